@@ -1,0 +1,137 @@
+//! The six identity headers: their names, their removal from what a client sends, their writing.
+
+use http::header::CONNECTION;
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+/// `x-user-id`: the person the request is for.
+pub const X_USER_ID: HeaderName = HeaderName::from_static("x-user-id");
+/// `x-session-id`: the session the request belongs to.
+pub const X_SESSION_ID: HeaderName = HeaderName::from_static("x-session-id");
+/// `x-trace-id`: the W3C trace-id of the request.
+pub const X_TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
+/// `x-client-id`: the OAuth client that calls.
+pub const X_CLIENT_ID: HeaderName = HeaderName::from_static("x-client-id");
+/// `x-policy-version`: the version of the host's policy the request is judged by.
+pub const X_POLICY_VERSION: HeaderName = HeaderName::from_static("x-policy-version");
+/// `x-call-source`: what kind of program calls.
+pub const X_CALL_SOURCE: HeaderName = HeaderName::from_static("x-call-source");
+
+/// The identity headers, in the order they are documented.
+pub const IDENTITY_HEADERS: [HeaderName; 6] = [
+    X_USER_ID,
+    X_SESSION_ID,
+    X_TRACE_ID,
+    X_CLIENT_ID,
+    X_POLICY_VERSION,
+    X_CALL_SOURCE,
+];
+
+/// Removes every identity header from `headers`, however it is spelt.
+///
+/// A name counts as an identity header when it is one after `_` is read as `-`: servers behind the
+/// gateway that map names to variables (CGI, WSGI) cannot tell the two apart. A `Connection` header
+/// that names one loses that name, so that no proxy behind the gateway drops the trusted header as
+/// hop-by-hop.
+pub fn strip(headers: &mut HeaderMap) {
+    let spoofed: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| is_identity(name.as_str()))
+        .cloned()
+        .collect();
+    for name in spoofed {
+        headers.remove(name);
+    }
+    // A value that is not ASCII cannot be read, so it goes.
+    let names_one =
+        |value: &HeaderValue| value.to_str().is_err() || connection_options(value).any(is_identity);
+    if headers.get_all(CONNECTION).iter().any(names_one) {
+        let kept: Vec<HeaderValue> = headers
+            .get_all(CONNECTION)
+            .iter()
+            .flat_map(connection_options)
+            .filter(|option| !is_identity(option))
+            .filter_map(|option| HeaderValue::from_str(option).ok())
+            .collect();
+        headers.remove(CONNECTION);
+        for option in kept {
+            headers.append(CONNECTION, option);
+        }
+    }
+}
+
+fn is_identity(name: &str) -> bool {
+    let same = |byte: u8, reserved: u8| {
+        byte.to_ascii_lowercase() == reserved || (byte == b'_' && reserved == b'-')
+    };
+    IDENTITY_HEADERS.iter().any(|reserved| {
+        let reserved = reserved.as_str();
+        name.len() == reserved.len() && name.bytes().zip(reserved.bytes()).all(|(a, b)| same(a, b))
+    })
+}
+
+fn connection_options(value: &HeaderValue) -> impl Iterator<Item = &str> {
+    value
+        .to_str()
+        .unwrap_or("")
+        .split(',')
+        .map(str::trim)
+        .filter(|option| !option.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn every_spelling_is_stripped() {
+        let mut headers = HeaderMap::new();
+        for name in IDENTITY_HEADERS {
+            let name = name.as_str();
+            for spelt in [
+                name.to_owned(),
+                name.to_uppercase(),
+                name.replace('-', "_"),
+                name.replacen('-', "_", 1),
+            ] {
+                let spelt = HeaderName::from_bytes(spelt.as_bytes()).unwrap();
+                headers.append(spelt.clone(), HeaderValue::from_static("admin"));
+                headers.append(spelt, HeaderValue::from_static("root"));
+            }
+        }
+        headers.insert("x-user-idx", HeaderValue::from_static("kept"));
+        strip(&mut headers);
+        assert_eq!(headers.len(), 1);
+        assert!(headers.contains_key("x-user-idx"));
+    }
+
+    #[test]
+    fn connection_keeps_what_names_no_identity_header() {
+        let mut headers = HeaderMap::new();
+        headers.append(
+            CONNECTION,
+            HeaderValue::from_static("keep-alive, X-User-Id"),
+        );
+        headers.append(CONNECTION, HeaderValue::from_static("x_session_id,upgrade"));
+        strip(&mut headers);
+        let kept: Vec<_> = headers.get_all(CONNECTION).iter().collect();
+        assert_eq!(kept, ["keep-alive", "upgrade"]);
+    }
+
+    proptest! {
+        #[test]
+        fn no_header_that_reads_as_an_identity_header_survives(
+            which in 0_usize..6,
+            spelling in proptest::collection::vec((any::<bool>(), any::<bool>()), 20),
+            value in "[ -~]{0,20}",
+        ) {
+            let spelt: String = IDENTITY_HEADERS[which].as_str().chars().zip(spelling).map(|(c, (upper, under))| {
+                if c == '-' && under { '_' } else if upper { c.to_ascii_uppercase() } else { c }
+            }).collect();
+            let mut headers = HeaderMap::new();
+            headers.insert(HeaderName::from_bytes(spelt.as_bytes()).unwrap(), HeaderValue::from_str(&value).unwrap());
+            strip(&mut headers);
+            prop_assert!(headers.is_empty());
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Typed identifiers and secrets: parsed once at the edge, compared byte for byte, never mixed up.
+
+mod scope;
+mod secret;
+mod text;
+mod trace;
+
+pub use scope::{InvalidScope, Scope, Scopes};
+pub(crate) use secret::random_hex;
+pub use secret::{
+    AccessToken, ClientSecret, CodeChallenge, CodeHash, CodeVerifier, ExchangeCode, InvalidSecret,
+    SecretHash,
+};
+pub use text::InvalidId;
+use text::text_id;
+pub use trace::TraceId;
+
+use sha2::{Digest, Sha256};
+
+text_id! {
+    /// A person, as the host's own login names them: 1 to 255 visible characters.
+    UserId, |text| text::visible(text, 255)
+}
+
+text_id! {
+    /// An OAuth client: the bridge itself (`sp_bridge`), a hook client (`bridge:<user id>`), or one
+    /// the host named. 1 to 262 visible ASCII characters (RFC 6749, appendix A.1).
+    ClientId, |text| text::visible_ascii(text, ClientId::MAX_CHARACTERS)
+}
+
+text_id! {
+    /// A session: `sess_` and 32 hex characters when the server made it, else what the bridge
+    /// declared; 1 to 128 characters of `[A-Za-z0-9_-]`.
+    SessionId, |text| text::url_safe(text, 128)
+}
+
+text_id! {
+    /// Whom a token is for (RFC 7519 §4.1.3): a short name or a resource URI (RFC 8707).
+    Audience, |text| text::visible_ascii(text, 255)
+}
+
+text_id! {
+    /// The version of the host's policy that a request is judged by; [`PolicyVersion::default`] is
+    /// `unversioned`.
+    PolicyVersion, |text| text::visible(text, 255)
+}
+
+text_id! {
+    /// What kind of program calls; [`CallSource::default`] is `bridge`.
+    CallSource, |text| text::visible(text, 255)
+}
+
+impl ClientId {
+    /// `bridge:` and a user id of 255 characters.
+    const MAX_CHARACTERS: usize = 262;
+
+    /// The client id of `user`'s hooks: `bridge:<user id>`.
+    ///
+    /// A client id is visible ASCII (RFC 6749, appendix A.1), so any other character of the user id,
+    /// and `%`, is percent-encoded; where that grows past the limit, a SHA-256 stands for the user
+    /// id behind `%~`, which no percent-encoding begins with. Two users never share a client id.
+    #[must_use]
+    pub fn for_hooks_of(user: &UserId) -> Self {
+        let name = text::to_visible_ascii(user.as_str());
+        let id = format!("bridge:{name}");
+        if id.len() <= Self::MAX_CHARACTERS {
+            return Self(id.into());
+        }
+        let digest = secret::hex(&Sha256::digest(user.as_str().as_bytes()));
+        Self(format!("bridge:%~{digest}").into())
+    }
+}
+
+impl SessionId {
+    /// A new id of 128 random bits.
+    #[must_use]
+    pub fn random() -> Self {
+        Self(format!("sess_{}", random_hex::<16>().as_str()).into())
+    }
+}
+
+impl Default for PolicyVersion {
+    fn default() -> Self {
+        Self("unversioned".into())
+    }
+}
+
+impl Default for CallSource {
+    fn default() -> Self {
+        Self("bridge".into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn server_made_session_ids_are_128_random_bits_in_hex() {
+        let id = SessionId::random();
+        let hex = id.as_str().strip_prefix("sess_").unwrap();
+        assert_eq!(hex.len(), 32);
+        assert!(hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')));
+        assert_ne!(id, SessionId::random());
+    }
+
+    #[test]
+    fn hook_client_ids_are_ascii_and_never_shared() {
+        let of = |user: &str| ClientId::for_hooks_of(&UserId::parse(user).unwrap());
+        assert_eq!(of("alice@example.com").as_str(), "bridge:alice@example.com");
+        assert_eq!(of("é").as_str(), "bridge:%C3%A9");
+        assert_ne!(of("é"), of("%C3%A9"));
+        let long = of(&"é".repeat(255));
+        assert!(long.as_str().starts_with("bridge:%~"));
+        assert_eq!(ClientId::parse(long.as_str()), Ok(long));
+        assert_eq!(of(&"a".repeat(255)).as_str().len(), 262);
+    }
+
+    proptest! {
+        #[test]
+        fn parsing_never_panics_and_keeps_every_byte(text in any::<String>()) {
+            if let Ok(id) = UserId::parse(&text) {
+                prop_assert_eq!(id.as_str(), &text);
+                let client = ClientId::for_hooks_of(&id);
+                prop_assert!(client.as_str().is_ascii());
+                prop_assert_eq!(ClientId::parse(client.as_str()), Ok(client));
+            }
+            if let Ok(id) = SessionId::parse(&text) {
+                prop_assert_eq!(id.to_header_value().as_bytes(), text.as_bytes());
+            }
+        }
+
+        #[test]
+        fn declared_session_ids_follow_their_alphabet(text in "[A-Za-z0-9_-]{1,128}") {
+            prop_assert!(SessionId::parse(text).is_ok());
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! OAuth scopes (RFC 6749 §3.3).
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// One scope token: 1 to 128 characters of `%x21 / %x23-5B / %x5D-7E` (RFC 6749, appendix A.4).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Scope(Arc<str>);
+
+/// A set of scopes: sorted, without repeats, at most [`Scopes::MAX`].
+///
+/// Its text and JSON form is the space-separated one of RFC 6749 §3.3; parsing also takes the empty
+/// text for the empty set.
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
+pub struct Scopes(Arc<[Scope]>);
+
+/// Why a piece of text is not a set of scopes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidScope {
+    /// A scope is empty, over 128 characters, or holds a character outside RFC 6749's set.
+    #[error(
+        "a scope is 1 to 128 visible ASCII characters other than '\"' and '\\', separated by one space"
+    )]
+    Token,
+    /// There are more than [`Scopes::MAX`].
+    #[error("there may be at most {} scopes", Scopes::MAX)]
+    TooMany,
+}
+
+impl Scope {
+    /// Parses one scope token.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidScope::Token`] when `text` is not one.
+    pub fn parse(text: impl AsRef<str>) -> Result<Self, InvalidScope> {
+        let text = text.as_ref();
+        let is_token = |b: u8| matches!(b, 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
+        if matches!(text.len(), 1..=128) && text.bytes().all(is_token) {
+            Ok(Self(text.into()))
+        } else {
+            Err(InvalidScope::Token)
+        }
+    }
+
+    /// The scope as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Scopes {
+    /// The most scopes a set may hold.
+    pub const MAX: usize = 32;
+
+    /// Parses scopes separated by one space each (RFC 6749 §3.3).
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidScope`] when a token is malformed or there are too many.
+    pub fn parse(text: impl AsRef<str>) -> Result<Self, InvalidScope> {
+        match text.as_ref() {
+            "" => Ok(Self::default()),
+            text => Self::collect(text.split(' ')),
+        }
+    }
+
+    /// Makes a set of one scope token each.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidScope`] when a token is malformed or there are too many.
+    pub fn collect<T: AsRef<str>>(
+        tokens: impl IntoIterator<Item = T>,
+    ) -> Result<Self, InvalidScope> {
+        let mut scopes = Vec::new();
+        for token in tokens {
+            let scope = Scope::parse(token)?;
+            if let Err(place) = scopes.binary_search(&scope) {
+                if scopes.len() == Self::MAX {
+                    return Err(InvalidScope::TooMany);
+                }
+                scopes.insert(place, scope);
+            }
+        }
+        Ok(Self(scopes.into()))
+    }
+
+    /// Whether `scope` is in the set, compared byte for byte.
+    #[must_use]
+    pub fn contains(&self, scope: &str) -> bool {
+        self.0
+            .binary_search_by(|held| held.as_str().cmp(scope))
+            .is_ok()
+    }
+
+    /// Whether every scope of `other` is in the set.
+    #[must_use]
+    pub fn contains_all(&self, other: &Self) -> bool {
+        other.iter().all(|scope| self.contains(scope.as_str()))
+    }
+
+    /// The scopes that both sets hold.
+    #[must_use]
+    pub fn intersection(&self, other: &Self) -> Self {
+        Self(
+            self.iter()
+                .filter(|scope| other.contains(scope.as_str()))
+                .cloned()
+                .collect(),
+        )
+    }
+
+    /// The scopes in order.
+    pub fn iter(&self) -> std::slice::Iter<'_, Scope> {
+        self.0.iter()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl<'a> IntoIterator for &'a Scopes {
+    type Item = &'a Scope;
+    type IntoIter = std::slice::Iter<'a, Scope>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for Scopes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, scope) in self.iter().enumerate() {
+            if place > 0 {
+                f.write_str(" ")?;
+            }
+            f.write_str(scope.as_str())?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Scopes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Scopes({:?})", self.to_string())
+    }
+}
+
+impl FromStr for Scopes {
+    type Err = InvalidScope;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::parse(text)
+    }
+}
+
+impl Serialize for Scope {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl Serialize for Scopes {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Scopes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        Self::parse(text).map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn malformed_sets_are_refused() {
+        for text in [" ", "a  b", " a", "a ", "\"a\"", "a\\b", "é", "a\tb", "a\0"] {
+            assert_eq!(Scopes::parse(text), Err(InvalidScope::Token), "{text:?}");
+        }
+        let many = (0..33)
+            .map(|n| format!("s{n}"))
+            .collect::<Vec<_>>()
+            .join(" ");
+        assert_eq!(Scopes::parse(many), Err(InvalidScope::TooMany));
+    }
+
+    #[test]
+    fn a_set_has_no_order_and_no_repeats() {
+        let scopes = Scopes::parse("b a b").unwrap();
+        assert_eq!(scopes.to_string(), "a b");
+        assert!(scopes.contains("a") && !scopes.contains("A") && !scopes.contains(""));
+        assert!(scopes.contains_all(&Scopes::parse("a").unwrap()));
+        assert_eq!(
+            scopes
+                .intersection(&Scopes::parse("b c").unwrap())
+                .to_string(),
+            "b"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn parsing_never_panics_and_round_trips(text in any::<String>()) {
+            if let Ok(scopes) = Scopes::parse(&text) {
+                prop_assert_eq!(Scopes::parse(scopes.to_string()), Ok(scopes));
+            }
+        }
+    }
+}

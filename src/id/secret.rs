@@ -1,0 +1,374 @@
+//! Secrets: random, redacted in `Debug`, without `Display`, zeroized on drop; and what is stored of them.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit, Mac};
+use http::HeaderValue;
+use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+/// A piece of text does not have the form of the secret it is offered as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("malformed {kind}")]
+pub struct InvalidSecret {
+    kind: &'static str,
+}
+
+/// Makes a newtype over secret text: redacted, zeroized on drop, read through `expose` alone.
+macro_rules! secret {
+    ($(#[$meta:meta])* $name:ident) => {
+        $(#[$meta])*
+        #[derive(Clone)]
+        pub struct $name(SecretString);
+
+        impl $name {
+            /// The secret itself. What it returns must reach neither log nor error.
+            #[must_use]
+            pub fn expose(&self) -> &str {
+                self.0.expose_secret()
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(concat!(stringify!($name), "([redacted])"))
+            }
+        }
+    };
+}
+
+secret! {
+    /// A one-time exchange code: 32 random bytes as 64 lower-case hex characters.
+    ExchangeCode
+}
+
+secret! {
+    /// A PKCE code verifier: 43 to 128 of `[A-Za-z0-9-._~]` (RFC 7636 §4.1).
+    CodeVerifier
+}
+
+secret! {
+    /// The secret of a hook client: 32 random bytes as 43 characters of `[A-Za-z0-9_-]`.
+    ClientSecret
+}
+
+secret! {
+    /// A signed access token (RFC 9068).
+    AccessToken
+}
+
+/// The SHA-256 of an [`ExchangeCode`]: all that is stored of it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct CodeHash([u8; 32]);
+
+/// A PKCE `S256` challenge: the base64url SHA-256 of a [`CodeVerifier`] (RFC 7636 §4.2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CodeChallenge(String);
+
+/// The SHA-256 of a [`ClientSecret`], or its HMAC-SHA-256 when a pepper is set: all that is stored of it.
+///
+/// A secret of 256 random bits needs no slow hash: there is nothing to guess, and a slow hash on
+/// this path would be a way to exhaust the CPU.
+#[derive(Clone, Copy)]
+pub struct SecretHash([u8; 32]);
+
+impl ExchangeCode {
+    /// A new code of 256 random bits.
+    #[must_use]
+    pub fn random() -> Self {
+        Self(random_hex::<32>().as_str().into())
+    }
+
+    /// Parses 64 lower-case hex characters.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidSecret`] for any other text. Answer it like an unknown code.
+    pub fn parse(text: &str) -> Result<Self, InvalidSecret> {
+        let is_hex = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
+        if text.len() == 64 && text.bytes().all(is_hex) {
+            Ok(Self(text.into()))
+        } else {
+            Err(InvalidSecret {
+                kind: "exchange code",
+            })
+        }
+    }
+
+    /// What is stored of the code.
+    #[must_use]
+    pub fn hash(&self) -> CodeHash {
+        CodeHash(Sha256::digest(self.expose().as_bytes()).into())
+    }
+}
+
+impl CodeHash {
+    /// The hash as 64 lower-case hex characters.
+    #[must_use]
+    pub fn to_hex(&self) -> String {
+        hex(&self.0)
+    }
+}
+
+impl CodeVerifier {
+    /// A new verifier of 256 random bits.
+    #[must_use]
+    pub fn random() -> Self {
+        Self(random_base64url().as_str().into())
+    }
+
+    /// Parses 43 to 128 unreserved characters (RFC 7636 §4.1).
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidSecret`] for any other text.
+    pub fn parse(text: &str) -> Result<Self, InvalidSecret> {
+        let is_unreserved = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
+        if matches!(text.len(), 43..=128) && text.bytes().all(is_unreserved) {
+            Ok(Self(text.into()))
+        } else {
+            Err(InvalidSecret {
+                kind: "code verifier",
+            })
+        }
+    }
+
+    /// The `S256` challenge this verifier answers.
+    #[must_use]
+    pub fn challenge(&self) -> CodeChallenge {
+        CodeChallenge(URL_SAFE_NO_PAD.encode(Sha256::digest(self.expose().as_bytes())))
+    }
+}
+
+impl CodeChallenge {
+    /// Parses the 43 base64url characters of a SHA-256.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidSecret`] for any other text.
+    pub fn parse(text: &str) -> Result<Self, InvalidSecret> {
+        match URL_SAFE_NO_PAD.decode(text) {
+            Ok(digest) if digest.len() == 32 => Ok(Self(text.to_owned())),
+            _ => Err(InvalidSecret {
+                kind: "code challenge",
+            }),
+        }
+    }
+
+    /// The challenge as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl ClientSecret {
+    /// A new secret of 256 random bits.
+    #[must_use]
+    pub fn random() -> Self {
+        Self(random_base64url().as_str().into())
+    }
+
+    /// Takes what a client offers as its secret: 1 to 128 of `[A-Za-z0-9_-]`.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidSecret`] for any other text. Answer it like a wrong secret.
+    pub fn parse(text: &str) -> Result<Self, InvalidSecret> {
+        super::text::url_safe(text, 128)
+            .map(|()| Self(text.into()))
+            .map_err(|_| InvalidSecret {
+                kind: "client secret",
+            })
+    }
+
+    /// What is stored of the secret: its SHA-256, or its HMAC-SHA-256 under `pepper`.
+    #[must_use]
+    pub fn hash(&self, pepper: Option<&[u8]>) -> SecretHash {
+        let secret = self.expose().as_bytes();
+        SecretHash(match pepper {
+            None => Sha256::digest(secret).into(),
+            Some(pepper) => Hmac::<Sha256>::new_from_slice(pepper)
+                .expect("HMAC takes a key of any length")
+                .chain_update(secret)
+                .finalize()
+                .into_bytes()
+                .into(),
+        })
+    }
+}
+
+impl SecretHash {
+    /// Whether both are hashes of one secret, in constant time.
+    #[must_use]
+    pub fn matches(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+
+    /// Reads a stored hash; `None` unless it has 32 bytes.
+    #[must_use]
+    pub fn from_stored(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self)
+    }
+
+    /// The 32 bytes to store.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl AccessToken {
+    pub(crate) fn new(token: String) -> Self {
+        Self(token.into())
+    }
+
+    /// `Bearer <token>`, marked sensitive so that header-logging middleware leaves it out.
+    #[must_use]
+    pub fn to_header_value(&self) -> HeaderValue {
+        let text = Zeroizing::new(format!("Bearer {}", self.expose()));
+        let mut value = HeaderValue::from_str(&text).expect("a JWT is visible ASCII");
+        value.set_sensitive(true);
+        value
+    }
+}
+
+impl fmt::Debug for CodeHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CodeHash({}…)", hex(&self.0[..4]))
+    }
+}
+
+impl fmt::Debug for SecretHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretHash([redacted])")
+    }
+}
+
+/// `N` bytes of the operating system's randomness, as lower-case hex.
+pub(crate) fn random_hex<const N: usize>() -> Zeroizing<String> {
+    Zeroizing::new(hex(&*random_bytes::<N>()))
+}
+
+/// `bytes` as lower-case hex.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |value: u8| char::from(DIGITS[usize::from(value)]);
+    bytes
+        .iter()
+        .flat_map(|b| [digit(b >> 4), digit(b & 15)])
+        .collect()
+}
+
+fn random_base64url() -> Zeroizing<String> {
+    Zeroizing::new(URL_SAFE_NO_PAD.encode(*random_bytes::<32>()))
+}
+
+fn random_bytes<const N: usize>() -> Zeroizing<[u8; N]> {
+    let mut bytes = Zeroizing::new([0; N]);
+    rand::Rng::fill_bytes(&mut rand::rng(), &mut *bytes);
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_code_is_64_lower_case_hex_characters() {
+        let code = ExchangeCode::random();
+        assert!(ExchangeCode::parse(code.expose()).is_ok());
+        for bad in [
+            "",
+            &"a".repeat(63),
+            &"a".repeat(65),
+            &"A".repeat(64),
+            &"g".repeat(64),
+            &"١".repeat(32),
+        ] {
+            assert!(ExchangeCode::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn ten_thousand_codes_are_distinct_and_use_every_digit_alike() {
+        let codes: Vec<_> = (0..10_000).map(|_| ExchangeCode::random()).collect();
+        let distinct: std::collections::HashSet<_> =
+            codes.iter().map(ExchangeCode::expose).collect();
+        assert_eq!(distinct.len(), codes.len());
+        let mut counts = [0_u32; 16];
+        for digit in codes.iter().flat_map(|code| code.expose().chars()) {
+            counts[digit.to_digit(16).unwrap() as usize] += 1;
+        }
+        // 40 000 each; eight standard deviations are 1 550.
+        assert!(
+            counts.iter().all(|n| (38_450..41_550).contains(n)),
+            "{counts:?}"
+        );
+    }
+
+    #[test]
+    fn the_challenge_is_rfc_7636_appendix_b() {
+        let verifier = CodeVerifier::parse("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk").unwrap();
+        let challenge =
+            CodeChallenge::parse("E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM").unwrap();
+        assert_eq!(verifier.challenge(), challenge);
+    }
+
+    #[test]
+    fn a_verifier_has_43_to_128_unreserved_characters() {
+        for (length, valid) in [(42, false), (43, true), (128, true), (129, false)] {
+            assert_eq!(
+                CodeVerifier::parse(&"a".repeat(length)).is_ok(),
+                valid,
+                "{length}"
+            );
+        }
+        assert!(CodeVerifier::parse(&"+".repeat(43)).is_err());
+    }
+
+    #[test]
+    fn a_pepper_changes_the_stored_hash() {
+        let secret = ClientSecret::random();
+        assert!(secret.hash(None).matches(&secret.hash(None)));
+        assert!(!secret.hash(Some(b"pepper")).matches(&secret.hash(None)));
+        assert!(
+            !ClientSecret::random()
+                .hash(None)
+                .matches(&secret.hash(None))
+        );
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let code = ExchangeCode::random();
+        let secret = ClientSecret::random();
+        let shown = format!(
+            "{code:?} {secret:?} {:?} {:?}",
+            secret.hash(None),
+            code.hash()
+        );
+        assert!(!shown.contains(code.expose()) && !shown.contains(secret.expose()));
+        assert!(!shown.contains(&code.hash().to_hex()));
+        assert!(
+            AccessToken::new("a.b.c".into())
+                .to_header_value()
+                .is_sensitive()
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn parsing_never_panics(text in any::<String>()) {
+            let _ = ExchangeCode::parse(&text);
+            let _ = CodeVerifier::parse(&text);
+            let _ = CodeChallenge::parse(&text);
+            let _ = ClientSecret::parse(&text);
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! The trace a request belongs to (W3C Trace Context).
+
+use std::fmt;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::secret::random_hex;
+use crate::header::X_TRACE_ID;
+
+/// A W3C trace-id: 32 lower-case hex characters, not all zero.
+///
+/// It is the caller's word: fit for finding log lines, never for deciding anything.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TraceId([u8; 32]);
+
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+
+impl TraceId {
+    /// A new id of 128 random bits.
+    #[must_use]
+    pub fn random() -> Self {
+        let mut text = [0; 32];
+        text.copy_from_slice(random_hex::<16>().as_bytes());
+        Self(text)
+    }
+
+    /// Parses 32 lower-case hex characters, or a UUID, whose hyphens are dropped; `None` for any other
+    /// text and for the all-zero id (W3C Trace Context §3.2.2.3).
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut digits = [0; 32];
+        match text.len() {
+            32 => digits.copy_from_slice(text.as_bytes()),
+            36 => {
+                let hyphens = [8, 13, 18, 23];
+                let mut next = digits.iter_mut();
+                for (place, byte) in text.bytes().enumerate() {
+                    if hyphens.contains(&place) {
+                        if byte != b'-' {
+                            return None;
+                        }
+                    } else {
+                        *next.next()? = byte.to_ascii_lowercase();
+                    }
+                }
+            }
+            _ => return None,
+        }
+        (is_lower_hex(&digits) && digits.iter().any(|b| *b != b'0')).then_some(Self(digits))
+    }
+
+    /// The trace that `headers` continue, else a new one.
+    ///
+    /// A valid `traceparent` is continued, else a valid `x-trace-id`. An invalid `traceparent` is
+    /// removed, and without a valid one so is `tracestate` (W3C Trace Context §3.2, §3.3).
+    pub fn continue_from(headers: &mut HeaderMap) -> Self {
+        if let Some(trace) = single(headers, &TRACEPARENT).and_then(parse_traceparent) {
+            return trace;
+        }
+        let declared = single(headers, &X_TRACE_ID).and_then(Self::parse);
+        headers.remove(TRACEPARENT);
+        headers.remove(TRACESTATE);
+        declared.unwrap_or_else(Self::random)
+    }
+
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("only hex characters get in")
+    }
+
+    /// The id as a header value.
+    #[must_use]
+    pub fn to_header_value(&self) -> HeaderValue {
+        HeaderValue::from_bytes(&self.0).expect("hex characters are visible ASCII")
+    }
+}
+
+impl fmt::Display for TraceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for TraceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TraceId({self})")
+    }
+}
+
+/// The one value of `name`, when there is exactly one and it is ASCII.
+fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next()?;
+    values.next().is_none().then(|| value.to_str().ok())?
+}
+
+/// The trace-id of a valid `traceparent`; a later version's is read as far as version 00 goes.
+fn parse_traceparent(text: &str) -> Option<TraceId> {
+    let bytes = text.as_bytes();
+    let field = |from: usize, to: usize| bytes.get(from..to).filter(|field| is_lower_hex(field));
+    let version = field(0, 2)?;
+    let fits = if version == b"00" {
+        bytes.len() == 55
+    } else {
+        bytes.get(55).is_none_or(|b| *b == b'-')
+    };
+    let parent = field(36, 52)?;
+    field(53, 55)?;
+    let dashes = [2, 35, 52]
+        .iter()
+        .all(|place| bytes.get(*place) == Some(&b'-'));
+    let valid = version != b"ff" && fits && dashes && parent.iter().any(|b| *b != b'0');
+    field(3, 35)?;
+    valid.then(|| TraceId::parse(text.get(3..35)?))?
+}
+
+fn is_lower_hex(bytes: &[u8]) -> bool {
+    bytes.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.append(*name, HeaderValue::from_str(value).unwrap());
+        }
+        headers
+    }
+
+    #[test]
+    fn a_valid_traceparent_is_continued_with_its_tracestate() {
+        let parent = format!("00-{TRACE}-00f067aa0ba902b7-01");
+        let mut headers = headers(&[
+            ("traceparent", &parent),
+            ("tracestate", "a=1"),
+            ("x-trace-id", &"a".repeat(32)),
+        ]);
+        assert_eq!(TraceId::continue_from(&mut headers).as_str(), TRACE);
+        assert_eq!(headers["traceparent"], parent);
+        assert_eq!(headers["tracestate"], "a=1");
+    }
+
+    #[test]
+    fn an_invalid_traceparent_is_dropped_with_its_tracestate() {
+        for bad in [
+            "",
+            "00",
+            &format!("00-{TRACE}-00f067aa0ba902b7-01-x"),
+            &format!("ff-{TRACE}-00f067aa0ba902b7-01"),
+            &format!("00-{}-00f067aa0ba902b7-01", "0".repeat(32)),
+            &format!("00-{TRACE}-{}-01", "0".repeat(16)),
+            &format!("00-{}-00f067aa0ba902b7-01", TRACE.to_uppercase()),
+            &format!("00_{TRACE}-00f067aa0ba902b7-01"),
+            &format!("01-{TRACE}-00f067aa0ba902b7-01x"),
+        ] {
+            let mut headers = headers(&[("traceparent", bad), ("tracestate", "a=1")]);
+            assert_ne!(
+                TraceId::continue_from(&mut headers).as_str(),
+                TRACE,
+                "{bad}"
+            );
+            assert!(headers.is_empty(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn two_traceparents_are_none() {
+        let parent = format!("00-{TRACE}-00f067aa0ba902b7-01");
+        let mut headers = headers(&[("traceparent", &parent), ("traceparent", &parent)]);
+        assert_ne!(TraceId::continue_from(&mut headers).as_str(), TRACE);
+    }
+
+    #[test]
+    fn a_later_version_is_read_as_version_00() {
+        let mut headers = headers(&[(
+            "traceparent",
+            &format!("cc-{TRACE}-00f067aa0ba902b7-01-later"),
+        )]);
+        assert_eq!(TraceId::continue_from(&mut headers).as_str(), TRACE);
+    }
+
+    #[test]
+    fn x_trace_id_is_32_hex_or_a_uuid() {
+        let uuid = "4BF92F35-77B3-4DA6-A3CE-929D0E0E4736";
+        let mut with_uuid = headers(&[("x-trace-id", uuid)]);
+        assert_eq!(TraceId::continue_from(&mut with_uuid).as_str(), TRACE);
+        let mut with_hex = headers(&[("x-trace-id", TRACE)]);
+        assert_eq!(TraceId::continue_from(&mut with_hex).as_str(), TRACE);
+        for bad in ["x", &"0".repeat(32), "4BF92F35-77B3-4DA6-A3CE_929D0E0E4736"] {
+            assert_eq!(TraceId::parse(bad), None, "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn parsing_never_panics(text in any::<String>(), value in any::<Vec<u8>>()) {
+            let _ = TraceId::parse(&text);
+            let _ = parse_traceparent(&text);
+            if let Ok(value) = HeaderValue::from_bytes(&value) {
+                let mut headers = HeaderMap::new();
+                headers.insert("traceparent", value.clone());
+                headers.insert("x-trace-id", value);
+                let trace = TraceId::continue_from(&mut headers);
+                prop_assert_eq!(TraceId::parse(trace.as_str()), Some(trace));
+            }
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! bridge-auth
+pub mod clock;
+pub mod header;
+mod id;
+pub mod store;
+
+pub use id::*;

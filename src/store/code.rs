@@ -1,0 +1,95 @@
+//! Exchange codes, as the store sees them.
+
+use std::time::{Duration, SystemTime};
+
+use super::{NewSession, StoreError};
+use crate::id::{CodeChallenge, CodeHash, Scopes, SessionId, UserId};
+
+/// A code to store.
+#[derive(Debug, Clone)]
+pub struct NewCode {
+    /// The SHA-256 of the code.
+    pub hash: CodeHash,
+    /// The person it is for.
+    pub user: UserId,
+    /// The scopes it hands on.
+    pub scopes: Scopes,
+    /// The PKCE challenge its redeemer must answer, if any.
+    pub challenge: Option<CodeChallenge>,
+    /// How long it lives.
+    pub life: Duration,
+    /// How many open codes the user may have, this one included; at least 1.
+    pub max_open: u32,
+}
+
+/// Why a code was not issued.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum IssueCodeError {
+    /// Nobody made the user known with [`Store::put_user`](super::Store::put_user).
+    #[error("the user is unknown")]
+    UnknownUser,
+    /// The user is disabled.
+    #[error("the user is disabled")]
+    UserDisabled,
+    /// The store could not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A code to spend, and the session it shall open.
+#[derive(Debug, Clone)]
+pub struct RedeemCode {
+    /// The SHA-256 of the code that was presented.
+    pub hash: CodeHash,
+    /// The challenge that the presented verifier answers, if one was presented.
+    pub challenge: Option<CodeChallenge>,
+    /// The session to open or renew.
+    pub session: NewSession,
+}
+
+/// Why a code opened no session. The code is as it was.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RedeemError {
+    /// The code is not good.
+    #[error("the code is not good: {0}")]
+    Refused(GrantRefusal),
+    /// The declared session id is revoked, expired, or another user's or client's.
+    #[error("the session id is taken")]
+    SessionTaken,
+    /// The user has as many live sessions as may be.
+    #[error("the user has too many sessions")]
+    TooManySessions,
+    /// The store could not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why a code is not good: for logs and audit alone, the caller is told nothing of it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum GrantRefusal {
+    /// No such code is stored.
+    #[error("unknown")]
+    Unknown,
+    /// It is past its expiry, or was issued before the last revoke-all of its user.
+    #[error("expired")]
+    Expired,
+    /// It was spent before; the session its first use opened is now revoked.
+    #[error("replayed")]
+    Replayed {
+        /// Whose code it is.
+        user: UserId,
+        /// The session that its first use opened.
+        session: SessionId,
+        /// When it was first used, by the database's clock.
+        first_used_at: SystemTime,
+    },
+    /// Its user is disabled.
+    #[error("user disabled")]
+    UserDisabled,
+    /// The PKCE verifier is wrong, missing, or not asked for.
+    #[error("wrong code verifier")]
+    WrongVerifier,
+}

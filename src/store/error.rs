@@ -1,0 +1,67 @@
+//! Faults of the database, opaque to the caller.
+
+use std::error::Error;
+use std::fmt;
+
+/// The store could not answer.
+///
+/// It never says anything about the credential that was asked about. Its `Display` names no table, driver or server; the
+/// cause, for logs alone, is its [`source`](Error::source).
+#[derive(Debug)]
+pub struct StoreError {
+    kind: StoreErrorKind,
+    source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+/// What kept the store from answering.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum StoreErrorKind {
+    /// No connection could be had or it was lost.
+    Unavailable,
+    /// The answer did not come in time, or every connection was busy for too long.
+    TimedOut,
+    /// The database refused or answered what it should not: a missing migration, a full disk, a defect.
+    Failed,
+}
+
+impl StoreError {
+    /// An error of `kind` with its cause.
+    pub fn new(kind: StoreErrorKind, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self {
+            kind,
+            source: Some(source.into()),
+        }
+    }
+
+    /// The answer did not come in time.
+    #[must_use]
+    pub const fn timed_out() -> Self {
+        Self {
+            kind: StoreErrorKind::TimedOut,
+            source: None,
+        }
+    }
+
+    /// What kept the store from answering.
+    #[must_use]
+    pub const fn kind(&self) -> StoreErrorKind {
+        self.kind
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.kind {
+            StoreErrorKind::Unavailable => "the store is unavailable",
+            StoreErrorKind::TimedOut => "the store did not answer in time",
+            StoreErrorKind::Failed => "the store failed",
+        })
+    }
+}
+
+impl Error for StoreError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}

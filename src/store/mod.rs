@@ -1,0 +1,212 @@
+//! Where users, codes, sessions, clients and revocations live: one trait of a few coarse operations,
+//! each atomic.
+//!
+//! Two implementations come with the crate: `PostgresStore` (feature `postgres`) for real use and
+//! `SqliteStore` (feature `sqlite`) for a single node without a server. One conformance suite,
+//! `tests/store`, runs against both.
+
+#[cfg(feature = "postgres")]
+pub mod postgres;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
+
+mod client;
+mod code;
+mod error;
+mod revocation;
+mod session;
+
+pub use client::{Client, ProvisionClient, ProvisionError};
+pub use code::{GrantRefusal, IssueCodeError, NewCode, RedeemCode, RedeemError};
+pub use error::{StoreError, StoreErrorKind};
+pub use revocation::{Revocation, RevocationCursor, RevocationPage, Revoke, Swept};
+pub use session::{
+    NewSession, OpenSession, OpenSessionError, OpenedSession, Origin, RequestedId, Session,
+    SessionLimit, SessionState, SessionStatus, WhenFull,
+};
+
+use std::fmt;
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+
+use crate::id::{ClientId, Scopes, SecretHash, SessionId, UserId};
+
+/// The one door to the database.
+///
+/// # What every implementation guarantees
+///
+/// - **Atomic.** Each operation happens whole or not at all, under any race, on any number of nodes,
+///   whether its future is dropped, the connection is lost or the process dies.
+/// - **The database's clock** decides what is expired, never the caller's.
+/// - **The primary.** No operation reads a replica.
+/// - **No false answers.** A fault is a [`StoreError`], never "unknown" or "not live".
+///
+/// # Cancel safety
+///
+/// A dropped future leaves its operation done or not done, never half done, and its connection
+/// usable or closed, never back in the pool with an answer outstanding.
+#[async_trait]
+pub trait Store: fmt::Debug + Send + Sync + 'static {
+    /// Makes `user` known, or gives a known user these scopes. It does not enable a disabled user.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store cannot answer.
+    async fn put_user(&self, user: &UserId, scopes: &Scopes) -> Result<(), StoreError>;
+
+    /// Stores a code for a known, enabled user and returns when it expires.
+    ///
+    /// A user has at most [`NewCode::max_open`] open codes: beyond that the oldest die.
+    ///
+    /// # Errors
+    ///
+    /// [`IssueCodeError`] when the user is unknown or disabled, or the store cannot answer.
+    async fn issue_code(&self, code: NewCode) -> Result<SystemTime, IssueCodeError>;
+
+    /// Spends a code and opens or renews a session, in one transaction with the check of the user.
+    ///
+    /// Of any number of racers on one code exactly one is answered `Ok`. On any error the code is as
+    /// it was. The user row is locked before the session is opened, so that no session is ever live
+    /// for a disabled user.
+    ///
+    /// In order: a code that is not stored is [`GrantRefusal::Unknown`]. One that is spent is
+    /// [`GrantRefusal::Replayed`], **and the session its first use opened is revoked** (with what
+    /// [`Revoke::Session`] takes along), whatever else was presented. One past its expiry, or issued
+    /// before the last revoke-all of its user, is [`GrantRefusal::Expired`]. A disabled user is
+    /// [`GrantRefusal::UserDisabled`]. A challenge that differs from the stored one, stands where
+    /// none is stored, or is missing where one is, is [`GrantRefusal::WrongVerifier`]. Then the
+    /// session is opened as [`Store::open_session`] says, with the scopes that the code was issued
+    /// for and the user still holds.
+    ///
+    /// # Errors
+    ///
+    /// [`RedeemError`]: a refusal, a session id that is taken, or a store that cannot answer.
+    async fn redeem_code(&self, redeem: RedeemCode) -> Result<OpenedSession, RedeemError>;
+
+    /// Opens or renews a session without a code.
+    ///
+    /// A [`RequestedId::Declared`] id that is new is taken. One whose session is live, and belongs to
+    /// the same user and the same client, is renewed: it gets the new scopes, origin and life (its
+    /// expiry never moves nearer). Any other is [`OpenSessionError::SessionTaken`]. A user's live
+    /// sessions (hook clients' aside) stay within [`NewSession::limit`].
+    ///
+    /// [`OpenSession::Vouched`] opens it for a known, enabled user with those of the asked scopes
+    /// that the user holds. [`OpenSession::Client`] checks the client's secret in the same
+    /// transaction, opens it for the client's owner with those of the asked scopes that the client
+    /// holds, and makes it a child of the session that provisioned the secret.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenSessionError`].
+    async fn open_session(&self, open: OpenSession) -> Result<OpenedSession, OpenSessionError>;
+
+    /// Looks many sessions up by primary key in one query, and judges each by the database's clock.
+    ///
+    /// A session without a row is left out. The order of the answer is not that of `ids`.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store cannot answer: it is then not known whether they are live.
+    async fn session_statuses(&self, ids: &[SessionId]) -> Result<Vec<SessionStatus>, StoreError>;
+
+    /// The live sessions of `user`, hook clients' included, newest first, at most 1000.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store cannot answer.
+    async fn sessions_of(&self, user: &UserId) -> Result<Vec<Session>, StoreError>;
+
+    /// Revokes, writes the revocation log in the same transaction, and returns how many sessions
+    /// that were not revoked before are now, `None` when the session or the user that `target` names
+    /// is unknown (for [`Revoke::SessionOf`] also when it is another user's).
+    ///
+    /// Idempotent. Once it returns, no later look-up on any node says live. What each target takes
+    /// along stands at [`Revoke`].
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store cannot answer: the revocation may or may not have happened.
+    async fn revoke(&self, target: &Revoke) -> Result<Option<u64>, StoreError>;
+
+    /// Disables `user` and does what [`Revoke::User`] does, in one transaction. `false` when the user
+    /// is unknown. Idempotent.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store cannot answer: the user may or may not be disabled.
+    async fn disable_user(&self, user: &UserId) -> Result<bool, StoreError>;
+
+    /// Enables `user` again; what was revoked stays revoked. `false` when the user is unknown.
+    /// Idempotent.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store cannot answer.
+    async fn enable_user(&self, user: &UserId) -> Result<bool, StoreError>;
+
+    /// Inserts a hook client or adds a secret to it, in one statement.
+    ///
+    /// The new secret replaces those of the same device ([`ProvisionClient::session`]) that were
+    /// committed **before this call began**: they stay good for [`ProvisionClient::overlap`] more. Of
+    /// calls that overlap none replaces another's secret, so that no secret that was returned last
+    /// is ever dead.
+    ///
+    /// A client has secrets of at most [`ProvisionClient::max_devices`] devices: beyond that the
+    /// oldest of those whose session is no longer live are dropped; when all are live the call is
+    /// refused.
+    ///
+    /// # Errors
+    ///
+    /// [`ProvisionError`]: the asking session is no longer live, the user is disabled, all places are
+    /// taken, or the store cannot answer.
+    async fn provision_client(&self, provision: ProvisionClient) -> Result<(), ProvisionError>;
+
+    /// The client, when `secret` is one of its live secrets and its owner is enabled.
+    ///
+    /// Compares in constant time, and does the same work for an unknown client.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store cannot answer: the secret may be good.
+    async fn verify_client_secret(
+        &self,
+        client: &ClientId,
+        secret: &SecretHash,
+    ) -> Result<Option<Client>, StoreError>;
+
+    /// The revocations that a reader at `cursor` may not have seen.
+    ///
+    /// Every revocation that was acknowledged before this call began, and after the call that gave
+    /// `cursor`, is in the page: commits out of order, and transactions that stay open, hide none.
+    /// One may come more than once. When there are more than `limit`, [`RevocationPage::entries`] is
+    /// `None`: forget every verdict and go on from [`RevocationPage::next`].
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store cannot answer.
+    async fn revocations_since(
+        &self,
+        cursor: &RevocationCursor,
+        limit: u32,
+    ) -> Result<RevocationPage, StoreError>;
+
+    /// Deletes at most `limit` dead rows of each table, and returns how many.
+    ///
+    /// A code goes a day after it expired (until then a replay is recognised); a session an hour
+    /// after it expired, revoked or not, because a token never outlives its session and an id must
+    /// not come back while a token names it; a client secret after its overlap; a revocation after a
+    /// day. A live row never goes.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store cannot answer.
+    async fn sweep(&self, limit: u32) -> Result<Swept, StoreError>;
+
+    /// Whether the store can answer at all.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when it cannot.
+    async fn ping(&self) -> Result<(), StoreError>;
+}

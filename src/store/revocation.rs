@@ -1,0 +1,78 @@
+//! Revocation: what can be revoked, the log of it, and the broom.
+
+use crate::id::{ClientId, SessionId, UserId};
+
+/// What to revoke.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Revoke {
+    /// One session: with it go the hook secrets it provisioned and the sessions they opened.
+    Session(SessionId),
+    /// One session, if it belongs to this user: another's is as good as unknown.
+    SessionOf {
+        /// The user who must own it.
+        user: UserId,
+        /// The session.
+        session: SessionId,
+    },
+    /// All of a user: every session (hook clients' too), every open code, every hook secret.
+    User(UserId),
+    /// All of a client: every session it has and every secret.
+    Client(ClientId),
+}
+
+/// One entry of the revocation log.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Revocation {
+    /// This session.
+    Session(SessionId),
+    /// All sessions of this user.
+    User(UserId),
+    /// All sessions of this client.
+    Client(ClientId),
+}
+
+/// A place in the revocation log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RevocationCursor(pub(crate) u64);
+
+/// What happened since a place in the revocation log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RevocationPage {
+    /// The entries, in no particular order; `None` when they are too many to hand over.
+    pub entries: Option<Vec<Revocation>>,
+    /// Where to go on.
+    pub next: RevocationCursor,
+}
+
+/// How many rows a sweep deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Swept {
+    /// Codes.
+    pub codes: u64,
+    /// Sessions.
+    pub sessions: u64,
+    /// Client secrets.
+    pub secrets: u64,
+    /// Entries of the revocation log.
+    pub revocations: u64,
+}
+
+impl Swept {
+    /// All rows together.
+    #[must_use]
+    pub const fn total(&self) -> u64 {
+        self.codes + self.sessions + self.secrets + self.revocations
+    }
+}
+
+impl std::ops::AddAssign for Swept {
+    fn add_assign(&mut self, other: Self) {
+        self.codes += other.codes;
+        self.sessions += other.sessions;
+        self.secrets += other.secrets;
+        self.revocations += other.revocations;
+    }
+}

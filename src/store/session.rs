@@ -1,0 +1,239 @@
+//! Sessions, as the store sees them.
+
+use std::net::IpAddr;
+use std::time::{Duration, SystemTime};
+
+use super::StoreError;
+use crate::id::{CallSource, ClientId, Scopes, SecretHash, SessionId, UserId};
+
+/// A session to open or renew.
+#[derive(Debug, Clone)]
+pub struct NewSession {
+    /// The id it shall have.
+    pub id: RequestedId,
+    /// The OAuth client it is for.
+    pub client: ClientId,
+    /// What kind of program calls.
+    pub call_source: CallSource,
+    /// Where it was asked for.
+    pub origin: Origin,
+    /// How long it lives from now.
+    pub life: Duration,
+    /// How many live sessions its user may have.
+    pub limit: SessionLimit,
+}
+
+/// The id that a session shall have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RequestedId {
+    /// Made by the server: it must be new.
+    Fresh(SessionId),
+    /// Declared by the bridge: new, or its own live session.
+    Declared(SessionId),
+}
+
+/// How many live sessions a user may have (hook clients' aside), and what happens beyond.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionLimit {
+    /// The most live sessions; at least 1.
+    pub max: u32,
+    /// What happens when one more is asked for.
+    pub when_full: WhenFull,
+}
+
+/// What happens when a user with the most live sessions asks for one more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenFull {
+    /// The oldest are revoked.
+    EndOldest,
+    /// The new one is refused.
+    Refuse,
+}
+
+/// Where a session comes from: shown to the person who asks what is signed in.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Origin {
+    /// The `User-Agent`, cut to 256 characters.
+    pub user_agent: Option<String>,
+    /// The address of the bridge: the socket's, or what trusted proxies say.
+    pub address: Option<IpAddr>,
+    /// The name the bridge gives its device, cut to 256 characters.
+    pub device_name: Option<String>,
+}
+
+/// Who may open a session without a code.
+#[derive(Debug, Clone)]
+pub enum OpenSession {
+    /// The host vouches for the user.
+    Vouched {
+        /// The known user.
+        user: UserId,
+        /// The scopes asked for.
+        scopes: Scopes,
+        /// The session to open.
+        session: NewSession,
+    },
+    /// A hook client proves itself with its secret; [`NewSession::client`] names it.
+    Client {
+        /// The hash of the secret it presents.
+        secret: SecretHash,
+        /// The scopes asked for.
+        scopes: Scopes,
+        /// The session to open.
+        session: NewSession,
+    },
+}
+
+/// A session that was just opened or renewed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenedSession {
+    /// Its id.
+    pub id: SessionId,
+    /// Its user; for a hook client's session, the client's owner.
+    pub user: UserId,
+    /// The scopes granted.
+    pub scopes: Scopes,
+    /// When the person last signed in, by the database's clock: when the code was issued, or now.
+    pub authenticated_at: SystemTime,
+    /// How long it lives from now, by the database's clock.
+    pub expires_in: Duration,
+    /// Whether it was live before.
+    pub renewed: bool,
+}
+
+/// Why no session was opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenSessionError {
+    /// Nobody made the user known.
+    #[error("the user is unknown")]
+    UnknownUser,
+    /// The user, or the client's owner, is disabled.
+    #[error("the user is disabled")]
+    UserDisabled,
+    /// The client is unknown or the secret is not one of its live ones.
+    #[error("the client's secret is not good")]
+    WrongSecret,
+    /// The declared session id is revoked, expired, or another user's or client's.
+    #[error("the session id is taken")]
+    SessionTaken,
+    /// The user has as many live sessions as may be.
+    #[error("the user has too many sessions")]
+    TooManySessions,
+    /// The store could not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What a look-up says of a session that has a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionStatus {
+    /// Its id.
+    pub id: SessionId,
+    /// Its user; for a hook client's session, the client's owner.
+    pub user: UserId,
+    /// Its OAuth client.
+    pub client: ClientId,
+    /// What kind of program it was opened for.
+    pub call_source: CallSource,
+    /// When it expires, by the database's clock.
+    pub expires_at: SystemTime,
+    /// Whether it is live now, by the database's clock.
+    pub state: SessionState,
+}
+
+/// Whether a session is live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SessionState {
+    /// Not revoked and not expired.
+    Live,
+    /// Revoked.
+    Revoked,
+    /// Past its expiry.
+    Expired,
+}
+
+/// A live session, as its owner and the operators see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// Its id.
+    pub id: SessionId,
+    /// Its user; for a hook client's session, the client's owner.
+    pub user: UserId,
+    /// Its OAuth client.
+    pub client: ClientId,
+    /// What kind of program it was opened for.
+    pub call_source: CallSource,
+    /// The scopes granted.
+    pub scopes: Scopes,
+    /// Where it was opened or last renewed.
+    pub origin: Origin,
+    /// When it was opened.
+    pub created_at: SystemTime,
+    /// When it was last renewed, or opened.
+    pub renewed_at: SystemTime,
+    /// When it expires.
+    pub expires_at: SystemTime,
+}
+
+impl RequestedId {
+    /// The id itself.
+    #[must_use]
+    pub fn id(&self) -> &SessionId {
+        match self {
+            Self::Fresh(id) | Self::Declared(id) => id,
+        }
+    }
+}
+
+impl Origin {
+    /// An origin of which nothing is known.
+    #[must_use]
+    pub fn unknown() -> Self {
+        Self::default()
+    }
+
+    /// Sets the `User-Agent`: control characters are dropped, and what is over 256 characters.
+    #[must_use]
+    pub fn user_agent(mut self, text: &str) -> Self {
+        self.user_agent = label(text);
+        self
+    }
+
+    /// Sets the address.
+    #[must_use]
+    pub fn address(mut self, address: IpAddr) -> Self {
+        self.address = Some(address.to_canonical());
+        self
+    }
+
+    /// Sets the device name: control characters are dropped, and what is over 256 characters.
+    #[must_use]
+    pub fn device_name(mut self, text: &str) -> Self {
+        self.device_name = label(text);
+        self
+    }
+}
+
+/// Free text from a caller, fit to store and to show.
+fn label(text: &str) -> Option<String> {
+    let kept: String = text.chars().filter(|c| !c.is_control()).take(256).collect();
+    let trimmed = kept.trim();
+    (!trimmed.is_empty()).then(|| trimmed.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_hold_no_control_characters_and_have_an_end() {
+        let origin = Origin::unknown()
+            .user_agent("a\0b\r\nc\x1b[31m")
+            .device_name(&"é".repeat(1000));
+        assert_eq!(origin.user_agent.as_deref(), Some("abc[31m"));
+        assert_eq!(origin.device_name.unwrap().chars().count(), 256);
+        assert_eq!(Origin::unknown().device_name("\t ").device_name, None);
+    }
+}

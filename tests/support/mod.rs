@@ -1,0 +1,5 @@
+//! What the tests stand on.
+
+mod backend;
+
+pub use backend::Backend;
