@@ -17,14 +17,8 @@ pub const X_POLICY_VERSION: HeaderName = HeaderName::from_static("x-policy-versi
 pub const X_CALL_SOURCE: HeaderName = HeaderName::from_static("x-call-source");
 
 /// The identity headers, in the order they are documented.
-pub const IDENTITY_HEADERS: [HeaderName; 6] = [
-    X_USER_ID,
-    X_SESSION_ID,
-    X_TRACE_ID,
-    X_CLIENT_ID,
-    X_POLICY_VERSION,
-    X_CALL_SOURCE,
-];
+pub const IDENTITY_HEADERS: [HeaderName; 6] =
+    [X_USER_ID, X_SESSION_ID, X_TRACE_ID, X_CLIENT_ID, X_POLICY_VERSION, X_CALL_SOURCE];
 
 /// Removes every identity header from `headers`, however it is spelt.
 ///
@@ -33,11 +27,8 @@ pub const IDENTITY_HEADERS: [HeaderName; 6] = [
 /// that names one loses that name, so that no proxy behind the gateway drops the trusted header as
 /// hop-by-hop.
 pub fn strip(headers: &mut HeaderMap) {
-    let spoofed: Vec<HeaderName> = headers
-        .keys()
-        .filter(|name| is_identity(name.as_str()))
-        .cloned()
-        .collect();
+    let spoofed: Vec<HeaderName> =
+        headers.keys().filter(|name| is_identity(name.as_str())).cloned().collect();
     for name in spoofed {
         headers.remove(name);
     }
@@ -60,9 +51,8 @@ pub fn strip(headers: &mut HeaderMap) {
 }
 
 fn is_identity(name: &str) -> bool {
-    let same = |byte: u8, reserved: u8| {
-        byte.to_ascii_lowercase() == reserved || (byte == b'_' && reserved == b'-')
-    };
+    let same =
+        |byte: u8, reserved: u8| byte.to_ascii_lowercase() == reserved || (byte == b'_' && reserved == b'-');
     IDENTITY_HEADERS.iter().any(|reserved| {
         let reserved = reserved.as_str();
         name.len() == reserved.len() && name.bytes().zip(reserved.bytes()).all(|(a, b)| same(a, b))
@@ -70,12 +60,7 @@ fn is_identity(name: &str) -> bool {
 }
 
 fn connection_options(value: &HeaderValue) -> impl Iterator<Item = &str> {
-    value
-        .to_str()
-        .unwrap_or("")
-        .split(',')
-        .map(str::trim)
-        .filter(|option| !option.is_empty())
+    value.to_str().unwrap_or("").split(',').map(str::trim).filter(|option| !option.is_empty())
 }
 
 #[cfg(test)]
@@ -88,12 +73,9 @@ mod tests {
         let mut headers = HeaderMap::new();
         for name in IDENTITY_HEADERS {
             let name = name.as_str();
-            for spelt in [
-                name.to_owned(),
-                name.to_uppercase(),
-                name.replace('-', "_"),
-                name.replacen('-', "_", 1),
-            ] {
+            for spelt in
+                [name.to_owned(), name.to_uppercase(), name.replace('-', "_"), name.replacen('-', "_", 1)]
+            {
                 let spelt = HeaderName::from_bytes(spelt.as_bytes()).unwrap();
                 headers.append(spelt.clone(), HeaderValue::from_static("admin"));
                 headers.append(spelt, HeaderValue::from_static("root"));
@@ -108,10 +90,7 @@ mod tests {
     #[test]
     fn connection_keeps_what_names_no_identity_header() {
         let mut headers = HeaderMap::new();
-        headers.append(
-            CONNECTION,
-            HeaderValue::from_static("keep-alive, X-User-Id"),
-        );
+        headers.append(CONNECTION, HeaderValue::from_static("keep-alive, X-User-Id"));
         headers.append(CONNECTION, HeaderValue::from_static("x_session_id,upgrade"));
         strip(&mut headers);
         let kept: Vec<_> = headers.get_all(CONNECTION).iter().collect();

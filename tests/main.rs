@@ -1,4 +1,6 @@
 //! Whole services and real databases: one file a behaviour.
 
+#![allow(unreachable_pub, clippy::unwrap_used)]
+
 mod store;
 mod support;

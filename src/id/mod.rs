@@ -8,8 +8,7 @@ mod trace;
 pub use scope::{InvalidScope, Scope, Scopes};
 pub(crate) use secret::random_hex;
 pub use secret::{
-    AccessToken, ClientSecret, CodeChallenge, CodeHash, CodeVerifier, ExchangeCode, InvalidSecret,
-    SecretHash,
+    AccessToken, ClientSecret, CodeChallenge, CodeHash, CodeVerifier, ExchangeCode, InvalidSecret, SecretHash,
 };
 pub use text::InvalidId;
 use text::text_id;
@@ -127,7 +126,8 @@ mod tests {
                 prop_assert_eq!(ClientId::parse(client.as_str()), Ok(client));
             }
             if let Ok(id) = SessionId::parse(&text) {
-                prop_assert_eq!(id.to_header_value().as_bytes(), text.as_bytes());
+                let value = id.to_header_value();
+                prop_assert_eq!(value.as_bytes(), text.as_bytes());
             }
         }
 

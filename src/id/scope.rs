@@ -22,9 +22,7 @@ pub struct Scopes(Arc<[Scope]>);
 #[non_exhaustive]
 pub enum InvalidScope {
     /// A scope is empty, over 128 characters, or holds a character outside RFC 6749's set.
-    #[error(
-        "a scope is 1 to 128 visible ASCII characters other than '\"' and '\\', separated by one space"
-    )]
+    #[error("a scope is 1 to 128 visible ASCII characters other than '\"' and '\\', separated by one space")]
     Token,
     /// There are more than [`Scopes::MAX`].
     #[error("there may be at most {} scopes", Scopes::MAX)]
@@ -75,9 +73,7 @@ impl Scopes {
     /// # Errors
     ///
     /// [`InvalidScope`] when a token is malformed or there are too many.
-    pub fn collect<T: AsRef<str>>(
-        tokens: impl IntoIterator<Item = T>,
-    ) -> Result<Self, InvalidScope> {
+    pub fn collect<T: AsRef<str>>(tokens: impl IntoIterator<Item = T>) -> Result<Self, InvalidScope> {
         let mut scopes = Vec::new();
         for token in tokens {
             let scope = Scope::parse(token)?;
@@ -94,9 +90,7 @@ impl Scopes {
     /// Whether `scope` is in the set, compared byte for byte.
     #[must_use]
     pub fn contains(&self, scope: &str) -> bool {
-        self.0
-            .binary_search_by(|held| held.as_str().cmp(scope))
-            .is_ok()
+        self.0.binary_search_by(|held| held.as_str().cmp(scope)).is_ok()
     }
 
     /// Whether every scope of `other` is in the set.
@@ -108,12 +102,7 @@ impl Scopes {
     /// The scopes that both sets hold.
     #[must_use]
     pub fn intersection(&self, other: &Self) -> Self {
-        Self(
-            self.iter()
-                .filter(|scope| other.contains(scope.as_str()))
-                .cloned()
-                .collect(),
-        )
+        Self(self.iter().filter(|scope| other.contains(scope.as_str())).cloned().collect())
     }
 
     /// The scopes in order.
@@ -198,10 +187,7 @@ mod tests {
         for text in [" ", "a  b", " a", "a ", "\"a\"", "a\\b", "é", "a\tb", "a\0"] {
             assert_eq!(Scopes::parse(text), Err(InvalidScope::Token), "{text:?}");
         }
-        let many = (0..33)
-            .map(|n| format!("s{n}"))
-            .collect::<Vec<_>>()
-            .join(" ");
+        let many = (0..33).map(|n| format!("s{n}")).collect::<Vec<_>>().join(" ");
         assert_eq!(Scopes::parse(many), Err(InvalidScope::TooMany));
     }
 
@@ -211,12 +197,7 @@ mod tests {
         assert_eq!(scopes.to_string(), "a b");
         assert!(scopes.contains("a") && !scopes.contains("A") && !scopes.contains(""));
         assert!(scopes.contains_all(&Scopes::parse("a").unwrap()));
-        assert_eq!(
-            scopes
-                .intersection(&Scopes::parse("b c").unwrap())
-                .to_string(),
-            "b"
-        );
+        assert_eq!(scopes.intersection(&Scopes::parse("b c").unwrap()).to_string(), "b");
     }
 
     proptest! {

@@ -93,9 +93,7 @@ impl ExchangeCode {
         if text.len() == 64 && text.bytes().all(is_hex) {
             Ok(Self(text.into()))
         } else {
-            Err(InvalidSecret {
-                kind: "exchange code",
-            })
+            Err(InvalidSecret { kind: "exchange code" })
         }
     }
 
@@ -131,9 +129,7 @@ impl CodeVerifier {
         if matches!(text.len(), 43..=128) && text.bytes().all(is_unreserved) {
             Ok(Self(text.into()))
         } else {
-            Err(InvalidSecret {
-                kind: "code verifier",
-            })
+            Err(InvalidSecret { kind: "code verifier" })
         }
     }
 
@@ -153,9 +149,7 @@ impl CodeChallenge {
     pub fn parse(text: &str) -> Result<Self, InvalidSecret> {
         match URL_SAFE_NO_PAD.decode(text) {
             Ok(digest) if digest.len() == 32 => Ok(Self(text.to_owned())),
-            _ => Err(InvalidSecret {
-                kind: "code challenge",
-            }),
+            _ => Err(InvalidSecret { kind: "code challenge" }),
         }
     }
 
@@ -181,9 +175,7 @@ impl ClientSecret {
     pub fn parse(text: &str) -> Result<Self, InvalidSecret> {
         super::text::url_safe(text, 128)
             .map(|()| Self(text.into()))
-            .map_err(|_| InvalidSecret {
-                kind: "client secret",
-            })
+            .map_err(|_| InvalidSecret { kind: "client secret" })
     }
 
     /// What is stored of the secret: its SHA-256, or its HMAC-SHA-256 under `pepper`.
@@ -258,10 +250,7 @@ pub(crate) fn random_hex<const N: usize>() -> Zeroizing<String> {
 pub(crate) fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digit = |value: u8| char::from(DIGITS[usize::from(value)]);
-    bytes
-        .iter()
-        .flat_map(|b| [digit(b >> 4), digit(b & 15)])
-        .collect()
+    bytes.iter().flat_map(|b| [digit(b >> 4), digit(b & 15)]).collect()
 }
 
 fn random_base64url() -> Zeroizing<String> {
@@ -283,14 +272,8 @@ mod tests {
     fn a_code_is_64_lower_case_hex_characters() {
         let code = ExchangeCode::random();
         assert!(ExchangeCode::parse(code.expose()).is_ok());
-        for bad in [
-            "",
-            &"a".repeat(63),
-            &"a".repeat(65),
-            &"A".repeat(64),
-            &"g".repeat(64),
-            &"١".repeat(32),
-        ] {
+        for bad in ["", &"a".repeat(63), &"a".repeat(65), &"A".repeat(64), &"g".repeat(64), &"١".repeat(32)]
+        {
             assert!(ExchangeCode::parse(bad).is_err(), "{bad}");
         }
     }
@@ -298,36 +281,27 @@ mod tests {
     #[test]
     fn ten_thousand_codes_are_distinct_and_use_every_digit_alike() {
         let codes: Vec<_> = (0..10_000).map(|_| ExchangeCode::random()).collect();
-        let distinct: std::collections::HashSet<_> =
-            codes.iter().map(ExchangeCode::expose).collect();
+        let distinct: std::collections::HashSet<_> = codes.iter().map(ExchangeCode::expose).collect();
         assert_eq!(distinct.len(), codes.len());
         let mut counts = [0_u32; 16];
         for digit in codes.iter().flat_map(|code| code.expose().chars()) {
             counts[digit.to_digit(16).unwrap() as usize] += 1;
         }
         // 40 000 each; eight standard deviations are 1 550.
-        assert!(
-            counts.iter().all(|n| (38_450..41_550).contains(n)),
-            "{counts:?}"
-        );
+        assert!(counts.iter().all(|n| (38_450..41_550).contains(n)), "{counts:?}");
     }
 
     #[test]
     fn the_challenge_is_rfc_7636_appendix_b() {
         let verifier = CodeVerifier::parse("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk").unwrap();
-        let challenge =
-            CodeChallenge::parse("E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM").unwrap();
+        let challenge = CodeChallenge::parse("E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM").unwrap();
         assert_eq!(verifier.challenge(), challenge);
     }
 
     #[test]
     fn a_verifier_has_43_to_128_unreserved_characters() {
         for (length, valid) in [(42, false), (43, true), (128, true), (129, false)] {
-            assert_eq!(
-                CodeVerifier::parse(&"a".repeat(length)).is_ok(),
-                valid,
-                "{length}"
-            );
+            assert_eq!(CodeVerifier::parse(&"a".repeat(length)).is_ok(), valid, "{length}");
         }
         assert!(CodeVerifier::parse(&"+".repeat(43)).is_err());
     }
@@ -337,29 +311,17 @@ mod tests {
         let secret = ClientSecret::random();
         assert!(secret.hash(None).matches(&secret.hash(None)));
         assert!(!secret.hash(Some(b"pepper")).matches(&secret.hash(None)));
-        assert!(
-            !ClientSecret::random()
-                .hash(None)
-                .matches(&secret.hash(None))
-        );
+        assert!(!ClientSecret::random().hash(None).matches(&secret.hash(None)));
     }
 
     #[test]
     fn debug_shows_no_secret() {
         let code = ExchangeCode::random();
         let secret = ClientSecret::random();
-        let shown = format!(
-            "{code:?} {secret:?} {:?} {:?}",
-            secret.hash(None),
-            code.hash()
-        );
+        let shown = format!("{code:?} {secret:?} {:?} {:?}", secret.hash(None), code.hash());
         assert!(!shown.contains(code.expose()) && !shown.contains(secret.expose()));
         assert!(!shown.contains(&code.hash().to_hex()));
-        assert!(
-            AccessToken::new("a.b.c".into())
-                .to_header_value()
-                .is_sensitive()
-        );
+        assert!(AccessToken::new("a.b.c".into()).to_header_value().is_sensitive());
     }
 
     proptest! {

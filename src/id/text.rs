@@ -35,8 +35,7 @@ pub(crate) fn to_visible_ascii(text: &str) -> String {
 
 /// The header form of an identifier (see [`to_visible_ascii`]).
 pub(crate) fn to_header_value(text: &str) -> HeaderValue {
-    HeaderValue::from_str(&to_visible_ascii(text))
-        .expect("percent-encoding leaves visible ASCII only")
+    HeaderValue::from_str(&to_visible_ascii(text)).expect("percent-encoding leaves visible ASCII only")
 }
 
 /// 1 to `max` visible characters: no control, format, separator, private or unassigned ones.
@@ -56,16 +55,12 @@ pub(crate) fn visible(text: &str, max: usize) -> Result<(), InvalidId> {
 
 /// 1 to `max` visible ASCII characters.
 pub(crate) fn visible_ascii(text: &str, max: usize) -> Result<(), InvalidId> {
-    check(text, max, "visible ASCII characters", |c| {
-        c.is_ascii_graphic()
-    })
+    check(text, max, "visible ASCII characters", |c| c.is_ascii_graphic())
 }
 
 /// 1 to `max` of `[A-Za-z0-9_-]`.
 pub(crate) fn url_safe(text: &str, max: usize) -> Result<(), InvalidId> {
-    check(text, max, "A-Z, a-z, 0-9, '_' and '-'", |c| {
-        c.is_ascii_alphanumeric() || c == '_' || c == '-'
-    })
+    check(text, max, "A-Z, a-z, 0-9, '_' and '-'", |c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
 }
 
 fn check(
@@ -81,11 +76,7 @@ fn check(
     if text.len() > max * 4 || text.chars().count() > max {
         return Err(InvalidId::TooLong { max });
     }
-    if text.chars().all(is_allowed) {
-        Ok(())
-    } else {
-        Err(InvalidId::Character { allowed })
-    }
+    if text.chars().all(is_allowed) { Ok(()) } else { Err(InvalidId::Character { allowed }) }
 }
 
 /// Makes a newtype over shared text that can only hold what `$check` lets through.
@@ -170,16 +161,7 @@ mod tests {
 
     #[test]
     fn visible_refuses_what_the_eye_cannot_see() {
-        for hidden in [
-            "",
-            "a b",
-            "a\u{200b}",
-            "a\u{202e}b",
-            "a\n",
-            "\0",
-            "\u{feff}a",
-            "\u{a0}",
-        ] {
+        for hidden in ["", "a b", "a\u{200b}", "a\u{202e}b", "a\n", "\0", "\u{feff}a", "\u{a0}"] {
             assert!(visible(hidden, 255).is_err(), "{hidden:?}");
         }
         for seen in ["alice", "a@b.c", "josé", "日本", "%41", "ſ"] {
@@ -190,10 +172,7 @@ mod tests {
     #[test]
     fn length_counts_characters() {
         assert_eq!(visible(&"é".repeat(255), 255), Ok(()));
-        assert_eq!(
-            visible(&"é".repeat(256), 255),
-            Err(InvalidId::TooLong { max: 255 })
-        );
+        assert_eq!(visible(&"é".repeat(256), 255), Err(InvalidId::TooLong { max: 255 }));
     }
 
     #[test]

@@ -101,16 +101,10 @@ fn parse_traceparent(text: &str) -> Option<TraceId> {
     let bytes = text.as_bytes();
     let field = |from: usize, to: usize| bytes.get(from..to).filter(|field| is_lower_hex(field));
     let version = field(0, 2)?;
-    let fits = if version == b"00" {
-        bytes.len() == 55
-    } else {
-        bytes.get(55).is_none_or(|b| *b == b'-')
-    };
+    let fits = if version == b"00" { bytes.len() == 55 } else { bytes.get(55).is_none_or(|b| *b == b'-') };
     let parent = field(36, 52)?;
     field(53, 55)?;
-    let dashes = [2, 35, 52]
-        .iter()
-        .all(|place| bytes.get(*place) == Some(&b'-'));
+    let dashes = [2, 35, 52].iter().all(|place| bytes.get(*place) == Some(&b'-'));
     let valid = version != b"ff" && fits && dashes && parent.iter().any(|b| *b != b'0');
     field(3, 35)?;
     valid.then(|| TraceId::parse(text.get(3..35)?))?
@@ -138,11 +132,8 @@ mod tests {
     #[test]
     fn a_valid_traceparent_is_continued_with_its_tracestate() {
         let parent = format!("00-{TRACE}-00f067aa0ba902b7-01");
-        let mut headers = headers(&[
-            ("traceparent", &parent),
-            ("tracestate", "a=1"),
-            ("x-trace-id", &"a".repeat(32)),
-        ]);
+        let mut headers =
+            headers(&[("traceparent", &parent), ("tracestate", "a=1"), ("x-trace-id", &"a".repeat(32))]);
         assert_eq!(TraceId::continue_from(&mut headers).as_str(), TRACE);
         assert_eq!(headers["traceparent"], parent);
         assert_eq!(headers["tracestate"], "a=1");
@@ -162,11 +153,7 @@ mod tests {
             &format!("01-{TRACE}-00f067aa0ba902b7-01x"),
         ] {
             let mut headers = headers(&[("traceparent", bad), ("tracestate", "a=1")]);
-            assert_ne!(
-                TraceId::continue_from(&mut headers).as_str(),
-                TRACE,
-                "{bad}"
-            );
+            assert_ne!(TraceId::continue_from(&mut headers).as_str(), TRACE, "{bad}");
             assert!(headers.is_empty(), "{bad}");
         }
     }
@@ -180,10 +167,7 @@ mod tests {
 
     #[test]
     fn a_later_version_is_read_as_version_00() {
-        let mut headers = headers(&[(
-            "traceparent",
-            &format!("cc-{TRACE}-00f067aa0ba902b7-01-later"),
-        )]);
+        let mut headers = headers(&[("traceparent", &format!("cc-{TRACE}-00f067aa0ba902b7-01-later"))]);
         assert_eq!(TraceId::continue_from(&mut headers).as_str(), TRACE);
     }
 

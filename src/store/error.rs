@@ -28,19 +28,13 @@ pub enum StoreErrorKind {
 impl StoreError {
     /// An error of `kind` with its cause.
     pub fn new(kind: StoreErrorKind, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self {
-            kind,
-            source: Some(source.into()),
-        }
+        Self { kind, source: Some(source.into()) }
     }
 
     /// The answer did not come in time.
     #[must_use]
     pub const fn timed_out() -> Self {
-        Self {
-            kind: StoreErrorKind::TimedOut,
-            source: None,
-        }
+        Self { kind: StoreErrorKind::TimedOut, source: None }
     }
 
     /// What kept the store from answering.

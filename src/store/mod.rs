@@ -21,8 +21,8 @@ pub use code::{GrantRefusal, IssueCodeError, NewCode, RedeemCode, RedeemError};
 pub use error::{StoreError, StoreErrorKind};
 pub use revocation::{Revocation, RevocationCursor, RevocationPage, Revoke, Swept};
 pub use session::{
-    NewSession, OpenSession, OpenSessionError, OpenedSession, Origin, RequestedId, Session,
-    SessionLimit, SessionState, SessionStatus, WhenFull,
+    NewSession, OpenSession, OpenSessionError, OpenedSession, Origin, RequestedId, Session, SessionLimit,
+    SessionState, SessionStatus, WhenFull,
 };
 
 use std::fmt;

@@ -229,9 +229,7 @@ mod tests {
 
     #[test]
     fn labels_hold_no_control_characters_and_have_an_end() {
-        let origin = Origin::unknown()
-            .user_agent("a\0b\r\nc\x1b[31m")
-            .device_name(&"é".repeat(1000));
+        let origin = Origin::unknown().user_agent("a\0b\r\nc\x1b[31m").device_name(&"é".repeat(1000));
         assert_eq!(origin.user_agent.as_deref(), Some("abc[31m"));
         assert_eq!(origin.device_name.unwrap().chars().count(), 256);
         assert_eq!(Origin::unknown().device_name("\t ").device_name, None);
