@@ -12,12 +12,14 @@ pub mod sqlite;
 
 mod client;
 mod code;
+mod deadline;
 mod error;
 mod revocation;
 mod session;
 
 pub use client::{Client, ProvisionClient, ProvisionError};
 pub use code::{GrantRefusal, IssueCodeError, NewCode, RedeemCode, RedeemError};
+pub(crate) use deadline::within_deadline;
 pub use error::{StoreError, StoreErrorKind};
 pub use revocation::{Revocation, RevocationCursor, RevocationPage, Revoke, Swept};
 pub use session::{

@@ -1,0 +1,81 @@
+//! What handlers take as arguments: who calls, in types.
+//!
+//! Each of [`Caller`], [`UserId`], [`SessionId`], [`ClientId`], [`PolicyVersion`], [`CallSource`],
+//! [`Scopes`] (those granted), [`TraceId`] and [`Granted`] is an extractor, and so is an `Option` of each.
+//! They read what [`BridgeAuthLayer`](crate::BridgeAuthLayer) left in the request, never a header.
+//!
+//! | the layer | `Caller` | `Option<Caller>` |
+//! |---|---|---|
+//! | let a caller in | the caller | `Some` |
+//! | is optional, and there was no credential | 401, as the layer would answer | `None` |
+//! | is missing | 500, and the body says what to add | 500 |
+
+mod granted;
+mod rejection;
+
+pub use granted::{Granted, RequiredScopes};
+pub use rejection::{CallerRejection, MissingLayer, Refused};
+
+use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
+use http::request::Parts;
+
+use crate::caller::Caller;
+use crate::id::{CallSource, ClientId, PolicyVersion, Scopes, SessionId, TraceId, UserId};
+use crate::passage::Passage;
+use crate::reject::Rejection;
+
+/// What the layer left, which is there whenever it ran.
+fn passage(parts: &Parts) -> Result<&Passage, MissingLayer> {
+    parts.extensions.get().ok_or(MissingLayer)
+}
+
+/// Makes an extractor, and its optional form, of a part of the caller.
+macro_rules! extract_from_caller {
+    ($($part:ty, |$caller:ident| $read:expr;)*) => {$(
+        impl<S: Sync> FromRequestParts<S> for $part {
+            type Rejection = CallerRejection;
+
+            async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, CallerRejection> {
+                let passage = passage(parts)?;
+                match &passage.caller {
+                    Some($caller) => Ok($read),
+                    None => Err(Refused::new(passage, &Rejection::NoCredential).into()),
+                }
+            }
+        }
+
+        impl<S: Sync> OptionalFromRequestParts<S> for $part {
+            type Rejection = MissingLayer;
+
+            async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, MissingLayer> {
+                Ok(passage(parts)?.caller.as_ref().map(|$caller| $read))
+            }
+        }
+    )*};
+}
+
+extract_from_caller! {
+    Caller, |caller| caller.clone();
+    UserId, |caller| caller.user_id().clone();
+    SessionId, |caller| caller.session_id().clone();
+    ClientId, |caller| caller.client_id().clone();
+    PolicyVersion, |caller| caller.policy_version().clone();
+    CallSource, |caller| caller.call_source().clone();
+    Scopes, |caller| caller.scopes().clone();
+}
+
+impl<S: Sync> FromRequestParts<S> for TraceId {
+    type Rejection = MissingLayer;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, MissingLayer> {
+        passage(parts).map(|passage| passage.trace)
+    }
+}
+
+impl<S: Sync> OptionalFromRequestParts<S> for TraceId {
+    type Rejection = MissingLayer;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, MissingLayer> {
+        passage(parts).map(|passage| Some(passage.trace))
+    }
+}

@@ -1,0 +1,281 @@
+//! Access: a token, its session, and the headers that go with it.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use http::{HeaderName, HeaderValue};
+
+use super::Issuer;
+use crate::clock::since_epoch;
+use crate::header::{X_CALL_SOURCE, X_CLIENT_ID, X_POLICY_VERSION, X_SESSION_ID, X_TRACE_ID, X_USER_ID};
+use crate::id::{
+    AccessToken, Audience, CallSource, ClientId, PolicyVersion, Scopes, SessionId, TraceId, UserId,
+    random_hex,
+};
+use crate::observe::audit;
+use crate::settings::Settings;
+use crate::store::{
+    NewSession, OpenSession, OpenSessionError, OpenedSession, Origin, RequestedId, StoreError,
+    within_deadline,
+};
+use crate::token::{Claims, KeyError, Subject};
+
+/// What lets a bridge in: a signed token for a live session.
+#[derive(Debug, Clone)]
+pub struct Access {
+    /// The access token.
+    pub token: AccessToken,
+    /// How long the token lives, in whole seconds; never longer than the session.
+    pub ttl: Duration,
+    /// When the token expires: its `exp`.
+    pub expires_at: SystemTime,
+    /// The person it is for; of a hook client, the owner.
+    pub user: UserId,
+    /// The session it names.
+    pub session: SessionId,
+    /// The OAuth client it was issued to.
+    pub client: ClientId,
+    /// The scopes it grants.
+    pub scopes: Scopes,
+    /// What kind of program the session is for.
+    pub call_source: CallSource,
+    /// The version of the policy in force.
+    pub policy_version: PolicyVersion,
+    /// Whether the session was live before.
+    pub renewed: bool,
+}
+
+/// A wish for access without a code: the host vouches for the user.
+///
+/// Made by [`AccessRequest::for_user`]; each option has the bridge's own setting as its default.
+#[derive(Debug, Clone)]
+#[must_use = "hand it to Issuer::open_access"]
+pub struct AccessRequest {
+    user: UserId,
+    scopes: Scopes,
+    session: Option<SessionId>,
+    client: Option<ClientId>,
+    call_source: Option<CallSource>,
+    audiences: Option<Vec<Audience>>,
+    token_life: Option<Duration>,
+    session_life: Option<Duration>,
+    origin: Origin,
+}
+
+/// Why there is no access.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AccessError {
+    /// Nobody made the user known.
+    #[error("the user is unknown: call Issuer::register_user first")]
+    UnknownUser,
+    /// The user is disabled.
+    #[error("the user is disabled")]
+    UserDisabled,
+    /// The session id is revoked, expired, or another user's or client's.
+    #[error("the session id is taken")]
+    SessionTaken,
+    /// The user has as many live sessions as may be.
+    #[error("the user has too many sessions")]
+    TooManySessions,
+    /// This bridge issues no token for the audience, or for none at all.
+    #[error("this bridge issues no token for these audiences")]
+    Audience,
+    /// A life is zero, not in whole seconds, or longer than any may be (24 h for a token, 30 days for a session).
+    #[error("a token lives 1 second to 24 hours, a session 1 second to 30 days, in whole seconds")]
+    Life,
+    /// The token could not be signed.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The store could not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What a token is to say besides what its session says.
+pub(super) struct Grant<'a> {
+    pub(super) subject: Subject,
+    pub(super) client: ClientId,
+    pub(super) call_source: CallSource,
+    pub(super) audiences: &'a [Audience],
+    pub(super) token_life: Duration,
+}
+
+impl Issuer {
+    /// Opens access for a user without a code.
+    ///
+    /// The user must be known ([`register_user`](Self::register_user)) and enabled, and gets those of the
+    /// asked scopes that they hold. Who calls this has made sure of who the user is.
+    ///
+    /// # Errors
+    ///
+    /// [`AccessError`].
+    ///
+    /// # Cancel safety
+    ///
+    /// The session is opened or not, never half; one whose token was not returned expires by itself.
+    pub async fn open_access(&self, request: AccessRequest) -> Result<Access, AccessError> {
+        let settings = &self.settings;
+        let audiences = request.audiences.as_deref().unwrap_or(&settings.audiences);
+        if !(1..=16).contains(&audiences.len()) || !audiences.iter().all(|audience| settings.knows(audience))
+        {
+            return Err(AccessError::Audience);
+        }
+        let token_life = checked(request.token_life, settings.token_life, Settings::MAX_TOKEN_LIFE)?;
+        let session_life = checked(request.session_life, settings.session_life, Settings::MAX_SESSION_LIFE)?;
+        let client = request.client.unwrap_or_else(|| settings.bridge_client.clone());
+        let call_source = request.call_source.unwrap_or_else(|| settings.call_source.clone());
+        let session = NewSession {
+            client: client.clone(),
+            call_source: call_source.clone(),
+            life: session_life,
+            ..self.new_session(request.session, request.origin)
+        };
+        let open = OpenSession::Vouched { user: request.user, scopes: request.scopes, session };
+        let opened = within_deadline(settings.store_deadline, self.store.open_session(open)).await?;
+        let subject = Subject::User(opened.user.clone());
+        let access = self.sign(opened, Grant { subject, client, call_source, audiences, token_life })?;
+        audit!("access_opened", user_id = %access.user, session_id = %access.session, client_id = %access.client,
+            renewed = access.renewed);
+        Ok(access)
+    }
+
+    /// A session of the bridge itself, under the id it declared or a new one.
+    pub(super) fn new_session(&self, declared: Option<SessionId>, origin: Origin) -> NewSession {
+        NewSession {
+            id: declared.map_or_else(|| RequestedId::Fresh(SessionId::random()), RequestedId::Declared),
+            client: self.settings.bridge_client.clone(),
+            call_source: self.settings.call_source.clone(),
+            origin,
+            life: self.settings.session_life,
+            limit: self.settings.session_limit,
+        }
+    }
+
+    /// Signs the token of a session that was just opened.
+    pub(super) fn sign(&self, opened: OpenedSession, grant: Grant<'_>) -> Result<Access, KeyError> {
+        let now = self.clock.now().as_secs();
+        let ttl = grant.token_life.as_secs().min(opened.expires_in.as_secs());
+        let claims = Claims {
+            issuer: self.settings.issuer.clone(),
+            subject: grant.subject,
+            audiences: grant.audiences.to_vec(),
+            expires_at: now + ttl,
+            issued_at: now,
+            not_before: now,
+            token_id: random_hex::<16>().to_string(),
+            client: grant.client,
+            scopes: opened.scopes,
+            session: opened.id,
+            authenticated_at: since_epoch(opened.authenticated_at).as_secs().min(now),
+        };
+        let token = self.keys.sign(&claims)?;
+        Ok(Access {
+            token,
+            ttl: Duration::from_secs(ttl),
+            expires_at: UNIX_EPOCH + Duration::from_secs(claims.expires_at),
+            user: opened.user,
+            session: claims.session,
+            client: claims.client,
+            scopes: claims.scopes,
+            call_source: grant.call_source,
+            policy_version: self.settings.policy_version.clone(),
+            renewed: opened.renewed,
+        })
+    }
+}
+
+impl Access {
+    /// The six identity headers that the bridge shall send with each call.
+    #[must_use]
+    pub fn identity_headers(&self, trace: &TraceId) -> [(HeaderName, HeaderValue); 6] {
+        [
+            (X_USER_ID, self.user.to_header_value()),
+            (X_SESSION_ID, self.session.to_header_value()),
+            (X_TRACE_ID, trace.to_header_value()),
+            (X_CLIENT_ID, self.client.to_header_value()),
+            (X_POLICY_VERSION, self.policy_version.to_header_value()),
+            (X_CALL_SOURCE, self.call_source.to_header_value()),
+        ]
+    }
+}
+
+impl AccessRequest {
+    /// Asks for access for `user`, with those of `scopes` that the user holds.
+    pub fn for_user(user: UserId, scopes: Scopes) -> Self {
+        Self {
+            user,
+            scopes,
+            session: None,
+            client: None,
+            call_source: None,
+            audiences: None,
+            token_life: None,
+            session_life: None,
+            origin: Origin::unknown(),
+        }
+    }
+
+    /// The session to open, or to renew when it is the user's own live one. Default: a new one.
+    pub fn session_id(mut self, session: SessionId) -> Self {
+        self.session = Some(session);
+        self
+    }
+
+    /// The OAuth client it is for.
+    pub fn client_id(mut self, client: ClientId) -> Self {
+        self.client = Some(client);
+        self
+    }
+
+    /// What kind of program it is for.
+    pub fn call_source(mut self, source: CallSource) -> Self {
+        self.call_source = Some(source);
+        self
+    }
+
+    /// Whom the token is for: 1 to 16 of those the bridge issues tokens for.
+    pub fn audiences(mut self, audiences: impl IntoIterator<Item = Audience>) -> Self {
+        self.audiences = Some(audiences.into_iter().collect());
+        self
+    }
+
+    /// How long the token lives, in whole seconds up to 24 h; never longer than its session.
+    pub fn token_life(mut self, life: Duration) -> Self {
+        self.token_life = Some(life);
+        self
+    }
+
+    /// How long the session lives, in whole seconds up to 30 days.
+    pub fn session_life(mut self, life: Duration) -> Self {
+        self.session_life = Some(life);
+        self
+    }
+
+    /// Where it was asked for. Default: unknown.
+    pub fn origin(mut self, origin: Origin) -> Self {
+        self.origin = origin;
+        self
+    }
+}
+
+impl From<OpenSessionError> for AccessError {
+    fn from(error: OpenSessionError) -> Self {
+        match error {
+            OpenSessionError::UnknownUser => Self::UnknownUser,
+            // A vouched session shows no secret.
+            OpenSessionError::UserDisabled | OpenSessionError::WrongSecret => Self::UserDisabled,
+            OpenSessionError::SessionTaken => Self::SessionTaken,
+            OpenSessionError::TooManySessions => Self::TooManySessions,
+            OpenSessionError::Store(fault) => Self::Store(fault),
+        }
+    }
+}
+
+fn checked(asked: Option<Duration>, default: Duration, most: Duration) -> Result<Duration, AccessError> {
+    let life = asked.unwrap_or(default);
+    if life.subsec_nanos() == 0 && !life.is_zero() && life <= most {
+        Ok(life)
+    } else {
+        Err(AccessError::Life)
+    }
+}

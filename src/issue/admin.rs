@@ -1,0 +1,149 @@
+//! What operators do.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::id::{ClientId, SessionId, UserId};
+use crate::observe::audit;
+use crate::store::{Revoke, Session, Store, StoreError, Swept, within_deadline};
+
+/// Lists and revokes sessions, disables and enables people, sweeps old rows:
+/// [`Bridge::admin`](crate::Bridge::admin) hands it out.
+///
+/// Every method is idempotent. Once a revocation has returned, no request that is sent afterwards is let in
+/// on what it revoked, on any node.
+///
+/// # Cancel safety
+///
+/// A dropped future leaves its operation done or not done, never half done.
+#[derive(Clone)]
+pub struct Admin {
+    store: Arc<dyn Store>,
+    deadline: Duration,
+}
+
+impl Admin {
+    /// How many rows of each table one step of a sweep deletes at most.
+    const SWEEP_BATCH: u32 = 500;
+
+    pub(crate) fn new(store: Arc<dyn Store>, deadline: Duration) -> Self {
+        Self { store, deadline }
+    }
+
+    /// The live sessions of `user`, newest first, at most 1000.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store cannot answer.
+    pub async fn sessions_of(&self, user: &UserId) -> Result<Vec<Session>, StoreError> {
+        within_deadline(self.deadline, self.store.sessions_of(user)).await
+    }
+
+    /// Revokes one session, the hook secrets it provisioned and the sessions they opened; `false` when there
+    /// is no such session.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store cannot answer: try again, it is not known whether it happened.
+    pub async fn revoke_session(&self, session: &SessionId) -> Result<bool, StoreError> {
+        let revoked = self.revoke(Revoke::Session(session.clone())).await?;
+        audit!("session_revoked", session_id = %session, found = revoked.is_some());
+        Ok(revoked.is_some())
+    }
+
+    /// Revokes one session of `user`; `false` when there is no such session or it is another's.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store cannot answer: try again, it is not known whether it happened.
+    pub async fn revoke_session_of(&self, user: &UserId, session: &SessionId) -> Result<bool, StoreError> {
+        let target = Revoke::SessionOf { user: user.clone(), session: session.clone() };
+        let revoked = self.revoke(target).await?;
+        audit!("session_revoked", user_id = %user, session_id = %session, found = revoked.is_some());
+        Ok(revoked.is_some())
+    }
+
+    /// Revokes every session of `user`, every open code and every hook secret; returns how many sessions
+    /// that were, `None` when the user is unknown.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store cannot answer: try again, it is not known whether it happened.
+    pub async fn revoke_user(&self, user: &UserId) -> Result<Option<u64>, StoreError> {
+        let revoked = self.revoke(Revoke::User(user.clone())).await?;
+        audit!("user_revoked", user_id = %user, sessions = revoked);
+        Ok(revoked)
+    }
+
+    /// Revokes every session and every secret of `client`; returns how many sessions that were.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store cannot answer: try again, it is not known whether it happened.
+    pub async fn revoke_client(&self, client: &ClientId) -> Result<u64, StoreError> {
+        let revoked = self.revoke(Revoke::Client(client.clone())).await?.unwrap_or(0);
+        audit!("client_revoked", client_id = %client, sessions = revoked);
+        Ok(revoked)
+    }
+
+    /// Disables `user` and revokes all they have; `false` when the user is unknown.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store cannot answer: try again, it is not known whether it happened.
+    pub async fn disable_user(&self, user: &UserId) -> Result<bool, StoreError> {
+        let found = within_deadline(self.deadline, self.store.disable_user(user)).await?;
+        audit!("user_disabled", user_id = %user, found);
+        Ok(found)
+    }
+
+    /// Lets `user` link again; what was revoked stays revoked. `false` when the user is unknown.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store cannot answer.
+    pub async fn enable_user(&self, user: &UserId) -> Result<bool, StoreError> {
+        let found = within_deadline(self.deadline, self.store.enable_user(user)).await?;
+        audit!("user_enabled", user_id = %user, found);
+        Ok(found)
+    }
+
+    /// Deletes all dead rows in small steps, and tells `progress` the sum after each.
+    ///
+    /// Run it now and then, on any node, on several at once if it so happens. It never deletes a live row.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store cannot answer; what was deleted stays deleted.
+    pub async fn sweep(&self, mut progress: impl FnMut(&Swept)) -> Result<Swept, StoreError> {
+        let mut sum = Swept::default();
+        loop {
+            let step = within_deadline(self.deadline, self.store.sweep(Self::SWEEP_BATCH)).await?;
+            if step.total() == 0 {
+                return Ok(sum);
+            }
+            sum += step;
+            progress(&sum);
+        }
+    }
+
+    /// Whether the store answers: for a readiness probe.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when it does not.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        within_deadline(self.deadline, self.store.ping()).await
+    }
+
+    async fn revoke(&self, target: Revoke) -> Result<Option<u64>, StoreError> {
+        within_deadline(self.deadline, self.store.revoke(&target)).await
+    }
+}
+
+impl fmt::Debug for Admin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Admin").field("store", &self.store).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,183 @@
+//! Hook clients: provisioned by a person's bridge, let in by their secret.
+
+use std::time::SystemTime;
+
+use secrecy::ExposeSecret;
+use url::Url;
+
+use super::Issuer;
+use super::access::{Access, Grant};
+use crate::caller::{Caller, CallerKind};
+use crate::id::{ClientId, ClientSecret, Scopes, SecretHash};
+use crate::observe::audit;
+use crate::store::{
+    self, NewSession, OpenSession, OpenSessionError, Origin, ProvisionClient, StoreError, within_deadline,
+};
+use crate::token::{KeyError, Subject};
+
+/// A hook client and its new secret, shown once.
+#[derive(Debug, Clone)]
+pub struct HookClient {
+    /// The client id: `bridge:<user id>`.
+    pub id: ClientId,
+    /// The secret of the device that asked.
+    pub secret: ClientSecret,
+    /// What the client may ask for.
+    pub scopes: Scopes,
+    /// Where it gets its tokens.
+    pub token_endpoint: Url,
+    /// When the secret expires; `None` is never.
+    pub secret_expires_at: Option<SystemTime>,
+}
+
+/// Why no client was provisioned.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProvisionError {
+    /// The bridge has no token endpoint ([`BridgeBuilder::token_endpoint`](crate::BridgeBuilder::token_endpoint)).
+    #[error("provisioning is off: the bridge has no token endpoint")]
+    Off,
+    /// The caller is a hook client: a client begets no client.
+    #[error("only a person's bridge provisions a hook client")]
+    NotAUser,
+    /// The session or its user is no longer good.
+    #[error("the session is no longer live")]
+    SessionNotLive,
+    /// As many devices as may be have a secret and a live session.
+    #[error("too many devices have a secret: revoke a session first")]
+    TooManyDevices,
+    /// The store could not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why a hook client was not let in.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClientAccessError {
+    /// The client is unknown, the secret wrong, or the owner disabled: the caller is not told which
+    /// (RFC 6749 §5.2 `invalid_client`).
+    #[error("the client is not good")]
+    InvalidClient,
+    /// A scope is asked for that the client does not hold (RFC 6749 §5.2 `invalid_scope`).
+    #[error("the client does not hold these scopes")]
+    InvalidScope,
+    /// The token could not be signed.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The store could not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Issuer {
+    /// Provisions the hook client of the calling person, or gives it a new secret for the calling device.
+    ///
+    /// Each device, named by its session, has a secret of its own; a new one leaves the old one of that
+    /// device good for the overlap. Of calls that overlap, no secret that was returned is dead.
+    ///
+    /// # Errors
+    ///
+    /// [`ProvisionError`].
+    ///
+    /// # Cancel safety
+    ///
+    /// A secret that was stored but not returned is known to nobody; the one before stays good for the
+    /// overlap.
+    pub async fn provision_client(&self, caller: &Caller) -> Result<HookClient, ProvisionError> {
+        let token_endpoint = self.settings.token_endpoint.clone().ok_or(ProvisionError::Off)?;
+        if caller.kind() != CallerKind::User {
+            return Err(ProvisionError::NotAUser);
+        }
+        let secret = ClientSecret::random();
+        let id = ClientId::for_hooks_of(caller.user_id());
+        let scopes = self.settings.hook_scopes.clone();
+        let provision = ProvisionClient {
+            client: id.clone(),
+            owner: caller.user_id().clone(),
+            session: caller.session_id().clone(),
+            secret: self.hash(&secret),
+            scopes: scopes.clone(),
+            overlap: self.settings.secret_overlap,
+            max_devices: self.settings.max_devices,
+        };
+        within_deadline(self.settings.store_deadline, self.store.provision_client(provision)).await?;
+        audit!("client_provisioned", client_id = %id, session_id = %caller.session_id());
+        Ok(HookClient { id, secret, scopes, token_endpoint, secret_expires_at: None })
+    }
+
+    /// Opens access for a hook client that shows its secret (`client_credentials`, RFC 6749 §4.4).
+    ///
+    /// Without `scopes` it gets all it holds. The session ends with the token, and with the session that
+    /// provisioned the secret.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientAccessError`].
+    ///
+    /// # Cancel safety
+    ///
+    /// The session is opened or not, never half; one whose token was not returned expires by itself.
+    pub async fn client_access(
+        &self,
+        client: &ClientId,
+        secret: &ClientSecret,
+        scopes: Option<Scopes>,
+        origin: Origin,
+    ) -> Result<Access, ClientAccessError> {
+        let deadline = self.settings.store_deadline;
+        let hash = self.hash(secret);
+        let held = within_deadline(deadline, self.store.verify_client_secret(client, &hash)).await?;
+        let Some(held) = held else {
+            audit!("client_refused", client_id = %client);
+            return Err(ClientAccessError::InvalidClient);
+        };
+        let scopes = scopes.unwrap_or_else(|| held.scopes.clone());
+        if !held.scopes.contains_all(&scopes) {
+            return Err(ClientAccessError::InvalidScope);
+        }
+        let session = NewSession {
+            client: held.id.clone(),
+            life: self.settings.token_life,
+            ..self.new_session(None, origin)
+        };
+        let call_source = session.call_source.clone();
+        let open = OpenSession::Client { secret: hash, scopes, session };
+        let opened = within_deadline(deadline, self.store.open_session(open)).await?;
+        let grant = Grant {
+            subject: Subject::HookClient { owner: opened.user.clone() },
+            client: held.id,
+            call_source,
+            audiences: &self.settings.audiences,
+            token_life: self.settings.token_life,
+        };
+        let access = self.sign(opened, grant)?;
+        audit!("client_access_opened", client_id = %access.client, session_id = %access.session);
+        Ok(access)
+    }
+
+    fn hash(&self, secret: &ClientSecret) -> SecretHash {
+        secret.hash(self.settings.pepper.as_ref().map(|pepper| pepper.expose_secret()))
+    }
+}
+
+impl From<store::ProvisionError> for ProvisionError {
+    fn from(error: store::ProvisionError) -> Self {
+        match error {
+            store::ProvisionError::SessionNotLive | store::ProvisionError::UserDisabled => {
+                Self::SessionNotLive
+            }
+            store::ProvisionError::TooManyDevices => Self::TooManyDevices,
+            store::ProvisionError::Store(fault) => Self::Store(fault),
+        }
+    }
+}
+
+impl From<OpenSessionError> for ClientAccessError {
+    fn from(error: OpenSessionError) -> Self {
+        match error {
+            OpenSessionError::Store(fault) => Self::Store(fault),
+            _ => Self::InvalidClient,
+        }
+    }
+}

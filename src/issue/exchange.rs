@@ -1,0 +1,103 @@
+//! The exchange: a one-time code for access.
+
+use super::Issuer;
+use super::access::{Access, Grant};
+use crate::id::{CodeHash, CodeVerifier, ExchangeCode, SessionId};
+use crate::observe::audit;
+use crate::store::{GrantRefusal, Origin, RedeemCode, RedeemError, StoreError, within_deadline};
+use crate::token::{KeyError, Subject};
+
+/// What a bridge presents to be let in.
+#[derive(Debug, Clone)]
+pub struct Exchange {
+    /// The code.
+    pub code: ExchangeCode,
+    /// The PKCE verifier, when the code was issued for a challenge.
+    pub verifier: Option<CodeVerifier>,
+    /// The session id the bridge declares, if any. Not looked at where declared ids are off.
+    pub session: Option<SessionId>,
+    /// Where the bridge is.
+    pub origin: Origin,
+}
+
+/// Why a code was not exchanged. It is not spent by this.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExchangeError {
+    /// The code is unknown, expired, spent or not for this bridge: the caller is not told which.
+    #[error("the code is not good")]
+    InvalidGrant,
+    /// The declared session id is revoked, expired, or another user's.
+    #[error("the session id is taken")]
+    SessionTaken,
+    /// The user has as many live sessions as may be.
+    #[error("the user has too many sessions")]
+    TooManySessions,
+    /// The token could not be signed.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The store could not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Issuer {
+    /// Trades a code, once, for access.
+    ///
+    /// Of any number of exchanges of one code, on any number of nodes, exactly one succeeds. Whoever
+    /// presents a spent code again revokes the session that its first use opened: one of the two is not
+    /// who they should be (RFC 6749 §4.1.2).
+    ///
+    /// # Errors
+    ///
+    /// [`ExchangeError`]; the code is as it was.
+    ///
+    /// # Cancel safety
+    ///
+    /// The code is spent and its session open, or neither. When the answer is lost, link again.
+    pub async fn exchange(&self, exchange: Exchange) -> Result<Access, ExchangeError> {
+        let declared = exchange.session.filter(|_| self.settings.declared_session_ids);
+        let hash = exchange.code.hash();
+        let redeem = RedeemCode {
+            hash,
+            challenge: exchange.verifier.as_ref().map(CodeVerifier::challenge),
+            session: self.new_session(declared, exchange.origin),
+        };
+        let session = redeem.session.clone();
+        let opened = within_deadline(self.settings.store_deadline, self.store.redeem_code(redeem))
+            .await
+            .map_err(|error| refused(error, hash))?;
+        let grant = Grant {
+            subject: Subject::User(opened.user.clone()),
+            client: session.client,
+            call_source: session.call_source,
+            audiences: &self.settings.audiences,
+            token_life: self.settings.token_life,
+        };
+        let access = self.sign(opened, grant)?;
+        audit!("code_redeemed", user_id = %access.user, session_id = %access.session, code = ?hash,
+            renewed = access.renewed);
+        Ok(access)
+    }
+}
+
+/// Tells the audit log why; the caller learns less.
+fn refused(error: RedeemError, code: CodeHash) -> ExchangeError {
+    match error {
+        RedeemError::Refused(GrantRefusal::Replayed { user, session, first_used_at }) => {
+            let first_used_at = crate::clock::since_epoch(first_used_at).as_secs();
+            audit!("code_replayed", user_id = %user, session_id = %session, code = ?code, first_used_at);
+            ExchangeError::InvalidGrant
+        }
+        RedeemError::Refused(reason) => {
+            audit!("code_refused", reason = %reason, code = ?code);
+            ExchangeError::InvalidGrant
+        }
+        RedeemError::SessionTaken => {
+            audit!("session_id_taken", code = ?code);
+            ExchangeError::SessionTaken
+        }
+        RedeemError::TooManySessions => ExchangeError::TooManySessions,
+        RedeemError::Store(fault) => ExchangeError::Store(fault),
+    }
+}

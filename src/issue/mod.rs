@@ -1,0 +1,66 @@
+//! The write side: codes, their exchange, access without a code, hook clients, and what operators do.
+
+mod access;
+mod admin;
+mod clients;
+mod codes;
+mod exchange;
+
+pub use access::{Access, AccessError, AccessRequest};
+pub use admin::Admin;
+pub use clients::{ClientAccessError, HookClient, ProvisionError};
+pub use codes::{IssuedCode, SignedIn};
+pub use exchange::{Exchange, ExchangeError};
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::clock::Clock;
+use crate::id::{Scopes, UserId};
+use crate::settings::Settings;
+use crate::store::{Store, StoreError, within_deadline};
+use crate::token::KeyRing;
+
+/// Issues what bridges are let in with: [`Bridge::issuer`](crate::Bridge::issuer) hands it out.
+///
+/// Cloning is cheap.
+#[derive(Clone)]
+pub struct Issuer {
+    settings: Arc<Settings>,
+    keys: KeyRing,
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Issuer {
+    pub(crate) fn new(
+        settings: Arc<Settings>,
+        keys: KeyRing,
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self { settings, keys, store, clock }
+    }
+
+    /// Makes a person known, or sets what a known person may hand on. A disabled one stays disabled.
+    ///
+    /// [`issue_code`](Self::issue_code) does this by itself; call it before
+    /// [`open_access`](Self::open_access).
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store cannot answer.
+    ///
+    /// # Cancel safety
+    ///
+    /// Done or not done, never half.
+    pub async fn register_user(&self, user: &UserId, scopes: &Scopes) -> Result<(), StoreError> {
+        within_deadline(self.settings.store_deadline, self.store.put_user(user, scopes)).await
+    }
+}
+
+impl fmt::Debug for Issuer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Issuer").field("issuer", &self.settings.issuer).finish_non_exhaustive()
+    }
+}

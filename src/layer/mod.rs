@@ -1,0 +1,24 @@
+//! The guard as tower middleware: a thin skin over [`Authenticator`](crate::Authenticator).
+//!
+//! # Where it belongs in the stack
+//!
+//! Outside of it belongs what must see refused requests too: tracing, metrics, time-outs, load shedding,
+//! rate limits. Inside belongs what may trust the caller. A layer of a router guards only the routes the
+//! router has when the layer is added; with axum, put it on with `Router::layer` after the last route,
+//! or with `route_layer` when unknown paths shall stay 404.
+//!
+//! Layers of one bridge may be nested, say an optional one around the whole app and a stricter one around
+//! some routes: the inner one takes the outer one's verdict on the same request and adds its own
+//! requirements.
+
+mod body;
+mod decide;
+mod future;
+#[allow(clippy::module_inception)]
+mod layer;
+mod service;
+
+pub use body::ResponseBody;
+pub use future::ResponseFuture;
+pub use layer::BridgeAuthLayer;
+pub use service::BridgeAuth;

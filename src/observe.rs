@@ -1,0 +1,39 @@
+//! What the host sees in its logs and metrics: one place, so that no secret slips into either.
+//!
+//! Audit events have the tracing target `bridge_auth::audit`; every event names things by their ids and
+//! carries no secret. With the feature `metrics`, each has a counter with labels from a bounded set.
+
+use crate::caller::Caller;
+use crate::id::TraceId;
+use crate::reject::Rejection;
+
+/// A request was let in; `None` is nobody, behind an optional layer.
+pub(crate) fn admitted(caller: Option<&Caller>, trace: &TraceId) {
+    count("bridge_auth_admitted_total", if caller.is_some() { "caller" } else { "nobody" });
+    if let Some(caller) = caller {
+        tracing::trace!(user_id = %caller.user_id(), session_id = %caller.session_id(), trace_id = %trace, "admitted");
+    }
+}
+
+/// A request was refused.
+pub(crate) fn refused(rejection: &Rejection, trace: &TraceId) {
+    count("bridge_auth_refused_total", rejection.reason());
+    tracing::info!(code = rejection.code(), reason = rejection.reason(), trace_id = %trace, "refused");
+}
+
+/// Records an audit event: what happened, to whom, by which session or operator.
+macro_rules! audit {
+    ($event:literal $(, $($field:tt)*)?) => {{
+        $crate::observe::count("bridge_auth_audit_total", $event);
+        tracing::info!(target: "bridge_auth::audit", event = $event $(, $($field)*)?);
+    }};
+}
+pub(crate) use audit;
+
+#[cfg(feature = "metrics")]
+pub(crate) fn count(name: &'static str, reason: &'static str) {
+    metrics::counter!(name, "reason" => reason).increment(1);
+}
+
+#[cfg(not(feature = "metrics"))]
+pub(crate) fn count(_name: &'static str, _reason: &'static str) {}

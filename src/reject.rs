@@ -1,0 +1,370 @@
+//! Refusals: one enum, and what the caller is told of each.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, PRAGMA, RETRY_AFTER, VARY, WWW_AUTHENTICATE};
+use http::{HeaderValue, Response, StatusCode};
+use serde::Serialize;
+use url::Url;
+
+use crate::caller::CallerKind;
+use crate::id::Scopes;
+use crate::store::StoreErrorKind;
+use crate::token::InvalidToken;
+
+/// Why a request was not let in.
+///
+/// The layer puts it into the extensions of the response it answers with, for the host's own logs and
+/// metrics; the caller is told no more than [`code`](Self::code).
+///
+/// | refusal | status | `code` | `WWW-Authenticate` |
+/// |---|---|---|---|
+/// | [`CredentialTooLarge`](Self::CredentialTooLarge) | 431 | `credential_too_large` | none |
+/// | [`InvalidRequest`](Self::InvalidRequest) | 400 | `invalid_request` | `error="invalid_request"` |
+/// | [`NoCredential`](Self::NoCredential) | 401 | `credential_required` | without `error` |
+/// | [`InvalidCredential`](Self::InvalidCredential) | 401 | `invalid_token` | `error="invalid_token"` |
+/// | [`InsufficientScope`](Self::InsufficientScope), [`CallerKind`](Self::CallerKind) | 403 | `insufficient_scope` | `error="insufficient_scope"`, `scope` |
+/// | [`Unavailable`](Self::Unavailable) | 503, `Retry-After` | `temporarily_unavailable` | none: the token may be good |
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Rejection {
+    /// The `Authorization` header is longer than any token may be.
+    #[error("the Authorization header is too large")]
+    CredentialTooLarge,
+    /// There is more than one credential, or it is malformed (RFC 6750 §3.1 `invalid_request`).
+    #[error("{0}")]
+    InvalidRequest(MalformedCredential),
+    /// There is no bearer token.
+    #[error("no bearer token")]
+    NoCredential,
+    /// The token, or the session it names, is not good (RFC 6750 §3.1 `invalid_token`).
+    #[error("{0}")]
+    InvalidCredential(InvalidCredential),
+    /// The token lacks a scope (RFC 6750 §3.1 `insufficient_scope`).
+    #[error("a scope is missing: {required} are required")]
+    InsufficientScope {
+        /// All that the route requires.
+        required: Scopes,
+    },
+    /// The caller is of a kind that may not come here.
+    #[error("this is for callers of another kind than {found:?}")]
+    CallerKind {
+        /// What the caller is.
+        found: CallerKind,
+        /// All the scopes that the route requires.
+        required: Scopes,
+    },
+    /// The store could not answer, so nothing is known of the session.
+    #[error("the session could not be looked up")]
+    Unavailable(StoreErrorKind),
+}
+
+/// What is wrong with the form of a credential.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum MalformedCredential {
+    /// More than one `Authorization` header.
+    #[error("more than one Authorization header")]
+    Repeated,
+    /// A bearer token in the header and another in the query (RFC 6750 §2).
+    #[error("a token in the header and in the query")]
+    TwoWays,
+    /// `Authorization` is not a scheme and a token (RFC 9110 §11.4, RFC 6750 §2.1).
+    #[error("malformed Authorization header")]
+    Malformed,
+}
+
+/// Why a token, or its session, is not good: for logs and metrics, the caller is told nothing of it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidCredential {
+    /// The token itself is not good.
+    #[error("{0}")]
+    Token(#[from] InvalidToken),
+    /// The token is for another audience.
+    #[error("wrong audience")]
+    Audience,
+    /// The session has no row.
+    #[error("unknown session")]
+    SessionUnknown,
+    /// The session is revoked.
+    #[error("session revoked")]
+    SessionRevoked,
+    /// The session is past its expiry.
+    #[error("session expired")]
+    SessionExpired,
+    /// The session belongs to another user or client than the token says.
+    #[error("another's session")]
+    SessionOfAnother,
+    /// The `x-session-id` header names another session than the token.
+    #[error("x-session-id differs from the token's session")]
+    SessionIdMismatch,
+}
+
+impl Rejection {
+    /// The HTTP status.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::CredentialTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::InvalidRequest(_) => StatusCode::BAD_REQUEST,
+            Self::NoCredential | Self::InvalidCredential(_) => StatusCode::UNAUTHORIZED,
+            Self::InsufficientScope { .. } | Self::CallerKind { .. } => StatusCode::FORBIDDEN,
+            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// The stable word for the refusal that the caller is told.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::CredentialTooLarge => "credential_too_large",
+            Self::InvalidRequest(_) => "invalid_request",
+            Self::NoCredential => "credential_required",
+            Self::InvalidCredential(_) => "invalid_token",
+            Self::InsufficientScope { .. } | Self::CallerKind { .. } => "insufficient_scope",
+            Self::Unavailable(_) => "temporarily_unavailable",
+        }
+    }
+
+    /// The stable word for the exact reason, one of a bounded set: for logs and metric labels, never for
+    /// the caller.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::CredentialTooLarge => "credential_too_large",
+            Self::InvalidRequest(MalformedCredential::Repeated) => "repeated_authorization",
+            Self::InvalidRequest(MalformedCredential::TwoWays) => "two_credentials",
+            Self::InvalidRequest(MalformedCredential::Malformed) => "malformed_authorization",
+            Self::NoCredential => "no_credential",
+            Self::InvalidCredential(credential) => credential.reason(),
+            Self::InsufficientScope { .. } => "insufficient_scope",
+            Self::CallerKind { .. } => "caller_kind",
+            Self::Unavailable(StoreErrorKind::Unavailable) => "store_unavailable",
+            Self::Unavailable(StoreErrorKind::TimedOut) => "store_timed_out",
+            Self::Unavailable(StoreErrorKind::Failed) => "store_failed",
+        }
+    }
+
+    /// What the caller may do about it, in a sentence that gives nothing away.
+    fn detail(&self) -> &'static str {
+        match self {
+            Self::CredentialTooLarge => "The Authorization header is larger than any token issued here.",
+            Self::InvalidRequest(_) => "Send exactly one Authorization header of the form: Bearer <token>.",
+            Self::NoCredential => "Send an access token in the Authorization header: Bearer <token>.",
+            Self::InvalidCredential(_) => "The access token is not valid here. Link the bridge again.",
+            Self::InsufficientScope { .. } | Self::CallerKind { .. } => {
+                "The access token does not allow this."
+            }
+            Self::Unavailable(_) => "The session cannot be checked right now. Keep the token and try again.",
+        }
+    }
+
+    /// The `WWW-Authenticate` value, where there is one.
+    fn challenge(&self, challenge: &Challenge) -> Option<HeaderValue> {
+        match self {
+            Self::CredentialTooLarge | Self::Unavailable(_) => None,
+            Self::NoCredential => Some(challenge.bare()),
+            Self::InvalidRequest(_) | Self::InvalidCredential(_) => Some(challenge.with(self.code(), None)),
+            Self::InsufficientScope { required } | Self::CallerKind { required, .. } => {
+                Some(challenge.with(self.code(), Some(required)))
+            }
+        }
+    }
+
+    /// The whole answer, the rejection itself in its extensions.
+    pub(crate) fn to_response(&self, challenge: &Challenge, body: &dyn RejectionBody) -> Response<Bytes> {
+        let (content_type, content) = body.body(self);
+        let mut response = Response::new(content);
+        *response.status_mut() = self.status();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, content_type);
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
+        headers.insert(VARY, HeaderValue::from_static("authorization"));
+        if let Some(value) = self.challenge(challenge) {
+            headers.insert(WWW_AUTHENTICATE, value);
+        }
+        if let Self::Unavailable(_) = self {
+            headers.insert(RETRY_AFTER, HeaderValue::from(challenge.retry_after.as_secs().max(1)));
+        }
+        response.extensions_mut().insert(self.clone());
+        response
+    }
+}
+
+impl InvalidCredential {
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Token(token) => token.reason(),
+            Self::Audience => "wrong_audience",
+            Self::SessionUnknown => "session_unknown",
+            Self::SessionRevoked => "session_revoked",
+            Self::SessionExpired => "session_expired",
+            Self::SessionOfAnother => "session_of_another",
+            Self::SessionIdMismatch => "session_id_mismatch",
+        }
+    }
+}
+
+/// Writes the body of a refusal; status and headers are not the host's to change.
+///
+/// Implemented by [`ProblemJson`], the default, and by every
+/// `Fn(&Rejection) -> (HeaderValue, Bytes)`, which gives the `Content-Type` and the body. Tell
+/// [`Rejection::InvalidCredential`]s apart in the log, not in the body: what differs there tells an attacker
+/// which of a token and a session is good.
+pub trait RejectionBody: Send + Sync + 'static {
+    /// The `Content-Type` and the body for `rejection`.
+    fn body(&self, rejection: &Rejection) -> (HeaderValue, Bytes);
+}
+
+impl<F> RejectionBody for F
+where
+    F: Fn(&Rejection) -> (HeaderValue, Bytes) + Send + Sync + 'static,
+{
+    fn body(&self, rejection: &Rejection) -> (HeaderValue, Bytes) {
+        self(rejection)
+    }
+}
+
+/// `application/problem+json` (RFC 9457) with the member `code`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ProblemJson;
+
+impl RejectionBody for ProblemJson {
+    fn body(&self, rejection: &Rejection) -> (HeaderValue, Bytes) {
+        problem(rejection.status(), rejection.code(), rejection.detail())
+    }
+}
+
+/// A problem document (RFC 9457 §3) and its media type.
+pub(crate) fn problem(status: StatusCode, code: &str, detail: &str) -> (HeaderValue, Bytes) {
+    #[derive(Serialize)]
+    struct Problem<'a> {
+        r#type: &'a str,
+        title: &'a str,
+        status: u16,
+        code: &'a str,
+        detail: &'a str,
+    }
+    let problem = Problem {
+        r#type: "about:blank",
+        title: status.canonical_reason().unwrap_or("Error"),
+        status: status.as_u16(),
+        code,
+        detail,
+    };
+    let body = serde_json::to_vec(&problem).expect("a struct of strings serialises");
+    (HeaderValue::from_static("application/problem+json"), body.into())
+}
+
+/// What every challenge of a host says.
+#[derive(Debug, Clone)]
+pub(crate) struct Challenge {
+    pub(crate) realm: Option<String>,
+    pub(crate) resource_metadata: Option<Url>,
+    pub(crate) retry_after: Duration,
+}
+
+impl Default for Challenge {
+    fn default() -> Self {
+        Self { realm: None, resource_metadata: None, retry_after: Duration::from_secs(1) }
+    }
+}
+
+impl Challenge {
+    /// The challenge to one who showed no credential: no `error` (RFC 6750 §3.1).
+    pub(crate) fn bare(&self) -> HeaderValue {
+        self.write(&[])
+    }
+
+    fn with(&self, error: &str, scopes: Option<&Scopes>) -> HeaderValue {
+        let scopes = scopes.filter(|scopes| !scopes.is_empty()).map(ToString::to_string);
+        match &scopes {
+            Some(scopes) => self.write(&[("error", error), ("scope", scopes)]),
+            None => self.write(&[("error", error)]),
+        }
+    }
+
+    fn write(&self, more: &[(&str, &str)]) -> HeaderValue {
+        let realm = self.realm.as_deref().map(|realm| ("realm", realm));
+        let metadata = self.resource_metadata.as_ref().map(|url| ("resource_metadata", url.as_str()));
+        let parameters: Vec<String> = realm
+            .into_iter()
+            .chain(metadata)
+            .chain(more.iter().copied())
+            .map(|(name, value)| format!("{name}=\"{value}\""))
+            .collect();
+        let text = if parameters.is_empty() {
+            "Bearer".to_owned()
+        } else {
+            format!("Bearer {}", parameters.join(", "))
+        };
+        HeaderValue::from_str(&text).expect("realm, URL, code and scopes are visible ASCII without quotes")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(rejection: &Rejection) -> Response<Bytes> {
+        let challenge = Challenge {
+            realm: Some("gateway".to_owned()),
+            resource_metadata: Some(
+                Url::parse("https://g.example/.well-known/oauth-protected-resource").unwrap(),
+            ),
+            ..Challenge::default()
+        };
+        rejection.to_response(&challenge, &ProblemJson)
+    }
+
+    #[test]
+    fn no_credential_is_challenged_without_an_error() {
+        let response = answer(&Rejection::NoCredential);
+        assert_eq!(response.status(), 401);
+        assert_eq!(
+            response.headers()[WWW_AUTHENTICATE],
+            "Bearer realm=\"gateway\", resource_metadata=\"https://g.example/.well-known/oauth-protected-resource\""
+        );
+    }
+
+    #[test]
+    fn every_bad_credential_is_answered_alike() {
+        let all = [
+            InvalidCredential::Audience,
+            InvalidCredential::SessionUnknown,
+            InvalidCredential::SessionRevoked,
+            InvalidCredential::SessionExpired,
+            InvalidCredential::SessionOfAnother,
+            InvalidCredential::SessionIdMismatch,
+            InvalidCredential::Token(InvalidToken::Expired),
+        ];
+        let seen = |reason: &InvalidCredential| {
+            let response = answer(&Rejection::InvalidCredential(reason.clone()));
+            (response.status(), format!("{:?}", response.headers()), response.into_body())
+        };
+        let first = seen(&all[0]);
+        assert!(first.1.contains("error=\\\"invalid_token\\\""), "{}", first.1);
+        assert!(all.iter().all(|reason| seen(reason) == first));
+    }
+
+    #[test]
+    fn an_unreachable_store_calls_no_token_bad() {
+        let response = answer(&Rejection::Unavailable(StoreErrorKind::TimedOut));
+        assert_eq!(response.status(), 503);
+        assert_eq!(response.headers()[RETRY_AFTER], "1");
+        assert!(!response.headers().contains_key(WWW_AUTHENTICATE));
+        assert!(response.extensions().get::<Rejection>().is_some());
+    }
+
+    #[test]
+    fn a_missing_scope_names_all_that_are_needed() {
+        let required = Scopes::parse("b a").unwrap();
+        let response = answer(&Rejection::InsufficientScope { required });
+        let challenge = response.headers()[WWW_AUTHENTICATE].to_str().unwrap();
+        assert!(challenge.ends_with("error=\"insufficient_scope\", scope=\"a b\""), "{challenge}");
+        assert_eq!(response.headers()[CONTENT_TYPE], "application/problem+json");
+    }
+}

@@ -1,0 +1,272 @@
+//! What a host may set, with its defaults and the checks that refuse a bad value at start-up.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Extensions;
+use ipnet::IpNet;
+use secrecy::{ExposeSecret, SecretSlice};
+use url::Url;
+
+use crate::id::{Audience, CallSource, ClientId, InvalidId, PolicyVersion, Scopes};
+use crate::reject::Challenge;
+use crate::store::{SessionLimit, WhenFull};
+
+/// Why a [`Bridge`](crate::Bridge), or a layer of it, was not built: a configuration that could not be safe.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// The issuer is not a URL that RFC 8414 §2 allows.
+    #[error("the issuer {0:?} must be an https URL without query and fragment (http is for loopback alone)")]
+    Issuer(String),
+    /// There is no audience: every token would be good nowhere or everywhere.
+    #[error("there must be between 1 and 16 audiences")]
+    Audiences,
+    /// A layer requires an audience that this bridge issues no token for: it would refuse everyone.
+    #[error(
+        "this bridge issues no token for the audience {0:?}: name it with BridgeBuilder::audiences or ::other_audiences"
+    )]
+    UnknownAudience(String),
+    /// An identifier is malformed.
+    #[error("{what} {value:?} {reason}")]
+    Id {
+        /// Which setting.
+        what: &'static str,
+        /// Its value.
+        value: String,
+        /// What is wrong with it.
+        reason: InvalidId,
+    },
+    /// A duration or count lies outside what is safe.
+    #[error("{what} must be {allowed}")]
+    OutOfRange {
+        /// Which setting.
+        what: &'static str,
+        /// What it may be.
+        allowed: &'static str,
+    },
+    /// A text cannot stand in a challenge or a path.
+    #[error("{what} {value:?} must be {allowed}")]
+    Text {
+        /// Which setting.
+        what: &'static str,
+        /// Its value.
+        value: String,
+        /// What it may be.
+        allowed: &'static str,
+    },
+    /// The key ring failed its self-test.
+    #[error(transparent)]
+    Key(#[from] crate::token::KeyError),
+}
+
+/// Finds the address of a request's peer among its extensions.
+pub(crate) type PeerAddress = Arc<dyn Fn(&Extensions) -> Option<IpAddr> + Send + Sync>;
+
+#[derive(Clone)]
+pub(crate) struct Settings {
+    pub(crate) issuer: String,
+    pub(crate) audiences: Vec<Audience>,
+    pub(crate) other_audiences: Vec<Audience>,
+    pub(crate) bridge_client: ClientId,
+    pub(crate) policy_version: PolicyVersion,
+    pub(crate) call_source: CallSource,
+    pub(crate) code_life: Duration,
+    pub(crate) token_life: Duration,
+    pub(crate) session_life: Duration,
+    pub(crate) leeway: Duration,
+    pub(crate) max_open_codes: u32,
+    pub(crate) session_limit: SessionLimit,
+    pub(crate) declared_session_ids: bool,
+    pub(crate) hook_scopes: Scopes,
+    pub(crate) token_endpoint: Option<Url>,
+    pub(crate) secret_overlap: Duration,
+    pub(crate) max_devices: u32,
+    pub(crate) pepper: Option<SecretSlice<u8>>,
+    pub(crate) store_deadline: Duration,
+    pub(crate) challenge: Challenge,
+    pub(crate) trusted_proxies: Vec<IpNet>,
+    pub(crate) peer_address: PeerAddress,
+    pub(crate) prefix: String,
+}
+
+impl Settings {
+    /// The longest life any token may have, whoever set it.
+    pub(crate) const MAX_TOKEN_LIFE: Duration = Duration::from_secs(24 * 3600);
+    /// The longest life any session may have.
+    pub(crate) const MAX_SESSION_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
+
+    pub(crate) fn new(issuer: String) -> Self {
+        let id = "the default is well-formed";
+        Self {
+            issuer,
+            audiences: ["bridge", "mcp"].map(|name| Audience::parse(name).expect(id)).to_vec(),
+            other_audiences: Vec::new(),
+            bridge_client: ClientId::parse("sp_bridge").expect(id),
+            policy_version: PolicyVersion::default(),
+            call_source: CallSource::default(),
+            code_life: Duration::from_secs(120),
+            token_life: Duration::from_secs(3600),
+            session_life: Duration::from_secs(24 * 3600),
+            leeway: Duration::from_secs(10),
+            max_open_codes: 8,
+            session_limit: SessionLimit { max: 64, when_full: WhenFull::EndOldest },
+            declared_session_ids: true,
+            hook_scopes: Scopes::parse("hook:govern hook:track").expect(id),
+            token_endpoint: None,
+            secret_overlap: Duration::from_secs(60),
+            max_devices: 16,
+            pepper: None,
+            store_deadline: Duration::from_secs(2),
+            challenge: Challenge::default(),
+            trusted_proxies: Vec::new(),
+            peer_address: Arc::new(|extensions| Some(extensions.get::<PeerAddr>()?.0)),
+            prefix: "/v1/auth/bridge".to_owned(),
+        }
+    }
+
+    pub(crate) fn knows(&self, audience: &Audience) -> bool {
+        self.audiences.contains(audience) || self.other_audiences.contains(audience)
+    }
+
+    pub(crate) fn check(&self) -> Result<(), BuildError> {
+        check_issuer(&self.issuer)?;
+        if !(1..=16).contains(&self.audiences.len()) {
+            return Err(BuildError::Audiences);
+        }
+        let day = Duration::from_secs(24 * 3600);
+        within("the code life", self.code_life, 1, Duration::from_secs(600), "1 to 600 seconds")?;
+        within("the token life", self.token_life, 1, Self::MAX_TOKEN_LIFE, "1 second to 24 hours")?;
+        within("the session life", self.session_life, 1, Self::MAX_SESSION_LIFE, "1 second to 30 days")?;
+        within("the secret overlap", self.secret_overlap, 0, day, "at most 24 hours")?;
+        within("the leeway", self.leeway, 0, Duration::from_secs(60), "at most 60 seconds")?;
+        if self.store_deadline.is_zero() || self.store_deadline > Duration::from_secs(60) {
+            return Err(BuildError::OutOfRange {
+                what: "the store deadline",
+                allowed: "above 0, at most 60 seconds",
+            });
+        }
+        for (what, count) in [
+            ("the most open codes", self.max_open_codes),
+            ("the most sessions", self.session_limit.max),
+            ("the most devices", self.max_devices),
+        ] {
+            if !(1..=10_000).contains(&count) {
+                return Err(BuildError::OutOfRange { what, allowed: "1 to 10 000" });
+            }
+        }
+        let is_path = |b: u8| b.is_ascii_alphanumeric() || b"/-._~".contains(&b);
+        let prefix = &self.prefix;
+        let well_formed = prefix.is_empty() || (prefix.starts_with('/') && !prefix.ends_with('/'));
+        if !well_formed || !prefix.bytes().all(is_path) {
+            let allowed = "empty, or a path that begins with '/' and does not end with it";
+            return Err(BuildError::Text { what: "the prefix", value: prefix.clone(), allowed });
+        }
+        if self.pepper.as_ref().is_some_and(|pepper| pepper.expose_secret().len() < 32) {
+            return Err(BuildError::OutOfRange { what: "the pepper", allowed: "at least 32 bytes" });
+        }
+        check_realm(self.challenge.realm.as_deref())
+    }
+}
+
+/// The address at the other end of the socket.
+///
+/// A server that is not axum (or any that would rather) puts it into each request's extensions; it is
+/// recorded with the sessions that are opened, and it decides whether forwarded headers are believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PeerAddr(pub IpAddr);
+
+/// RFC 8414 §2: https, no query, no fragment. Plain http only where nobody else can listen.
+fn check_issuer(issuer: &str) -> Result<(), BuildError> {
+    let refused = || BuildError::Issuer(issuer.to_owned());
+    let url = Url::parse(issuer).map_err(|_| refused())?;
+    let is_loopback = match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => return Err(refused()),
+    };
+    let is_safe = url.scheme() == "https" || (url.scheme() == "http" && is_loopback);
+    let is_bare = url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
+    if is_safe && is_bare && issuer.is_ascii() { Ok(()) } else { Err(refused()) }
+}
+
+/// Refuses what could not stand in a quoted string (RFC 9110 §5.6.4).
+fn check_realm(realm: Option<&str>) -> Result<(), BuildError> {
+    let is_quotable = |b: u8| matches!(b, b' '..=b'~') && b != b'"' && b != b'\\';
+    match realm {
+        Some(realm) if !realm.bytes().all(is_quotable) => Err(BuildError::Text {
+            what: "the realm",
+            value: realm.to_owned(),
+            allowed: "printable ASCII without '\"' and '\\'",
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn within(
+    what: &'static str,
+    value: Duration,
+    least: u64,
+    most: Duration,
+    allowed: &'static str,
+) -> Result<(), BuildError> {
+    if value.subsec_nanos() == 0 && value >= Duration::from_secs(least) && value <= most {
+        Ok(())
+    } else {
+        Err(BuildError::OutOfRange { what, allowed })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(change: impl FnOnce(&mut Settings)) -> bool {
+        let mut settings = Settings::new("https://gateway.example".to_owned());
+        assert!(settings.check().is_ok());
+        change(&mut settings);
+        settings.check().is_err()
+    }
+
+    #[test]
+    fn an_unsafe_issuer_is_refused() {
+        for bad in [
+            "",
+            "gateway.example",
+            "http://gateway.example",
+            "https://a/?q",
+            "https://a/#f",
+            "ftp://a",
+            "https://u@a",
+        ] {
+            assert!(refused(|s| s.issuer = bad.to_owned()), "{bad}");
+        }
+        for good in
+            ["https://a", "https://a/tenant", "http://127.0.0.1:8080", "http://localhost:1", "http://[::1]:1"]
+        {
+            assert!(!refused(|s| s.issuer = good.to_owned()), "{good}");
+        }
+    }
+
+    #[test]
+    fn lives_outside_their_range_are_refused() {
+        assert!(refused(|s| s.code_life = Duration::from_secs(601)));
+        assert!(refused(|s| s.code_life = Duration::ZERO));
+        assert!(refused(|s| s.token_life = Duration::ZERO));
+        assert!(refused(|s| s.token_life = Duration::from_millis(1500)));
+        assert!(refused(|s| s.session_life = Duration::MAX));
+        assert!(refused(|s| s.leeway = Duration::from_secs(61)));
+        assert!(refused(|s| s.store_deadline = Duration::ZERO));
+        assert!(refused(|s| s.max_open_codes = 0));
+        assert!(refused(|s| s.audiences.clear()));
+        assert!(refused(|s| s.prefix = "v1".to_owned()));
+    }
+
+    #[test]
+    fn a_realm_that_breaks_its_quotes_is_refused() {
+        assert!(refused(|s| s.challenge.realm = Some("a\", error=\"x".to_owned())));
+        assert!(refused(|s| s.challenge.realm = Some("a\r\nx".to_owned())));
+    }
+}
