@@ -1,0 +1,170 @@
+//! No secret appears in logs at any level, in `Debug`, or in an error.
+
+use std::fmt::Debug;
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use bridge_auth::store::Origin;
+use bridge_auth::token::{Algorithm, KeyRing, SigningKey};
+use bridge_auth::{
+    ClientSecret, CodeVerifier, Exchange, ExchangeCode, Scopes, SignedIn, TraceId,
+};
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderValue, Request, Response};
+use tower::{Layer, ServiceExt, service_fn};
+use tower_http::trace::TraceLayer;
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::support::bridge::{builder_with, user};
+use crate::support::{Backend, PostgresBackend, SqliteBackend};
+
+/// All that was logged or shown.
+#[derive(Clone, Default)]
+struct Record(Arc<Mutex<Vec<u8>>>);
+
+impl Record {
+    fn show(&self, value: &dyn Debug) {
+        self.0.lock().unwrap().extend(format!("{value:?} {value:#?}\n").into_bytes());
+    }
+
+    fn error(&self, error: &dyn std::error::Error) {
+        self.show(&error);
+        let mut next = Some(error);
+        while let Some(error) = next {
+            self.0.lock().unwrap().extend(format!("{error}\n").into_bytes());
+            next = error.source();
+        }
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
+    }
+}
+
+impl io::Write for Record {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Record {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+/// Walks the whole road, good and bad, and returns every secret that was on it.
+async fn walk(backend: &impl Backend, record: &Record) -> Vec<String> {
+    let signing = SigningKey::generate(Algorithm::EdDsa).unwrap();
+    record.show(&signing);
+    let keys = KeyRing::new(signing).unwrap();
+    let pepper = "pepper-canary-0123456789abcdef-canary";
+    let builder = builder_with(backend, keys.clone()).await.pepper(pepper);
+    record.show(&builder);
+    let bridge = builder.build().unwrap();
+    let issuer = bridge.issuer();
+
+    let verifier = CodeVerifier::random();
+    let signed_in = SignedIn { user_id: user("alice"), scopes: Scopes::parse("a").unwrap() };
+    let issued = issuer.issue_code(&signed_in, Some(verifier.challenge())).await.unwrap();
+    let exchange = |verifier| Exchange {
+        code: issued.code.clone(),
+        verifier,
+        session: None,
+        origin: Origin::unknown().user_agent("canary"),
+    };
+    record.error(&issuer.exchange(exchange(None)).await.unwrap_err());
+    let access = issuer.exchange(exchange(Some(verifier.clone()))).await.unwrap();
+    let replay_verifier = CodeVerifier::random();
+
+    let authenticator = bridge.authenticator("bridge").unwrap();
+    let headers = HeaderMap::from_iter([(AUTHORIZATION, access.token.to_header_value())]);
+    record.show(&headers);
+    let caller = authenticator.authenticate(&headers).await.unwrap();
+    let client = issuer.provision_client(&caller).await.unwrap();
+    let wrong = ClientSecret::random();
+    record.error(&issuer.client_access(&client.id, &wrong, None, Origin::unknown()).await.unwrap_err());
+    let hook = issuer.client_access(&client.id, &client.secret, None, Origin::unknown()).await.unwrap();
+
+    let inner = service_fn(|request: Request<String>| async move {
+        tracing::trace!(headers = ?request.headers(), "inner");
+        Ok::<_, std::convert::Infallible>(Response::new(String::new()))
+    });
+    let service = TraceLayer::new_for_http().layer(bridge.layer("bridge").unwrap().layer(inner));
+    let mut forged = access.token.expose().to_owned();
+    forged.pop();
+    for token in [access.token.expose(), &forged] {
+        let mut value = HeaderValue::from_str(&format!("Bearer {token}")).unwrap();
+        value.set_sensitive(true);
+        let request = Request::builder().header(AUTHORIZATION, value).body(String::new()).unwrap();
+        record.show(&request);
+        record.show(&service.clone().oneshot(request).await.unwrap().headers());
+    }
+    record.error(&issuer.exchange(exchange(Some(replay_verifier.clone()))).await.unwrap_err());
+    record.error(&authenticator.authenticate(&headers).await.unwrap_err());
+    let unknown = ExchangeCode::random();
+    let stranger = Exchange { code: unknown.clone(), verifier: None, session: None, origin: Origin::unknown() };
+    record.show(&stranger);
+    record.error(&issuer.exchange(stranger).await.unwrap_err());
+    bridge.admin().disable_user(&user("alice")).await.unwrap();
+
+    let shown: [&dyn Debug; 12] = [
+        &bridge, &issuer, &bridge.admin(), &keys, &issued, &access, &caller, &client, &hook, &verifier,
+        &service, &authenticator,
+    ];
+    shown.into_iter().for_each(|value| record.show(value));
+    tracing::trace!(trace = %TraceId::random(), "done");
+    [
+        issued.code.expose(),
+        &issued.code.hash().to_hex(),
+        unknown.expose(),
+        verifier.expose(),
+        replay_verifier.expose(),
+        access.token.expose(),
+        &forged,
+        access.token.expose().rsplit('.').next().unwrap(),
+        hook.token.expose(),
+        client.secret.expose(),
+        wrong.expose(),
+        pepper,
+    ]
+    .map(str::to_owned)
+    .to_vec()
+}
+
+async fn no_secret_is_shown(backend: impl Backend) {
+    let record = Record::default();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_ansi(false)
+        .with_writer(record.clone())
+        .finish();
+    let secrets = {
+        let _guard = tracing::subscriber::set_default(subscriber);
+        walk(&backend, &record).await
+    };
+    let text = record.text();
+    for event in ["code_issued", "code_redeemed", "code_replayed", "client_provisioned", "client_refused", "done"] {
+        assert!(text.contains(event), "the record is whole: {event}\n{text}");
+    }
+    for secret in secrets {
+        assert!(!text.contains(&secret), "{secret} was shown");
+    }
+}
+
+#[tokio::test]
+async fn no_secret_appears_in_logs_debug_or_errors_on_sqlite() {
+    no_secret_is_shown(SqliteBackend::start().await).await;
+}
+
+#[tokio::test]
+async fn no_secret_appears_in_logs_debug_or_errors_on_postgres() {
+    no_secret_is_shown(PostgresBackend::start().await).await;
+}
