@@ -1,0 +1,259 @@
+//! What a token says, and its JSON form (RFC 9068 §2.2).
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::de::{Deserializer, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize};
+
+use super::compact::json_object;
+use super::{InvalidClaims, InvalidToken};
+use crate::id::{Audience, ClientId, Scopes, SessionId, UserId};
+
+/// The claims of an access token, each of its type. Times are whole seconds since the Unix epoch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claims {
+    pub(crate) issuer: String,
+    pub(crate) subject: Subject,
+    pub(crate) audiences: Vec<Audience>,
+    pub(crate) expires_at: u64,
+    pub(crate) issued_at: u64,
+    pub(crate) not_before: u64,
+    pub(crate) token_id: String,
+    pub(crate) client: ClientId,
+    pub(crate) scopes: Scopes,
+    pub(crate) session: SessionId,
+    pub(crate) authenticated_at: u64,
+}
+
+/// Whom a token speaks for: never both, so that a client's token cannot pass for a person's.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Subject {
+    /// A person: `sub` is the user id.
+    User(UserId),
+    /// A hook client, itself: `sub` is the client id, and the private claim `owner` the user id.
+    HookClient {
+        /// The person whose hooks it serves.
+        owner: UserId,
+    },
+}
+
+impl Claims {
+    /// The most audiences a token may have.
+    pub(crate) const MAX_AUDIENCES: usize = 16;
+
+    /// Who issued the token: `iss`.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// Whom the token speaks for: `sub` and `owner`.
+    #[must_use]
+    pub const fn subject(&self) -> &Subject {
+        &self.subject
+    }
+
+    /// Whom the token is for: `aud`; 1 to 16.
+    #[must_use]
+    pub fn audiences(&self) -> &[Audience] {
+        &self.audiences
+    }
+
+    /// The second from which the token is no longer good: `exp`.
+    #[must_use]
+    pub const fn expires_at(&self) -> u64 {
+        self.expires_at
+    }
+
+    /// When the token was issued: `iat`.
+    #[must_use]
+    pub const fn issued_at(&self) -> u64 {
+        self.issued_at
+    }
+
+    /// The token's own id: `jti`.
+    #[must_use]
+    pub fn token_id(&self) -> &str {
+        &self.token_id
+    }
+
+    /// The OAuth client the token was issued to: `client_id`.
+    #[must_use]
+    pub const fn client(&self) -> &ClientId {
+        &self.client
+    }
+
+    /// What the token allows: `scope`.
+    #[must_use]
+    pub const fn scopes(&self) -> &Scopes {
+        &self.scopes
+    }
+
+    /// The session the token belongs to: `sid`.
+    #[must_use]
+    pub const fn session(&self) -> &SessionId {
+        &self.session
+    }
+
+    /// When the person last signed in: `auth_time`.
+    #[must_use]
+    pub const fn authenticated_at(&self) -> u64 {
+        self.authenticated_at
+    }
+
+    /// Whether the token is good at `now`: no leeway for `exp`, `leeway` for `nbf` and `iat`.
+    pub(crate) fn check_time(&self, now: Duration, leeway: Duration) -> Result<(), InvalidToken> {
+        if now >= Duration::from_secs(self.expires_at) {
+            return Err(InvalidToken::Expired);
+        }
+        if Duration::from_secs(self.not_before.max(self.issued_at)) > now.saturating_add(leeway) {
+            return Err(InvalidToken::NotYetValid);
+        }
+        Ok(())
+    }
+
+    /// Whether the token is meant for `required`, compared byte for byte.
+    pub(crate) fn check_audience(&self, required: &Audience) -> Result<(), InvalidToken> {
+        if self.audiences.contains(required) { Ok(()) } else { Err(InvalidToken::Audience) }
+    }
+
+    /// What any access token's claims must fulfil, whoever asks and whenever.
+    pub(super) fn check(&self) -> Result<(), InvalidClaims> {
+        if !(1..=Self::MAX_AUDIENCES).contains(&self.audiences.len()) {
+            return Err(InvalidClaims::Audiences);
+        }
+        if !is_token_id(&self.token_id) {
+            return Err(InvalidClaims::TokenId);
+        }
+        // RFC 9068 §2.2: `sub` equals the client only when the client speaks for itself.
+        if matches!(&self.subject, Subject::User(user) if user.as_str() == self.client.as_str()) {
+            return Err(InvalidClaims::Subject);
+        }
+        if self.issued_at > self.expires_at {
+            return Err(InvalidClaims::IssuedAfterExpiry);
+        }
+        Ok(())
+    }
+
+    pub(super) fn from_json(json: &[u8]) -> Result<Self, InvalidClaims> {
+        let claims = json_object::<Wire>(json).ok_or(InvalidClaims::Json)?.into_claims()?;
+        claims.check()?;
+        Ok(claims)
+    }
+
+    pub(super) fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(&Wire::from_claims(self)).expect("strings and integers always have a JSON form")
+    }
+}
+
+impl Subject {
+    /// The person: the subject itself, or the hook client's owner.
+    #[must_use]
+    pub const fn user(&self) -> &UserId {
+        match self {
+            Self::User(user) | Self::HookClient { owner: user } => user,
+        }
+    }
+}
+
+fn is_token_id(text: &str) -> bool {
+    matches!(text.len(), 1..=128) && text.bytes().all(|b| b.is_ascii_graphic())
+}
+
+/// The JSON form. Every claim is required; a float is no NumericDate here, so none is ever rounded;
+/// a repeated claim is an error; claims of other names are ignored.
+#[derive(Serialize, Deserialize)]
+struct Wire {
+    iss: String,
+    sub: String,
+    #[serde(deserialize_with = "one_or_many")]
+    aud: Vec<Audience>,
+    exp: u64,
+    iat: u64,
+    nbf: u64,
+    jti: String,
+    client_id: ClientId,
+    scope: Scopes,
+    sid: SessionId,
+    auth_time: u64,
+    #[serde(default, deserialize_with = "never_null", skip_serializing_if = "Option::is_none")]
+    owner: Option<UserId>,
+}
+
+impl Wire {
+    fn from_claims(claims: &Claims) -> Self {
+        let (sub, owner) = match &claims.subject {
+            Subject::User(user) => (user.as_str(), None),
+            Subject::HookClient { owner } => (claims.client.as_str(), Some(owner.clone())),
+        };
+        Self {
+            iss: claims.issuer.clone(),
+            sub: sub.to_owned(),
+            aud: claims.audiences.clone(),
+            exp: claims.expires_at,
+            iat: claims.issued_at,
+            nbf: claims.not_before,
+            jti: claims.token_id.clone(),
+            client_id: claims.client.clone(),
+            scope: claims.scopes.clone(),
+            sid: claims.session.clone(),
+            auth_time: claims.authenticated_at,
+            owner,
+        }
+    }
+
+    fn into_claims(self) -> Result<Claims, InvalidClaims> {
+        let subject = match self.owner {
+            Some(owner) if self.sub == self.client_id.as_str() => Subject::HookClient { owner },
+            Some(_) => return Err(InvalidClaims::Subject),
+            None => Subject::User(UserId::parse(&self.sub).map_err(|_| InvalidClaims::Subject)?),
+        };
+        Ok(Claims {
+            issuer: self.iss,
+            subject,
+            audiences: self.aud,
+            expires_at: self.exp,
+            issued_at: self.iat,
+            not_before: self.nbf,
+            token_id: self.jti,
+            client: self.client_id,
+            scopes: self.scope,
+            session: self.sid,
+            authenticated_at: self.auth_time,
+        })
+    }
+}
+
+/// `null` is not the same as nothing: without this, `"owner":null` would make a person of a client.
+fn never_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<UserId>, D::Error> {
+    UserId::deserialize(deserializer).map(Some)
+}
+
+/// `aud` is one string or an array of them (RFC 7519 §4.1.3).
+fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Audience>, D::Error> {
+    struct OneOrMany;
+
+    impl<'de> Visitor<'de> for OneOrMany {
+        type Value = Vec<Audience>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an audience or an array of audiences")
+        }
+
+        fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
+            Audience::parse(text).map(|audience| vec![audience]).map_err(E::custom)
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+            let mut audiences = Vec::new();
+            while let Some(audience) = seq.next_element()? {
+                audiences.push(audience);
+            }
+            Ok(audiences)
+        }
+    }
+
+    deserializer.deserialize_any(OneOrMany)
+}

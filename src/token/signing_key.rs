@@ -1,0 +1,206 @@
+//! Keys that sign.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::Arc;
+
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
+use aws_lc_rs::rsa::{KeySize, PublicKey as RsaPublicKey};
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RsaKeyPair,
+};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use jsonwebtoken::EncodingKey;
+use jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER;
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use super::compact::encode;
+use super::jwk::{Jwk, Operation};
+use super::{Algorithm, KeyError, VerifyingKey};
+
+/// A key that access tokens are signed with, by exactly one algorithm.
+///
+/// Clones share the key, which is wiped from memory with the last of them. `Debug` shows the key id
+/// and the algorithm alone.
+#[derive(Clone)]
+pub struct SigningKey {
+    private: Arc<EncodingKey>,
+    public: VerifyingKey,
+}
+
+const PRIVATE_KEY: &str = "PRIVATE KEY";
+
+impl SigningKey {
+    /// Makes a new key for `algorithm`; an RSA key has 3072 bits. Its id is its RFC 7638 thumbprint.
+    ///
+    /// It lives in memory only: tokens signed with it are worthless after a restart, and on other
+    /// nodes. [`KeyRing::load_or_generate`](crate::KeyRing::load_or_generate) keeps one in a file.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::Crypto`] when the cryptographic library fails.
+    pub fn generate(algorithm: Algorithm) -> Result<Self, KeyError> {
+        Self::from_pem(algorithm, &generate_pem(algorithm)?)
+    }
+
+    /// Reads a private key from PEM (`PRIVATE KEY`, unencrypted PKCS#8) for use with `algorithm`.
+    /// Its id is its RFC 7638 thumbprint.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::Malformed`] for what is no such PEM, [`KeyError::Unsuitable`] when the key is of
+    /// another kind, too weak, or inconsistent.
+    pub fn from_pem(algorithm: Algorithm, pem: &str) -> Result<Self, KeyError> {
+        let not_pem = || KeyError::Malformed { expected: "an unencrypted PKCS#8 PEM (`PRIVATE KEY`)" };
+        let parsed = pem::parse(pem).map_err(|_| not_pem())?;
+        let is_pkcs8 = parsed.tag() == PRIVATE_KEY;
+        let der = Zeroizing::new(parsed.into_contents());
+        if is_pkcs8 { Self::from_pkcs8(algorithm, &der, None) } else { Err(not_pem()) }
+    }
+
+    /// Reads a private key from a JWK. Its id is the JWK's `kid`, or else its RFC 7638 thumbprint.
+    ///
+    /// An RSA key must say in `alg` which of its algorithms it is for. A symmetric key is refused:
+    /// see [`SigningKey::danger_hs256`].
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::Malformed`] for what is no JWK, [`KeyError::JwkAlgorithm`] when it does not name
+    /// one fitting algorithm, [`KeyError::KeyId`] for a `kid` no token could carry,
+    /// [`KeyError::Unsuitable`] when it is public, too weak, or inconsistent.
+    pub fn from_jwk(jwk: &str) -> Result<Self, KeyError> {
+        let jwk = Jwk::parse(jwk)?;
+        let algorithm = jwk.algorithm(Operation::Sign)?;
+        Self::from_pkcs8(algorithm, &jwk.private_key(algorithm)?, jwk.kid)
+    }
+
+    /// Takes a shared secret for HS256. **Danger**: whoever can verify tokens can also make them.
+    ///
+    /// The secret never appears in a JWKS; its id is an HMAC under it, so that it tells no more of
+    /// the secret than any token does.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::WeakSecret`] when `secret` has fewer than 32 bytes (RFC 7518 §3.2) or fewer than
+    /// 8 different ones, or is the text of a key, which others know.
+    pub fn danger_hs256(secret: &[u8]) -> Result<Self, KeyError> {
+        if let Some(problem) = weakness(secret) {
+            return Err(KeyError::WeakSecret { problem });
+        }
+        // No token's signing input can be this text: it has no dot.
+        let id = Hmac::<Sha256>::new_from_slice(secret)
+            .expect("HMAC takes a key of any length")
+            .chain_update(b"bridge-auth key id")
+            .finalize()
+            .into_bytes();
+        Ok(Self {
+            private: Arc::new(EncodingKey::from_secret(secret)),
+            public: VerifyingKey::hs256(secret, encode(id)),
+        })
+    }
+
+    /// The key's id: it stands in the header of every token it signs.
+    #[must_use]
+    pub fn key_id(&self) -> &str {
+        self.public.key_id()
+    }
+
+    /// The key that verifies what this one signs.
+    #[must_use]
+    pub const fn verifying_key(&self) -> &VerifyingKey {
+        &self.public
+    }
+
+    /// Signs `message`. The provider is named: see [`VerifyingKey::verifies`].
+    pub(super) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, KeyError> {
+        (DEFAULT_PROVIDER.signer_factory)(&self.public.scheme().to_jsonwebtoken(), &self.private)
+            .map_err(|_| KeyError::Crypto)?
+            .try_sign(message)
+            .map_err(|_| KeyError::Crypto)
+    }
+
+    fn from_pkcs8(algorithm: Algorithm, der: &[u8], key_id: Option<String>) -> Result<Self, KeyError> {
+        let unsuitable = |_| KeyError::Unsuitable { algorithm };
+        let (private, public) = match algorithm {
+            Algorithm::EdDsa => {
+                let pair = Ed25519KeyPair::from_pkcs8(der).map_err(unsuitable)?;
+                (EncodingKey::from_ed_der(der), pair.public_key().as_ref().to_vec())
+            }
+            Algorithm::Es256 => {
+                let pair =
+                    EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der).map_err(unsuitable)?;
+                (EncodingKey::from_ec_der(der), pair.public_key().as_ref().to_vec())
+            }
+            Algorithm::Rs256 | Algorithm::Ps256 => {
+                let pair = RsaKeyPair::from_pkcs8(der).map_err(unsuitable)?;
+                // `jsonwebtoken` signs with the RSAPrivateKey inside, and finds it only in PEM.
+                let private = EncodingKey::from_rsa_pem(to_pem(der).as_bytes())
+                    .map_err(|_| KeyError::Unsuitable { algorithm })?;
+                let public: &RsaPublicKey = pair.public_key();
+                (private, public.as_ref().to_vec())
+            }
+        };
+        Ok(Self { private: Arc::new(private), public: VerifyingKey::new(algorithm, &public, key_id)? })
+    }
+}
+
+impl fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SigningKey")
+            .field("key_id", &self.key_id())
+            .field("algorithm", &self.public.scheme().name())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A new private key as PKCS#8 PEM.
+pub(super) fn generate_pem(algorithm: Algorithm) -> Result<Zeroizing<String>, KeyError> {
+    let failed = |_| KeyError::Crypto;
+    Ok(match algorithm {
+        Algorithm::EdDsa => {
+            let pair = Ed25519KeyPair::generate().map_err(failed)?;
+            to_pem(pair.to_pkcs8v1().map_err(failed)?.as_ref())
+        }
+        Algorithm::Es256 => {
+            let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).map_err(failed)?;
+            to_pem(pair.to_pkcs8v1().map_err(failed)?.as_ref())
+        }
+        Algorithm::Rs256 | Algorithm::Ps256 => {
+            let pair = RsaKeyPair::generate(KeySize::Rsa3072).map_err(failed)?;
+            let der: Pkcs8V1Der<'_> = pair.as_der().map_err(failed)?;
+            to_pem(der.as_ref())
+        }
+    })
+}
+
+fn to_pem(pkcs8: &[u8]) -> Zeroizing<String> {
+    let pem = pem::Pem::new(PRIVATE_KEY, pkcs8);
+    let text = pem::encode_config(&pem, pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF));
+    drop(Zeroizing::new(pem.into_contents()));
+    Zeroizing::new(text)
+}
+
+/// What makes a secret unfit for HS256.
+fn weakness(secret: &[u8]) -> Option<&'static str> {
+    let is_known_to_others = || {
+        pem::parse(secret).is_ok()
+            || std::str::from_utf8(secret).is_ok_and(|text| Jwk::parse(text).is_ok())
+            || [Algorithm::EdDsa, Algorithm::Es256, Algorithm::Rs256]
+                .iter()
+                // 32 bytes of chance are a raw Ed25519 key too: only longer forms tell.
+                .any(|algorithm| secret.len() > 32 && VerifyingKey::new(*algorithm, secret, None).is_ok())
+    };
+    if secret.len() < 32 {
+        Some("must have at least 32 bytes")
+    } else if secret.iter().collect::<HashSet<_>>().len() < 8 {
+        Some("must have at least 8 different bytes")
+    } else if is_known_to_others() {
+        Some("must not be a key of another kind")
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests;

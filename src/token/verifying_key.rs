@@ -1,0 +1,214 @@
+//! Keys that verify: pinned to one algorithm, named by one id.
+
+use std::fmt;
+use std::sync::Arc;
+
+use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
+use aws_lc_rs::rsa::{PublicKey as RsaPublicKey, PublicKeyComponents};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, ED25519, ParsedPublicKey, VerificationAlgorithm};
+use jsonwebtoken::DecodingKey;
+use jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER;
+
+use super::algorithm::Scheme;
+use super::compact::encode;
+use super::jwk::{Jwk, Operation, PublicMembers};
+use super::{Algorithm, KeyError};
+
+/// A key that access tokens are verified with, by exactly one algorithm.
+///
+/// Clones share the key. `Debug` shows the key id and the algorithm alone.
+#[derive(Clone)]
+pub struct VerifyingKey(Arc<Inner>);
+
+struct Inner {
+    key_id: String,
+    /// What the key is, whatever it is called.
+    thumbprint: String,
+    scheme: Scheme,
+    decoding: DecodingKey,
+    /// `None` for HS256, whose key is a secret.
+    public: Option<PublicMembers>,
+}
+
+impl VerifyingKey {
+    /// Reads a public key from PEM (`PUBLIC KEY`, SubjectPublicKeyInfo) for use with `algorithm`.
+    /// Its id is its RFC 7638 thumbprint.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::Private`] for a private key, [`KeyError::Malformed`] for what is no PEM of a
+    /// public key, [`KeyError::Unsuitable`] when it is of another kind or too weak.
+    pub fn from_pem(algorithm: Algorithm, pem: &str) -> Result<Self, KeyError> {
+        let pem = pem::parse(pem)
+            .map_err(|_| KeyError::Malformed { expected: "a PEM of the kind `PUBLIC KEY`" })?;
+        match pem.tag() {
+            "PUBLIC KEY" => Self::new(algorithm, pem.contents(), None),
+            tag if tag.ends_with("PRIVATE KEY") => Err(KeyError::Private),
+            _ => Err(KeyError::Malformed { expected: "a PEM of the kind `PUBLIC KEY`" }),
+        }
+    }
+
+    /// Reads a public key from a JWK. Its id is the JWK's `kid`, or else its RFC 7638 thumbprint.
+    ///
+    /// An RSA key must say in `alg` which of its algorithms it is for.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::Private`] for a private or symmetric key, [`KeyError::JwkAlgorithm`] when it
+    /// does not name one fitting algorithm, [`KeyError::KeyId`] for a `kid` no token could carry,
+    /// [`KeyError::Malformed`] and [`KeyError::Unsuitable`] as in [`VerifyingKey::from_pem`].
+    pub fn from_jwk(jwk: &str) -> Result<Self, KeyError> {
+        let jwk = Jwk::parse(jwk)?;
+        if jwk.is_private() {
+            return Err(KeyError::Private);
+        }
+        let algorithm = jwk.algorithm(Operation::Verify)?;
+        Self::new(algorithm, &jwk.public_key(algorithm)?, jwk.kid)
+    }
+
+    /// The key's id: a token's header names it in `kid`.
+    #[must_use]
+    pub fn key_id(&self) -> &str {
+        &self.0.key_id
+    }
+
+    /// A public key as SubjectPublicKeyInfo, or in the raw form of its kind.
+    pub(super) fn new(algorithm: Algorithm, key: &[u8], key_id: Option<String>) -> Result<Self, KeyError> {
+        let (public, decoding) = read(algorithm, key).ok_or(KeyError::Unsuitable { algorithm })?;
+        let thumbprint = public.thumbprint();
+        let key_id = key_id.unwrap_or_else(|| thumbprint.clone());
+        if !is_key_id(&key_id) {
+            return Err(KeyError::KeyId);
+        }
+        let scheme = Scheme::PublicKey(algorithm);
+        Ok(Self(Arc::new(Inner { key_id, thumbprint, scheme, decoding, public: Some(public) })))
+    }
+
+    /// A shared secret, called by `key_id`.
+    pub(super) fn hs256(secret: &[u8], key_id: String) -> Self {
+        Self(Arc::new(Inner {
+            thumbprint: key_id.clone(),
+            key_id,
+            scheme: Scheme::Hs256,
+            decoding: DecodingKey::from_secret(secret),
+            public: None,
+        }))
+    }
+
+    pub(super) fn scheme(&self) -> Scheme {
+        self.0.scheme
+    }
+
+    pub(super) fn public(&self) -> Option<&PublicMembers> {
+        self.0.public.as_ref()
+    }
+
+    /// Whether both are one key under one id, for one algorithm.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        self.key_id() == other.key_id()
+            && self.0.thumbprint == other.0.thumbprint
+            && self.scheme() == other.scheme()
+    }
+
+    /// Whether a ring that holds one could not tell the other from it, or would use one key twice.
+    pub(super) fn clashes_with(&self, other: &Self) -> bool {
+        self.key_id() == other.key_id() || self.0.thumbprint == other.0.thumbprint
+    }
+
+    /// Whether `signature` is this key's of `message`.
+    ///
+    /// The provider is named: the process-wide one panics when another crate turns on a second.
+    pub(super) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
+        (DEFAULT_PROVIDER.verifier_factory)(&self.scheme().to_jsonwebtoken(), &self.0.decoding)
+            .is_ok_and(|verifier| verifier.verify(message, &signature.to_vec()).is_ok())
+    }
+}
+
+impl fmt::Debug for VerifyingKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VerifyingKey")
+            .field("key_id", &self.key_id())
+            .field("algorithm", &self.scheme().name())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a key may be called: it comes back from callers, so it is short and plain.
+pub(super) fn is_key_id(text: &str) -> bool {
+    matches!(text.len(), 1..=128) && text.bytes().all(|b| b.is_ascii_graphic())
+}
+
+/// The key for publication and for use; `None` when it is not one or too weak.
+fn read(algorithm: Algorithm, key: &[u8]) -> Option<(PublicMembers, DecodingKey)> {
+    match algorithm {
+        Algorithm::EdDsa => {
+            let point: [u8; 32] = raw(&ED25519, key)?;
+            let public = PublicMembers {
+                kty: "OKP",
+                crv: Some("Ed25519"),
+                x: Some(encode(point)),
+                ..PublicMembers::default()
+            };
+            (!is_weak_ed25519(&point)).then(|| (public, DecodingKey::from_ed_der(&point)))
+        }
+        Algorithm::Es256 => {
+            let point: [u8; 65] = raw(&ECDSA_P256_SHA256_FIXED, key)?;
+            let (x, y) = point.strip_prefix(&[4])?.split_at(32);
+            let public = PublicMembers {
+                kty: "EC",
+                crv: Some("P-256"),
+                x: Some(encode(x)),
+                y: Some(encode(y)),
+                ..PublicMembers::default()
+            };
+            Some((public, DecodingKey::from_ec_der(&point)))
+        }
+        Algorithm::Rs256 | Algorithm::Ps256 => {
+            let key = RsaPublicKey::from_der(key).ok()?;
+            let PublicKeyComponents { n, e } = PublicKeyComponents::<Vec<u8>>::from(&key);
+            let bits = n.len() * 8 - n.first()?.leading_zeros() as usize;
+            let public = PublicMembers {
+                kty: "RSA",
+                n: Some(encode(&n)),
+                e: Some(encode(&e)),
+                ..PublicMembers::default()
+            };
+            (2048..=8192)
+                .contains(&bits)
+                .then(|| (public, DecodingKey::from_rsa_raw_components(&n, &e)))
+        }
+    }
+}
+
+/// The raw key of `N` bytes that ends every SubjectPublicKeyInfo of this kind; parsing checks that
+/// it is one of `algorithm`, and that a point of P-256 is on its curve.
+fn raw<const N: usize>(algorithm: &'static dyn VerificationAlgorithm, key: &[u8]) -> Option<[u8; N]> {
+    let info: PublicKeyX509Der<'_> = ParsedPublicKey::new(algorithm, key).ok()?.as_der().ok()?;
+    info.as_ref().last_chunk().copied()
+}
+
+/// Whether a public key is one of the eight points of small order, under which anyone can make a
+/// signature that holds for many messages, or is not reduced modulo p. `aws-lc` takes them.
+fn is_weak_ed25519(point: &[u8; 32]) -> bool {
+    /// The `y` of the points of order 8; those of order 1, 2 and 4 are 1, p - 1 and 0.
+    const ORDER_EIGHT: [[u8; 32]; 2] = [
+        [
+            0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98, 0xf0,
+            0xd5, 0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53, 0xfc, 0x05,
+        ],
+        [
+            0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67, 0x0f,
+            0x2a, 0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac, 0x03, 0x7a,
+        ],
+    ];
+    let mut y = *point;
+    y[31] &= 0x7f;
+    let [low, middle @ .., high] = y;
+    let is_zero_or_one = low <= 1 && high == 0 && middle == [0; 30];
+    // p = 2^255 - 19 ends in 0xed: this is p - 1 and everything from p on.
+    let is_last_or_unreduced = low >= 0xec && high == 0x7f && middle == [0xff; 30];
+    is_zero_or_one || is_last_or_unreduced || ORDER_EIGHT.contains(&y)
+}
+
+#[cfg(test)]
+mod tests;
