@@ -22,7 +22,9 @@ pub enum KeyError {
         algorithm: Algorithm,
     },
     /// The JWK does not say which algorithm it is for, or one that it cannot or may not be used with.
-    #[error("the JWK must name an algorithm that fits its kind in `alg`, and not another use in `use` or `key_ops`")]
+    #[error(
+        "the JWK must name an algorithm that fits its kind in `alg`, and not another use in `use` or `key_ops`"
+    )]
     JwkAlgorithm,
     /// A private key stands where a public one is expected.
     #[error("the key is private where a public one is expected")]

@@ -3,9 +3,14 @@
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, VerificationAlgorithm,
+};
 use serde_json::{Value, json};
 
 use super::compact::encode;
+use super::jwk::{Jwk, Operation};
 use super::{Algorithm, Claims, InvalidToken, KeyRing, SigningKey, Subject, TokenVerifier};
 use crate::clock::Clock;
 use crate::id::{Audience, ClientId, Scopes, SessionId, UserId};
@@ -31,6 +36,21 @@ pub(super) fn ed25519() -> &'static SigningKey {
     &keys()[0]
 }
 
+/// The public key of `key` as SubjectPublicKeyInfo.
+pub(super) fn spki(key: &SigningKey) -> Vec<u8> {
+    let jwks: Value = serde_json::from_str(&ring_of(key).jwks()).unwrap();
+    let jwk = Jwk::parse(&jwks["keys"][0].to_string()).unwrap();
+    let algorithm = jwk.algorithm(Operation::Verify).unwrap();
+    let public = jwk.public_key(algorithm).unwrap();
+    let kind: &'static dyn VerificationAlgorithm = match algorithm {
+        Algorithm::EdDsa => &ED25519,
+        Algorithm::Es256 => &ECDSA_P256_SHA256_FIXED,
+        Algorithm::Rs256 | Algorithm::Ps256 => &RSA_PKCS1_2048_8192_SHA256,
+    };
+    let der: PublicKeyX509Der<'_> = ParsedPublicKey::new(kind, public).unwrap().as_der().unwrap();
+    der.as_ref().to_vec()
+}
+
 /// A clock that stands at the given second.
 #[derive(Debug)]
 pub(super) struct StandsAt(pub(super) Duration);
@@ -47,13 +67,7 @@ pub(super) fn ring_of(key: &SigningKey) -> KeyRing {
 
 pub(super) fn verifier(keys: KeyRing) -> TokenVerifier {
     let clock = Arc::new(StandsAt(Duration::from_secs(NOW)));
-    TokenVerifier::new(
-        keys,
-        ISSUER.into(),
-        clock,
-        Duration::from_secs(LEEWAY),
-        Duration::from_secs(MAX_LIFE),
-    )
+    TokenVerifier::new(keys, ISSUER.into(), clock, Duration::from_secs(LEEWAY), Duration::from_secs(MAX_LIFE))
 }
 
 pub(super) fn claims() -> Claims {

@@ -128,11 +128,8 @@ impl Jwk {
 
     fn p256_private_key(&self) -> Option<Vec<u8>> {
         let (private, public) = (&self.d.as_ref()?.0, self.point()?);
-        let pair = EcdsaKeyPair::from_private_key_and_public_key(
-            &ECDSA_P256_SHA256_FIXED_SIGNING,
-            private,
-            &public,
-        );
+        let pair =
+            EcdsaKeyPair::from_private_key_and_public_key(&ECDSA_P256_SHA256_FIXED_SIGNING, private, &public);
         Some(pair.ok()?.to_pkcs8v1().ok()?.as_ref().to_vec())
     }
 
@@ -169,7 +166,8 @@ struct Octets(Zeroizing<Vec<u8>>);
 impl<'de> Deserialize<'de> for Octets {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = Zeroizing::new(String::deserialize(deserializer)?);
-        let octets = URL_SAFE_NO_PAD.decode(text.as_bytes()).map_err(|_| D::Error::custom("not base64url"))?;
+        let octets =
+            URL_SAFE_NO_PAD.decode(text.as_bytes()).map_err(|_| D::Error::custom("not base64url"))?;
         Ok(Self(Zeroizing::new(octets)))
     }
 }

@@ -106,7 +106,10 @@ mod tests {
         for mode in [0o640, 0o604, 0o644, 0o660, 0o620, 0o602, 0o610] {
             fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
             let error = load_or_generate(&path, Algorithm::EdDsa).unwrap_err();
-            assert!(error.to_string().contains(&format!("chmod 600 {}", path.display())), "{mode:o}: {error}");
+            assert!(
+                error.to_string().contains(&format!("chmod 600 {}", path.display())),
+                "{mode:o}: {error}"
+            );
         }
         fs::set_permissions(&path, Permissions::from_mode(0o400)).unwrap();
         assert!(load_or_generate(&path, Algorithm::EdDsa).is_ok());

@@ -173,9 +173,7 @@ fn read(algorithm: Algorithm, key: &[u8]) -> Option<(PublicMembers, DecodingKey)
                 e: Some(encode(&e)),
                 ..PublicMembers::default()
             };
-            (2048..=8192)
-                .contains(&bits)
-                .then(|| (public, DecodingKey::from_rsa_raw_components(&n, &e)))
+            (2048..=8192).contains(&bits).then(|| (public, DecodingKey::from_rsa_raw_components(&n, &e)))
         }
     }
 }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::super::fixture::*;
-use crate::token::compact::{MAX_BYTES, encode};
+use crate::token::compact::{Compact, MAX_BYTES, decode, encode};
 use crate::token::{InvalidToken, KeyRing, SigningKey};
 
 /// A ring that signs with the first of `keys` and verifies with all.
@@ -42,9 +42,12 @@ fn what_is_signed_verifies_with_every_algorithm() {
 #[test]
 fn the_wire_form_is_exactly_rfc_9068() {
     let token = ring_of(ed25519()).sign(&hook_claims()).unwrap();
-    let compact = super::Compact::parse(token.expose()).unwrap();
-    let header = String::from_utf8(super::super::compact::decode(token.expose().split('.').next().unwrap()));
-    assert_eq!(header.unwrap(), format!(r#"{{"alg":"EdDSA","kid":"{}","typ":"at+jwt"}}"#, ed25519().key_id()));
+    let compact = Compact::parse(token.expose()).unwrap();
+    let header = String::from_utf8(decode(token.expose().split('.').next().unwrap()));
+    assert_eq!(
+        header.unwrap(),
+        format!(r#"{{"alg":"EdDSA","kid":"{}","typ":"at+jwt"}}"#, ed25519().key_id())
+    );
     let payload: Value = serde_json::from_slice(&compact.payload).unwrap();
     let mut names: Vec<_> = payload.as_object().unwrap().keys().map(String::as_str).collect();
     names.sort_unstable();
@@ -70,8 +73,29 @@ fn no_algorithm_is_no_signature() {
 #[test]
 fn a_key_is_used_with_its_own_algorithm_alone() {
     let names = [
-        "EdDSA", "ES256", "RS256", "PS256", "HS256", "hs256", "eddsa", "rs256", "ES384", "ES512", "ES256K", "RS384",
-        "RS512", "PS384", "PS512", "HS384", "HS512", "Ed25519", "Ed448", "RSA-OAEP", "dir", "PBES2-HS256+A128KW", "RS1",
+        "EdDSA",
+        "ES256",
+        "RS256",
+        "PS256",
+        "HS256",
+        "hs256",
+        "eddsa",
+        "rs256",
+        "ES384",
+        "ES512",
+        "ES256K",
+        "RS384",
+        "RS512",
+        "PS384",
+        "PS512",
+        "HS384",
+        "HS512",
+        "Ed25519",
+        "Ed448",
+        "RSA-OAEP",
+        "dir",
+        "PBES2-HS256+A128KW",
+        "RS1",
     ];
     for key in keys() {
         let own = key.verifying_key().scheme().name();
@@ -90,7 +114,7 @@ fn a_public_key_is_no_shared_secret() {
         let ring = ring_of(key);
         let jwks: Value = serde_json::from_str(&ring.jwks()).unwrap();
         let jwk = jwks["keys"][0].clone();
-        let der = key.verifying_key().to_spki();
+        let der = spki(key);
         let pem = pem::encode(&pem::Pem::new("PUBLIC KEY", der.clone()));
         let mut secrets: Vec<Vec<u8>> = vec![
             pem.trim_end().into(),
@@ -106,7 +130,7 @@ fn a_public_key_is_no_shared_secret() {
         ];
         for member in ["x", "y", "n", "e"] {
             if let Some(text) = jwk[member].as_str() {
-                secrets.extend([text.as_bytes().to_vec(), super::super::compact::decode(text)]);
+                secrets.extend([text.as_bytes().to_vec(), decode(text)]);
             }
         }
         let digests: Vec<Vec<u8>> =
@@ -173,7 +197,11 @@ fn header_members_stand_once_and_are_text() {
         for value in [json!(null), json!(1), json!([]), json!({}), json!(true), json!(["EdDSA"])] {
             let mut spoilt = good.clone();
             spoilt[name] = value;
-            assert_eq!(verdict_on_header(spoilt.to_string()).map(drop), Err(InvalidToken::Header), "{spoilt}");
+            assert_eq!(
+                verdict_on_header(spoilt.to_string()).map(drop),
+                Err(InvalidToken::Header),
+                "{spoilt}"
+            );
         }
         let mut missing = good.clone();
         missing.as_object_mut().unwrap().remove(name);
@@ -182,13 +210,17 @@ fn header_members_stand_once_and_are_text() {
         for spelt in [name, &escaped] {
             let member = format!("\"{spelt}\":{}", good[name]);
             let text = good.to_string();
-            for spoilt in [text.replacen('{', &format!("{{{member},"), 1), text.replace('}', &format!(",{member}}}"))] {
+            for spoilt in
+                [text.replacen('{', &format!("{{{member},"), 1), text.replace('}', &format!(",{member}}}"))]
+            {
                 assert_eq!(verdict_on_header(&spoilt).map(drop), Err(InvalidToken::Header), "{spoilt}");
             }
         }
     }
     let array = json!(["EdDSA", ed25519().key_id(), "at+jwt"]).to_string();
-    for text in [array, format!("{good} x"), format!("\u{feff}{good}"), "{}".into(), "null".into(), String::new()] {
+    for text in
+        [array, format!("{good} x"), format!("\u{feff}{good}"), "{}".into(), "null".into(), String::new()]
+    {
         assert_eq!(verdict_on_header(&text).map(drop), Err(InvalidToken::Header), "{text}");
     }
     assert_eq!(verdict_on_header([b'{', 0xff, b'}']).map(drop), Err(InvalidToken::Header));
@@ -206,8 +238,19 @@ fn tokens_of_other_types_are_refused() {
         assert_eq!(of_type(typ), Ok(()), "{typ}");
     }
     for typ in [
-        "JWT", "jwt", "", "dpop+jwt", "logout+jwt", "secevent+jwt", "at+jwt ", "at+jwt;v=1", "text/at+jwt",
-        "application/application/at+jwt", "client-authentication+jwt", "token-introspection+jwt", "refresh+jwt",
+        "JWT",
+        "jwt",
+        "",
+        "dpop+jwt",
+        "logout+jwt",
+        "secevent+jwt",
+        "at+jwt ",
+        "at+jwt;v=1",
+        "text/at+jwt",
+        "application/application/at+jwt",
+        "client-authentication+jwt",
+        "token-introspection+jwt",
+        "refresh+jwt",
     ] {
         assert_eq!(of_type(typ), Err(InvalidToken::Type), "{typ}");
     }
@@ -220,7 +263,8 @@ fn the_key_id_is_looked_up_and_nothing_else() {
         header["kid"] = json!(kid);
         verdict_on_header(header.to_string()).map(drop)
     };
-    for kid in ["../../dev/null", "/etc/passwd", "'||1=1--", "unknown", keys()[1].key_id(), &"k".repeat(128)] {
+    for kid in ["../../dev/null", "/etc/passwd", "'||1=1--", "unknown", keys()[1].key_id(), &"k".repeat(128)]
+    {
         assert_eq!(with_kid(kid), Err(InvalidToken::UnknownKey), "{kid}");
     }
     for kid in ["", "' OR 1=1--", "\0", "a\r\nb", "é", &"k".repeat(129)] {
@@ -283,20 +327,29 @@ fn nothing_of_the_payload_is_read_before_the_signature_holds() {
 
 /// The order of P-256's group, big-endian (SEC 2 §2.4.2).
 const P256_ORDER: [u8; 32] = [
-    0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xbc, 0xe6, 0xfa, 0xad, 0xa7,
-    0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51,
+    0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xbc, 0xe6, 0xfa,
+    0xad, 0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51,
 ];
 
 #[test]
 fn an_ecdsa_signature_is_64_bytes_of_two_numbers_in_range() {
     let good = token(&keys()[1]);
     let (signed, signature) = split(&good);
-    let signature = super::super::compact::decode(signature);
+    let signature = decode(signature);
     let (r, s) = signature.split_at(32);
-    let order_less_one = { let mut n = P256_ORDER; n[31] -= 1; n };
+    let order_less_one = {
+        let mut n = P256_ORDER;
+        n[31] -= 1;
+        n
+    };
     let zero = [0; 32];
-    let one = { let mut one = [0; 32]; one[31] = 1; one };
-    let mut spoilt = vec![signature[..63].to_vec(), [&signature[..], &[0]].concat(), [&[0], &signature[..]].concat()];
+    let one = {
+        let mut one = [0; 32];
+        one[31] = 1;
+        one
+    };
+    let mut spoilt =
+        vec![signature[..63].to_vec(), [&signature[..], &[0]].concat(), [&[0], &signature[..]].concat()];
     for edge in [zero, one, order_less_one, P256_ORDER, [0xff; 32]] {
         spoilt.extend([[&edge[..], s].concat(), [r, &edge[..]].concat(), [edge, edge].concat()]);
     }
@@ -313,12 +366,12 @@ fn an_ecdsa_signature_is_64_bytes_of_two_numbers_in_range() {
 fn an_ed25519_signature_has_one_form() {
     /// The order of the base point, little-endian (RFC 8032 §5.1).
     const ORDER: [u8; 32] = [
-        0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, 0, 0, 0, 0, 0,
-        0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
+        0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, 0, 0,
+        0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
     ];
     let good = token(ed25519());
     let (signed, signature) = split(&good);
-    let mut twin = super::super::compact::decode(signature);
+    let mut twin = decode(signature);
     let mut carry = 0;
     for (byte, order) in twin[32..].iter_mut().zip(ORDER) {
         let sum = u16::from(*byte) + u16::from(order) + carry;

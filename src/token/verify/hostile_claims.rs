@@ -52,8 +52,23 @@ fn every_claim_is_required_and_typed() {
 fn times_are_whole_seconds_and_nothing_else() {
     for claim in ["exp", "iat", "nbf", "auth_time"] {
         for text in [
-            "-1", "-0", "1.5", "1800000000.0", "1800000100.5", "1.8e9", "1e30", "1e400", "18446744073709551616",
-            "\"1800000100\"", "[1800000100]", "01800000100", "+1800000100", "0x6b49d264", "NaN", "Infinity", "1_0",
+            "-1",
+            "-0",
+            "1.5",
+            "1800000000.0",
+            "1800000100.5",
+            "1.8e9",
+            "1e30",
+            "1e400",
+            "18446744073709551616",
+            "\"1800000100\"",
+            "[1800000100]",
+            "01800000100",
+            "+1800000100",
+            "0x6b49d264",
+            "NaN",
+            "Infinity",
+            "1_0",
         ] {
             assert_eq!(verdict_with_text(claim, text), Err(JSON), "{claim}: {text}");
         }
@@ -127,7 +142,8 @@ fn the_audience_is_one_text_or_up_to_sixteen() {
         assert_eq!(verdict(&json!(other)), Err(InvalidToken::Audience), "{other}");
         assert_eq!(verdict(&json!([other])), Err(InvalidToken::Audience), "{other}");
     }
-    for malformed in [json!("bridge "), json!([]), json!([1]), json!(["bridge", 1]), json!({}), json!([["bridge"]])]
+    for malformed in
+        [json!("bridge "), json!([]), json!([1]), json!(["bridge", 1]), json!({}), json!([["bridge"]])]
     {
         assert!(matches!(verdict(&malformed), Err(InvalidToken::Claims(_))), "{malformed}");
     }
@@ -149,7 +165,8 @@ fn repeated_claims_are_refused_however_they_are_spelt() {
         (r#""iss":"https://gateway.example""#, r#""\u0069ss":"https://gateway.example""#),
     ] {
         for member in [plain, escaped] {
-            for spoilt in [good.replacen('{', &format!("{{{member},"), 1), good.replace('}', &format!(",{member}}}"))]
+            for spoilt in
+                [good.replacen('{', &format!("{{{member},"), 1), good.replace('}', &format!(",{member}}}"))]
             {
                 assert_eq!(verdict_on_payload(&spoilt).map(drop), Err(JSON), "{spoilt}");
             }
@@ -202,7 +219,12 @@ fn the_payload_is_one_json_object_in_utf_8() {
     ];
     let bytes = texts.into_iter().map(String::into_bytes).chain([utf_16, invalid_utf_8, vec![0xff; 100]]);
     for payload in bytes {
-        assert_eq!(verdict_on_payload(&payload).map(drop), Err(JSON), "{}", String::from_utf8_lossy(&payload));
+        assert_eq!(
+            verdict_on_payload(&payload).map(drop),
+            Err(JSON),
+            "{}",
+            String::from_utf8_lossy(&payload)
+        );
     }
 }
 
