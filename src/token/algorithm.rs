@@ -5,7 +5,7 @@ use std::fmt;
 /// A public-key algorithm that access tokens are signed with (RFC 7518, RFC 8037).
 ///
 /// HS256 is not among them: whoever verifies with it can also sign. It can be had only through
-/// [`SigningKey::danger_hs256`](crate::SigningKey::danger_hs256).
+/// [`SigningKey::danger_hs256`](super::SigningKey::danger_hs256).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Algorithm {

@@ -114,11 +114,6 @@ impl Claims {
         Ok(())
     }
 
-    /// Whether the token is meant for `required`, compared byte for byte.
-    pub(crate) fn check_audience(&self, required: &Audience) -> Result<(), InvalidToken> {
-        if self.audiences.contains(required) { Ok(()) } else { Err(InvalidToken::Audience) }
-    }
-
     /// What any access token's claims must fulfil, whoever asks and whenever.
     pub(super) fn check(&self) -> Result<(), InvalidClaims> {
         if !(1..=Self::MAX_AUDIENCES).contains(&self.audiences.len()) {

@@ -10,7 +10,7 @@ use super::InvalidToken;
 use super::verifying_key::is_key_id;
 
 /// The most bytes a token may have.
-pub(super) const MAX_BYTES: usize = 8192;
+pub(crate) const MAX_BYTES: usize = 8192;
 
 /// The `typ` of the tokens we sign (RFC 9068 §2.1).
 pub(super) const TYPE: &str = "at+jwt";

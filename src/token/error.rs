@@ -106,9 +106,6 @@ pub enum InvalidToken {
     /// Another issuer's.
     #[error("wrong issuer")]
     Issuer,
-    /// Meant for others.
-    #[error("wrong audience")]
-    Audience,
     /// Past its `exp`.
     #[error("expired")]
     Expired,
@@ -118,6 +115,27 @@ pub enum InvalidToken {
     /// It lives longer than tokens may.
     #[error("lives too long")]
     TooLongLived,
+}
+
+impl InvalidToken {
+    /// The reason in one word of a small fixed set: a label for metrics.
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::TooLong => "too_long",
+            Self::Malformed => "malformed",
+            Self::Header => "header",
+            Self::Type => "type",
+            Self::Algorithm => "algorithm",
+            Self::UnknownKey => "unknown_key",
+            Self::Signature => "signature",
+            Self::Claims(_) => "claims",
+            Self::Issuer => "issuer",
+            Self::Expired => "expired",
+            Self::NotYetValid => "not_yet_valid",
+            Self::TooLongLived => "too_long_lived",
+        }
+    }
 }
 
 /// Why claims are not those of an access token.

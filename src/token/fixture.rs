@@ -108,6 +108,16 @@ pub(super) fn forge(key: &SigningKey, header: impl AsRef<[u8]>, payload: impl As
     format!("{signed}.{signature}")
 }
 
+/// A good token of `key`.
+pub(super) fn token(key: &SigningKey) -> String {
+    forge(key, header(key).to_string(), payload().to_string())
+}
+
+/// The parts of a token: what is signed, and the signature.
+pub(super) fn split(token: &str) -> (&str, &str) {
+    token.rsplit_once('.').unwrap()
+}
+
 /// The verdict on a payload that is signed well.
 pub(super) fn verdict_on_payload(payload: impl AsRef<[u8]>) -> Result<Claims, InvalidToken> {
     let key = ed25519();

@@ -28,9 +28,9 @@ use crate::id::AccessToken;
 /// 3. [`remove`](Self::remove) the one before once the last token it signed has expired.
 ///
 /// ```
-/// use bridge_auth::{Algorithm, KeyRing, SigningKey};
+/// use bridge_auth::token::{Algorithm, KeyRing, SigningKey};
 ///
-/// # fn main() -> Result<(), bridge_auth::KeyError> {
+/// # fn main() -> Result<(), bridge_auth::token::KeyError> {
 /// let keys = KeyRing::new(SigningKey::generate(Algorithm::EdDsa)?)?;
 /// let old = keys.signing_key_id();
 ///
@@ -93,7 +93,7 @@ impl KeyRing {
     ///
     /// [`KeyError::Duplicate`] when the ring holds its id or the key itself.
     pub fn publish(&self, key: VerifyingKey) -> Result<(), KeyError> {
-        self.change(|keys| {
+        self.change(move |keys| {
             if keys.all().any(|held| held.clashes_with(&key)) {
                 return Err(KeyError::Duplicate);
             }
@@ -111,7 +111,7 @@ impl KeyRing {
     /// the ring holds its id for another key, or the key under another id or for another algorithm.
     pub fn rotate(&self, key: SigningKey) -> Result<(), KeyError> {
         self_test(&key)?;
-        self.change(|keys| {
+        self.change(move |keys| {
             let next = key.verifying_key();
             let others: Vec<_> = keys.all().filter(|held| !held.is(next)).cloned().collect();
             if others.iter().any(|held| held.clashes_with(next)) {
@@ -158,6 +158,16 @@ impl KeyRing {
             key.public().map(|members| Jwk { members, kid: key.key_id(), usage: "sig", alg })
         });
         serde_json::to_string(&Jwks { keys: keys.collect() }).expect("strings always have a JSON form")
+    }
+
+    /// Signs with the current key and verifies what it signed: a key that cannot do its work is found
+    /// when the gateway starts, not when the first person links.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::SelfTest`] when it does not verify, [`KeyError::Crypto`] when it cannot be signed.
+    pub fn self_test(&self) -> Result<(), KeyError> {
+        self_test(&self.0.load().signing)
     }
 
     /// Signs `claims` with the current key.
@@ -210,7 +220,6 @@ impl fmt::Debug for KeyRing {
     }
 }
 
-/// A key that cannot do its work is found when the gateway starts, not when the first person links.
 fn self_test(key: &SigningKey) -> Result<(), KeyError> {
     let message = b"bridge-auth self-test";
     let signature = key.sign(message)?;

@@ -1,4 +1,4 @@
-//! Access tokens: the keys, their signing and publication, and the strict verification.
+//! Access tokens: the keys, their rotation and publication, and why a key or a token is refused.
 
 mod algorithm;
 mod claims;
@@ -13,6 +13,7 @@ mod verifying_key;
 
 pub use algorithm::Algorithm;
 pub use claims::{Claims, Subject};
+pub(crate) use compact::MAX_BYTES as MAX_TOKEN_BYTES;
 pub use error::{InvalidClaims, InvalidToken, KeyError};
 pub use key_ring::KeyRing;
 pub use signing_key::SigningKey;

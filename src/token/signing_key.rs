@@ -35,7 +35,7 @@ impl SigningKey {
     /// Makes a new key for `algorithm`; an RSA key has 3072 bits. Its id is its RFC 7638 thumbprint.
     ///
     /// It lives in memory only: tokens signed with it are worthless after a restart, and on other
-    /// nodes. [`KeyRing::load_or_generate`](crate::KeyRing::load_or_generate) keeps one in a file.
+    /// nodes. [`KeyRing::load_or_generate`](super::KeyRing::load_or_generate) keeps one in a file.
     ///
     /// # Errors
     ///

@@ -32,7 +32,7 @@ impl TokenVerifier {
     }
 
     /// The claims of `token`, when all of it holds but the audience, which is the layer's to ask
-    /// for ([`Claims::check_audience`]).
+    /// for.
     ///
     /// The work before the signature is linear in at most 8192 bytes, and nothing of the payload is
     /// read until the signature holds.
@@ -66,5 +66,7 @@ impl TokenVerifier {
 
 #[cfg(test)]
 mod attacks;
+#[cfg(test)]
+mod forged_signatures;
 #[cfg(test)]
 mod hostile_claims;

@@ -118,15 +118,9 @@ fn a_jwk_whose_parts_do_not_fit_is_refused() {
 fn a_guessable_or_public_secret_is_refused() {
     let refused =
         |secret: &[u8]| matches!(SigningKey::danger_hs256(secret), Err(KeyError::WeakSecret { .. }));
-    for secret in [
-        &b""[..],
-        b"secret",
-        b"https://gateway.example",
-        &[7; 31],
-        &[0; 32],
-        &[0xff; 64],
-        &b"ab".repeat(40),
-    ] {
+    for secret in
+        [&b""[..], b"secret", b"https://gateway.example", &[7; 31], &[0; 32], &[0xff; 64], &b"ab".repeat(40)]
+    {
         assert!(refused(secret), "{secret:?}");
     }
     for key in &keys()[..4] {

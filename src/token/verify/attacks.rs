@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::super::fixture::*;
 use crate::token::compact::{Compact, MAX_BYTES, decode, encode};
-use crate::token::{InvalidToken, KeyRing, SigningKey};
+use crate::token::{Algorithm, InvalidToken, KeyRing, SigningKey, Subject};
 
 /// A ring that signs with the first of `keys` and verifies with all.
 fn ring_of_all() -> KeyRing {
@@ -16,16 +16,6 @@ fn ring_of_all() -> KeyRing {
 
 fn verdict(token: &str) -> Result<(), InvalidToken> {
     verifier(ring_of_all()).verify(token).map(drop)
-}
-
-/// A good token of `key`.
-fn token(key: &SigningKey) -> String {
-    forge(key, header(key).to_string(), payload().to_string())
-}
-
-/// The parts of a token: what is signed, and the signature.
-fn split(token: &str) -> (&str, &str) {
-    token.rsplit_once('.').unwrap()
 }
 
 #[test]
@@ -153,7 +143,7 @@ fn own_name(key: &SigningKey) -> &'static str {
 
 #[test]
 fn another_key_under_a_known_id_does_not_sign() {
-    let stranger = SigningKey::generate(crate::Algorithm::EdDsa).unwrap();
+    let stranger = SigningKey::generate(Algorithm::EdDsa).unwrap();
     let forged = forge(&stranger, header(ed25519()).to_string(), payload().to_string());
     assert_eq!(verdict(&forged), Err(InvalidToken::Signature));
     assert_eq!(verdict(&token(&stranger)), Err(InvalidToken::UnknownKey));
@@ -325,65 +315,6 @@ fn nothing_of_the_payload_is_read_before_the_signature_holds() {
     assert_eq!(verdict(&token), Err(InvalidToken::Signature));
 }
 
-/// The order of P-256's group, big-endian (SEC 2 §2.4.2).
-const P256_ORDER: [u8; 32] = [
-    0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xbc, 0xe6, 0xfa,
-    0xad, 0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51,
-];
-
-#[test]
-fn an_ecdsa_signature_is_64_bytes_of_two_numbers_in_range() {
-    let good = token(&keys()[1]);
-    let (signed, signature) = split(&good);
-    let signature = decode(signature);
-    let (r, s) = signature.split_at(32);
-    let order_less_one = {
-        let mut n = P256_ORDER;
-        n[31] -= 1;
-        n
-    };
-    let zero = [0; 32];
-    let one = {
-        let mut one = [0; 32];
-        one[31] = 1;
-        one
-    };
-    let mut spoilt =
-        vec![signature[..63].to_vec(), [&signature[..], &[0]].concat(), [&[0], &signature[..]].concat()];
-    for edge in [zero, one, order_less_one, P256_ORDER, [0xff; 32]] {
-        spoilt.extend([[&edge[..], s].concat(), [r, &edge[..]].concat(), [edge, edge].concat()]);
-    }
-    let der = |number: &[u8]| [&[2, 33, 0], number].concat();
-    spoilt.push([&[0x30, 70][..], &der(r), &der(s)].concat());
-    spoilt.push([[0; 1].as_slice(), r, &[0], s].concat());
-    for signature in spoilt {
-        let token = format!("{signed}.{}", encode(&signature));
-        assert_eq!(verdict(&token), Err(InvalidToken::Signature), "{signature:02x?}");
-    }
-}
-
-#[test]
-fn an_ed25519_signature_has_one_form() {
-    /// The order of the base point, little-endian (RFC 8032 §5.1).
-    const ORDER: [u8; 32] = [
-        0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, 0, 0,
-        0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
-    ];
-    let good = token(ed25519());
-    let (signed, signature) = split(&good);
-    let mut twin = decode(signature);
-    let mut carry = 0;
-    for (byte, order) in twin[32..].iter_mut().zip(ORDER) {
-        let sum = u16::from(*byte) + u16::from(order) + carry;
-        *byte = sum.to_le_bytes()[0];
-        carry = sum >> 8;
-    }
-    assert_eq!(verdict(&format!("{signed}.{}", encode(&twin))), Err(InvalidToken::Signature));
-    for length in [0, 1, 63, 65, 128] {
-        assert_eq!(verdict(&format!("{signed}.{}", encode(vec![0; length]))), Err(InvalidToken::Signature));
-    }
-}
-
 #[test]
 fn any_single_character_changed_is_refused() {
     for key in keys() {
@@ -437,7 +368,7 @@ proptest! {
         user in "[a-z@.]{1,255}", expires_in in 1_u64..=MAX_LIFE, session in "[A-Za-z0-9_-]{1,128}",
     ) {
         let mut claims = claims();
-        claims.subject = crate::Subject::User(crate::UserId::parse(user).unwrap());
+        claims.subject = Subject::User(crate::UserId::parse(user).unwrap());
         claims.expires_at = NOW + expires_in;
         claims.session = crate::SessionId::parse(session).unwrap();
         let ring = ring_of(ed25519());
