@@ -1,16 +1,16 @@
 //! What holds of a SQLite file alone: its mode, its companions, many processes at its birth.
 
-use std::future::Future;
 use std::path::{Path, PathBuf};
-use std::pin::pin;
-use std::process::Command;
-use std::task::{Context, Waker};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
-use bridge_auth::UserId;
-use bridge_auth::store::{SqliteStore, Store, StoreErrorKind};
+use bridge_auth::store::{
+    GrantRefusal, RedeemError, Revoke, SessionState, SqliteStore, Store, StoreErrorKind,
+};
 use futures_util::future::join_all;
+use tokio::time::timeout;
 
-use super::given::{scopes, sign_in, user};
+use super::given::{code, redeem, sign_in, state, user};
 use crate::support::{Backend, SqliteBackend};
 
 #[tokio::test]
@@ -76,7 +76,12 @@ fn four_processes_make_one_file_at_once() {
             .map(|_| {
                 let test = "store::sqlite_file::one_process_of_four";
                 let args = ["--exact", "--ignored", test];
-                Command::new(&this).args(args).env("BRIDGE_AUTH_TEST_FILE", &path).spawn().unwrap()
+                Command::new(&this)
+                    .args(args)
+                    .env("BRIDGE_AUTH_TEST_FILE", &path)
+                    .stdout(Stdio::null())
+                    .spawn()
+                    .unwrap()
             })
             .collect();
         for mut child in children {
@@ -94,30 +99,39 @@ async fn one_process_of_four() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dropped_future_leaves_its_work_whole_and_its_connection_sound() {
+async fn a_dropped_future_leaves_the_code_spent_with_its_session_or_neither() {
     let db = SqliteBackend::start().await;
     let store = db.open().await;
-    let mut begun = Vec::new();
+    let alice = user(&*store, "alice").await;
+    let (mut finished, mut sessions) = (0, 0);
     for n in 0..200 {
-        let name = UserId::parse(format!("user-{n}")).unwrap();
-        let all = scopes("read");
-        let mut putting = pin!(store.put_user(&name, &all));
-        // As many steps as it takes to get somewhere else each time.
-        for _ in 0..n % 7 {
-            if putting.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready() {
-                break;
-            }
-            std::thread::yield_now();
+        let hash = code(&*store, &alice).await;
+        let patience = Duration::from_micros(n * 10);
+        finished += u64::from(timeout(patience, store.redeem_code(redeem(hash))).await.is_ok());
+        // The second call waits for whatever the first has begun.
+        match store.redeem_code(redeem(hash)).await {
+            Ok(_) | Err(RedeemError::Refused(GrantRefusal::Replayed { .. })) => sessions += 1,
+            Err(e) => panic!("neither spent nor unspent: {e}"),
         }
-        begun.push(name.clone());
     }
-    user(&*store, "alice").await;
-    // Another handle gets the write lock, so no transaction was left open.
-    let other = db.open().await;
-    let alice = user(&*other, "alice").await;
-    sign_in(&*store, &alice).await;
-    assert_eq!(other.sessions_of(&alice).await.unwrap().len(), 1);
-    assert!(db.count("users").await <= 201);
+    assert!((1..200).contains(&finished), "{finished} were not dropped");
+    assert_eq!(db.count("sessions").await, sessions);
+}
+
+#[tokio::test]
+async fn a_writer_elsewhere_that_takes_too_long_is_a_timeout_and_reads_go_on() {
+    let db = SqliteBackend::start().await;
+    let store = SqliteStore::builder(db.path()).timeout(Duration::from_millis(50)).open().await.unwrap();
+    let alice = user(&store, "alice").await;
+    let session = sign_in(&store, &alice).await;
+    let elsewhere = rusqlite::Connection::open(db.path()).unwrap();
+    elsewhere.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let error = store.revoke(&Revoke::Session(session.clone())).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::TimedOut);
+    assert_eq!(state(&store, &session).await, Some(SessionState::Live));
+    store.ping().await.unwrap();
+    elsewhere.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(store.revoke(&Revoke::Session(session)).await.unwrap(), Some(1));
 }
 
 #[test]

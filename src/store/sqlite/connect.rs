@@ -119,3 +119,28 @@ fn owner_only() -> OpenOptions {
 fn unavailable(error: io::Error) -> StoreError {
     StoreError::new(StoreErrorKind::Unavailable, error)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn every_pooled_connection_keeps_what_it_acknowledged() {
+        let folder = tempfile::tempdir().unwrap();
+        let timeout = Duration::from_secs(5);
+        let path = prepare(&folder.path().join("bridges.db"), timeout).unwrap();
+        for (role, query_only) in [(Role::Writer, 0), (Role::Reader, 1)] {
+            let connection = pool(&path, role, 1, timeout).unwrap().get().await.unwrap();
+            let pragma = async |name: &'static str| -> i64 {
+                let read = move |connection: &mut Connection| {
+                    connection.pragma_query_value(None, name, |row| row.get(0))
+                };
+                connection.interact(read).await.unwrap().unwrap()
+            };
+            assert_eq!(pragma("synchronous").await, 2, "FULL");
+            assert_eq!(pragma("foreign_keys").await, 1);
+            assert_eq!(pragma("query_only").await, query_only);
+            assert_eq!(pragma("busy_timeout").await, 5000);
+        }
+    }
+}
