@@ -26,6 +26,8 @@ pub use session::{
     NewSession, OpenSession, OpenSessionError, OpenedSession, Origin, RequestedId, Session, SessionLimit,
     SessionState, SessionStatus, WhenFull,
 };
+#[cfg(feature = "sqlite")]
+pub use sqlite::{SqliteStore, SqliteStoreBuilder};
 
 use std::fmt;
 use std::time::SystemTime;

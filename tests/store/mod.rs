@@ -1,1 +1,32 @@
-//! One conformance suite for every store.
+//! One conformance suite for every store: each promise of the trait's documentation is a test.
+
+mod given;
+
+mod clients;
+mod codes;
+mod log;
+mod provision;
+mod redeem;
+mod revoke;
+mod sessions;
+mod sqlite_file;
+mod sweep;
+
+/// Makes a test of each promise, against each store.
+macro_rules! promises {
+    (@ $store:ident, $backend:ty: $($promise:ident)*) => {
+        mod $store {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $promise() {
+                    let db = <$backend as crate::support::Backend>::start().await;
+                    super::$promise(db).await;
+                }
+            )*
+        }
+    };
+    ($($promise:ident),* $(,)?) => {
+        crate::store::promises!(@ sqlite, crate::support::SqliteBackend: $($promise)*);
+    };
+}
+use promises;

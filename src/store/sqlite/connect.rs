@@ -1,0 +1,146 @@
+//! From a path to pools of sound connections over a migrated file.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use deadpool_sqlite::{Config, Hook, HookError, Manager, Pool, PoolError, Runtime, Timeouts};
+use rusqlite::Connection;
+
+use super::transaction::fault;
+use crate::store::{StoreError, StoreErrorKind};
+
+mod migrations {
+    refinery::embed_migrations!("migrations/sqlite");
+    pub(super) use migrations::runner;
+}
+
+/// What a connection is for.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Role {
+    Writer,
+    Reader,
+}
+
+/// Makes the file and its folder when they are missing, brings its tables up to date, and returns
+/// its absolute path.
+pub(super) fn prepare(path: &Path, timeout: Duration) -> Result<PathBuf, StoreError> {
+    let path = absolute(path).map_err(unavailable)?;
+    let _lock = lock(&path).map_err(unavailable)?;
+    create(&path).map_err(unavailable)?;
+    let mut connection = Connection::open(&path).map_err(fault)?;
+    configure(&connection, Role::Writer, timeout).map_err(fault)?;
+    connection.pragma_update(None, "journal_mode", "wal").map_err(fault)?;
+    migrations::runner()
+        .set_grouped(true)
+        .run(&mut connection)
+        .map_err(|e| StoreError::new(StoreErrorKind::Failed, e))?;
+    Ok(path)
+}
+
+/// A pool of at most `size` connections to the file at `path`.
+pub(super) fn pool(path: &Path, role: Role, size: usize, timeout: Duration) -> Result<Pool, StoreError> {
+    let configured = Hook::async_fn(move |connection, _| {
+        Box::pin(async move {
+            let configured = connection.interact(move |connection| configure(connection, role, timeout));
+            configured.await.map_err(|e| HookError::message(e.to_string()))?.map_err(HookError::Backend)
+        })
+    });
+    Pool::builder(Manager::from_config(&Config::new(path), Runtime::Tokio1))
+        .max_size(size)
+        .timeouts(Timeouts { wait: Some(timeout), create: Some(timeout), recycle: Some(timeout) })
+        .runtime(Runtime::Tokio1)
+        .post_create(configured)
+        .build()
+        .map_err(|e| StoreError::new(StoreErrorKind::Failed, e))
+}
+
+/// Why a pool gave no connection.
+pub(super) fn pool_fault(error: PoolError) -> StoreError {
+    match error {
+        PoolError::Timeout(_) => StoreError::new(StoreErrorKind::TimedOut, error),
+        PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)) => fault(error),
+        _ => StoreError::new(StoreErrorKind::Unavailable, error),
+    }
+}
+
+fn configure(connection: &Connection, role: Role, timeout: Duration) -> rusqlite::Result<()> {
+    connection.busy_timeout(timeout)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    connection.pragma_update(None, "foreign_keys", true)?;
+    // In WAL mode only this keeps a commit that was acknowledged through a loss of power.
+    connection.pragma_update(None, "synchronous", "full")?;
+    connection.pragma_update(None, "query_only", matches!(role, Role::Reader))
+}
+
+/// The absolute path, and its folder made: in a relative one SQLite would read `:memory:` and `file:…`.
+fn absolute(path: &Path) -> io::Result<PathBuf> {
+    if path.exists() {
+        return fs::canonicalize(path);
+    }
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+    let folder = match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    fs::create_dir_all(folder)?;
+    Ok(fs::canonicalize(folder)?.join(name))
+}
+
+/// Waits until nobody else makes or migrates the file: refinery itself takes no lock.
+///
+/// The lock is on a file beside it, because closing the database file anywhere in a process ends
+/// the locks that SQLite holds on it. It goes with the returned value or the process.
+fn lock(path: &Path) -> io::Result<File> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push("-lock");
+    let file = owner_only().create(true).open(beside)?;
+    file.lock()?;
+    Ok(file)
+}
+
+/// Makes the file when it is missing, for its owner alone; SQLite gives its companions the same mode.
+fn create(path: &Path) -> io::Result<()> {
+    match owner_only().create_new(true).open(path) {
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(e),
+        _ => Ok(()),
+    }
+}
+
+fn owner_only() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.append(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+fn unavailable(error: io::Error) -> StoreError {
+    StoreError::new(StoreErrorKind::Unavailable, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn every_pooled_connection_keeps_what_it_acknowledged() {
+        let folder = tempfile::tempdir().unwrap();
+        let timeout = Duration::from_secs(5);
+        let path = prepare(&folder.path().join("bridges.db"), timeout).unwrap();
+        for (role, query_only) in [(Role::Writer, 0), (Role::Reader, 1)] {
+            let connection = pool(&path, role, 1, timeout).unwrap().get().await.unwrap();
+            let pragma = async |name: &'static str| -> i64 {
+                let read = move |connection: &mut Connection| {
+                    connection.pragma_query_value(None, name, |row| row.get(0))
+                };
+                connection.interact(read).await.unwrap().unwrap()
+            };
+            assert_eq!(pragma("synchronous").await, 2, "FULL");
+            assert_eq!(pragma("foreign_keys").await, 1);
+            assert_eq!(pragma("query_only").await, query_only);
+            assert_eq!(pragma("busy_timeout").await, 5000);
+        }
+    }
+}

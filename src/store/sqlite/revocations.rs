@@ -1,0 +1,143 @@
+//! Revoking, and the log of it.
+
+use rusqlite::params;
+
+use super::transaction::{Transaction, text};
+use super::{codes, sessions, users};
+use crate::id::{ClientId, InvalidId, SessionId, UserId};
+use crate::store::{Revocation, RevocationCursor, RevocationPage, Revoke, StoreError};
+
+/// Revokes, and returns how many sessions are revoked now that were not before.
+pub(super) fn revoke(tx: &Transaction<'_>, target: &Revoke) -> Result<Option<u64>, StoreError> {
+    match target {
+        Revoke::Session(session) => match sessions::status(tx, session)? {
+            Some(_) => end_session(tx, session).map(Some),
+            None => Ok(None),
+        },
+        Revoke::SessionOf { user, session } => match sessions::status(tx, session)? {
+            Some(found) if found.user == *user => end_session(tx, session).map(Some),
+            _ => Ok(None),
+        },
+        Revoke::User(user) => match users::find(tx, user)? {
+            Some(_) => end_user(tx, user).map(Some),
+            None => Ok(None),
+        },
+        Revoke::Client(client) => end_client(tx, client).map(Some),
+    }
+}
+
+/// Revokes a session with all it provisioned.
+pub(super) fn end_session(tx: &Transaction<'_>, session: &SessionId) -> Result<u64, StoreError> {
+    let ended = end(tx, "id = ?1", session.as_str())?;
+    log_sessions(tx, ended.iter().map(|ended| &ended.id))?;
+    Ok(ended.len() as u64)
+}
+
+/// Revokes every session of a user, and kills the open codes and hook secrets.
+pub(super) fn end_user(tx: &Transaction<'_>, user: &UserId) -> Result<u64, StoreError> {
+    let ended = end(tx, "user_id = ?1", user.as_str())?;
+    codes::expire_open(tx, user)?;
+    tx.execute(
+        "DELETE FROM client_secrets WHERE client_id IN (SELECT id FROM clients WHERE owner = ?)",
+        [user.as_str()],
+    )?;
+    log(tx, "user", user.as_str())?;
+    Ok(ended.len() as u64)
+}
+
+/// The revocations after `cursor`.
+///
+/// SQLite has one writer, so ids are in the order of commits; they have no gap but what a sweep
+/// deleted, which a reader so late must not take for silence.
+pub(super) fn since(
+    tx: &Transaction<'_>,
+    cursor: RevocationCursor,
+    limit: u32,
+) -> Result<RevocationPage, StoreError> {
+    let last = tx.row("SELECT seq FROM sqlite_sequence WHERE name = 'revocations'", [], |row| row.get(0))?;
+    let last: i64 = last.unwrap_or(0);
+    let next = RevocationCursor(last.unsigned_abs());
+    // A cursor from beyond the log comes from another database: one that a backup has replaced.
+    let Some(missed) = next.0.checked_sub(cursor.0).filter(|missed| *missed <= u64::from(limit)) else {
+        return Ok(RevocationPage { entries: None, next });
+    };
+    let entries =
+        tx.rows("SELECT kind, subject FROM revocations WHERE id > ?", [cursor.0.cast_signed()], |row| {
+            let kind: String = row.get("kind")?;
+            text(row, "subject", |subject| entry(&kind, subject))
+        })?;
+    let complete = entries.len() as u64 == missed;
+    Ok(RevocationPage { entries: complete.then_some(entries), next })
+}
+
+struct Ended {
+    id: SessionId,
+    client: ClientId,
+}
+
+/// Revokes every session of a client, and deletes its secrets.
+fn end_client(tx: &Transaction<'_>, client: &ClientId) -> Result<u64, StoreError> {
+    let ended = end(tx, "client_id = ?1", client.as_str())?;
+    tx.execute("DELETE FROM client_secrets WHERE client_id = ?", [client.as_str()])?;
+    log(tx, "client", client.as_str())?;
+    log_sessions(tx, ended.iter().filter(|ended| ended.client != *client).map(|ended| &ended.id))?;
+    Ok(ended.len() as u64)
+}
+
+/// Revokes the sessions that `which` names, those opened by a secret which one of them provisioned,
+/// and deletes those secrets.
+///
+/// A session's own user is part of the chain, because an id may have been another user's before.
+fn end(tx: &Transaction<'_>, which: &'static str, subject: &str) -> Result<Vec<Ended>, StoreError> {
+    let family = format!(
+        "WITH RECURSIVE family (id, user_id) AS (
+            SELECT id, user_id FROM sessions WHERE {which} AND revoked_at IS NULL
+            UNION
+            SELECT child.id, child.user_id FROM family JOIN sessions AS child ON child.parent = family.id
+            WHERE child.user_id = family.user_id AND child.revoked_at IS NULL)"
+    );
+    tx.execute(
+        &format!(
+            "{family} DELETE FROM client_secrets WHERE id IN (
+                SELECT client_secrets.id FROM family
+                JOIN client_secrets ON client_secrets.session_id = family.id
+                JOIN clients ON clients.id = client_secrets.client_id AND clients.owner = family.user_id)"
+        ),
+        [subject],
+    )?;
+    tx.rows(
+        &format!(
+            "{family} UPDATE sessions SET revoked_at = ?2 WHERE id IN (SELECT id FROM family)
+             RETURNING id, client_id"
+        ),
+        params![subject, tx.now],
+        |row| {
+            let client = text(row, "client_id", ClientId::parse)?;
+            Ok(Ended { id: text(row, "id", SessionId::parse)?, client })
+        },
+    )
+}
+
+fn log_sessions<'s>(
+    tx: &Transaction<'_>,
+    sessions: impl Iterator<Item = &'s SessionId>,
+) -> Result<(), StoreError> {
+    for session in sessions {
+        log(tx, "session", session.as_str())?;
+    }
+    Ok(())
+}
+
+fn log(tx: &Transaction<'_>, kind: &str, subject: &str) -> Result<(), StoreError> {
+    let sql = "INSERT INTO revocations (kind, subject, at) VALUES (?, ?, ?)";
+    tx.execute(sql, params![kind, subject, tx.now]).map(drop)
+}
+
+fn entry(kind: &str, subject: &str) -> Result<Revocation, InvalidId> {
+    match kind {
+        "session" => SessionId::parse(subject).map(Revocation::Session),
+        "user" => UserId::parse(subject).map(Revocation::User),
+        // The table takes no fourth kind.
+        _ => ClientId::parse(subject).map(Revocation::Client),
+    }
+}

@@ -1,0 +1,211 @@
+//! Sessions: opened, renewed, judged, listed.
+
+use rusqlite::{Row, named_params, params};
+
+use super::transaction::{Transaction, duration, millis, optional_text, system_time, text};
+use super::{clients, revocations, users};
+use crate::id::{CallSource, ClientId, Scopes, SessionId, UserId};
+use crate::store::{
+    NewSession, OpenSession, OpenSessionError, OpenedSession, Origin, RequestedId, Session, SessionState,
+    SessionStatus, StoreError, WhenFull,
+};
+
+/// For whom a session is opened, and with what.
+pub(super) struct Grant {
+    pub(super) user: UserId,
+    pub(super) scopes: Scopes,
+    pub(super) authenticated_at: i64,
+    /// The session that provisioned the secret which opens this one.
+    pub(super) parent: Option<SessionId>,
+}
+
+/// Why no session was opened.
+pub(super) enum NotOpened {
+    Taken,
+    TooMany,
+    Store(StoreError),
+}
+
+/// Opens or renews a session without a code.
+pub(super) fn open(tx: &Transaction<'_>, open: &OpenSession) -> Result<OpenedSession, OpenSessionError> {
+    let (asked, session) = match open {
+        OpenSession::Vouched { scopes, session, .. } | OpenSession::Client { scopes, session, .. } => {
+            (scopes, session)
+        }
+    };
+    let (user, held, parent) = match open {
+        OpenSession::Vouched { user, .. } => (user.clone(), None, None),
+        OpenSession::Client { secret, .. } => {
+            let proven = clients::prove(tx, &session.client, secret)?.ok_or(OpenSessionError::WrongSecret)?;
+            (proven.client.owner, Some(proven.client.scopes), Some(proven.session))
+        }
+    };
+    let known = users::find(tx, &user)?.ok_or(OpenSessionError::UnknownUser)?;
+    if known.disabled {
+        return Err(OpenSessionError::UserDisabled);
+    }
+    let scopes = asked.intersection(&held.unwrap_or(known.scopes));
+    Ok(open_for(tx, Grant { user, scopes, authenticated_at: tx.now, parent }, session)?)
+}
+
+/// Opens or renews a session for a known, enabled user.
+pub(super) fn open_for(
+    tx: &Transaction<'_>,
+    grant: Grant,
+    new: &NewSession,
+) -> Result<OpenedSession, NotOpened> {
+    let id = new.id.id();
+    let renewed = match status(tx, id)? {
+        None => false,
+        Some(old) => {
+            let own = old.user == grant.user && old.client == new.client;
+            let declared = matches!(new.id, RequestedId::Declared(_));
+            if !(declared && own && old.state == SessionState::Live) {
+                return Err(NotOpened::Taken);
+            }
+            true
+        }
+    };
+    if grant.parent.is_none() {
+        make_room(tx, &grant.user, new, renewed)?;
+    }
+    let expires_at = put(tx, &grant, new)?;
+    Ok(OpenedSession {
+        id: id.clone(),
+        user: grant.user,
+        scopes: grant.scopes,
+        authenticated_at: system_time(grant.authenticated_at),
+        expires_in: duration(expires_at - tx.now),
+        renewed,
+    })
+}
+
+/// Judges many sessions in one query.
+pub(super) fn statuses(tx: &Transaction<'_>, ids: &[SessionId]) -> Result<Vec<SessionStatus>, StoreError> {
+    let sql = "SELECT id, user_id, client_id, call_source, expires_at, revoked_at FROM sessions
+               WHERE id IN (SELECT value FROM json_each(?))";
+    let ids: serde_json::Value = ids.iter().map(SessionId::as_str).collect();
+    tx.rows(sql, [ids.to_string()], |row| {
+        let expires_at: i64 = row.get("expires_at")?;
+        let revoked_at: Option<i64> = row.get("revoked_at")?;
+        let state = match revoked_at {
+            Some(_) => SessionState::Revoked,
+            None if expires_at > tx.now => SessionState::Live,
+            None => SessionState::Expired,
+        };
+        Ok(SessionStatus {
+            id: text(row, "id", SessionId::parse)?,
+            user: text(row, "user_id", UserId::parse)?,
+            client: text(row, "client_id", ClientId::parse)?,
+            call_source: text(row, "call_source", CallSource::parse)?,
+            expires_at: system_time(expires_at),
+            state,
+        })
+    })
+}
+
+/// What is to say of one session.
+pub(super) fn status(tx: &Transaction<'_>, id: &SessionId) -> Result<Option<SessionStatus>, StoreError> {
+    Ok(statuses(tx, std::slice::from_ref(id))?.pop())
+}
+
+/// The live sessions of `user`, newest first, at most 1000.
+pub(super) fn of_user(tx: &Transaction<'_>, user: &UserId) -> Result<Vec<Session>, StoreError> {
+    let sql = "SELECT id, user_id, client_id, call_source, scopes, user_agent, address, device_name,
+                      created_at, renewed_at, expires_at
+               FROM sessions WHERE user_id = ? AND revoked_at IS NULL AND expires_at > ?
+               ORDER BY created_at DESC, rowid DESC LIMIT 1000";
+    tx.rows(sql, params![user.as_str(), tx.now], session)
+}
+
+/// Keeps the live sessions of `user` (hook clients' aside) within the limit, the new one included.
+fn make_room(tx: &Transaction<'_>, user: &UserId, new: &NewSession, renewed: bool) -> Result<(), NotOpened> {
+    let others = new.limit.max.saturating_sub(1);
+    let beyond = tx.rows(
+        "SELECT id FROM sessions
+         WHERE user_id = ? AND id <> ? AND parent IS NULL AND revoked_at IS NULL AND expires_at > ?
+         ORDER BY created_at DESC, rowid DESC LIMIT -1 OFFSET ?",
+        params![user.as_str(), new.id.id().as_str(), tx.now, others],
+        |row| text(row, "id", SessionId::parse),
+    )?;
+    match new.limit.when_full {
+        // A renewal asks for no more sessions than there are.
+        WhenFull::Refuse if renewed || beyond.is_empty() => Ok(()),
+        WhenFull::Refuse => Err(NotOpened::TooMany),
+        WhenFull::EndOldest => {
+            for oldest in &beyond {
+                revocations::end_session(tx, oldest)?;
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Writes the row and returns when it expires.
+fn put(tx: &Transaction<'_>, grant: &Grant, new: &NewSession) -> Result<i64, StoreError> {
+    let sql =
+        "INSERT INTO sessions (id, user_id, client_id, parent, call_source, scopes, user_agent, address,
+                                     device_name, created_at, renewed_at, expires_at)
+               VALUES (:id, :user, :client, :parent, :call_source, :scopes, :user_agent, :address,
+                       :device_name, :now, :now, :expires_at)
+               ON CONFLICT (id) DO UPDATE SET
+                   parent = coalesce(excluded.parent, parent), scopes = excluded.scopes,
+                   user_agent = excluded.user_agent, address = excluded.address,
+                   device_name = excluded.device_name, renewed_at = excluded.renewed_at,
+                   expires_at = max(expires_at, excluded.expires_at)
+               RETURNING expires_at";
+    let expires_at = tx.now + millis(new.life);
+    let written = tx.row(
+        sql,
+        named_params! {
+            ":id": new.id.id().as_str(),
+            ":user": grant.user.as_str(),
+            ":client": new.client.as_str(),
+            ":parent": grant.parent.as_ref().map(SessionId::as_str),
+            ":call_source": new.call_source.as_str(),
+            ":scopes": grant.scopes.to_string(),
+            ":user_agent": new.origin.user_agent,
+            ":address": new.origin.address.map(|address| address.to_string()),
+            ":device_name": new.origin.device_name,
+            ":now": tx.now,
+            ":expires_at": expires_at,
+        },
+        |row| row.get(0),
+    )?;
+    Ok(written.unwrap_or(expires_at))
+}
+
+fn session(row: &Row<'_>) -> rusqlite::Result<Session> {
+    let time = |column| row.get(column).map(system_time);
+    Ok(Session {
+        id: text(row, "id", SessionId::parse)?,
+        user: text(row, "user_id", UserId::parse)?,
+        client: text(row, "client_id", ClientId::parse)?,
+        call_source: text(row, "call_source", CallSource::parse)?,
+        scopes: text(row, "scopes", Scopes::parse)?,
+        origin: Origin {
+            user_agent: row.get("user_agent")?,
+            address: optional_text(row, "address", str::parse)?,
+            device_name: row.get("device_name")?,
+        },
+        created_at: time("created_at")?,
+        renewed_at: time("renewed_at")?,
+        expires_at: time("expires_at")?,
+    })
+}
+
+impl From<StoreError> for NotOpened {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<NotOpened> for OpenSessionError {
+    fn from(why: NotOpened) -> Self {
+        match why {
+            NotOpened::Taken => Self::SessionTaken,
+            NotOpened::TooMany => Self::TooManySessions,
+            NotOpened::Store(e) => Self::Store(e),
+        }
+    }
+}

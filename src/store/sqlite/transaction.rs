@@ -1,0 +1,111 @@
+//! One transaction with one idea of what time it is, and what rows are made of.
+
+use std::error::Error;
+use std::time::{Duration, SystemTime};
+
+use rusqlite::types::Type;
+use rusqlite::{Connection, ErrorCode, Params, Row, TransactionBehavior};
+
+use crate::store::{StoreError, StoreErrorKind};
+
+/// A transaction, which rolls back unless it is committed.
+pub(super) struct Transaction<'c> {
+    inner: rusqlite::Transaction<'c>,
+    /// What time it is for the whole transaction, in Unix milliseconds by SQLite's clock.
+    pub(super) now: i64,
+}
+
+impl<'c> Transaction<'c> {
+    /// Begins one. The clock is read after the wait for the lock.
+    pub(super) fn begin(
+        connection: &'c mut Connection,
+        behavior: TransactionBehavior,
+    ) -> Result<Self, StoreError> {
+        let inner = connection.transaction_with_behavior(behavior).map_err(fault)?;
+        // Rounded, because thousandths have no exact form in binary.
+        let now = inner
+            .prepare_cached("SELECT CAST(round(unixepoch('subsec') * 1000) AS INTEGER)")
+            .and_then(|mut clock| clock.query_one([], |row| row.get(0)))
+            .map_err(fault)?;
+        Ok(Self { inner, now })
+    }
+
+    pub(super) fn commit(self) -> Result<(), StoreError> {
+        self.inner.commit().map_err(fault)
+    }
+
+    /// Runs a statement and returns how many rows it changed.
+    pub(super) fn execute(&self, sql: &str, params: impl Params) -> Result<u64, StoreError> {
+        let changed = self.inner.prepare_cached(sql).and_then(|mut statement| statement.execute(params));
+        changed.map(|rows| rows as u64).map_err(fault)
+    }
+
+    /// The first row, if there is one.
+    pub(super) fn row<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Option<T>, StoreError> {
+        Ok(self.rows(sql, params, read)?.into_iter().next())
+    }
+
+    /// All rows. A statement that changes rows is run to its end.
+    pub(super) fn rows<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut statement = self.inner.prepare_cached(sql).map_err(fault)?;
+        let rows = statement.query_map(params, read).and_then(Iterator::collect);
+        rows.map_err(fault)
+    }
+}
+
+/// What went wrong, opaque to the caller.
+pub(super) fn fault(error: rusqlite::Error) -> StoreError {
+    let kind = match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreErrorKind::TimedOut,
+        Some(ErrorCode::CannotOpen) => StoreErrorKind::Unavailable,
+        _ => StoreErrorKind::Failed,
+    };
+    StoreError::new(kind, error)
+}
+
+/// Reads a text column as what `parse` makes of it.
+pub(super) fn text<'r, T, E: Error + Send + Sync + 'static>(
+    row: &'r Row<'_>,
+    column: &str,
+    parse: impl FnOnce(&'r str) -> Result<T, E>,
+) -> rusqlite::Result<T> {
+    let place = row.as_ref().column_index(column)?;
+    let text = row.get_ref(place)?.as_str()?;
+    parse(text).map_err(|e| rusqlite::Error::FromSqlConversionFailure(place, Type::Text, Box::new(e)))
+}
+
+/// Reads a text column that may be null.
+pub(super) fn optional_text<'r, T, E: Error + Send + Sync + 'static>(
+    row: &'r Row<'_>,
+    column: &str,
+    parse: impl FnOnce(&'r str) -> Result<T, E>,
+) -> rusqlite::Result<Option<T>> {
+    let is_null = row.get_ref(column)?.as_str_or_null()?.is_none();
+    if is_null { Ok(None) } else { text(row, column, parse).map(Some) }
+}
+
+/// A duration in milliseconds; a thousand years stand for anything longer.
+pub(super) fn millis(duration: Duration) -> i64 {
+    const THOUSAND_YEARS: i64 = 1000 * 365 * 24 * 60 * 60 * 1000;
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX).min(THOUSAND_YEARS)
+}
+
+/// A stored number of milliseconds; none is negative.
+pub(super) fn duration(millis: i64) -> Duration {
+    Duration::from_millis(millis.max(0).unsigned_abs())
+}
+
+/// A stored time.
+pub(super) fn system_time(millis: i64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + duration(millis)
+}

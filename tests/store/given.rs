@@ -1,0 +1,135 @@
+//! The people, bridges and hooks that the promises are about.
+
+use std::time::Duration;
+
+use bridge_auth::store::{
+    NewCode, NewSession, OpenSession, OpenSessionError, OpenedSession, Origin, ProvisionClient,
+    ProvisionError, RedeemCode, RequestedId, SessionLimit, SessionState, Store, WhenFull,
+};
+use bridge_auth::{
+    CallSource, ClientId, ClientSecret, CodeHash, ExchangeCode, Scopes, SecretHash, SessionId, UserId,
+};
+
+pub const SECOND: Duration = Duration::from_secs(1);
+pub const MINUTE: Duration = Duration::from_secs(60);
+pub const HOUR: Duration = Duration::from_secs(60 * 60);
+pub const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+pub fn scopes(text: &str) -> Scopes {
+    Scopes::parse(text).unwrap()
+}
+
+pub fn session_id(text: &str) -> SessionId {
+    SessionId::parse(text).unwrap()
+}
+
+pub fn client_id(text: &str) -> ClientId {
+    ClientId::parse(text).unwrap()
+}
+
+/// A user who may do everything the tests ask for.
+pub async fn user(store: &dyn Store, name: &str) -> UserId {
+    let user = UserId::parse(name).unwrap();
+    store.put_user(&user, &scopes("admin read write")).await.unwrap();
+    user
+}
+
+pub fn new_code(user: &UserId) -> NewCode {
+    NewCode {
+        hash: ExchangeCode::random().hash(),
+        user: user.clone(),
+        scopes: scopes("read write"),
+        challenge: None,
+        life: 2 * MINUTE,
+        max_open: 8,
+    }
+}
+
+/// A code that was issued to `user`.
+pub async fn code(store: &dyn Store, user: &UserId) -> CodeHash {
+    let code = new_code(user);
+    store.issue_code(code.clone()).await.unwrap();
+    code.hash
+}
+
+pub fn redeem(hash: CodeHash) -> RedeemCode {
+    RedeemCode { hash, challenge: None, session: new_session() }
+}
+
+/// A bridge's session of one hour with an id that the server made.
+pub fn new_session() -> NewSession {
+    NewSession {
+        id: RequestedId::Fresh(SessionId::random()),
+        client: client_id("sp_bridge"),
+        call_source: CallSource::default(),
+        origin: Origin::unknown(),
+        life: HOUR,
+        limit: SessionLimit { max: 100, when_full: WhenFull::EndOldest },
+    }
+}
+
+/// The same with an id that the bridge declares.
+pub fn declared(id: &str) -> NewSession {
+    NewSession { id: RequestedId::Declared(session_id(id)), ..new_session() }
+}
+
+/// Opens `session` for `user`, for whom the host vouches.
+pub async fn vouch(
+    store: &dyn Store,
+    user: &UserId,
+    session: NewSession,
+) -> Result<OpenedSession, OpenSessionError> {
+    store
+        .open_session(OpenSession::Vouched { user: user.clone(), scopes: scopes("read write"), session })
+        .await
+}
+
+/// A live session of `user`'s bridge.
+pub async fn sign_in(store: &dyn Store, user: &UserId) -> SessionId {
+    vouch(store, user, new_session()).await.unwrap().id
+}
+
+/// A request for a secret of `user`'s hooks, asked for by `session`.
+pub fn new_secret(user: &UserId, session: &SessionId) -> ProvisionClient {
+    ProvisionClient {
+        client: ClientId::for_hooks_of(user),
+        owner: user.clone(),
+        session: session.clone(),
+        secret: ClientSecret::random().hash(None),
+        scopes: scopes("hook:govern hook:track"),
+        overlap: MINUTE,
+        max_devices: 10,
+    }
+}
+
+/// A secret that was provisioned.
+pub async fn provision(
+    store: &dyn Store,
+    user: &UserId,
+    session: &SessionId,
+) -> Result<SecretHash, ProvisionError> {
+    let secret = new_secret(user, session);
+    store.provision_client(secret.clone()).await.map(|()| secret.secret)
+}
+
+/// Opens a session of `user`'s hooks.
+pub async fn open_hook(
+    store: &dyn Store,
+    user: &UserId,
+    secret: SecretHash,
+) -> Result<OpenedSession, OpenSessionError> {
+    let session = NewSession { client: ClientId::for_hooks_of(user), ..new_session() };
+    store.open_session(OpenSession::Client { secret, scopes: scopes("hook:track"), session }).await
+}
+
+/// Whether `secret` is a live one of `user`'s hooks.
+pub async fn is_good(store: &dyn Store, user: &UserId, secret: &SecretHash) -> bool {
+    let client = ClientId::for_hooks_of(user);
+    store.verify_client_secret(&client, secret).await.unwrap().is_some()
+}
+
+/// What a look-up says of `session`.
+pub async fn state(store: &dyn Store, session: &SessionId) -> Option<SessionState> {
+    let found = store.session_statuses(std::slice::from_ref(session)).await.unwrap();
+    found.into_iter().next().map(|status| status.state)
+}

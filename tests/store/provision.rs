@@ -1,0 +1,198 @@
+//! Hook clients get their secrets, one a device.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bridge_auth::SessionId;
+use bridge_auth::store::{NewSession, ProvisionClient, ProvisionError, Revoke};
+use futures_util::future::join_all;
+
+use super::given::{
+    HOUR, MINUTE, SECOND, is_good, new_secret, new_session, provision, scopes, sign_in, user, vouch,
+};
+use crate::support::Backend;
+
+super::promises![
+    a_session_that_is_not_live_gets_no_secret,
+    a_disabled_user_gets_no_secret,
+    a_replaced_secret_is_good_for_the_overlap,
+    another_devices_secret_stays,
+    a_secret_that_was_replaced_lives_no_longer_by_another,
+    provisioning_again_sets_the_scopes,
+    a_clients_id_of_another_owner_is_not_touched,
+    a_full_client_drops_the_oldest_devices_that_are_not_live,
+    a_client_full_of_live_devices_is_refused,
+    racing_devices_stay_within_the_cap,
+    of_20_racing_provisions_every_secret_returned_last_works,
+];
+
+async fn a_session_that_is_not_live_gets_no_secret(db: impl Backend) {
+    let store = db.open().await;
+    let (alice, bob) = (user(&*store, "alice").await, user(&*store, "bob").await);
+    let revoked = sign_in(&*store, &alice).await;
+    store.revoke(&Revoke::Session(revoked.clone())).await.unwrap();
+    let short = NewSession { life: SECOND, ..new_session() };
+    let expired = vouch(&*store, &alice, short).await.unwrap().id;
+    db.pass_time(SECOND).await;
+    let his = sign_in(&*store, &bob).await;
+    for session in [revoked, expired, his, SessionId::random()] {
+        let refused = provision(&*store, &alice, &session).await;
+        assert!(matches!(refused, Err(ProvisionError::SessionNotLive)), "{refused:?}");
+    }
+    assert_eq!(db.count("client_secrets").await, 0);
+    assert_eq!(db.count("clients").await, 0);
+}
+
+async fn a_disabled_user_gets_no_secret(db: impl Backend) {
+    let store = db.open().await;
+    let alice = user(&*store, "alice").await;
+    let session = sign_in(&*store, &alice).await;
+    store.disable_user(&alice).await.unwrap();
+    let refused = provision(&*store, &alice, &session).await;
+    // Disabling has revoked the session as well.
+    assert!(
+        matches!(refused, Err(ProvisionError::UserDisabled | ProvisionError::SessionNotLive)),
+        "{refused:?}"
+    );
+    assert_eq!(db.count("client_secrets").await, 0);
+}
+
+async fn a_replaced_secret_is_good_for_the_overlap(db: impl Backend) {
+    let store = db.open().await;
+    let alice = user(&*store, "alice").await;
+    let session = sign_in(&*store, &alice).await;
+    let first = provision(&*store, &alice, &session).await.unwrap();
+    let second = provision(&*store, &alice, &session).await.unwrap();
+    db.pass_time(MINUTE - 10 * SECOND).await;
+    assert!(is_good(&*store, &alice, &first).await && is_good(&*store, &alice, &second).await);
+    db.pass_time(10 * SECOND).await;
+    assert!(!is_good(&*store, &alice, &first).await);
+    assert!(is_good(&*store, &alice, &second).await);
+    let third = ProvisionClient { overlap: Duration::ZERO, ..new_secret(&alice, &session) };
+    store.provision_client(third.clone()).await.unwrap();
+    assert!(!is_good(&*store, &alice, &second).await);
+    db.pass_time(HOUR).await;
+    assert!(is_good(&*store, &alice, &third.secret).await);
+}
+
+async fn another_devices_secret_stays(db: impl Backend) {
+    let store = db.open().await;
+    let alice = user(&*store, "alice").await;
+    let (one, two) = (sign_in(&*store, &alice).await, sign_in(&*store, &alice).await);
+    let first = provision(&*store, &alice, &one).await.unwrap();
+    let other = ProvisionClient { overlap: Duration::ZERO, ..new_secret(&alice, &two) };
+    store.provision_client(other.clone()).await.unwrap();
+    db.pass_time(2 * HOUR).await;
+    assert!(is_good(&*store, &alice, &first).await && is_good(&*store, &alice, &other.secret).await);
+}
+
+async fn a_secret_that_was_replaced_lives_no_longer_by_another(db: impl Backend) {
+    let store = db.open().await;
+    let alice = user(&*store, "alice").await;
+    let session = sign_in(&*store, &alice).await;
+    let first = provision(&*store, &alice, &session).await.unwrap();
+    provision(&*store, &alice, &session).await.unwrap();
+    db.pass_time(MINUTE / 2).await;
+    provision(&*store, &alice, &session).await.unwrap();
+    db.pass_time(MINUTE / 2).await;
+    assert!(!is_good(&*store, &alice, &first).await);
+}
+
+async fn provisioning_again_sets_the_scopes(db: impl Backend) {
+    let store = db.open().await;
+    let alice = user(&*store, "alice").await;
+    let session = sign_in(&*store, &alice).await;
+    let first = new_secret(&alice, &session);
+    store.provision_client(first.clone()).await.unwrap();
+    let narrower = ProvisionClient { scopes: scopes("hook:track"), ..new_secret(&alice, &session) };
+    store.provision_client(narrower.clone()).await.unwrap();
+    for secret in [first, narrower] {
+        let client = store.verify_client_secret(&secret.client, &secret.secret).await.unwrap().unwrap();
+        assert_eq!(client.scopes, scopes("hook:track"));
+    }
+    assert_eq!(db.count("clients").await, 1);
+}
+
+async fn a_clients_id_of_another_owner_is_not_touched(db: impl Backend) {
+    let store = db.open().await;
+    let (alice, bob) = (user(&*store, "alice").await, user(&*store, "bob").await);
+    let hers = sign_in(&*store, &alice).await;
+    let secret = provision(&*store, &alice, &hers).await.unwrap();
+    let his = sign_in(&*store, &bob).await;
+    let thief = ProvisionClient { client: new_secret(&alice, &hers).client, ..new_secret(&bob, &his) };
+    assert!(store.provision_client(thief.clone()).await.is_err());
+    assert!(!is_good(&*store, &alice, &thief.secret).await);
+    let client = store.verify_client_secret(&thief.client, &secret).await.unwrap().unwrap();
+    assert_eq!(client.owner, alice);
+}
+
+async fn a_full_client_drops_the_oldest_devices_that_are_not_live(db: impl Backend) {
+    let store = db.open().await;
+    let alice = user(&*store, "alice").await;
+    let mut secrets = Vec::new();
+    for life in [HOUR, SECOND, HOUR, SECOND] {
+        let session = vouch(&*store, &alice, NewSession { life, ..new_session() }).await.unwrap().id;
+        secrets.push(provision(&*store, &alice, &session).await.unwrap());
+    }
+    db.pass_time(MINUTE).await;
+    let newest = sign_in(&*store, &alice).await;
+    let new = ProvisionClient { max_devices: 4, ..new_secret(&alice, &newest) };
+    store.provision_client(new.clone()).await.unwrap();
+    let mut good = Vec::new();
+    for secret in secrets.iter().chain([&new.secret]) {
+        good.push(is_good(&*store, &alice, secret).await);
+    }
+    assert_eq!(good, [true, false, true, true, true]);
+}
+
+async fn a_client_full_of_live_devices_is_refused(db: impl Backend) {
+    let store = db.open().await;
+    let alice = user(&*store, "alice").await;
+    let capped = |session| ProvisionClient { max_devices: 2, ..new_secret(&alice, session) };
+    let devices =
+        [sign_in(&*store, &alice).await, sign_in(&*store, &alice).await, sign_in(&*store, &alice).await];
+    store.provision_client(capped(&devices[0])).await.unwrap();
+    store.provision_client(capped(&devices[1])).await.unwrap();
+    let refused = store.provision_client(capped(&devices[2])).await;
+    assert!(matches!(refused, Err(ProvisionError::TooManyDevices)), "{refused:?}");
+    assert_eq!(db.count("client_secrets").await, 2);
+    store.provision_client(capped(&devices[1])).await.expect("the device has its place");
+    store.revoke(&Revoke::Session(devices[0].clone())).await.unwrap();
+    store.provision_client(capped(&devices[2])).await.expect("a place is free");
+}
+
+async fn racing_devices_stay_within_the_cap(db: impl Backend) {
+    let nodes = [db.open().await, db.open().await];
+    let alice = user(&*nodes[0], "alice").await;
+    let devices = join_all((0..10).map(|_| sign_in(&*nodes[0], &alice))).await;
+    let racers = devices.iter().enumerate().map(|(n, device)| {
+        let capped = ProvisionClient { max_devices: 3, ..new_secret(&alice, device) };
+        nodes[n % 2].provision_client(capped)
+    });
+    let provisioned = join_all(racers).await.into_iter().filter(Result::is_ok).count();
+    assert_eq!(provisioned, 3);
+}
+
+async fn of_20_racing_provisions_every_secret_returned_last_works(db: impl Backend) {
+    let nodes = [db.open().await, db.open().await];
+    let alice = user(&*nodes[0], "alice").await;
+    for overlap in [Duration::ZERO, MINUTE] {
+        let devices = join_all((0..4).map(|_| sign_in(&*nodes[0], &alice))).await;
+        let returned = Arc::new(Mutex::new(Vec::new()));
+        let racers = (0..20).map(|n| {
+            let (node, returned) = (Arc::clone(&nodes[n % 2]), Arc::clone(&returned));
+            let new = ProvisionClient { overlap, ..new_secret(&alice, &devices[n % 4]) };
+            tokio::spawn(async move {
+                node.provision_client(new.clone()).await.unwrap();
+                returned.lock().unwrap().push((new.session, new.secret));
+            })
+        });
+        assert!(join_all(racers).await.iter().all(Result::is_ok));
+        let returned = returned.lock().unwrap().clone();
+        assert_eq!(returned.len(), 20);
+        for device in &devices {
+            let (_, last) = returned.iter().rfind(|(session, _)| session == device).unwrap();
+            assert!(is_good(&*nodes[0], &alice, last).await);
+        }
+    }
+}

@@ -1,0 +1,324 @@
+//! Sessions are opened, renewed, judged and listed.
+
+use std::time::{Duration, SystemTime};
+
+use bridge_auth::store::{
+    NewSession, OpenSession, OpenSessionError, Origin, RequestedId, Revoke, SessionLimit, SessionState,
+    WhenFull,
+};
+use bridge_auth::{CallSource, SessionId, UserId};
+use futures_util::future::join_all;
+
+use super::given::{
+    HOUR, MINUTE, SECOND, client_id, declared, is_good, new_session, open_hook, provision, scopes,
+    session_id, sign_in, state, user, vouch,
+};
+use crate::support::Backend;
+
+super::promises![
+    a_vouched_session_needs_a_known_enabled_user,
+    a_vouched_session_has_the_asked_scopes_that_the_user_holds,
+    a_new_declared_id_is_taken,
+    an_own_live_declared_id_is_renewed,
+    a_renewal_never_moves_the_expiry_nearer,
+    a_revoked_declared_id_is_refused,
+    an_expired_declared_id_is_refused,
+    another_users_declared_id_is_refused,
+    another_clients_declared_id_is_refused,
+    a_fresh_id_renews_nothing,
+    beyond_the_limit_the_oldest_sessions_end,
+    beyond_the_limit_a_session_is_refused,
+    racing_sessions_stay_within_the_limit,
+    hook_sessions_take_no_place,
+    a_renewal_takes_no_place,
+    many_sessions_are_judged_at_once,
+    a_session_expires_by_the_clock_of_the_database,
+    live_sessions_are_listed_newest_first_with_their_origin,
+    at_most_a_thousand_sessions_are_listed,
+    ids_of_odd_characters_survive,
+];
+
+async fn a_vouched_session_needs_a_known_enabled_user(db: impl Backend) {
+    let store = db.open().await;
+    let nobody = UserId::parse("nobody").unwrap();
+    let refused = vouch(&*store, &nobody, new_session()).await;
+    assert!(matches!(refused, Err(OpenSessionError::UnknownUser)), "{refused:?}");
+    let alice = user(&*store, "alice").await;
+    store.disable_user(&alice).await.unwrap();
+    let refused = vouch(&*store, &alice, new_session()).await;
+    assert!(matches!(refused, Err(OpenSessionError::UserDisabled)), "{refused:?}");
+    store.enable_user(&alice).await.unwrap();
+    vouch(&*store, &alice, new_session()).await.unwrap();
+    assert_eq!(db.count("sessions").await, 1);
+}
+
+async fn a_vouched_session_has_the_asked_scopes_that_the_user_holds(db: impl Backend) {
+    let store = db.open().await;
+    let alice = user(&*store, "alice").await;
+    let before = SystemTime::now();
+    let asked = scopes("read unheld");
+    let open = OpenSession::Vouched { user: alice.clone(), scopes: asked, session: new_session() };
+    let opened = store.open_session(open).await.unwrap();
+    assert_eq!(opened.scopes, scopes("read"));
+    assert_eq!(store.sessions_of(&alice).await.unwrap()[0].scopes, scopes("read"));
+    assert_eq!((opened.user, opened.renewed), (alice, false));
+    assert!(opened.authenticated_at >= before - SECOND && opened.authenticated_at <= before + MINUTE);
+}
+
+async fn a_new_declared_id_is_taken(db: impl Backend) {
+    let store = db.open().await;
+    let alice = user(&*store, "alice").await;
+    let opened = vouch(&*store, &alice, declared("laptop")).await.unwrap();
+    assert_eq!(opened.id, session_id("laptop"));
+    assert!(!opened.renewed);
+    // An id is compared byte for byte.
+    assert!(!vouch(&*store, &alice, declared("Laptop")).await.unwrap().renewed);
+}
+
+async fn an_own_live_declared_id_is_renewed(db: impl Backend) {
+    let store = db.open().await;
+    let alice = user(&*store, "alice").await;
+    vouch(&*store, &alice, declared("laptop")).await.unwrap();
+    db.pass_time(30 * MINUTE).await;
+    let again = NewSession { origin: Origin::unknown().device_name("new name"), ..declared("laptop") };
+    let open = OpenSession::Vouched { user: alice.clone(), scopes: scopes("read"), session: again };
+    let renewed = store.open_session(open).await.unwrap();
+    assert!(renewed.renewed);
+    assert_eq!(renewed.expires_in.as_secs(), 3600);
+    let listed = store.sessions_of(&alice).await.unwrap();
+    assert_eq!(listed.len(), 1);
+    assert_eq!(listed[0].scopes, scopes("read"));
+    assert_eq!(listed[0].origin.device_name.as_deref(), Some("new name"));
+    assert!(listed[0].renewed_at >= listed[0].created_at + 29 * MINUTE);
+}
+
+async fn a_renewal_never_moves_the_expiry_nearer(db: impl Backend) {
+    let store = db.open().await;
+    let alice = user(&*store, "alice").await;
+    vouch(&*store, &alice, declared("laptop")).await.unwrap();
+    let renewed = vouch(&*store, &alice, NewSession { life: MINUTE, ..declared("laptop") }).await.unwrap();
+    assert!(renewed.renewed);
+    assert!(renewed.expires_in > 59 * MINUTE, "{:?}", renewed.expires_in);
+    let expires_at = store.sessions_of(&alice).await.unwrap()[0].expires_at;
+    assert!(expires_at > SystemTime::now() + 58 * MINUTE);
+}
+
+async fn a_revoked_declared_id_is_refused(db: impl Backend) {
+    let store = db.open().await;
+    let alice = user(&*store, "alice").await;
+    let opened = vouch(&*store, &alice, declared("laptop")).await.unwrap();
+    store.revoke(&Revoke::Session(opened.id.clone())).await.unwrap();
+    assert_taken(vouch(&*store, &alice, declared("laptop")).await);
+    assert_eq!(state(&*store, &opened.id).await, Some(SessionState::Revoked));
+}
+
+async fn an_expired_declared_id_is_refused(db: impl Backend) {
+    let store = db.open().await;
+    let alice = user(&*store, "alice").await;
+    let opened = vouch(&*store, &alice, declared("laptop")).await.unwrap();
+    db.pass_time(HOUR).await;
+    assert_taken(vouch(&*store, &alice, declared("laptop")).await);
+    assert_eq!(state(&*store, &opened.id).await, Some(SessionState::Expired));
+}
+
+async fn another_users_declared_id_is_refused(db: impl Backend) {
+    let store = db.open().await;
+    let (alice, bob) = (user(&*store, "alice").await, user(&*store, "bob").await);
+    vouch(&*store, &alice, declared("laptop")).await.unwrap();
+    assert_taken(vouch(&*store, &bob, declared("laptop")).await);
+    assert_eq!(store.sessions_of(&alice).await.unwrap().len(), 1);
+}
+
+async fn another_clients_declared_id_is_refused(db: impl Backend) {
+    let store = db.open().await;
+    let alice = user(&*store, "alice").await;
+    vouch(&*store, &alice, declared("laptop")).await.unwrap();
+    let other = NewSession { client: client_id("another"), ..declared("laptop") };
+    assert_taken(vouch(&*store, &alice, other).await);
+}
+
+async fn a_fresh_id_renews_nothing(db: impl Backend) {
+    let store = db.open().await;
+    let alice = user(&*store, "alice").await;
+    vouch(&*store, &alice, declared("laptop")).await.unwrap();
+    let same = NewSession { id: RequestedId::Fresh(session_id("laptop")), ..new_session() };
+    assert_taken(vouch(&*store, &alice, same).await);
+}
+
+async fn beyond_the_limit_the_oldest_sessions_end(db: impl Backend) {
+    let store = db.open().await;
+    let (alice, bob) = (user(&*store, "alice").await, user(&*store, "bob").await);
+    let his = sign_in(&*store, &bob).await;
+    let mut opened = Vec::new();
+    for _ in 0..4 {
+        opened.push(sign_in(&*store, &alice).await);
+        db.pass_time(SECOND).await;
+    }
+    let secret = provision(&*store, &alice, &opened[0]).await.unwrap();
+    let hook = open_hook(&*store, &alice, secret).await.unwrap().id;
+    let limit = SessionLimit { max: 3, when_full: WhenFull::EndOldest };
+    let newest = vouch(&*store, &alice, NewSession { limit, ..new_session() }).await.unwrap().id;
+    for ended in [&opened[0], &opened[1], &hook] {
+        assert_eq!(state(&*store, ended).await, Some(SessionState::Revoked));
+    }
+    for kept in [&opened[2], &opened[3], &newest, &his] {
+        assert_eq!(state(&*store, kept).await, Some(SessionState::Live));
+    }
+    assert!(!is_good(&*store, &alice, &secret).await);
+}
+
+async fn beyond_the_limit_a_session_is_refused(db: impl Backend) {
+    let store = db.open().await;
+    let alice = user(&*store, "alice").await;
+    let limit = SessionLimit { max: 2, when_full: WhenFull::Refuse };
+    let limited = || NewSession { limit, ..new_session() };
+    let first = vouch(&*store, &alice, limited()).await.unwrap();
+    vouch(&*store, &alice, NewSession { life: MINUTE, ..limited() }).await.unwrap();
+    let refused = vouch(&*store, &alice, limited()).await;
+    assert!(matches!(refused, Err(OpenSessionError::TooManySessions)), "{refused:?}");
+    db.pass_time(MINUTE).await;
+    vouch(&*store, &alice, limited()).await.expect("an expired session takes no place");
+    store.revoke(&Revoke::Session(first.id)).await.unwrap();
+    vouch(&*store, &alice, limited()).await.expect("a revoked session takes no place");
+}
+
+async fn racing_sessions_stay_within_the_limit(db: impl Backend) {
+    let nodes = [db.open().await, db.open().await];
+    let alice = user(&*nodes[0], "alice").await;
+    for when_full in [WhenFull::Refuse, WhenFull::EndOldest] {
+        let limit = SessionLimit { max: 3, when_full };
+        let racers = (0..20).map(|n| vouch(&*nodes[n % 2], &alice, NewSession { limit, ..new_session() }));
+        let opened = join_all(racers).await.into_iter().filter(Result::is_ok).count();
+        assert_eq!(opened, if when_full == WhenFull::Refuse { 3 } else { 20 });
+        assert_eq!(nodes[0].sessions_of(&alice).await.unwrap().len(), 3);
+    }
+}
+
+async fn hook_sessions_take_no_place(db: impl Backend) {
+    let store = db.open().await;
+    let alice = user(&*store, "alice").await;
+    let limit = SessionLimit { max: 2, when_full: WhenFull::Refuse };
+    let device = vouch(&*store, &alice, NewSession { limit, ..new_session() }).await.unwrap().id;
+    let secret = provision(&*store, &alice, &device).await.unwrap();
+    for _ in 0..3 {
+        open_hook(&*store, &alice, secret).await.unwrap();
+    }
+    vouch(&*store, &alice, NewSession { limit, ..new_session() }).await.unwrap();
+    assert_eq!(store.sessions_of(&alice).await.unwrap().len(), 5);
+}
+
+async fn a_renewal_takes_no_place(db: impl Backend) {
+    let store = db.open().await;
+    let alice = user(&*store, "alice").await;
+    let other = sign_in(&*store, &alice).await;
+    for when_full in [WhenFull::Refuse, WhenFull::EndOldest] {
+        let limit = SessionLimit { max: 2, when_full };
+        for _ in 0..3 {
+            vouch(&*store, &alice, NewSession { limit, ..declared("laptop") }).await.unwrap();
+        }
+        assert_eq!(state(&*store, &other).await, Some(SessionState::Live));
+    }
+}
+
+async fn many_sessions_are_judged_at_once(db: impl Backend) {
+    let store = db.open().await;
+    let alice = user(&*store, "alice").await;
+    let source = CallSource::parse("editor").unwrap();
+    let (live, revoked) = (sign_in(&*store, &alice).await, sign_in(&*store, &alice).await);
+    let short = NewSession { life: MINUTE, call_source: source.clone(), ..new_session() };
+    let expired = vouch(&*store, &alice, short).await.unwrap().id;
+    store.revoke(&Revoke::Session(revoked.clone())).await.unwrap();
+    db.pass_time(MINUTE).await;
+    let mut asked = vec![live.clone(), revoked.clone(), expired.clone()];
+    asked.extend((0..1000).map(|_| SessionId::random()));
+    let mut statuses = store.session_statuses(&asked).await.unwrap();
+    statuses.sort_by_key(|status| asked.iter().position(|id| *id == status.id));
+    let states: Vec<_> = statuses.iter().map(|status| (status.id.clone(), status.state)).collect();
+    let expected =
+        [(live, SessionState::Live), (revoked, SessionState::Revoked), (expired, SessionState::Expired)];
+    assert_eq!(states, expected);
+    assert!(statuses.iter().all(|status| status.user == alice && status.client == client_id("sp_bridge")));
+    assert_eq!(statuses[2].call_source, source);
+    assert!(statuses[2].expires_at < SystemTime::now() && statuses[0].expires_at > SystemTime::now());
+    assert!(store.session_statuses(&[]).await.unwrap().is_empty());
+}
+
+async fn a_session_expires_by_the_clock_of_the_database(db: impl Backend) {
+    let store = db.open().await;
+    let alice = user(&*store, "alice").await;
+    let session = sign_in(&*store, &alice).await;
+    db.pass_time(HOUR - MINUTE).await;
+    assert_eq!(state(&*store, &session).await, Some(SessionState::Live));
+    db.pass_time(MINUTE).await;
+    assert_eq!(state(&*store, &session).await, Some(SessionState::Expired));
+    let at_once = vouch(&*store, &alice, NewSession { life: Duration::ZERO, ..new_session() }).await.unwrap();
+    assert_eq!(state(&*store, &at_once.id).await, Some(SessionState::Expired));
+}
+
+async fn live_sessions_are_listed_newest_first_with_their_origin(db: impl Backend) {
+    let store = db.open().await;
+    let (alice, bob) = (user(&*store, "alice").await, user(&*store, "bob").await);
+    sign_in(&*store, &bob).await;
+    let origin = Origin::unknown()
+        .user_agent("bridge/1.0 'quoted' \"twice\"; DROP TABLE sessions")
+        .address("2001:db8::1".parse().unwrap())
+        .device_name("Alicé's ノート");
+    let device = NewSession { origin: origin.clone(), ..declared("laptop") };
+    let device = vouch(&*store, &alice, device).await.unwrap().id;
+    db.pass_time(SECOND).await;
+    let revoked = sign_in(&*store, &alice).await;
+    store.revoke(&Revoke::Session(revoked)).await.unwrap();
+    vouch(&*store, &alice, NewSession { life: SECOND, ..new_session() }).await.unwrap();
+    db.pass_time(SECOND).await;
+    let secret = provision(&*store, &alice, &device).await.unwrap();
+    let hook = open_hook(&*store, &alice, secret).await.unwrap().id;
+    let listed = store.sessions_of(&alice).await.unwrap();
+    assert_eq!(listed.iter().map(|session| session.id.clone()).collect::<Vec<_>>(), [hook, device]);
+    assert_eq!(listed[1].origin, origin);
+    assert_eq!(listed[0].origin, Origin::unknown());
+    assert_eq!((&listed[1].user, &listed[1].client), (&alice, &client_id("sp_bridge")));
+    assert_eq!(listed[1].call_source, CallSource::default());
+    assert_eq!(listed[1].scopes, scopes("read write"));
+    assert_eq!(listed[1].created_at, listed[1].renewed_at);
+    assert_eq!(listed[1].expires_at, listed[1].created_at + HOUR);
+}
+
+async fn at_most_a_thousand_sessions_are_listed(db: impl Backend) {
+    let store = db.open().await;
+    let alice = user(&*store, "alice").await;
+    let limit = SessionLimit { max: u32::MAX, when_full: WhenFull::Refuse };
+    for _ in 0..26 {
+        let some = (0..39).map(|_| vouch(&*store, &alice, NewSession { limit, ..new_session() }));
+        assert!(join_all(some).await.iter().all(Result::is_ok));
+    }
+    assert_eq!(db.count("sessions").await, 1014);
+    assert_eq!(store.sessions_of(&alice).await.unwrap().len(), 1000);
+}
+
+async fn ids_of_odd_characters_survive(db: impl Backend) {
+    let store = db.open().await;
+    let odd =
+        ["'; DROP TABLE users; --", "\"", "%_\\", "é", "e\u{301}", "日本語", "🦀", "$1", "?1", ":id", "NULL"];
+    for (n, name) in odd.iter().map(|name| name.replace(' ', "/")).enumerate() {
+        let person = user(&*store, &name).await;
+        let source = CallSource::parse(&name).unwrap();
+        let client = client_id(&format!("a'\"\\%_{n}"));
+        let id = session_id(&format!("-_{n}_-"));
+        let session = NewSession {
+            id: RequestedId::Declared(id.clone()),
+            client: client.clone(),
+            call_source: source.clone(),
+            ..new_session()
+        };
+        vouch(&*store, &person, session).await.unwrap();
+        let status = store.session_statuses(&[id]).await.unwrap().remove(0);
+        assert_eq!((status.user, status.client, status.call_source), (person.clone(), client, source));
+        assert_eq!(store.sessions_of(&person).await.unwrap().len(), 1);
+        assert_eq!(store.revoke(&Revoke::User(person)).await.unwrap(), Some(1));
+    }
+    assert_eq!(db.count("users").await, odd.len() as u64);
+}
+
+fn assert_taken<T: std::fmt::Debug>(answer: Result<T, OpenSessionError>) {
+    assert!(matches!(answer, Err(OpenSessionError::SessionTaken)), "{answer:?}");
+}

@@ -1,0 +1,130 @@
+//! The broom takes what is dead for long enough, and nothing live.
+
+use bridge_auth::store::{
+    GrantRefusal, NewSession, ProvisionClient, RedeemError, Revoke, SessionState, Swept,
+};
+
+use super::given::{
+    DAY, HOUR, MINUTE, SECOND, code, declared, is_good, new_secret, new_session, open_hook, provision,
+    redeem, sign_in, state, user, vouch,
+};
+use crate::support::Backend;
+
+super::promises![
+    nothing_live_is_swept,
+    a_code_goes_a_day_after_it_expired_so_that_a_replay_is_known,
+    a_session_goes_an_hour_after_it_expired,
+    a_revoked_session_keeps_its_id_as_long,
+    a_secret_goes_after_its_overlap,
+    a_revocation_goes_after_a_day,
+    a_sweep_takes_at_most_its_limit_of_each_table,
+];
+
+async fn nothing_live_is_swept(db: impl Backend) {
+    let store = db.open().await;
+    let alice = user(&*store, "alice").await;
+    let session = sign_in(&*store, &alice).await;
+    let replaced = provision(&*store, &alice, &session).await.unwrap();
+    let secret = provision(&*store, &alice, &session).await.unwrap();
+    let hook = open_hook(&*store, &alice, secret).await.unwrap().id;
+    let open = code(&*store, &alice).await;
+    assert_eq!(store.sweep(1000).await.unwrap().total(), 0);
+    db.pass_time(MINUTE / 2).await;
+    assert_eq!(store.sweep(1000).await.unwrap().total(), 0);
+    assert_eq!(state(&*store, &session).await, Some(SessionState::Live));
+    assert_eq!(state(&*store, &hook).await, Some(SessionState::Live));
+    assert!(is_good(&*store, &alice, &secret).await && is_good(&*store, &alice, &replaced).await);
+    store.redeem_code(redeem(open)).await.unwrap();
+    db.pass_time(30 * DAY).await;
+    store.sweep(1000).await.unwrap();
+    assert!(is_good(&*store, &alice, &secret).await, "a secret that nothing replaced lives on");
+}
+
+async fn a_code_goes_a_day_after_it_expired_so_that_a_replay_is_known(db: impl Backend) {
+    let store = db.open().await;
+    let alice = user(&*store, "alice").await;
+    let (spent, unspent) = (code(&*store, &alice).await, code(&*store, &alice).await);
+    store.redeem_code(redeem(spent)).await.unwrap();
+    db.pass_time(DAY + MINUTE).await;
+    assert_eq!(store.sweep(1000).await.unwrap().codes, 0);
+    let replayed = store.redeem_code(redeem(spent)).await;
+    assert!(matches!(replayed, Err(RedeemError::Refused(GrantRefusal::Replayed { .. }))), "{replayed:?}");
+    db.pass_time(MINUTE + SECOND).await;
+    assert_eq!(store.sweep(1000).await.unwrap().codes, 2);
+    for gone in [spent, unspent] {
+        let refused = store.redeem_code(redeem(gone)).await;
+        assert!(matches!(refused, Err(RedeemError::Refused(GrantRefusal::Unknown))), "{refused:?}");
+    }
+}
+
+async fn a_session_goes_an_hour_after_it_expired(db: impl Backend) {
+    let store = db.open().await;
+    let alice = user(&*store, "alice").await;
+    let session = vouch(&*store, &alice, declared("laptop")).await.unwrap().id;
+    db.pass_time(2 * HOUR - MINUTE).await;
+    assert_eq!(store.sweep(1000).await.unwrap().sessions, 0);
+    assert_eq!(state(&*store, &session).await, Some(SessionState::Expired));
+    db.pass_time(MINUTE + SECOND).await;
+    assert_eq!(store.sweep(1000).await.unwrap().sessions, 1);
+    assert_eq!(state(&*store, &session).await, None);
+    assert!(!vouch(&*store, &alice, declared("laptop")).await.unwrap().renewed);
+}
+
+async fn a_revoked_session_keeps_its_id_as_long(db: impl Backend) {
+    let store = db.open().await;
+    let alice = user(&*store, "alice").await;
+    let session = sign_in(&*store, &alice).await;
+    store.revoke(&Revoke::Session(session.clone())).await.unwrap();
+    db.pass_time(2 * HOUR - MINUTE).await;
+    assert_eq!(store.sweep(1000).await.unwrap().sessions, 0);
+    assert_eq!(state(&*store, &session).await, Some(SessionState::Revoked));
+    db.pass_time(MINUTE + SECOND).await;
+    assert_eq!(store.sweep(1000).await.unwrap().sessions, 1);
+}
+
+async fn a_secret_goes_after_its_overlap(db: impl Backend) {
+    let store = db.open().await;
+    let alice = user(&*store, "alice").await;
+    let session = sign_in(&*store, &alice).await;
+    provision(&*store, &alice, &session).await.unwrap();
+    let new = ProvisionClient { overlap: MINUTE, ..new_secret(&alice, &session) };
+    store.provision_client(new.clone()).await.unwrap();
+    assert_eq!(store.sweep(1000).await.unwrap().secrets, 0);
+    db.pass_time(MINUTE + SECOND).await;
+    assert_eq!(store.sweep(1000).await.unwrap().secrets, 1);
+    assert!(is_good(&*store, &alice, &new.secret).await);
+}
+
+async fn a_revocation_goes_after_a_day(db: impl Backend) {
+    let store = db.open().await;
+    let alice = user(&*store, "alice").await;
+    store.revoke(&Revoke::User(alice.clone())).await.unwrap();
+    db.pass_time(DAY - MINUTE).await;
+    assert_eq!(store.sweep(1000).await.unwrap().revocations, 0);
+    db.pass_time(MINUTE + SECOND).await;
+    assert_eq!(store.sweep(1000).await.unwrap().revocations, 1);
+    assert_eq!(db.count("revocations").await, 0);
+}
+
+async fn a_sweep_takes_at_most_its_limit_of_each_table(db: impl Backend) {
+    let store = db.open().await;
+    let alice = user(&*store, "alice").await;
+    for _ in 0..5 {
+        let short = NewSession { life: SECOND, ..new_session() };
+        let session = vouch(&*store, &alice, short).await.unwrap().id;
+        code(&*store, &alice).await;
+        store.revoke(&Revoke::Session(session)).await.unwrap();
+    }
+    let live = sign_in(&*store, &alice).await;
+    for _ in 0..6 {
+        provision(&*store, &alice, &live).await.unwrap();
+    }
+    db.pass_time(2 * DAY).await;
+    let mut all = Swept::default();
+    for expected in [8, 8, 4 + 1, 0] {
+        let swept = store.sweep(2).await.unwrap();
+        assert_eq!(swept.total(), expected, "{swept:?}");
+        all += swept;
+    }
+    assert_eq!((all.codes, all.sessions, all.secrets, all.revocations), (5, 6, 5, 5));
+}
