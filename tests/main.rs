@@ -2,5 +2,7 @@
 
 #![allow(unreachable_pub, clippy::unwrap_used)]
 
+mod extractors;
+mod layer;
 mod store;
 mod support;

@@ -1,6 +1,7 @@
 //! What the tests stand on.
 
 mod backend;
+pub mod bridge;
 mod sqlite;
 
 pub use backend::Backend;
