@@ -374,7 +374,6 @@ async fn an_expired_or_revoked_session_and_a_disabled_person_are_refused_at_the_
     assert_eq!(verdict(&carol).await, refused(InvalidCredential::SessionUnknown));
 }
 
-/// A store that cannot answer, made by taking its file away.
 #[tokio::test]
 async fn a_store_that_cannot_answer_is_503_with_retry_after_and_no_challenge() {
     let backend = SqliteBackend::start().await;
@@ -382,7 +381,7 @@ async fn a_store_that_cannot_answer_is_503_with_retry_after_and_no_challenge() {
     let access = access(&bridge, "alice", "").await;
     let seen = Seen::default();
     let service = bridge.layer("bridge").unwrap().layer(seen.service());
-    backend.break_down().await;
+    backend.break_down();
     let response = send(service, request(Some(access.token.to_header_value()))).await;
     assert_eq!((response.status(), seen.calls()), (StatusCode::SERVICE_UNAVAILABLE, 0));
     assert_eq!(response.headers()[RETRY_AFTER], "7");
