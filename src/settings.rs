@@ -17,11 +17,11 @@ use crate::store::{SessionLimit, WhenFull};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
-    /// The issuer is not a URL that RFC 8414 §2 allows.
+    /// The issuer is not a URL that RFC 8414 §2 allows, or longer than 255 characters.
     #[error("the issuer {0:?} must be an https URL without query and fragment (http is for loopback alone)")]
     Issuer(String),
-    /// There is no audience: every token would be good nowhere or everywhere.
-    #[error("there must be between 1 and 16 audiences")]
+    /// There is no audience, so that every token would be good nowhere, or so many that no token could hold them.
+    #[error("there must be between 1 and 16 audiences, of 1024 characters in all")]
     Audiences,
     /// A layer requires an audience that this bridge issues no token for: it would refuse everyone.
     #[error(
@@ -132,7 +132,13 @@ impl Settings {
 
     pub(crate) fn check(&self) -> Result<(), BuildError> {
         check_issuer(&self.issuer)?;
-        if !(1..=16).contains(&self.audiences.len()) {
+        for audiences in [&self.audiences, &self.other_audiences] {
+            let characters: usize = audiences.iter().map(|audience| audience.as_str().len()).sum();
+            if audiences.len() > 16 || characters > 1024 {
+                return Err(BuildError::Audiences);
+            }
+        }
+        if self.audiences.is_empty() {
             return Err(BuildError::Audiences);
         }
         let day = Duration::from_secs(24 * 3600);
@@ -189,7 +195,7 @@ fn check_issuer(issuer: &str) -> Result<(), BuildError> {
     };
     let is_safe = url.scheme() == "https" || (url.scheme() == "http" && is_loopback);
     let is_bare = url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
-    if is_safe && is_bare && issuer.is_ascii() { Ok(()) } else { Err(refused()) }
+    if is_safe && is_bare && issuer.is_ascii() && issuer.len() <= 255 { Ok(()) } else { Err(refused()) }
 }
 
 /// Refuses what could not stand in a quoted string (RFC 9110 §5.6.4).

@@ -127,7 +127,8 @@ async fn without_the_layer_every_extractor_fails_closed_and_says_what_to_add() {
         .route("/inside", get(|| async {}))
         .layer(bridge.layer("bridge").unwrap())
         .merge(routes());
-    let route_layer_first = routes().route_layer(bridge.layer("bridge").unwrap()).route("/late", get(|_: Caller| async {}));
+    let route_layer_first =
+        routes().route_layer(bridge.layer("bridge").unwrap()).route("/late", get(|_: Caller| async {}));
     for path in ["/everything", "/if-any", "/write", "/caller", "/trace"] {
         for app in [&bare, &mounted_outside] {
             let (status, body, _) = ask(app, path, Some(&token)).await;

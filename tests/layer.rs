@@ -36,8 +36,12 @@ impl Seen {
     /// An inner service that remembers. Its body types are not those of any framework.
     fn service(
         &self,
-    ) -> impl Service<Request<&'static str>, Response = Response<Full<Bytes>>, Error = Infallible, Future: Send>
-    + Clone
+    ) -> impl Service<
+        Request<&'static str>,
+        Response = Response<Full<Bytes>>,
+        Error = Infallible,
+        Future: Send,
+    > + Clone
     + Send
     + use<> {
         let seen = self.clone();
@@ -89,7 +93,9 @@ fn spoofed(headers: &mut HeaderMap) {
 }
 
 fn holds_spoof(headers: &HeaderMap) -> bool {
-    headers.iter().any(|(name, value)| name.as_str().starts_with('x') && (value == "admin" || value == "root"))
+    headers
+        .iter()
+        .any(|(name, value)| name.as_str().starts_with('x') && (value == "admin" || value == "root"))
 }
 
 #[tokio::test]
@@ -233,7 +239,8 @@ async fn a_hook_clients_token_is_not_a_persons() {
     let caller = authenticator.authenticate(&headers).await.unwrap();
     let client = bridge.issuer().provision_client(&caller).await.unwrap();
     assert_eq!(client.id.as_str(), "bridge:alice");
-    let hook = bridge.issuer().client_access(&client.id, &client.secret, None, Origin::unknown()).await.unwrap();
+    let hook =
+        bridge.issuer().client_access(&client.id, &client.secret, None, Origin::unknown()).await.unwrap();
     let headers = HeaderMap::from_iter([(AUTHORIZATION, hook.token.to_header_value())]);
     let caller = authenticator.authenticate(&headers).await.unwrap();
     assert_eq!((caller.kind(), caller.user_id()), (CallerKind::HookClient, &user("alice")));
@@ -246,7 +253,9 @@ async fn a_hook_clients_token_is_not_a_persons() {
     bridge.admin().revoke_session(&person.session).await.unwrap();
     let revoked = Err(Rejection::InvalidCredential(InvalidCredential::SessionRevoked));
     assert_eq!(bridge.authenticator("bridge").unwrap().authenticate(&headers).await.map(drop), revoked);
-    assert!(bridge.issuer().client_access(&client.id, &client.secret, None, Origin::unknown()).await.is_err());
+    assert!(
+        bridge.issuer().client_access(&client.id, &client.secret, None, Origin::unknown()).await.is_err()
+    );
 }
 
 #[tokio::test]
@@ -260,7 +269,10 @@ async fn nested_layers_of_one_bridge_take_each_others_verdict_and_add_their_own_
     let with_token = || request(Some(access.token.to_header_value()));
     let layer = || bridge.layer("bridge").unwrap();
     assert_eq!(send(nested(layer()), with_token()).await.status(), 200);
-    assert_eq!(send(nested(layer().require_scopes(Scopes::parse("b").unwrap())), with_token()).await.status(), 403);
+    assert_eq!(
+        send(nested(layer().require_scopes(Scopes::parse("b").unwrap())), with_token()).await.status(),
+        403
+    );
     assert_eq!(send(nested(layer()), request(None)).await.status(), 401);
 
     let stranger = builder(&backend).await.build().unwrap();
@@ -274,7 +286,10 @@ async fn the_host_words_the_body_and_nothing_else() {
         (HeaderValue::from_static("text/plain"), Bytes::from(format!("no: {}", rejection.code())))
     });
     let response = send(layer.layer(Seen::default().service()), request(None)).await;
-    assert_eq!((response.status(), &response.body()[..]), (StatusCode::UNAUTHORIZED, &b"no: credential_required"[..]));
+    assert_eq!(
+        (response.status(), &response.body()[..]),
+        (StatusCode::UNAUTHORIZED, &b"no: credential_required"[..])
+    );
     assert_eq!(response.headers()[CONTENT_TYPE], "text/plain");
     assert_eq!(response.headers()[WWW_AUTHENTICATE], "Bearer");
 }
@@ -342,7 +357,10 @@ async fn a_trace_is_continued_and_its_id_is_the_one_the_inner_service_sees() {
     request.headers_mut().insert("traceparent", parent.clone());
     send(service, request).await;
     let (headers, _) = seen.last();
-    assert_eq!((&headers["x-trace-id"], &headers["traceparent"]), (&HeaderValue::from_static(trace), &parent));
+    assert_eq!(
+        (&headers["x-trace-id"], &headers["traceparent"]),
+        (&HeaderValue::from_static(trace), &parent)
+    );
 }
 
 #[tokio::test]

@@ -10,7 +10,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Scope(Arc<str>);
 
-/// A set of scopes: sorted, without repeats, at most [`Scopes::MAX`].
+/// A set of scopes: sorted, without repeats, at most [`Scopes::MAX`] and 1024 characters in all, so that
+/// a token that carries them stays within its limit.
 ///
 /// Its text and JSON form is the space-separated one of RFC 6749 §3.3; parsing also takes the empty
 /// text for the empty set.
@@ -24,8 +25,8 @@ pub enum InvalidScope {
     /// A scope is empty, over 128 characters, or holds a character outside RFC 6749's set.
     #[error("a scope is 1 to 128 visible ASCII characters other than '\"' and '\\', separated by one space")]
     Token,
-    /// There are more than [`Scopes::MAX`].
-    #[error("there may be at most {} scopes", Scopes::MAX)]
+    /// There are more than [`Scopes::MAX`], or more than 1024 characters in all.
+    #[error("there may be at most {} scopes, of {} characters in all", Scopes::MAX, Scopes::MAX_CHARACTERS)]
     TooMany,
 }
 
@@ -55,6 +56,7 @@ impl Scope {
 impl Scopes {
     /// The most scopes a set may hold.
     pub const MAX: usize = 32;
+    const MAX_CHARACTERS: usize = 1024;
 
     /// Parses scopes separated by one space each (RFC 6749 §3.3).
     ///
@@ -75,10 +77,12 @@ impl Scopes {
     /// [`InvalidScope`] when a token is malformed or there are too many.
     pub fn collect<T: AsRef<str>>(tokens: impl IntoIterator<Item = T>) -> Result<Self, InvalidScope> {
         let mut scopes = Vec::new();
+        let mut characters = 0;
         for token in tokens {
             let scope = Scope::parse(token)?;
             if let Err(place) = scopes.binary_search(&scope) {
-                if scopes.len() == Self::MAX {
+                characters += scope.as_str().len() + 1;
+                if scopes.len() == Self::MAX || characters > Self::MAX_CHARACTERS {
                     return Err(InvalidScope::TooMany);
                 }
                 scopes.insert(place, scope);
@@ -189,6 +193,8 @@ mod tests {
         }
         let many = (0..33).map(|n| format!("s{n}")).collect::<Vec<_>>().join(" ");
         assert_eq!(Scopes::parse(many), Err(InvalidScope::TooMany));
+        let long = (0..10).map(|n| format!("{n}{}", "s".repeat(120))).collect::<Vec<_>>().join(" ");
+        assert_eq!(Scopes::parse(long), Err(InvalidScope::TooMany));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::{HeaderName, HeaderValue};
 
-use super::Issuer;
+use super::{Issuer, is_client};
 use crate::clock::since_epoch;
 use crate::header::{X_CALL_SOURCE, X_CLIENT_ID, X_POLICY_VERSION, X_SESSION_ID, X_TRACE_ID, X_USER_ID};
 use crate::id::{
@@ -71,6 +71,9 @@ pub enum AccessError {
     /// The user is disabled.
     #[error("the user is disabled")]
     UserDisabled,
+    /// The user id is also the id of the client that the token would be for.
+    #[error("the user id is reserved: it is a client id")]
+    ReservedUser,
     /// The session id is revoked, expired, or another user's or client's.
     #[error("the session id is taken")]
     SessionTaken,
@@ -123,6 +126,9 @@ impl Issuer {
         let token_life = checked(request.token_life, settings.token_life, Settings::MAX_TOKEN_LIFE)?;
         let session_life = checked(request.session_life, settings.session_life, Settings::MAX_SESSION_LIFE)?;
         let client = request.client.unwrap_or_else(|| settings.bridge_client.clone());
+        if is_client(&request.user, &client) {
+            return Err(AccessError::ReservedUser);
+        }
         let call_source = request.call_source.unwrap_or_else(|| settings.call_source.clone());
         let session = NewSession {
             client: client.clone(),

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use super::Issuer;
+use super::{Issuer, is_client};
 use crate::id::{CodeChallenge, ExchangeCode, Scopes, UserId};
 use crate::observe::audit;
 use crate::store::{IssueCodeError, NewCode, within_deadline};
@@ -35,7 +35,7 @@ impl Issuer {
     ///
     /// # Errors
     ///
-    /// [`IssueCodeError::UserDisabled`], or [`IssueCodeError::Store`] when the store cannot answer.
+    /// [`IssueCodeError::UserDisabled`], [`IssueCodeError::ReservedUser`], or [`IssueCodeError::Store`] when the store cannot answer.
     ///
     /// # Cancel safety
     ///
@@ -46,6 +46,9 @@ impl Issuer {
         challenge: Option<CodeChallenge>,
     ) -> Result<IssuedCode, IssueCodeError> {
         let SignedIn { user_id, scopes } = signed_in;
+        if is_client(user_id, &self.settings.bridge_client) {
+            return Err(IssueCodeError::ReservedUser);
+        }
         self.register_user(user_id, scopes).await?;
         let code = ExchangeCode::random();
         let bound = challenge.is_some();

@@ -16,7 +16,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::clock::Clock;
-use crate::id::{Scopes, UserId};
+use crate::id::{ClientId, Scopes, UserId};
 use crate::settings::Settings;
 use crate::store::{Store, StoreError, within_deadline};
 use crate::token::KeyRing;
@@ -57,6 +57,12 @@ impl Issuer {
     pub async fn register_user(&self, user: &UserId, scopes: &Scopes) -> Result<(), StoreError> {
         within_deadline(self.settings.store_deadline, self.store.put_user(user, scopes)).await
     }
+}
+
+/// Whether a person has the id of the client they call through: such a token would not be told from a
+/// client's own.
+fn is_client(user: &UserId, client: &ClientId) -> bool {
+    user.as_str() == client.as_str()
 }
 
 impl fmt::Debug for Issuer {

@@ -32,6 +32,10 @@ pub enum IssueCodeError {
     /// The user is disabled.
     #[error("the user is disabled")]
     UserDisabled,
+    /// The user id is also the id of the client that the token would be for: no token could tell the two
+    /// apart (RFC 9700 §4.15).
+    #[error("the user id is reserved: it is a client id")]
+    ReservedUser,
     /// The store could not answer.
     #[error(transparent)]
     Store(#[from] StoreError),

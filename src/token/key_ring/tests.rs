@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde_json::Value;
 
 use super::*;
-use crate::id::{Audience, Scopes, UserId};
+use crate::id::{Audience, ClientId, Scopes, SessionId, UserId};
 use crate::token::fixture::{claims, ed25519, keys, ring_of, verifier};
 use crate::token::{InvalidClaims, InvalidToken, Subject};
 
@@ -151,12 +151,23 @@ fn what_verification_would_refuse_is_not_signed() {
     }
     let backwards = Claims { expires_at: 1, ..claims() };
     assert!(matches!(refused(backwards), KeyError::Claims(InvalidClaims::IssuedAfterExpiry)));
-    let huge = Claims {
-        audiences: (0..16).map(|n| audience(&format!("{n:0>255}"))).collect(),
-        scopes: Scopes::collect((0..32).map(|n| format!("{n:0>128}"))).unwrap(),
+    let huge = Claims { issuer: "x".repeat(8192), ..claims() };
+    assert!(matches!(refused(huge), KeyError::TokenTooLong));
+}
+
+#[test]
+fn the_largest_claims_that_a_bridge_may_be_set_to_fit_into_a_token() {
+    let largest = Claims {
+        issuer: "x".repeat(255),
+        audiences: (0..4).map(|_| Audience::parse("\"".repeat(255)).unwrap()).collect(),
+        scopes: Scopes::collect((0..8).map(|n| format!("{n}{}", "s".repeat(126)))).unwrap(),
+        subject: Subject::HookClient { owner: UserId::parse("𐍈".repeat(255)).unwrap() },
+        client: ClientId::parse("\"".repeat(262)).unwrap(),
+        session: SessionId::parse("s".repeat(128)).unwrap(),
         ..claims()
     };
-    assert!(matches!(refused(huge), KeyError::TokenTooLong));
+    let token = ring_of(&keys()[1]).sign(&largest).unwrap();
+    assert!(token.expose().len() <= crate::token::MAX_TOKEN_BYTES);
 }
 
 #[test]
