@@ -114,7 +114,7 @@ pub use issue::*;
 pub use layer::{BridgeAuth, BridgeAuthLayer};
 pub use reject::{InvalidCredential, MalformedCredential, ProblemJson, Rejection, RejectionBody};
 pub use service::*;
-pub use session::Freshness;
+pub use session::{Freshness, WatchStatus};
 pub use settings::{BuildError, PeerAddr};
 
 /// The README's code compiles.

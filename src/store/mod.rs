@@ -195,6 +195,14 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         limit: u32,
     ) -> Result<RevocationPage, StoreError>;
 
+    /// Returns when something may have been revoked, sooner than it takes to ask; or never.
+    ///
+    /// A hint and nothing more: whoever waits here must read the log now and then by itself. The default waits for
+    /// ever.
+    async fn revocation_hint(&self) {
+        std::future::pending().await
+    }
+
     /// Deletes at most `limit` dead rows of each table, and returns how many.
     ///
     /// A code goes a day after it expired (until then a replay is recognised); a session an hour

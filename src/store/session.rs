@@ -137,8 +137,8 @@ pub struct SessionStatus {
     pub client: ClientId,
     /// What kind of program it was opened for.
     pub call_source: CallSource,
-    /// When it expires, by the database's clock.
-    pub expires_at: SystemTime,
+    /// How long it has left, by the database's clock; zero once it has expired.
+    pub expires_in: Duration,
     /// Whether it is live now, by the database's clock.
     pub state: SessionState,
 }

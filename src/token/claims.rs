@@ -55,6 +55,14 @@ impl Claims {
         &self.subject
     }
 
+    /// The person the token is about: its subject, or the owner of its hook client.
+    #[must_use]
+    pub const fn user(&self) -> &UserId {
+        match &self.subject {
+            Subject::User(user) | Subject::HookClient { owner: user } => user,
+        }
+    }
+
     /// Whom the token is for: `aud`; 1 to 16.
     #[must_use]
     pub fn audiences(&self) -> &[Audience] {

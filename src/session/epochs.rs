@@ -1,0 +1,109 @@
+//! The fence: a table of counters that revocations move on.
+//!
+//! It has a fixed size and no lock. Two ids that share a place share an epoch: a revocation of one costs the other a
+//! look-up, no more.
+
+use std::fmt;
+use std::hash::{BuildHasher, Hash, RandomState};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::id::{ClientId, SessionId, UserId};
+use crate::store::Revocation;
+
+/// The epochs of all sessions, users and clients, and how long they are proven.
+pub(super) struct Epochs {
+    hasher: RandomState,
+    table: Box<[AtomicU32]>,
+    overall: AtomicU32,
+    /// When this was made; times are kept as nanoseconds since then.
+    made: Instant,
+    proven_until: AtomicU64,
+}
+
+/// The epochs of one session, its user and its client, as they were at one moment.
+pub(super) struct Mark {
+    places: [usize; 3],
+    epochs: [u32; 3],
+    overall: u32,
+}
+
+/// Keeps a session, a user and a client of one name apart.
+#[derive(Hash)]
+enum Subject<'a> {
+    Session(&'a SessionId),
+    User(&'a UserId),
+    Client(&'a ClientId),
+}
+
+impl Epochs {
+    /// 256 KiB; of a million sessions, a revocation makes sixteen look again.
+    const PLACES: usize = 1 << 16;
+
+    pub(super) fn new() -> Self {
+        Self {
+            hasher: RandomState::new(),
+            table: (0..Self::PLACES).map(|_| AtomicU32::new(0)).collect(),
+            overall: AtomicU32::new(0),
+            made: Instant::now(),
+            proven_until: AtomicU64::new(0),
+        }
+    }
+
+    /// Reads the epochs: do so before the query whose answer they shall fence.
+    pub(super) fn mark(&self, session: &SessionId, user: &UserId, client: &ClientId) -> Mark {
+        let subjects = [Subject::Session(session), Subject::User(user), Subject::Client(client)];
+        let places = subjects.map(|subject| self.place(&subject));
+        Mark { epochs: self.read(&places), overall: self.overall.load(Ordering::Acquire), places }
+    }
+
+    /// Whether nothing that `mark` is about has been revoked since, as far as is known.
+    pub(super) fn are_unmoved_since(&self, mark: &Mark) -> bool {
+        self.read(&mark.places) == mark.epochs && self.overall.load(Ordering::Acquire) == mark.overall
+    }
+
+    /// Whether every revocation acknowledged `max_lag` before `now` has moved its epoch.
+    pub(super) fn are_proven_at(&self, now: Instant) -> bool {
+        self.since_made(now) < self.proven_until.load(Ordering::Acquire)
+    }
+
+    /// Moves on the epoch of what was revoked.
+    pub(super) fn move_on(&self, revocation: &Revocation) {
+        let subject = match revocation {
+            Revocation::Session(session) => Subject::Session(session),
+            Revocation::User(user) => Subject::User(user),
+            Revocation::Client(client) => Subject::Client(client),
+        };
+        self.table[self.place(&subject)].fetch_add(1, Ordering::Release);
+    }
+
+    /// Moves on every epoch.
+    pub(super) fn move_all_on(&self) {
+        self.overall.fetch_add(1, Ordering::Release);
+    }
+
+    /// Says that the epochs hold all they must until `until`: after all have been moved on, never before.
+    pub(super) fn prove_until(&self, until: Instant) {
+        self.proven_until.store(self.since_made(until), Ordering::Release);
+    }
+
+    fn place(&self, subject: &Subject<'_>) -> usize {
+        // The remainder is less than the length of the table.
+        (self.hasher.hash_one(subject) % Self::PLACES as u64) as usize
+    }
+
+    fn read(&self, places: &[usize; 3]) -> [u32; 3] {
+        places.map(|place| self.table[place].load(Ordering::Acquire))
+    }
+
+    fn since_made(&self, time: Instant) -> u64 {
+        let since: Duration = time.saturating_duration_since(self.made);
+        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+    }
+}
+
+impl fmt::Debug for Epochs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Epochs")
+    }
+}

@@ -1,0 +1,213 @@
+//! Watched freshness: remembered verdicts, and the watcher that forgets them in time.
+//!
+//! A verdict is remembered together with the *epochs* of its session, its user and its client, read **before** its
+//! query started. The watcher reads the revocation log and moves on the epochs of what was revoked. A verdict is good
+//! while its epochs are still the current ones, so one whose query ran into a revocation never is: that is the
+//! fence. And it is good only while the last successful reading *started* less than `max_lag` ago: every revocation
+//! acknowledged before that start has moved its epoch.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwapOption;
+use tokio::task::JoinHandle;
+
+use super::epochs::{Epochs, Mark};
+use crate::store::{RevocationCursor, RevocationPage, Store, StoreErrorKind, within_deadline};
+use crate::token::Claims;
+
+/// What is remembered of a session's verdict, if anything.
+#[derive(Default)]
+pub(crate) struct Slot(ArcSwapOption<Verdict>);
+
+/// A session that was live when `mark` was read.
+struct Verdict {
+    mark: Mark,
+    expires_at: Instant,
+}
+
+/// The moment before a query, and the epochs as they were then.
+pub(crate) struct Fence {
+    mark: Mark,
+    started: Instant,
+}
+
+/// Watches the revocation log for as long as it is kept.
+pub(super) struct Watch {
+    watched: Arc<Watched>,
+    store: Arc<dyn Store>,
+    task: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What the watcher and the requests share.
+struct Watched {
+    epochs: Epochs,
+    max_lag: Duration,
+    deadline: Duration,
+    health: Mutex<Health>,
+}
+
+#[derive(Default)]
+struct Health {
+    last_success: Option<Instant>,
+    faults: u64,
+    consecutive_faults: u32,
+    last_fault: Option<StoreErrorKind>,
+}
+
+/// How the watcher of a [`Freshness::Watched`](crate::Freshness::Watched) bridge fares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WatchStatus {
+    /// Whether remembered verdicts are used now; when not, every request asks the store.
+    pub proven: bool,
+    /// How long ago the last successful reading of the revocation log started; `None` before the first.
+    pub age: Option<Duration>,
+    /// How many readings have failed since the start.
+    pub faults: u64,
+    /// Why the last reading failed; `None` once one has succeeded again.
+    pub last_fault: Option<StoreErrorKind>,
+}
+
+impl Slot {
+    /// Remembers that the session was live when `fence` stood, and expires `expires_in` later.
+    pub(crate) fn remember(&self, fence: Fence, expires_in: Duration) {
+        if let Some(expires_at) = fence.started.checked_add(expires_in) {
+            self.0.store(Some(Arc::new(Verdict { mark: fence.mark, expires_at })));
+        }
+    }
+}
+
+impl Watch {
+    pub(super) fn new(store: Arc<dyn Store>, max_lag: Duration, deadline: Duration) -> Self {
+        let watched = Watched { epochs: Epochs::new(), max_lag, deadline, health: Mutex::default() };
+        Self { watched: Arc::new(watched), store, task: Mutex::default() }
+    }
+
+    /// Whether what `slot` remembers is proven fresh and not revoked.
+    pub(super) fn vouches_for(&self, slot: &Slot) -> bool {
+        let now = Instant::now();
+        // First how fresh, then what: a reading is counted only after all it found has moved its epoch.
+        self.watched.epochs.are_proven_at(now)
+            && slot.0.load().as_ref().is_some_and(|verdict| {
+                now < verdict.expires_at && self.watched.epochs.are_unmoved_since(&verdict.mark)
+            })
+    }
+
+    /// Reads the epochs of a token's session, user and client, before a query; starts the watcher when it does
+    /// not run.
+    pub(super) fn fence(&self, claims: &Claims) -> Fence {
+        self.keep_running();
+        let started = Instant::now();
+        Fence { mark: self.watched.epochs.mark(claims.session(), claims.user(), claims.client()), started }
+    }
+
+    pub(super) fn status(&self) -> WatchStatus {
+        let now = Instant::now();
+        let health = self.watched.health();
+        WatchStatus {
+            proven: self.watched.epochs.are_proven_at(now),
+            age: health.last_success.map(|success| now.saturating_duration_since(success)),
+            faults: health.faults,
+            last_fault: health.last_fault,
+        }
+    }
+
+    /// The watcher runs from the first request on, and again should it have died with a panic or its runtime.
+    fn keep_running(&self) {
+        let mut task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
+        if task.as_ref().is_none_or(JoinHandle::is_finished) {
+            *task = Some(tokio::spawn(watch(self.watched.clone(), self.store.clone())));
+        }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let task = self.task.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(task) = task.take() {
+            task.abort();
+        }
+    }
+}
+
+impl Watched {
+    /// How many entries of the log are read at once; more, and every verdict is forgotten instead.
+    const PAGE: u32 = 10_000;
+    /// The least time between the starts of two readings, however often the database hints.
+    const MIN_PAUSE: Duration = Duration::from_millis(1);
+    /// The most time between two attempts while the store is unreachable.
+    const MAX_PAUSE: Duration = Duration::from_secs(5);
+    /// After a pause this long the log may have been swept past the cursor.
+    const LOG_IS_KEPT: Duration = Duration::from_secs(12 * 3600);
+
+    fn health(&self) -> std::sync::MutexGuard<'_, Health> {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Moves on the epochs of all that `page` holds; only then is the reading that started at `started` counted.
+    fn apply(&self, page: RevocationPage, started: Instant) {
+        let mut health = self.health();
+        let gap = health.last_success.map_or(Duration::ZERO, |last| started.saturating_duration_since(last));
+        match page.entries {
+            Some(entries) if gap < Self::LOG_IS_KEPT => entries.iter().for_each(|entry| self.epochs.move_on(entry)),
+            _ => self.epochs.move_all_on(),
+        }
+        health.last_success = Some(started);
+        health.consecutive_faults = 0;
+        health.last_fault = None;
+        self.epochs.prove_until(started + self.max_lag);
+    }
+
+    fn fail(&self, fault: &crate::store::StoreError) {
+        let mut health = self.health();
+        health.faults += 1;
+        health.consecutive_faults += 1;
+        health.last_fault = Some(fault.kind());
+        drop(health);
+        crate::observe::count("bridge_auth_watch_faults_total", "fault");
+        tracing::warn!(error = fault as &dyn std::error::Error, "revocation log could not be read");
+    }
+
+    /// How long to wait for the next reading: a quarter of the lag, and longer, with jitter, after faults.
+    fn pause(&self) -> Duration {
+        let faults = self.health().consecutive_faults;
+        let pause = self.max_lag / 4;
+        if faults == 0 {
+            return pause;
+        }
+        let longer = pause.saturating_mul(1 << faults.min(10)).min(Self::MAX_PAUSE.max(pause));
+        longer.mul_f64(rand::random_range(0.5..1.0))
+    }
+}
+
+/// Reads the log again and again; a hint from the database only makes it do so earlier.
+async fn watch(watched: Arc<Watched>, store: Arc<dyn Store>) {
+    let mut cursor = RevocationCursor::default();
+    loop {
+        let started = Instant::now();
+        let reading = store.revocations_since(&cursor, Watched::PAGE);
+        match within_deadline(watched.deadline, reading).await {
+            Ok(page) => {
+                cursor = page.next;
+                watched.apply(page, started);
+            }
+            Err(fault) => watched.fail(&fault),
+        }
+        let _ = tokio::time::timeout(watched.pause(), store.revocation_hint()).await;
+        tokio::time::sleep_until((started + Watched::MIN_PAUSE).into()).await;
+    }
+}
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Watch").field(&self.status()).finish()
+    }
+}
+
+impl fmt::Debug for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Slot")
+    }
+}
