@@ -14,6 +14,7 @@ use crate::support::Backend;
 super::promises![
     each_revocation_is_in_the_log,
     a_session_that_ends_in_passing_is_in_the_log,
+    hooks_that_go_with_a_bridges_client_are_in_the_log,
     a_reader_goes_on_where_it_was,
     more_than_the_limit_is_none_and_the_reader_goes_on,
     a_reader_who_comes_after_the_sweep_is_told_to_forget_all,
@@ -56,6 +57,18 @@ async fn a_session_that_ends_in_passing_is_in_the_log(db: impl Backend) {
     vouch(&*store, &alice, NewSession { limit, ..new_session() }).await.unwrap();
     let logged = since(&*store, &cursor).await;
     assert_eq!(logged, HashSet::from([Revocation::Session(replayed), Revocation::Session(oldest)]));
+}
+
+async fn hooks_that_go_with_a_bridges_client_are_in_the_log(db: impl Backend) {
+    let store = db.open().await;
+    let alice = user(&*store, "alice").await;
+    let device = sign_in(&*store, &alice).await;
+    let secret = provision(&*store, &alice, &device).await.unwrap();
+    let hook = open_hook(&*store, &alice, secret).await.unwrap().id;
+    let cursor = here(&*store).await;
+    store.revoke(&Revoke::Client(client_id("sp_bridge"))).await.unwrap();
+    let logged = since(&*store, &cursor).await;
+    assert!(logged.contains(&Revocation::Session(hook)), "no other entry covers it: {logged:?}");
 }
 
 async fn a_reader_goes_on_where_it_was(db: impl Backend) {
