@@ -4,5 +4,6 @@
 
 mod extractors;
 mod layer;
+mod postgres_faults;
 mod store;
 mod support;

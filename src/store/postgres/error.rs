@@ -57,7 +57,7 @@ fn kind_of(state: &SqlState) -> StoreErrorKind {
 }
 
 fn has_io_source(error: &tokio_postgres::Error) -> bool {
-    error.source().is_some_and(|source| source.is::<io::Error>())
+    error.source().and_then(<dyn Error>::downcast_ref::<io::Error>).is_some()
 }
 
 #[cfg(test)]
