@@ -82,3 +82,10 @@ CREATE TABLE bridge_auth.revocations (
 
 CREATE INDEX revocations_by_xid ON bridge_auth.revocations (xid);
 CREATE INDEX revocations_by_time ON bridge_auth.revocations (at);
+
+-- One row: the newest transaction whose entry was swept. A reader from before it may have missed one.
+CREATE TABLE bridge_auth.swept_log (
+    newest xid8
+);
+
+INSERT INTO bridge_auth.swept_log VALUES (NULL);

@@ -66,7 +66,8 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
     WHERE scope = ANY (string_to_array(p_others, ' '))
 $$;
 
--- Revokes sessions with what hangs on them, and returns those that were not revoked before.
+-- Revokes sessions with what hangs on them, and returns those that were not revoked before. What hangs
+-- on an id from the time when it was another user's, before the sweep, is left alone.
 CREATE FUNCTION bridge_auth.end_sessions(p_keys uuid[]) RETURNS uuid[]
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -88,11 +89,19 @@ BEGIN
 
         all_keys := all_keys || keys;
         ended := ended || newly;
-        keys := ARRAY(SELECT key FROM bridge_auth.sessions WHERE parent = ANY (keys) AND revoked_at IS NULL);
+        keys := ARRAY(
+            SELECT child.key FROM bridge_auth.sessions AS child
+            JOIN bridge_auth.sessions AS device ON device.key = child.parent AND device.user_id = child.user_id
+            WHERE device.key = ANY (keys) AND child.revoked_at IS NULL
+        );
     END LOOP;
 
     DELETE FROM bridge_auth.client_secrets WHERE id IN (
-        SELECT id FROM bridge_auth.client_secrets WHERE session_key = ANY (all_keys) ORDER BY id FOR UPDATE
+        SELECT secret.id
+        FROM bridge_auth.client_secrets AS secret
+        JOIN bridge_auth.clients AS client ON client.id = secret.client_id
+        JOIN bridge_auth.sessions AS device ON device.key = secret.session_key AND device.user_id = client.owner
+        WHERE device.key = ANY (all_keys) ORDER BY secret.id FOR UPDATE OF secret
     );
     RETURN ended;
 END
@@ -184,7 +193,7 @@ BEGIN
     result.session_id := p_session.id;
     result.scopes := p_scopes;
     result.authenticated_at := p_at;
-    result.expires_in := extract(epoch FROM ends_at - clock_timestamp()) * 1000000;
+    result.expires_in := extract(epoch FROM ends_at - p_at) * 1000000;
     RETURN result;
 END
 $$;

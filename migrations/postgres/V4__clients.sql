@@ -41,7 +41,8 @@ BEGIN
             SELECT secret.session_key
             FROM bridge_auth.client_secrets AS secret
             LEFT JOIN bridge_auth.sessions AS device
-                ON device.key = secret.session_key AND device.revoked_at IS NULL AND device.expires_at > at
+                ON device.key = secret.session_key AND device.user_id = p_owner
+                AND device.revoked_at IS NULL AND device.expires_at > at
             WHERE secret.client_id = p_client AND device.key IS NULL AND secret.session_key <> p_session_key
                 AND (secret.expires_at IS NULL OR secret.expires_at > at)
             GROUP BY secret.session_key ORDER BY max(secret.id) LIMIT excess

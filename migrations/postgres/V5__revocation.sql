@@ -69,7 +69,8 @@ CREATE FUNCTION bridge_auth.sweep(
 )
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    swept_at timestamptz := clock_timestamp();
+    swept_at   timestamptz := clock_timestamp();
+    last_swept xid8;
 BEGIN
     DELETE FROM bridge_auth.codes WHERE hash IN (
         SELECT hash FROM bridge_auth.codes WHERE expires_at <= swept_at - interval '1 day'
@@ -86,10 +87,14 @@ BEGIN
         ORDER BY expires_at LIMIT p_limit FOR UPDATE SKIP LOCKED
     );
     GET DIAGNOSTICS secrets = ROW_COUNT;
-    DELETE FROM bridge_auth.revocations WHERE id IN (
-        SELECT id FROM bridge_auth.revocations WHERE at <= swept_at - interval '1 day'
-        ORDER BY id LIMIT p_limit FOR UPDATE SKIP LOCKED
-    );
-    GET DIAGNOSTICS revocations = ROW_COUNT;
+    WITH gone AS (
+        DELETE FROM bridge_auth.revocations WHERE id IN (
+            SELECT id FROM bridge_auth.revocations WHERE at <= swept_at - interval '1 day'
+            ORDER BY id LIMIT p_limit FOR UPDATE SKIP LOCKED
+        )
+        RETURNING xid
+    )
+    SELECT count(*), (SELECT xid FROM gone ORDER BY xid DESC LIMIT 1) INTO revocations, last_swept FROM gone;
+    UPDATE bridge_auth.swept_log SET newest = last_swept WHERE last_swept > coalesce(newest, '0');
 END
 $$;

@@ -37,8 +37,9 @@ async fn revoke_session(
 /// The cursor is the oldest transaction that was running when the page before was read: every one that
 /// page could not see has that number or a higher one.
 ///
-/// So a transaction that stays open makes entries come again, and hides none. A cursor from the
-/// future stems from a database that was since restored or failed over: everything may have changed.
+/// So a transaction that stays open makes entries come again, and hides none. A reader who was away
+/// while entries were swept has missed them. A cursor from the future stems from a database that was
+/// since restored or failed over: everything may have changed.
 pub(super) async fn since(
     db: &Connections,
     cursor: &RevocationCursor,
@@ -46,9 +47,11 @@ pub(super) async fn since(
 ) -> Result<RevocationPage, StoreError> {
     let rows = db
         .query(
-            "SELECT pg_snapshot_xmin(seen)::text AS next, pg_snapshot_xmax(seen) < $1::text::xid8 AS lost,
+            "SELECT pg_snapshot_xmin(seen)::text AS next,
+                pg_snapshot_xmax(seen) < $1::text::xid8 OR coalesce(swept.newest >= $1::text::xid8, false) AS lost,
                 page.kind, page.subject
             FROM pg_current_snapshot() AS seen
+            CROSS JOIN bridge_auth.swept_log AS swept
             LEFT JOIN (
                 SELECT kind, subject FROM bridge_auth.revocations
                 WHERE xid >= $1::text::xid8 ORDER BY xid LIMIT $2

@@ -110,8 +110,7 @@ pub(super) fn opened(row: &Row) -> Result<OpenedSession, StoreError> {
         user: row.user()?,
         scopes: row.scopes()?,
         authenticated_at: row.column("authenticated_at")?,
-        // Below zero when it expired while it was being opened.
-        expires_in: Duration::from_micros(u64::try_from(row.column::<i64>("expires_in")?).unwrap_or(0)),
+        expires_in: Duration::from_micros(row.count("expires_in")?),
         renewed: row.column("renewed")?,
     })
 }
