@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use deadpool_postgres::{Object, Pool};
+use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
@@ -34,19 +35,28 @@ impl Connections {
             let statement = lease.connection().prepare_cached(sql).await?;
             lease.connection().query(&statement, params).await
         });
-        match answer.await {
-            Err(_) => Err(StoreError::timed_out()),
-            Ok(Ok(rows)) => {
-                lease.give_back();
-                Ok(rows)
-            }
-            Ok(Err(error)) => {
-                if is_statement_timeout(&error) {
-                    lease.give_back();
-                }
-                Err(error.into())
-            }
-        }
+        let answer = answer.await;
+        lease.end(answer)
+    }
+
+    /// Runs one statement that may touch very many rows, and takes up to `deadline` for it.
+    pub(super) async fn query_one_within(
+        &self,
+        deadline: Duration,
+        sql: &'static str,
+        params: Params<'_>,
+    ) -> Result<Row, StoreError> {
+        let mut lease = self.lease().await?;
+        let answer = timeout(deadline + GRACE, async {
+            let transaction = lease.connection_mut().transaction().await?;
+            let allow = format!("SET LOCAL statement_timeout = {}", deadline.as_millis());
+            transaction.batch_execute(&allow).await?;
+            let row = transaction.query_one(sql, params).await?;
+            transaction.commit().await?;
+            Ok(row)
+        });
+        let answer = answer.await;
+        lease.end(answer)
     }
 
     /// Runs one statement that answers with exactly one row.
@@ -79,8 +89,13 @@ impl Lease {
         self.0.as_mut().expect("taken only by what consumes the lease")
     }
 
-    fn give_back(mut self) {
-        drop(self.0.take());
+    /// Gives the connection back if nothing is outstanding and nothing is wrong with it.
+    fn end<T>(mut self, answer: Result<Result<T, tokio_postgres::Error>, Elapsed>) -> Result<T, StoreError> {
+        let answer = answer.map_err(|_| StoreError::timed_out())?;
+        if answer.as_ref().map_or_else(is_statement_timeout, |_| true) {
+            drop(self.0.take());
+        }
+        Ok(answer?)
     }
 }
 

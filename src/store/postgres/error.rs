@@ -19,10 +19,12 @@ pub(super) fn failed(error: impl Into<Box<dyn Error + Send + Sync>>) -> StoreErr
 
 impl From<tokio_postgres::Error> for StoreError {
     fn from(error: tokio_postgres::Error) -> Self {
-        let kind = match error.code() {
-            Some(state) => kind_of(state),
-            None if error.is_closed() || has_io_source(&error) => StoreErrorKind::Unavailable,
-            None => StoreErrorKind::Failed,
+        let kind = match (error.code(), io_source(&error)) {
+            (Some(state), _) => kind_of(state),
+            (None, Some(io)) if io.kind() == io::ErrorKind::TimedOut => StoreErrorKind::TimedOut,
+            (None, Some(_)) => StoreErrorKind::Unavailable,
+            (None, None) if error.is_closed() => StoreErrorKind::Unavailable,
+            (None, None) => StoreErrorKind::Failed,
         };
         Self::new(kind, error)
     }
@@ -56,8 +58,8 @@ fn kind_of(state: &SqlState) -> StoreErrorKind {
     }
 }
 
-fn has_io_source(error: &tokio_postgres::Error) -> bool {
-    error.source().and_then(<dyn Error>::downcast_ref::<io::Error>).is_some()
+fn io_source(error: &tokio_postgres::Error) -> Option<&io::Error> {
+    error.source()?.downcast_ref()
 }
 
 #[cfg(test)]

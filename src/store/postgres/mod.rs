@@ -36,7 +36,8 @@ use crate::id::{ClientId, Scopes, SecretHash, SessionId, UserId};
 /// A [`Store`] on PostgreSQL.
 ///
 /// Clones share one pool. Every operation has a deadline: a server that is slow, stopped or
-/// unreachable is a [`StoreError`] within the sum of the builder's three, and the store recovers by itself.
+/// unreachable is a [`StoreError`] within the sum of the builder's three, and the store recovers by
+/// itself. [`Revoke::Client`] alone may take a minute: it may touch every session there is.
 /// A connection whose answer was not awaited, or that failed, is closed, never lent again.
 ///
 /// ```no_run

@@ -1,5 +1,7 @@
 //! Revocation, its log, and the broom.
 
+use std::time::Duration;
+
 use tokio_postgres::Row;
 
 use super::connections::Connections;
@@ -7,6 +9,9 @@ use super::error::failed;
 use super::row::{Columns, session_key};
 use crate::id::{ClientId, SessionId, UserId};
 use crate::store::{Revocation, RevocationCursor, RevocationPage, Revoke, StoreError, Swept};
+
+/// The client of all bridges may have millions of sessions, and must be revoked whole or not at all.
+const ALL_OF_A_CLIENT: Duration = Duration::from_secs(60);
 
 pub(super) async fn revoke(db: &Connections, target: &Revoke) -> Result<Option<u64>, StoreError> {
     let row = match target {
@@ -16,7 +21,8 @@ pub(super) async fn revoke(db: &Connections, target: &Revoke) -> Result<Option<u
             db.query_one("SELECT bridge_auth.revoke_user($1, false) AS revoked", &[&user.as_str()]).await?
         }
         Revoke::Client(client) => {
-            db.query_one("SELECT bridge_auth.revoke_client($1) AS revoked", &[&client.as_str()]).await?
+            let sql = "SELECT bridge_auth.revoke_client($1) AS revoked";
+            db.query_one_within(ALL_OF_A_CLIENT, sql, &[&client.as_str()]).await?
         }
     };
     row.column::<Option<i64>>("revoked")?.map(|count| u64::try_from(count).map_err(failed)).transpose()
