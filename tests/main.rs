@@ -5,5 +5,6 @@
 mod extractors;
 mod layer;
 mod postgres_faults;
+mod postgres_tls;
 mod store;
 mod support;

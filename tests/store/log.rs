@@ -100,10 +100,10 @@ async fn a_reader_who_comes_after_the_sweep_is_told_to_forget_all(db: impl Backe
     assert_eq!(store.sweep(100).await.unwrap().revocations, 1);
     let page = store.revocations_since(&cursor, 1000).await.unwrap();
     assert_eq!(page.entries, None, "it missed one");
-    store.revoke(&Revoke::User(alice.clone())).await.unwrap();
-    // It may be told so again while a transaction is open that is older than the sweep.
+    // It may be told so again while a transaction is open that is older than what was swept.
     let mut page = page;
     let entries = loop {
+        store.revoke(&Revoke::User(alice.clone())).await.unwrap();
         page = store.revocations_since(&page.next, 1000).await.unwrap();
         match page.entries {
             Some(entries) => break entries,
