@@ -4,5 +4,7 @@
 
 mod extractors;
 mod layer;
+mod postgres_faults;
+mod postgres_tls;
 mod store;
 mod support;
