@@ -2,6 +2,7 @@
 
 #![allow(unreachable_pub, clippy::unwrap_used)]
 
+mod canary;
 mod extractors;
 mod layer;
 mod postgres_faults;
