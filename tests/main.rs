@@ -2,7 +2,10 @@
 
 #![allow(unreachable_pub, clippy::unwrap_used)]
 
+mod canary;
 mod extractors;
 mod layer;
+mod postgres_faults;
+mod postgres_tls;
 mod store;
 mod support;

@@ -21,6 +21,8 @@ pub use client::{Client, ProvisionClient, ProvisionError};
 pub use code::{GrantRefusal, IssueCodeError, NewCode, RedeemCode, RedeemError};
 pub(crate) use deadline::within_deadline;
 pub use error::{StoreError, StoreErrorKind};
+#[cfg(feature = "postgres")]
+pub use postgres::{PostgresStore, PostgresStoreBuilder};
 pub use revocation::{Revocation, RevocationCursor, RevocationPage, Revoke, Swept};
 pub use session::{
     NewSession, OpenSession, OpenSessionError, OpenedSession, Origin, RequestedId, Session, SessionLimit,

@@ -27,6 +27,7 @@ macro_rules! promises {
     };
     ($($promise:ident),* $(,)?) => {
         crate::store::promises!(@ sqlite, crate::support::SqliteBackend: $($promise)*);
+        crate::store::promises!(@ postgres, crate::support::PostgresBackend: $($promise)*);
     };
 }
 use promises;

@@ -8,7 +8,7 @@ use bridge_auth::store::{NewSession, ProvisionClient, ProvisionError, Revoke};
 use futures_util::future::join_all;
 
 use super::given::{
-    HOUR, MINUTE, SECOND, is_good, new_secret, new_session, provision, scopes, sign_in, user, vouch,
+    HOUR, MINUTE, SECOND, declared, is_good, new_secret, new_session, provision, scopes, sign_in, user, vouch,
 };
 use crate::support::Backend;
 
@@ -22,6 +22,7 @@ super::promises![
     a_clients_id_of_another_owner_is_not_touched,
     a_full_client_drops_the_oldest_devices_that_are_not_live,
     a_client_full_of_live_devices_is_refused,
+    a_place_is_not_kept_by_who_took_the_session_id_later,
     racing_devices_stay_within_the_cap,
     of_20_racing_provisions_every_secret_returned_last_works,
 ];
@@ -159,6 +160,20 @@ async fn a_client_full_of_live_devices_is_refused(db: impl Backend) {
     store.provision_client(capped(&devices[1])).await.expect("the device has its place");
     store.revoke(&Revoke::Session(devices[0].clone())).await.unwrap();
     store.provision_client(capped(&devices[2])).await.expect("a place is free");
+}
+
+async fn a_place_is_not_kept_by_who_took_the_session_id_later(db: impl Backend) {
+    let store = db.open().await;
+    let (alice, bob) = (user(&*store, "alice").await, user(&*store, "bob").await);
+    let hers = vouch(&*store, &alice, declared("shared")).await.unwrap().id;
+    let old = provision(&*store, &alice, &hers).await.unwrap();
+    db.pass_time(2 * HOUR + SECOND).await;
+    store.sweep(100).await.unwrap();
+    vouch(&*store, &bob, declared("shared")).await.unwrap();
+    let session = sign_in(&*store, &alice).await;
+    let only = ProvisionClient { max_devices: 1, ..new_secret(&alice, &session) };
+    store.provision_client(only).await.unwrap();
+    assert!(!is_good(&*store, &alice, &old).await);
 }
 
 async fn racing_devices_stay_within_the_cap(db: impl Backend) {

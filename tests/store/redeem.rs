@@ -115,13 +115,16 @@ async fn a_replay_is_one_whatever_else_is_presented(db: impl Backend) {
 async fn a_replay_spares_who_took_the_session_id_later(db: impl Backend) {
     let store = db.open().await;
     let (alice, bob) = (user(&*store, "alice").await, user(&*store, "bob").await);
-    let hash = code(&*store, &alice).await;
-    store.redeem_code(RedeemCode { session: declared("shared"), ..redeem(hash) }).await.unwrap();
-    db.pass_time(2 * HOUR + SECOND).await;
-    assert_eq!(store.sweep(100).await.unwrap().sessions, 1);
-    let his = vouch(&*store, &bob, declared("shared")).await.unwrap();
-    assert!(matches!(refusal(store.redeem_code(redeem(hash)).await), GrantRefusal::Replayed { .. }));
-    assert_eq!(state(&*store, &his.id).await, Some(SessionState::Live));
+    for (id, later) in [("shared", &bob), ("own", &alice)] {
+        let hash = code(&*store, &alice).await;
+        store.redeem_code(RedeemCode { session: declared(id), ..redeem(hash) }).await.unwrap();
+        db.pass_time(2 * HOUR + SECOND).await;
+        store.sweep(100).await.unwrap();
+        let taken = vouch(&*store, later, declared(id)).await.unwrap();
+        assert!(!taken.renewed);
+        assert!(matches!(refusal(store.redeem_code(redeem(hash)).await), GrantRefusal::Replayed { .. }));
+        assert_eq!(state(&*store, &taken.id).await, Some(SessionState::Live), "{id}");
+    }
 }
 
 async fn a_code_from_before_a_revoke_all_is_expired(db: impl Backend) {

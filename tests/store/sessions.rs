@@ -3,8 +3,8 @@
 use std::time::{Duration, SystemTime};
 
 use bridge_auth::store::{
-    NewSession, OpenSession, OpenSessionError, Origin, RequestedId, Revoke, SessionLimit, SessionState,
-    WhenFull,
+    NewSession, OpenSession, OpenSessionError, OpenedSession, Origin, RequestedId, Revoke, SessionLimit,
+    SessionState, WhenFull,
 };
 use bridge_auth::{CallSource, SessionId, UserId};
 use futures_util::future::join_all;
@@ -108,7 +108,7 @@ async fn a_revoked_declared_id_is_refused(db: impl Backend) {
     let alice = user(&*store, "alice").await;
     let opened = vouch(&*store, &alice, declared("laptop")).await.unwrap();
     store.revoke(&Revoke::Session(opened.id.clone())).await.unwrap();
-    assert_taken(vouch(&*store, &alice, declared("laptop")).await);
+    assert_taken(&vouch(&*store, &alice, declared("laptop")).await);
     assert_eq!(state(&*store, &opened.id).await, Some(SessionState::Revoked));
 }
 
@@ -117,7 +117,7 @@ async fn an_expired_declared_id_is_refused(db: impl Backend) {
     let alice = user(&*store, "alice").await;
     let opened = vouch(&*store, &alice, declared("laptop")).await.unwrap();
     db.pass_time(HOUR).await;
-    assert_taken(vouch(&*store, &alice, declared("laptop")).await);
+    assert_taken(&vouch(&*store, &alice, declared("laptop")).await);
     assert_eq!(state(&*store, &opened.id).await, Some(SessionState::Expired));
 }
 
@@ -125,7 +125,7 @@ async fn another_users_declared_id_is_refused(db: impl Backend) {
     let store = db.open().await;
     let (alice, bob) = (user(&*store, "alice").await, user(&*store, "bob").await);
     vouch(&*store, &alice, declared("laptop")).await.unwrap();
-    assert_taken(vouch(&*store, &bob, declared("laptop")).await);
+    assert_taken(&vouch(&*store, &bob, declared("laptop")).await);
     assert_eq!(store.sessions_of(&alice).await.unwrap().len(), 1);
 }
 
@@ -134,7 +134,7 @@ async fn another_clients_declared_id_is_refused(db: impl Backend) {
     let alice = user(&*store, "alice").await;
     vouch(&*store, &alice, declared("laptop")).await.unwrap();
     let other = NewSession { client: client_id("another"), ..declared("laptop") };
-    assert_taken(vouch(&*store, &alice, other).await);
+    assert_taken(&vouch(&*store, &alice, other).await);
 }
 
 async fn a_fresh_id_renews_nothing(db: impl Backend) {
@@ -142,7 +142,7 @@ async fn a_fresh_id_renews_nothing(db: impl Backend) {
     let alice = user(&*store, "alice").await;
     vouch(&*store, &alice, declared("laptop")).await.unwrap();
     let same = NewSession { id: RequestedId::Fresh(session_id("laptop")), ..new_session() };
-    assert_taken(vouch(&*store, &alice, same).await);
+    assert_taken(&vouch(&*store, &alice, same).await);
 }
 
 async fn beyond_the_limit_the_oldest_sessions_end(db: impl Backend) {
@@ -319,6 +319,6 @@ async fn ids_of_odd_characters_survive(db: impl Backend) {
     assert_eq!(db.count("users").await, odd.len() as u64);
 }
 
-fn assert_taken<T: std::fmt::Debug>(answer: Result<T, OpenSessionError>) {
+fn assert_taken(answer: &Result<OpenedSession, OpenSessionError>) {
     assert!(matches!(answer, Err(OpenSessionError::SessionTaken)), "{answer:?}");
 }

@@ -2,15 +2,16 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bridge_auth::store::{
-    GrantRefusal, RedeemError, Revoke, SessionState, SqliteStore, Store, StoreErrorKind,
+    GrantRefusal, ProvisionClient, RedeemError, Revoke, SessionState, SqliteStore, Store, StoreErrorKind,
 };
 use futures_util::future::join_all;
 use tokio::time::timeout;
 
-use super::given::{code, redeem, sign_in, state, user};
+use super::given::{code, is_good, new_secret, redeem, sign_in, state, user};
 use crate::support::{Backend, SqliteBackend};
 
 #[tokio::test]
@@ -132,6 +133,30 @@ async fn a_writer_elsewhere_that_takes_too_long_is_a_timeout_and_reads_go_on() {
     store.ping().await.unwrap();
     elsewhere.execute_batch("ROLLBACK").unwrap();
     assert_eq!(store.revoke(&Revoke::Session(session)).await.unwrap(), Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn provisions_that_wait_for_their_turn_together_replace_none_of_each_other() {
+    let db = SqliteBackend::start().await;
+    let store = db.open().await;
+    let alice = user(&*store, "alice").await;
+    let session = sign_in(&*store, &alice).await;
+    let elsewhere = rusqlite::Connection::open(db.path()).unwrap();
+    elsewhere.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let both = [0, 1].map(|_| ProvisionClient { overlap: Duration::ZERO, ..new_secret(&alice, &session) });
+    let provisioning = both.clone().map(|new| {
+        let store = Arc::clone(&store);
+        tokio::spawn(async move { store.provision_client(new).await })
+    });
+    // Both have begun well before either can write.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    elsewhere.execute_batch("ROLLBACK").unwrap();
+    for provisioned in provisioning {
+        provisioned.await.unwrap().unwrap();
+    }
+    for new in &both {
+        assert!(is_good(&*store, &alice, &new.secret).await);
+    }
 }
 
 #[test]

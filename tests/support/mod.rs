@@ -2,7 +2,9 @@
 
 mod backend;
 pub mod bridge;
+pub mod postgres;
 mod sqlite;
 
 pub use backend::Backend;
+pub use postgres::PostgresBackend;
 pub use sqlite::SqliteBackend;

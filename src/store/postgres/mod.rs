@@ -1,1 +1,176 @@
-//! PostgreSQL.
+//! PostgreSQL: for real use, many gateways on one database.
+//!
+//! Every operation is one statement, and so one transaction and one round trip; what takes several
+//! steps is a function that the migrations make (`migrations/postgres`). Everything lives in a schema
+//! of its own, `bridge_auth`, beside the host's tables. PostgreSQL 13 or later.
+
+mod builder;
+mod client;
+mod code;
+mod connections;
+mod error;
+mod migrate;
+mod revocation;
+mod row;
+mod session;
+mod tls;
+mod url;
+mod user;
+
+pub use builder::PostgresStoreBuilder;
+
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use deadpool_postgres::Pool;
+
+use self::connections::Connections;
+use super::{
+    Client, IssueCodeError, NewCode, OpenSession, OpenSessionError, OpenedSession, ProvisionClient,
+    ProvisionError, RedeemCode, RedeemError, RevocationCursor, RevocationPage, Revoke, Session,
+    SessionStatus, Store, StoreError, Swept,
+};
+use crate::id::{ClientId, Scopes, SecretHash, SessionId, UserId};
+
+/// A [`Store`] on PostgreSQL.
+///
+/// Clones share one pool. Every operation has a deadline: a server that is slow, stopped or
+/// unreachable is a [`StoreError`] within the sum of the builder's three, and the store recovers by
+/// itself. [`Revoke::Client`] alone may take a minute: it may touch every session there is.
+/// A connection whose answer was not awaited, or that failed, is closed, never lent again.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), bridge_auth::store::StoreError> {
+/// use bridge_auth::store::PostgresStore;
+///
+/// let store = PostgresStore::connect("postgres://gateway@db.example.com/gateway?sslmode=verify-full").await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct PostgresStore {
+    connections: Connections,
+}
+
+impl PostgresStore {
+    /// Connects to `url` with the defaults of [`PostgresStore::builder`], and applies the migrations.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the URL is malformed, the server cannot be reached, or a migration fails.
+    ///
+    /// # Cancel safety
+    ///
+    /// Migrations are applied whole or not at all.
+    pub async fn connect(url: &str) -> Result<Self, StoreError> {
+        Self::builder(url).connect().await
+    }
+
+    /// Sets up a store at `url` (`postgres://…`, or libpq's `key=value` form).
+    ///
+    /// `sslmode` may be `disable`, `prefer` (the default), `require`, `verify-ca` or `verify-full`, and
+    /// `sslrootcert` name a PEM file, both in the URL form. Wherever TLS is spoken the certificate and
+    /// the host name are verified, also with `prefer` and `require`.
+    pub fn builder(url: &str) -> PostgresStoreBuilder {
+        PostgresStoreBuilder::new(url)
+    }
+
+    /// A store on a pool the host made, with a deadline of 3 s for a connection and 2 s for a
+    /// statement. Call [`PostgresStore::migrate`] once before the first use.
+    ///
+    /// The pool's connections should set `statement_timeout`, so that the server stops too, and must
+    /// leave `default_transaction_isolation` at `read committed`: operations fail under another.
+    #[must_use]
+    pub fn from_pool(pool: Pool) -> Self {
+        let connections =
+            Connections { pool, acquire: Duration::from_secs(3), statement: Duration::from_secs(2) };
+        Self { connections }
+    }
+
+    /// Applies the migrations that are missing, under a lock: any number of nodes may call it at once.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the server cannot be reached, or a migration fails or was changed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Migrations are applied whole or not at all.
+    pub async fn migrate(&self) -> Result<(), StoreError> {
+        migrate::migrate(&self.connections).await
+    }
+}
+
+impl fmt::Debug for PostgresStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresStore").field("pool", &self.connections.pool.status()).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Store for PostgresStore {
+    async fn put_user(&self, user: &UserId, scopes: &Scopes) -> Result<(), StoreError> {
+        user::put(&self.connections, user, scopes).await
+    }
+
+    async fn issue_code(&self, code: NewCode) -> Result<SystemTime, IssueCodeError> {
+        code::issue(&self.connections, &code).await
+    }
+
+    async fn redeem_code(&self, redeem: RedeemCode) -> Result<OpenedSession, RedeemError> {
+        code::redeem(&self.connections, &redeem).await
+    }
+
+    async fn open_session(&self, open: OpenSession) -> Result<OpenedSession, OpenSessionError> {
+        session::open(&self.connections, &open).await
+    }
+
+    async fn session_statuses(&self, ids: &[SessionId]) -> Result<Vec<SessionStatus>, StoreError> {
+        session::statuses(&self.connections, ids).await
+    }
+
+    async fn sessions_of(&self, user: &UserId) -> Result<Vec<Session>, StoreError> {
+        session::of_user(&self.connections, user).await
+    }
+
+    async fn revoke(&self, target: &Revoke) -> Result<Option<u64>, StoreError> {
+        revocation::revoke(&self.connections, target).await
+    }
+
+    async fn disable_user(&self, user: &UserId) -> Result<bool, StoreError> {
+        user::disable(&self.connections, user).await
+    }
+
+    async fn enable_user(&self, user: &UserId) -> Result<bool, StoreError> {
+        user::enable(&self.connections, user).await
+    }
+
+    async fn provision_client(&self, provision: ProvisionClient) -> Result<(), ProvisionError> {
+        client::provision(&self.connections, &provision).await
+    }
+
+    async fn verify_client_secret(
+        &self,
+        client: &ClientId,
+        secret: &SecretHash,
+    ) -> Result<Option<Client>, StoreError> {
+        client::verify(&self.connections, client, secret).await
+    }
+
+    async fn revocations_since(
+        &self,
+        cursor: &RevocationCursor,
+        limit: u32,
+    ) -> Result<RevocationPage, StoreError> {
+        revocation::since(&self.connections, cursor, limit).await
+    }
+
+    async fn sweep(&self, limit: u32) -> Result<Swept, StoreError> {
+        revocation::sweep(&self.connections, limit).await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.connections.query_one("SELECT 1", &[]).await.map(drop)
+    }
+}

@@ -1,0 +1,68 @@
+//! Exchange codes: issued, redeemed.
+
+use std::time::SystemTime;
+
+use tokio_postgres::Row;
+
+use super::connections::Connections;
+use super::error::failed;
+use super::row::{Columns, micros};
+use super::session::{SessionParams, opened};
+use crate::id::CodeChallenge;
+use crate::store::{
+    GrantRefusal, IssueCodeError, NewCode, OpenedSession, RedeemCode, RedeemError, StoreError,
+};
+
+pub(super) async fn issue(db: &Connections, code: &NewCode) -> Result<SystemTime, IssueCodeError> {
+    let row = db
+        .query_one(
+            "SELECT outcome, ends_at FROM bridge_auth.issue_code($1, $2, $3, $4, $5, $6)",
+            &[
+                &code.hash.to_hex(),
+                &code.user.as_str(),
+                &code.scopes.to_string(),
+                &code.challenge.as_ref().map(CodeChallenge::as_str),
+                &micros(code.life),
+                &i64::from(code.max_open.max(1)),
+            ],
+        )
+        .await?;
+    match row.column("outcome")? {
+        "issued" => Ok(row.column("ends_at")?),
+        "unknown_user" => Err(IssueCodeError::UnknownUser),
+        "user_disabled" => Err(IssueCodeError::UserDisabled),
+        other => Err(failed(format!("unknown outcome {other:?}")).into()),
+    }
+}
+
+pub(super) async fn redeem(db: &Connections, redeem: &RedeemCode) -> Result<OpenedSession, RedeemError> {
+    let session = SessionParams::of(&redeem.session);
+    let challenge = redeem.challenge.as_ref().map(CodeChallenge::as_str);
+    let row = db
+        .query_one(
+            "SELECT * FROM bridge_auth.redeem_code($12, $13,
+                ROW($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)::bridge_auth.new_session)",
+            &session.and([&redeem.hash.to_hex(), &challenge]),
+        )
+        .await?;
+    let refusal = match row.column("outcome")? {
+        "opened" => return Ok(opened(&row)?),
+        "session_taken" => return Err(RedeemError::SessionTaken),
+        "too_many_sessions" => return Err(RedeemError::TooManySessions),
+        "unknown" => GrantRefusal::Unknown,
+        "expired" => GrantRefusal::Expired,
+        "replayed" => replayed(&row)?,
+        "user_disabled" => GrantRefusal::UserDisabled,
+        "wrong_verifier" => GrantRefusal::WrongVerifier,
+        other => return Err(failed(format!("unknown outcome {other:?}")).into()),
+    };
+    Err(RedeemError::Refused(refusal))
+}
+
+fn replayed(row: &Row) -> Result<GrantRefusal, StoreError> {
+    Ok(GrantRefusal::Replayed {
+        user: row.user()?,
+        session: row.session("session_id")?,
+        first_used_at: row.column("first_used_at")?,
+    })
+}

@@ -1,0 +1,183 @@
+//! Sessions: opened, looked up, listed.
+
+use std::collections::HashSet;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+use uuid::Uuid;
+
+use super::connections::Connections;
+use super::error::failed;
+use super::row::{Columns, micros, session_key};
+use crate::id::{SessionId, UserId};
+use crate::store::{
+    NewSession, OpenSession, OpenSessionError, OpenedSession, Origin, RequestedId, Session, SessionState,
+    SessionStatus, StoreError, WhenFull,
+};
+
+/// A `new_session` of the migrations, field by field; its parameters come first in every statement.
+pub(super) struct SessionParams<'a> {
+    key: Uuid,
+    id: &'a str,
+    declared: bool,
+    client: &'a str,
+    call_source: &'a str,
+    user_agent: Option<&'a str>,
+    address: Option<IpAddr>,
+    device_name: Option<&'a str>,
+    life: i64,
+    max_live: i64,
+    end_oldest: bool,
+}
+
+impl<'a> SessionParams<'a> {
+    pub(super) fn of(session: &'a NewSession) -> Self {
+        let id = session.id.id();
+        Self {
+            key: session_key(id),
+            id: id.as_str(),
+            declared: matches!(session.id, RequestedId::Declared(_)),
+            client: session.client.as_str(),
+            call_source: session.call_source.as_str(),
+            user_agent: session.origin.user_agent.as_deref(),
+            address: session.origin.address,
+            device_name: session.origin.device_name.as_deref(),
+            life: micros(session.life),
+            // A limit of none would end the very session it lets in.
+            max_live: session.limit.max.max(1).into(),
+            end_oldest: session.limit.when_full == WhenFull::EndOldest,
+        }
+    }
+
+    /// `$1` to `$11`, and then `rest`.
+    pub(super) fn and<'b>(&'b self, rest: [&'b (dyn ToSql + Sync); 2]) -> [&'b (dyn ToSql + Sync); 13] {
+        [
+            &self.key,
+            &self.id,
+            &self.declared,
+            &self.client,
+            &self.call_source,
+            &self.user_agent,
+            &self.address,
+            &self.device_name,
+            &self.life,
+            &self.max_live,
+            &self.end_oldest,
+            rest[0],
+            rest[1],
+        ]
+    }
+}
+
+pub(super) async fn open(db: &Connections, open: &OpenSession) -> Result<OpenedSession, OpenSessionError> {
+    let row = match open {
+        OpenSession::Vouched { user, scopes, session } => {
+            let session = SessionParams::of(session);
+            db.query_one(
+                "SELECT * FROM bridge_auth.open_vouched(
+                    ROW($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)::bridge_auth.new_session, $12, $13)",
+                &session.and([&user.as_str(), &scopes.to_string()]),
+            )
+            .await?
+        }
+        OpenSession::Client { secret, scopes, session } => {
+            let session = SessionParams::of(session);
+            db.query_one(
+                "SELECT * FROM bridge_auth.open_for_client(
+                    ROW($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)::bridge_auth.new_session, $12, $13)",
+                &session.and([&secret.as_bytes().as_slice(), &scopes.to_string()]),
+            )
+            .await?
+        }
+    };
+    match row.column("outcome")? {
+        "opened" => Ok(opened(&row)?),
+        "unknown_user" => Err(OpenSessionError::UnknownUser),
+        "user_disabled" => Err(OpenSessionError::UserDisabled),
+        "wrong_secret" => Err(OpenSessionError::WrongSecret),
+        "session_taken" => Err(OpenSessionError::SessionTaken),
+        "too_many_sessions" => Err(OpenSessionError::TooManySessions),
+        other => Err(failed(format!("unknown outcome {other:?}")).into()),
+    }
+}
+
+/// Reads an `opened` of the migrations.
+pub(super) fn opened(row: &Row) -> Result<OpenedSession, StoreError> {
+    Ok(OpenedSession {
+        id: row.session("session_id")?,
+        user: row.user()?,
+        scopes: row.scopes()?,
+        authenticated_at: row.column("authenticated_at")?,
+        expires_in: Duration::from_micros(row.count("expires_in")?),
+        renewed: row.column("renewed")?,
+    })
+}
+
+pub(super) async fn statuses(db: &Connections, ids: &[SessionId]) -> Result<Vec<SessionStatus>, StoreError> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let keys: Vec<Uuid> = ids.iter().map(session_key).collect();
+    let rows = db
+        .query(
+            "SELECT id, user_id, client_id, call_source, expires_at,
+                revoked_at IS NOT NULL AS revoked, expires_at <= now() AS expired
+            FROM bridge_auth.sessions WHERE key = ANY ($1)",
+            &[&keys],
+        )
+        .await?;
+    // Half a digest is the key, so another id could be made to share it: only those asked for count.
+    let asked: HashSet<&SessionId> = ids.iter().collect();
+    let statuses = rows.iter().map(status);
+    statuses.filter(|status| status.as_ref().map_or(true, |found| asked.contains(&found.id))).collect()
+}
+
+fn status(row: &Row) -> Result<SessionStatus, StoreError> {
+    let state = match (row.column("revoked")?, row.column("expired")?) {
+        (true, _) => SessionState::Revoked,
+        (false, true) => SessionState::Expired,
+        (false, false) => SessionState::Live,
+    };
+    Ok(SessionStatus {
+        id: row.session("id")?,
+        user: row.user()?,
+        client: row.client()?,
+        call_source: row.call_source()?,
+        expires_at: row.column("expires_at")?,
+        state,
+    })
+}
+
+pub(super) async fn of_user(db: &Connections, user: &UserId) -> Result<Vec<Session>, StoreError> {
+    let rows = db
+        .query(
+            "SELECT id, user_id, client_id, call_source, scopes, user_agent, address, device_name,
+                created_at, renewed_at, expires_at
+            FROM bridge_auth.sessions
+            WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > now()
+            ORDER BY created_at DESC, key DESC LIMIT 1000",
+            &[&user.as_str()],
+        )
+        .await?;
+    rows.iter().map(session).collect()
+}
+
+fn session(row: &Row) -> Result<Session, StoreError> {
+    Ok(Session {
+        id: row.session("id")?,
+        user: row.user()?,
+        client: row.client()?,
+        call_source: row.call_source()?,
+        scopes: row.scopes()?,
+        origin: Origin {
+            user_agent: row.column("user_agent")?,
+            address: row.column("address")?,
+            device_name: row.column("device_name")?,
+        },
+        created_at: row.column("created_at")?,
+        renewed_at: row.column("renewed_at")?,
+        expires_at: row.column("expires_at")?,
+    })
+}
