@@ -20,7 +20,8 @@ pub struct MissingLayer;
 /// The request has no caller, or one that lacks a scope: answered as the layer itself would.
 #[derive(Clone)]
 pub struct Refused {
-    response: http::Response<Bytes>,
+    // Boxed: a response is large, and every extractor's result would be as large.
+    response: Box<http::Response<Bytes>>,
 }
 
 /// Why there is no caller to hand to the handler.
@@ -52,7 +53,7 @@ impl MissingLayer {
 impl Refused {
     pub(super) fn new(passage: &Passage, rejection: &Rejection) -> Self {
         crate::observe::refused(rejection, &passage.trace);
-        Self { response: passage.refusals.answer(rejection) }
+        Self { response: Box::new(passage.refusals.answer(rejection)) }
     }
 
     /// The status: 401 or 403.
