@@ -2,7 +2,12 @@
 
 #![allow(unreachable_pub, clippy::unwrap_used)]
 
+mod csrf;
+mod endpoints;
+mod exchange;
 mod extractors;
 mod layer;
+mod mounting;
+mod revocation;
 mod store;
 mod support;

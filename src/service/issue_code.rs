@@ -31,15 +31,24 @@ pub(super) async fn answer(bridge: &Bridge, parts: &Parts, body: RequestBody) ->
         Refusal::unauthenticated(bridge, "sign_in_required", "Sign in first: a code is issued to a person.")
     })?;
     let asked: Asked = body.json(&parts.headers).await?.unwrap_or_default();
-    let issued =
-        bridge.issuer().issue_code(signed_in, asked.challenge()?).await.map_err(|error| match error {
-            IssueCodeError::UnknownUser | IssueCodeError::UserDisabled => {
-                Refusal::new(StatusCode::FORBIDDEN, "user_disabled", "This account may not link a bridge.")
-            }
-            IssueCodeError::Store(fault) => Refusal::unavailable(bridge, &fault),
-        })?;
+    let issued = bridge.issuer().issue_code(signed_in, asked.challenge()?).await;
+    let issued = issued.map_err(|error| refused(bridge, error))?;
     let expires_at = since_epoch(issued.expires_at).as_secs();
     Ok(json(StatusCode::CREATED, &Issued { code: issued.code.expose(), expires_at }))
+}
+
+fn refused(bridge: &Bridge, error: IssueCodeError) -> Refusal {
+    let forbidden = |code, detail| Refusal::new(StatusCode::FORBIDDEN, code, detail);
+    match error {
+        IssueCodeError::UnknownUser | IssueCodeError::UserDisabled => {
+            forbidden("user_disabled", "This account may not link a bridge.")
+        }
+        IssueCodeError::ReservedUser => forbidden(
+            "user_id_reserved",
+            "The id of this account is that of a client: it may not link a bridge.",
+        ),
+        IssueCodeError::Store(fault) => Refusal::unavailable(bridge, &fault),
+    }
 }
 
 impl Asked {

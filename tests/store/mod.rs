@@ -29,4 +29,4 @@ macro_rules! promises {
         crate::store::promises!(@ sqlite, crate::support::SqliteBackend: $($promise)*);
     };
 }
-use promises;
+pub(crate) use promises;

@@ -2,6 +2,7 @@
 
 mod backend;
 pub mod bridge;
+pub mod gateway;
 mod sqlite;
 
 pub use backend::Backend;
