@@ -7,14 +7,12 @@ use bytes::Bytes;
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, HeaderValue};
 
-use crate::passage::Passage;
+use crate::passage::{MISSING_LAYER, Passage};
 use crate::reject::Rejection;
 
 /// The layer did not run for this request: a mistake in the wiring, answered with 500 so that it is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "BridgeAuthLayer did not run for this route: add it with `.layer(bridge.layer(\"bridge\")?)` after the route"
-)]
+#[error("{MISSING_LAYER}")]
 pub struct MissingLayer;
 
 /// The request has no caller, or one that lacks a scope: answered as the layer itself would.
