@@ -48,9 +48,8 @@ pub fn app(bridge: &Bridge, state: AppState) -> Result<Router, BuildError> {
         .route("/v1/track", post(track))
         .route_layer(bridge.layer("bridge")?);
     // Here nobody may come in too, but not somebody with a bad token.
-    let open = Router::new()
-        .route("/v1/greeting", get(greeting))
-        .route_layer(bridge.layer("bridge")?.optional());
+    let open =
+        Router::new().route("/v1/greeting", get(greeting)).route_layer(bridge.layer("bridge")?.optional());
     // What bridges call. A person asks for a code, so the host's own login stands in front.
     let bridges = Router::new()
         .nest_service("/v1/auth/bridge", bridge.service())

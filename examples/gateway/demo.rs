@@ -2,6 +2,8 @@
 
 mod stage;
 
+use std::net::SocketAddr;
+
 use anyhow::Result;
 use bridge_auth::CodeVerifier;
 use bridge_auth::header::X_USER_ID;
@@ -13,8 +15,8 @@ use self::stage::{Answer, Call, Stage};
 const BRIDGE: &str = "/v1/auth/bridge";
 
 /// Plays every step; an answer that is not as it should be ends it with an error.
-pub async fn play(gateway: &str, admin_token: &str) -> Result<()> {
-    let mut stage = Stage::new(gateway)?;
+pub async fn play(gateway: SocketAddr, admin_token: &str) -> Result<()> {
+    let mut stage = Stage::new(&format!("http://{gateway}"))?;
     stage.keep_secret(admin_token);
     let operator = format!("Bearer {admin_token}");
 

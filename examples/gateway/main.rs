@@ -2,6 +2,8 @@
 //!
 //! `cargo run --example gateway -- --demo` plays the whole life of a bridge; `--help` lists the rest.
 
+#![allow(unreachable_pub, reason = "a program exports nothing")]
+
 mod app;
 mod demo;
 mod login;
@@ -77,7 +79,7 @@ async fn run(options: Options) -> Result<()> {
 
     if options.demo {
         tokio::select! {
-            played = demo::play(&format!("http://{address}"), &admin_token) => played,
+            played = demo::play(address, &admin_token) => played,
             served = serve(listener, app) => served.and_then(|()| bail!("the demo was interrupted")),
         }
     } else {

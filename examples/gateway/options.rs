@@ -83,7 +83,9 @@ impl Options {
         let issuer = match &self.issuer {
             Some(issuer) => issuer.as_str().trim_end_matches('/').to_owned(),
             None if address.ip().is_loopback() => format!("http://{address}"),
-            None => bail!("--issuer must name the gateway's own https URL: {address} is not this machine alone"),
+            None => {
+                bail!("--issuer must name the gateway's own https URL: {address} is not this machine alone")
+            }
         };
         let token_endpoint = format!("{issuer}/v1/auth/bridge/token").parse()?;
         let default = Database::Sqlite(folder.join("gateway.db"));

@@ -45,7 +45,7 @@ impl Upstream {
 }
 
 async fn receive(method: Method, headers: HeaderMap, body: Bytes) -> Json<Value> {
-    let body = serde_json::from_slice(&body).unwrap_or_else(|_| String::from_utf8_lossy(&body).into());
+    let body: Value = serde_json::from_slice(&body).unwrap_or_else(|_| String::from_utf8_lossy(&body).into());
     Json(json!({ "method": method.as_str(), "headers": to_json(&headers), "body": body }))
 }
 

@@ -137,7 +137,8 @@ impl Stage {
     }
 
     fn show(&self, text: &str) -> Result<()> {
-        let shown = self.secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret, &short(secret)));
+        let shown =
+            self.secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret, &short(secret)));
         Ok(writeln!(io::stdout(), "{shown}")?)
     }
 }
