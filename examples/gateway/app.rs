@@ -83,7 +83,7 @@ async fn whoami(caller: Caller, trace: TraceId, headers: HeaderMap) -> Json<Valu
         "client_id": caller.client_id(),
         "trace_id": trace.to_string(),
         "kind": kind,
-        "scopes": caller.scopes(),
+        "scopes": caller.scopes().iter().collect::<Vec<_>>(),
         "policy_version": caller.policy_version(),
         "call_source": caller.call_source(),
         "headers": to_json(&headers),

@@ -31,7 +31,21 @@ pub struct Logins(Arc<Mutex<HashMap<String, SignedIn>>>);
 pub struct Login {
     user_id: UserId,
     #[serde(default)]
-    scopes: Scopes,
+    scopes: Asked,
+}
+
+/// Scopes as one text (RFC 6749 §3.3) or as a list.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Asked {
+    Text(Scopes),
+    List(Vec<String>),
+}
+
+impl Default for Asked {
+    fn default() -> Self {
+        Self::Text(Scopes::default())
+    }
 }
 
 /// `POST /demo/login`: signs in and answers with a cookie.
@@ -39,14 +53,20 @@ pub async fn log_in(
     State(state): State<AppState>,
     cookies: CookieJar,
     Json(login): Json<Login>,
-) -> (StatusCode, CookieJar) {
-    let signed_in = SignedIn { user_id: login.user_id, scopes: login.scopes };
+) -> Result<(StatusCode, CookieJar), (StatusCode, String)> {
+    let scopes = match login.scopes {
+        Asked::Text(scopes) => scopes,
+        Asked::List(list) => {
+            Scopes::collect(list).map_err(|error| (StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))?
+        }
+    };
+    let signed_in = SignedIn { user_id: login.user_id, scopes };
     // Not `Secure`: the example is served over plain http, on loopback.
     let cookie = Cookie::build((COOKIE, state.logins.add(signed_in)))
         .http_only(true)
         .same_site(SameSite::Strict)
         .path("/");
-    (StatusCode::NO_CONTENT, cookies.add(cookie))
+    Ok((StatusCode::NO_CONTENT, cookies.add(cookie)))
 }
 
 /// Tells the endpoints behind it who is signed in.

@@ -11,7 +11,7 @@ mod operators;
 mod options;
 mod upstream;
 
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -24,7 +24,6 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{interval, sleep};
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::LevelFilter;
 
 use crate::app::{AppState, app};
 use crate::options::{Options, data_folder};
@@ -41,10 +40,6 @@ async fn main() -> ExitCode {
         Err(answer) if !answer.use_stderr() => answer.exit(),
         Err(error) => return fail(error.to_string().lines().next().unwrap_or_default()),
     };
-    // The demo's page is what it prints; a gateway's is its log.
-    let level = if options.demo { LevelFilter::WARN } else { LevelFilter::INFO };
-    let filter = EnvFilter::builder().with_default_directive(level.into()).from_env_lossy();
-    tracing_subscriber::fmt().with_writer(io::stderr).with_env_filter(filter).init();
     match run(options).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&format!("error: {error:#}")),
@@ -52,6 +47,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run(options: Options) -> Result<()> {
+    start_log(options.demo)?;
     let listen = options.listen();
     let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
     let address = listener.local_addr()?;
@@ -85,6 +81,19 @@ async fn run(options: Options) -> Result<()> {
     } else {
         serve(listener, app).await
     }
+}
+
+/// Logs to standard error what `RUST_LOG` asks for.
+fn start_log(demo: bool) -> Result<()> {
+    let filter = match std::env::var("RUST_LOG") {
+        Ok(filter) => EnvFilter::try_new(filter).context("RUST_LOG is malformed")?,
+        // The demo's page is what it prints.
+        Err(_) if demo => EnvFilter::new("warn"),
+        Err(_) => EnvFilter::new("info,refinery_core=warn"),
+    };
+    let ansi = io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_writer(io::stderr).with_ansi(ansi).with_env_filter(filter).init();
+    Ok(())
 }
 
 /// Serves until the process is told to stop, and lets the requests under way end.

@@ -112,8 +112,7 @@ impl Options {
         if let Some(parent) = file.parent() {
             fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
         }
-        KeyRing::load_or_generate(&file, Algorithm::EdDsa)
-            .with_context(|| format!("cannot use the key file {}", file.display()))
+        Ok(KeyRing::load_or_generate(&file, Algorithm::EdDsa)?)
     }
 }
 

@@ -12,6 +12,9 @@ const SECRET_MEMBERS: [&str; 3] = ["code", "token", "client_secret"];
 /// The headers of an answer that are worth a line.
 const SHOWN_HEADERS: [&str; 4] = ["set-cookie", "www-authenticate", "cache-control", "retry-after"];
 
+/// How much of a body fits on one line.
+const LINE: usize = 100;
+
 /// Where the demo is played: it sends, shows and checks.
 pub struct Stage {
     client: Client,
@@ -149,7 +152,10 @@ fn short(secret: &str) -> String {
     format!("{start}…({})", secret.chars().count())
 }
 
+/// On one line when it fits.
 fn indented(prefix: &str, body: &Value) -> String {
-    let lines: Vec<_> = format!("{body:#}").lines().map(|line| format!("{prefix}{line}")).collect();
+    let short = body.to_string();
+    let text = if short.len() <= LINE { short } else { format!("{body:#}") };
+    let lines: Vec<_> = text.lines().map(|line| format!("{prefix}{line}")).collect();
     lines.join("\n")
 }
