@@ -41,7 +41,8 @@ async fn a_page_of_another_site_gets_no_code() {
 
 #[tokio::test]
 async fn the_hosts_own_page_and_what_is_no_browser_get_one() {
-    let gateway = Gateway::start(&SqliteBackend::start().await).await;
+    let db = SqliteBackend::start().await;
+    let gateway = Gateway::start(&db).await;
     let own = format!("http://{}", gateway.address);
     for headers in [
         &[][..],
@@ -71,7 +72,8 @@ async fn neither_a_link_nor_a_form_issues_a_code() {
 
 #[tokio::test]
 async fn a_preflight_grants_nothing() {
-    let gateway = Gateway::start(&SqliteBackend::start().await).await;
+    let db = SqliteBackend::start().await;
+    let gateway = Gateway::start(&db).await;
     for path in ["/code", "/session", "/sessions", "/logout"] {
         let preflight = gateway
             .request(Method::OPTIONS, &format!("{PREFIX}{path}"))
@@ -85,7 +87,8 @@ async fn a_preflight_grants_nothing() {
 
 #[tokio::test]
 async fn a_page_of_another_site_operates_nothing() {
-    let gateway = Gateway::start(&SqliteBackend::start().await).await;
+    let db = SqliteBackend::start().await;
+    let gateway = Gateway::start(&db).await;
     let token = gateway.link("alice").await;
     for (method, path) in [
         (Method::DELETE, "/admin/users/alice/sessions"),

@@ -269,7 +269,6 @@ async fn operators_look_after_anyone(db: impl Backend) {
         (Method::GET, "/users/nobody"),
         (Method::GET, "/users/nobody/sessions/"),
         (Method::GET, "/users/a/b/sessions"),
-        (Method::GET, "//users/nobody/sessions"),
         (Method::GET, "/"),
     ] {
         let refused = gateway.operate(method, path).await;
@@ -296,7 +295,8 @@ async fn operators_look_after_anyone(db: impl Backend) {
 
 #[tokio::test]
 async fn a_wrong_method_is_told_which_is_right() {
-    let gateway = Gateway::start(&SqliteBackend::start().await).await;
+    let db = SqliteBackend::start().await;
+    let gateway = Gateway::start(&db).await;
     let all = [
         Method::GET,
         Method::HEAD,
@@ -343,7 +343,8 @@ async fn a_wrong_method_is_told_which_is_right() {
 
 #[tokio::test]
 async fn head_tells_what_get_would() {
-    let gateway = Gateway::start(&SqliteBackend::start().await).await;
+    let db = SqliteBackend::start().await;
+    let gateway = Gateway::start(&db).await;
     for path in [format!("{PREFIX}/capabilities"), "/.well-known/jwks.json".to_owned()] {
         let get = send(gateway.request(Method::GET, &path)).await;
         let head = send(gateway.request(Method::HEAD, &path)).await;
@@ -354,7 +355,8 @@ async fn head_tells_what_get_would() {
 
 #[tokio::test]
 async fn a_body_that_is_not_small_json_is_refused() {
-    let gateway = Gateway::start(&SqliteBackend::start().await).await;
+    let db = SqliteBackend::start().await;
+    let gateway = Gateway::start(&db).await;
     let huge = format!(r#"{{"code":"{}"}}"#, "a".repeat(16 * 1024));
     for endpoint in ["/code", "/session"] {
         let post = |content_type: &'static str, body: reqwest::Body| {
@@ -421,7 +423,8 @@ async fn what_is_not_offered_is_not_there() {
 
 #[tokio::test]
 async fn the_keys_are_public_and_nothing_more() {
-    let gateway = Gateway::start(&SqliteBackend::start().await).await;
+    let db = SqliteBackend::start().await;
+    let gateway = Gateway::start(&db).await;
     for path in ["/.well-known/jwks.json".to_owned(), format!("{PREFIX}/.well-known/jwks.json")] {
         let answer = send(gateway.request(Method::GET, &path)).await;
         assert_eq!(answer.header("content-type"), "application/jwk-set+json");
@@ -436,7 +439,8 @@ async fn the_keys_are_public_and_nothing_more() {
 
 #[tokio::test]
 async fn guarded_endpoints_challenge_strangers() {
-    let gateway = Gateway::start(&SqliteBackend::start().await).await;
+    let db = SqliteBackend::start().await;
+    let gateway = Gateway::start(&db).await;
     for (method, path) in [
         (Method::POST, "/oauth-client"),
         (Method::GET, "/sessions"),

@@ -1,7 +1,7 @@
 //! The endpoints in every way a host may mount them: nested, alone, as a fallback, over any body.
 
 use axum::Router;
-use bridge_auth::{Bridge, Scopes, SignedIn};
+use bridge_auth::{Bridge, Operator, Scopes, SignedIn};
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{Method, Request, Response, StatusCode};
@@ -79,6 +79,17 @@ async fn no_trick_with_the_path_leads_anywhere() {
         let answer = ask(bridge.service(), Method::GET, uri, Some(token.expose())).await;
         assert_eq!(answer.status(), StatusCode::NOT_FOUND, "{uri}");
         assert_eq!(answer.headers()[CONTENT_TYPE], "application/problem+json", "{uri}");
+    }
+    for uri in [
+        "//users/alice/sessions",
+        "/users/alice//sessions",
+        "/users/alice/sessions/",
+        "/%75sers/alice/sessions",
+    ] {
+        let mut request = Request::get(uri).body(Empty::<Bytes>::new()).unwrap();
+        request.extensions_mut().insert(Operator { name: "olga".to_owned() });
+        let answer = bridge.admin_service().oneshot(request).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::NOT_FOUND, "{uri}");
     }
     let encoded = ask(bridge.service(), Method::DELETE, "/sessions/a%2fb", Some(token.expose())).await;
     assert_eq!(encoded.status(), StatusCode::NOT_FOUND);
