@@ -12,14 +12,17 @@ use secrecy::SecretSlice;
 use url::Url;
 
 use crate::authenticate::{Authenticator, Guard};
-use crate::caller::Authority;
+use crate::caller::{Authority, Caller};
 use crate::clock::{Clock, SystemClock};
 use crate::id::{Audience, InvalidId, Scopes};
 use crate::issue::{Admin, Issuer};
 use crate::layer::BridgeAuthLayer;
 use crate::passage::Refusals;
 use crate::reject::ProblemJson;
-use crate::service::{AdminService, BridgeService, JwksService};
+use crate::service::{
+    AdminService, BridgeService, CapabilitiesService, CodeService, JwksService, LogoutService,
+    OauthClientService, SessionService, SessionsService,
+};
 use crate::session::{Freshness, Liveness};
 use crate::settings::{BuildError, Settings};
 use crate::store::{SessionLimit, Store};
@@ -37,6 +40,7 @@ struct Parts {
     settings: Arc<Settings>,
     keys: KeyRing,
     guard: Arc<Guard>,
+    own_layer: BridgeAuthLayer,
     issuer: Issuer,
     admin: Admin,
 }
@@ -77,7 +81,7 @@ impl Bridge {
     ///
     /// [`BuildError::UnknownAudience`] when this bridge issues no token for `audience`.
     pub fn layer(&self, audience: &str) -> Result<BridgeAuthLayer, BuildError> {
-        Ok(BridgeAuthLayer::new(self.authenticator(audience)?, self.refusals()))
+        Ok(BridgeAuthLayer::new(self.authenticator(audience)?, refusals(&self.parts.settings)))
     }
 
     /// The decision alone, for those who need no middleware.
@@ -121,18 +125,60 @@ impl Bridge {
         AdminService::new(self)
     }
 
+    /// `POST /code` alone.
+    #[must_use]
+    pub fn code_service(&self) -> CodeService {
+        CodeService::new(self)
+    }
+
+    /// `POST /session` alone.
+    #[must_use]
+    pub fn session_service(&self) -> SessionService {
+        SessionService::new(self)
+    }
+
+    /// `POST /oauth-client` alone, to be mounted behind [`layer`](Self::layer).
+    #[must_use]
+    pub fn oauth_client_service(&self) -> OauthClientService {
+        OauthClientService::new(self)
+    }
+
+    /// `GET /capabilities` alone.
+    #[must_use]
+    pub fn capabilities_service(&self) -> CapabilitiesService {
+        CapabilitiesService::new(self)
+    }
+
+    /// `GET /sessions` and `DELETE /sessions/{id}` alone, to be mounted behind [`layer`](Self::layer).
+    #[must_use]
+    pub fn sessions_service(&self) -> SessionsService {
+        SessionsService::new(self)
+    }
+
+    /// `POST /logout` alone, to be mounted behind [`layer`](Self::layer).
+    #[must_use]
+    pub fn logout_service(&self) -> LogoutService {
+        LogoutService::new(self)
+    }
+
     /// The public keys as a JWK set, for `/.well-known/jwks.json`.
     #[must_use]
     pub fn jwks_service(&self) -> JwksService {
-        JwksService::new(self.parts.keys.clone())
+        JwksService::new(self)
     }
 
     pub(crate) fn settings(&self) -> &Arc<Settings> {
         &self.parts.settings
     }
 
-    pub(crate) fn refusals(&self) -> Refusals {
-        Refusals { challenge: Arc::new(self.parts.settings.challenge.clone()), body: Arc::new(ProblemJson) }
+    /// The layer around the guarded endpoints of [`service`](Self::service).
+    pub(crate) fn own_layer(&self) -> &BridgeAuthLayer {
+        &self.parts.own_layer
+    }
+
+    /// Whether it was a layer of this bridge that let `caller` in.
+    pub(crate) fn vouches_for(&self, caller: &Caller) -> bool {
+        caller.is_vouched_for_by(&self.parts.guard.authority)
     }
 }
 
@@ -164,7 +210,10 @@ impl BridgeBuilder {
         };
         let admin = Admin::new(self.store.clone(), settings.store_deadline);
         let issuer = Issuer::new(settings.clone(), self.keys.clone(), self.store, self.clock);
-        let parts = Parts { settings, keys: self.keys, guard: Arc::new(guard), issuer, admin };
+        let guard = Arc::new(guard);
+        let own = settings.audiences.first().ok_or(BuildError::Audiences)?.clone();
+        let own_layer = BridgeAuthLayer::new(Authenticator::new(guard.clone(), own), refusals(&settings));
+        let parts = Parts { settings, keys: self.keys, guard, own_layer, issuer, admin };
         Ok(Bridge { parts: Arc::new(parts) })
     }
 
@@ -362,6 +411,10 @@ impl BridgeBuilder {
     ) -> Vec<T> {
         values.into_iter().filter_map(|value| self.parse(what, value.as_ref())).collect()
     }
+}
+
+fn refusals(settings: &Settings) -> Refusals {
+    Refusals { challenge: Arc::new(settings.challenge.clone()), body: Arc::new(ProblemJson) }
 }
 
 impl fmt::Debug for Bridge {

@@ -10,6 +10,9 @@ use crate::caller::Caller;
 use crate::id::TraceId;
 use crate::reject::{Challenge, Rejection, RejectionBody};
 
+/// What to tell a host that forgot the layer.
+pub(crate) const MISSING_LAYER: &str = "BridgeAuthLayer did not run for this route: add it with `.layer(bridge.layer(\"bridge\")?)` after the route";
+
 /// Proof that a layer ran for this request, and what it found.
 #[derive(Debug, Clone)]
 pub(crate) struct Passage {

@@ -3,9 +3,14 @@
 #![allow(unreachable_pub, clippy::unwrap_used)]
 
 mod canary;
+mod csrf;
+mod endpoints;
+mod exchange;
 mod extractors;
 mod layer;
+mod mounting;
 mod postgres_faults;
 mod postgres_tls;
+mod revocation;
 mod store;
 mod support;

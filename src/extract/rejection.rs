@@ -7,20 +7,19 @@ use bytes::Bytes;
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, HeaderValue};
 
-use crate::passage::Passage;
+use crate::passage::{MISSING_LAYER, Passage};
 use crate::reject::Rejection;
 
 /// The layer did not run for this request: a mistake in the wiring, answered with 500 so that it is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "BridgeAuthLayer did not run for this route: add it with `.layer(bridge.layer(\"bridge\")?)` after the route"
-)]
+#[error("{MISSING_LAYER}")]
 pub struct MissingLayer;
 
 /// The request has no caller, or one that lacks a scope: answered as the layer itself would.
 #[derive(Clone)]
 pub struct Refused {
-    response: http::Response<Bytes>,
+    // Boxed: a response is large, and every extractor's result would be as large.
+    response: Box<http::Response<Bytes>>,
 }
 
 /// Why there is no caller to hand to the handler.
@@ -52,7 +51,7 @@ impl MissingLayer {
 impl Refused {
     pub(super) fn new(passage: &Passage, rejection: &Rejection) -> Self {
         crate::observe::refused(rejection, &passage.trace);
-        Self { response: passage.refusals.answer(rejection) }
+        Self { response: Box::new(passage.refusals.answer(rejection)) }
     }
 
     /// The status: 401 or 403.

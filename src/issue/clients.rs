@@ -157,7 +157,7 @@ impl Issuer {
     }
 
     fn hash(&self, secret: &ClientSecret) -> SecretHash {
-        secret.hash(self.settings.pepper.as_ref().map(|pepper| pepper.expose_secret()))
+        secret.hash(self.settings.pepper.as_ref().map(ExposeSecret::expose_secret))
     }
 }
 

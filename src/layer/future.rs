@@ -88,7 +88,7 @@ where
 }
 
 /// RFC 9111 §3.5: what one caller may see is not for a cache to show another.
-fn keep_from_shared_caches(headers: &mut HeaderMap) {
+pub(crate) fn keep_from_shared_caches(headers: &mut HeaderMap) {
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("private"));
     headers.append(VARY, HeaderValue::from_name(AUTHORIZATION));
 }

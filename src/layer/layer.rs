@@ -2,8 +2,12 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+use http::Response;
+use http::request::Parts;
 use tower_layer::Layer;
 
+use super::decide::decide;
 use super::service::BridgeAuth;
 use crate::authenticate::Authenticator;
 use crate::caller::CallerKind;
@@ -72,6 +76,11 @@ impl BridgeAuthLayer {
     /// Whoever sees a bearer token can use it: do this only for a service that must verify it again.
     pub fn insecure_forward_authorization(self) -> Self {
         self.change(|guard| guard.forward_authorization = true)
+    }
+
+    /// The decision over one request, for the endpoints: the head to go on with, or the refusal.
+    pub(crate) async fn admit(&self, parts: Parts) -> Result<Parts, Response<Bytes>> {
+        decide(&self.guard, parts).await
     }
 
     fn change(self, change: impl FnOnce(&mut Guard)) -> Self {

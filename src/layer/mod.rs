@@ -20,5 +20,6 @@ mod service;
 
 pub use body::ResponseBody;
 pub use future::ResponseFuture;
+pub(crate) use future::keep_from_shared_caches;
 pub use layer::BridgeAuthLayer;
 pub use service::BridgeAuth;

@@ -1,21 +1,120 @@
-//! STUB
-#![allow(missing_docs, missing_debug_implementations, dead_code, clippy::todo)]
-use crate::{bridge::Bridge, token::KeyRing};
-pub struct BridgeService;
-impl BridgeService {
-    pub(crate) fn new(_: &Bridge) -> Self {
-        todo!()
-    }
+//! The endpoints that bridges and operators call, as tower services.
+//!
+//! [`BridgeService`] has them all, and guards those that need a caller; each is also there alone. They take
+//! any request body, never fail, and are always ready. With axum mount them with `nest_service` or
+//! `route_service`, with hyper serve them as they are.
+//!
+//! | call | service | answer |
+//! |---|---|---|
+//! | `POST /code` | [`CodeService`] | 201 `{"code","expires_at"}` |
+//! | `POST /session` | [`SessionService`] | 200 `{"token","ttl","expires_at","headers"}` |
+//! | `POST /oauth-client` | [`OauthClientService`] | 200 `{"client_id","client_secret","scopes","token_endpoint","client_secret_expires_at"}` |
+//! | `GET /capabilities` | [`CapabilitiesService`] | 200 `{"modes"}` |
+//! | `GET /sessions`, `DELETE /sessions/{id}` | [`SessionsService`] | 200 `{"sessions"}`, 204 |
+//! | `POST /logout` | [`LogoutService`] | 204 |
+//! | `GET /.well-known/jwks.json` | [`JwksService`] | 200, a JWK set |
+//!
+//! Times are Unix seconds. Nothing but the key set may be cached. `POST /session` words its errors as OAuth
+//! does (RFC 6749 §5.2), all others as problem documents (RFC 9457) with the member `code`.
+
+mod admin;
+mod answer;
+mod body;
+mod capabilities;
+mod combined;
+mod csrf;
+mod endpoint;
+mod exchange;
+mod future;
+mod guarded;
+mod issue_code;
+mod jwks;
+mod oauth_client;
+mod origin;
+mod sessions;
+
+pub use admin::Operator;
+pub use future::EndpointFuture;
+
+use endpoint::Endpoint;
+use future::service;
+
+service! {
+    /// `POST /code`: a signed-in person gets an exchange code for their bridge.
+    ///
+    /// The person is whom the host's own login has put into the request's extensions as
+    /// [`SignedIn`](crate::SignedIn); without it the answer is 401. A request that a browser sends from
+    /// another site is refused with 403, judged by `Sec-Fetch-Site`, else by `Origin` against the host that
+    /// was asked: a proxy in front must leave `Host` as it came.
+    CodeService => |bridge, request| endpoint::serve(bridge, Endpoint::Code, request)
 }
-pub struct AdminService;
-impl AdminService {
-    pub(crate) fn new(_: &Bridge) -> Self {
-        todo!()
-    }
+
+service! {
+    /// `POST /session`: a bridge trades its code for access.
+    ///
+    /// A declared `x-session-id` is read here, so put no [`BridgeAuthLayer`](crate::BridgeAuthLayer) around
+    /// it, not even an optional one: that removes the header as it removes all identity headers.
+    SessionService => |bridge, request| endpoint::serve(bridge, Endpoint::Session, request)
 }
-pub struct JwksService;
-impl JwksService {
-    pub(crate) fn new(_: KeyRing) -> Self {
-        todo!()
-    }
+
+service! {
+    /// `POST /oauth-client`: a person's bridge gets an OAuth client for its hooks; the secret is shown once.
+    ///
+    /// Mount it behind [`Bridge::layer`](crate::Bridge::layer): without it every answer is 500.
+    OauthClientService => |bridge, request| endpoint::serve(bridge, Endpoint::OauthClient, request)
+}
+
+service! {
+    /// `GET /capabilities`: what this bridge really offers.
+    CapabilitiesService => |bridge, request| endpoint::serve(bridge, Endpoint::Capabilities, request)
+}
+
+service! {
+    /// `GET /sessions` and `DELETE /sessions/{id}`: a person's own live sessions, and the end of one.
+    ///
+    /// Mount it with `nest_service` under any path that ends the way you like, or at `/sessions` and
+    /// `/sessions/{id}` under the bridge's prefix, and behind [`Bridge::layer`](crate::Bridge::layer):
+    /// without that every answer is 500.
+    SessionsService => |bridge, request| sessions::serve(bridge, request)
+}
+
+service! {
+    /// `POST /logout`: ends the session that the request belongs to.
+    ///
+    /// Mount it behind [`Bridge::layer`](crate::Bridge::layer): without it every answer is 500.
+    LogoutService => |bridge, request| endpoint::serve(bridge, Endpoint::Logout, request)
+}
+
+service! {
+    /// `GET /.well-known/jwks.json`: the public keys, as a JWK set (RFC 7517 §5).
+    JwksService => |bridge, request| endpoint::serve(bridge, Endpoint::Jwks, request)
+}
+
+service! {
+    /// All the endpoints that bridges call, as one service.
+    ///
+    /// It knows its paths with the prefix ([`BridgeBuilder::prefix`](crate::BridgeBuilder::prefix)) and
+    /// without it, so it can be nested there, be a fallback, or be all there is. Paths are compared byte for
+    /// byte: a doubled or trailing slash, a dot segment or an encoded letter is another path, and 404. The
+    /// endpoints that need a caller are behind the bridge's own layer, for its first audience; a layer of the
+    /// same bridge outside of that does no harm, except that it hides declared session ids from
+    /// `POST /session`.
+    BridgeService => |bridge, request| combined::serve(bridge, request)
+}
+
+service! {
+    /// The operators' endpoints, for the host to nest behind a guard of its own.
+    ///
+    /// The guard says who the operator is by putting an [`Operator`] into the request's extensions; without
+    /// one every answer is 401. A write that a browser sends from another site is refused with 403.
+    ///
+    /// | call | answer |
+    /// |---|---|
+    /// | `GET /users/{id}/sessions` | 200 `{"sessions"}` |
+    /// | `DELETE /users/{id}/sessions` | 200 `{"revoked"}`, how many |
+    /// | `POST /users/{id}/disable`, `POST /users/{id}/enable` | 204 |
+    /// | `DELETE /sessions/{id}` | 204 |
+    ///
+    /// A user id in the path is percent-decoded once. Who is unknown is 404.
+    AdminService => |bridge, request| admin::serve(bridge, request)
 }

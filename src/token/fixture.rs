@@ -3,11 +3,15 @@
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
+use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize};
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, VerificationAlgorithm,
+    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, ED25519,
+    EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair as _, ParsedPublicKey,
+    RSA_PKCS1_2048_8192_SHA256, VerificationAlgorithm,
 };
 use serde_json::{Value, json};
+use simple_asn1::{ASN1Block, BigInt, from_der, oid, to_der};
 
 use super::compact::encode;
 use super::jwk::{Jwk, Operation};
@@ -49,6 +53,98 @@ pub(super) fn spki(key: &SigningKey) -> Vec<u8> {
     };
     let der: PublicKeyX509Der<'_> = ParsedPublicKey::new(kind, public).unwrap().as_der().unwrap();
     der.as_ref().to_vec()
+}
+
+/// The two halves of a key in PEM, made by no code of this crate and new in each run.
+pub(super) struct PemPair {
+    pub(super) private: String,
+    pub(super) public: String,
+}
+
+impl PemPair {
+    pub(super) fn ed25519() -> Self {
+        let pair = Ed25519KeyPair::generate().unwrap();
+        Self::new(pair.to_pkcs8v1().unwrap().as_ref(), pair.public_key())
+    }
+
+    pub(super) fn p256() -> Self {
+        Self::ecdsa(&ECDSA_P256_SHA256_FIXED_SIGNING)
+    }
+
+    pub(super) fn p384() -> Self {
+        Self::ecdsa(&ECDSA_P384_SHA384_FIXED_SIGNING)
+    }
+
+    /// An RSA key of 2048 bits: one for all tests, since it is slow to make.
+    pub(super) fn rsa2048() -> &'static Self {
+        static PAIR: LazyLock<PemPair> = LazyLock::new(|| {
+            let pair = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
+            let private: Pkcs8V1Der<'_> = pair.as_der().unwrap();
+            PemPair::new(private.as_ref(), pair.public_key())
+        });
+        &PAIR
+    }
+
+    fn ecdsa(curve: &'static EcdsaSigningAlgorithm) -> Self {
+        let pair = EcdsaKeyPair::generate(curve).unwrap();
+        Self::new(pair.to_pkcs8v1().unwrap().as_ref(), pair.public_key())
+    }
+
+    fn new(pkcs8: &[u8], public: &impl AsDer<PublicKeyX509Der<'static>>) -> Self {
+        Self {
+            private: to_pem("PRIVATE KEY", pkcs8),
+            public: to_pem("PUBLIC KEY", public.as_der().unwrap().as_ref()),
+        }
+    }
+}
+
+/// The private key of [`PemPair::rsa2048`] as a JWK for RS256.
+pub(super) fn rsa2048_jwk() -> String {
+    let pkcs8 = pem::parse(&PemPair::rsa2048().private).unwrap();
+    let [_, _, ASN1Block::OctetString(_, key)] = &sequence(pkcs8.contents())[..] else {
+        panic!("PKCS#8 is a version, an algorithm and a key");
+    };
+    let mut jwk = json!({ "kty": "RSA", "alg": "RS256" });
+    // RFC 8017 §A.1.2: a version stands before the numbers.
+    for (name, block) in ["n", "e", "d", "p", "q", "dp", "dq", "qi"].into_iter().zip(&sequence(key)[1..]) {
+        let ASN1Block::Integer(_, number) = block else { panic!("{name} is a number") };
+        jwk[name] = encode(number.to_bytes_be().1).into();
+    }
+    jwk.to_string()
+}
+
+/// The PEM of the private RSA key whose primes are `2^power - distance` for each of two distances.
+///
+/// No library makes a key that is too short. One of such primes is sound in all but its length.
+pub(super) fn rsa_pem_of_primes(power: u32, distances: [u32; 2]) -> String {
+    let one = BigInt::from(1);
+    let [p, q] = distances.map(|distance| BigInt::from(2).pow(power) - distance);
+    let [below_p, below_q] = [&p - &one, &q - &one];
+    let e = BigInt::from(65537);
+    let d = e.modinv(&(&below_p * &below_q)).unwrap();
+    let (dp, dq, qi) = (&d % &below_p, &d % &below_q, q.modinv(&p).unwrap());
+    let integer = |number: BigInt| ASN1Block::Integer(0, number);
+    let key = [BigInt::from(0), &p * &q, e, d, p, q, dp, dq, qi].map(integer);
+    let rsa_encryption = ASN1Block::ObjectIdentifier(0, oid!(1, 2, 840, 113549, 1, 1, 1));
+    let pkcs8 = vec![
+        integer(BigInt::from(0)),
+        ASN1Block::Sequence(0, vec![rsa_encryption, ASN1Block::Null(0)]),
+        ASN1Block::OctetString(0, to_der(&ASN1Block::Sequence(0, key.into())).unwrap()),
+    ];
+    to_pem("PRIVATE KEY", &to_der(&ASN1Block::Sequence(0, pkcs8)).unwrap())
+}
+
+/// PEM with the line ends of the tools that people make keys with.
+fn to_pem(tag: &str, der: &[u8]) -> String {
+    let lines = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
+    pem::encode_config(&pem::Pem::new(tag, der), lines)
+}
+
+fn sequence(der: &[u8]) -> Vec<ASN1Block> {
+    match from_der(der).unwrap().remove(0) {
+        ASN1Block::Sequence(_, blocks) => blocks,
+        other => panic!("not a sequence: {other:?}"),
+    }
 }
 
 /// A clock that stands at the given second.

@@ -30,4 +30,4 @@ macro_rules! promises {
         crate::store::promises!(@ postgres, crate::support::PostgresBackend: $($promise)*);
     };
 }
-use promises;
+pub(crate) use promises;

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::id::{Audience, ClientId, Scopes, SessionId, UserId};
-use crate::token::fixture::{claims, ed25519, keys, ring_of, verifier};
+use crate::token::fixture::{PemPair, claims, ed25519, keys, ring_of, verifier};
 use crate::token::{InvalidClaims, InvalidToken, Subject};
 
 fn key() -> SigningKey {
@@ -98,7 +98,7 @@ fn no_change_is_lost_among_others() {
 
 #[test]
 fn no_key_and_no_id_is_held_twice() {
-    let rsa = include_str!("../testdata/rsa2048.pem");
+    let rsa = &PemPair::rsa2048().private;
     let [rs, ps] = [Algorithm::Rs256, Algorithm::Ps256].map(|alg| SigningKey::from_pem(alg, rsa).unwrap());
     let ring = ring_of(&rs);
     let renamed = |key: &SigningKey, kid: &str| {

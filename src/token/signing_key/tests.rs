@@ -1,14 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::token::fixture::{ALGORITHMS, keys, spki};
-
-const RSA_JWK: &str = include_str!("../testdata/rsa2048.jwk.json");
-const RSA_PEM: &str = include_str!("../testdata/rsa2048.pem");
-const ED25519_PEM: &str = include_str!("../testdata/ed25519.pem");
-const P256_PEM: &str = include_str!("../testdata/p256.pem");
-const P384_PEM: &str = include_str!("../testdata/p384.pem");
-const RSA1024_PEM: &str = include_str!("../testdata/rsa1024.pem");
+use crate::token::fixture::{ALGORITHMS, PemPair, keys, rsa_pem_of_primes, rsa2048_jwk, spki};
 
 /// RFC 8037, appendix A.1.
 const ED25519_JWK: &str = r#"{"kty":"OKP","crv":"Ed25519","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A",
@@ -36,19 +29,21 @@ fn the_signature_of_rfc_8037_is_made() {
 
 #[test]
 fn keys_made_elsewhere_sign() {
-    for (algorithm, pem, public) in [
-        (Algorithm::EdDsa, ED25519_PEM, include_str!("../testdata/ed25519.pub.pem")),
-        (Algorithm::Es256, P256_PEM, include_str!("../testdata/p256.pub.pem")),
-        (Algorithm::Rs256, RSA_PEM, include_str!("../testdata/rsa2048.pub.pem")),
-        (Algorithm::Ps256, RSA_PEM, include_str!("../testdata/rsa2048.pub.pem")),
+    let (rsa, rsa_jwk) = (PemPair::rsa2048(), rsa2048_jwk());
+    for (algorithm, pem) in [
+        (Algorithm::EdDsa, &PemPair::ed25519()),
+        (Algorithm::Es256, &PemPair::p256()),
+        (Algorithm::Rs256, rsa),
+        (Algorithm::Ps256, rsa),
     ] {
-        let key = SigningKey::from_pem(algorithm, pem).unwrap();
+        let key = SigningKey::from_pem(algorithm, &pem.private).unwrap();
         assert!(signs_and_verifies(&key), "{algorithm}");
-        assert!(VerifyingKey::from_pem(algorithm, public).unwrap().is(key.verifying_key()), "{algorithm}");
+        let public = VerifyingKey::from_pem(algorithm, &pem.public).unwrap();
+        assert!(public.is(key.verifying_key()), "{algorithm}");
     }
-    let rsa = SigningKey::from_jwk(RSA_JWK).unwrap();
-    assert!(rsa.verifying_key().is(SigningKey::from_pem(Algorithm::Rs256, RSA_PEM).unwrap().verifying_key()));
-    for jwk in [ED25519_JWK, P256_JWK, RSA_JWK] {
+    let from_pem = SigningKey::from_pem(Algorithm::Rs256, &rsa.private).unwrap();
+    assert!(SigningKey::from_jwk(&rsa_jwk).unwrap().verifying_key().is(from_pem.verifying_key()));
+    for jwk in [ED25519_JWK, P256_JWK, &rsa_jwk] {
         assert!(signs_and_verifies(&SigningKey::from_jwk(jwk).unwrap()), "{jwk}");
     }
 }
@@ -68,19 +63,26 @@ fn generated_keys_are_new_each_time() {
 #[test]
 fn a_key_of_another_kind_or_too_weak_is_refused() {
     use Algorithm::{EdDsa, Es256, Ps256, Rs256};
+    let (ed25519, p256) = (PemPair::ed25519(), PemPair::p256());
+    let [short, long_enough] =
+        [(512, [569, 629]), (1024, [105, 179])].map(|(power, distances)| rsa_pem_of_primes(power, distances));
     for (algorithm, pem) in [
-        (EdDsa, P256_PEM),
-        (EdDsa, RSA_PEM),
-        (Es256, ED25519_PEM),
-        (Es256, P384_PEM),
-        (Rs256, ED25519_PEM),
-        (Rs256, RSA1024_PEM),
-        (Ps256, RSA1024_PEM),
+        (EdDsa, &p256.private),
+        (EdDsa, &PemPair::rsa2048().private),
+        (Es256, &ed25519.private),
+        (Es256, &PemPair::p384().private),
+        (Rs256, &ed25519.private),
+        (Rs256, &short),
+        (Ps256, &short),
     ] {
         let refusal = SigningKey::from_pem(algorithm, pem).unwrap_err();
         assert!(matches!(refusal, KeyError::Unsuitable { .. }), "{algorithm}: {refusal}");
     }
-    for text in ["", "text", include_str!("../testdata/p256.pub.pem")] {
+    for algorithm in [Rs256, Ps256] {
+        let key = SigningKey::from_pem(algorithm, &long_enough).unwrap();
+        assert!(signs_and_verifies(&key), "{algorithm}: but for its length the short key is as good");
+    }
+    for text in ["", "text", &p256.public] {
         assert!(matches!(SigningKey::from_pem(Es256, text), Err(KeyError::Malformed { .. })), "{text}");
     }
 }
@@ -92,7 +94,7 @@ fn a_jwk_whose_parts_do_not_fit_is_refused() {
         jwk[name] = value;
         SigningKey::from_jwk(&jwk.to_string()).map(drop)
     };
-    let zero = json!(encode([0; 32]));
+    let (rsa_jwk, zero) = (rsa2048_jwk(), json!(encode([0; 32])));
     for (jwk, name, value) in [
         (ED25519_JWK, "x", zero.clone()),
         (ED25519_JWK, "d", zero.clone()),
@@ -101,14 +103,14 @@ fn a_jwk_whose_parts_do_not_fit_is_refused() {
         (P256_JWK, "d", zero.clone()),
         (P256_JWK, "d", json!(encode([0xff; 32]))),
         (P256_JWK, "y", zero),
-        (RSA_JWK, "p", json!("AQAB")),
-        (RSA_JWK, "e", json!("AQ")),
-        (RSA_JWK, "d", Value::Null),
-        (RSA_JWK, "qi", Value::Null),
+        (&rsa_jwk, "p", json!("AQAB")),
+        (&rsa_jwk, "e", json!("AQ")),
+        (&rsa_jwk, "d", Value::Null),
+        (&rsa_jwk, "qi", Value::Null),
     ] {
         assert!(matches!(spoil(jwk, name, value), Err(KeyError::Unsuitable { .. })), "{name} of {jwk}");
     }
-    assert!(matches!(spoil(RSA_JWK, "alg", Value::Null), Err(KeyError::JwkAlgorithm)));
+    assert!(matches!(spoil(&rsa_jwk, "alg", Value::Null), Err(KeyError::JwkAlgorithm)));
     assert!(matches!(spoil(ED25519_JWK, "key_ops", json!(["verify"])), Err(KeyError::JwkAlgorithm)));
     let symmetric = json!({ "kty": "oct", "alg": "HS256", "k": encode([7; 32]) }).to_string();
     assert!(matches!(SigningKey::from_jwk(&symmetric), Err(KeyError::JwkAlgorithm)));
@@ -128,7 +130,7 @@ fn a_guessable_or_public_secret_is_refused() {
         assert!(refused(pem::encode(&pem::Pem::new("PUBLIC KEY", der.clone())).as_bytes()));
         assert!(refused(&der));
     }
-    for text in [RSA_JWK, ED25519_JWK, RSA_PEM, P256_PEM] {
+    for text in [&rsa2048_jwk(), ED25519_JWK, &PemPair::rsa2048().private, &PemPair::p256().private] {
         assert!(refused(text.as_bytes()), "{text}");
     }
     let secret = b"c2VjcmV0LXRoYXQtbm9ib2R5LWtub3dz";

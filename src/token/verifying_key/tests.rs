@@ -3,14 +3,15 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::token::fixture::keys;
+use crate::token::fixture::{PemPair, keys, rsa2048_jwk};
 use crate::token::{KeyRing, SigningKey};
 
-const ED25519_PEM: &str = include_str!("../testdata/ed25519.pub.pem");
-const P256_PEM: &str = include_str!("../testdata/p256.pub.pem");
-const P384_PEM: &str = include_str!("../testdata/p384.pub.pem");
-const RSA1024_PEM: &str = include_str!("../testdata/rsa1024.pub.pem");
-const RSA2048_PEM: &str = include_str!("../testdata/rsa2048.pub.pem");
+const RSA1024_PEM: &str = "-----BEGIN PUBLIC KEY-----
+MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQDYAnePnO3V2j6dIFMwEbFTjK6l
+z8f7GYU5/20b5FYVPmiFj+UzzYy7Jg7cNL/TlXt1qgZLzSSjPf2L2qHlLsEyd5EM
+eQxWbLBXoLAShJFMhq9f4o2shoaxzeX8agdNhItMyHFY1EM+3Y8AXeZaN1qMCI5P
+9fC10F242U7TjhNIPQIDAQAB
+-----END PUBLIC KEY-----";
 
 /// RFC 8037, appendix A.2.
 const RFC_8037: &str = r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
@@ -47,12 +48,12 @@ fn the_signature_of_rfc_8037_holds() {
 #[test]
 fn a_key_from_pem_is_the_key_from_its_jwk() {
     for (algorithm, pem) in [
-        (Algorithm::EdDsa, ED25519_PEM),
-        (Algorithm::Es256, P256_PEM),
-        (Algorithm::Rs256, RSA2048_PEM),
-        (Algorithm::Ps256, RSA2048_PEM),
+        (Algorithm::EdDsa, &PemPair::ed25519()),
+        (Algorithm::Es256, &PemPair::p256()),
+        (Algorithm::Rs256, PemPair::rsa2048()),
+        (Algorithm::Ps256, PemPair::rsa2048()),
     ] {
-        let key = VerifyingKey::from_pem(algorithm, pem).unwrap();
+        let key = VerifyingKey::from_pem(algorithm, &pem.public).unwrap();
         let ring = KeyRing::new(keys()[4].clone()).unwrap().with_verifying_key(key.clone()).unwrap();
         let jwks: Value = serde_json::from_str(&ring.jwks()).unwrap();
         let same = VerifyingKey::from_jwk(&jwks["keys"][0].to_string()).unwrap();
@@ -63,20 +64,21 @@ fn a_key_from_pem_is_the_key_from_its_jwk() {
 #[test]
 fn a_key_of_another_kind_or_too_weak_is_refused() {
     use Algorithm::{EdDsa, Es256, Ps256, Rs256};
+    let (p256, rsa2048) = (PemPair::p256().public, &PemPair::rsa2048().public);
     for (algorithm, pem) in [
-        (EdDsa, P256_PEM),
-        (EdDsa, RSA2048_PEM),
-        (Es256, ED25519_PEM),
-        (Es256, P384_PEM),
-        (Es256, RSA2048_PEM),
-        (Rs256, P256_PEM),
+        (EdDsa, &*p256),
+        (EdDsa, rsa2048),
+        (Es256, &PemPair::ed25519().public),
+        (Es256, &PemPair::p384().public),
+        (Es256, rsa2048),
+        (Rs256, &p256),
         (Rs256, RSA1024_PEM),
         (Ps256, RSA1024_PEM),
     ] {
         let refusal = VerifyingKey::from_pem(algorithm, pem).unwrap_err();
         assert!(matches!(refusal, KeyError::Unsuitable { .. }), "{algorithm}: {refusal}");
     }
-    for text in ["", "text", "-----BEGIN PUBLIC KEY-----", &P256_PEM.replace("PUBLIC KEY", "CERTIFICATE")] {
+    for text in ["", "text", "-----BEGIN PUBLIC KEY-----", &p256.replace("PUBLIC KEY", "CERTIFICATE")] {
         let refusal = VerifyingKey::from_pem(Es256, text).unwrap_err();
         assert!(matches!(refusal, KeyError::Malformed { .. }), "{text}: {refusal}");
     }
@@ -86,12 +88,12 @@ fn a_key_of_another_kind_or_too_weak_is_refused() {
 
 #[test]
 fn a_private_key_is_no_public_one_and_is_not_shown() {
-    let pem = include_str!("../testdata/ed25519.pem");
-    assert!(matches!(VerifyingKey::from_pem(Algorithm::EdDsa, pem), Err(KeyError::Private)));
-    let jwk = include_str!("../testdata/rsa2048.jwk.json");
-    let refusal = VerifyingKey::from_jwk(jwk).unwrap_err();
+    let pem = PemPair::ed25519().private;
+    assert!(matches!(VerifyingKey::from_pem(Algorithm::EdDsa, &pem), Err(KeyError::Private)));
+    let jwk = rsa2048_jwk();
+    let refusal = VerifyingKey::from_jwk(&jwk).unwrap_err();
     assert!(matches!(refusal, KeyError::Private));
-    let members: Value = serde_json::from_str(jwk).unwrap();
+    let members: Value = serde_json::from_str(&jwk).unwrap();
     assert!(!format!("{refusal} {refusal:?}").contains(members["d"].as_str().unwrap()));
     let symmetric = json!({ "kty": "oct", "k": encode([7; 32]) }).to_string();
     assert!(matches!(VerifyingKey::from_jwk(&symmetric), Err(KeyError::Private)));

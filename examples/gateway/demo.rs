@@ -1,0 +1,167 @@
+//! The whole life of a bridge, played against a running gateway and printed as it happens.
+
+mod stage;
+
+use std::net::SocketAddr;
+
+use anyhow::Result;
+use bridge_auth::CodeVerifier;
+use bridge_auth::header::X_USER_ID;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use self::stage::{Answer, Call, Stage};
+
+const BRIDGE: &str = "/v1/auth/bridge";
+
+/// Plays every step; an answer that is not as it should be ends it with an error.
+pub async fn play(gateway: SocketAddr, admin_token: &str) -> Result<()> {
+    let mut stage = Stage::new(&format!("http://{gateway}"))?;
+    stage.keep_secret(admin_token);
+    let operator = format!("Bearer {admin_token}");
+
+    let linked = link(&mut stage).await?;
+    use_it(&mut stage, &linked).await?;
+    spoof(&mut stage, &linked).await?;
+    revoke(&mut stage, &linked, &operator).await?;
+    stage.end()
+}
+
+/// A linked bridge, and what is shown again later.
+struct Linked {
+    /// `Authorization` and the six identity headers, as the bridge was told to send them.
+    headers: Vec<(String, String)>,
+    session: String,
+    exchange: Value,
+}
+
+impl Linked {
+    fn call(&self, method: Method, path: &str) -> Call {
+        self.headers.iter().fold(Call::new(method, path), |call, (name, value)| call.header(name, value))
+    }
+}
+
+async fn link(stage: &mut Stage) -> Result<Linked> {
+    stage.scene("Alice signs in at the gateway's own login")?;
+    let login = Call::new(Method::POST, "/demo/login")
+        .json(json!({ "user_id": "alice", "scopes": "hook:govern hook:track" }));
+    let answer = stage.call(login, 204).await?;
+    let cookie = answer.header("set-cookie").split(';').next().unwrap_or_default().to_owned();
+
+    stage.scene("She asks for a one-time code, bound to a challenge that her bridge made (PKCE)")?;
+    let verifier = CodeVerifier::random();
+    stage.keep_secret(verifier.expose());
+    let challenge = json!({
+        "code_challenge": verifier.challenge().as_str(),
+        "code_challenge_method": "S256",
+    });
+    let ask = Call::new(Method::POST, &format!("{BRIDGE}/code")).header("cookie", &cookie).json(challenge);
+    let answer = stage.call(ask, 201).await?;
+    stage.check("the code is 64 characters and is not to be cached", || {
+        answer.text("code").len() == 64 && answer.header("cache-control") == "no-store"
+    })?;
+
+    stage.scene("The bridge trades the code, once, for a token and a live session")?;
+    let exchange = json!({
+        "code": answer.text("code"),
+        "code_verifier": verifier.expose(),
+        "device_name": "alice's laptop",
+    });
+    let answer = stage.call(exchange_call(&exchange), 200).await?;
+    let headers = answer.body["headers"].as_object().cloned().unwrap_or_default();
+    stage.check("there are six identity headers, and they say alice", || {
+        headers.len() == 6 && answer.body["headers"]["x-user-id"] == "alice"
+    })?;
+    let identity = headers.iter().map(|(name, value)| (name.clone(), as_text(value)));
+    let bearer = ("authorization".to_owned(), format!("Bearer {}", answer.text("token")));
+    Ok(Linked {
+        session: headers.get("x-session-id").map(as_text).unwrap_or_default(),
+        headers: [bearer].into_iter().chain(identity).collect(),
+        exchange,
+    })
+}
+
+async fn use_it(stage: &mut Stage, linked: &Linked) -> Result<()> {
+    stage.scene("It calls a guarded route: the handler is told who calls")?;
+    let answer = stage.call(linked.call(Method::GET, "/v1/whoami"), 200).await?;
+    stage.check("the caller is alice in her session, and the handler never sees the token", || {
+        answer.text("user_id") == "alice"
+            && answer.text("session_id") == linked.session
+            && answer.body["headers"].get("authorization").is_none()
+    })?;
+
+    stage.scene("It sends a message, which the gateway passes to its upstream")?;
+    let message = json!({ "model": "small", "messages": [{ "role": "user", "content": "hello" }] });
+    let call = linked.call(Method::POST, "/v1/messages").json(message.clone());
+    let answer = stage.call(call, 200).await?;
+    stage.check("the upstream got the message, alice's name and no token", || {
+        let headers = &answer.body["headers"];
+        answer.body["body"] == message
+            && headers["x-user-id"] == "alice"
+            && headers.get("authorization").is_none()
+    })?;
+
+    stage.scene("Alice looks at what is signed in as her")?;
+    let answer = stage.call(linked.call(Method::GET, &format!("{BRIDGE}/sessions")), 200).await?;
+    stage.check("it is one session, this one, on her laptop", || {
+        let sessions = answer.body["sessions"].as_array();
+        sessions.is_some_and(|sessions| sessions.len() == 1)
+            && answer.body["sessions"][0]["current"] == true
+            && answer.body["sessions"][0]["origin"]["device_name"] == "alice's laptop"
+    })?;
+
+    stage.scene("The bridge gets an OAuth client for its hooks; the secret is shown this once")?;
+    let answer = stage.call(linked.call(Method::POST, &format!("{BRIDGE}/oauth-client")), 200).await?;
+    stage.check("the client is alice's", || {
+        answer.text("client_id") == "bridge:alice" && !answer.text("client_secret").is_empty()
+    })
+}
+
+async fn spoof(stage: &mut Stage, linked: &Linked) -> Result<()> {
+    stage.scene("It claims to be mallory, in two spellings")?;
+    let mut call = Call::new(Method::GET, "/v1/whoami").header("x_user_id", "mallory");
+    for (name, value) in &linked.headers {
+        call = call.header(name, if *name == X_USER_ID.as_str() { "mallory" } else { value });
+    }
+    let answer = stage.call(call, 200).await?;
+    stage.check("both are dropped: the handler sees alice, and mallory nowhere", || {
+        answer.body["headers"]["x-user-id"] == "alice" && !answer.body.to_string().contains("mallory")
+    })?;
+
+    stage.scene("Someone comes without a token")?;
+    let answer = stage.call(Call::new(Method::GET, "/v1/whoami"), 401).await?;
+    stage.check("they are asked for one, and accused of nothing", || {
+        answer.header("www-authenticate") == "Bearer realm=\"gateway\""
+    })
+}
+
+async fn revoke(stage: &mut Stage, linked: &Linked, operator: &str) -> Result<()> {
+    stage.scene("An operator revokes the session")?;
+    let path = format!("/admin/sessions/{}", linked.session);
+    stage.call(Call::new(Method::DELETE, &path).header("authorization", operator), 204).await?;
+
+    stage.scene("The very next request is refused, though the token has an hour to live")?;
+    let answer = stage.call(linked.call(Method::GET, "/v1/whoami"), 401).await?;
+    stage.check("the bridge learns that it must link again, and no more", || {
+        answer.text("code") == "invalid_token"
+            && answer.header("www-authenticate").contains("error=\"invalid_token\"")
+    })?;
+
+    stage.scene("Someone who saw the code plays it again")?;
+    let replayed = stage.call(exchange_call(&linked.exchange), 400).await?;
+    stage.scene("Someone makes a code up")?;
+    let made_up = json!({ "code": "0".repeat(64) });
+    let unknown = stage.call(exchange_call(&made_up), 400).await?;
+    stage.check("a spent code and an unknown one are answered alike", || {
+        let seen = |answer: &Answer| (answer.body.clone(), answer.header("cache-control").to_owned());
+        replayed.text("error") == "invalid_grant" && seen(&replayed) == seen(&unknown)
+    })
+}
+
+fn exchange_call(exchange: &Value) -> Call {
+    Call::new(Method::POST, &format!("{BRIDGE}/session")).json(exchange.clone())
+}
+
+fn as_text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}

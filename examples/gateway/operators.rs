@@ -1,0 +1,40 @@
+//! The guard in front of `/admin`: operators are the host's to tell, here by one token.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use bridge_auth::Operator;
+use subtle::ConstantTimeEq;
+
+use crate::app::AppState;
+
+/// What an operator must show.
+#[derive(Clone)]
+pub struct AdminToken(Arc<str>);
+
+/// Lets only operators in, and tells the endpoints behind it who acts, for the audit log.
+pub async fn check(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
+    if !state.admin_token.is_shown_in(request.headers()) {
+        let challenge = [(header::WWW_AUTHENTICATE, "Bearer realm=\"operators\"")];
+        return (StatusCode::UNAUTHORIZED, challenge).into_response();
+    }
+    request.extensions_mut().insert(Operator { name: "operator".to_owned() });
+    next.run(request).await
+}
+
+impl AdminToken {
+    pub fn new(token: String) -> Self {
+        Self(token.into())
+    }
+
+    /// In constant time, so that an answer's delay tells nothing of how much was right.
+    fn is_shown_in(&self, headers: &HeaderMap) -> bool {
+        let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        shown.and_then(|value| value.split_once(' ')).is_some_and(|(scheme, token)| {
+            scheme.eq_ignore_ascii_case("bearer") && bool::from(token.as_bytes().ct_eq(self.0.as_bytes()))
+        })
+    }
+}

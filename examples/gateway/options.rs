@@ -1,0 +1,152 @@
+//! The command line, and the environment variables that stand for it.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use axum::extract::ConnectInfo;
+use bridge_auth::Bridge;
+use bridge_auth::store::{PostgresStore, SqliteStore, Store};
+use bridge_auth::token::{Algorithm, KeyRing};
+use clap::Parser;
+use clap::builder::{BoolishValueParser, NonEmptyStringValueParser};
+use etcetera::BaseStrategy;
+use ipnet::IpNet;
+use url::Url;
+
+/// An AI gateway that lets people's bridges in.
+#[derive(Parser)]
+#[command(name = "gateway", version)]
+pub struct Options {
+    /// Where to listen; port 0 takes a free one [default: 127.0.0.1:8080, or a free port with --demo]
+    #[arg(long, env = "BRIDGE_AUTH_LISTEN", value_name = "ADDR")]
+    listen: Option<String>,
+
+    /// `sqlite:FILE` or `postgres://…` [default: a SQLite file in your data folder, or a temporary one with --demo]
+    #[arg(long, env = "BRIDGE_AUTH_DATABASE", value_name = "URL", hide_env_values = true)]
+    database: Option<Database>,
+
+    /// Where the signing key is kept, made when missing [default: beside the database]
+    #[arg(long, env = "BRIDGE_AUTH_KEY_FILE", value_name = "FILE")]
+    key_file: Option<PathBuf>,
+
+    /// What operators show at /admin; made and printed when missing
+    #[arg(long, env = "BRIDGE_AUTH_ADMIN_TOKEN", value_name = "TOKEN", hide_env_values = true,
+        value_parser = NonEmptyStringValueParser::new())]
+    pub admin_token: Option<String>,
+
+    /// The gateway's own URL, the same on every node [default: http:// and the address it listens on]
+    #[arg(long, env = "BRIDGE_AUTH_ISSUER", value_name = "URL")]
+    issuer: Option<Url>,
+
+    /// How long an exchange code lives
+    #[arg(long, env = "BRIDGE_AUTH_CODE_LIFE", value_name = "SECONDS", default_value_t = 120)]
+    code_life: u64,
+
+    /// How long an access token lives
+    #[arg(long, env = "BRIDGE_AUTH_TOKEN_LIFE", value_name = "SECONDS", default_value_t = 3600)]
+    token_life: u64,
+
+    /// How long a session lives
+    #[arg(long, env = "BRIDGE_AUTH_SESSION_LIFE", value_name = "SECONDS", default_value_t = 86400)]
+    session_life: u64,
+
+    /// A network of proxies whose X-Forwarded-For is believed; may be repeated
+    #[arg(long, env = "BRIDGE_AUTH_TRUSTED_PROXY", value_name = "CIDR", value_delimiter = ',')]
+    trusted_proxy: Vec<IpNet>,
+
+    /// Plays the whole life of a bridge against itself, prints it and ends
+    #[arg(long, env = "BRIDGE_AUTH_DEMO", value_parser = BoolishValueParser::new())]
+    pub demo: bool,
+}
+
+#[derive(Clone)]
+enum Database {
+    Sqlite(PathBuf),
+    Postgres(String),
+}
+
+impl Options {
+    /// Where to listen.
+    pub fn listen(&self) -> &str {
+        let default = if self.demo { "127.0.0.1:0" } else { "127.0.0.1:8080" };
+        self.listen.as_deref().unwrap_or(default)
+    }
+
+    /// Opens the database and the key file, and makes the bridge of a gateway that listens at `address`.
+    /// What has no place of its own goes into `folder`.
+    pub async fn bridge(&self, address: SocketAddr, folder: &Path) -> Result<Bridge> {
+        let issuer = match &self.issuer {
+            Some(issuer) => issuer.as_str().trim_end_matches('/').to_owned(),
+            None if address.ip().is_loopback() => format!("http://{address}"),
+            None => {
+                bail!("--issuer must name the gateway's own https URL: {address} is not this machine alone")
+            }
+        };
+        let token_endpoint = format!("{issuer}/v1/auth/bridge/token").parse()?;
+        let default = Database::Sqlite(folder.join("gateway.db"));
+        let database = self.database.as_ref().unwrap_or(&default);
+        let store = database.open().await?;
+        let bridge = Bridge::builder_with(issuer, self.keys(database, folder)?, store)
+            .realm("gateway")
+            .token_endpoint(token_endpoint)
+            .code_life(Duration::from_secs(self.code_life))
+            .token_life(Duration::from_secs(self.token_life))
+            .session_life(Duration::from_secs(self.session_life))
+            .trusted_proxies(self.trusted_proxy.iter().copied())
+            // `into_make_service_with_connect_info` leaves the peer's address here.
+            .peer_address(|extensions| Some(extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip()))
+            .build()?;
+        Ok(bridge)
+    }
+
+    fn keys(&self, database: &Database, folder: &Path) -> Result<KeyRing> {
+        let file = self.key_file.clone().unwrap_or_else(|| match database {
+            Database::Sqlite(file) => file.with_extension("key"),
+            Database::Postgres(_) => folder.join("gateway.key"),
+        });
+        if let Some(parent) = file.parent() {
+            fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
+        }
+        Ok(KeyRing::load_or_generate(&file, Algorithm::EdDsa)?)
+    }
+}
+
+impl Database {
+    async fn open(&self) -> Result<Arc<dyn Store>> {
+        Ok(match self {
+            Self::Sqlite(file) => {
+                let store = SqliteStore::open(file).await;
+                Arc::new(store.with_context(|| format!("cannot open the database {}", file.display()))?)
+            }
+            // The URL may hold a password, so no message repeats it.
+            Self::Postgres(url) => {
+                Arc::new(PostgresStore::connect(url).await.context("cannot open the PostgreSQL database")?)
+            }
+        })
+    }
+}
+
+impl FromStr for Database {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        if let Some(file) = text.strip_prefix("sqlite:") {
+            ensure!(!file.is_empty(), "sqlite: names no file");
+            return Ok(Self::Sqlite(file.into()));
+        }
+        let is_postgres = text.starts_with("postgres://") || text.starts_with("postgresql://");
+        ensure!(is_postgres, "a database is sqlite:FILE or postgres://…");
+        Ok(Self::Postgres(text.to_owned()))
+    }
+}
+
+/// The folder for what a program keeps for its user: `$XDG_DATA_HOME/bridge-auth` on Linux.
+pub fn data_folder() -> Result<PathBuf> {
+    let folders = etcetera::choose_base_strategy().map_err(|_| anyhow!("this user has no home folder"))?;
+    Ok(folders.data_dir().join("bridge-auth"))
+}

@@ -1,0 +1,75 @@
+//! A small upstream, as a model provider would be: it answers with what it received.
+
+use std::future::IntoFuture as _;
+
+use anyhow::Result;
+use axum::body::Bytes;
+use axum::http::{HeaderMap, HeaderName, Method, StatusCode, header};
+use axum::routing::post;
+use axum::{Json, Router};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use crate::app::to_json;
+
+/// The way to the upstream.
+pub struct Upstream {
+    client: reqwest::Client,
+    url: String,
+}
+
+/// Starts the upstream on a free loopback port; it ends with the process.
+pub async fn start() -> Result<Upstream> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let url = format!("http://{}/v1/messages", listener.local_addr()?);
+    let app = Router::new().route("/v1/messages", post(receive));
+    tokio::spawn(axum::serve(listener, app).into_future());
+    Ok(Upstream { client: reqwest::Client::builder().no_proxy().build()?, url })
+}
+
+impl Upstream {
+    /// Sends the body on, with the headers that are meant for the far end.
+    pub async fn post(
+        &self,
+        mut headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<(StatusCode, Value), reqwest::Error> {
+        remove_hop_by_hop(&mut headers);
+        // The next hop has its own name and length, and the person's login is none of its business.
+        for own in [header::HOST, header::CONTENT_LENGTH, header::COOKIE] {
+            headers.remove(own);
+        }
+        let answer = self.client.post(&self.url).headers(headers).body(body).send().await?;
+        Ok((answer.status(), answer.json().await?))
+    }
+}
+
+async fn receive(method: Method, headers: HeaderMap, body: Bytes) -> Json<Value> {
+    let body: Value = serde_json::from_slice(&body).unwrap_or_else(|_| String::from_utf8_lossy(&body).into());
+    Json(json!({ "method": method.as_str(), "headers": to_json(&headers), "body": body }))
+}
+
+/// RFC 9110 §7.6.1: what `Connection` names is for this hop alone, and so are these.
+fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect();
+    let known = [
+        header::CONNECTION,
+        HeaderName::from_static("keep-alive"),
+        header::PROXY_AUTHENTICATE,
+        header::PROXY_AUTHORIZATION,
+        HeaderName::from_static("proxy-connection"),
+        header::TE,
+        header::TRAILER,
+        header::TRANSFER_ENCODING,
+        header::UPGRADE,
+    ];
+    for name in named.into_iter().chain(known) {
+        headers.remove(name);
+    }
+}

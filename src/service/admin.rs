@@ -1,0 +1,131 @@
+//! The operators' endpoints.
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{Method, Request, Response, StatusCode};
+use percent_encoding::percent_decode_str;
+use serde::Serialize;
+
+use super::answer::{Answer, Refusal, Wording, json, no_content};
+use super::body::RequestBody;
+use super::csrf;
+use super::endpoint::check_method;
+use super::sessions::Listing;
+use crate::bridge::Bridge;
+use crate::id::{SessionId, UserId};
+use crate::observe::audit;
+use crate::store::StoreError;
+
+/// An operator, whom the host's own guard has let in.
+///
+/// The guard puts it into the extensions of each request for [`AdminService`](crate::AdminService); that is
+/// all the service believes. The name goes into the audit log, with all that the operator changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Operator {
+    /// Who it is, in the host's own words.
+    pub name: String,
+}
+
+/// What an operator can be after.
+enum Resource<'p> {
+    /// All sessions of a user, who is named by a segment that is not decoded yet.
+    SessionsOf(&'p str),
+    Session(&'p str),
+    Disable(&'p str),
+    Enable(&'p str),
+}
+
+pub(super) async fn serve(bridge: &Bridge, request: Request<RequestBody>) -> Response<Bytes> {
+    let (parts, _) = request.into_parts();
+    answer(bridge, &parts).await.unwrap_or_else(|failure| failure.into_response(Wording::Problem))
+}
+
+async fn answer(bridge: &Bridge, parts: &Parts) -> Answer {
+    let operator = parts.extensions.get::<Operator>().ok_or_else(|| {
+        Refusal::unauthenticated(bridge, "operator_required", "Only an operator may come here.")
+    })?;
+    let resource = Resource::at(parts.uri.path()).ok_or_else(Refusal::not_found)?;
+    check_method(&parts.method, resource.methods())?;
+    if parts.method != Method::GET && parts.method != Method::HEAD {
+        csrf::refuse_cross_site(parts)?;
+    }
+    let answer = match resource {
+        Resource::SessionsOf(user) if parts.method == Method::DELETE => {
+            revoke_all(bridge, operator, &user_id(user)?).await
+        }
+        Resource::SessionsOf(user) => list(bridge, &user_id(user)?).await,
+        Resource::Session(id) => revoke(bridge, operator, id).await,
+        Resource::Disable(user) => disable(bridge, operator, &user_id(user)?).await,
+        Resource::Enable(user) => enable(bridge, operator, &user_id(user)?).await,
+    };
+    answer.map_err(|fault| Refusal::unavailable(bridge, &fault))?.ok_or_else(|| Refusal::not_found().into())
+}
+
+impl<'p> Resource<'p> {
+    fn at(path: &'p str) -> Option<Self> {
+        let mut segments = path.strip_prefix('/')?.split('/');
+        let place = (segments.next()?, segments.next()?, segments.next(), segments.next());
+        Some(match place {
+            ("users", user, Some("sessions"), None) => Self::SessionsOf(user),
+            ("users", user, Some("disable"), None) => Self::Disable(user),
+            ("users", user, Some("enable"), None) => Self::Enable(user),
+            ("sessions", session, None, None) => Self::Session(session),
+            _ => return None,
+        })
+    }
+
+    fn methods(&self) -> &'static str {
+        match self {
+            Self::SessionsOf(_) => "GET, HEAD, DELETE",
+            Self::Session(_) => "DELETE",
+            Self::Disable(_) | Self::Enable(_) => "POST",
+        }
+    }
+}
+
+/// What was done; `None` when there is nobody and nothing of that name.
+type Done = Result<Option<Response<Bytes>>, StoreError>;
+
+async fn list(bridge: &Bridge, user: &UserId) -> Done {
+    let sessions = bridge.admin().sessions_of(user).await?;
+    Ok(Some(json(StatusCode::OK, &Listing::new(&sessions, None))))
+}
+
+async fn revoke_all(bridge: &Bridge, operator: &Operator, user: &UserId) -> Done {
+    #[derive(Serialize)]
+    struct Count {
+        revoked: u64,
+    }
+    let revoked = bridge.admin().revoke_user(user).await?;
+    audit!("operator_revoked_user", operator = ?operator.name, user_id = %user, found = revoked.is_some());
+    Ok(revoked.map(|revoked| json(StatusCode::OK, &Count { revoked })))
+}
+
+async fn revoke(bridge: &Bridge, operator: &Operator, id: &str) -> Done {
+    let Ok(session) = SessionId::parse(id) else {
+        return Ok(None);
+    };
+    let found = bridge.admin().revoke_session(&session).await?;
+    audit!("operator_revoked_session", operator = ?operator.name, session_id = %session, found);
+    Ok(found.then(no_content))
+}
+
+async fn disable(bridge: &Bridge, operator: &Operator, user: &UserId) -> Done {
+    let found = bridge.admin().disable_user(user).await?;
+    audit!("operator_disabled_user", operator = ?operator.name, user_id = %user, found);
+    Ok(found.then(no_content))
+}
+
+async fn enable(bridge: &Bridge, operator: &Operator, user: &UserId) -> Done {
+    let found = bridge.admin().enable_user(user).await?;
+    audit!("operator_enabled_user", operator = ?operator.name, user_id = %user, found);
+    Ok(found.then(no_content))
+}
+
+/// The user that a segment names, decoded once.
+fn user_id(segment: &str) -> Result<UserId, Refusal> {
+    let decoded = percent_decode_str(segment).decode_utf8().ok();
+    decoded
+        .and_then(|text| UserId::parse(text).ok())
+        .ok_or(Refusal::invalid_request("The user id in the path is malformed."))
+}

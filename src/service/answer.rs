@@ -1,0 +1,151 @@
+//! What the endpoints answer with.
+
+use bytes::Bytes;
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, PRAGMA, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
+use serde::Serialize;
+
+use crate::bridge::Bridge;
+use crate::reject::problem;
+use crate::store::StoreError;
+use crate::token::KeyError;
+
+pub(super) type Answer = Result<Response<Bytes>, Failure>;
+
+/// Why an endpoint does not do what it was asked to.
+pub(super) enum Failure {
+    /// For a reason of its own.
+    Refusal(Refusal),
+    /// For one that the guard's layer answers itself.
+    Guard(Box<Response<Bytes>>),
+}
+
+/// A reason of the endpoint's own: what the caller is told of it never echoes what the caller sent.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    status: StatusCode,
+    code: &'static str,
+    detail: &'static str,
+    header: Option<(HeaderName, HeaderValue)>,
+}
+
+/// How an endpoint words its errors.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Wording {
+    /// RFC 9457.
+    Problem,
+    /// RFC 6749 §5.2.
+    Oauth,
+}
+
+/// An answer with a JSON body that nobody may keep.
+pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response<Bytes> {
+    let body = serde_json::to_vec(body).expect("strings, numbers and lists of them serialise");
+    answer(status, HeaderValue::from_static("application/json"), body.into())
+}
+
+/// 204.
+pub(super) fn no_content() -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    forbid_storing(&mut response);
+    response
+}
+
+impl Refusal {
+    pub(super) const fn new(status: StatusCode, code: &'static str, detail: &'static str) -> Self {
+        Self { status, code, detail, header: None }
+    }
+
+    pub(super) const fn invalid_request(detail: &'static str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid_request", detail)
+    }
+
+    pub(super) const fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", "There is nothing here.")
+    }
+
+    pub(super) fn method_not_allowed(allowed: &'static str) -> Self {
+        let detail = "This is not what the method is for; Allow says which is.";
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
+            .header(ALLOW, HeaderValue::from_static(allowed))
+    }
+
+    /// Nobody has signed in who may ask for this.
+    pub(super) fn unauthenticated(bridge: &Bridge, code: &'static str, detail: &'static str) -> Self {
+        let challenge = bridge.settings().challenge.bare();
+        Self::new(StatusCode::UNAUTHORIZED, code, detail).header(WWW_AUTHENTICATE, challenge)
+    }
+
+    /// The store could not answer; the log is told why.
+    pub(super) fn unavailable(bridge: &Bridge, fault: &StoreError) -> Self {
+        tracing::warn!(error = fault as &dyn std::error::Error, "the store could not answer an endpoint");
+        let retry_after = bridge.settings().challenge.retry_after.as_secs().max(1);
+        let detail = "This cannot be done right now. Try again.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", detail)
+            .header(RETRY_AFTER, HeaderValue::from(retry_after))
+    }
+
+    /// A token could not be signed; the log is told why.
+    pub(super) fn unsigned(fault: &KeyError) -> Self {
+        tracing::error!(error = fault as &dyn std::error::Error, "a token could not be signed");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", "The token could not be made.")
+    }
+
+    #[cfg(test)]
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.header = Some((name, value));
+        self
+    }
+}
+
+impl Failure {
+    pub(super) fn into_response(self, wording: Wording) -> Response<Bytes> {
+        let refusal = match self {
+            Self::Refusal(refusal) => refusal,
+            Self::Guard(response) => return *response,
+        };
+        let mut response = match wording {
+            Wording::Problem => {
+                let (content_type, body) = problem(refusal.status, refusal.code, refusal.detail);
+                answer(refusal.status, content_type, body)
+            }
+            Wording::Oauth => oauth_error(&refusal),
+        };
+        response.headers_mut().extend(refusal.header);
+        response
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refusal(refusal)
+    }
+}
+
+fn oauth_error(refusal: &Refusal) -> Response<Bytes> {
+    #[derive(Serialize)]
+    struct OauthError<'a> {
+        error: &'a str,
+        error_description: &'a str,
+    }
+    json(refusal.status, &OauthError { error: refusal.code, error_description: refusal.detail })
+}
+
+fn answer(status: StatusCode, content_type: HeaderValue, body: Bytes) -> Response<Bytes> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, content_type);
+    forbid_storing(&mut response);
+    response
+}
+
+/// RFC 6749 §5.1.
+fn forbid_storing(response: &mut Response<Bytes>) {
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.headers_mut().insert(PRAGMA, HeaderValue::from_static("no-cache"));
+}

@@ -1,0 +1,181 @@
+//! Reading what a caller sends: little, and JSON.
+
+use bytes::{Buf, Bytes};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, StatusCode};
+use http_body::Body;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::de::DeserializeOwned;
+
+use super::answer::Refusal;
+
+pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// The body of a request, not read yet; no more than [`LIMIT`](Self::LIMIT) bytes of it will be.
+pub(super) struct RequestBody(UnsyncBoxBody<Bytes, BoxError>);
+
+impl RequestBody {
+    /// The most bytes that are read.
+    const LIMIT: usize = 16 * 1024;
+
+    pub(super) fn new<B>(body: B) -> Self
+    where
+        B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
+    {
+        let body = body.map_frame(|frame| frame.map_data(|mut data| data.copy_to_bytes(data.remaining())));
+        Self(Limited::new(body, Self::LIMIT).boxed_unsync())
+    }
+
+    /// The JSON object that the body holds; `None` when there is no body.
+    pub(super) async fn json<T: DeserializeOwned>(self, headers: &HeaderMap) -> Result<Option<T>, Refusal> {
+        let is_json = declares_json(headers);
+        if is_json == Some(false) {
+            return Err(UNSUPPORTED);
+        }
+        let bytes = self.read().await?;
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        if is_json.is_none() {
+            return Err(UNSUPPORTED);
+        }
+        // serde reads an array as a struct too, its members in order: here only an object is one.
+        if bytes.trim_ascii_start().first() != Some(&b'{') {
+            return Err(MALFORMED);
+        }
+        serde_json::from_slice(&bytes).map(Some).map_err(|_| MALFORMED)
+    }
+
+    async fn read(self) -> Result<Bytes, Refusal> {
+        let over = |length: u64| length > Self::LIMIT as u64;
+        if over(self.0.size_hint().lower()) {
+            return Err(TOO_LARGE);
+        }
+        match self.0.collect().await {
+            Ok(body) => Ok(body.to_bytes()),
+            Err(error) if error.is::<LengthLimitError>() => Err(TOO_LARGE),
+            Err(_) => Err(MALFORMED),
+        }
+    }
+}
+
+const TOO_LARGE: Refusal = Refusal::new(
+    StatusCode::PAYLOAD_TOO_LARGE,
+    "content_too_large",
+    "The body is larger than 16 KiB, the most that is read.",
+);
+const UNSUPPORTED: Refusal = Refusal::new(
+    StatusCode::UNSUPPORTED_MEDIA_TYPE,
+    "unsupported_media_type",
+    "Send the body as application/json.",
+);
+const MALFORMED: Refusal = Refusal::invalid_request("The body is not a JSON object of the documented form.");
+
+/// Whether `Content-Type` is JSON's; `None` when there is none.
+fn declares_json(headers: &HeaderMap) -> Option<bool> {
+    let mut values = headers.get_all(CONTENT_TYPE).iter();
+    let value = values.next()?;
+    let media_type = value.to_str().ok().and_then(|text| text.parse::<mime::Mime>().ok());
+    let is_json = media_type.is_some_and(|media_type| media_type.essence_str() == "application/json");
+    Some(is_json && values.next().is_none())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+    use http_body_util::{Full, StreamBody};
+    use proptest::prelude::*;
+    use serde::Deserialize;
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    struct Sent {
+        a: String,
+        b: Option<String>,
+    }
+
+    async fn read(
+        content_type: Option<&'static str>,
+        body: impl Into<Bytes>,
+    ) -> Result<Option<Sent>, StatusCode> {
+        let mut headers = HeaderMap::new();
+        headers.extend(content_type.map(|value| (CONTENT_TYPE, HeaderValue::from_static(value))));
+        let body = RequestBody::new(Full::new(body.into()));
+        body.json(&headers).await.map_err(|refusal| refusal.status())
+    }
+
+    const JSON: Option<&str> = Some("application/json");
+
+    #[tokio::test]
+    async fn an_object_is_read_and_what_is_unknown_in_it_ignored() {
+        let sent = Sent { a: "x".to_owned(), b: None };
+        for content_type in ["application/json", "application/json; charset=utf-8", "Application/JSON"] {
+            let read = read(Some(content_type), r#" {"z":[{}],"a":"x","z":1} "#).await;
+            assert_eq!(read, Ok(Some(Sent { a: sent.a.clone(), b: None })), "{content_type}");
+        }
+        assert_eq!(read(None, "").await, Ok(None));
+        assert_eq!(read(JSON, "").await, Ok(None));
+    }
+
+    #[tokio::test]
+    async fn what_is_not_the_object_is_malformed() {
+        for body in [
+            r#"{"a":"x","a":"y"}"#,
+            r#"{"a":"x","\u0061":"y"}"#,
+            r#"["x"]"#,
+            r#""x""#,
+            r#"{"a":1}"#,
+            r#"{"a":null}"#,
+            r#"{"a":"x"}{}"#,
+            r#"{"a":"x",}"#,
+            "{\"a\":\"\u{0}\"}",
+            "null",
+            " ",
+            "\u{feff}{\"a\":\"x\"}",
+        ] {
+            assert_eq!(read(JSON, body.to_owned()).await, Err(StatusCode::BAD_REQUEST), "{body:.40}");
+        }
+        let not_text = Bytes::from_static(b"{\"a\":\"\xff\"}");
+        assert_eq!(read(JSON, not_text).await, Err(StatusCode::BAD_REQUEST));
+    }
+
+    #[tokio::test]
+    async fn only_json_is_read() {
+        for content_type in [
+            "text/plain",
+            "application/x-www-form-urlencoded",
+            "application/problem+json",
+            "application/jsonx",
+            "application/json, text/plain",
+            "",
+        ] {
+            let status = Err(StatusCode::UNSUPPORTED_MEDIA_TYPE);
+            assert_eq!(read(Some(content_type), r#"{"a":"x"}"#).await, status, "{content_type}");
+        }
+        assert_eq!(read(None, r#"{"a":"x"}"#).await, Err(StatusCode::UNSUPPORTED_MEDIA_TYPE));
+    }
+
+    #[tokio::test]
+    async fn the_limit_holds_with_and_without_a_declared_length() {
+        let body_of = |length: usize| format!(r#"{{"a":"{}"}}"#, "x".repeat(length - 8));
+        assert!(read(JSON, body_of(RequestBody::LIMIT)).await.is_ok());
+        let over = body_of(RequestBody::LIMIT + 1);
+        assert_eq!(read(JSON, over.clone()).await, Err(StatusCode::PAYLOAD_TOO_LARGE));
+        let chunks = over.into_bytes().chunks(1000).map(Bytes::copy_from_slice).collect::<Vec<_>>();
+        let frames = chunks.into_iter().map(|chunk| Ok::<_, BoxError>(http_body::Frame::data(chunk)));
+        let body = RequestBody::new(StreamBody::new(futures_util::stream::iter(frames)));
+        let refusal = body.read().await.unwrap_err();
+        assert_eq!(refusal.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    }
+
+    proptest! {
+        #[test]
+        fn reading_never_panics(bytes in any::<Vec<u8>>(), content_type in any::<Vec<u8>>()) {
+            let mut headers = HeaderMap::new();
+            headers.extend(HeaderValue::from_bytes(&content_type).ok().map(|value| (CONTENT_TYPE, value)));
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let _ = runtime.block_on(RequestBody::new(Full::new(Bytes::from(bytes))).json::<Sent>(&headers));
+        }
+    }
+}

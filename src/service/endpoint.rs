@@ -1,0 +1,144 @@
+//! The endpoints that bridges call: which they are, and the one way to all of them.
+
+use bytes::Bytes;
+use http::{Method, Request, Response};
+
+use super::answer::{Answer, Refusal, Wording};
+use super::body::RequestBody;
+use super::{capabilities, exchange, issue_code, jwks, oauth_client, sessions};
+use crate::bridge::Bridge;
+
+/// One endpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Endpoint {
+    Code,
+    Session,
+    OauthClient,
+    Capabilities,
+    Sessions,
+    /// One of the caller's sessions, by the last segment of its path.
+    OneSession(String),
+    Logout,
+    Jwks,
+}
+
+impl Endpoint {
+    /// The endpoint at `path`, which begins behind the prefix.
+    pub(super) fn at(path: &str) -> Option<Self> {
+        Some(match path {
+            "/code" => Self::Code,
+            "/session" => Self::Session,
+            "/oauth-client" => Self::OauthClient,
+            "/capabilities" => Self::Capabilities,
+            "/sessions" => Self::Sessions,
+            "/logout" => Self::Logout,
+            "/.well-known/jwks.json" => Self::Jwks,
+            _ => Self::OneSession(one_segment(path.strip_prefix("/sessions/")?)?),
+        })
+    }
+
+    /// Whether only a caller may come here.
+    pub(super) fn is_guarded(&self) -> bool {
+        matches!(self, Self::OauthClient | Self::Sessions | Self::OneSession(_) | Self::Logout)
+    }
+
+    /// Whether `method` is one that the endpoint answers.
+    pub(super) fn takes(&self, method: &Method) -> bool {
+        check_method(method, self.methods()).is_ok()
+    }
+
+    fn methods(&self) -> &'static str {
+        match self {
+            Self::Code | Self::Session | Self::OauthClient | Self::Logout => "POST",
+            Self::Capabilities | Self::Sessions | Self::Jwks => "GET, HEAD",
+            Self::OneSession(_) => "DELETE",
+        }
+    }
+
+    fn wording(&self) -> Wording {
+        if *self == Self::Session { Wording::Oauth } else { Wording::Problem }
+    }
+
+    async fn answer(&self, bridge: &Bridge, request: Request<RequestBody>) -> Answer {
+        let (parts, body) = request.into_parts();
+        match self {
+            Self::Code => issue_code::answer(bridge, &parts, body).await,
+            Self::Session => exchange::answer(bridge, parts, body).await,
+            Self::OauthClient => oauth_client::answer(bridge, &parts).await,
+            Self::Capabilities => Ok(capabilities::answer(bridge)),
+            Self::Sessions => sessions::list(bridge, &parts).await,
+            Self::OneSession(id) => sessions::end(bridge, &parts, id).await,
+            Self::Logout => sessions::log_out(bridge, &parts).await,
+            Self::Jwks => Ok(jwks::answer(bridge)),
+        }
+    }
+}
+
+/// What `endpoint` answers to `request`.
+pub(super) async fn serve(
+    bridge: &Bridge,
+    endpoint: Endpoint,
+    request: Request<RequestBody>,
+) -> Response<Bytes> {
+    let answer = match check_method(request.method(), endpoint.methods()) {
+        Ok(()) => endpoint.answer(bridge, request).await,
+        Err(refusal) => Err(refusal.into()),
+    };
+    answer.unwrap_or_else(|failure| failure.into_response(endpoint.wording()))
+}
+
+/// Refuses a method that is not one of `allowed`, a comma-separated list.
+pub(super) fn check_method(method: &Method, allowed: &'static str) -> Result<(), Refusal> {
+    if allowed.split(", ").any(|name| name == method.as_str()) {
+        Ok(())
+    } else {
+        Err(Refusal::method_not_allowed(allowed))
+    }
+}
+
+/// `text`, when it is one segment of a path.
+pub(super) fn one_segment(text: &str) -> Option<String> {
+    (!text.is_empty() && !text.contains('/')).then(|| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn only_the_very_paths_lead_anywhere() {
+        for path in [
+            "",
+            "/",
+            "code",
+            "//code",
+            "/code/",
+            "/./code",
+            "/%2e/code",
+            "/x/../code",
+            "/%63ode",
+            "/Code",
+            "/code;x",
+            "/sessions/",
+            "/sessions//a",
+            "/sessions/a/",
+            "/sessions/a/b",
+            "/sessionsx",
+            "/.well-known/jwks.json/",
+        ] {
+            assert_eq!(Endpoint::at(path), None, "{path}");
+        }
+        assert_eq!(Endpoint::at("/sessions/a"), Some(Endpoint::OneSession("a".to_owned())));
+    }
+
+    proptest! {
+        #[test]
+        fn a_path_leads_to_at_most_one_segment_behind_sessions(path in "[a-z/%.]{0,40}") {
+            if let Some(Endpoint::OneSession(id)) = Endpoint::at(&path) {
+                prop_assert_eq!(format!("/sessions/{id}"), path);
+                prop_assert!(!id.contains('/'));
+            }
+        }
+    }
+}

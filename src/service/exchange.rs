@@ -1,0 +1,103 @@
+//! `POST /session`: a bridge trades its code for access.
+
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, StatusCode};
+use serde::{Deserialize, Serialize, Serializer};
+
+use super::answer::{Answer, Refusal, json};
+use super::body::RequestBody;
+use super::origin;
+use crate::bridge::Bridge;
+use crate::clock::since_epoch;
+use crate::header::X_SESSION_ID;
+use crate::id::{CodeVerifier, ExchangeCode, SessionId, TraceId};
+use crate::issue::{Exchange, ExchangeError};
+
+#[derive(Deserialize)]
+struct Presented {
+    code: String,
+    code_verifier: Option<String>,
+    device_name: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Opened<'a> {
+    token: &'a str,
+    ttl: u64,
+    expires_at: u64,
+    #[serde(serialize_with = "as_object")]
+    headers: &'a [(HeaderName, HeaderValue)],
+}
+
+pub(super) async fn answer(bridge: &Bridge, mut parts: Parts, body: RequestBody) -> Answer {
+    let presented: Presented = body.json(&parts.headers).await?.ok_or(NO_CODE)?;
+    let exchange = Exchange {
+        session: declared_session(bridge, &parts)?,
+        origin: origin::of(bridge.settings(), &parts, presented.device_name.as_deref()),
+        verifier: presented.code_verifier.as_deref().map(verifier),
+        code: code(&presented.code),
+    };
+    let access = bridge.issuer().exchange(exchange).await.map_err(|error| refused(bridge, error))?;
+    let trace = TraceId::continue_from(&mut parts.headers);
+    let opened = Opened {
+        token: access.token.expose(),
+        ttl: access.ttl.as_secs(),
+        expires_at: since_epoch(access.expires_at).as_secs(),
+        headers: &access.identity_headers(&trace),
+    };
+    Ok(json(StatusCode::OK, &opened))
+}
+
+const NO_CODE: Refusal = Refusal::invalid_request("Send a JSON object with the code.");
+
+/// The code that was presented. Text of another form stands for no code that was ever issued, so a random
+/// one takes its place: it is looked up and refused like any unknown one, in the same words and time.
+fn code(text: &str) -> ExchangeCode {
+    ExchangeCode::parse(text).unwrap_or_else(|_| ExchangeCode::random())
+}
+
+/// The verifier that was presented; text of another form answers no challenge, and nor does a random one.
+fn verifier(text: &str) -> CodeVerifier {
+    CodeVerifier::parse(text).unwrap_or_else(|_| CodeVerifier::random())
+}
+
+/// The session id that the bridge declares, where it may.
+fn declared_session(bridge: &Bridge, parts: &Parts) -> Result<Option<SessionId>, Refusal> {
+    let malformed =
+        || Refusal::invalid_request("x-session-id is one value, 1 to 128 of A-Z, a-z, 0-9, '_' and '-'.");
+    let mut declared = parts.headers.get_all(X_SESSION_ID).iter();
+    match declared.next() {
+        Some(value) if bridge.settings().declared_session_ids => {
+            let id = value.to_str().ok().and_then(|text| SessionId::parse(text).ok());
+            id.filter(|_| declared.next().is_none()).map(Some).ok_or_else(malformed)
+        }
+        _ => Ok(None),
+    }
+}
+
+fn refused(bridge: &Bridge, error: ExchangeError) -> Refusal {
+    match error {
+        ExchangeError::InvalidGrant => Refusal::new(
+            StatusCode::BAD_REQUEST,
+            "invalid_grant",
+            "The code is unknown, expired or spent. Ask for a new one.",
+        ),
+        ExchangeError::SessionTaken => Refusal::new(
+            StatusCode::CONFLICT,
+            "session_id_taken",
+            "The declared session id cannot be had. The code is not spent: send it with another id, or without.",
+        ),
+        ExchangeError::TooManySessions => Refusal::new(
+            StatusCode::CONFLICT,
+            "too_many_sessions",
+            "There are as many sessions as may be. The code is not spent: end a session and send it again.",
+        ),
+        ExchangeError::Key(fault) => Refusal::unsigned(&fault),
+        ExchangeError::Store(fault) => Refusal::unavailable(bridge, &fault),
+    }
+}
+
+fn as_object<S: Serializer>(headers: &[(HeaderName, HeaderValue)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer
+        .collect_map(headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap_or_default())))
+}

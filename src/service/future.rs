@@ -1,0 +1,104 @@
+//! The tower side of every endpoint: any body in, one boxed future, one body type out.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, HeaderValue};
+use http::{Method, Request, Response};
+use http_body::Body;
+use http_body_util::Full;
+
+use super::body::{BoxError, RequestBody};
+
+type Answering = Pin<Box<dyn Future<Output = Response<Bytes>> + Send>>;
+
+/// The response future of the endpoints.
+///
+/// # Cancel safety
+///
+/// Dropping it abandons the request; what it asked of the store is then done or not done, never half done.
+pub struct EndpointFuture {
+    answering: Answering,
+    is_head: bool,
+}
+
+impl EndpointFuture {
+    pub(super) fn new<B, F>(request: Request<B>, answer: impl FnOnce(Request<RequestBody>) -> F) -> Self
+    where
+        B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
+        F: Future<Output = Response<Bytes>> + Send + 'static,
+    {
+        let is_head = request.method() == Method::HEAD;
+        Self { answering: Box::pin(answer(request.map(RequestBody::new))), is_head }
+    }
+}
+
+impl Future for EndpointFuture {
+    type Output = Result<Response<Full<Bytes>>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let is_head = self.is_head;
+        self.answering.as_mut().poll(cx).map(|response| {
+            let response = if is_head { without_body(response) } else { response };
+            Ok(response.map(Full::new))
+        })
+    }
+}
+
+impl fmt::Debug for EndpointFuture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("EndpointFuture")
+    }
+}
+
+/// What `GET` would answer, as `HEAD` answers it (RFC 9110 §9.3.2); not every server cuts the body off.
+fn without_body(mut response: Response<Bytes>) -> Response<Bytes> {
+    let length = std::mem::take(response.body_mut()).len();
+    response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+    response
+}
+
+/// Makes a service of an async function over a bridge and a request.
+macro_rules! service {
+    ($(#[$meta:meta])* $name:ident => |$bridge:ident, $request:ident| $answer:expr) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone)]
+        pub struct $name {
+            bridge: $crate::Bridge,
+        }
+
+        impl $name {
+            pub(crate) fn new(bridge: &$crate::Bridge) -> Self {
+                Self { bridge: bridge.clone() }
+            }
+        }
+
+        impl<B> tower_service::Service<http::Request<B>> for $name
+        where
+            B: http_body::Body<Data: Send, Error: Into<$crate::service::body::BoxError>> + Send + 'static,
+        {
+            type Response = http::Response<http_body_util::Full<bytes::Bytes>>;
+            type Error = std::convert::Infallible;
+            type Future = $crate::service::EndpointFuture;
+
+            fn poll_ready(
+                &mut self,
+                _: &mut std::task::Context<'_>,
+            ) -> std::task::Poll<Result<(), Self::Error>> {
+                std::task::Poll::Ready(Ok(()))
+            }
+
+            fn call(&mut self, request: http::Request<B>) -> Self::Future {
+                let bridge = self.bridge.clone();
+                $crate::service::EndpointFuture::new(request, |$request| async move {
+                    let $bridge = &bridge;
+                    $answer.await
+                })
+            }
+        }
+    };
+}
+pub(super) use service;

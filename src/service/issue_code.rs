@@ -1,0 +1,68 @@
+//! `POST /code`: a signed-in person starts to link a bridge.
+
+use http::StatusCode;
+use http::request::Parts;
+use serde::{Deserialize, Serialize};
+
+use super::answer::{Answer, Refusal, json};
+use super::body::RequestBody;
+use super::csrf;
+use crate::bridge::Bridge;
+use crate::clock::since_epoch;
+use crate::id::CodeChallenge;
+use crate::issue::SignedIn;
+use crate::store::IssueCodeError;
+
+#[derive(Default, Deserialize)]
+struct Asked {
+    code_challenge: Option<String>,
+    code_challenge_method: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Issued<'a> {
+    code: &'a str,
+    expires_at: u64,
+}
+
+pub(super) async fn answer(bridge: &Bridge, parts: &Parts, body: RequestBody) -> Answer {
+    csrf::refuse_cross_site(parts)?;
+    let signed_in = parts.extensions.get::<SignedIn>().ok_or_else(|| {
+        Refusal::unauthenticated(bridge, "sign_in_required", "Sign in first: a code is issued to a person.")
+    })?;
+    let asked: Asked = body.json(&parts.headers).await?.unwrap_or_default();
+    let issued = bridge.issuer().issue_code(signed_in, asked.challenge()?).await;
+    let issued = issued.map_err(|error| refused(bridge, error))?;
+    let expires_at = since_epoch(issued.expires_at).as_secs();
+    Ok(json(StatusCode::CREATED, &Issued { code: issued.code.expose(), expires_at }))
+}
+
+fn refused(bridge: &Bridge, error: IssueCodeError) -> Refusal {
+    let forbidden = |code, detail| Refusal::new(StatusCode::FORBIDDEN, code, detail);
+    match error {
+        IssueCodeError::UnknownUser | IssueCodeError::UserDisabled => {
+            forbidden("user_disabled", "This account may not link a bridge.")
+        }
+        IssueCodeError::ReservedUser => forbidden(
+            "user_id_reserved",
+            "The id of this account is that of a client: it may not link a bridge.",
+        ),
+        IssueCodeError::Store(fault) => Refusal::unavailable(bridge, &fault),
+    }
+}
+
+impl Asked {
+    /// The PKCE challenge; only `S256`, and a missing method would be `plain` (RFC 7636 §4.3).
+    fn challenge(&self) -> Result<Option<CodeChallenge>, Refusal> {
+        let malformed = Refusal::invalid_request(
+            "PKCE takes a code_challenge of 43 base64url characters and the code_challenge_method S256.",
+        );
+        match (self.code_challenge.as_deref(), self.code_challenge_method.as_deref()) {
+            (None, None) => Ok(None),
+            (Some(challenge), Some("S256")) => {
+                CodeChallenge::parse(challenge).map(Some).map_err(|_| malformed)
+            }
+            _ => Err(malformed),
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Where a bridge is: recorded with its session, believed no further than its proxies are.
+
+use std::net::{IpAddr, SocketAddr};
+
+use http::HeaderValue;
+use http::header::{HeaderName, USER_AGENT};
+use http::request::Parts;
+use ipnet::IpNet;
+
+use crate::settings::Settings;
+use crate::store::Origin;
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// The origin of a session that a request opens.
+pub(super) fn of(settings: &Settings, parts: &Parts, device_name: Option<&str>) -> Origin {
+    let forwarded = parts.headers.get_all(X_FORWARDED_FOR).iter();
+    let address = (settings.peer_address)(&parts.extensions)
+        .map(|peer| client_address(peer, forwarded, &settings.trusted_proxies));
+    let user_agent = parts.headers.get(USER_AGENT).map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let origin = address.into_iter().fold(Origin::unknown(), Origin::address);
+    let origin = user_agent.as_deref().into_iter().fold(origin, Origin::user_agent);
+    device_name.into_iter().fold(origin, Origin::device_name)
+}
+
+/// The address of the client behind `peer`.
+///
+/// Each proxy appends to `X-Forwarded-For` the address it was called from, so the list is walked from its
+/// end, for as long as the address at hand is a trusted proxy's. What stands further left is hearsay.
+fn client_address<'h>(
+    peer: IpAddr,
+    forwarded: impl DoubleEndedIterator<Item = &'h HeaderValue>,
+    trusted: &[IpNet],
+) -> IpAddr {
+    let mut address = peer.to_canonical();
+    let mut hops = forwarded.rev().flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
+    while trusted.iter().any(|network| network.contains(&address)) {
+        match hops.next().and_then(parse_hop) {
+            Some(hop) => address = hop,
+            None => break,
+        }
+    }
+    address
+}
+
+/// An address, also one with a port, as some proxies write it.
+fn parse_hop(hop: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(hop).ok()?.trim();
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    let with_port = || text.parse::<SocketAddr>().map(|socket| socket.ip());
+    Some(bare.parse().or_else(|_| with_port()).ok()?.to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn address(peer: &str, lines: &[&str]) -> String {
+        let lines: Vec<_> = lines.iter().map(|line| HeaderValue::from_str(line).unwrap()).collect();
+        let trusted = ["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()];
+        client_address(peer.parse().unwrap(), lines.iter(), &trusted).to_string()
+    }
+
+    #[test]
+    fn a_stranger_is_not_believed() {
+        assert_eq!(address("203.0.113.9", &["198.51.100.1"]), "203.0.113.9");
+        assert_eq!(address("203.0.113.9", &[]), "203.0.113.9");
+    }
+
+    #[test]
+    fn the_last_address_that_no_trusted_proxy_has_counts() {
+        assert_eq!(address("10.0.0.1", &["192.0.2.66, 198.51.100.1, 10.0.0.2"]), "198.51.100.1");
+        assert_eq!(address("10.0.0.1", &["192.0.2.66, 198.51.100.1", "10.0.0.2"]), "198.51.100.1");
+        assert_eq!(address("10.0.0.1", &["198.51.100.1", "192.0.2.66"]), "192.0.2.66");
+        assert_eq!(address("::ffff:10.0.0.1", &["::ffff:198.51.100.1"]), "198.51.100.1");
+        assert_eq!(address("fd00::1", &["2001:db8::7"]), "2001:db8::7");
+        assert_eq!(address("10.0.0.1", &["10.0.0.3, 10.0.0.2"]), "10.0.0.3");
+        assert_eq!(address("10.0.0.1", &[]), "10.0.0.1");
+    }
+
+    #[test]
+    fn ports_and_brackets_are_read() {
+        assert_eq!(address("10.0.0.1", &["198.51.100.1:4711"]), "198.51.100.1");
+        assert_eq!(address("10.0.0.1", &["[2001:db8::7]:4711"]), "2001:db8::7");
+        assert_eq!(address("10.0.0.1", &["[2001:db8::7]"]), "2001:db8::7");
+    }
+
+    #[test]
+    fn what_cannot_be_read_ends_the_walk() {
+        for garbage in ["unknown", "", "_hidden", "1.2.3", "198.51.100.1 198.51.100.2", "198.51.100.1;x"] {
+            let line = format!("198.51.100.1, {garbage}, 10.0.0.2");
+            assert_eq!(address("10.0.0.1", &[&line]), "10.0.0.2", "{garbage:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_a_client_sends_itself_changes_nothing(spoofed in "[ -~]{0,60}", client in any::<[u8; 4]>()) {
+            let client = IpAddr::from(client);
+            prop_assume!(!"10.0.0.0/8".parse::<IpNet>().unwrap().contains(&client));
+            let line = format!("{spoofed}, {client}");
+            prop_assert_eq!(address("10.0.0.1", &[&line]), client.to_string());
+            prop_assert_eq!(address("10.0.0.1", &[&spoofed, &client.to_string()]), client.to_string());
+        }
+
+        #[test]
+        fn the_walk_never_panics(lines in proptest::collection::vec(any::<Vec<u8>>(), 0..4)) {
+            let lines: Vec<_> = lines.iter().filter_map(|line| HeaderValue::from_bytes(line).ok()).collect();
+            let everyone = ["0.0.0.0/0".parse().unwrap(), "::/0".parse().unwrap()];
+            let _ = client_address([10, 0, 0, 1].into(), lines.iter(), &everyone);
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! What a page of another site can make a signed-in person's browser do: nothing.
+
+use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST, ORIGIN};
+use http::{Method, StatusCode};
+use serde_json::json;
+
+use crate::support::gateway::{Answer, Gateway, OPERATOR, PREFIX, send};
+use crate::support::{Backend, SqliteBackend};
+
+const SEC_FETCH_SITE: &str = "sec-fetch-site";
+
+async fn ask(gateway: &Gateway, headers: &[(&str, &str)]) -> Answer {
+    let request = gateway.post("/code", &json!({})).header(COOKIE, "login=alice");
+    send(headers.iter().fold(request, |request, (name, value)| request.header(*name, *value))).await
+}
+
+#[tokio::test]
+async fn a_page_of_another_site_gets_no_code() {
+    let db = SqliteBackend::start().await;
+    let gateway = Gateway::start(&db).await;
+    let own = format!("http://{}", gateway.address);
+    for headers in [
+        &[(SEC_FETCH_SITE, "cross-site")][..],
+        &[(SEC_FETCH_SITE, "same-site")],
+        &[(SEC_FETCH_SITE, "cross-site"), (ORIGIN.as_str(), &own)],
+        &[(ORIGIN.as_str(), "https://evil.example")],
+        &[(ORIGIN.as_str(), "null")],
+        &[(ORIGIN.as_str(), "http://127.0.0.1:1")],
+        &[(ORIGIN.as_str(), &own), (ORIGIN.as_str(), "https://evil.example")],
+    ] {
+        let refused = ask(&gateway, headers).await;
+        assert_eq!(
+            (refused.status, refused.text("code").as_str()),
+            (StatusCode::FORBIDDEN, "cross_site"),
+            "{headers:?}"
+        );
+        assert!(!refused.headers.contains_key("access-control-allow-origin"));
+    }
+    assert_eq!(db.count("codes").await, 0);
+}
+
+#[tokio::test]
+async fn the_hosts_own_page_and_what_is_no_browser_get_one() {
+    let db = SqliteBackend::start().await;
+    let gateway = Gateway::start(&db).await;
+    let own = format!("http://{}", gateway.address);
+    for headers in [
+        &[][..],
+        &[(SEC_FETCH_SITE, "same-origin"), (ORIGIN.as_str(), &own)],
+        &[(SEC_FETCH_SITE, "none")],
+        &[(ORIGIN.as_str(), &own)],
+        &[(ORIGIN.as_str(), "https://gateway.example"), (HOST.as_str(), "gateway.example")],
+    ] {
+        assert_eq!(ask(&gateway, headers).await.status, StatusCode::CREATED, "{headers:?}");
+    }
+}
+
+#[tokio::test]
+async fn neither_a_link_nor_a_form_issues_a_code() {
+    let db = SqliteBackend::start().await;
+    let gateway = Gateway::start(&db).await;
+    let url = format!("{PREFIX}/code");
+    let link = send(gateway.request(Method::GET, &url).header(COOKIE, "login=alice")).await;
+    assert_eq!(link.status, StatusCode::METHOD_NOT_ALLOWED);
+    for form in ["application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "text/plain"] {
+        let sent =
+            gateway.request(Method::POST, &url).header(COOKIE, "login=alice").header(CONTENT_TYPE, form);
+        assert_eq!(send(sent).await.status, StatusCode::UNSUPPORTED_MEDIA_TYPE, "{form}");
+    }
+    assert_eq!(db.count("codes").await, 0);
+}
+
+#[tokio::test]
+async fn a_preflight_grants_nothing() {
+    let db = SqliteBackend::start().await;
+    let gateway = Gateway::start(&db).await;
+    for path in ["/code", "/session", "/sessions", "/logout"] {
+        let preflight = gateway
+            .request(Method::OPTIONS, &format!("{PREFIX}{path}"))
+            .header(ORIGIN, "https://evil.example")
+            .header("access-control-request-method", "POST");
+        let answer = send(preflight).await;
+        assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{path}");
+        assert!(answer.headers.keys().all(|name| !name.as_str().starts_with("access-control")), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_another_site_operates_nothing() {
+    let db = SqliteBackend::start().await;
+    let gateway = Gateway::start(&db).await;
+    let token = gateway.link("alice").await;
+    for (method, path) in [
+        (Method::DELETE, "/admin/users/alice/sessions"),
+        (Method::POST, "/admin/users/alice/disable"),
+        (Method::DELETE, "/admin/sessions/sess_0"),
+    ] {
+        let request = gateway.request(method, path).header(AUTHORIZATION, OPERATOR);
+        let refused = send(request.header(SEC_FETCH_SITE, "cross-site")).await;
+        assert_eq!(
+            (refused.status, refused.text("code").as_str()),
+            (StatusCode::FORBIDDEN, "cross_site"),
+            "{path}"
+        );
+    }
+    assert!(gateway.admits(&token).await);
+}

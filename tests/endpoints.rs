@@ -1,0 +1,492 @@
+//! The contract of every endpoint over HTTP: status, headers, body.
+
+use std::convert::Infallible;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bridge_auth::store::Origin;
+use bridge_auth::{ClientId, ClientSecret, Scopes};
+use bytes::Bytes;
+use futures_util::stream::iter;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, USER_AGENT};
+use http::{Method, StatusCode};
+use http_body::Frame;
+use http_body_util::StreamBody;
+use serde_json::{Value, json};
+
+use crate::support::bridge::{builder, user};
+use crate::support::gateway::{Answer, Gateway, PREFIX, send};
+use crate::support::{Backend, SqliteBackend};
+
+crate::store::promises![
+    a_code_is_issued_to_a_signed_in_person,
+    a_code_is_traded_for_a_token_and_the_headers_to_send,
+    the_token_opens_the_gateway,
+    a_person_sees_and_ends_their_own_sessions_alone,
+    a_session_remembers_where_it_came_from,
+    a_hook_client_is_provisioned_for_a_person_alone,
+    operators_look_after_anyone,
+];
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+}
+
+fn is_not_stored(answer: &Answer) -> bool {
+    answer.header("cache-control") == "no-store" && answer.header("pragma") == "no-cache"
+}
+
+/// Whether `answer` is a problem document that says `status` and `code`, and may not be stored.
+fn is_problem(answer: &Answer, status: u16, code: &str) -> bool {
+    answer.status == status
+        && answer.header("content-type") == "application/problem+json"
+        && is_not_stored(answer)
+        && answer.json()["status"] == status
+        && answer.json()["code"] == code
+}
+
+/// Whether `answer` is an OAuth error that says `status` and `code`, and may not be stored.
+fn is_oauth_error(answer: &Answer, status: u16, code: &str) -> bool {
+    let is_allowed = |b: u8| matches!(b, 0x20..=0x21 | 0x23..=0x5b | 0x5d..=0x7e);
+    answer.status == status
+        && answer.header("content-type") == "application/json"
+        && is_not_stored(answer)
+        && answer.json()["error"] == code
+        && answer.text("error_description").bytes().all(is_allowed)
+}
+
+/// `text` in pieces, of no declared length.
+fn frames_of(text: &str) -> Vec<Result<Frame<Bytes>, Infallible>> {
+    text.as_bytes().chunks(4000).map(|chunk| Ok(Frame::data(Bytes::copy_from_slice(chunk)))).collect()
+}
+
+async fn a_code_is_issued_to_a_signed_in_person(db: impl Backend) {
+    let gateway = Gateway::start(&db).await;
+    let url = format!("{PREFIX}/code");
+    let issued = send(gateway.request(Method::POST, &url).header(COOKIE, "login=alice")).await;
+    assert_eq!((issued.status, issued.header("content-type")), (StatusCode::CREATED, "application/json"));
+    assert!(is_not_stored(&issued), "{issued:?}");
+    let code = issued.text("code");
+    assert!(code.len() == 64 && code.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')), "{code}");
+    let expires_at = issued.json()["expires_at"].as_u64().unwrap();
+    assert!((now() + 118..=now() + 121).contains(&expires_at), "{expires_at}");
+    assert_eq!(issued.json().as_object().unwrap().len(), 2);
+
+    let stranger = send(gateway.request(Method::POST, &url)).await;
+    assert!(is_problem(&stranger, 401, "sign_in_required"), "{stranger:?}");
+    assert_eq!(stranger.header("www-authenticate"), "Bearer");
+    assert_eq!(db.count("codes").await, 1);
+
+    gateway.bridge.admin().disable_user(&user("alice")).await.unwrap();
+    let disabled = send(gateway.request(Method::POST, &url).header(COOKIE, "login=alice")).await;
+    assert!(is_problem(&disabled, 403, "user_disabled"), "{disabled:?}");
+    let reserved = send(gateway.request(Method::POST, &url).header(COOKIE, "login=sp_bridge")).await;
+    assert!(is_problem(&reserved, 403, "user_id_reserved"), "{reserved:?}");
+}
+
+async fn a_code_is_traded_for_a_token_and_the_headers_to_send(db: impl Backend) {
+    let gateway = Gateway::start(&db).await;
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let code = gateway.code("alice").await;
+    let body = json!({ "code": code, "unknown": [{}], "device_name": "laptop" });
+    let parent = format!("00-{trace}-00f067aa0ba902b7-01");
+    let opened = send(gateway.post("/session", &body).header("traceparent", parent)).await;
+    assert_eq!((opened.status, opened.header("content-type")), (StatusCode::OK, "application/json"));
+    assert!(is_not_stored(&opened), "{opened:?}");
+    let answer = opened.json();
+    let members: Vec<_> = answer.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(members, ["expires_at", "headers", "token", "ttl"]);
+    assert_eq!(answer["ttl"], 3600);
+    assert!((now() + 3598..=now() + 3601).contains(&answer["expires_at"].as_u64().unwrap()));
+    let session = answer["headers"]["x-session-id"].as_str().unwrap();
+    assert!(session.starts_with("sess_") && session.len() == 37, "{session}");
+    assert_eq!(
+        answer["headers"],
+        json!({
+            "x-user-id": "alice",
+            "x-session-id": session,
+            "x-trace-id": trace,
+            "x-client-id": "sp_bridge",
+            "x-policy-version": "unversioned",
+            "x-call-source": "bridge",
+        })
+    );
+}
+
+async fn the_token_opens_the_gateway(db: impl Backend) {
+    let gateway = Gateway::start(&db).await;
+    let opened = gateway.exchange(&gateway.code("alice").await).await;
+    let headers = opened.json()["headers"].as_object().unwrap().clone();
+    let request = gateway.request(Method::GET, "/v1/echo").bearer_auth(opened.text("token"));
+    let sent =
+        headers.iter().fold(request, |request, (name, value)| request.header(name, value.as_str().unwrap()));
+    let echoed = send(sent.header("x_user_id", "admin")).await;
+    assert_eq!(echoed.status, StatusCode::OK, "{echoed:?}");
+    let echoed = echoed.json();
+    assert_eq!((&echoed["user_id"], &echoed["scopes"]), (&json!("alice"), &json!("chat tools")));
+    for (name, value) in &headers {
+        assert_eq!(&echoed["headers"][name], value, "{name}");
+    }
+    assert!(echoed["headers"].get("x_user_id").is_none() && echoed["headers"].get("authorization").is_none());
+}
+
+async fn a_person_sees_and_ends_their_own_sessions_alone(db: impl Backend) {
+    let gateway = Gateway::start(&db).await;
+    let (first, second) = (gateway.link("alice").await, gateway.link("alice").await);
+    let bobs = gateway.exchange(&gateway.code("bob").await).await;
+    let listed = gateway.call(Method::GET, &format!("{PREFIX}/sessions"), &first).await;
+    assert_eq!(listed.status, StatusCode::OK, "{listed:?}");
+    assert!(is_not_stored(&listed) && listed.header("vary").contains("authorization"), "{listed:?}");
+    let sessions = listed.json()["sessions"].as_array().unwrap().clone();
+    assert_eq!(sessions.len(), 2);
+    let current: Vec<_> = sessions.iter().filter(|session| session["current"] == true).collect();
+    let [current] = current[..] else { panic!("{sessions:?}") };
+    assert_eq!((&current["client_id"], &current["call_source"]), (&json!("sp_bridge"), &json!("bridge")));
+    assert_eq!(current["scopes"], json!(["chat", "tools"]));
+    let time = |member: &str| current[member].as_u64().unwrap();
+    assert!(time("created_at").abs_diff(now()) <= 2 && time("renewed_at") == time("created_at"));
+    assert_eq!(time("expires_at"), time("created_at") + 24 * 3600);
+
+    let end = |token: String, id: String| {
+        let gateway = &gateway;
+        async move { gateway.call(Method::DELETE, &format!("{PREFIX}/sessions/{id}"), &token).await }
+    };
+    let other = sessions.iter().find(|session| session["current"] == false).unwrap()["id"].as_str().unwrap();
+    for _ in 0..2 {
+        let ended = end(first.clone(), other.to_owned()).await;
+        assert_eq!((ended.status, ended.body.len()), (StatusCode::NO_CONTENT, 0));
+    }
+    assert!(!gateway.admits(&second).await && gateway.admits(&first).await);
+
+    let foreign = bobs.json()["headers"]["x-session-id"].as_str().unwrap().to_owned();
+    let refused = end(first.clone(), foreign).await;
+    assert!(is_problem(&refused, 404, "not_found"), "{refused:?}");
+    for unknown in ["sess_0", "no%20id", "%00", "a.b"] {
+        assert_eq!(end(first.clone(), unknown.to_owned()).await, refused, "{unknown}");
+    }
+    assert!(gateway.admits(&bobs.text("token")).await);
+}
+
+async fn a_session_remembers_where_it_came_from(db: impl Backend) {
+    let proxy = "127.0.0.0/8".parse().unwrap();
+    let by_axum = |extensions: &http::Extensions| {
+        Some(extensions.get::<axum::extract::ConnectInfo<std::net::SocketAddr>>()?.0.ip())
+    };
+    let trusting = builder(&db).await.peer_address(by_axum).trusted_proxies([proxy]).build().unwrap();
+    let wary = builder(&db).await.peer_address(by_axum).build().unwrap();
+    let blind = builder(&db).await.build().unwrap();
+    let cases = [(trusting, json!("198.51.100.1")), (wary, json!("127.0.0.1")), (blind, Value::Null)];
+    for (place, (bridge, address)) in cases.into_iter().enumerate() {
+        let gateway = Gateway::over(bridge).await;
+        let person = format!("person{place}");
+        let body = json!({ "code": gateway.code(&person).await, "device_name": "Alice's\u{7} laptop" });
+        let opened = send(
+            gateway
+                .post("/session", &body)
+                .header(USER_AGENT, "bridge/1.0")
+                .header("x-forwarded-for", "192.0.2.1, 198.51.100.1"),
+        )
+        .await;
+        let listed = gateway.call(Method::GET, &format!("{PREFIX}/sessions"), &opened.text("token")).await;
+        let origin = &listed.json()["sessions"][0]["origin"];
+        assert_eq!(origin["user_agent"], "bridge/1.0");
+        assert_eq!(origin["device_name"], "Alice's laptop");
+        assert_eq!(origin.get("address").unwrap_or(&Value::Null), &address);
+    }
+}
+
+async fn a_hook_client_is_provisioned_for_a_person_alone(db: impl Backend) {
+    let bridge = builder(&db).await.max_devices(1).build().unwrap();
+    let gateway = Gateway::over(bridge).await;
+    let token = gateway.link("alice").await;
+    let url = format!("{PREFIX}/oauth-client");
+    let provisioned = gateway.call(Method::POST, &url, &token).await;
+    assert_eq!(provisioned.status, StatusCode::OK, "{provisioned:?}");
+    assert!(is_not_stored(&provisioned), "{provisioned:?}");
+    let secret = provisioned.text("client_secret");
+    assert_eq!(
+        provisioned.json(),
+        json!({
+            "client_id": "bridge:alice",
+            "client_secret": secret,
+            "scopes": ["hook:govern", "hook:track"],
+            "token_endpoint": "https://gateway.example/token",
+            "client_secret_expires_at": 0,
+        })
+    );
+
+    let second_device = gateway.link("alice").await;
+    let full = gateway.call(Method::POST, &url, &second_device).await;
+    assert!(is_problem(&full, 409, "too_many_devices"), "{full:?}");
+
+    let client = ClientId::parse("bridge:alice").unwrap();
+    let secret = ClientSecret::parse(&secret).unwrap();
+    let access =
+        gateway.bridge.issuer().client_access(&client, &secret, None, Origin::unknown()).await.unwrap();
+    let hook = access.token.expose();
+    for (method, path) in
+        [(Method::POST, "/oauth-client"), (Method::GET, "/sessions"), (Method::DELETE, "/sessions/sess_0")]
+    {
+        let refused = gateway.call(method, &format!("{PREFIX}{path}"), hook).await;
+        assert!(is_problem(&refused, 403, "insufficient_scope"), "{path} {refused:?}");
+        assert_eq!(refused.header("www-authenticate"), "Bearer error=\"insufficient_scope\"");
+    }
+    let logged_out = gateway.call(Method::POST, &format!("{PREFIX}/logout"), hook).await;
+    assert_eq!(logged_out.status, StatusCode::NO_CONTENT, "{logged_out:?}");
+    assert!(!gateway.admits(hook).await && gateway.admits(&token).await);
+}
+
+async fn operators_look_after_anyone(db: impl Backend) {
+    let gateway = Gateway::start(&db).await;
+    let token = gateway.link("a/b@c").await;
+    let listed = gateway.operate(Method::GET, "/users/a%2Fb%40c/sessions").await;
+    assert_eq!(listed.status, StatusCode::OK, "{listed:?}");
+    assert!(is_not_stored(&listed), "{listed:?}");
+    let session = listed.json()["sessions"][0].clone();
+    assert!(session.get("current").is_none() && session["client_id"] == "sp_bridge", "{session}");
+    let path = format!("/sessions/{}", session["id"].as_str().unwrap());
+    for _ in 0..2 {
+        assert_eq!(gateway.operate(Method::DELETE, &path).await.status, StatusCode::NO_CONTENT);
+    }
+    assert!(!gateway.admits(&token).await);
+
+    let tokens = [gateway.link("a/b@c").await, gateway.link("a/b@c").await];
+    let revoked = gateway.operate(Method::DELETE, "/users/a%2fb@c/sessions").await;
+    assert_eq!((revoked.status, revoked.json()), (StatusCode::OK, json!({ "revoked": 2 })));
+    assert!(!gateway.admits(&tokens[0]).await && !gateway.admits(&tokens[1]).await);
+
+    for (action, may_link) in [("disable", false), ("enable", true)] {
+        let done = gateway.operate(Method::POST, &format!("/users/a%2Fb%40c/{action}")).await;
+        assert_eq!(done.status, StatusCode::NO_CONTENT, "{action}");
+        let asked = gateway.post("/code", &json!({})).header(COOKIE, "login=a/b@c");
+        assert_eq!(send(asked).await.status == StatusCode::CREATED, may_link, "{action}");
+    }
+    for (method, path) in [
+        (Method::DELETE, "/sessions/sess_0"),
+        (Method::DELETE, "/sessions/no%20id"),
+        (Method::DELETE, "/users/nobody/sessions"),
+        (Method::POST, "/users/nobody/disable"),
+        (Method::POST, "/users/nobody/enable"),
+        (Method::GET, "/users/nobody"),
+        (Method::GET, "/users/nobody/sessions/"),
+        (Method::GET, "/users/a/b/sessions"),
+        (Method::GET, "/"),
+    ] {
+        let refused = gateway.operate(method, path).await;
+        assert!(is_problem(&refused, 404, "not_found"), "{path} {refused:?}");
+    }
+    for malformed in ["%00", "%ff", "a%20b", "%E2%80%8B", "a%0d%0ab", ""] {
+        let refused = gateway.operate(Method::GET, &format!("/users/{malformed}/sessions")).await;
+        assert!(is_problem(&refused, 400, "invalid_request"), "{malformed} {refused:?}");
+    }
+    for (method, path, allow) in [
+        (Method::POST, "/users/a/sessions", "GET, HEAD, DELETE"),
+        (Method::GET, "/sessions/sess_0", "DELETE"),
+        (Method::GET, "/users/a/disable", "POST"),
+        (Method::OPTIONS, "/users/a/enable", "POST"),
+    ] {
+        let refused = gateway.operate(method, path).await;
+        assert!(is_problem(&refused, 405, "method_not_allowed"), "{path} {refused:?}");
+        assert_eq!(refused.header("allow"), allow);
+        let stranger = gateway.call(Method::GET, &format!("/admin{path}"), "another-secret").await;
+        assert!(is_problem(&stranger, 401, "operator_required"), "{path} {stranger:?}");
+        assert_eq!(stranger.header("www-authenticate"), "Bearer");
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_method_is_told_which_is_right() {
+    let db = SqliteBackend::start().await;
+    let gateway = Gateway::start(&db).await;
+    let all = [
+        Method::GET,
+        Method::HEAD,
+        Method::POST,
+        Method::PUT,
+        Method::PATCH,
+        Method::DELETE,
+        Method::OPTIONS,
+        Method::TRACE,
+    ];
+    for (path, allow) in [
+        ("/code", "POST"),
+        ("/session", "POST"),
+        ("/oauth-client", "POST"),
+        ("/capabilities", "GET, HEAD"),
+        ("/sessions", "GET, HEAD"),
+        ("/sessions/sess_0", "DELETE"),
+        ("/logout", "POST"),
+        ("/.well-known/jwks.json", "GET, HEAD"),
+    ] {
+        for method in &all {
+            let request = gateway.request(method.clone(), &format!("{PREFIX}{path}"));
+            let answer = send(request.header("x-http-method-override", "POST")).await;
+            let is_allowed = allow.split(", ").any(|name| name == method.as_str());
+            assert_eq!(
+                answer.status == StatusCode::METHOD_NOT_ALLOWED,
+                !is_allowed,
+                "{method} {path} {answer:?}"
+            );
+            if !is_allowed {
+                assert_eq!(answer.header("allow"), allow, "{method} {path}");
+                assert!(is_not_stored(&answer), "{method} {path}");
+            }
+            if !is_allowed && *method != Method::HEAD {
+                let as_told = match path {
+                    "/session" => is_oauth_error(&answer, 405, "method_not_allowed"),
+                    _ => is_problem(&answer, 405, "method_not_allowed"),
+                };
+                assert!(as_told, "{method} {path} {answer:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn head_tells_what_get_would() {
+    let db = SqliteBackend::start().await;
+    let gateway = Gateway::start(&db).await;
+    for path in [format!("{PREFIX}/capabilities"), "/.well-known/jwks.json".to_owned()] {
+        let get = send(gateway.request(Method::GET, &path)).await;
+        let head = send(gateway.request(Method::HEAD, &path)).await;
+        assert_eq!((head.status, &head.headers, head.body.len()), (get.status, &get.headers, 0));
+        assert_eq!(head.header("content-length"), get.body.len().to_string());
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_small_json_is_refused() {
+    let db = SqliteBackend::start().await;
+    let gateway = Gateway::start(&db).await;
+    let huge = format!(r#"{{"code":"{}"}}"#, "a".repeat(16 * 1024));
+    for endpoint in ["/code", "/session"] {
+        let post = |content_type: &'static str, body: reqwest::Body| {
+            let request = gateway.request(Method::POST, &format!("{PREFIX}{endpoint}")).body(body);
+            send(request.header(COOKIE, "login=alice").header(CONTENT_TYPE, content_type))
+        };
+        let is_refused = match endpoint {
+            "/session" => is_oauth_error,
+            _ => is_problem,
+        };
+        let json = "application/json; charset=utf-8";
+        let large = post(json, huge.clone().into()).await;
+        assert!(is_refused(&large, 413, "content_too_large"), "{endpoint} {large:?}");
+        let chunked = reqwest::Body::wrap(StreamBody::new(iter(frames_of(&huge))));
+        let large = post(json, chunked).await;
+        assert!(is_refused(&large, 413, "content_too_large"), "{endpoint} {large:?}");
+        for content_type in
+            ["text/plain", "application/x-www-form-urlencoded", "application/json, text/plain"]
+        {
+            let refused = post(content_type, "{}".into()).await;
+            assert!(is_refused(&refused, 415, "unsupported_media_type"), "{endpoint} {refused:?}");
+        }
+        for malformed in
+            ["{", "[]", "null", "\"code\"", "{\"code\":\"a\",\"code\":\"b\",\"code_challenge\":1}", "\0"]
+        {
+            let refused = post(json, malformed.into()).await;
+            assert!(is_refused(&refused, 400, "invalid_request"), "{endpoint} {malformed:?} {refused:?}");
+        }
+    }
+    let without_type = gateway.request(Method::POST, &format!("{PREFIX}/session")).body("{\"code\":\"a\"}");
+    assert!(is_oauth_error(&send(without_type).await, 415, "unsupported_media_type"));
+    let empty =
+        send(gateway.request(Method::POST, &format!("{PREFIX}/session?code={}", "a".repeat(64)))).await;
+    assert!(is_oauth_error(&empty, 400, "invalid_request"), "{empty:?}");
+    for body in [
+        json!({}),
+        json!({ "code": 1 }),
+        json!({ "code": null }),
+        json!({ "code": ["a"] }),
+        json!({ "code": {} }),
+    ] {
+        let refused = send(gateway.post("/session", &body)).await;
+        assert!(is_oauth_error(&refused, 400, "invalid_request"), "{body} {refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_offered_is_not_there() {
+    let db = SqliteBackend::start().await;
+    let with = Gateway::start(&db).await;
+    let url = format!("{PREFIX}/capabilities");
+    let offered = send(with.request(Method::GET, &url)).await;
+    assert_eq!(offered.json(), json!({ "modes": ["session", "oauth-client"] }));
+
+    let keys = with.bridge.keys().clone();
+    let bridge = bridge_auth::Bridge::builder_with("https://gateway.example", keys, db.open().await);
+    let without = Gateway::over(bridge.build().unwrap()).await;
+    let offered = send(without.request(Method::GET, &url)).await;
+    assert_eq!((offered.status, offered.json()), (StatusCode::OK, json!({ "modes": ["session"] })));
+    let token = without.link("alice").await;
+    let refused = without.call(Method::POST, &format!("{PREFIX}/oauth-client"), &token).await;
+    assert!(is_problem(&refused, 404, "not_found"), "{refused:?}");
+}
+
+#[tokio::test]
+async fn the_keys_are_public_and_nothing_more() {
+    let db = SqliteBackend::start().await;
+    let gateway = Gateway::start(&db).await;
+    for path in ["/.well-known/jwks.json".to_owned(), format!("{PREFIX}/.well-known/jwks.json")] {
+        let answer = send(gateway.request(Method::GET, &path)).await;
+        assert_eq!(answer.header("content-type"), "application/jwk-set+json");
+        assert!(answer.header("cache-control").starts_with("public, max-age="), "{answer:?}");
+        let keys = answer.json()["keys"].as_array().unwrap().clone();
+        assert_eq!(keys.len(), 1);
+        for private in ["d", "p", "q", "dp", "dq", "qi", "k"] {
+            assert!(keys[0].get(private).is_none(), "{private}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn guarded_endpoints_challenge_strangers() {
+    let db = SqliteBackend::start().await;
+    let gateway = Gateway::start(&db).await;
+    for (method, path) in [
+        (Method::POST, "/oauth-client"),
+        (Method::GET, "/sessions"),
+        (Method::DELETE, "/sessions/sess_0"),
+        (Method::POST, "/logout"),
+    ] {
+        let url = format!("{PREFIX}{path}");
+        let stranger = send(gateway.request(method.clone(), &url)).await;
+        assert!(is_problem(&stranger, 401, "credential_required"), "{stranger:?}");
+        assert_eq!(stranger.header("www-authenticate"), "Bearer");
+        let forged = gateway.call(method.clone(), &url, "a.b.c").await;
+        assert!(is_problem(&forged, 401, "invalid_token"), "{forged:?}");
+        let twice = gateway.request(method, &url).header(AUTHORIZATION, "Bearer a.b.c").bearer_auth("a.b.c");
+        assert!(is_problem(&send(twice).await, 400, "invalid_request"));
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_cannot_answer_is_503_and_calls_nothing_bad() {
+    let db = SqliteBackend::start().await;
+    let gateway =
+        Gateway::over(builder(&db).await.retry_after(Duration::from_secs(7)).build().unwrap()).await;
+    let (code, token) = (gateway.code("alice").await, gateway.link("alice").await);
+    let scopes = Scopes::parse("chat").unwrap();
+    gateway.bridge.issuer().register_user(&user("bob"), &scopes).await.unwrap();
+    db.break_down();
+    let is_down = |answer: &Answer| {
+        assert_eq!(
+            (answer.status, answer.header("retry-after")),
+            (StatusCode::SERVICE_UNAVAILABLE, "7"),
+            "{answer:?}"
+        );
+        assert!(is_not_stored(answer) && !answer.headers.contains_key("www-authenticate"), "{answer:?}");
+        let text = String::from_utf8_lossy(&answer.body).to_lowercase();
+        assert!(!text.contains("sql") && !text.contains("table"), "{text}");
+    };
+    let exchanged = gateway.exchange(&code).await;
+    is_down(&exchanged);
+    assert!(is_oauth_error(&exchanged, 503, "temporarily_unavailable"), "{exchanged:?}");
+    for (method, path) in
+        [(Method::GET, "/sessions"), (Method::POST, "/logout"), (Method::POST, "/oauth-client")]
+    {
+        is_down(&gateway.call(method, &format!("{PREFIX}{path}"), &token).await);
+    }
+    is_down(&gateway.operate(Method::GET, "/users/alice/sessions").await);
+    is_down(&gateway.operate(Method::DELETE, "/users/alice/sessions").await);
+    is_down(&gateway.operate(Method::DELETE, "/sessions/sess_0").await);
+    is_down(&gateway.operate(Method::POST, "/users/alice/disable").await);
+}

@@ -1,0 +1,182 @@
+//! A whole gateway on a real socket, and the people and bridges that call it.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use axum::extract::{ConnectInfo, Request};
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use bridge_auth::{Bridge, Caller, Operator, Scopes, SignedIn};
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, DATE};
+use http::{HeaderMap, Method, StatusCode};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tower::{Layer, ServiceBuilder};
+
+use super::Backend;
+use super::bridge::{builder, user};
+
+pub const PREFIX: &str = "/v1/auth/bridge";
+pub const OPERATOR: &str = "Bearer the-operators-own-secret";
+
+/// A gateway that serves until it is dropped.
+pub struct Gateway {
+    pub bridge: Bridge,
+    pub address: SocketAddr,
+    client: reqwest::Client,
+    serving: JoinHandle<()>,
+}
+
+/// What came back. Two are equal when no caller can tell them apart.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Gateway {
+    /// A gateway over `backend`, with keys of its own.
+    pub async fn start(backend: &impl Backend) -> Self {
+        Self::over(builder(backend).await.build().unwrap()).await
+    }
+
+    /// A gateway over `bridge`.
+    pub async fn over(bridge: Bridge) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let app = app(&bridge).into_make_service_with_connect_info::<SocketAddr>();
+        let serving = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+        Self { bridge, address, client: reqwest::Client::new(), serving }
+    }
+
+    /// A request to `path`, as it stands.
+    pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        self.client.request(method, format!("http://{}{path}", self.address))
+    }
+
+    /// A `POST` of JSON to an endpoint.
+    pub fn post(&self, endpoint: &str, body: &Value) -> reqwest::RequestBuilder {
+        self.request(Method::POST, &format!("{PREFIX}{endpoint}"))
+            .header(CONTENT_TYPE, "application/json")
+            .body(body.to_string())
+    }
+
+    /// `person` signs in and gets a code.
+    pub async fn code(&self, person: &str) -> String {
+        self.code_with(person, &json!({})).await
+    }
+
+    /// The same with a body.
+    pub async fn code_with(&self, person: &str, body: &Value) -> String {
+        let answer = send(self.post("/code", body).header(COOKIE, format!("login={person}"))).await;
+        assert_eq!(answer.status, StatusCode::CREATED, "{answer:?}");
+        answer.text("code")
+    }
+
+    /// A bridge presents `code`.
+    pub async fn exchange(&self, code: &str) -> Answer {
+        send(self.post("/session", &json!({ "code": code }))).await
+    }
+
+    /// `person` links a bridge; its token.
+    pub async fn link(&self, person: &str) -> String {
+        let answer = self.exchange(&self.code(person).await).await;
+        assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+        answer.text("token")
+    }
+
+    /// A bridge calls with its token.
+    pub async fn call(&self, method: Method, path: &str, token: &str) -> Answer {
+        send(self.request(method, path).bearer_auth(token)).await
+    }
+
+    /// Whether a bridge is let in with `token`.
+    pub async fn admits(&self, token: &str) -> bool {
+        let answer = self.call(Method::GET, "/v1/echo", token).await;
+        assert!([StatusCode::OK, StatusCode::UNAUTHORIZED].contains(&answer.status), "{answer:?}");
+        answer.status == StatusCode::OK
+    }
+
+    /// The operator acts.
+    pub async fn operate(&self, method: Method, path: &str) -> Answer {
+        send(self.request(method, &format!("/admin{path}")).header(AUTHORIZATION, OPERATOR)).await
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("not JSON: {self:?}"))
+    }
+
+    /// A member of the body that is text.
+    pub fn text(&self, member: &str) -> String {
+        self.json()[member].as_str().unwrap_or_else(|| panic!("no {member}: {self:?}")).to_owned()
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+/// Sends a request. `Date` is the clock's, not the answer's.
+pub async fn send(request: reqwest::RequestBuilder) -> Answer {
+    let response = request.send().await.unwrap();
+    let (status, mut headers) = (response.status(), response.headers().clone());
+    headers.remove(DATE);
+    Answer { status, headers, body: response.bytes().await.unwrap() }
+}
+
+fn app(bridge: &Bridge) -> Router {
+    Router::new()
+        .route("/v1/echo", get(echo))
+        .layer(bridge.layer("bridge").unwrap())
+        .nest_service(PREFIX, ServiceBuilder::new().layer(from_fn(login)).service(bridge.service()))
+        .route_service("/.well-known/jwks.json", bridge.jwks_service())
+        .nest_service("/admin", from_fn(operators_only).layer(bridge.admin_service()))
+}
+
+/// A stand-in for the host's own login: the cookie says who it is.
+async fn login(mut request: Request, next: Next) -> Response {
+    let cookie =
+        request.headers().get(COOKIE).and_then(|cookie| cookie.to_str().ok()?.strip_prefix("login="));
+    if let Some(user_id) = cookie.map(user) {
+        let scopes = Scopes::parse("chat tools").unwrap();
+        request.extensions_mut().insert(SignedIn { user_id, scopes });
+    }
+    next.run(request).await
+}
+
+/// A stand-in for the host's own guard of its operators.
+async fn operators_only(mut request: Request, next: Next) -> Response {
+    if request.headers().get(AUTHORIZATION).is_some_and(|value| value == OPERATOR) {
+        request.extensions_mut().insert(Operator { name: "olga".to_owned() });
+    }
+    next.run(request).await
+}
+
+async fn echo(
+    ConnectInfo(_): ConnectInfo<SocketAddr>,
+    caller: Caller,
+    headers: HeaderMap,
+) -> impl IntoResponse {
+    let headers: serde_json::Map<_, _> = headers
+        .iter()
+        .map(|(name, value)| (name.to_string(), Value::from(String::from_utf8_lossy(value.as_bytes()))))
+        .collect();
+    Json(json!({
+        "user_id": caller.user_id(),
+        "session_id": caller.session_id(),
+        "scopes": caller.scopes(),
+        "headers": headers,
+    }))
+}

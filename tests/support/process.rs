@@ -1,0 +1,121 @@
+//! The examples, built once and run as real processes.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Output, Stdio};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
+use tokio::time::timeout;
+
+/// Longer than any example takes, also on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A server that was started and listens; killed when it is dropped.
+pub struct Running {
+    child: Child,
+    /// What it printed before it listened.
+    pub printed: Vec<String>,
+    /// Where it listens: `http://127.0.0.1:PORT`.
+    pub url: String,
+    /// Kept open, so that the server can go on printing.
+    _output: Lines<BufReader<ChildStdout>>,
+}
+
+/// The example `name`, with nothing of the machine's own settings, and `home` for what it keeps.
+pub fn example(name: &str, home: &Path) -> Command {
+    let mut command = Command::new(executable(name));
+    for (variable, _) in std::env::vars_os() {
+        let name = variable.to_string_lossy();
+        if name.starts_with("BRIDGE_") || name.eq_ignore_ascii_case("http_proxy") || name == "RUST_LOG" {
+            command.env_remove(&variable);
+        }
+    }
+    command
+        .env("HOME", home)
+        .env("XDG_DATA_HOME", home)
+        .env("TMPDIR", home)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    command
+}
+
+/// Runs `command` to its end.
+pub async fn run(command: &mut Command) -> Output {
+    timeout(PATIENCE, command.output()).await.expect("the example ends by itself").unwrap()
+}
+
+/// The same, with `input` on its standard input.
+pub async fn run_with(command: &mut Command, input: &str) -> Output {
+    let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).await.unwrap();
+    timeout(PATIENCE, child.wait_with_output()).await.expect("the example ends by itself").unwrap()
+}
+
+/// Starts a server and waits until it says where it listens.
+pub async fn start(command: &mut Command) -> Running {
+    let mut child = command.stderr(Stdio::inherit()).spawn().unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut printed = Vec::new();
+    loop {
+        let line = timeout(PATIENCE, output.next_line()).await.expect("the server starts").unwrap();
+        let line = line.expect("the server listens before it ends");
+        if let Some(url) = line.strip_prefix("listening on ") {
+            return Running { child, printed, url: url.to_owned(), _output: output };
+        }
+        printed.push(line);
+    }
+}
+
+impl Running {
+    /// What it printed after `prefix`.
+    pub fn printed_after(&self, prefix: &str) -> &str {
+        self.printed.iter().find_map(|line| line.strip_prefix(prefix)).unwrap()
+    }
+
+    /// Sends a signal, by its name.
+    pub async fn signal(&self, name: &str) {
+        let id = self.child.id().expect("it runs").to_string();
+        let sent = Command::new("kill").args(["-s", name, &id]).status().await.unwrap();
+        assert!(sent.success());
+    }
+
+    /// Waits for its end.
+    pub async fn ended(&mut self) -> ExitStatus {
+        timeout(PATIENCE, self.child.wait()).await.expect("the server ends").unwrap()
+    }
+}
+
+fn executable(name: &str) -> &'static Path {
+    static BUILT: OnceLock<HashMap<String, PathBuf>> = OnceLock::new();
+    BUILT.get_or_init(build).get(name).expect("there is such an example")
+}
+
+/// Asks cargo, which knows where it puts them. With the features of this build it has little to do.
+fn build() -> HashMap<String, PathBuf> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = std::process::Command::new(cargo);
+    command.args(["build", "--examples", "--message-format=json"]).current_dir(env!("CARGO_MANIFEST_DIR"));
+    if cfg!(feature = "metrics") {
+        command.arg("--all-features");
+    }
+    if !cfg!(debug_assertions) {
+        command.arg("--release");
+    }
+    let output = command.stderr(Stdio::inherit()).output().unwrap();
+    assert!(output.status.success(), "the examples do not build");
+    let messages = output.stdout.split(|byte| *byte == b'\n');
+    messages
+        .filter_map(|line| serde_json::from_slice::<Value>(line).ok())
+        .filter(|message| message["target"]["kind"][0] == "example")
+        .filter_map(|message| {
+            let name = message["target"]["name"].as_str()?.to_owned();
+            Some((name, message["executable"].as_str()?.into()))
+        })
+        .collect()
+}
