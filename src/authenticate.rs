@@ -1,6 +1,7 @@
 //! The read side: headers in, [`Caller`] or [`Rejection`] out.
 
 mod bearer;
+mod known;
 
 use std::sync::Arc;
 
@@ -12,9 +13,10 @@ use crate::caller::{Authority, Caller, CallerKind};
 use crate::header::X_SESSION_ID;
 use crate::id::{Audience, PolicyVersion, Scopes, SessionId};
 use crate::reject::{InvalidCredential, Rejection};
-use crate::session::Liveness;
+use crate::session::{Liveness, WatchStatus};
 use crate::store::{SessionState, SessionStatus};
-use crate::token::{Claims, Subject, TokenVerifier};
+use crate::token::{Claims, TokenVerifier};
+use known::{Known, KnownTokens};
 
 /// Decides whether a request may come in: the decision that layer, extractors and tests all share.
 ///
@@ -32,10 +34,29 @@ pub struct Authenticator {
 /// What all authenticators of one bridge share.
 #[derive(Debug)]
 pub(crate) struct Guard {
-    pub(crate) verifier: TokenVerifier,
-    pub(crate) liveness: Liveness,
-    pub(crate) policy_version: PolicyVersion,
-    pub(crate) authority: Authority,
+    verifier: TokenVerifier,
+    liveness: Liveness,
+    known: KnownTokens,
+    policy_version: PolicyVersion,
+    authority: Authority,
+}
+
+impl Guard {
+    /// How many bytes the verified tokens may take: some sixty thousand of usual size.
+    const KNOWN_BYTES: u64 = 64 << 20;
+
+    pub(crate) fn new(verifier: TokenVerifier, liveness: Liveness, policy_version: PolicyVersion) -> Self {
+        let known = KnownTokens::new(Self::KNOWN_BYTES);
+        Self { verifier, liveness, known, policy_version, authority: Authority::new() }
+    }
+
+    pub(crate) fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    pub(crate) fn watch_status(&self) -> Option<WatchStatus> {
+        self.liveness.watch_status()
+    }
 }
 
 impl Authenticator {
@@ -74,23 +95,9 @@ impl Authenticator {
     ///
     /// Dropping the future abandons the look-up and changes nothing.
     pub async fn authenticate(&self, headers: &HeaderMap) -> Result<Caller, Rejection> {
-        let token = bearer::find(headers)?;
-        let claims = self.guard.verifier.verify(token).map_err(InvalidCredential::Token)?;
-        self.check_claims(&claims, headers)?;
-        let status = self
-            .guard
-            .liveness
-            .status(claims.session())
-            .await
-            .map_err(|fault| {
-                tracing::warn!(error = &fault as &dyn std::error::Error, "session look-up failed");
-                Rejection::Unavailable(fault.kind())
-            })?
-            .ok_or(InvalidCredential::SessionUnknown)?;
-        check_session(&claims, &status)?;
-        let policy_version = self.guard.policy_version.clone();
-        let authority = self.guard.authority.clone();
-        let caller = Caller::new(claims.into(), status.call_source, policy_version, authority);
+        let known = self.guard.verify(bearer::find(headers)?)?;
+        self.check_claims(&known.claims, headers)?;
+        let caller = self.guard.live_caller(&known).await?;
         self.check_grant(&caller)?;
         Ok(caller)
     }
@@ -131,6 +138,56 @@ impl Authenticator {
     }
 }
 
+impl Guard {
+    /// The claims of `token`: from memory when these very bytes were verified before and nothing has changed since.
+    fn verify(&self, token: &str) -> Result<Arc<Known>, InvalidCredential> {
+        let place = self.known.place(token);
+        if let Some(known) = self.known.get(place) {
+            match self.verifier.still_holds(&known.claims, known.generation) {
+                Ok(true) => return Ok(known),
+                Ok(false) => {}
+                Err(reason) => {
+                    self.known.remove(place);
+                    return Err(reason.into());
+                }
+            }
+        }
+        // Read before the keys are: should one be removed meanwhile, the token is verified again next time.
+        let generation = self.verifier.generation();
+        let claims = self.verifier.verify(token).inspect_err(|_| self.known.remove(place))?;
+        Ok(self.known.insert(place, claims, generation))
+    }
+
+    /// The caller, when the session of a verified token is live.
+    async fn live_caller(&self, known: &Known) -> Result<Caller, Rejection> {
+        if self.liveness.remembers(&known.slot)
+            && let Some(caller) = known.caller.get()
+        {
+            return Ok(caller.clone());
+        }
+        let claims = &known.claims;
+        let fence = self.liveness.fence(claims);
+        let status = self.liveness.look_up(claims.session()).await.map_err(Rejection::Unavailable)?;
+        let status = status.ok_or(InvalidCredential::SessionUnknown)?;
+        check_session(claims, &status)?;
+        let caller = self.caller(known, &status);
+        if let Some(fence) = fence {
+            known.slot.remember(fence, status.expires_in);
+        }
+        Ok(caller)
+    }
+
+    /// The caller as the session's row has it, made once for all requests with the same token.
+    fn caller(&self, known: &Known, status: &SessionStatus) -> Caller {
+        let make = || {
+            let (source, policy) = (status.call_source.clone(), self.policy_version.clone());
+            Caller::new(known.claims.clone(), source, policy, self.authority.clone())
+        };
+        let caller = known.caller.get_or_init(make);
+        if caller.call_source() == &status.call_source { caller.clone() } else { make() }
+    }
+}
+
 impl From<InvalidCredential> for Rejection {
     fn from(credential: InvalidCredential) -> Self {
         Self::InvalidCredential(credential)
@@ -143,11 +200,7 @@ fn declares_only(headers: &HeaderMap, session: &SessionId) -> bool {
 }
 
 fn check_session(claims: &Claims, status: &SessionStatus) -> Result<(), InvalidCredential> {
-    let user = match claims.subject() {
-        Subject::User(user) => user,
-        Subject::HookClient { owner } => owner,
-    };
-    if status.user != *user || status.client != *claims.client() {
+    if status.user != *claims.user() || status.client != *claims.client() {
         return Err(InvalidCredential::SessionOfAnother);
     }
     match status.state {

@@ -12,7 +12,7 @@ use secrecy::SecretSlice;
 use url::Url;
 
 use crate::authenticate::{Authenticator, Guard};
-use crate::caller::{Authority, Caller};
+use crate::caller::Caller;
 use crate::clock::{Clock, SystemClock};
 use crate::id::{Audience, InvalidId, Scopes};
 use crate::issue::{Admin, Issuer};
@@ -23,7 +23,7 @@ use crate::service::{
     AdminService, BridgeService, CapabilitiesService, CodeService, JwksService, LogoutService,
     OauthClientService, SessionService, SessionsService,
 };
-use crate::session::{Freshness, Liveness};
+use crate::session::{Freshness, Liveness, WatchStatus};
 use crate::settings::{BuildError, Settings};
 use crate::store::{SessionLimit, Store};
 use crate::token::{KeyRing, TokenVerifier};
@@ -167,6 +167,12 @@ impl Bridge {
         JwksService::new(self)
     }
 
+    /// How the watcher of a [`Freshness::Watched`] bridge fares, for health pages; `None` for a strict one.
+    #[must_use]
+    pub fn watch_status(&self) -> Option<WatchStatus> {
+        self.parts.guard.watch_status()
+    }
+
     pub(crate) fn settings(&self) -> &Arc<Settings> {
         &self.parts.settings
     }
@@ -178,7 +184,7 @@ impl Bridge {
 
     /// Whether it was a layer of this bridge that let `caller` in.
     pub(crate) fn vouches_for(&self, caller: &Caller) -> bool {
-        caller.is_vouched_for_by(&self.parts.guard.authority)
+        caller.is_vouched_for_by(&self.parts.guard.authority())
     }
 }
 
@@ -194,20 +200,18 @@ impl BridgeBuilder {
             return Err(malformed);
         }
         self.settings.check()?;
+        self.freshness.check()?;
         self.keys.self_test()?;
         let settings = Arc::new(self.settings);
-        let guard = Guard {
-            verifier: TokenVerifier::new(
-                self.keys.clone(),
-                settings.issuer.clone(),
-                self.clock.clone(),
-                settings.leeway,
-                Settings::MAX_TOKEN_LIFE,
-            ),
-            liveness: Liveness::new(self.store.clone(), self.freshness, settings.store_deadline),
-            policy_version: settings.policy_version.clone(),
-            authority: Authority::new(),
-        };
+        let verifier = TokenVerifier::new(
+            self.keys.clone(),
+            settings.issuer.clone(),
+            self.clock.clone(),
+            settings.leeway,
+            Settings::MAX_TOKEN_LIFE,
+        );
+        let liveness = Liveness::new(self.store.clone(), self.freshness, settings.store_deadline);
+        let guard = Guard::new(verifier, liveness, settings.policy_version.clone());
         let admin = Admin::new(self.store.clone(), settings.store_deadline);
         let issuer = Issuer::new(settings.clone(), self.keys.clone(), self.store, self.clock);
         let guard = Arc::new(guard);

@@ -49,10 +49,7 @@ impl Caller {
     /// The person the request is for; of a hook client, its owner.
     #[must_use]
     pub fn user_id(&self) -> &UserId {
-        match self.0.claims.subject() {
-            Subject::User(user) => user,
-            Subject::HookClient { owner } => owner,
-        }
+        self.0.claims.user()
     }
 
     /// The session the request belongs to: live when the request arrived.

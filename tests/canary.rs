@@ -6,9 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use bridge_auth::store::Origin;
 use bridge_auth::token::{Algorithm, KeyRing, SigningKey};
-use bridge_auth::{
-    ClientSecret, CodeVerifier, Exchange, ExchangeCode, Scopes, SignedIn, TraceId,
-};
+use bridge_auth::{ClientSecret, CodeVerifier, Exchange, ExchangeCode, Scopes, SignedIn, TraceId};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use tower::{Layer, ServiceExt, service_fn};
@@ -110,14 +108,25 @@ async fn walk(backend: &impl Backend, record: &Record) -> Vec<String> {
     record.error(&issuer.exchange(exchange(Some(replay_verifier.clone()))).await.unwrap_err());
     record.error(&authenticator.authenticate(&headers).await.unwrap_err());
     let unknown = ExchangeCode::random();
-    let stranger = Exchange { code: unknown.clone(), verifier: None, session: None, origin: Origin::unknown() };
+    let stranger =
+        Exchange { code: unknown.clone(), verifier: None, session: None, origin: Origin::unknown() };
     record.show(&stranger);
     record.error(&issuer.exchange(stranger).await.unwrap_err());
     bridge.admin().disable_user(&user("alice")).await.unwrap();
 
     let shown: [&dyn Debug; 12] = [
-        &bridge, &issuer, &bridge.admin(), &keys, &issued, &access, &caller, &client, &hook, &verifier,
-        &service, &authenticator,
+        &bridge,
+        &issuer,
+        &bridge.admin(),
+        &keys,
+        &issued,
+        &access,
+        &caller,
+        &client,
+        &hook,
+        &verifier,
+        &service,
+        &authenticator,
     ];
     shown.into_iter().for_each(|value| record.show(value));
     tracing::trace!(trace = %TraceId::random(), "done");
@@ -151,7 +160,9 @@ async fn no_secret_is_shown(backend: impl Backend) {
         walk(&backend, &record).await
     };
     let text = record.text();
-    for event in ["code_issued", "code_redeemed", "code_replayed", "client_provisioned", "client_refused", "done"] {
+    for event in
+        ["code_issued", "code_redeemed", "code_replayed", "client_provisioned", "client_refused", "done"]
+    {
         assert!(text.contains(event), "the record is whole: {event}\n{text}");
     }
     for secret in secrets {

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::id::SessionId;
+use crate::settings::BuildError;
 use crate::store::{SessionStatus, Store, StoreErrorKind};
 use crate::token::Claims;
 use lookups::Lookups;
@@ -45,6 +46,16 @@ impl Freshness {
     #[must_use]
     pub const fn watched() -> Self {
         Self::Watched { max_lag: Duration::from_secs(1) }
+    }
+
+    pub(crate) fn check(&self) -> Result<(), BuildError> {
+        let range = Duration::from_millis(10)..=Duration::from_secs(60);
+        match self {
+            Self::Watched { max_lag } if !range.contains(max_lag) => {
+                Err(BuildError::OutOfRange { what: "max_lag", allowed: "10 ms to 60 s" })
+            }
+            _ => Ok(()),
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::epochs::{Epochs, Mark};
@@ -118,7 +119,7 @@ impl Watch {
     fn keep_running(&self) {
         let mut task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
         if task.as_ref().is_none_or(JoinHandle::is_finished) {
-            *task = Some(tokio::spawn(watch(self.watched.clone(), self.store.clone())));
+            *task = Some(tokio::spawn(watch_log(self.watched.clone(), self.store.clone())));
         }
     }
 }
@@ -151,7 +152,9 @@ impl Watched {
         let mut health = self.health();
         let gap = health.last_success.map_or(Duration::ZERO, |last| started.saturating_duration_since(last));
         match page.entries {
-            Some(entries) if gap < Self::LOG_IS_KEPT => entries.iter().for_each(|entry| self.epochs.move_on(entry)),
+            Some(entries) if gap < Self::LOG_IS_KEPT => {
+                entries.iter().for_each(|entry| self.epochs.move_on(entry))
+            }
             _ => self.epochs.move_all_on(),
         }
         health.last_success = Some(started);
@@ -183,8 +186,9 @@ impl Watched {
 }
 
 /// Reads the log again and again; a hint from the database only makes it do so earlier.
-async fn watch(watched: Arc<Watched>, store: Arc<dyn Store>) {
+async fn watch_log(watched: Arc<Watched>, store: Arc<dyn Store>) {
     let mut cursor = RevocationCursor::default();
+    let mut hints = store.revocation_hints();
     loop {
         let started = Instant::now();
         let reading = store.revocations_since(&cursor, Watched::PAGE);
@@ -195,8 +199,22 @@ async fn watch(watched: Arc<Watched>, store: Arc<dyn Store>) {
             }
             Err(fault) => watched.fail(&fault),
         }
-        let _ = tokio::time::timeout(watched.pause(), store.revocation_hint()).await;
+        wait(watched.pause(), &mut hints).await;
         tokio::time::sleep_until((started + Watched::MIN_PAUSE).into()).await;
+    }
+}
+
+/// Waits for `pause`, or less when there is a hint.
+async fn wait(pause: Duration, hints: &mut Option<watch::Receiver<()>>) {
+    let hinted = async {
+        match hints {
+            Some(receiver) => receiver.changed().await.is_ok(),
+            None => std::future::pending().await,
+        }
+    };
+    // A channel that is closed would hint for ever.
+    if let Ok(false) = tokio::time::timeout(pause, hinted).await {
+        *hints = None;
     }
 }
 

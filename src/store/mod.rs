@@ -35,6 +35,7 @@ use std::fmt;
 use std::time::SystemTime;
 
 use async_trait::async_trait;
+use tokio::sync::watch;
 
 use crate::id::{ClientId, Scopes, SecretHash, SessionId, UserId};
 
@@ -197,12 +198,12 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         limit: u32,
     ) -> Result<RevocationPage, StoreError>;
 
-    /// Returns when something may have been revoked, sooner than it takes to ask; or never.
+    /// A channel that changes when something may have been revoked, sooner than it takes to ask.
     ///
-    /// A hint and nothing more: whoever waits here must read the log now and then by itself. The default waits for
-    /// ever.
-    async fn revocation_hint(&self) {
-        std::future::pending().await
+    /// A hint and nothing more: it may be late, lost or for nothing, so whoever listens must read the log now and
+    /// then by itself. The default gives none.
+    fn revocation_hints(&self) -> Option<watch::Receiver<()>> {
+        None
     }
 
     /// Deletes at most `limit` dead rows of each table, and returns how many.

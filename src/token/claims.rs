@@ -111,6 +111,21 @@ impl Claims {
         self.authenticated_at
     }
 
+    /// About how many bytes the claims take.
+    pub(crate) fn size(&self) -> usize {
+        let texts = [
+            self.issuer.len(),
+            self.token_id.len(),
+            self.user().as_str().len(),
+            self.client.as_str().len(),
+            self.session.as_str().len(),
+        ];
+        let scopes = self.scopes.iter().map(|scope| scope.as_str().len() + 32);
+        let audiences = self.audiences.iter().map(|audience| audience.as_str().len() + 32);
+        size_of::<Self>()
+            + texts.into_iter().map(|text| text + 16).chain(scopes).chain(audiences).sum::<usize>()
+    }
+
     /// Whether the token is good at `now`: no leeway for `exp`, `leeway` for `nbf` and `iat`.
     pub(crate) fn check_time(&self, now: Duration, leeway: Duration) -> Result<(), InvalidToken> {
         if now >= Duration::from_secs(self.expires_at) {

@@ -49,6 +49,8 @@ struct Keys {
     signing: SigningKey,
     /// Those that verify besides the signing key's own.
     others: Vec<VerifyingKey>,
+    /// How often a key was removed: what was verified in an earlier generation must be verified again.
+    generation: u64,
 }
 
 impl KeyRing {
@@ -59,7 +61,7 @@ impl KeyRing {
     /// [`KeyError::SelfTest`] when what the key signs does not verify.
     pub fn new(key: SigningKey) -> Result<Self, KeyError> {
         self_test(&key)?;
-        Ok(Self(Arc::new(ArcSwap::from_pointee(Keys { signing: key, others: Vec::new() }))))
+        Ok(Self(Arc::new(ArcSwap::from_pointee(Keys { signing: key, others: Vec::new(), generation: 0 }))))
     }
 
     /// A ring whose signing key is kept in the file `path` (PKCS#8 PEM), and is made there with mode
@@ -117,7 +119,7 @@ impl KeyRing {
             if others.iter().any(|held| held.clashes_with(next)) {
                 return Err(KeyError::Duplicate);
             }
-            *keys = Keys { signing: key.clone(), others };
+            *keys = Keys { signing: key.clone(), others, generation: keys.generation };
             Ok(())
         })
     }
@@ -136,6 +138,7 @@ impl KeyRing {
             let before = keys.others.len();
             keys.others.retain(|held| held.key_id() != key_id);
             removed = keys.others.len() < before;
+            keys.generation += u64::from(removed);
             Ok(())
         })?;
         Ok(removed)
@@ -188,6 +191,11 @@ impl KeyRing {
         let signed = format!("{}.{}", encode(header), encode(claims.to_json()));
         let token = format!("{signed}.{}", encode(key.sign(signed.as_bytes())?));
         if token.len() > MAX_BYTES { Err(KeyError::TokenTooLong) } else { Ok(AccessToken::new(token)) }
+    }
+
+    /// Changes whenever a key is removed: a token that was verified before may no longer be good.
+    pub(crate) fn generation(&self) -> u64 {
+        self.0.load().generation
     }
 
     /// The key that a token's header names.

@@ -52,6 +52,21 @@ impl TokenVerifier {
         Ok(claims)
     }
 
+    /// What may have changed since `claims` were verified under `generation`: the clock and the keys. `false` when the
+    /// token must be verified again.
+    pub(crate) fn still_holds(&self, claims: &Claims, generation: u64) -> Result<bool, InvalidToken> {
+        if generation != self.generation() {
+            return Ok(false);
+        }
+        claims.check_time(self.clock.now(), self.leeway)?;
+        Ok(true)
+    }
+
+    /// Changes whenever a key is removed.
+    pub(crate) fn generation(&self) -> u64 {
+        self.keys.generation()
+    }
+
     fn check(&self, claims: &Claims) -> Result<(), InvalidToken> {
         if claims.issuer != self.issuer {
             return Err(InvalidToken::Issuer);

@@ -10,6 +10,7 @@ use tokio_postgres::{Config, NoTls};
 
 use super::connections::Connections;
 use super::error::failed;
+use super::hints::Hints;
 use super::{PostgresStore, tls, url};
 use crate::store::StoreError;
 
@@ -89,7 +90,7 @@ impl PostgresStoreBuilder {
     ///
     /// Migrations are applied whole or not at all.
     pub async fn connect(self) -> Result<PostgresStore, StoreError> {
-        let store = PostgresStore { connections: self.connections()? };
+        let store = self.store()?;
         if self.migrate {
             store.migrate().await?;
         } else {
@@ -98,15 +99,19 @@ impl PostgresStoreBuilder {
         Ok(store)
     }
 
-    fn connections(&self) -> Result<Connections, StoreError> {
+    fn store(&self) -> Result<PostgresStore, StoreError> {
         let (mut config, named_root) = url::parse(&self.url)?;
         self.set_up(&mut config);
+        let root = self.root_certificates.as_deref().or(named_root.as_deref());
+        let tls = match config.get_ssl_mode() {
+            SslMode::Disable => None,
+            _ => Some(tls::connector(root)?),
+        };
+        let hints = Hints::new(config.clone(), tls.clone());
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let manager = if config.get_ssl_mode() == SslMode::Disable {
-            Manager::from_config(config, NoTls, recycling)
-        } else {
-            let root = self.root_certificates.as_deref().or(named_root.as_deref());
-            Manager::from_config(config, tls::connector(root)?, recycling)
+        let manager = match tls {
+            None => Manager::from_config(config, NoTls, recycling),
+            Some(tls) => Manager::from_config(config, tls, recycling),
         };
         let pool = Pool::builder(manager)
             .max_size(self.pool_size)
@@ -115,7 +120,9 @@ impl PostgresStoreBuilder {
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(failed)?;
-        Ok(Connections { pool, acquire: self.wait.saturating_add(self.connect), statement: self.statement })
+        let acquire = self.wait.saturating_add(self.connect);
+        let connections = Connections { pool, acquire, statement: self.statement };
+        Ok(PostgresStore { connections, hints: Some(hints) })
     }
 
     /// Every connection stops by itself when its statement is slow or its server is gone.

@@ -9,6 +9,7 @@ mod client;
 mod code;
 mod connections;
 mod error;
+mod hints;
 mod migrate;
 mod revocation;
 mod row;
@@ -20,12 +21,15 @@ mod user;
 pub use builder::PostgresStoreBuilder;
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use deadpool_postgres::Pool;
+use tokio::sync::watch;
 
 use self::connections::Connections;
+use self::hints::Hints;
 use super::{
     Client, IssueCodeError, NewCode, OpenSession, OpenSessionError, OpenedSession, ProvisionClient,
     ProvisionError, RedeemCode, RedeemError, RevocationCursor, RevocationPage, Revoke, Session,
@@ -51,6 +55,7 @@ use crate::id::{ClientId, Scopes, SecretHash, SessionId, UserId};
 #[derive(Clone)]
 pub struct PostgresStore {
     connections: Connections,
+    hints: Option<Arc<Hints>>,
 }
 
 impl PostgresStore {
@@ -79,13 +84,15 @@ impl PostgresStore {
     /// A store on a pool the host made, with a deadline of 3 s for a connection and 2 s for a
     /// statement. Call [`PostgresStore::migrate`] once before the first use.
     ///
+    /// Such a store hears of revocations only by reading the log: it listens for no notification.
+    ///
     /// The pool's connections should set `statement_timeout`, so that the server stops too, and must
     /// leave `default_transaction_isolation` at `read committed`: operations fail under another.
     #[must_use]
     pub fn from_pool(pool: Pool) -> Self {
         let connections =
             Connections { pool, acquire: Duration::from_secs(3), statement: Duration::from_secs(2) };
-        Self { connections }
+        Self { connections, hints: None }
     }
 
     /// Applies the migrations that are missing, under a lock: any number of nodes may call it at once.
@@ -164,6 +171,10 @@ impl Store for PostgresStore {
         limit: u32,
     ) -> Result<RevocationPage, StoreError> {
         revocation::since(&self.connections, cursor, limit).await
+    }
+
+    fn revocation_hints(&self) -> Option<watch::Receiver<()>> {
+        self.hints.as_ref().map(|hints| hints.subscribe())
     }
 
     async fn sweep(&self, limit: u32) -> Result<Swept, StoreError> {

@@ -122,8 +122,8 @@ pub(super) async fn statuses(db: &Connections, ids: &[SessionId]) -> Result<Vec<
     let keys: Vec<Uuid> = ids.iter().map(session_key).collect();
     let rows = db
         .query(
-            "SELECT id, user_id, client_id, call_source, expires_at,
-                revoked_at IS NOT NULL AS revoked, expires_at <= now() AS expired
+            "SELECT id, user_id, client_id, call_source, revoked_at IS NOT NULL AS revoked,
+                greatest(extract(epoch FROM expires_at - now()) * 1000000, 0)::bigint AS expires_in
             FROM bridge_auth.sessions WHERE key = ANY ($1)",
             &[&keys],
         )
@@ -135,17 +135,18 @@ pub(super) async fn statuses(db: &Connections, ids: &[SessionId]) -> Result<Vec<
 }
 
 fn status(row: &Row) -> Result<SessionStatus, StoreError> {
-    let state = match (row.column("revoked")?, row.column("expired")?) {
-        (true, _) => SessionState::Revoked,
-        (false, true) => SessionState::Expired,
-        (false, false) => SessionState::Live,
+    let expires_in = Duration::from_micros(row.count("expires_in")?);
+    let state = match row.column("revoked")? {
+        true => SessionState::Revoked,
+        false if expires_in.is_zero() => SessionState::Expired,
+        false => SessionState::Live,
     };
     Ok(SessionStatus {
         id: row.session("id")?,
         user: row.user()?,
         client: row.client()?,
         call_source: row.call_source()?,
-        expires_at: row.column("expires_at")?,
+        expires_in,
         state,
     })
 }

@@ -98,7 +98,7 @@ pub(super) fn statuses(tx: &Transaction<'_>, ids: &[SessionId]) -> Result<Vec<Se
             user: text(row, "user_id", UserId::parse)?,
             client: text(row, "client_id", ClientId::parse)?,
             call_source: text(row, "call_source", CallSource::parse)?,
-            expires_at: system_time(expires_at),
+            expires_in: duration(expires_at - tx.now),
             state,
         })
     })

@@ -1,0 +1,102 @@
+//! Tokens that were verified before: what need not be done twice for the same bytes.
+
+use std::fmt;
+use std::hash::Hasher;
+use std::mem::size_of;
+use std::sync::{Arc, OnceLock};
+
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+use siphasher::sip128::{Hasher128, SipHasher24};
+
+use crate::caller::Caller;
+use crate::session::Slot;
+use crate::token::Claims;
+
+/// A token whose signature and claims hold, and what was made of it once.
+#[derive(Debug)]
+pub(super) struct Known {
+    pub(super) claims: Arc<Claims>,
+    /// The generation of the key ring that it was verified with.
+    pub(super) generation: u64,
+    /// The caller as last seen: the same for every request, as long as the session's row says the same.
+    pub(super) caller: OnceLock<Caller>,
+    pub(super) slot: Slot,
+}
+
+/// Verified tokens by the digest of their whole text; only good ones, within a bound of entries and bytes.
+///
+/// The digest is a keyed one of 128 bits (SipHash-2-4 under a random key): to hit an entry with other bytes one would
+/// have to forge it without the key. So the cache holds no live token, and no text of an attacker's choice
+/// shares a place with another.
+pub(super) struct KnownTokens {
+    cache: Cache<u128, Arc<Known>, Bytes>,
+    key: [u8; 16],
+}
+
+/// Weighs an entry in bytes.
+#[derive(Debug, Clone, Copy)]
+struct Bytes;
+
+impl KnownTokens {
+    pub(super) fn new(max_bytes: u64) -> Self {
+        // A token of usual size weighs about a kilobyte with all that hangs on it.
+        let entries = usize::try_from(max_bytes / 1024).unwrap_or(usize::MAX);
+        Self { cache: Cache::with_weighter(entries, max_bytes, Bytes), key: rand::random() }
+    }
+
+    /// The place of `token`: all of its bytes count.
+    pub(super) fn place(&self, token: &str) -> u128 {
+        let mut hasher = SipHasher24::new_with_key(&self.key);
+        hasher.write(token.as_bytes());
+        hasher.finish128().as_u128()
+    }
+
+    pub(super) fn get(&self, place: u128) -> Option<Arc<Known>> {
+        self.cache.get(&place)
+    }
+
+    pub(super) fn insert(&self, place: u128, claims: Claims, generation: u64) -> Arc<Known> {
+        let known =
+            Known { claims: claims.into(), generation, caller: OnceLock::new(), slot: Slot::default() };
+        let known = Arc::new(known);
+        self.cache.insert(place, known.clone());
+        known
+    }
+
+    pub(super) fn remove(&self, place: u128) {
+        self.cache.remove(&place);
+    }
+}
+
+impl Weighter<u128, Arc<Known>> for Bytes {
+    fn weight(&self, _: &u128, known: &Arc<Known>) -> u64 {
+        // The caller's header values and the remembered verdict are about as large as the claims again.
+        (2 * known.claims.size() + size_of::<Known>() + 256) as u64
+    }
+}
+
+impl fmt::Debug for KnownTokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KnownTokens").field("entries", &self.cache.len()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_byte_of_a_token_counts() {
+        let known = KnownTokens::new(1 << 20);
+        let token = "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJl";
+        for at in 0..token.len() {
+            let mut other = token.as_bytes().to_vec();
+            other[at] ^= 1;
+            let other = String::from_utf8(other).unwrap();
+            assert_ne!(known.place(token), known.place(&other));
+        }
+        assert_ne!(known.place(token), known.place(&token[1..]));
+        assert_ne!(known.place(token), KnownTokens::new(1 << 20).place(token), "the key is random");
+    }
+}
