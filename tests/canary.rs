@@ -1,64 +1,18 @@
 //! No secret appears in logs at any level, in `Debug`, or in an error.
 
 use std::fmt::Debug;
-use std::io;
-use std::sync::{Arc, Mutex};
 
 use bridge_auth::store::Origin;
 use bridge_auth::token::{Algorithm, KeyRing, SigningKey};
-use bridge_auth::{
-    ClientSecret, CodeVerifier, Exchange, ExchangeCode, Scopes, SignedIn, TraceId,
-};
+use bridge_auth::{ClientSecret, CodeVerifier, Exchange, ExchangeCode, Scopes, SignedIn, TraceId};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_http::trace::TraceLayer;
-use tracing_subscriber::fmt::MakeWriter;
 
 use crate::support::bridge::{builder_with, user};
+use crate::support::record::Record;
 use crate::support::{Backend, PostgresBackend, SqliteBackend};
-
-/// All that was logged or shown.
-#[derive(Clone, Default)]
-struct Record(Arc<Mutex<Vec<u8>>>);
-
-impl Record {
-    fn show(&self, value: &dyn Debug) {
-        self.0.lock().unwrap().extend(format!("{value:?} {value:#?}\n").into_bytes());
-    }
-
-    fn error(&self, error: &dyn std::error::Error) {
-        self.show(&error);
-        let mut next = Some(error);
-        while let Some(error) = next {
-            self.0.lock().unwrap().extend(format!("{error}\n").into_bytes());
-            next = error.source();
-        }
-    }
-
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
-    }
-}
-
-impl io::Write for Record {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Record {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
 
 /// Walks the whole road, good and bad, and returns every secret that was on it.
 async fn walk(backend: &impl Backend, record: &Record) -> Vec<String> {
@@ -110,14 +64,25 @@ async fn walk(backend: &impl Backend, record: &Record) -> Vec<String> {
     record.error(&issuer.exchange(exchange(Some(replay_verifier.clone()))).await.unwrap_err());
     record.error(&authenticator.authenticate(&headers).await.unwrap_err());
     let unknown = ExchangeCode::random();
-    let stranger = Exchange { code: unknown.clone(), verifier: None, session: None, origin: Origin::unknown() };
+    let stranger =
+        Exchange { code: unknown.clone(), verifier: None, session: None, origin: Origin::unknown() };
     record.show(&stranger);
     record.error(&issuer.exchange(stranger).await.unwrap_err());
     bridge.admin().disable_user(&user("alice")).await.unwrap();
 
     let shown: [&dyn Debug; 12] = [
-        &bridge, &issuer, &bridge.admin(), &keys, &issued, &access, &caller, &client, &hook, &verifier,
-        &service, &authenticator,
+        &bridge,
+        &issuer,
+        &bridge.admin(),
+        &keys,
+        &issued,
+        &access,
+        &caller,
+        &client,
+        &hook,
+        &verifier,
+        &service,
+        &authenticator,
     ];
     shown.into_iter().for_each(|value| record.show(value));
     tracing::trace!(trace = %TraceId::random(), "done");
@@ -151,7 +116,9 @@ async fn no_secret_is_shown(backend: impl Backend) {
         walk(&backend, &record).await
     };
     let text = record.text();
-    for event in ["code_issued", "code_redeemed", "code_replayed", "client_provisioned", "client_refused", "done"] {
+    for event in
+        ["code_issued", "code_redeemed", "code_replayed", "client_provisioned", "client_refused", "done"]
+    {
         assert!(text.contains(event), "the record is whole: {event}\n{text}");
     }
     for secret in secrets {

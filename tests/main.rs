@@ -2,6 +2,7 @@
 
 #![allow(unreachable_pub, clippy::unwrap_used)]
 
+mod audit;
 mod canary;
 mod csrf;
 mod endpoints;
@@ -9,8 +10,10 @@ mod exchange;
 mod extractors;
 mod layer;
 mod mounting;
+mod operators;
 mod postgres_faults;
 mod postgres_tls;
+mod requests;
 mod revocation;
 mod store;
 mod support;
