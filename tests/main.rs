@@ -6,6 +6,7 @@ mod canary;
 mod csrf;
 mod endpoints;
 mod exchange;
+mod examples;
 mod extractors;
 mod layer;
 mod mounting;

@@ -150,6 +150,9 @@ async fn link(client: &Client, folder: &Folder, exchange: Value, session_id: Opt
         }
     })?;
     folder.keep(&credential)?;
+    if bound {
+        folder.forget_verifier()?;
+    }
     let name = |header| credential.headers.get(header).map_or("?", String::as_str);
     say(&format!(
         "linked as {} in session {} for {} s",

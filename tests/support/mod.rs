@@ -4,6 +4,7 @@ mod backend;
 pub mod bridge;
 pub mod gateway;
 pub mod postgres;
+pub mod process;
 mod sqlite;
 
 pub use backend::Backend;
