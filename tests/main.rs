@@ -5,8 +5,8 @@
 mod canary;
 mod csrf;
 mod endpoints;
-mod exchange;
 mod examples;
+mod exchange;
 mod extractors;
 mod layer;
 mod mounting;
