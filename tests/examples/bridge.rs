@@ -112,13 +112,13 @@ async fn a_code_that_is_bound_to_a_challenge_is_linked_by_who_made_it_alone() {
     let code = gateway.code(alice(), Some(challenge.trim())).await;
 
     let stolen = complaint(&run(&mut gateway.bridge(&elsewhere, &["link", &code])).await);
-    assert!(stolen.contains("the code was refused"), "{stolen}");
+    assert!(stolen.starts_with("error: cannot link: the gateway refused (400"), "{stolen}");
     let aside = run(&mut gateway.bridge(&home, &["link", "--no-pkce", &code])).await;
-    assert!(complaint(&aside).contains("the code was refused"));
+    assert!(complaint(&aside).starts_with("error: cannot link: the gateway refused (400"));
 
     let unbound = gateway.code(alice(), None).await;
     let refused = complaint(&run(&mut gateway.bridge(&home, &["link", &unbound])).await);
-    assert!(refused.contains("--no-pkce leaves that aside"), "{refused}");
+    assert!(refused.contains("--no-pkce leaves it aside"), "{refused}");
     printed(&run(&mut gateway.bridge(&home, &["link", "--no-pkce", &unbound])).await);
 
     printed(&run(&mut gateway.bridge(&home, &["link", &code])).await);
