@@ -6,6 +6,7 @@ mod audit;
 mod canary;
 mod csrf;
 mod endpoints;
+mod examples;
 mod exchange;
 mod extractors;
 mod layer;

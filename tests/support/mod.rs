@@ -4,6 +4,7 @@ mod backend;
 pub mod bridge;
 pub mod gateway;
 pub mod postgres;
+pub mod process;
 pub mod record;
 mod sqlite;
 
