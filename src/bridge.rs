@@ -317,6 +317,9 @@ impl BridgeBuilder {
     }
 
     /// How long a replaced client secret stays good, in whole seconds up to 24 h. Default: 60 s.
+    ///
+    /// It covers answers that are still on their way when the next call replaces their secret: keep it
+    /// longer than the store's deadline.
     pub fn secret_overlap(mut self, overlap: Duration) -> Self {
         self.settings.secret_overlap = overlap;
         self

@@ -1,8 +1,6 @@
 //! No secret appears in logs at any level, in `Debug`, or in an error.
 
 use std::fmt::Debug;
-use std::io;
-use std::sync::{Arc, Mutex};
 
 use bridge_auth::store::Origin;
 use bridge_auth::token::{Algorithm, KeyRing, SigningKey};
@@ -11,52 +9,10 @@ use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_http::trace::TraceLayer;
-use tracing_subscriber::fmt::MakeWriter;
 
 use crate::support::bridge::{builder_with, user};
+use crate::support::record::Record;
 use crate::support::{Backend, PostgresBackend, SqliteBackend};
-
-/// All that was logged or shown.
-#[derive(Clone, Default)]
-struct Record(Arc<Mutex<Vec<u8>>>);
-
-impl Record {
-    fn show(&self, value: &dyn Debug) {
-        self.0.lock().unwrap().extend(format!("{value:?} {value:#?}\n").into_bytes());
-    }
-
-    fn error(&self, error: &dyn std::error::Error) {
-        self.show(&error);
-        let mut next = Some(error);
-        while let Some(error) = next {
-            self.0.lock().unwrap().extend(format!("{error}\n").into_bytes());
-            next = error.source();
-        }
-    }
-
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
-    }
-}
-
-impl io::Write for Record {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Record {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
 
 /// Walks the whole road, good and bad, and returns every secret that was on it.
 async fn walk(backend: &impl Backend, record: &Record) -> Vec<String> {

@@ -17,11 +17,14 @@ use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 use crate::support::bridge::{access, builder, user};
 use crate::support::{Backend, SqliteBackend};
 
+/// The headers of a request and the caller in its extensions.
+type Head = (HeaderMap, Option<Caller>);
+
 /// What the inner service saw of the request it was last called with, and how often it was called.
 #[derive(Clone, Default)]
 struct Seen {
     calls: Arc<AtomicUsize>,
-    last: Arc<std::sync::Mutex<Option<(HeaderMap, Option<Caller>)>>>,
+    last: Arc<std::sync::Mutex<Option<Head>>>,
 }
 
 impl Seen {
@@ -29,7 +32,7 @@ impl Seen {
         self.calls.load(Ordering::SeqCst)
     }
 
-    fn last(&self) -> (HeaderMap, Option<Caller>) {
+    fn last(&self) -> Head {
         self.last.lock().unwrap().take().expect("the inner service was called")
     }
 

@@ -2,15 +2,19 @@
 
 #![allow(unreachable_pub, clippy::unwrap_used)]
 
+mod audit;
 mod canary;
 mod csrf;
 mod endpoints;
+mod examples;
 mod exchange;
 mod extractors;
 mod layer;
 mod mounting;
+mod operators;
 mod postgres_faults;
 mod postgres_tls;
+mod requests;
 mod revocation;
 mod store;
 mod support;

@@ -61,10 +61,14 @@ impl Folder {
         CodeVerifier::parse(&text).map(Some).with_context(malformed)
     }
 
-    /// Keeps the credential; a verifier has done its work with that.
-    pub fn keep(&self, credential: &Credential) -> Result<()> {
-        write_private(&self.credential, &serde_json::to_vec_pretty(credential)?)?;
+    /// Forgets the verifier, which has done its work.
+    pub fn forget_verifier(&self) -> Result<()> {
         remove(&self.verifier)
+    }
+
+    /// Keeps the credential in place of the one before.
+    pub fn keep(&self, credential: &Credential) -> Result<()> {
+        write_private(&self.credential, &serde_json::to_vec_pretty(credential)?)
     }
 
     /// The kept credential.

@@ -1,5 +1,7 @@
 //! The other side: a command-line bridge that links itself to a gateway and calls it.
 //!
+//! It renews nothing: when its token is over, it asks to be linked again.
+//!
 //! `cargo run --example bridge -- --help`
 
 #![allow(unreachable_pub, reason = "a program exports nothing")]
@@ -143,13 +145,14 @@ async fn run(options: Options) -> Result<()> {
 async fn link(client: &Client, folder: &Folder, exchange: Value, session_id: Option<String>) -> Result<()> {
     let bound = exchange.get("code_verifier").is_some();
     let credential = client.exchange(&exchange, session_id).await.with_context(|| {
-        if bound {
-            "the code was refused (it must be made for the last `challenge`; --no-pkce leaves that aside)"
-        } else {
-            "the code was refused"
-        }
+        // A network that is down must not read like a bad code.
+        let aside = if bound { " with the last `challenge` (--no-pkce leaves it aside)" } else { "" };
+        format!("cannot link{aside}")
     })?;
     folder.keep(&credential)?;
+    if bound {
+        folder.forget_verifier()?;
+    }
     let name = |header| credential.headers.get(header).map_or("?", String::as_str);
     say(&format!(
         "linked as {} in session {} for {} s",

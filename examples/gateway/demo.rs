@@ -103,11 +103,12 @@ async fn use_it(stage: &mut Stage, linked: &Linked) -> Result<()> {
 
     stage.scene("Alice looks at what is signed in as her")?;
     let answer = stage.call(linked.call(Method::GET, &format!("{BRIDGE}/sessions")), 200).await?;
-    stage.check("it is one session, this one, on her laptop", || {
+    stage.check("this session is among it, on her laptop", || {
         let sessions = answer.body["sessions"].as_array();
-        sessions.is_some_and(|sessions| sessions.len() == 1)
-            && answer.body["sessions"][0]["current"] == true
-            && answer.body["sessions"][0]["origin"]["device_name"] == "alice's laptop"
+        let mut current = sessions.into_iter().flatten().filter(|session| session["current"] == true);
+        current.next().is_some_and(|session| {
+            session["id"] == linked.session && session["origin"]["device_name"] == "alice's laptop"
+        })
     })?;
 
     stage.scene("The bridge gets an OAuth client for its hooks; the secret is shown this once")?;

@@ -87,6 +87,7 @@ impl Options {
                 bail!("--issuer must name the gateway's own https URL: {address} is not this machine alone")
             }
         };
+        // Where hooks are told to get their tokens: a host answers there with `Issuer::client_access`.
         let token_endpoint = format!("{issuer}/v1/auth/bridge/token").parse()?;
         let default = Database::Sqlite(folder.join("gateway.db"));
         let database = self.database.as_ref().unwrap_or(&default);

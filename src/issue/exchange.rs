@@ -1,5 +1,7 @@
 //! The exchange: a one-time code for access.
 
+use std::net::IpAddr;
+
 use super::Issuer;
 use super::access::{Access, Grant};
 use crate::id::{CodeHash, CodeVerifier, ExchangeCode, SessionId};
@@ -56,6 +58,7 @@ impl Issuer {
     ///
     /// The code is spent and its session open, or neither. When the answer is lost, link again.
     pub async fn exchange(&self, exchange: Exchange) -> Result<Access, ExchangeError> {
+        let address = exchange.origin.address;
         let declared = exchange.session.filter(|_| self.settings.declared_session_ids);
         let hash = exchange.code.hash();
         let redeem = RedeemCode {
@@ -66,7 +69,7 @@ impl Issuer {
         let session = redeem.session.clone();
         let opened = within_deadline(self.settings.store_deadline, self.store.redeem_code(redeem))
             .await
-            .map_err(|error| refused(error, hash))?;
+            .map_err(|error| refused(error, hash, address))?;
         let grant = Grant {
             subject: Subject::User(opened.user.clone()),
             client: session.client,
@@ -82,19 +85,21 @@ impl Issuer {
 }
 
 /// Tells the audit log why; the caller learns less.
-fn refused(error: RedeemError, code: CodeHash) -> ExchangeError {
+fn refused(error: RedeemError, code: CodeHash, address: Option<IpAddr>) -> ExchangeError {
+    let address = address.map(tracing::field::display);
     match error {
         RedeemError::Refused(GrantRefusal::Replayed { user, session, first_used_at }) => {
             let first_used_at = crate::clock::since_epoch(first_used_at).as_secs();
-            audit!("code_replayed", user_id = %user, session_id = %session, code = ?code, first_used_at);
+            audit!("code_replayed", user_id = %user, session_id = %session, code = ?code, first_used_at,
+                address);
             ExchangeError::InvalidGrant
         }
         RedeemError::Refused(reason) => {
-            audit!("code_refused", reason = %reason, code = ?code);
+            audit!("code_refused", reason = %reason, code = ?code, address);
             ExchangeError::InvalidGrant
         }
         RedeemError::SessionTaken => {
-            audit!("session_id_taken", code = ?code);
+            audit!("session_id_taken", code = ?code, address);
             ExchangeError::SessionTaken
         }
         RedeemError::TooManySessions => ExchangeError::TooManySessions,

@@ -129,3 +129,40 @@ fn user_id(segment: &str) -> Result<UserId, Refusal> {
         .and_then(|text| UserId::parse(text).ok())
         .ok_or(Refusal::invalid_request("The user id in the path is malformed."))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_user_id_is_decoded_once() {
+        let decoded = |segment: &str| user_id(segment).ok().map(|user| user.as_str().to_owned());
+        assert_eq!(decoded("a%2Fb").as_deref(), Some("a/b"));
+        assert_eq!(decoded("a%252Fb").as_deref(), Some("a%2Fb"));
+        assert_eq!(decoded("%C3%A9").as_deref(), Some("é"));
+        for malformed in ["", "%00", "a%0Ab", "%ff", "%20"] {
+            assert_eq!(decoded(malformed), None, "{malformed}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_user_can_be_named_in_a_path(text in any::<String>()) {
+            let segment = utf8_percent_encode(&text, NON_ALPHANUMERIC).to_string();
+            prop_assert_eq!(user_id(&segment).ok(), UserId::parse(&text).ok());
+            let path = format!("/users/{segment}/sessions");
+            if !text.is_empty() {
+                let is_theirs = matches!(Resource::at(&path), Some(Resource::SessionsOf(found)) if found == segment);
+                prop_assert!(is_theirs);
+            }
+        }
+
+        #[test]
+        fn reading_a_path_never_panics(path in any::<String>()) {
+            let _ = Resource::at(&path).map(|resource| resource.methods());
+            let _ = user_id(&path);
+        }
+    }
+}

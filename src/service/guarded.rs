@@ -1,5 +1,6 @@
 //! Who calls an endpoint behind the guard.
 
+use http::StatusCode;
 use http::request::Parts;
 
 use super::answer::{Failure, Refusal};
@@ -9,7 +10,6 @@ use crate::id::Scopes;
 use crate::observe;
 use crate::passage::{MISSING_LAYER, Passage};
 use crate::reject::Rejection;
-use http::StatusCode;
 
 /// What the guard of one request left.
 pub(super) struct Guarded<'r> {

@@ -1,21 +1,7 @@
 //! The endpoints that bridges and operators call, as tower services.
 //!
-//! [`BridgeService`] has them all, and guards those that need a caller; each is also there alone. They take
-//! any request body, never fail, and are always ready. With axum mount them with `nest_service` or
-//! `route_service`, with hyper serve them as they are.
-//!
-//! | call | service | answer |
-//! |---|---|---|
-//! | `POST /code` | [`CodeService`] | 201 `{"code","expires_at"}` |
-//! | `POST /session` | [`SessionService`] | 200 `{"token","ttl","expires_at","headers"}` |
-//! | `POST /oauth-client` | [`OauthClientService`] | 200 `{"client_id","client_secret","scopes","token_endpoint","client_secret_expires_at"}` |
-//! | `GET /capabilities` | [`CapabilitiesService`] | 200 `{"modes"}` |
-//! | `GET /sessions`, `DELETE /sessions/{id}` | [`SessionsService`] | 200 `{"sessions"}`, 204 |
-//! | `POST /logout` | [`LogoutService`] | 204 |
-//! | `GET /.well-known/jwks.json` | [`JwksService`] | 200, a JWK set |
-//!
-//! Times are Unix seconds. Nothing but the key set may be cached. `POST /session` words its errors as OAuth
-//! does (RFC 6749 §5.2), all others as problem documents (RFC 9457) with the member `code`.
+//! Each is a newtype over a [`Bridge`](crate::Bridge) that the macro `service!` makes of an async function; they differ
+//! in nothing but what they answer. `endpoint` is the one way to all that bridges call.
 
 mod admin;
 mod answer;
@@ -93,11 +79,35 @@ service! {
 service! {
     /// All the endpoints that bridges call, as one service.
     ///
+    /// | call | who | answer | alone |
+    /// |---|---|---|---|
+    /// | `POST /code` | a signed-in person | 201 `{"code","expires_at"}` | [`CodeService`] |
+    /// | `POST /session` | a bridge with a code | 200 `{"token","ttl","expires_at","headers"}` | [`SessionService`] |
+    /// | `POST /oauth-client` | a person's bridge | 200 `{"client_id","client_secret","scopes","token_endpoint","client_secret_expires_at"}` | [`OauthClientService`] |
+    /// | `GET /sessions` | a person's bridge | 200 `{"sessions"}` | [`SessionsService`] |
+    /// | `DELETE /sessions/{id}` | a person's bridge | 204 | [`SessionsService`] |
+    /// | `POST /logout` | any caller | 204 | [`LogoutService`] |
+    /// | `GET /capabilities` | anyone | 200 `{"modes"}` | [`CapabilitiesService`] |
+    /// | `GET /.well-known/jwks.json` | anyone | 200, a JWK set | [`JwksService`] |
+    ///
+    /// Times are Unix seconds. Nothing but the key set may be cached. `POST /session` words its errors as OAuth
+    /// does (RFC 6749 §5.2), all others as problem documents (RFC 9457) with the member `code`. At most 16 KiB of
+    /// a body are read, for as long as the caller takes to send them: a time-out belongs outside.
+    ///
+    /// ```no_run
+    /// # fn mount(bridge: bridge_auth::Bridge) -> axum::Router {
+    /// axum::Router::new()
+    ///     .nest_service("/v1/auth/bridge", bridge.service())
+    ///     .route_service("/.well-known/jwks.json", bridge.jwks_service())
+    /// # }
+    /// ```
+    ///
     /// It knows its paths with the prefix ([`BridgeBuilder::prefix`](crate::BridgeBuilder::prefix)) and
     /// without it, so it can be nested there, be a fallback, or be all there is. Paths are compared byte for
-    /// byte: a doubled or trailing slash, a dot segment or an encoded letter is another path, and 404. The
-    /// endpoints that need a caller are behind the bridge's own layer, for its first audience; a layer of the
-    /// same bridge outside of that does no harm, except that it hides declared session ids from
+    /// byte: a doubled or trailing slash, a dot segment or an encoded letter is another path, and 404.
+    ///
+    /// The endpoints that need a caller are behind the bridge's own layer, for its first audience. A layer of
+    /// the same bridge outside of that does no harm, except that it hides declared session ids from
     /// `POST /session`.
     BridgeService => |bridge, request| combined::serve(bridge, request)
 }

@@ -155,9 +155,10 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Inserts a hook client or adds a secret to it, in one statement.
     ///
     /// The new secret replaces those of the same device ([`ProvisionClient::session`]) that were
-    /// committed **before this call began**: they stay good for [`ProvisionClient::overlap`] more. Of
-    /// calls that overlap none replaces another's secret, so that no secret that was returned last
-    /// is ever dead.
+    /// committed **before this call reached the database**: they stay good for
+    /// [`ProvisionClient::overlap`] more, which is to be longer than an answer may be on its way. Calls
+    /// that are in the database together replace none of each other's secrets. So no secret that was
+    /// returned last is dead.
     ///
     /// A client has secrets of at most [`ProvisionClient::max_devices`] devices: beyond that the
     /// oldest of those whose session is no longer live are dropped; when all are live the call is

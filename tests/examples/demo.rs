@@ -5,6 +5,7 @@ use std::process::Output;
 use tokio::process::Command;
 
 use super::{Gateway, alice};
+use crate::support::PostgresBackend;
 use crate::support::process::{example, run};
 
 /// What each scene is about, and how its answer begins.
@@ -60,6 +61,16 @@ async fn the_demo_plays_every_scene_shows_no_secret_and_leaves_nothing_behind() 
     assert_eq!(shown.len(), 2, "{shown:?}");
     assert_eq!(shown[1], "0".repeat(64));
     assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn the_demo_plays_on_postgresql_too_empty_or_in_use() {
+    let home = tempfile::tempdir().unwrap();
+    let database = PostgresBackend::empty().await;
+    play(example("gateway", home.path()).args(["--database", &database.url()])).await;
+    let gateway = Gateway::start(&["--database", &database.url()]).await;
+    gateway.link(alice()).await;
+    play(example("gateway", home.path()).args(["--database", &database.url()])).await;
 }
 
 #[tokio::test]

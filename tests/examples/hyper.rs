@@ -24,7 +24,8 @@ async fn the_hyper_server_links_guards_refuses_and_stops() {
     let token = text(&access, "token");
     let session = text(&access["headers"], "x-session-id");
 
-    let answer = client.get(url("/")).bearer_auth(&token).header("x-user-id", "mallory").send().await.unwrap();
+    let answer =
+        client.get(url("/")).bearer_auth(&token).header("x-user-id", "mallory").send().await.unwrap();
     assert_eq!(answer.text().await.unwrap(), format!("alice in session {session}\n"));
 
     let sessions = client.get(url("/v1/auth/bridge/sessions")).bearer_auth(&token).send().await.unwrap();

@@ -126,6 +126,30 @@ impl Answer {
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
+
+    /// Whether nobody may keep it.
+    pub fn is_not_stored(&self) -> bool {
+        self.header("cache-control") == "no-store" && self.header("pragma") == "no-cache"
+    }
+
+    /// Whether it is a problem document that says `status` and `code`, and may not be stored.
+    pub fn is_problem(&self, status: u16, code: &str) -> bool {
+        self.status == status
+            && self.header("content-type") == "application/problem+json"
+            && self.is_not_stored()
+            && self.json()["status"] == status
+            && self.json()["code"] == code
+    }
+
+    /// Whether it is an OAuth error that says `status` and `code`, and may not be stored.
+    pub fn is_oauth_error(&self, status: u16, code: &str) -> bool {
+        let is_allowed = |b: u8| matches!(b, 0x20..=0x21 | 0x23..=0x5b | 0x5d..=0x7e);
+        self.status == status
+            && self.header("content-type") == "application/json"
+            && self.is_not_stored()
+            && self.json()["error"] == code
+            && self.text("error_description").bytes().all(is_allowed)
+    }
 }
 
 /// Sends a request. `Date` is the clock's, not the answer's.

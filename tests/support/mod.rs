@@ -4,6 +4,8 @@ mod backend;
 pub mod bridge;
 pub mod gateway;
 pub mod postgres;
+pub mod process;
+pub mod record;
 mod sqlite;
 
 pub use backend::Backend;

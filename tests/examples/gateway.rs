@@ -1,0 +1,257 @@
+//! `gateway`: its routes, its settings and its ends.
+
+use std::time::Duration;
+
+use reqwest::header::{CONNECTION, COOKIE};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::sleep;
+
+use super::{Gateway, alice, text};
+use crate::support::PostgresBackend;
+use crate::support::process::{example, run, start};
+
+#[tokio::test]
+async fn only_who_is_signed_in_gets_a_code_and_only_operators_operate() {
+    let gateway = Gateway::start(&[]).await;
+    let code = gateway.client.post(gateway.url("/v1/auth/bridge/code")).send().await.unwrap();
+    assert_eq!(code.status(), 401);
+    let forged = gateway.client.post(gateway.url("/v1/auth/bridge/code")).header(COOKIE, "demo_login=a");
+    assert_eq!(forged.send().await.unwrap().status(), 401);
+
+    let token = text(&gateway.link(alice()).await, "token");
+    for wrong in ["", "wrong", &token] {
+        let refused = gateway.get("/admin/users/alice/sessions", wrong).await;
+        assert_eq!(refused.status(), 401);
+        assert_eq!(refused.headers()["www-authenticate"], "Bearer realm=\"operators\"");
+    }
+    let admin_token = gateway.admin_token();
+    let sessions = gateway.get("/admin/users/alice/sessions", admin_token).await;
+    let sessions: Value = sessions.json().await.unwrap();
+    assert_eq!(sessions["sessions"].as_array().unwrap().len(), 1);
+
+    let disable = gateway.client.post(gateway.url("/admin/users/alice/disable")).bearer_auth(admin_token);
+    assert_eq!(disable.send().await.unwrap().status(), 204);
+    assert_eq!(gateway.get("/v1/whoami", &token).await.status(), 401);
+    let enable = gateway.client.post(gateway.url("/admin/users/alice/enable")).bearer_auth(admin_token);
+    assert_eq!(enable.send().await.unwrap().status(), 204);
+    assert_eq!(gateway.get("/v1/whoami", &token).await.status(), 401);
+    let token = text(&gateway.link(alice()).await, "token");
+    assert_eq!(gateway.get("/v1/whoami", &token).await.status(), 200);
+}
+
+#[tokio::test]
+async fn handlers_see_the_caller_and_what_the_guard_wrote() {
+    let gateway = Gateway::start(&[]).await;
+    let access = gateway.link(json!({ "user_id": "alice", "scopes": ["hook:track"] })).await;
+    let token = text(&access, "token");
+    let who: Value = gateway.get("/v1/whoami", &token).await.json().await.unwrap();
+    let session = &access["headers"]["x-session-id"];
+    assert_eq!(who["user_id"], "alice");
+    assert_eq!(who["session_id"], *session);
+    assert_eq!(who["client_id"], "sp_bridge");
+    assert_eq!(who["kind"], "user");
+    assert_eq!(who["scopes"], json!(["hook:track"]));
+    assert_eq!(who["policy_version"], "unversioned");
+    assert_eq!(who["call_source"], "bridge");
+    assert_eq!(who["trace_id"], who["headers"]["x-trace-id"]);
+    assert_eq!(who["headers"]["x-session-id"], *session);
+    assert!(who["headers"].get("authorization").is_none());
+
+    let greeting = gateway.client.get(gateway.url("/v1/greeting")).send().await.unwrap();
+    assert_eq!(greeting.text().await.unwrap(), "hello, whoever you are\n");
+    assert_eq!(gateway.get("/v1/greeting", &token).await.text().await.unwrap(), "hello, alice\n");
+    assert_eq!(gateway.get("/v1/greeting", "not.a.token").await.status(), 401);
+}
+
+#[tokio::test]
+async fn a_scope_in_a_signature_is_required() {
+    let gateway = Gateway::start(&[]).await;
+    for (scopes, status) in [("", 403), ("hook:govern", 403), ("hook:govern hook:track", 200)] {
+        let access = gateway.link(json!({ "user_id": "alice", "scopes": scopes })).await;
+        let track = gateway.client.post(gateway.url("/v1/track")).bearer_auth(text(&access, "token"));
+        let answer = track.send().await.unwrap();
+        assert_eq!(answer.status(), status, "{scopes:?}");
+        if status == 403 {
+            let challenge = answer.headers()["www-authenticate"].to_str().unwrap();
+            assert!(challenge.contains("scope=\"hook:track\""), "{challenge}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_upstream_gets_the_body_and_nothing_that_was_for_the_gateway_alone() {
+    let gateway = Gateway::start(&[]).await;
+    let token = text(&gateway.link(alice()).await, "token");
+    let message = gateway.client.post(gateway.url("/v1/messages"));
+    let answer = message
+        .bearer_auth(&token)
+        .header(CONNECTION, "x-for-this-hop")
+        .header("x-for-this-hop", "1")
+        .header("te", "trailers")
+        .header(COOKIE, "demo_login=a")
+        .header("x-kept", "yes")
+        .header("X_User_Id", "mallory")
+        .body("not json")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.status(), 200);
+    let received: Value = answer.json().await.unwrap();
+    assert_eq!(received["method"], "POST");
+    assert_eq!(received["body"], "not json");
+    let headers = received["headers"].as_object().unwrap();
+    assert_eq!(headers["x-user-id"], "alice");
+    assert_eq!(headers["x-kept"], "yes");
+    for name in ["connection", "x-for-this-hop", "te", "cookie", "authorization", "x_user_id"] {
+        assert!(!headers.contains_key(name), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn probes_and_keys_are_open() {
+    let gateway = Gateway::start(&[]).await;
+    let get = |path| gateway.client.get(gateway.url(path)).send();
+    let health = get("/healthz").await.unwrap();
+    assert_eq!((health.status().as_u16(), health.text().await.unwrap().as_str()), (200, "ok"));
+    assert_eq!(get("/readyz").await.unwrap().status(), 200);
+    let keys: Value = get("/.well-known/jwks.json").await.unwrap().json().await.unwrap();
+    assert_eq!(keys["keys"].as_array().unwrap().len(), 1);
+    assert_eq!(keys["keys"][0].get("d"), None);
+    assert_eq!(get("/nothing").await.unwrap().status(), 404);
+}
+
+#[tokio::test]
+async fn a_gateway_whose_database_is_gone_is_not_ready_and_calls_no_token_bad() {
+    let database = PostgresBackend::empty().await;
+    let gateway = Gateway::start(&["--database", &database.url()]).await;
+    let token = text(&gateway.link(alice()).await, "token");
+    drop(database);
+    let ready = gateway.client.get(gateway.url("/readyz")).send().await.unwrap();
+    assert_eq!(ready.status(), 503);
+    let answer = gateway.get("/v1/whoami", &token).await;
+    assert_eq!(answer.status(), 503);
+    assert!(answer.headers().contains_key("retry-after"));
+}
+
+#[tokio::test]
+async fn tokens_and_sessions_outlive_a_restart() {
+    let issuer = ["--issuer", "https://gateway.example"];
+    let gateway = Gateway::start(&issuer).await;
+    let token = text(&gateway.link(alice()).await, "token");
+    let gateway = Gateway::start_in(gateway.stop().await, &issuer).await;
+    assert_eq!(gateway.get("/v1/whoami", &token).await.status(), 200);
+}
+
+#[tokio::test]
+async fn what_is_short_lived_is_refused_when_its_time_is_over() {
+    let gateway = Gateway::start(&["--token-life", "2", "--code-life", "1"]).await;
+    let access = gateway.link(alice()).await;
+    assert_eq!(access["ttl"], 2);
+    let code = gateway.code(alice(), None).await;
+    sleep(Duration::from_millis(2100)).await;
+    assert_eq!(gateway.get("/v1/whoami", &text(&access, "token")).await.status(), 401);
+    let exchange = gateway.client.post(gateway.url("/v1/auth/bridge/session")).json(&json!({ "code": code }));
+    assert_eq!(exchange.send().await.unwrap().status(), 400);
+
+    let gateway = Gateway::start(&["--session-life", "1"]).await;
+    assert_eq!(gateway.link(alice()).await["ttl"], 1);
+}
+
+#[tokio::test]
+async fn only_a_trusted_proxy_says_where_a_bridge_is() {
+    for (arguments, address) in [(&["--trusted-proxy", "127.0.0.0/8"][..], "203.0.113.9"), (&[], "127.0.0.1")]
+    {
+        let gateway = Gateway::start(arguments).await;
+        let exchange = json!({ "code": gateway.code(alice(), None).await });
+        let request = gateway.client.post(gateway.url("/v1/auth/bridge/session")).json(&exchange);
+        let answer = request.header("x-forwarded-for", "203.0.113.9").send().await.unwrap();
+        let token = text(&answer.json().await.unwrap(), "token");
+        let sessions: Value = gateway.get("/v1/auth/bridge/sessions", &token).await.json().await.unwrap();
+        assert_eq!(sessions["sessions"][0]["origin"]["address"], address);
+    }
+}
+
+#[tokio::test]
+async fn environment_variables_stand_for_flags() {
+    let home = tempfile::tempdir().unwrap();
+    let file = |name| home.path().join(name);
+    let mut command = example("gateway", home.path());
+    command
+        .env("BRIDGE_AUTH_LISTEN", "127.0.0.1:0")
+        .env("BRIDGE_AUTH_DATABASE", format!("sqlite:{}", file("a.db").display()))
+        .env("BRIDGE_AUTH_KEY_FILE", file("b.key"))
+        .env("BRIDGE_AUTH_ADMIN_TOKEN", "open sesame")
+        .env("BRIDGE_AUTH_ISSUER", "https://gateway.example")
+        .env("BRIDGE_AUTH_TOKEN_LIFE", "77");
+    let running = start(&mut command).await;
+    assert_eq!(running.printed, [""; 0], "no token is made when one is given");
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let gateway = Gateway { running, home: tempfile::tempdir().unwrap(), client };
+    assert_eq!(gateway.link(alice()).await["ttl"], 77);
+    assert_eq!(gateway.get("/admin/users/alice/sessions", "open sesame").await.status(), 200);
+    assert!(file("a.db").exists() && file("b.key").exists());
+
+    let played = run(example("gateway", home.path()).env("BRIDGE_AUTH_DEMO", "1")).await;
+    assert!(played.status.success());
+}
+
+#[tokio::test]
+async fn what_cannot_work_is_one_line_and_exit_code_1() {
+    let home = tempfile::tempdir().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    let cases: [(&[&str], &str); 12] = [
+        (&["--bogus"], "error: unexpected argument '--bogus' found"),
+        (&["--code-life", "soon"], "error: invalid value 'soon'"),
+        (&["--code-life", "601"], "error: the code life must be 1 to 600 seconds"),
+        (&["--trusted-proxy", "everyone"], "error: invalid value 'everyone'"),
+        (&["--admin-token", ""], "error: a value is required for '--admin-token <TOKEN>'"),
+        (&["--issuer", "http://gateway.example"], "error: the issuer \"http://gateway.example\" must be"),
+        (&["--listen", &taken], "error: cannot listen on 127.0.0.1:"),
+        (&["--listen", "0.0.0.0:0"], "error: --issuer must name"),
+        (&["--database", "mysql://a"], "error: invalid value 'mysql://a'"),
+        (&["--database", "sqlite:/proc/none/a.db"], "error: cannot open the database /proc/none/a.db"),
+        (&["--database", "postgres://u:hunter2@127.0.0.1:1/a"], "error: cannot open the PostgreSQL database"),
+        (&["--key-file", "/proc/none.key"], "error: cannot use the key file /proc/none.key"),
+    ];
+    for (arguments, expected) in cases {
+        let mut command = example("gateway", home.path());
+        // A flag goes before its variable.
+        let output = run(command.env("BRIDGE_AUTH_LISTEN", "127.0.0.1:0").args(arguments)).await;
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {stderr}");
+        assert!(stderr.starts_with(expected), "{arguments:?}: {stderr}");
+        assert_eq!(stderr.lines().count(), 1, "{arguments:?}: {stderr}");
+        assert!(!stderr.contains("hunter2"), "{stderr}");
+        assert!(output.stdout.is_empty(), "{arguments:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_gateway_that_is_told_to_stop_answers_what_is_under_way() {
+    let mut gateway = Gateway::start(&[]).await;
+    let token = text(&gateway.link(alice()).await, "token");
+    let address = gateway.running.url.strip_prefix("http://").unwrap().to_owned();
+    let mut stream = TcpStream::connect(&address).await.unwrap();
+    let head = format!(
+        "POST /v1/messages HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {token}\r\n\
+         content-length: 6\r\nexpect: 100-continue\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    // The handler waits for the body from here on.
+    let mut asked = [0; 25];
+    stream.read_exact(&mut asked).await.unwrap();
+    assert!(asked.starts_with(b"HTTP/1.1 100 Continue"));
+
+    gateway.running.signal("TERM").await;
+    while TcpStream::connect(&address).await.is_ok() {
+        sleep(Duration::from_millis(10)).await;
+    }
+    stream.write_all(b"\"late\"").await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.contains("\"body\":\"late\""), "{answer}");
+    assert!(gateway.running.ended().await.success());
+}
