@@ -9,6 +9,7 @@ mod endpoints;
 mod examples;
 mod exchange;
 mod extractors;
+mod freshness;
 mod layer;
 mod mounting;
 mod operators;

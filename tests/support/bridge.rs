@@ -1,5 +1,8 @@
 //! A bridge over a real database, and shortcuts to what the tests need of it.
 
+use std::sync::Arc;
+
+use bridge_auth::store::Store;
 use bridge_auth::token::{Algorithm, KeyRing, SigningKey};
 use bridge_auth::{Access, AccessRequest, Bridge, BridgeBuilder, Scopes, UserId};
 
@@ -15,8 +18,13 @@ pub async fn builder(backend: &impl Backend) -> BridgeBuilder {
 
 /// A builder over another handle of `backend` with these keys: another node of the same gateway.
 pub async fn builder_with(backend: &impl Backend, keys: KeyRing) -> BridgeBuilder {
+    builder_over(backend.open().await, keys)
+}
+
+/// A builder over this very store.
+pub fn builder_over(store: Arc<dyn Store>, keys: KeyRing) -> BridgeBuilder {
     let endpoint = format!("{ISSUER}/token").parse().unwrap();
-    Bridge::builder_with(ISSUER, keys, backend.open().await).token_endpoint(endpoint)
+    Bridge::builder_with(ISSUER, keys, store).token_endpoint(endpoint)
 }
 
 /// Access for `name`, who becomes known by this, with `scopes`.

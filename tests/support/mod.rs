@@ -2,6 +2,7 @@
 
 mod backend;
 pub mod bridge;
+pub mod counting;
 pub mod gateway;
 pub mod postgres;
 pub mod process;

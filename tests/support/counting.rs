@@ -1,0 +1,138 @@
+//! A real store whose look-ups are counted, and whose answers can be withheld.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+use bridge_auth::store::*;
+use bridge_auth::{ClientId, Scopes, SecretHash, SessionId, UserId};
+use tokio::sync::watch;
+
+#[derive(Debug)]
+pub struct Counting {
+    store: Arc<dyn Store>,
+    queries: AtomicUsize,
+    most_ids: AtomicUsize,
+    log_is_broken: AtomicBool,
+    look_ups_are_broken: AtomicBool,
+}
+
+impl Counting {
+    pub fn new(store: Arc<dyn Store>) -> Self {
+        Self {
+            store,
+            queries: AtomicUsize::new(0),
+            most_ids: AtomicUsize::new(0),
+            log_is_broken: AtomicBool::new(false),
+            look_ups_are_broken: AtomicBool::new(false),
+        }
+    }
+
+    /// How many look-ups ran since the last reset.
+    pub fn queries(&self) -> usize {
+        self.queries.load(Ordering::SeqCst)
+    }
+
+    /// The most ids that one of them asked for.
+    pub fn most_ids(&self) -> usize {
+        self.most_ids.load(Ordering::SeqCst)
+    }
+
+    pub fn reset(&self) {
+        self.queries.store(0, Ordering::SeqCst);
+        self.most_ids.store(0, Ordering::SeqCst);
+    }
+
+    pub fn break_log(&self) {
+        self.log_is_broken.store(true, Ordering::SeqCst);
+    }
+
+    pub fn break_look_ups(&self) {
+        self.look_ups_are_broken.store(true, Ordering::SeqCst);
+    }
+
+    pub fn mend(&self) {
+        self.log_is_broken.store(false, Ordering::SeqCst);
+        self.look_ups_are_broken.store(false, Ordering::SeqCst);
+    }
+}
+
+fn check(broken: &AtomicBool) -> Result<(), StoreError> {
+    if broken.load(Ordering::SeqCst) { Err(StoreError::timed_out()) } else { Ok(()) }
+}
+
+#[async_trait]
+impl Store for Counting {
+    async fn session_statuses(&self, ids: &[SessionId]) -> Result<Vec<SessionStatus>, StoreError> {
+        check(&self.look_ups_are_broken)?;
+        self.queries.fetch_add(1, Ordering::SeqCst);
+        self.most_ids.fetch_max(ids.len(), Ordering::SeqCst);
+        self.store.session_statuses(ids).await
+    }
+
+    async fn revocations_since(
+        &self,
+        cursor: &RevocationCursor,
+        limit: u32,
+    ) -> Result<RevocationPage, StoreError> {
+        check(&self.log_is_broken)?;
+        self.store.revocations_since(cursor, limit).await
+    }
+
+    fn revocation_hints(&self) -> Option<watch::Receiver<()>> {
+        self.store.revocation_hints()
+    }
+
+    async fn put_user(&self, user: &UserId, scopes: &Scopes) -> Result<(), StoreError> {
+        self.store.put_user(user, scopes).await
+    }
+
+    async fn issue_code(&self, code: NewCode) -> Result<SystemTime, IssueCodeError> {
+        self.store.issue_code(code).await
+    }
+
+    async fn redeem_code(&self, redeem: RedeemCode) -> Result<OpenedSession, RedeemError> {
+        self.store.redeem_code(redeem).await
+    }
+
+    async fn open_session(&self, open: OpenSession) -> Result<OpenedSession, OpenSessionError> {
+        self.store.open_session(open).await
+    }
+
+    async fn sessions_of(&self, user: &UserId) -> Result<Vec<Session>, StoreError> {
+        self.store.sessions_of(user).await
+    }
+
+    async fn revoke(&self, target: &Revoke) -> Result<Option<u64>, StoreError> {
+        self.store.revoke(target).await
+    }
+
+    async fn disable_user(&self, user: &UserId) -> Result<bool, StoreError> {
+        self.store.disable_user(user).await
+    }
+
+    async fn enable_user(&self, user: &UserId) -> Result<bool, StoreError> {
+        self.store.enable_user(user).await
+    }
+
+    async fn provision_client(&self, provision: ProvisionClient) -> Result<(), ProvisionError> {
+        self.store.provision_client(provision).await
+    }
+
+    async fn verify_client_secret(
+        &self,
+        client: &ClientId,
+        secret: &SecretHash,
+    ) -> Result<Option<Client>, StoreError> {
+        self.store.verify_client_secret(client, secret).await
+    }
+
+    async fn sweep(&self, limit: u32) -> Result<Swept, StoreError> {
+        self.store.sweep(limit).await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.store.ping().await
+    }
+}
