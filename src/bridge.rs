@@ -184,7 +184,7 @@ impl Bridge {
 
     /// Whether it was a layer of this bridge that let `caller` in.
     pub(crate) fn vouches_for(&self, caller: &Caller) -> bool {
-        caller.is_vouched_for_by(&self.parts.guard.authority())
+        caller.is_vouched_for_by(self.parts.guard.authority())
     }
 }
 

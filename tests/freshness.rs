@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use bridge_auth::store::Store;
+use bridge_auth::store::{Revoke, Store};
 use bridge_auth::token::{Algorithm, KeyRing, SigningKey};
 use bridge_auth::{Access, Authenticator, Bridge, Freshness, InvalidCredential, Rejection};
 use futures_util::future::join_all;
@@ -186,9 +186,7 @@ async fn the_watcher_recovers_and_tells_how_it_fares(db: impl Backend) {
     tokio::time::sleep(LAG).await;
     let status = node.bridge.watch_status().unwrap();
     assert!(!status.proven && status.faults > 0 && status.last_fault.is_some(), "{status:?}");
-    bridge_auth::store::Store::revoke(&*node.store, &bridge_auth::store::Revoke::User(user("alice")))
-        .await
-        .unwrap();
+    node.store.revoke(&Revoke::User(user("alice"))).await.unwrap();
     node.store.mend();
     while !node.bridge.watch_status().unwrap().proven {
         tokio::time::sleep(Duration::from_millis(1)).await;

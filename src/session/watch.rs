@@ -153,7 +153,9 @@ impl Watched {
         let gap = health.last_success.map_or(Duration::ZERO, |last| started.saturating_duration_since(last));
         match page.entries {
             Some(entries) if gap < Self::LOG_IS_KEPT => {
-                entries.iter().for_each(|entry| self.epochs.move_on(entry))
+                for entry in &entries {
+                    self.epochs.move_on(entry);
+                }
             }
             _ => self.epochs.move_all_on(),
         }
