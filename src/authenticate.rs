@@ -140,21 +140,21 @@ impl Authenticator {
 
 impl Guard {
     /// The claims of `token`: from memory when these very bytes were verified before and nothing has changed since.
-    fn verify(&self, token: &str) -> Result<Arc<Known>, InvalidCredential> {
+    fn verify(&self, token: &[u8]) -> Result<Arc<Known>, Rejection> {
         let place = self.known.place(token);
         if let Some(known) = self.known.get(place) {
             match self.verifier.still_holds(&known.claims, known.generation) {
                 Ok(true) => return Ok(known),
-                Ok(false) => {}
+                Ok(false) => self.known.remove(place),
                 Err(reason) => {
                     self.known.remove(place);
-                    return Err(reason.into());
+                    return Err(InvalidCredential::from(reason).into());
                 }
             }
         }
         // Read before the keys are: should one be removed meanwhile, the token is verified again next time.
         let generation = self.verifier.generation();
-        let claims = self.verifier.verify(token).inspect_err(|_| self.known.remove(place))?;
+        let claims = self.verifier.verify(bearer::token68(token)?).map_err(InvalidCredential::from)?;
         Ok(self.known.insert(place, claims, generation))
     }
 

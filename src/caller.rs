@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::header::{X_CALL_SOURCE, X_CLIENT_ID, X_POLICY_VERSION, X_SESSION_ID, X_USER_ID};
 use crate::id::{Audience, CallSource, ClientId, PolicyVersion, Scopes, SessionId, UserId};
@@ -21,6 +21,8 @@ struct Inner {
     call_source: CallSource,
     policy_version: PolicyVersion,
     authority: Authority,
+    /// Written to every request: made once.
+    headers: [(HeaderName, HeaderValue); 5],
 }
 
 /// What a caller is: part of what a route may require.
@@ -43,7 +45,14 @@ impl Caller {
         policy_version: PolicyVersion,
         authority: Authority,
     ) -> Self {
-        Self(Arc::new(Inner { claims, call_source, policy_version, authority }))
+        let headers = [
+            (X_USER_ID, claims.user().to_header_value()),
+            (X_SESSION_ID, claims.session().to_header_value()),
+            (X_CLIENT_ID, claims.client().to_header_value()),
+            (X_POLICY_VERSION, policy_version.to_header_value()),
+            (X_CALL_SOURCE, call_source.to_header_value()),
+        ];
+        Self(Arc::new(Inner { claims, call_source, policy_version, authority, headers }))
     }
 
     /// The person the request is for; of a hook client, its owner.
@@ -105,16 +114,11 @@ impl Caller {
         self.0.claims.audiences().contains(audience)
     }
 
-    /// Writes the identity headers that say who the caller is.
+    /// Writes the identity headers that say who the caller is, in place of any that stand there.
     pub(crate) fn write_headers(&self, headers: &mut HeaderMap) {
-        let written: [(_, HeaderValue); 5] = [
-            (X_USER_ID, self.user_id().to_header_value()),
-            (X_SESSION_ID, self.session_id().to_header_value()),
-            (X_CLIENT_ID, self.client_id().to_header_value()),
-            (X_POLICY_VERSION, self.policy_version().to_header_value()),
-            (X_CALL_SOURCE, self.call_source().to_header_value()),
-        ];
-        headers.extend(written);
+        for (name, value) in &self.0.headers {
+            headers.insert(name, value.clone());
+        }
     }
 }
 

@@ -27,11 +27,24 @@ pub const IDENTITY_HEADERS: [HeaderName; 6] =
 /// that names one loses that name, so that no proxy behind the gateway drops the trusted header as
 /// hop-by-hop.
 pub fn strip(headers: &mut HeaderMap) {
-    let spoofed: Vec<HeaderName> =
-        headers.keys().filter(|name| is_identity(name.as_str())).cloned().collect();
-    for name in spoofed {
+    strip_misspelt(headers);
+    for name in &IDENTITY_HEADERS {
         headers.remove(name);
     }
+}
+
+/// Removes what [`strip`] does, but for the six names themselves: for when they are all written anew.
+pub(crate) fn strip_misspelt(headers: &mut HeaderMap) {
+    let is_misspelt = |name: &&HeaderName| name.as_str().contains('_') && is_identity(name.as_str());
+    let misspelt: Vec<HeaderName> = headers.keys().filter(is_misspelt).cloned().collect();
+    for name in misspelt {
+        headers.remove(name);
+    }
+    strip_connection(headers);
+}
+
+/// Removes the identity headers that `Connection` names.
+fn strip_connection(headers: &mut HeaderMap) {
     // A value that is not ASCII cannot be read, so it goes.
     let names_one =
         |value: &HeaderValue| value.to_str().is_err() || connection_options(value).any(is_identity);

@@ -8,12 +8,11 @@ use url::form_urlencoded;
 use crate::reject::{MalformedCredential, Rejection};
 use crate::token::MAX_TOKEN_BYTES;
 
-/// The token of the one `Authorization: Bearer` header.
+/// What stands behind `Bearer` in the one `Authorization` header, its form not yet looked at.
 ///
-/// The scheme is read in any case. Another scheme is no credential of ours; a header that is not a scheme
-/// and a token68 is malformed.
-pub(super) fn find(headers: &HeaderMap) -> Result<&str, Rejection> {
-    let malformed = Rejection::InvalidRequest(MalformedCredential::Malformed);
+/// The scheme is read in any case. Another scheme is no credential of ours; what does not begin with a scheme is
+/// malformed.
+pub(super) fn find(headers: &HeaderMap) -> Result<&[u8], Rejection> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let value = values.next().ok_or(Rejection::NoCredential)?;
     if values.next().is_some() {
@@ -22,16 +21,27 @@ pub(super) fn find(headers: &HeaderMap) -> Result<&str, Rejection> {
     if value.len() > MAX_TOKEN_BYTES + "Bearer ".len() {
         return Err(Rejection::CredentialTooLarge);
     }
-    let text = value.to_str().map_err(|_| malformed.clone())?;
-    let (scheme, token) = text.split_once(' ').unwrap_or((text, ""));
-    if scheme.is_empty() || !scheme.bytes().all(is_tchar) {
-        return Err(malformed);
+    let bytes = value.as_bytes();
+    let (scheme, token) = match bytes.iter().position(|b| *b == b' ') {
+        Some(end) => (&bytes[..end], &bytes[end..]),
+        None => (bytes, &bytes[bytes.len()..]),
+    };
+    if scheme.eq_ignore_ascii_case(b"bearer") {
+        return Ok(trim_spaces(token));
     }
-    if !scheme.eq_ignore_ascii_case("bearer") {
-        return Err(Rejection::NoCredential);
+    if scheme.is_empty() || !scheme.iter().all(|b| is_tchar(*b)) {
+        return Err(MALFORMED);
     }
-    let token = token.trim_matches(' ');
-    if is_token68(token) { Ok(token) } else { Err(malformed) }
+    Err(Rejection::NoCredential)
+}
+
+/// The token as text, when it has the form of one (RFC 9110 §11.2: what `b64token` of RFC 6750 §2.1 is now
+/// called).
+pub(super) fn token68(token: &[u8]) -> Result<&str, Rejection> {
+    let text = std::str::from_utf8(token).map_err(|_| MALFORMED)?;
+    let bare = text.trim_end_matches('=');
+    let is_allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._~+/".contains(&b);
+    if !bare.is_empty() && bare.bytes().all(is_allowed) { Ok(text) } else { Err(MALFORMED) }
 }
 
 /// Whether the query carries an `access_token`: it is never one of ours (OAuth 2.1 §5.1), but beside a
@@ -46,11 +56,13 @@ fn is_tchar(b: u8) -> bool {
     b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b)
 }
 
-/// RFC 9110 §11.2: what `b64token` of RFC 6750 §2.1 is now called.
-fn is_token68(text: &str) -> bool {
-    let bare = text.trim_end_matches('=');
-    let is_allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._~+/".contains(&b);
-    !bare.is_empty() && bare.bytes().all(is_allowed)
+const MALFORMED: Rejection = Rejection::InvalidRequest(MalformedCredential::Malformed);
+
+fn trim_spaces(mut bytes: &[u8]) -> &[u8] {
+    while let [b' ', rest @ ..] | [rest @ .., b' '] = bytes {
+        bytes = rest;
+    }
+    bytes
 }
 
 #[cfg(test)]
@@ -58,6 +70,11 @@ mod tests {
     use super::*;
     use http::HeaderValue;
     use proptest::prelude::*;
+
+    /// The whole of it: found, and of the form of a token.
+    fn find(headers: &HeaderMap) -> Result<&str, Rejection> {
+        super::find(headers).and_then(token68)
+    }
 
     fn with(values: &[&[u8]]) -> HeaderMap {
         let mut headers = HeaderMap::new();

@@ -18,7 +18,6 @@ use crate::reject::{MalformedCredential, Rejection};
 pub(super) async fn decide(guard: &Guard, mut parts: Parts) -> Result<Parts, Response<Bytes>> {
     let outcome = caller(guard, &parts).await;
     let trace = TraceId::continue_from(&mut parts.headers);
-    header::strip(&mut parts.headers);
     match outcome {
         Ok(caller) => {
             observe::admitted(caller.as_ref(), &trace);
@@ -50,17 +49,19 @@ async fn caller(guard: &Guard, parts: &Parts) -> Result<Option<Caller>, Rejectio
 }
 
 fn admit(guard: &Guard, parts: &mut Parts, caller: Option<Caller>, trace: TraceId) {
-    parts.headers.insert(X_TRACE_ID, trace.to_header_value());
     match &caller {
         Some(caller) => {
+            header::strip_misspelt(&mut parts.headers);
             caller.write_headers(&mut parts.headers);
             parts.extensions.insert(caller.clone());
             hide_token(guard, &mut parts.headers);
         }
         None => {
+            header::strip(&mut parts.headers);
             parts.extensions.remove::<Caller>();
         }
     }
+    parts.headers.insert(X_TRACE_ID, trace.to_header_value());
     parts.extensions.insert(Passage { caller, trace, refusals: guard.refusals.clone() });
 }
 
