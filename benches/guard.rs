@@ -23,7 +23,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use gungraun::prelude::*;
 use gungraun::{Callgrind, EventKind, LibraryBenchmarkConfig};
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::Full;
 use jsonwebtoken::{DecodingKey, Validation};
@@ -41,8 +41,13 @@ fn request(token: Option<&str>) -> Request<Full<Bytes>> {
         .header("accept", "*/*")
         .header("x-user-id", "alice@example.com")
         .header("x-trace-id", "4bf92f3577b34da6a3ce929d0e0e4736")
+        .header("x-client-id", "sp_bridge")
+        .header("x-policy-version", "unversioned")
+        .header("x-call-source", "bridge")
         .body(Full::default())
         .unwrap();
+    // Servers leave something there: hyper its upgrade handle, axum the matched path.
+    request.extensions_mut().insert("matched path");
     if let Some(token) = token {
         let value = HeaderValue::from_str(&format!("Bearer {token}")).unwrap();
         request.headers_mut().insert(AUTHORIZATION, value);
@@ -65,7 +70,9 @@ impl<B> Service<Request<B>> for Inner {
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         black_box(request.headers());
-        ready(Ok(Response::new(Full::default())))
+        let mut response = Response::new(Full::default());
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        ready(Ok(response))
     }
 }
 
@@ -96,9 +103,9 @@ impl Service<Request<Full<Bytes>>> for ByHand {
 
     fn call(&mut self, mut request: Request<Full<Bytes>>) -> Self::Future {
         let value = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let claims = value.and_then(|text| text.strip_prefix("Bearer ")).and_then(|token| {
-            jsonwebtoken::decode::<HandClaims>(token, &self.key, &self.validation).ok()
-        });
+        let claims = value
+            .and_then(|text| text.strip_prefix("Bearer "))
+            .and_then(|token| jsonwebtoken::decode::<HandClaims>(token, &self.key, &self.validation).ok());
         match claims {
             Some(data) => {
                 request.extensions_mut().insert(data.claims);
@@ -272,7 +279,8 @@ fn without_guard(case: Case<Inner>) -> (Case<Inner>, Option<Result<Response<Full
 }
 
 type Guarded = BridgeAuth<Inner>;
-type Answered = (Case<Guarded>, Option<Result<<Guarded as Service<Request<Full<Bytes>>>>::Response, Infallible>>);
+type Answered =
+    (Case<Guarded>, Option<Result<<Guarded as Service<Request<Full<Bytes>>>>::Response, Infallible>>);
 
 #[library_benchmark]
 #[bench::eddsa(args = (hit(Kind::EdDsa)), config = at_most(100_000))]

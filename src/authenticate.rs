@@ -16,7 +16,8 @@ use crate::reject::{InvalidCredential, Rejection};
 use crate::session::{Liveness, WatchStatus};
 use crate::store::{SessionState, SessionStatus};
 use crate::token::{Claims, TokenVerifier};
-use known::{Known, KnownTokens};
+pub(crate) use known::Known;
+use known::KnownTokens;
 
 /// Decides whether a request may come in: the decision that layer, extractors and tests all share.
 ///
@@ -29,6 +30,14 @@ pub struct Authenticator {
     audience: Audience,
     scopes: Scopes,
     kind: Option<CallerKind>,
+}
+
+/// How far a request got without I/O.
+pub(crate) enum Begun {
+    /// It is in.
+    Admitted(Caller),
+    /// Its token is good; its session is still to be looked up.
+    Verified(Arc<Known>),
 }
 
 /// What all authenticators of one bridge share.
@@ -95,9 +104,26 @@ impl Authenticator {
     ///
     /// Dropping the future abandons the look-up and changes nothing.
     pub async fn authenticate(&self, headers: &HeaderMap) -> Result<Caller, Rejection> {
+        match self.begin(headers)? {
+            Begun::Admitted(caller) => Ok(caller),
+            Begun::Verified(known) => self.finish(&known).await,
+        }
+    }
+
+    /// All of [`authenticate`](Self::authenticate) that needs no I/O: the whole of it, when the session is
+    /// remembered to be live.
+    pub(crate) fn begin(&self, headers: &HeaderMap) -> Result<Begun, Rejection> {
         let known = self.guard.verify(bearer::find(headers)?)?;
         self.check_claims(&known.claims, headers)?;
-        let caller = self.guard.live_caller(&known).await?;
+        match self.guard.remembered_caller(&known) {
+            Some(caller) => self.check_grant(caller).map(|()| Begun::Admitted(caller.clone())),
+            None => Ok(Begun::Verified(known)),
+        }
+    }
+
+    /// The rest of it: the look-up of a verified token's session.
+    pub(crate) async fn finish(&self, known: &Known) -> Result<Caller, Rejection> {
+        let caller = self.guard.live_caller(known).await?;
         self.check_grant(&caller)?;
         Ok(caller)
     }
@@ -158,13 +184,13 @@ impl Guard {
         Ok(self.known.insert(place, claims, generation))
     }
 
-    /// The caller, when the session of a verified token is live.
+    /// The caller, when the session of a verified token is remembered to be live.
+    fn remembered_caller<'k>(&self, known: &'k Known) -> Option<&'k Caller> {
+        if self.liveness.remembers(&known.slot) { known.caller.get() } else { None }
+    }
+
+    /// The caller, when the session of a verified token is live, by the store's word.
     async fn live_caller(&self, known: &Known) -> Result<Caller, Rejection> {
-        if self.liveness.remembers(&known.slot)
-            && let Some(caller) = known.caller.get()
-        {
-            return Ok(caller.clone());
-        }
         let claims = &known.claims;
         let fence = self.liveness.fence(claims);
         let status = self.liveness.look_up(claims.session()).await.map_err(Rejection::Unavailable)?;

@@ -35,7 +35,10 @@ pub fn strip(headers: &mut HeaderMap) {
 
 /// Removes what [`strip`] does, but for the six names themselves: for when they are all written anew.
 pub(crate) fn strip_misspelt(headers: &mut HeaderMap) {
-    let is_misspelt = |name: &&HeaderName| name.as_str().contains('_') && is_identity(name.as_str());
+    let is_misspelt = |name: &&HeaderName| {
+        let name = name.as_str();
+        name.starts_with('x') && name.bytes().any(|b| b == b'_') && is_identity(name)
+    };
     let misspelt: Vec<HeaderName> = headers.keys().filter(is_misspelt).cloned().collect();
     for name in misspelt {
         headers.remove(name);

@@ -15,7 +15,7 @@ use crate::token::Claims;
 
 /// A token whose signature and claims hold, and what was made of it once.
 #[derive(Debug)]
-pub(super) struct Known {
+pub(crate) struct Known {
     pub(super) claims: Arc<Claims>,
     /// The generation of the key ring that it was verified with.
     pub(super) generation: u64,

@@ -50,18 +50,25 @@ impl TraceId {
         (is_lower_hex(&digits) && digits.iter().any(|b| *b != b'0')).then_some(Self(digits))
     }
 
-    /// The trace that `headers` continue, else a new one.
+    /// The trace that `headers` continue, else a new one; `x-trace-id` names it afterwards.
     ///
     /// A valid `traceparent` is continued, else a valid `x-trace-id`. An invalid `traceparent` is
     /// removed, and without a valid one so is `tracestate` (W3C Trace Context §3.2, §3.3).
     pub fn continue_from(headers: &mut HeaderMap) -> Self {
-        if let Some(trace) = single(headers, &TRACEPARENT).and_then(parse_traceparent) {
-            return trace;
+        let parent = headers.contains_key(TRACEPARENT);
+        let trace = if parent { single(headers, &TRACEPARENT).and_then(parse_traceparent) } else { None };
+        if trace.is_none() {
+            if parent {
+                headers.remove(TRACEPARENT);
+            }
+            headers.remove(TRACESTATE);
         }
-        let declared = single(headers, &X_TRACE_ID).and_then(Self::parse);
-        headers.remove(TRACEPARENT);
-        headers.remove(TRACESTATE);
-        declared.unwrap_or_else(Self::random)
+        let declared = single(headers, &X_TRACE_ID);
+        let trace = trace.or_else(|| declared.and_then(Self::parse)).unwrap_or_else(Self::random);
+        if declared != Some(trace.as_str()) {
+            headers.insert(X_TRACE_ID, trace.to_header_value());
+        }
+        trace
     }
 
     /// The id as text.
@@ -137,6 +144,7 @@ mod tests {
         assert_eq!(TraceId::continue_from(&mut headers).as_str(), TRACE);
         assert_eq!(headers["traceparent"], parent);
         assert_eq!(headers["tracestate"], "a=1");
+        assert_eq!(headers["x-trace-id"], TRACE);
     }
 
     #[test]
@@ -154,7 +162,7 @@ mod tests {
         ] {
             let mut headers = headers(&[("traceparent", bad), ("tracestate", "a=1")]);
             assert_ne!(TraceId::continue_from(&mut headers).as_str(), TRACE, "{bad}");
-            assert!(headers.is_empty(), "{bad}");
+            assert_eq!(headers.len(), 1, "{bad}");
         }
     }
 

@@ -1,12 +1,15 @@
 //! The decision over one request's head: no body, no inner service.
 
+use std::pin::Pin;
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Response};
 
 use super::layer::Guard;
-use crate::authenticate::has_query_token;
+use crate::authenticate::{Begun, has_query_token};
 use crate::caller::Caller;
 use crate::header::{self, X_TRACE_ID};
 use crate::id::TraceId;
@@ -15,8 +18,49 @@ use crate::passage::Passage;
 use crate::reject::{MalformedCredential, Rejection};
 
 /// The head to hand to the inner service, or the refusal to answer with.
-pub(super) async fn decide(guard: &Guard, mut parts: Parts) -> Result<Parts, Response<Bytes>> {
-    let outcome = caller(guard, &parts).await;
+pub(super) type Verdict = Result<Parts, Response<Bytes>>;
+
+/// A verdict, or the look-up it hangs on.
+pub(super) enum Decision {
+    Made(Verdict),
+    Pending(PendingVerdict),
+}
+
+pub(super) type PendingVerdict = Pin<Box<dyn Future<Output = Verdict> + Send>>;
+
+/// Decides at once where nothing must be looked up.
+pub(super) fn decide(guard: &Arc<Guard>, parts: Parts) -> Decision {
+    match begin(guard, &parts) {
+        Ok(Begun::Admitted(caller)) => Decision::Made(conclude(guard, parts, Ok(Some(caller)))),
+        Ok(Begun::Verified(known)) => {
+            let guard = guard.clone();
+            Decision::Pending(Box::pin(async move {
+                let caller = guard.authenticator.finish(&known).await;
+                conclude(&guard, parts, caller.map(Some))
+            }))
+        }
+        Err(Rejection::NoCredential) if guard.optional => Decision::Made(conclude(guard, parts, Ok(None))),
+        Err(rejection) => Decision::Made(conclude(guard, parts, Err(rejection))),
+    }
+}
+
+/// Who calls, as far as it is known without I/O; an outer layer of the same bridge may have found out.
+fn begin(guard: &Guard, parts: &Parts) -> Result<Begun, Rejection> {
+    let outer = parts.extensions.get::<Passage>().and_then(|passage| passage.caller.as_ref());
+    if let Some(outer) = outer
+        && !parts.headers.contains_key(AUTHORIZATION)
+        && let Some(verdict) = guard.authenticator.readmit(outer)
+    {
+        return verdict.map(Begun::Admitted);
+    }
+    if has_query_token(&parts.uri) && parts.headers.contains_key(AUTHORIZATION) {
+        return Err(Rejection::InvalidRequest(MalformedCredential::TwoWays));
+    }
+    guard.authenticator.begin(&parts.headers)
+}
+
+/// Prepares the head for the inner service, or the refusal.
+fn conclude(guard: &Guard, mut parts: Parts, outcome: Result<Option<Caller>, Rejection>) -> Verdict {
     let trace = TraceId::continue_from(&mut parts.headers);
     match outcome {
         Ok(caller) => {
@@ -31,23 +75,6 @@ pub(super) async fn decide(guard: &Guard, mut parts: Parts) -> Result<Parts, Res
     }
 }
 
-/// Who calls; `None` is nobody, where that is allowed.
-async fn caller(guard: &Guard, parts: &Parts) -> Result<Option<Caller>, Rejection> {
-    if parts.headers.contains_key(AUTHORIZATION) {
-        if has_query_token(&parts.uri) {
-            return Err(Rejection::InvalidRequest(MalformedCredential::TwoWays));
-        }
-    } else if let Some(outer) = parts.extensions.get::<Passage>().and_then(|passage| passage.caller.as_ref())
-        && let Some(verdict) = guard.authenticator.readmit(outer)
-    {
-        return verdict.map(Some);
-    }
-    match guard.authenticator.authenticate(&parts.headers).await {
-        Err(Rejection::NoCredential) if guard.optional => Ok(None),
-        verdict => verdict.map(Some),
-    }
-}
-
 fn admit(guard: &Guard, parts: &mut Parts, caller: Option<Caller>, trace: TraceId) {
     match &caller {
         Some(caller) => {
@@ -58,10 +85,10 @@ fn admit(guard: &Guard, parts: &mut Parts, caller: Option<Caller>, trace: TraceI
         }
         None => {
             header::strip(&mut parts.headers);
+            parts.headers.insert(X_TRACE_ID, trace.to_header_value());
             parts.extensions.remove::<Caller>();
         }
     }
-    parts.headers.insert(X_TRACE_ID, trace.to_header_value());
     parts.extensions.insert(Passage { caller, trace, refusals: guard.refusals.clone() });
 }
 

@@ -6,14 +6,12 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CACHE_CONTROL, VARY};
-use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::body::ResponseBody;
-
-type Decision = Pin<Box<dyn Future<Output = Result<Parts, Response<Bytes>>> + Send>>;
+use super::decide::{Decision, PendingVerdict, Verdict};
 
 pin_project! {
     /// The response future of [`BridgeAuth`](crate::BridgeAuth).
@@ -33,8 +31,9 @@ pin_project! {
 pin_project! {
     #[project = StateProjection]
     enum State<S, F, B> {
-        Deciding { decision: Decision, waiting: Option<(S, B)> },
+        Pending { verdict: PendingVerdict, waiting: Option<(S, B)> },
         Admitted { #[pin] future: F },
+        Refused { refusal: Option<Response<Bytes>> },
     }
 }
 
@@ -42,8 +41,25 @@ impl<S, B> ResponseFuture<S, B>
 where
     S: Service<Request<B>>,
 {
+    /// Hands an admitted request to `service`, which must be ready.
     pub(super) fn new(decision: Decision, body: B, service: S) -> Self {
-        Self { state: State::Deciding { decision, waiting: Some((service, body)) } }
+        let state = match decision {
+            Decision::Made(verdict) => State::follow(verdict, body, service),
+            Decision::Pending(verdict) => State::Pending { verdict, waiting: Some((service, body)) },
+        };
+        Self { state }
+    }
+}
+
+impl<S, B> State<S, S::Future, B>
+where
+    S: Service<Request<B>>,
+{
+    fn follow(verdict: Verdict, body: B, mut service: S) -> Self {
+        match verdict {
+            Ok(parts) => Self::Admitted { future: service.call(Request::from_parts(parts, body)) },
+            Err(refusal) => Self::Refused { refusal: Some(refusal) },
+        }
     }
 }
 
@@ -57,16 +73,14 @@ where
         let mut state = self.project().state;
         loop {
             match state.as_mut().project() {
-                StateProjection::Deciding { decision, waiting } => {
-                    let verdict = ready!(decision.as_mut().poll(cx));
-                    let (mut service, body) = waiting.take().expect("a decision is taken once");
-                    match verdict {
-                        Err(refusal) => return Poll::Ready(Ok(refusal.map(ResponseBody::refusal))),
-                        Ok(parts) => {
-                            let future = service.call(Request::from_parts(parts, body));
-                            state.set(State::Admitted { future });
-                        }
-                    }
+                StateProjection::Pending { verdict, waiting } => {
+                    let verdict = ready!(verdict.as_mut().poll(cx));
+                    let (service, body) = waiting.take().expect("the verdict comes once");
+                    state.set(State::follow(verdict, body, service));
+                }
+                StateProjection::Refused { refusal } => {
+                    let refusal = refusal.take().expect("not polled after it was ready");
+                    return Poll::Ready(Ok(refusal.map(ResponseBody::refusal)));
                 }
                 StateProjection::Admitted { future } => {
                     let mut response = ready!(future.poll(cx))?;

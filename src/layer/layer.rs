@@ -7,7 +7,7 @@ use http::Response;
 use http::request::Parts;
 use tower_layer::Layer;
 
-use super::decide::decide;
+use super::decide::{Decision, decide};
 use super::service::BridgeAuth;
 use crate::authenticate::Authenticator;
 use crate::caller::CallerKind;
@@ -80,7 +80,10 @@ impl BridgeAuthLayer {
 
     /// The decision over one request, for the endpoints: the head to go on with, or the refusal.
     pub(crate) async fn admit(&self, parts: Parts) -> Result<Parts, Response<Bytes>> {
-        decide(&self.guard, parts).await
+        match decide(&self.guard, parts) {
+            Decision::Made(verdict) => verdict,
+            Decision::Pending(verdict) => verdict.await,
+        }
     }
 
     fn change(self, change: impl FnOnce(&mut Guard)) -> Self {

@@ -43,8 +43,7 @@ where
         let clone = self.inner.clone();
         let ready = mem::replace(&mut self.inner, clone);
         let (parts, body) = request.into_parts();
-        let guard = self.guard.clone();
-        ResponseFuture::new(Box::pin(async move { decide(&guard, parts).await }), body, ready)
+        ResponseFuture::new(decide(&self.guard, parts), body, ready)
     }
 }
 
