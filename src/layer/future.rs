@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CACHE_CONTROL, VARY};
+use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, VARY};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use pin_project_lite::pin_project;
@@ -85,6 +85,13 @@ where
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ResponseFuture")
     }
+}
+
+/// What `GET` would answer, as `HEAD` answers it (RFC 9110 §9.3.2); not every server cuts the body off.
+pub(crate) fn without_body(mut response: Response<Bytes>) -> Response<Bytes> {
+    let length = std::mem::take(response.body_mut()).len();
+    response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+    response
 }
 
 /// RFC 9111 §3.5: what one caller may see is not for a cache to show another.

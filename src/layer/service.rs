@@ -5,12 +5,12 @@ use std::mem;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use tower_service::Service;
 
 use super::body::ResponseBody;
 use super::decide::decide;
-use super::future::ResponseFuture;
+use super::future::{ResponseFuture, without_body};
 use super::layer::Guard;
 
 /// A service behind [`BridgeAuthLayer`](crate::BridgeAuthLayer), which documents what it does.
@@ -44,7 +44,10 @@ where
         let ready = mem::replace(&mut self.inner, clone);
         let (parts, body) = request.into_parts();
         let guard = self.guard.clone();
-        ResponseFuture::new(Box::pin(async move { decide(&guard, parts).await }), body, ready)
+        let is_head = parts.method == Method::HEAD;
+        let as_asked = move |refusal| if is_head { without_body(refusal) } else { refusal };
+        let decision = async move { decide(&guard, parts).await.map_err(as_asked) };
+        ResponseFuture::new(Box::pin(decision), body, ready)
     }
 }
 
