@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use bridge_auth::Scopes;
 use http::StatusCode;
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
 
+use crate::support::bridge::user;
 use crate::support::gateway::{Gateway, PREFIX};
 use crate::support::{Backend, PostgresBackend};
 
@@ -38,7 +40,11 @@ async fn who_hangs_up_leaves_a_code_spent_with_its_session_or_neither(db: impl B
         match gateway.exchange(&code).await.status {
             StatusCode::OK => assert_eq!(before, caller, "an unspent code has no session"),
             status => {
-                assert_eq!((status, before), (StatusCode::BAD_REQUEST, caller + 1), "a spent one has its own");
+                assert_eq!(
+                    (status, before),
+                    (StatusCode::BAD_REQUEST, caller + 1),
+                    "a spent one has its own"
+                );
                 spent += 1;
             }
         }
@@ -76,8 +82,8 @@ async fn who_hangs_up_in_the_transaction_takes_no_place_in_the_pool() {
     for code in &codes {
         hang_up(&gateway, code, Duration::from_millis(60)).await;
     }
-    let token = gateway.bridge.issuer();
-    token.register_user(&crate::support::bridge::user("late"), &Default::default()).await.unwrap();
+    // Each of those who hung up still waits on the server; none of them holds a place here.
+    gateway.bridge.issuer().register_user(&user("late"), &Scopes::default()).await.unwrap();
     held.rollback().await.unwrap();
     let before = settled(&db).await;
     let mut opened = 0;

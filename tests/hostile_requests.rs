@@ -76,7 +76,10 @@ async fn requests_that_share_an_http_2_connection_share_nothing_else() {
         match person {
             Some(person) => {
                 let seen = answer.json();
-                assert_eq!((&seen["user_id"], &seen["headers"]["x-user-id"]), (&json!(person), &json!(person)));
+                assert_eq!(
+                    (&seen["user_id"], &seen["headers"]["x-user-id"]),
+                    (&json!(person), &json!(person))
+                );
             }
             None => assert!(is_challenge(&answer), "{answer:?}"),
         }
@@ -197,7 +200,9 @@ async fn every_method_is_guarded_and_trace_echoes_nothing() {
         assert!(is_offered || known.status == StatusCode::METHOD_NOT_ALLOWED, "{name} {known:?}");
         assert!(!String::from_utf8_lossy(&known.body).contains(&token), "{name}");
     }
-    let tunnel = raw(gateway.address, b"CONNECT internal:443 HTTP/1.1\r\nhost: internal\r\nconnection: close\r\n\r\n").await;
+    let tunnel =
+        raw(gateway.address, b"CONNECT internal:443 HTTP/1.1\r\nhost: internal\r\nconnection: close\r\n\r\n")
+            .await;
     assert!(tunnel.starts_with("HTTP/1.1 4"), "{tunnel}");
     for path in ["/", "/session", "/capabilities"] {
         let url = format!("{PREFIX}{path}");
@@ -221,7 +226,8 @@ async fn the_guard_grants_no_other_origin_anything() {
             .header("access-control-request-headers", "authorization");
         let preflight = send(preflight).await;
         assert!(is_challenge(&preflight), "{preflight:?}");
-        let asked = send(gateway.request(Method::GET, "/v1/echo").header(ORIGIN, origin).bearer_auth(&token)).await;
+        let asked =
+            send(gateway.request(Method::GET, "/v1/echo").header(ORIGIN, origin).bearer_auth(&token)).await;
         assert_eq!(asked.status, StatusCode::OK);
         for answer in [preflight, asked] {
             assert!(answer.headers.keys().all(|name| !name.as_str().starts_with("access-control")));

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use aws_lc_rs::encoding::AsDer;
 use aws_lc_rs::signature::Ed25519KeyPair;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -12,12 +11,12 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::support::bridge::builder_with;
-use crate::support::gateway::{Answer, Gateway};
+use crate::support::gateway::{Answer, Gateway, send};
 use crate::support::{Backend, SqliteBackend};
 
 crate::store::promises![
     a_token_opens_nothing_but_the_session_of_its_own_user_and_client,
-    a_session_that_was_swept_does_not_come_back_with_its_id,
+    no_session_id_is_free_again_while_a_token_can_name_it,
 ];
 
 /// Who has stolen the signing key, and can sign what they like.
@@ -96,23 +95,27 @@ async fn a_token_opens_nothing_but_the_session_of_its_own_user_and_client(db: im
     assert_eq!(call(&gateway, &hook("bob")).await, refused, "a hook client of another owner");
 }
 
-async fn a_session_that_was_swept_does_not_come_back_with_its_id(db: impl Backend) {
-    let (insider, gateway) = gateway(&db).await;
-    let token = gateway.link("alice").await;
-    let session = claim(&token, "sid");
-    db.pass_time(Duration::from_secs(25 * 3600 + 1)).await;
-    gateway.bridge.admin().sweep(|_| {}).await.unwrap();
-    assert_eq!(db.count("sessions").await, 0);
-    assert_eq!(call(&gateway, &token).await.status, StatusCode::UNAUTHORIZED);
-    // The longest life a token may have is over long before an id is free again.
-    let endless = insider.forge(&token, |claims| {
-        claims["iat"] = (claims["iat"].as_u64().unwrap() - 60).into();
-        claims["exp"] = (claims["iat"].as_u64().unwrap() + 24 * 3600 + 1).into();
-    });
-    let retaken = gateway.post("/session", &json!({ "code": gateway.code("alice").await }));
-    let retaken = retaken.header("x-session-id", session.as_str().unwrap()).send().await.unwrap();
-    assert_eq!(retaken.status(), StatusCode::OK);
-    assert_eq!(call(&gateway, &endless).await.status, StatusCode::UNAUTHORIZED);
+async fn no_session_id_is_free_again_while_a_token_can_name_it(db: impl Backend) {
+    const LIFE: Duration = Duration::from_secs(600);
+    let (_, keys) = Insider::new();
+    let builder = builder_with(&db, keys).await.session_life(LIFE).token_life(LIFE * 6);
+    let gateway = Gateway::over(builder.build().unwrap()).await;
+    let link = async || {
+        let code = gateway.code("alice").await;
+        send(gateway.post("/session", &json!({ "code": code })).header("x-session-id", "mine")).await
+    };
+    let token = link().await.text("token");
+    let lives = claim(&token, "exp").as_u64().unwrap() - claim(&token, "iat").as_u64().unwrap();
+    assert!(lives <= LIFE.as_secs(), "no token outlives its session");
+    gateway.bridge.admin().revoke_session(&SessionId::parse("mine").unwrap()).await.unwrap();
+
+    let hour = Duration::from_secs(3600);
+    for (passed, status) in [(LIFE + hour / 2, StatusCode::CONFLICT), (hour, StatusCode::OK)] {
+        db.pass_time(passed).await;
+        gateway.bridge.admin().sweep(|_| {}).await.unwrap();
+        assert_eq!(call(&gateway, &token).await.status, StatusCode::UNAUTHORIZED);
+        assert_eq!(link().await.status, status);
+    }
 }
 
 #[tokio::test]
