@@ -218,6 +218,20 @@ async fn two_hundred_clients_over_one_connection_get_in_or_are_told_to_try_again
 }
 
 #[tokio::test]
+async fn revoking_all_of_a_client_takes_the_time_it_needs() {
+    let victim = Victim::start().await;
+    let mut client = victim.backend.client().await;
+    let locked = lock_sessions(&mut client).await;
+    let bridge = victim.gateway.bridge.clone();
+    let revoking =
+        tokio::spawn(async move { bridge.admin().revoke_client(&"sp_bridge".parse().unwrap()).await });
+    tokio::time::sleep(DEADLINE * 2).await;
+    locked.rollback().await.unwrap();
+    assert_eq!(revoking.await.unwrap().unwrap(), 1);
+    assert!(!victim.gateway.admits(&victim.good).await);
+}
+
+#[tokio::test]
 async fn what_the_store_could_not_revoke_is_not_said_to_be_revoked() {
     let victim = Victim::start().await;
     let alice = user("alice");

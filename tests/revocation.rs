@@ -1,11 +1,12 @@
 //! What ends a session, over HTTP: the next request is refused, on every gateway.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use http::{Method, StatusCode};
 
 use crate::support::Backend;
-use crate::support::bridge::{builder_with, user};
+use crate::support::bridge::{access, builder_with, user};
 use crate::support::gateway::{Answer, Gateway, PREFIX};
 
 crate::store::promises![
@@ -15,6 +16,7 @@ crate::store::promises![
     disabling_a_person_ends_all_and_enabling_brings_nothing_back,
     a_session_that_expires_ends,
     every_end_looks_the_same_to_the_bridge,
+    people_whose_ids_look_alike_are_not_each_other,
 ];
 
 /// Two gateways on one database, with the same keys.
@@ -106,4 +108,27 @@ async fn every_end_looks_the_same_to_the_bridge(db: impl Backend) {
     db.pass_time(Duration::from_secs(24 * 3600)).await;
     gateway.bridge.admin().sweep(|_| ()).await.unwrap();
     assert_eq!(call(expired).await, forged, "the row is gone");
+}
+
+async fn people_whose_ids_look_alike_are_not_each_other(db: impl Backend) {
+    let gateway = Gateway::start(&db).await;
+    // Cyrillic, full-width, in capitals, and one letter in two forms that Unicode holds equal.
+    let names = ["alice", "\u{430}lice", "\u{ff41}lice", "Alice", "alic\u{e9}", "alice\u{301}", "alic%C3%A9"];
+    let mut accesses = Vec::new();
+    for name in names {
+        accesses.push(access(&gateway.bridge, name, "chat").await);
+    }
+    let mut seen = HashSet::new();
+    for (name, access) in names.iter().zip(&accesses) {
+        assert_eq!(gateway.bridge.admin().sessions_of(&user(name)).await.unwrap().len(), 1, "{name}");
+        let answer = gateway.call(Method::GET, "/v1/echo", access.token.expose()).await;
+        assert_eq!(answer.text("user_id"), *name);
+        assert!(seen.insert(answer.json()["headers"]["x-user-id"].to_string()), "{name}");
+    }
+    gateway.bridge.admin().disable_user(&user("alice")).await.unwrap();
+    gateway.bridge.admin().disable_user(&user("alic\u{e9}")).await.unwrap();
+    for (name, access) in names.iter().zip(&accesses) {
+        let is_disabled = ["alice", "alic\u{e9}"].contains(name);
+        assert_eq!(gateway.admits(access.token.expose()).await, !is_disabled, "{name}");
+    }
 }
