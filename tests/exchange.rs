@@ -137,8 +137,13 @@ async fn beyond_eight_open_codes_the_oldest_dies(db: impl Backend) {
     }
     assert_eq!(db.count("codes").await, 8);
     assert_eq!(gateway.exchange(&codes[0]).await, refusal(&gateway).await);
+    let mut sessions = HashSet::new();
     for code in &codes[1..] {
-        assert_eq!(gateway.exchange(code).await.status, StatusCode::OK);
+        let opened = gateway.exchange(code).await;
+        assert!(
+            sessions.insert(opened.json()["headers"]["x-session-id"].to_string()),
+            "a session of its own"
+        );
     }
 }
 

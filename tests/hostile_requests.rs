@@ -169,6 +169,12 @@ async fn no_spelling_of_a_path_leads_around_the_guard() {
         let (status, answer) = raw_get(gateway.address, target, "").await;
         assert!(matches!(status, 400 | 401 | 404), "{target} {answer}");
     }
+    for upgrade in
+        ["upgrade: websocket\r\nsec-websocket-version: 13", "upgrade: h2c\r\nhttp2-settings: AAMAAABk"]
+    {
+        let lines = format!("connection: upgrade\r\n{upgrade}\r\n");
+        assert_eq!(raw_get(gateway.address, "/v1/echo", &lines).await.0, 401, "{upgrade}");
+    }
     let plain = send(gateway.request(Method::GET, "/v1/echo")).await;
     assert!(is_challenge(&plain));
     for (name, value) in [
@@ -244,7 +250,7 @@ async fn what_is_said_of_the_gateway_comes_from_its_settings_and_from_no_header(
     let token = gateway.link("alice").await;
     let ask = async |method: &Method, path: &str, token: Option<&str>, poisoned: bool| {
         let request = gateway.request(method.clone(), path);
-        let request = token.into_iter().fold(request, |request, token| request.bearer_auth(token));
+        let request = token.into_iter().fold(request, reqwest::RequestBuilder::bearer_auth);
         let hosts = [HOST.as_str(), "x-forwarded-host", "forwarded", "x-forwarded-proto", "x-original-host"];
         let hosts = hosts.iter().filter(|_| poisoned);
         send(hosts.fold(request, |request, name| request.header(*name, "evil.example"))).await

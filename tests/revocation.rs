@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use http::{Method, StatusCode};
+use tokio::sync::OnceCell;
 
 use crate::support::Backend;
 use crate::support::bridge::{access, builder_with, user};
@@ -17,6 +19,7 @@ crate::store::promises![
     a_session_that_expires_ends,
     every_end_looks_the_same_to_the_bridge,
     people_whose_ids_look_alike_are_not_each_other,
+    what_is_sent_after_a_revocation_was_acknowledged_is_refused_on_every_gateway,
 ];
 
 /// Two gateways on one database, with the same keys.
@@ -130,5 +133,34 @@ async fn people_whose_ids_look_alike_are_not_each_other(db: impl Backend) {
     for (name, access) in names.iter().zip(&accesses) {
         let is_disabled = ["alice", "alic\u{e9}"].contains(name);
         assert_eq!(gateway.admits(access.token.expose()).await, !is_disabled, "{name}");
+    }
+}
+
+async fn what_is_sent_after_a_revocation_was_acknowledged_is_refused_on_every_gateway(db: impl Backend) {
+    let gateways = gateways(&db).await;
+    for _ in 0..5 {
+        let linked = gateways[0].exchange(&gateways[0].code("alice").await).await;
+        let token = linked.text("token");
+        let session = linked.json()["headers"]["x-session-id"].as_str().unwrap().parse().unwrap();
+        let acknowledged = OnceCell::new();
+        // Each goes on calling until one that it sent after the acknowledgement was answered.
+        let callers = (0..8).map(|caller| {
+            let (gateway, token, acknowledged) = (&gateways[caller % 2], &token, &acknowledged);
+            async move {
+                let mut before = 0;
+                while !acknowledged.initialized() {
+                    before += usize::from(gateway.admits(token).await);
+                }
+                assert!(!gateway.admits(token).await, "refused when sent after it");
+                before
+            }
+        });
+        let revoking = async {
+            tokio::time::sleep(Duration::from_millis(30)).await;
+            gateways[1].bridge.admin().revoke_session(&session).await.unwrap();
+            acknowledged.set(()).unwrap();
+        };
+        let (before, ()) = tokio::join!(join_all(callers), revoking);
+        assert!(before.iter().sum::<usize>() > 0, "let in while it was live");
     }
 }
