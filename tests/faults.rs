@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use bridge_auth::store::PostgresStore;
 use bridge_auth::token::{Algorithm, KeyRing, SigningKey};
-use bridge_auth::{Bridge, BridgeBuilder, Scopes};
+use bridge_auth::{Bridge, BridgeBuilder, Freshness, Scopes};
 use futures_util::future::join_all;
 use http::{Method, StatusCode};
 use tokio_postgres::{Client, Transaction};
@@ -34,10 +34,14 @@ struct Victim {
 
 impl Victim {
     async fn start() -> Self {
+        Self::start_with(Freshness::Strict).await
+    }
+
+    async fn start_with(freshness: Freshness) -> Self {
         let cluster = Cluster::start();
         let backend = PostgresBackend::in_cluster(&cluster).await;
         let store = PostgresStore::connect(&backend.url()).await.unwrap();
-        let gateway = Gateway::over(builder(store).build().unwrap()).await;
+        let gateway = Gateway::over(builder(store).freshness(freshness).build().unwrap()).await;
         let good = gateway.link("alice").await;
         let bad = format!("{good}A");
         assert!(gateway.admits(&good).await && !gateway.admits(&bad).await);
@@ -158,6 +162,42 @@ async fn a_server_that_became_read_only() {
     assert_eq!(exchanged.status, StatusCode::SERVICE_UNAVAILABLE, "{exchanged:?}");
     set("off").await;
     victim.recovers().await;
+}
+
+/// How far behind a watched gateway may be.
+const MAX_LAG: Duration = Duration::from_millis(400);
+
+#[tokio::test]
+async fn a_watched_gateway_that_is_cut_off_remembers_no_longer_than_it_may() {
+    for (cut, mend) in [("stop", "start"), ("pause", "resume")] {
+        let victim = Victim::start_with(Freshness::Watched { max_lag: MAX_LAG }).await;
+        victim.cluster.tell(cut);
+        tokio::time::sleep(MAX_LAG).await;
+        victim.fails_well().await;
+        victim.cluster.tell(mend);
+        victim.recovers().await;
+    }
+}
+
+#[tokio::test]
+async fn a_watched_gateway_that_lost_its_listener_hears_of_a_revocation_all_the_same() {
+    let victim = Victim::start_with(Freshness::Watched { max_lag: MAX_LAG }).await;
+    let elsewhere = PostgresStore::builder(&format!("{}?application_name=elsewhere", victim.backend.url()));
+    let elsewhere = builder(elsewhere.connect().await.unwrap()).build().unwrap();
+    let killer = victim.backend.client().await;
+    let listeners =
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'";
+    let mut killed = 0;
+    for _ in 0..3 {
+        let token = victim.gateway.link("alice").await;
+        assert!(victim.gateway.admits(&token).await && victim.gateway.admits(&token).await);
+        killed += killer.query_one(listeners, &[]).await.unwrap().get::<_, i64>(0);
+        elsewhere.admin().revoke_user(&user("alice")).await.unwrap();
+        tokio::time::sleep(MAX_LAG).await;
+        let refused = victim.gateway.call(Method::GET, "/v1/echo", &token).await;
+        assert_eq!(refused.status, StatusCode::UNAUTHORIZED);
+    }
+    assert!(killed > 0, "there was a listener to lose");
 }
 
 #[tokio::test]
