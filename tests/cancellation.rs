@@ -7,7 +7,7 @@ use http::StatusCode;
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use crate::support::bridge::user;
 use crate::support::gateway::{Gateway, PREFIX};
@@ -28,43 +28,20 @@ async fn hang_up(gateway: &Gateway, code: &str, patience: Duration) {
 }
 
 /// More hang up than any pool has connections, at every moment of an exchange.
+///
+/// What was begun may end late, and no matter when: once the code has been presented again it is spent, and
+/// one session is there for it.
 async fn who_hangs_up_leaves_a_code_spent_with_its_session_or_neither(db: impl Backend) {
     const CALLERS: u64 = 40;
     let gateway = Gateway::start(&db).await;
     let mut spent = 0;
     for caller in 0..CALLERS {
         let code = gateway.code("alice").await;
-        hang_up(&gateway, &code, Duration::from_micros(caller * 150)).await;
-        // What was begun may still be ending.
-        let before = settled(&db).await;
-        match gateway.exchange(&code).await.status {
-            StatusCode::OK => assert_eq!(before, caller, "an unspent code has no session"),
-            status => {
-                assert_eq!(
-                    (status, before),
-                    (StatusCode::BAD_REQUEST, caller + 1),
-                    "a spent one has its own"
-                );
-                spent += 1;
-            }
-        }
+        hang_up(&gateway, &code, Duration::from_micros(100 << (caller / 4))).await;
+        spent += u64::from(gateway.exchange(&code).await.status == StatusCode::BAD_REQUEST);
         assert_eq!(db.count("sessions").await, caller + 1);
     }
     assert!(spent > 0, "some exchanges ran to their end");
-}
-
-/// How many sessions there are, once their number stays.
-async fn settled(db: &impl Backend) -> u64 {
-    let mut count = db.count("sessions").await;
-    let mut since = Instant::now();
-    while since.elapsed() < Duration::from_millis(40) {
-        sleep(Duration::from_millis(5)).await;
-        let now = db.count("sessions").await;
-        if now != count {
-            (count, since) = (now, Instant::now());
-        }
-    }
-    count
 }
 
 /// The server is made to wait where it locks the user, so that each client hangs up in the transaction.
@@ -85,11 +62,9 @@ async fn who_hangs_up_in_the_transaction_takes_no_place_in_the_pool() {
     // Each of those who hung up still waits on the server; none of them holds a place here.
     gateway.bridge.issuer().register_user(&user("late"), &Scopes::default()).await.unwrap();
     held.rollback().await.unwrap();
-    let before = settled(&db).await;
-    let mut opened = 0;
-    for code in &codes {
-        opened += u64::from(gateway.exchange(code).await.status == StatusCode::OK);
+    for (done, code) in (1..).zip(&codes) {
+        gateway.exchange(code).await;
+        assert!(db.count("sessions").await >= done);
     }
-    assert_eq!(before + opened, 12);
     assert_eq!(db.count("sessions").await, 12);
 }

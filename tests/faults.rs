@@ -220,7 +220,7 @@ async fn bad_tokens_never_take_a_connection() {
     for answer in join_all(asked).await {
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
     }
-    assert!(begun.elapsed() < DEADLINE, "none of them waited: {:?}", begun.elapsed());
+    assert!(begun.elapsed() < DEADLINE + SLACK, "none of them waited: {:?}", begun.elapsed());
     is_unavailable(&gateway, &good).await;
     assert!(holder.await.unwrap().is_err());
     locked.rollback().await.unwrap();
