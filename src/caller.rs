@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::header::{X_CALL_SOURCE, X_CLIENT_ID, X_POLICY_VERSION, X_SESSION_ID, X_USER_ID};
+use crate::header::{self, X_CALL_SOURCE, X_CLIENT_ID, X_POLICY_VERSION, X_SESSION_ID, X_USER_ID};
 use crate::id::{Audience, CallSource, ClientId, PolicyVersion, Scopes, SessionId, UserId};
 use crate::token::{Claims, Subject};
 
@@ -116,9 +116,7 @@ impl Caller {
 
     /// Writes the identity headers that say who the caller is, in place of any that stand there.
     pub(crate) fn write_headers(&self, headers: &mut HeaderMap) {
-        for (name, value) in &self.0.headers {
-            headers.insert(name, value.clone());
-        }
+        header::overwrite(headers, &self.0.headers);
     }
 }
 

@@ -31,19 +31,46 @@ pub fn strip(headers: &mut HeaderMap) {
     for name in &IDENTITY_HEADERS {
         headers.remove(name);
     }
+    strip_connection(headers);
 }
 
-/// Removes what [`strip`] does, but for the six names themselves: for when they are all written anew.
-pub(crate) fn strip_misspelt(headers: &mut HeaderMap) {
-    let is_misspelt = |name: &&HeaderName| {
+/// Puts `identity` in the place of what was sent under its names, and removes every other spelling of an identity
+/// header: one walk over the headers, which mostly finds what a bridge was told to send.
+pub(crate) fn overwrite(headers: &mut HeaderMap, identity: &[(HeaderName, HeaderValue); 5]) {
+    let mut seen = [false; 5];
+    let mut is_spoofed = false;
+    for (name, sent) in headers.iter_mut() {
         let name = name.as_str();
-        name.starts_with('x') && name.bytes().any(|b| b == b'_') && is_identity(name)
-    };
-    let misspelt: Vec<HeaderName> = headers.keys().filter(is_misspelt).cloned().collect();
+        if !name.starts_with('x') {
+            continue;
+        }
+        if let Some(place) = identity.iter().position(|(ours, _)| ours.as_str() == name) {
+            is_spoofed |= std::mem::replace(&mut seen[place], true);
+            if *sent != identity[place].1 {
+                sent.clone_from(&identity[place].1);
+            }
+        } else {
+            is_spoofed |= is_misspelt(name);
+        }
+    }
+    if is_spoofed {
+        strip_misspelt(headers);
+    }
+    for (place, (name, value)) in identity.iter().enumerate() {
+        if is_spoofed || !seen[place] {
+            headers.insert(name, value.clone());
+        }
+    }
+    strip_connection(headers);
+}
+
+/// Removes the identity headers that are not spelt as they should be.
+fn strip_misspelt(headers: &mut HeaderMap) {
+    let misspelt: Vec<HeaderName> =
+        headers.keys().filter(|name| is_misspelt(name.as_str())).cloned().collect();
     for name in misspelt {
         headers.remove(name);
     }
-    strip_connection(headers);
 }
 
 /// Removes the identity headers that `Connection` names.
@@ -64,6 +91,10 @@ fn strip_connection(headers: &mut HeaderMap) {
             headers.append(CONNECTION, option);
         }
     }
+}
+
+fn is_misspelt(name: &str) -> bool {
+    name.bytes().any(|b| b == b'_') && is_identity(name)
 }
 
 fn is_identity(name: &str) -> bool {

@@ -172,7 +172,9 @@ impl Settings {
         if self.pepper.as_ref().is_some_and(|pepper| pepper.expose_secret().len() < 32) {
             return Err(BuildError::OutOfRange { what: "the pepper", allowed: "at least 32 bytes" });
         }
-        check_realm(self.challenge.realm.as_deref())
+        check_realm(self.challenge.realm.as_deref())?;
+        check_endpoint("the resource metadata", self.challenge.resource_metadata.as_ref())?;
+        check_endpoint("the token endpoint", self.token_endpoint.as_ref())
     }
 }
 
@@ -187,22 +189,44 @@ pub struct PeerAddr(pub IpAddr);
 fn check_issuer(issuer: &str) -> Result<(), BuildError> {
     let refused = || BuildError::Issuer(issuer.to_owned());
     let url = Url::parse(issuer).map_err(|_| refused())?;
+    // `Url` drops white space that it meets, and the issuer is compared as it was written.
+    let is_verbatim = issuer.bytes().all(|b| b.is_ascii_graphic()) && issuer.len() <= 255;
+    if is_safe(&url) && url.query().is_none() && is_verbatim { Ok(()) } else { Err(refused()) }
+}
+
+/// Refuses a URL over which a secret, or where to get one, would travel in the clear, or which could not
+/// stand in a challenge.
+fn check_endpoint(what: &'static str, url: Option<&Url>) -> Result<(), BuildError> {
+    match url {
+        Some(url) if !is_safe(url) || !is_quotable(url.as_str()) => Err(BuildError::Text {
+            what,
+            value: url.to_string(),
+            allowed: "an https URL without fragment, user and '\\' (http is for loopback alone)",
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Whether nobody else can listen at `url`, and it names a place and nothing more.
+fn is_safe(url: &Url) -> bool {
     let is_loopback = match url.host() {
         Some(url::Host::Domain(name)) => name == "localhost",
         Some(url::Host::Ipv4(address)) => address.is_loopback(),
         Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        None => return Err(refused()),
+        None => false,
     };
-    let is_safe = url.scheme() == "https" || (url.scheme() == "http" && is_loopback);
-    let is_bare = url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
-    if is_safe && is_bare && issuer.is_ascii() && issuer.len() <= 255 { Ok(()) } else { Err(refused()) }
+    let is_private = url.scheme() == "https" || (url.scheme() == "http" && is_loopback);
+    is_private && url.fragment().is_none() && url.username().is_empty() && url.password().is_none()
 }
 
-/// Refuses what could not stand in a quoted string (RFC 9110 §5.6.4).
+/// Whether `text` can stand in a quoted string as it is (RFC 9110 §5.6.4).
+fn is_quotable(text: &str) -> bool {
+    text.bytes().all(|b| matches!(b, b' '..=b'~') && b != b'"' && b != b'\\')
+}
+
 fn check_realm(realm: Option<&str>) -> Result<(), BuildError> {
-    let is_quotable = |b: u8| matches!(b, b' '..=b'~') && b != b'"' && b != b'\\';
     match realm {
-        Some(realm) if !realm.bytes().all(is_quotable) => Err(BuildError::Text {
+        Some(realm) if !is_quotable(realm) => Err(BuildError::Text {
             what: "the realm",
             value: realm.to_owned(),
             allowed: "printable ASCII without '\"' and '\\'",
@@ -246,6 +270,13 @@ mod tests {
             "https://a/#f",
             "ftp://a",
             "https://u@a",
+            "https://:p@a",
+            " https://a",
+            "https://a\n",
+            "https://a/b\tc",
+            "https://\u{e9}.example",
+            "https:",
+            "data:a",
         ] {
             assert!(refused(|s| s.issuer = bad.to_owned()), "{bad}");
         }
@@ -268,6 +299,22 @@ mod tests {
         assert!(refused(|s| s.max_open_codes = 0));
         assert!(refused(|s| s.audiences.clear()));
         assert!(refused(|s| s.prefix = "v1".to_owned()));
+    }
+
+    #[test]
+    fn an_endpoint_in_the_clear_or_not_fit_for_a_challenge_is_refused() {
+        for bad in
+            ["http://gateway.example/t", "https://a/?x=\\", "https://a/#f", "https://u@a/", "data:a\"b"]
+        {
+            let url: Url = bad.parse().unwrap();
+            assert!(refused(|s| s.token_endpoint = Some(url.clone())), "{bad}");
+            assert!(refused(|s| s.challenge.resource_metadata = Some(url)), "{bad}");
+        }
+        for good in ["https://a/t?x=y", "http://127.0.0.1:8080/t", "http://localhost/t"] {
+            let url: Url = good.parse().unwrap();
+            assert!(!refused(|s| s.token_endpoint = Some(url.clone())), "{good}");
+            assert!(!refused(|s| s.challenge.resource_metadata = Some(url)), "{good}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! No secret appears in logs at any level, in `Debug`, or in an error.
 
+use std::collections::HashSet;
 use std::fmt::Debug;
 
 use bridge_auth::store::Origin;
@@ -134,4 +135,45 @@ async fn no_secret_appears_in_logs_debug_or_errors_on_sqlite() {
 #[tokio::test]
 async fn no_secret_appears_in_logs_debug_or_errors_on_postgres() {
     no_secret_is_shown(PostgresBackend::start().await).await;
+}
+
+/// The hash of a code is what is stored of it.
+fn at_rest(secrets: Vec<String>) -> impl Iterator<Item = String> {
+    let hashes: HashSet<_> =
+        secrets.iter().filter_map(|secret| Some(ExchangeCode::parse(secret).ok()?.hash().to_hex())).collect();
+    secrets.into_iter().filter(move |secret| !hashes.contains(secret))
+}
+
+#[tokio::test]
+async fn no_secret_is_in_the_sqlite_file_not_even_in_what_was_deleted() {
+    let backend = SqliteBackend::start().await;
+    let secrets = walk(&backend, &Record::default()).await;
+    let mut bytes = Vec::new();
+    for suffix in ["", "-wal"] {
+        let mut path = backend.path().into_os_string();
+        path.push(suffix);
+        bytes.extend(std::fs::read(path).unwrap_or_default());
+    }
+    let text = String::from_utf8_lossy(&bytes);
+    assert!(text.contains("alice"), "what is stored can be found");
+    for secret in at_rest(secrets) {
+        assert!(!text.contains(&secret), "{secret} is stored");
+    }
+}
+
+#[tokio::test]
+async fn no_secret_is_in_the_tables_of_postgres() {
+    let backend = PostgresBackend::start().await;
+    let secrets = walk(&backend, &Record::default()).await;
+    let client = backend.client().await;
+    let mut text = String::new();
+    for table in ["users", "sessions", "codes", "clients", "client_secrets", "revocations"] {
+        let sql =
+            format!("SELECT coalesce(string_agg(held::text, ' '), '') FROM bridge_auth.{table} AS held");
+        text += client.query_one(&sql, &[]).await.unwrap().get::<_, &str>(0);
+    }
+    assert!(text.contains("alice"), "what is stored can be found");
+    for secret in at_rest(secrets) {
+        assert!(!text.contains(&secret), "{secret} is stored");
+    }
 }

@@ -18,6 +18,9 @@ use crate::support::gateway::{Answer, Gateway, send};
 crate::store::promises![
     every_bad_code_is_answered_alike,
     a_bad_code_is_answered_alike_with_a_verifier_too,
+    a_code_is_text_in_the_body_and_nowhere_else,
+    beyond_eight_open_codes_the_oldest_dies,
+    who_is_let_in_is_whose_code_it_is_whoever_brings_it,
     of_64_racers_on_two_gateways_one_wins,
     a_replay_revokes_what_the_first_use_opened,
     a_wrong_code_revokes_nothing,
@@ -93,6 +96,72 @@ async fn a_bad_code_is_answered_alike_with_a_verifier_too(db: impl Backend) {
         assert_eq!(send(gateway.post("/session", &body)).await, unknown, "{verifier:?}");
     }
     assert_eq!(gateway.exchange(&code).await.status, StatusCode::OK);
+}
+
+async fn a_code_is_text_in_the_body_and_nowhere_else(db: impl Backend) {
+    let gateway = Gateway::start(&db).await;
+    let code = gateway.code("alice").await;
+    let invalid = send(gateway.post("/session", &json!({}))).await;
+    assert_eq!(
+        (invalid.status, invalid.text("error").as_str()),
+        (StatusCode::BAD_REQUEST, "invalid_request")
+    );
+    let forms = [
+        json!({ "code": [code] }),
+        json!({ "code": { "code": code } }),
+        json!({ "code": null }),
+        json!({ "code": true }),
+        json!({ "code": 1 }),
+        json!({ "code": 1e300 }),
+        json!({ "CODE": code }),
+        json!({ "code": code, "code_verifier": 1 }),
+        json!([code]),
+        json!(code),
+        json!(null),
+    ];
+    for form in forms {
+        assert_eq!(send(gateway.post("/session", &form)).await, invalid, "{form}");
+    }
+    let twice = gateway.post("/session", &json!({})).body(format!(r#"{{"code":"{code}","code":"{code}"}}"#));
+    assert_eq!(send(twice).await, invalid);
+    let in_the_query = gateway.post(&format!("/session?code={code}"), &json!({}));
+    assert_eq!(send(in_the_query).await, invalid);
+    assert_eq!(gateway.exchange(&code).await.status, StatusCode::OK);
+}
+
+async fn beyond_eight_open_codes_the_oldest_dies(db: impl Backend) {
+    let gateway = Gateway::start(&db).await;
+    let mut codes = Vec::new();
+    for _ in 0..9 {
+        codes.push(gateway.code("alice").await);
+    }
+    assert_eq!(db.count("codes").await, 8);
+    assert_eq!(gateway.exchange(&codes[0]).await, refusal(&gateway).await);
+    let mut sessions = HashSet::new();
+    for code in &codes[1..] {
+        let opened = gateway.exchange(code).await;
+        assert!(
+            sessions.insert(opened.json()["headers"]["x-session-id"].to_string()),
+            "a session of its own"
+        );
+    }
+}
+
+async fn who_is_let_in_is_whose_code_it_is_whoever_brings_it(db: impl Backend) {
+    let gateway = Gateway::start(&db).await;
+    let (code, bobs) = (gateway.code("alice").await, gateway.link("bob").await);
+    let brought = gateway
+        .post("/session", &json!({ "code": code, "user_id": "bob", "session_id": "sess_0" }))
+        .bearer_auth(bobs)
+        .header("cookie", "login=bob")
+        .header("x-user-id", "bob")
+        .header("x-client-id", "bridge:bob");
+    let opened = send(brought).await;
+    assert_eq!(opened.json()["headers"]["x-user-id"], "alice");
+    assert_eq!(opened.json()["headers"]["x-client-id"], "sp_bridge");
+    assert_ne!(opened.json()["headers"]["x-session-id"], "sess_0");
+    let seen = gateway.call(http::Method::GET, "/v1/echo", &opened.text("token")).await;
+    assert_eq!(seen.text("user_id"), "alice");
 }
 
 async fn of_64_racers_on_two_gateways_one_wins(db: impl Backend) {

@@ -4,12 +4,16 @@
 
 mod audit;
 mod canary;
+mod cancellation;
+mod clocks;
 mod csrf;
 mod endpoints;
 mod examples;
 mod exchange;
 mod extractors;
+mod faults;
 mod freshness;
+mod hostile_requests;
 mod layer;
 mod mounting;
 mod operators;
@@ -17,5 +21,7 @@ mod postgres_faults;
 mod postgres_tls;
 mod requests;
 mod revocation;
+mod rotation;
 mod store;
 mod support;
+mod tokens;

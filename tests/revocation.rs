@@ -1,11 +1,14 @@
 //! What ends a session, over HTTP: the next request is refused, on every gateway.
 
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use http::{Method, StatusCode};
 
 use crate::support::Backend;
-use crate::support::bridge::{builder_with, user};
+use crate::support::bridge::{access, builder_with, user};
 use crate::support::gateway::{Answer, Gateway, PREFIX};
 
 crate::store::promises![
@@ -15,6 +18,8 @@ crate::store::promises![
     disabling_a_person_ends_all_and_enabling_brings_nothing_back,
     a_session_that_expires_ends,
     every_end_looks_the_same_to_the_bridge,
+    people_whose_ids_look_alike_are_not_each_other,
+    what_is_sent_after_a_revocation_was_acknowledged_is_refused_on_every_gateway,
 ];
 
 /// Two gateways on one database, with the same keys.
@@ -106,4 +111,57 @@ async fn every_end_looks_the_same_to_the_bridge(db: impl Backend) {
     db.pass_time(Duration::from_secs(24 * 3600)).await;
     gateway.bridge.admin().sweep(|_| ()).await.unwrap();
     assert_eq!(call(expired).await, forged, "the row is gone");
+}
+
+async fn people_whose_ids_look_alike_are_not_each_other(db: impl Backend) {
+    let gateway = Gateway::start(&db).await;
+    // Cyrillic, full-width, in capitals, and one letter in two forms that Unicode holds equal.
+    let names = ["alice", "\u{430}lice", "\u{ff41}lice", "Alice", "alic\u{e9}", "alice\u{301}", "alic%C3%A9"];
+    let mut accesses = Vec::new();
+    for name in names {
+        accesses.push(access(&gateway.bridge, name, "chat").await);
+    }
+    let mut seen = HashSet::new();
+    for (name, access) in names.iter().zip(&accesses) {
+        assert_eq!(gateway.bridge.admin().sessions_of(&user(name)).await.unwrap().len(), 1, "{name}");
+        let answer = gateway.call(Method::GET, "/v1/echo", access.token.expose()).await;
+        assert_eq!(answer.text("user_id"), *name);
+        assert!(seen.insert(answer.json()["headers"]["x-user-id"].to_string()), "{name}");
+    }
+    gateway.bridge.admin().disable_user(&user("alice")).await.unwrap();
+    gateway.bridge.admin().disable_user(&user("alic\u{e9}")).await.unwrap();
+    for (name, access) in names.iter().zip(&accesses) {
+        let is_disabled = ["alice", "alic\u{e9}"].contains(name);
+        assert_eq!(gateway.admits(access.token.expose()).await, !is_disabled, "{name}");
+    }
+}
+
+async fn what_is_sent_after_a_revocation_was_acknowledged_is_refused_on_every_gateway(db: impl Backend) {
+    let gateways = gateways(&db).await;
+    for _ in 0..5 {
+        let linked = gateways[0].exchange(&gateways[0].code("alice").await).await;
+        let token = linked.text("token");
+        let session = linked.json()["headers"]["x-session-id"].as_str().unwrap().parse().unwrap();
+        let (admitted, acknowledged) = (AtomicUsize::new(0), AtomicBool::new(false));
+        // Each goes on calling until one that it sent after the acknowledgement was answered.
+        let callers = (0..8).map(|caller| {
+            let (gateway, token) = (&gateways[caller % 2], &token);
+            let (admitted, acknowledged) = (&admitted, &acknowledged);
+            async move {
+                while !acknowledged.load(Ordering::SeqCst) {
+                    admitted.fetch_add(usize::from(gateway.admits(token).await), Ordering::SeqCst);
+                }
+                assert!(!gateway.admits(token).await, "refused when sent after it");
+            }
+        });
+        let revoking = async {
+            while admitted.load(Ordering::SeqCst) < 16 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            gateways[1].bridge.admin().revoke_session(&session).await.unwrap();
+            acknowledged.store(true, Ordering::SeqCst);
+        };
+        let all = async { tokio::join!(join_all(callers), revoking) };
+        tokio::time::timeout(Duration::from_secs(30), all).await.expect("let in while it was live");
+    }
 }

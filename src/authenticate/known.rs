@@ -1,13 +1,12 @@
 //! Tokens that were verified before: what need not be done twice for the same bytes.
 
 use std::fmt;
-use std::hash::Hasher;
 use std::mem::size_of;
 use std::sync::{Arc, OnceLock};
 
+use highway::{HighwayHash, HighwayHasher, Key};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
-use siphasher::sip128::{Hasher128, SipHasher13};
 
 use crate::caller::Caller;
 use crate::session::Slot;
@@ -26,12 +25,12 @@ pub(crate) struct Known {
 
 /// Verified tokens by the digest of their whole text; only good ones, within a bound of entries and bytes.
 ///
-/// The digest is a keyed one of 128 bits (SipHash under a random key, never shown to anyone): to hit an entry with
+/// The digest is a keyed one of 128 bits (HighwayHash under a random key, never shown to anyone): to hit an entry with
 /// other bytes one would have to guess a collision blindly. So the cache holds no live token, and no text of
 /// an attacker's choice shares a place with another.
 pub(super) struct KnownTokens {
     cache: Cache<u128, Arc<Known>, Bytes>,
-    key: [u8; 16],
+    key: [u64; 4],
 }
 
 /// Weighs an entry in bytes.
@@ -47,9 +46,8 @@ impl KnownTokens {
 
     /// The place of `token`: all of its bytes count.
     pub(super) fn place(&self, token: &[u8]) -> u128 {
-        let mut hasher = SipHasher13::new_with_key(&self.key);
-        hasher.write(token);
-        hasher.finish128().as_u128()
+        let [low, high] = HighwayHasher::new(Key(self.key)).hash128(token);
+        u128::from(low) | u128::from(high) << 64
     }
 
     pub(super) fn get(&self, place: u128) -> Option<Arc<Known>> {

@@ -26,6 +26,8 @@ pub struct Admin {
 impl Admin {
     /// How many rows of each table one step of a sweep deletes at most.
     const SWEEP_BATCH: u32 = 500;
+    /// Revoking a client may touch every session there is: a store may take a minute for it.
+    const ALL_OF_A_CLIENT: Duration = Duration::from_secs(75);
 
     pub(crate) fn new(store: Arc<dyn Store>, deadline: Duration) -> Self {
         Self { store, deadline }
@@ -78,11 +80,15 @@ impl Admin {
 
     /// Revokes every session and every secret of `client`; returns how many sessions that were.
     ///
+    /// That may be every session there is, so this alone may take longer than the store's deadline: up to
+    /// 75 s.
+    ///
     /// # Errors
     ///
     /// [`StoreError`] when the store cannot answer: try again, it is not known whether it happened.
     pub async fn revoke_client(&self, client: &ClientId) -> Result<u64, StoreError> {
-        let revoked = self.revoke(Revoke::Client(client.clone())).await?.unwrap_or(0);
+        let target = Revoke::Client(client.clone());
+        let revoked = within_deadline(Self::ALL_OF_A_CLIENT, self.store.revoke(&target)).await?.unwrap_or(0);
         audit!("client_revoked", client_id = %client, sessions = revoked);
         Ok(revoked)
     }

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Response};
+use http::{HeaderMap, HeaderValue, Method, Response};
 
+use super::future::without_body;
 use super::layer::Guard;
 use crate::authenticate::{Begun, has_query_token};
 use crate::caller::Caller;
@@ -70,7 +71,8 @@ fn conclude(guard: &Guard, mut parts: Parts, outcome: Result<Option<Caller>, Rej
         }
         Err(rejection) => {
             observe::refused(&rejection, &trace);
-            Err(guard.refusals.answer(&rejection))
+            let refusal = guard.refusals.answer(&rejection);
+            Err(if parts.method == Method::HEAD { without_body(refusal) } else { refusal })
         }
     }
 }
@@ -78,7 +80,6 @@ fn conclude(guard: &Guard, mut parts: Parts, outcome: Result<Option<Caller>, Rej
 fn admit(guard: &Guard, parts: &mut Parts, caller: Option<Caller>, trace: TraceId) {
     match &caller {
         Some(caller) => {
-            header::strip_misspelt(&mut parts.headers);
             caller.write_headers(&mut parts.headers);
             parts.extensions.insert(caller.clone());
             hide_token(guard, &mut parts.headers);

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CACHE_CONTROL, VARY};
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, Entry, VARY};
 use http::{HeaderMap, HeaderValue, Request, Response};
 use pin_project_lite::pin_project;
 use tower_service::Service;
@@ -101,8 +101,21 @@ where
     }
 }
 
+/// What `GET` would answer, as `HEAD` answers it (RFC 9110 §9.3.2); not every server cuts the body off.
+pub(crate) fn without_body(mut response: Response<Bytes>) -> Response<Bytes> {
+    let length = std::mem::take(response.body_mut()).len();
+    response.headers_mut().entry(CONTENT_LENGTH).or_insert(HeaderValue::from(length));
+    response
+}
+
 /// RFC 9111 §3.5: what one caller may see is not for a cache to show another.
 pub(crate) fn keep_from_shared_caches(headers: &mut HeaderMap) {
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("private"));
-    headers.append(VARY, HeaderValue::from_name(AUTHORIZATION));
+    let authorization = HeaderValue::from_static("authorization");
+    match headers.entry(VARY) {
+        Entry::Vacant(none) => drop(none.insert(authorization)),
+        // A layer inside this one has said so already.
+        Entry::Occupied(values) if values.iter().any(|value| *value == authorization) => {}
+        Entry::Occupied(mut values) => values.append(authorization),
+    }
 }

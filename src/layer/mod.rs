@@ -20,6 +20,6 @@ mod service;
 
 pub use body::ResponseBody;
 pub use future::ResponseFuture;
-pub(crate) use future::keep_from_shared_caches;
+pub(crate) use future::{keep_from_shared_caches, without_body};
 pub use layer::BridgeAuthLayer;
 pub use service::BridgeAuth;

@@ -6,12 +6,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, HeaderValue};
 use http::{Method, Request, Response};
 use http_body::Body;
 use http_body_util::Full;
 
 use super::body::{BoxError, RequestBody};
+use crate::layer::without_body;
 
 type Answering = Pin<Box<dyn Future<Output = Response<Bytes>> + Send>>;
 
@@ -52,13 +52,6 @@ impl fmt::Debug for EndpointFuture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("EndpointFuture")
     }
-}
-
-/// What `GET` would answer, as `HEAD` answers it (RFC 9110 §9.3.2); not every server cuts the body off.
-fn without_body(mut response: Response<Bytes>) -> Response<Bytes> {
-    let length = std::mem::take(response.body_mut()).len();
-    response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
-    response
 }
 
 /// Makes a service of an async function over a bridge and a request.

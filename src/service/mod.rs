@@ -125,6 +125,7 @@ service! {
     /// | `POST /users/{id}/disable`, `POST /users/{id}/enable` | 204 |
     /// | `DELETE /sessions/{id}` | 204 |
     ///
-    /// A user id in the path is percent-decoded once. Who is unknown is 404.
+    /// A user id in the path is percent-decoded once. What is unknown is 404; only the list of an unknown
+    /// user's sessions is an empty one.
     AdminService => |bridge, request| admin::serve(bridge, request)
 }

@@ -163,6 +163,7 @@ pub async fn send(request: reqwest::RequestBuilder) -> Answer {
 fn app(bridge: &Bridge) -> Router {
     Router::new()
         .route("/v1/echo", get(echo))
+        .route("/v1/panic", get(panics))
         .layer(bridge.layer("bridge").unwrap())
         .nest_service(PREFIX, ServiceBuilder::new().layer(from_fn(login)).service(bridge.service()))
         .route_service("/.well-known/jwks.json", bridge.jwks_service())
@@ -203,4 +204,9 @@ async fn echo(
         "scopes": caller.scopes(),
         "headers": headers,
     }))
+}
+
+/// A handler with a defect.
+async fn panics(_: Caller) -> StatusCode {
+    panic!("a defect of the host's own")
 }

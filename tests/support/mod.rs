@@ -8,6 +8,7 @@ pub mod postgres;
 pub mod process;
 pub mod record;
 mod sqlite;
+pub mod wire;
 
 pub use backend::Backend;
 pub use postgres::PostgresBackend;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
-use tokio_postgres::config::SslMode;
+use tokio_postgres::config::{SslMode, TargetSessionAttrs};
 use tokio_postgres::{Config, NoTls};
 
 use super::connections::Connections;
@@ -125,7 +125,8 @@ impl PostgresStoreBuilder {
         Ok(PostgresStore { connections, hints: Some(hints) })
     }
 
-    /// Every connection stops by itself when its statement is slow or its server is gone.
+    /// Every connection is to a server that takes writes, and stops by itself when its statement is slow or
+    /// its server is gone.
     fn set_up(&self, config: &mut Config) {
         let options = format!(
             "{} -c statement_timeout={} -c default_transaction_isolation=read\\ committed",
@@ -136,7 +137,9 @@ impl PostgresStoreBuilder {
         if config.get_application_name().is_none() {
             config.application_name("bridge-auth");
         }
+        // A standby, also one that was the primary a moment ago, may not have heard of a revocation.
         config
+            .target_session_attrs(TargetSessionAttrs::ReadWrite)
             .connect_timeout(self.connect)
             .keepalives_idle(Duration::from_secs(10))
             .keepalives_interval(Duration::from_secs(5))

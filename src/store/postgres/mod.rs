@@ -77,6 +77,8 @@ impl PostgresStore {
     /// `sslmode` may be `disable`, `prefer` (the default), `require`, `verify-ca` or `verify-full`, and
     /// `sslrootcert` name a PEM file, both in the URL form. Wherever TLS is spoken the certificate and
     /// the host name are verified, also with `prefer` and `require`.
+    ///
+    /// Of several hosts the first that takes writes is used, and a standby never, whatever the URL says.
     pub fn builder(url: &str) -> PostgresStoreBuilder {
         PostgresStoreBuilder::new(url)
     }
@@ -86,8 +88,9 @@ impl PostgresStore {
     ///
     /// Such a store hears of revocations only by reading the log: it listens for no notification.
     ///
-    /// The pool's connections should set `statement_timeout`, so that the server stops too, and must
-    /// leave `default_transaction_isolation` at `read committed`: operations fail under another.
+    /// The pool's connections must reach the primary alone (`target_session_attrs=read-write`): a standby
+    /// may not have heard of a revocation. They should set `statement_timeout`, so that the server stops
+    /// too, and must leave `default_transaction_isolation` at `read committed`: operations fail under another.
     #[must_use]
     pub fn from_pool(pool: Pool) -> Self {
         let connections =

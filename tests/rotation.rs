@@ -1,0 +1,82 @@
+//! The rotation of keys as [`KeyRing`] tells it, under load: no good token is ever refused.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use bridge_auth::token::{Algorithm, KeyRing, SigningKey};
+use bridge_auth::{AccessRequest, Bridge, Scopes};
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use tokio::sync::RwLock;
+
+use crate::support::bridge::{builder_with, user};
+use crate::support::{Backend, SqliteBackend};
+
+const REQUESTS: usize = 10_000;
+
+/// The tokens that have not expired; whoever calls with one holds it for so long.
+type Tokens = Arc<RwLock<Vec<HeaderMap>>>;
+
+fn new_key() -> SigningKey {
+    SigningKey::generate(Algorithm::EdDsa).unwrap()
+}
+
+async fn token(bridge: &Bridge) -> HeaderMap {
+    let request = AccessRequest::for_user(user("alice"), Scopes::default());
+    let access = bridge.issuer().open_access(request).await.unwrap();
+    HeaderMap::from_iter([(AUTHORIZATION, access.token.to_header_value())])
+}
+
+/// Calls until `done`, both nodes by turns; counts the calls, and fails at the first refusal.
+async fn call(nodes: [Bridge; 2], tokens: Tokens, calls: Arc<AtomicUsize>, done: Arc<AtomicBool>) {
+    let guards = nodes.map(|node| node.authenticator("bridge").unwrap());
+    while !done.load(Ordering::Relaxed) || calls.load(Ordering::Relaxed) < REQUESTS {
+        let call = calls.fetch_add(1, Ordering::Relaxed);
+        let tokens = tokens.read().await;
+        let headers = &tokens[call % tokens.len()];
+        guards[call / 7 % 2].authenticate(headers).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_thousand_requests_through_rotations_on_two_nodes_meet_no_false_refusal() {
+    let backend = SqliteBackend::start().await;
+    let first = new_key();
+    let mut nodes = Vec::new();
+    for own in [first.clone(), first] {
+        nodes.push(builder_with(&backend, KeyRing::new(own).unwrap()).await.build().unwrap());
+    }
+    let nodes: [Bridge; 2] = nodes.try_into().unwrap();
+    nodes[0].issuer().register_user(&user("alice"), &Scopes::default()).await.unwrap();
+    let tokens: Tokens = Arc::new(RwLock::new(vec![token(&nodes[0]).await]));
+    let (calls, done) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+    let callers: Vec<_> = (0..4)
+        .map(|_| tokio::spawn(call(nodes.clone(), tokens.clone(), calls.clone(), done.clone())))
+        .collect();
+
+    for _ in 0..20 {
+        let (next, old) = (new_key(), nodes[0].keys().signing_key_id());
+        for node in &nodes {
+            node.keys().publish(next.verifying_key().clone()).unwrap();
+        }
+        let mut fresh = Vec::new();
+        for node in &nodes {
+            node.keys().rotate(next.clone()).unwrap();
+            // Until the last node has rotated, tokens of both keys are issued.
+            for node in &nodes {
+                fresh.push(token(node).await);
+                tokens.write().await.push(fresh[fresh.len() - 1].clone());
+            }
+        }
+        // What the old key signed expires: the tokens made since the last node rotated stay.
+        *tokens.write().await = fresh.split_off(2);
+        for node in &nodes {
+            assert!(node.keys().remove(&old).unwrap());
+        }
+    }
+    done.store(true, Ordering::Relaxed);
+    for caller in callers {
+        caller.await.unwrap();
+    }
+    assert!(calls.load(Ordering::Relaxed) >= REQUESTS);
+}

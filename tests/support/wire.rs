@@ -1,0 +1,75 @@
+//! Requests as a hostile client makes them: bytes on a socket, and many at once over HTTP/2.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::DATE;
+use http::{HeaderMap, Request, StatusCode};
+use http_body_util::{BodyExt, Empty};
+use hyper::client::conn::http2::{SendRequest, handshake};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::gateway::Answer;
+
+/// Longer than any answer takes, also on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What comes back on a connection of its own for these bytes, until the server closes it.
+///
+/// A server that answers early may reset the connection with bytes of the request unread: what came until
+/// then is the answer.
+pub async fn raw(address: SocketAddr, request: &[u8]) -> String {
+    let (mut reading, mut writing) = TcpStream::connect(address).await.unwrap().into_split();
+    let exchange = async {
+        let write = async {
+            let _ = writing.write_all(request).await;
+        };
+        let read = async {
+            let mut answer = Vec::new();
+            let mut chunk = [0; 4096];
+            while let Ok(length @ 1..) = reading.read(&mut chunk).await {
+                answer.extend_from_slice(&chunk[..length]);
+            }
+            answer
+        };
+        tokio::join!(write, read).1
+    };
+    let answer = timeout(PATIENCE, exchange).await.expect("the server answers and closes");
+    String::from_utf8(answer).unwrap()
+}
+
+/// The status of [`raw`] for a `GET` of `path` with these header lines.
+pub async fn raw_get(address: SocketAddr, path: &str, lines: &str) -> (u16, String) {
+    let request = format!("GET {path} HTTP/1.1\r\nhost: gateway\r\nconnection: close\r\n{lines}\r\n");
+    let answer = raw(address, request.as_bytes()).await;
+    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
+    (status.unwrap_or_else(|| panic!("no status: {answer:?}")), answer)
+}
+
+/// One HTTP/2 connection without TLS; clones share it.
+#[derive(Clone)]
+pub struct Http2(SendRequest<Empty<Bytes>>);
+
+impl Http2 {
+    pub async fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).await.unwrap();
+        let (sender, connection) = handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection);
+        Self(sender)
+    }
+
+    /// Sends a request without a body. `Date` is the clock's, not the answer's.
+    pub async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let request = Request::builder().method(method).uri(format!("http://gateway{path}"));
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        let request = request.body(Empty::new()).unwrap();
+        let answer = timeout(PATIENCE, self.0.clone().send_request(request)).await.unwrap().unwrap();
+        let (status, mut headers): (StatusCode, HeaderMap) = (answer.status(), answer.headers().clone());
+        headers.remove(DATE);
+        Answer { status, headers, body: answer.into_body().collect().await.unwrap().to_bytes() }
+    }
+}
