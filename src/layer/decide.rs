@@ -22,6 +22,10 @@ use crate::reject::{MalformedCredential, Rejection};
 pub(super) type Verdict = Result<Parts, Response<Bytes>>;
 
 /// A verdict, or the look-up it hangs on.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the large one is the common one: a box would cost each request"
+)]
 pub(super) enum Decision {
     Made(Verdict),
     Pending(PendingVerdict),
@@ -30,19 +34,20 @@ pub(super) enum Decision {
 pub(super) type PendingVerdict = Pin<Box<dyn Future<Output = Verdict> + Send>>;
 
 /// Decides at once where nothing must be looked up.
-pub(super) fn decide(guard: &Arc<Guard>, parts: Parts) -> Decision {
-    match begin(guard, &parts) {
-        Ok(Begun::Admitted(caller)) => Decision::Made(conclude(guard, parts, Ok(Some(caller)))),
+pub(super) fn decide(guard: &Arc<Guard>, mut parts: Parts) -> Decision {
+    let outcome = match begin(guard, &parts) {
         Ok(Begun::Verified(known)) => {
             let guard = guard.clone();
-            Decision::Pending(Box::pin(async move {
+            return Decision::Pending(Box::pin(async move {
                 let caller = guard.authenticator.finish(&known).await;
-                conclude(&guard, parts, caller.map(Some))
-            }))
+                conclude(&guard, &mut parts, caller.map(Some)).map(|()| parts)
+            }));
         }
-        Err(Rejection::NoCredential) if guard.optional => Decision::Made(conclude(guard, parts, Ok(None))),
-        Err(rejection) => Decision::Made(conclude(guard, parts, Err(rejection))),
-    }
+        Ok(Begun::Admitted(caller)) => Ok(Some(caller)),
+        Err(Rejection::NoCredential) if guard.optional => Ok(None),
+        Err(rejection) => Err(rejection),
+    };
+    Decision::Made(conclude(guard, &mut parts, outcome).map(|()| parts))
 }
 
 /// Who calls, as far as it is known without I/O; an outer layer of the same bridge may have found out.
@@ -61,13 +66,18 @@ fn begin(guard: &Guard, parts: &Parts) -> Result<Begun, Rejection> {
 }
 
 /// Prepares the head for the inner service, or the refusal.
-fn conclude(guard: &Guard, mut parts: Parts, outcome: Result<Option<Caller>, Rejection>) -> Verdict {
+#[expect(clippy::result_large_err, reason = "a refusal is what the request ends with: it is not passed far")]
+fn conclude(
+    guard: &Guard,
+    parts: &mut Parts,
+    outcome: Result<Option<Caller>, Rejection>,
+) -> Result<(), Response<Bytes>> {
     let trace = TraceId::continue_from(&mut parts.headers);
     match outcome {
         Ok(caller) => {
             observe::admitted(caller.as_ref(), &trace);
-            admit(guard, &mut parts, caller, trace);
-            Ok(parts)
+            admit(guard, parts, caller, trace);
+            Ok(())
         }
         Err(rejection) => {
             observe::refused(&rejection, &trace);
