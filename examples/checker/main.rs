@@ -8,7 +8,7 @@
 
 #[path = "../../tests/checker/mod.rs"]
 mod checker;
-#[allow(dead_code, reason = "the tests need more of it")]
+#[allow(dead_code, unused_imports, reason = "the tests need more of it")]
 #[path = "../../tests/support/mod.rs"]
 mod support;
 

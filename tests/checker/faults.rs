@@ -13,7 +13,7 @@ use crate::support::process::Running;
 /// All that can be made to go wrong, for `pause` where it lasts.
 pub struct Faults {
     pub cluster: Arc<Cluster>,
-    pub gateways: Arc<Vec<Running>>,
+    pub gateways: Vec<Running>,
     pub pause: Duration,
 }
 

@@ -54,6 +54,15 @@ pub struct Revocation {
     pub acknowledged: bool,
 }
 
+/// How long after its acknowledgement a revocation was not in force on some gateway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Delay {
+    /// Until the last request that was let in was sent; nothing when there was none.
+    pub last_let_in: Duration,
+    /// Until the first request after it was sent: what was tried seldom looks late rather than early.
+    pub in_force: Duration,
+}
+
 /// A line of the history that breaks the promise, and the revocation that it breaks it with.
 #[derive(Debug)]
 pub struct Violation {
@@ -68,14 +77,10 @@ impl History {
         self.calls.iter().filter_map(|call| self.violation(call, max_lag)).collect()
     }
 
-    /// How long after its acknowledgement each revocation was in force on each gateway: until the first request
-    /// from which on none was let in. What was tried seldom, or not long enough, looks late rather than early.
-    pub fn delays(&self) -> Vec<Duration> {
-        let sessions = 0..self.openings.len();
-        sessions
-            .filter_map(|session| Some((session, self.end(session)?)))
-            .flat_map(|(s, end)| self.delays_of(s, end))
-            .collect()
+    /// The delays of each session's first revocation, one for each gateway that was tried.
+    pub fn delays(&self) -> Vec<Delay> {
+        let ended = (0..self.openings.len()).filter_map(|session| Some((session, self.end(session)?)));
+        ended.flat_map(|(session, end)| self.delays_of(session, end.span.answered)).collect()
     }
 
     fn violation(&self, call: &Call, max_lag: Duration) -> Option<Violation> {
@@ -118,20 +123,18 @@ impl History {
         revocation.session.map_or(may_be_open, |named| named == session)
     }
 
-    fn delays_of(&self, session: usize, end: &Revocation) -> Vec<Duration> {
-        let acknowledged = end.span.answered;
-        let mut later: Vec<_> = self
-            .calls
-            .iter()
-            .filter(|call| call.session == session && call.span.sent > acknowledged)
-            .map(|call| (call.gateway, call.span.sent, call.verdict == Verdict::LetIn))
-            .collect();
+    fn delays_of(&self, session: usize, acknowledged: Duration) -> Vec<Delay> {
+        let is_later = |call: &&Call| call.session == session && call.span.sent > acknowledged;
+        let after =
+            |call: &Call| (call.gateway, call.span.sent - acknowledged, call.verdict == Verdict::LetIn);
+        let mut later: Vec<_> = self.calls.iter().filter(is_later).map(after).collect();
         later.sort_unstable();
-        later
-            .chunk_by(|one, next| one.0 == next.0)
+        let on_gateways = later.chunk_by(|one, next| one.0 == next.0);
+        on_gateways
             .filter_map(|calls| {
-                let shut = calls.iter().rposition(|(_, _, let_in)| *let_in).map_or(0, |last| last + 1);
-                calls.get(shut).map(|(_, sent, _)| *sent - acknowledged)
+                let last = calls.iter().rposition(|(_, _, let_in)| *let_in);
+                let (_, in_force, _) = *calls.get(last.map_or(0, |last| last + 1))?;
+                Some(Delay { last_let_in: last.map_or(Duration::ZERO, |last| calls[last].1), in_force })
             })
             .collect()
     }
@@ -139,11 +142,18 @@ impl History {
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}:\n  {:?}", self.why, self.call)?;
+        let Call { session, gateway, span, verdict } = &self.call;
+        writeln!(f, "{}:\n  session {session} on gateway {gateway}, {span}: {verdict:?}", self.why)?;
         match &self.revocation {
-            Some(revocation) => writeln!(f, "  {revocation:?}"),
+            Some(Revocation { what, span, .. }) => writeln!(f, "  {what}, {span}: acknowledged"),
             None => Ok(()),
         }
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "sent at {:?}, answered at {:?}", self.sent, self.answered)
     }
 }
 
@@ -221,6 +231,10 @@ mod tests {
         seen.calls.push(call(0, 240, Verdict::LetIn));
         seen.calls.push(call(0, 250, Verdict::Unavailable));
         seen.calls.push(Call { gateway: 1, ..call(0, 211, Verdict::Refused) });
-        assert_eq!(seen.delays(), [Duration::from_millis(40), Duration::from_millis(1)]);
+        let delay = |last_let_in, in_force| Delay {
+            last_let_in: Duration::from_millis(last_let_in),
+            in_force: Duration::from_millis(in_force),
+        };
+        assert_eq!(seen.delays(), [delay(30, 40), delay(0, 1)]);
     }
 }

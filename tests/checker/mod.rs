@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use tokio::task::JoinSet;
 
 use self::faults::{Fault, Faults};
-use self::history::{History, Verdict, Violation};
+use self::history::{Delay, History, Verdict, Violation};
 use self::person::{Scene, live};
 use crate::support::postgres::Cluster;
 use crate::support::process::{Running, example, start};
@@ -48,7 +48,7 @@ pub struct Report {
     pub unanswered: usize,
     pub faults: usize,
     pub violations: Vec<Violation>,
-    delays: Vec<Duration>,
+    delays: Vec<Delay>,
 }
 
 impl Plan {
@@ -87,13 +87,12 @@ impl Plan {
             people.spawn(live_on(scene.clone(), self.max_lag, place, over.clone()));
         }
         let pause = self.max_lag.max(Duration::from_millis(500)) + Duration::from_millis(300);
-        let faults = self.inject(&Faults { cluster, gateways: Arc::new(gateways), pause }).await;
+        let faults = Faults { cluster, gateways, pause };
+        let mut report = Report { faults: self.inject(&faults).await, ..Report::default() };
         over.store(true, Ordering::Relaxed);
-        let mut report = Report { faults, ..Report::default() };
         for part in people.join_all().await {
             report.add(part);
         }
-        report.delays.sort_unstable();
         report
     }
 
@@ -167,12 +166,6 @@ impl Report {
         self.delays.extend(part.delays);
         self.violations.extend(part.violations);
     }
-
-    /// The delay that so many of a thousand revocations do not pass.
-    fn delay(&self, thousandths: usize) -> Duration {
-        let last = self.delays.len().saturating_sub(1);
-        self.delays.get(last * thousandths / 1000).copied().unwrap_or_default()
-    }
 }
 
 impl fmt::Display for Report {
@@ -188,11 +181,17 @@ impl fmt::Display for Report {
             "{} revocations acknowledged, {} not; {} faults",
             self.acknowledged, self.unanswered, self.faults
         )?;
-        let [median, most, longest] = [500, 990, 1000].map(|thousandths| self.delay(thousandths));
-        writeln!(
-            f,
-            "acknowledged to in force on each gateway: p50 {median:.1?}, p99 {most:.1?}, maximum {longest:.1?}"
-        )?;
+        let spread = |f: &mut fmt::Formatter<'_>, what, of: fn(&Delay) -> Duration| {
+            let mut delays: Vec<_> = self.delays.iter().map(of).collect();
+            delays.sort_unstable();
+            let last = delays.len().saturating_sub(1);
+            let at = |thousandths| delays.get(last * thousandths / 1000).copied().unwrap_or_default();
+            writeln!(f, "{what}: p50 {:.1?}, p99 {:.1?}, maximum {:.1?}", at(500), at(990), at(1000))
+        };
+        spread(f, "from a revocation's answer to the last request let in", |delay| delay.last_let_in)?;
+        spread(f, "from a revocation's answer to the first that none was let in after", |delay| {
+            delay.in_force
+        })?;
         for violation in self.violations.iter().take(20) {
             write!(f, "{violation}")?;
         }

@@ -136,9 +136,10 @@ impl Person {
         self.history.openings.push(Span { sent, answered: scene.start.elapsed() });
     }
 
-    /// Ends one session or all, again and again, until none is left.
+    /// Ends one session or all, again and again, until none is left or no gateway will.
     async fn end_all(&mut self, pace: &watch::Sender<Pace>) {
-        while let Some(session) = self.any_live() {
+        for _ in 0..50 {
+            let Some(session) = self.any_live() else { return };
             sleep(Duration::from_millis(rand::random_range(50..400))).await;
             let acts = [Act::LogOut, Act::EndOwn, Act::EndByOperator, Act::EndAll, Act::Disable];
             // Revoking all leaves nothing to revoke one by one.
@@ -189,15 +190,10 @@ impl Person {
             }
         };
         let (span, answer) = scene.send(request).await;
-        let done = if named.is_none() && matches!(act, Act::EndAll) {
-            StatusCode::OK
-        } else {
-            StatusCode::NO_CONTENT
-        };
+        let done = if matches!(act, Act::EndAll) { StatusCode::OK } else { StatusCode::NO_CONTENT };
         let verdict = answer.map_or_else(Verdict::Other, |answer| verdict(answer, done));
         let acknowledged = verdict == Verdict::LetIn;
         self.history.revocations.push(Revocation { what, session: named, span, acknowledged });
-        // To be let in is one thing, to be acknowledged is another: whoever acts on itself is both.
         if verdict != Verdict::LetIn {
             let session = asked_with.unwrap_or(session);
             self.history.calls.push(Call { session, gateway: 0, span, verdict });
