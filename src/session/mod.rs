@@ -1,7 +1,11 @@
 //! Whether a session is live, as fresh as [`Freshness`] promises: the one place that asks.
 
+mod batches;
 mod epochs;
 mod lookups;
+#[cfg(test)]
+mod model;
+mod sync;
 mod watch;
 
 pub use watch::WatchStatus;

@@ -4,7 +4,8 @@
 //! query started. The watcher reads the revocation log and moves on the epochs of what was revoked. A verdict is good
 //! while its epochs are still the current ones, so one whose query ran into a revocation never is: that is the
 //! fence. And it is good only while the last successful reading *started* less than `max_lag` ago: every revocation
-//! acknowledged before that start has moved its epoch.
+//! acknowledged before that start has moved its epoch. How long ago that was is told by two clocks, because one stands
+//! still while the machine sleeps.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,7 +15,7 @@ use arc_swap::ArcSwapOption;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::epochs::{Epochs, Mark};
+use super::epochs::{Epochs, Mark, Moment};
 use crate::store::{RevocationCursor, RevocationPage, Store, StoreErrorKind, within_deadline};
 use crate::token::Claims;
 
@@ -51,7 +52,7 @@ struct Watched {
 
 #[derive(Default)]
 struct Health {
-    last_success: Option<Instant>,
+    last_success: Option<Moment>,
     faults: u64,
     consecutive_faults: u32,
     last_fault: Option<StoreErrorKind>,
@@ -88,11 +89,11 @@ impl Watch {
 
     /// Whether what `slot` remembers is proven fresh and not revoked.
     pub(super) fn vouches_for(&self, slot: &Slot) -> bool {
-        let now = Instant::now();
+        let now = Moment::now();
         // First how fresh, then what: a reading is counted only after all it found has moved its epoch.
         self.watched.epochs.are_proven_at(now)
             && slot.0.load().as_ref().is_some_and(|verdict| {
-                now < verdict.expires_at && self.watched.epochs.are_unmoved_since(&verdict.mark)
+                now.steady() < verdict.expires_at && self.watched.epochs.are_unmoved_since(&verdict.mark)
             })
     }
 
@@ -105,11 +106,11 @@ impl Watch {
     }
 
     pub(super) fn status(&self) -> WatchStatus {
-        let now = Instant::now();
+        let now = Moment::now();
         let health = self.watched.health();
         WatchStatus {
             proven: self.watched.epochs.are_proven_at(now),
-            age: health.last_success.map(|success| now.saturating_duration_since(success)),
+            age: health.last_success.map(|success| now.since(success)),
             faults: health.faults,
             last_fault: health.last_fault,
         }
@@ -148,9 +149,9 @@ impl Watched {
     }
 
     /// Moves on the epochs of all that `page` holds; only then is the reading that started at `started` counted.
-    fn apply(&self, page: RevocationPage, started: Instant) {
+    fn apply(&self, page: RevocationPage, started: Moment) {
         let mut health = self.health();
-        let gap = health.last_success.map_or(Duration::ZERO, |last| started.saturating_duration_since(last));
+        let gap = health.last_success.map_or(Duration::ZERO, |last| started.since(last));
         match page.entries {
             Some(entries) if gap < Self::LOG_IS_KEPT => {
                 for entry in &entries {
@@ -162,7 +163,7 @@ impl Watched {
         health.last_success = Some(started);
         health.consecutive_faults = 0;
         health.last_fault = None;
-        self.epochs.prove_until(started + self.max_lag);
+        self.epochs.prove(started, self.max_lag);
     }
 
     fn fail(&self, fault: &crate::store::StoreError) {
@@ -192,7 +193,7 @@ async fn watch_log(watched: Arc<Watched>, store: Arc<dyn Store>) {
     let mut cursor = RevocationCursor::default();
     let mut hints = store.revocation_hints();
     loop {
-        let started = Instant::now();
+        let started = Moment::now();
         let reading = store.revocations_since(&cursor, Watched::PAGE);
         match within_deadline(watched.deadline, reading).await {
             Ok(page) => {
@@ -202,7 +203,7 @@ async fn watch_log(watched: Arc<Watched>, store: Arc<dyn Store>) {
             Err(fault) => watched.fail(&fault),
         }
         wait(watched.pause(), &mut hints).await;
-        tokio::time::sleep_until((started + Watched::MIN_PAUSE).into()).await;
+        tokio::time::sleep_until((started.steady() + Watched::MIN_PAUSE).into()).await;
     }
 }
 
