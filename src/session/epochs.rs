@@ -71,9 +71,12 @@ impl Epochs {
         Mark { epochs: self.read(&places), overall: self.overall.load(Ordering::Acquire), places }
     }
 
-    /// Whether nothing that `mark` is about has been revoked since, as far as is known.
-    pub(super) fn are_unmoved_since(&self, mark: &Mark) -> bool {
-        self.read(&mark.places) == mark.epochs && self.overall.load(Ordering::Acquire) == mark.overall
+    /// Whether nothing that `mark` is about was revoked between it and `max_lag` before `now`.
+    pub(super) fn vouch_for(&self, mark: &Mark, now: Moment) -> bool {
+        // First how fresh, then what: a reading is counted only after all it found has moved its epoch.
+        self.are_proven_at(now)
+            && self.read(&mark.places) == mark.epochs
+            && self.overall.load(Ordering::Acquire) == mark.overall
     }
 
     /// Whether every revocation acknowledged `max_lag` before `now` has moved its epoch: by either clock.
@@ -82,28 +85,28 @@ impl Epochs {
             && nanoseconds(since_epoch(now.wall)) < self.wall_bound.load(Ordering::Acquire)
     }
 
-    /// Moves on the epoch of what was revoked.
-    pub(super) fn move_on(&self, revocation: &Revocation) {
+    /// Moves on the epoch of all that was revoked, every one for `None`, and only then counts the reading that
+    /// started at `started`.
+    pub(super) fn take_in(&self, revoked: Option<&[Revocation]>, started: Moment, max_lag: Duration) {
+        match revoked {
+            Some(revoked) => revoked.iter().for_each(|revocation| self.move_on(revocation)),
+            None => {
+                self.overall.fetch_add(1, Ordering::Release);
+            }
+        }
+        let (steady, wall) = (self.since_made(started.steady), nanoseconds(since_epoch(started.wall)));
+        let max_lag = nanoseconds(max_lag);
+        self.steady_bound.store(steady.saturating_add(max_lag), Ordering::Release);
+        self.wall_bound.store(wall.saturating_add(max_lag), Ordering::Release);
+    }
+
+    fn move_on(&self, revocation: &Revocation) {
         let subject = match revocation {
             Revocation::Session(session) => Subject::Session(session),
             Revocation::User(user) => Subject::User(user),
             Revocation::Client(client) => Subject::Client(client),
         };
         self.table[self.place(&subject)].fetch_add(1, Ordering::Release);
-    }
-
-    /// Moves on every epoch.
-    pub(super) fn move_all_on(&self) {
-        self.overall.fetch_add(1, Ordering::Release);
-    }
-
-    /// Says that the epochs hold all they must for `max_lag` after `started`: after all have been moved on, never
-    /// before.
-    pub(super) fn prove(&self, started: Moment, max_lag: Duration) {
-        let (steady, wall) = (self.since_made(started.steady), nanoseconds(since_epoch(started.wall)));
-        let max_lag = nanoseconds(max_lag);
-        self.steady_bound.store(steady.saturating_add(max_lag), Ordering::Release);
-        self.wall_bound.store(wall.saturating_add(max_lag), Ordering::Release);
     }
 
     fn place(&self, subject: &Subject<'_>) -> usize {
@@ -122,7 +125,11 @@ impl Epochs {
 
 impl Moment {
     pub(super) fn now() -> Self {
-        Self { steady: Instant::now(), wall: SystemTime::now() }
+        Self::at(Instant::now(), SystemTime::now())
+    }
+
+    pub(super) const fn at(steady: Instant, wall: SystemTime) -> Self {
+        Self { steady, wall }
     }
 
     pub(super) const fn steady(self) -> Instant {

@@ -60,12 +60,13 @@ impl Fenced {
     /// One reading of the log, as the watcher does it; whether it found the revocation.
     fn read_log(&self, started: Moment, max_lag: Duration, all: bool) -> bool {
         let found = self.store.is_revoked();
-        match found {
-            true if all => self.epochs.move_all_on(),
-            true => self.epochs.move_on(&Revocation::Session(self.session.clone())),
-            false => {}
-        }
-        self.epochs.prove(started, max_lag);
+        let entry = [Revocation::Session(self.session.clone())];
+        let page = match found {
+            true if all => None,
+            true => Some(&entry[..]),
+            false => Some(&[][..]),
+        };
+        self.epochs.take_in(page, started, max_lag);
         found
     }
 
@@ -73,7 +74,7 @@ impl Fenced {
     fn is_let_in_from_memory(&self, now: Moment) -> bool {
         let mark = self.epochs.mark(&self.session, &self.user, &self.client);
         let is_live = !self.store.is_revoked();
-        is_live && self.epochs.are_proven_at(now) && self.epochs.are_unmoved_since(&mark)
+        is_live && self.epochs.vouch_for(&mark, now)
     }
 }
 
