@@ -81,7 +81,6 @@ async fn a_hundred_thousand_sessions_with_their_tokens_stay_within_the_budget() 
     pass(&authenticator, &mint, 0..SESSIONS / 4).await;
     let grown = resident() - before;
     assert!(grown < BUDGET, "{} MiB after {} MiB", grown >> 20, taken >> 20);
-    eprintln!("{} {} {:?}", taken >> 20, grown >> 20, authenticator);
 }
 
 /// Each session calls, and calls again while it is remembered.

@@ -4,6 +4,7 @@ mod batches;
 mod epochs;
 mod lookups;
 #[cfg(test)]
+#[allow(clippy::duplicate_mod, reason = "it runs the others over loom's types")]
 mod model;
 mod sync;
 mod watch;

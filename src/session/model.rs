@@ -2,10 +2,10 @@
 //!
 //! The modules below are those that run, compiled once more over loom's atomics and locks.
 
-#[allow(dead_code, reason = "the model needs less of it")]
+#[allow(dead_code, clippy::duplicate_mod, reason = "the model needs less of it")]
 #[path = "batches.rs"]
 mod batches;
-#[allow(dead_code, reason = "the model needs less of it")]
+#[allow(dead_code, clippy::duplicate_mod, reason = "the model needs less of it")]
 #[path = "epochs.rs"]
 mod epochs;
 mod sync {
