@@ -179,7 +179,7 @@ fn all_are_answered(askers: usize, max_running: usize, breaks: bool) {
                 let (batches, seen) = (batches.clone(), seen.clone());
                 thread::spawn(move || {
                     // Two of them ask for the same.
-                    let id = SessionId::parse(&format!("s{}", asker / 2)).unwrap();
+                    let id = SessionId::parse(format!("s{}", asker / 2)).unwrap();
                     let asked = seen.tick();
                     let (_, answer, running) = batches.join(&id);
                     if let Some(running) = running {
