@@ -200,10 +200,10 @@ async fn an_expired_session_is_refused_though_it_is_remembered(db: impl Backend)
     let user = user("alice");
     node.bridge.issuer().register_user(&user, &Default::default()).await.unwrap();
     let request = bridge_auth::AccessRequest::for_user(user, Default::default());
-    let brief = request.session_life(Duration::from_secs(1)).token_life(Duration::from_secs(1));
+    let brief = request.session_life(Duration::from_secs(3)).token_life(Duration::from_secs(3));
     let access = node.bridge.issuer().open_access(brief).await.unwrap();
     node.proven(&access).await;
-    tokio::time::sleep(Duration::from_millis(1100)).await;
+    tokio::time::sleep(Duration::from_millis(3100)).await;
     let verdict = node.try_in(&access).await;
     assert!(matches!(verdict, Err(Rejection::InvalidCredential(_))), "{verdict:?}");
 }

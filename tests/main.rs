@@ -5,6 +5,7 @@
 mod audit;
 mod canary;
 mod cancellation;
+mod checker;
 mod clocks;
 mod csrf;
 mod endpoints;

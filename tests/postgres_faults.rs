@@ -99,6 +99,42 @@ async fn a_stopped_server_is_unavailable_at_once_and_the_store_recovers_by_itsel
 }
 
 #[tokio::test]
+async fn a_crash_that_gives_transaction_numbers_again_hides_no_revocation() {
+    // So that none of what follows is on the disk when the server crashes.
+    let cluster = Cluster::start_with(&["wal_writer_delay = 10s".to_owned()]);
+    let backend = PostgresBackend::in_cluster(&cluster).await;
+    let store = PostgresStore::connect(&backend.url()).await.unwrap();
+    let user = UserId::parse("alice").unwrap();
+    store.put_user(&user, &Scopes::default()).await.unwrap();
+    let admin = backend.client().await;
+    admin.batch_execute("CHECKPOINT").await.unwrap();
+    use_up_numbers(&admin, 200).await;
+    let cursor = store.revocations_since(&RevocationCursor::default(), 1000).await.unwrap().next;
+    let seen = store.revocations_since(&cursor, 1000).await.unwrap();
+    assert_eq!(seen.entries, Some(vec![]));
+
+    let checkpointer = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'";
+    let pid: i32 = admin.query_one(checkpointer, &[]).await.unwrap().get(0);
+    let killed = std::process::Command::new("kill").args(["-KILL", &pid.to_string()]).status().unwrap();
+    assert!(killed.success());
+    while !admin.is_closed() || store.ping().await.is_err() {
+        sleep(Duration::from_millis(20)).await;
+    }
+    store.revoke(&Revoke::User(user.clone())).await.unwrap();
+    use_up_numbers(&backend.client().await, 400).await;
+
+    let page = store.revocations_since(&seen.next, 1000).await.unwrap();
+    assert!(page.entries.is_none_or(|entries| entries.contains(&Revocation::User(user))), "it was missed");
+}
+
+/// Transactions that come to nothing.
+async fn use_up_numbers(client: &Client, count: usize) {
+    for _ in 0..count {
+        client.batch_execute("BEGIN; SELECT pg_current_xact_id(); ROLLBACK").await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_frozen_server_times_out_within_the_deadline_and_the_store_recovers_by_itself() {
     let cluster = Cluster::start();
     let backend = PostgresBackend::in_cluster(&cluster).await;

@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use axum::extract::ConnectInfo;
-use bridge_auth::Bridge;
 use bridge_auth::store::{PostgresStore, SqliteStore, Store};
 use bridge_auth::token::{Algorithm, KeyRing};
-use clap::Parser;
+use bridge_auth::{Bridge, Freshness};
 use clap::builder::{BoolishValueParser, NonEmptyStringValueParser};
+use clap::{Parser, value_parser};
 use etcetera::BaseStrategy;
 use ipnet::IpNet;
 use url::Url;
@@ -55,6 +55,16 @@ pub struct Options {
     #[arg(long, env = "BRIDGE_AUTH_SESSION_LIFE", value_name = "SECONDS", default_value_t = 86400)]
     session_life: u64,
 
+    /// What a live session means: `strict`, or `watched` with at most so many milliseconds of lag
+    #[arg(long, env = "BRIDGE_AUTH_FRESHNESS", value_name = "strict|watched[:MILLISECONDS]", default_value = "strict",
+        value_parser = freshness, hide_default_value = true)]
+    freshness: Freshness,
+
+    /// How many connections there may be to PostgreSQL
+    #[arg(long, env = "BRIDGE_AUTH_POOL_SIZE", value_name = "CONNECTIONS", default_value_t = 8,
+        value_parser = value_parser!(u16).range(1..))]
+    pool_size: u16,
+
     /// A network of proxies whose X-Forwarded-For is believed; may be repeated
     #[arg(long, env = "BRIDGE_AUTH_TRUSTED_PROXY", value_name = "CIDR", value_delimiter = ',')]
     trusted_proxy: Vec<IpNet>,
@@ -91,13 +101,14 @@ impl Options {
         let token_endpoint = format!("{issuer}/v1/auth/bridge/token").parse()?;
         let default = Database::Sqlite(folder.join("gateway.db"));
         let database = self.database.as_ref().unwrap_or(&default);
-        let store = database.open().await?;
+        let store = database.open(self.pool_size.into()).await?;
         let bridge = Bridge::builder_with(issuer, self.keys(database, folder)?, store)
             .realm("gateway")
             .token_endpoint(token_endpoint)
             .code_life(Duration::from_secs(self.code_life))
             .token_life(Duration::from_secs(self.token_life))
             .session_life(Duration::from_secs(self.session_life))
+            .freshness(self.freshness)
             .trusted_proxies(self.trusted_proxy.iter().copied())
             // `into_make_service_with_connect_info` leaves the peer's address here.
             .peer_address(|extensions| Some(extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip()))
@@ -118,7 +129,7 @@ impl Options {
 }
 
 impl Database {
-    async fn open(&self) -> Result<Arc<dyn Store>> {
+    async fn open(&self, pool_size: usize) -> Result<Arc<dyn Store>> {
         Ok(match self {
             Self::Sqlite(file) => {
                 let store = SqliteStore::open(file).await;
@@ -126,7 +137,8 @@ impl Database {
             }
             // The URL may hold a password, so no message repeats it.
             Self::Postgres(url) => {
-                Arc::new(PostgresStore::connect(url).await.context("cannot open the PostgreSQL database")?)
+                let store = PostgresStore::builder(url).pool_size(pool_size).connect().await;
+                Arc::new(store.context("cannot open the PostgreSQL database")?)
             }
         })
     }
@@ -143,6 +155,18 @@ impl FromStr for Database {
         let is_postgres = text.starts_with("postgres://") || text.starts_with("postgresql://");
         ensure!(is_postgres, "a database is sqlite:FILE or postgres://…");
         Ok(Self::Postgres(text.to_owned()))
+    }
+}
+
+fn freshness(text: &str) -> Result<Freshness> {
+    match text {
+        "strict" => Ok(Freshness::Strict),
+        "watched" => Ok(Freshness::watched()),
+        _ => {
+            let lag = text.strip_prefix("watched:").and_then(|lag| lag.parse().ok());
+            let lag = lag.context("it is strict or watched[:MILLISECONDS]")?;
+            Ok(Freshness::Watched { max_lag: Duration::from_millis(lag) })
+        }
     }
 }
 

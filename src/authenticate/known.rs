@@ -69,8 +69,9 @@ impl KnownTokens {
 
 impl Weighter<u128, Arc<Known>> for Bytes {
     fn weight(&self, _: &u128, known: &Arc<Known>) -> u64 {
-        // The caller's header values and the remembered verdict are about as large as the claims again.
-        (2 * known.claims.size() + size_of::<Known>() + 256) as u64
+        // The caller's header values are about as large as the claims again; the rest are the caller, the remembered
+        // verdict, the cache's own place and what the allocator adds. `tests/memory.rs` holds it against the process.
+        (2 * known.claims.size() + size_of::<Known>() + 640) as u64
     }
 }
 
@@ -83,6 +84,36 @@ impl fmt::Debug for KnownTokens {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id::{Audience, ClientId, Scopes, SessionId, UserId};
+    use crate::token::Subject;
+
+    fn claims(number: u32) -> Claims {
+        Claims {
+            issuer: "https://gateway.example".to_owned(),
+            subject: Subject::User(UserId::parse(format!("user-{number}")).unwrap()),
+            audiences: vec![Audience::parse("bridge").unwrap(), Audience::parse("mcp").unwrap()],
+            expires_at: 1,
+            issued_at: 0,
+            not_before: 0,
+            token_id: format!("{number:032x}"),
+            client: ClientId::parse("sp_bridge").unwrap(),
+            scopes: Scopes::parse("chat tools").unwrap(),
+            session: SessionId::parse(format!("sess_{number:032x}")).unwrap(),
+            authenticated_at: 0,
+        }
+    }
+
+    #[test]
+    fn many_tokens_stay_within_the_bound() {
+        const BOUND: u64 = 1 << 20;
+        let known = KnownTokens::new(BOUND);
+        for number in 0..10_000_u32 {
+            let place = known.place(&number.to_be_bytes());
+            let _ = known.insert(place, claims(number), 0);
+            assert!(known.cache.weight() <= BOUND, "after {number}");
+        }
+        assert!(known.cache.weight() > BOUND / 2, "the room is used");
+    }
 
     #[test]
     fn every_byte_of_a_token_counts() {

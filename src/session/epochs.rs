@@ -5,9 +5,10 @@
 
 use std::fmt;
 use std::hash::{BuildHasher, Hash, RandomState};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
+use super::sync::{AtomicU32, AtomicU64, Ordering};
+use crate::clock::since_epoch;
 use crate::id::{ClientId, SessionId, UserId};
 use crate::store::Revocation;
 
@@ -16,9 +17,17 @@ pub(super) struct Epochs {
     hasher: RandomState,
     table: Box<[AtomicU32]>,
     overall: AtomicU32,
-    /// When this was made; times are kept as nanoseconds since then.
+    /// When this was made; steady times are kept as nanoseconds since then.
     made: Instant,
-    proven_until: AtomicU64,
+    steady_bound: AtomicU64,
+    wall_bound: AtomicU64,
+}
+
+/// One moment by two clocks: the steady one stands still while the machine sleeps, the wall clock may be set back.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moment {
+    steady: Instant,
+    wall: SystemTime,
 }
 
 /// The epochs of one session, its user and its client, as they were at one moment.
@@ -41,12 +50,17 @@ impl Epochs {
     const PLACES: usize = 1 << 16;
 
     pub(super) fn new() -> Self {
+        Self::with_places(Self::PLACES)
+    }
+
+    pub(super) fn with_places(places: usize) -> Self {
         Self {
             hasher: RandomState::new(),
-            table: (0..Self::PLACES).map(|_| AtomicU32::new(0)).collect(),
+            table: (0..places).map(|_| AtomicU32::new(0)).collect(),
             overall: AtomicU32::new(0),
             made: Instant::now(),
-            proven_until: AtomicU64::new(0),
+            steady_bound: AtomicU64::new(0),
+            wall_bound: AtomicU64::new(0),
         }
     }
 
@@ -57,18 +71,36 @@ impl Epochs {
         Mark { epochs: self.read(&places), overall: self.overall.load(Ordering::Acquire), places }
     }
 
-    /// Whether nothing that `mark` is about has been revoked since, as far as is known.
-    pub(super) fn are_unmoved_since(&self, mark: &Mark) -> bool {
-        self.read(&mark.places) == mark.epochs && self.overall.load(Ordering::Acquire) == mark.overall
+    /// Whether nothing that `mark` is about was revoked between it and `max_lag` before `now`.
+    pub(super) fn vouch_for(&self, mark: &Mark, now: Moment) -> bool {
+        // First how fresh, then what: a reading is counted only after all it found has moved its epoch.
+        self.are_proven_at(now)
+            && self.read(&mark.places) == mark.epochs
+            && self.overall.load(Ordering::Acquire) == mark.overall
     }
 
-    /// Whether every revocation acknowledged `max_lag` before `now` has moved its epoch.
-    pub(super) fn are_proven_at(&self, now: Instant) -> bool {
-        self.since_made(now) < self.proven_until.load(Ordering::Acquire)
+    /// Whether every revocation acknowledged `max_lag` before `now` has moved its epoch: by either clock.
+    pub(super) fn are_proven_at(&self, now: Moment) -> bool {
+        self.since_made(now.steady) < self.steady_bound.load(Ordering::Acquire)
+            && nanoseconds(since_epoch(now.wall)) < self.wall_bound.load(Ordering::Acquire)
     }
 
-    /// Moves on the epoch of what was revoked.
-    pub(super) fn move_on(&self, revocation: &Revocation) {
+    /// Moves on the epoch of all that was revoked, every one for `None`, and only then counts the reading that
+    /// started at `started`.
+    pub(super) fn take_in(&self, revoked: Option<&[Revocation]>, started: Moment, max_lag: Duration) {
+        match revoked {
+            Some(revoked) => revoked.iter().for_each(|revocation| self.move_on(revocation)),
+            None => {
+                self.overall.fetch_add(1, Ordering::Release);
+            }
+        }
+        let (steady, wall) = (self.since_made(started.steady), nanoseconds(since_epoch(started.wall)));
+        let max_lag = nanoseconds(max_lag);
+        self.steady_bound.store(steady.saturating_add(max_lag), Ordering::Release);
+        self.wall_bound.store(wall.saturating_add(max_lag), Ordering::Release);
+    }
+
+    fn move_on(&self, revocation: &Revocation) {
         let subject = match revocation {
             Revocation::Session(session) => Subject::Session(session),
             Revocation::User(user) => Subject::User(user),
@@ -77,19 +109,9 @@ impl Epochs {
         self.table[self.place(&subject)].fetch_add(1, Ordering::Release);
     }
 
-    /// Moves on every epoch.
-    pub(super) fn move_all_on(&self) {
-        self.overall.fetch_add(1, Ordering::Release);
-    }
-
-    /// Says that the epochs hold all they must until `until`: after all have been moved on, never before.
-    pub(super) fn prove_until(&self, until: Instant) {
-        self.proven_until.store(self.since_made(until), Ordering::Release);
-    }
-
     fn place(&self, subject: &Subject<'_>) -> usize {
         // The remainder is less than the length of the table.
-        (self.hasher.hash_one(subject) % Self::PLACES as u64) as usize
+        (self.hasher.hash_one(subject) % self.table.len() as u64) as usize
     }
 
     fn read(&self, places: &[usize; 3]) -> [u32; 3] {
@@ -97,9 +119,32 @@ impl Epochs {
     }
 
     fn since_made(&self, time: Instant) -> u64 {
-        let since: Duration = time.saturating_duration_since(self.made);
-        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+        nanoseconds(time.saturating_duration_since(self.made))
     }
+}
+
+impl Moment {
+    pub(super) fn now() -> Self {
+        Self::at(Instant::now(), SystemTime::now())
+    }
+
+    pub(super) const fn at(steady: Instant, wall: SystemTime) -> Self {
+        Self { steady, wall }
+    }
+
+    pub(super) const fn steady(self) -> Instant {
+        self.steady
+    }
+
+    /// By the clock that says more.
+    pub(super) fn since(self, earlier: Self) -> Duration {
+        let wall = self.wall.duration_since(earlier.wall).unwrap_or_default();
+        self.steady.saturating_duration_since(earlier.steady).max(wall)
+    }
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl fmt::Debug for Epochs {

@@ -1,7 +1,12 @@
 //! Whether a session is live, as fresh as [`Freshness`] promises: the one place that asks.
 
+mod batches;
 mod epochs;
 mod lookups;
+#[cfg(test)]
+#[allow(clippy::duplicate_mod, reason = "it runs the others over loom's types")]
+mod model;
+mod sync;
 mod watch;
 
 pub use watch::WatchStatus;

@@ -4,7 +4,8 @@
 //! query started. The watcher reads the revocation log and moves on the epochs of what was revoked. A verdict is good
 //! while its epochs are still the current ones, so one whose query ran into a revocation never is: that is the
 //! fence. And it is good only while the last successful reading *started* less than `max_lag` ago: every revocation
-//! acknowledged before that start has moved its epoch.
+//! acknowledged before that start has moved its epoch. How long ago that was is told by two clocks, because one stands
+//! still while the machine sleeps.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,7 +15,7 @@ use arc_swap::ArcSwapOption;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::epochs::{Epochs, Mark};
+use super::epochs::{Epochs, Mark, Moment};
 use crate::store::{RevocationCursor, RevocationPage, Store, StoreErrorKind, within_deadline};
 use crate::token::Claims;
 
@@ -51,7 +52,7 @@ struct Watched {
 
 #[derive(Default)]
 struct Health {
-    last_success: Option<Instant>,
+    last_success: Option<Moment>,
     faults: u64,
     consecutive_faults: u32,
     last_fault: Option<StoreErrorKind>,
@@ -88,12 +89,10 @@ impl Watch {
 
     /// Whether what `slot` remembers is proven fresh and not revoked.
     pub(super) fn vouches_for(&self, slot: &Slot) -> bool {
-        let now = Instant::now();
-        // First how fresh, then what: a reading is counted only after all it found has moved its epoch.
-        self.watched.epochs.are_proven_at(now)
-            && slot.0.load().as_ref().is_some_and(|verdict| {
-                now < verdict.expires_at && self.watched.epochs.are_unmoved_since(&verdict.mark)
-            })
+        let now = Moment::now();
+        slot.0.load().as_ref().is_some_and(|verdict| {
+            now.steady() < verdict.expires_at && self.watched.epochs.vouch_for(&verdict.mark, now)
+        })
     }
 
     /// Reads the epochs of a token's session, user and client, before a query; starts the watcher when it does
@@ -105,11 +104,11 @@ impl Watch {
     }
 
     pub(super) fn status(&self) -> WatchStatus {
-        let now = Instant::now();
+        let now = Moment::now();
         let health = self.watched.health();
         WatchStatus {
             proven: self.watched.epochs.are_proven_at(now),
-            age: health.last_success.map(|success| now.saturating_duration_since(success)),
+            age: health.last_success.map(|success| now.since(success)),
             faults: health.faults,
             last_fault: health.last_fault,
         }
@@ -136,8 +135,9 @@ impl Drop for Watch {
 impl Watched {
     /// How many entries of the log are read at once; more, and every verdict is forgotten instead.
     const PAGE: u32 = 10_000;
-    /// The least time between the starts of two readings, however often the database hints.
-    const MIN_PAUSE: Duration = Duration::from_millis(1);
+    /// The least time between the starts of two readings, however often the database hints; after a fault, the
+    /// second.
+    const MIN_PAUSES: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(50)];
     /// The most time between two attempts while the store is unreachable.
     const MAX_PAUSE: Duration = Duration::from_secs(5);
     /// After a pause this long the log may have been swept past the cursor.
@@ -147,22 +147,14 @@ impl Watched {
         self.health.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Moves on the epochs of all that `page` holds; only then is the reading that started at `started` counted.
-    fn apply(&self, page: RevocationPage, started: Instant) {
+    fn apply(&self, page: &RevocationPage, started: Moment) {
         let mut health = self.health();
-        let gap = health.last_success.map_or(Duration::ZERO, |last| started.saturating_duration_since(last));
-        match page.entries {
-            Some(entries) if gap < Self::LOG_IS_KEPT => {
-                for entry in &entries {
-                    self.epochs.move_on(entry);
-                }
-            }
-            _ => self.epochs.move_all_on(),
-        }
+        let gap = health.last_success.map_or(Duration::ZERO, |last| started.since(last));
+        let revoked = page.entries.as_deref().filter(|_| gap < Self::LOG_IS_KEPT);
+        self.epochs.take_in(revoked, started, self.max_lag);
         health.last_success = Some(started);
         health.consecutive_faults = 0;
         health.last_fault = None;
-        self.epochs.prove_until(started + self.max_lag);
     }
 
     fn fail(&self, fault: &crate::store::StoreError) {
@@ -185,6 +177,11 @@ impl Watched {
         let longer = pause.saturating_mul(1 << faults.min(10)).min(Self::MAX_PAUSE.max(pause));
         longer.mul_f64(rand::random_range(0.5..1.0))
     }
+
+    fn min_pause(&self) -> Duration {
+        let [usual, after_fault] = Self::MIN_PAUSES;
+        if self.health().consecutive_faults == 0 { usual } else { after_fault }
+    }
 }
 
 /// Reads the log again and again; a hint from the database only makes it do so earlier.
@@ -192,17 +189,17 @@ async fn watch_log(watched: Arc<Watched>, store: Arc<dyn Store>) {
     let mut cursor = RevocationCursor::default();
     let mut hints = store.revocation_hints();
     loop {
-        let started = Instant::now();
+        let started = Moment::now();
         let reading = store.revocations_since(&cursor, Watched::PAGE);
         match within_deadline(watched.deadline, reading).await {
             Ok(page) => {
                 cursor = page.next;
-                watched.apply(page, started);
+                watched.apply(&page, started);
             }
             Err(fault) => watched.fail(&fault),
         }
         wait(watched.pause(), &mut hints).await;
-        tokio::time::sleep_until((started + Watched::MIN_PAUSE).into()).await;
+        tokio::time::sleep_until((started.steady() + watched.min_pause()).into()).await;
     }
 }
 
@@ -229,5 +226,34 @@ impl fmt::Debug for Watch {
 impl fmt::Debug for Slot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Slot")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::id::{ClientId, SessionId, UserId};
+
+    const LAG: Duration = Duration::from_secs(1);
+
+    /// Whether a session that nobody revoked is vouched for, `steady` and `wall` after the last reading.
+    fn vouches_later(steady: Duration, wall: Duration) -> bool {
+        let (began, started) = (Instant::now(), SystemTime::now());
+        let epochs = Epochs::new();
+        let (session, user) = (SessionId::parse("s").unwrap(), UserId::parse("u").unwrap());
+        let mark = epochs.mark(&session, &user, &ClientId::parse("c").unwrap());
+        epochs.take_in(Some(&[]), Moment::at(began, started), LAG);
+        epochs.vouch_for(&mark, Moment::at(began + steady, started + wall))
+    }
+
+    #[test]
+    fn a_reading_proves_nothing_once_either_clock_has_passed_the_lag() {
+        let (brief, long) = (LAG / 2, 2 * LAG);
+        assert!(vouches_later(brief, brief));
+        assert!(!vouches_later(long, long));
+        assert!(!vouches_later(brief, long), "the machine slept");
+        assert!(!vouches_later(long, brief), "the wall clock was set back");
     }
 }

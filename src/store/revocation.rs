@@ -35,7 +35,11 @@ pub enum Revocation {
 
 /// A place in the revocation log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct RevocationCursor(pub(crate) u64);
+pub struct RevocationCursor {
+    pub(crate) place: u64,
+    /// Which of the log's lives the place belongs to, where it may have several.
+    pub(crate) era: i64,
+}
 
 /// What happened since a place in the revocation log.
 #[derive(Debug, Clone, PartialEq, Eq)]

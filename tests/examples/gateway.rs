@@ -202,10 +202,14 @@ async fn what_cannot_work_is_one_line_and_exit_code_1() {
     let home = tempfile::tempdir().unwrap();
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let taken = taken.local_addr().unwrap().to_string();
-    let cases: [(&[&str], &str); 12] = [
+    let cases: [(&[&str], &str); 16] = [
         (&["--bogus"], "error: unexpected argument '--bogus' found"),
         (&["--code-life", "soon"], "error: invalid value 'soon'"),
         (&["--code-life", "601"], "error: the code life must be 1 to 600 seconds"),
+        (&["--freshness", "often"], "error: invalid value 'often'"),
+        (&["--freshness", "watched:1s"], "error: invalid value 'watched:1s'"),
+        (&["--freshness", "watched:9"], "error: max_lag must be 10 ms to 60 s"),
+        (&["--pool-size", "0"], "error: invalid value '0'"),
         (&["--trusted-proxy", "everyone"], "error: invalid value 'everyone'"),
         (&["--admin-token", ""], "error: a value is required for '--admin-token <TOKEN>'"),
         (&["--issuer", "http://gateway.example"], "error: the issuer \"http://gateway.example\" must be"),

@@ -45,7 +45,8 @@ async fn revoke_session(
 ///
 /// So a transaction that stays open makes entries come again, and hides none. A reader who was away
 /// while entries were swept has missed them. A cursor from the future stems from a database that was
-/// since restored or failed over: everything may have changed.
+/// since restored or failed over: everything may have changed. So may it in a new era: after a crash, or on
+/// another server, numbers come again that were passed before.
 pub(super) async fn since(
     db: &Connections,
     cursor: &RevocationCursor,
@@ -53,20 +54,35 @@ pub(super) async fn since(
 ) -> Result<RevocationPage, StoreError> {
     let rows = db
         .query(
-            "SELECT pg_snapshot_xmin(seen)::text AS next,
-                pg_snapshot_xmax(seen) < $1::text::xid8 OR coalesce(swept.newest >= $1::text::xid8, false) AS lost,
+            "WITH begun AS (
+                INSERT INTO bridge_auth.log_era (era)
+                SELECT $4::bigint WHERE NOT EXISTS (SELECT FROM bridge_auth.log_era)
+                ON CONFLICT DO NOTHING RETURNING era
+            )
+            SELECT pg_snapshot_xmin(seen)::text AS next, coalesce(log.era, begun.era) AS era,
+                log.era IS DISTINCT FROM $3::bigint OR pg_snapshot_xmax(seen) < $1::text::xid8
+                    OR coalesce(swept.newest >= $1::text::xid8, false) AS lost,
                 page.kind, page.subject
             FROM pg_current_snapshot() AS seen
+            LEFT JOIN bridge_auth.log_era AS log ON true
+            LEFT JOIN begun ON true
             CROSS JOIN bridge_auth.swept_log AS swept
             LEFT JOIN (
                 SELECT kind, subject FROM bridge_auth.revocations
                 WHERE xid >= $1::text::xid8 ORDER BY xid LIMIT $2
             ) AS page ON true",
-            &[&cursor.0.to_string(), &(i64::from(limit) + 1)],
+            &[
+                &cursor.place.to_string(),
+                &(i64::from(limit) + 1),
+                &cursor.era,
+                &rand::random_range(1..i64::MAX),
+            ],
         )
         .await?;
     let first = rows.first().ok_or_else(|| failed("no snapshot"))?;
-    let next = RevocationCursor(first.column::<&str>("next")?.parse().map_err(failed)?);
+    // None when another reader was just beginning one: the next reading sees it, and forgets once more.
+    let era = first.column::<Option<i64>>("era")?.unwrap_or_default();
+    let next = RevocationCursor { place: first.column::<&str>("next")?.parse().map_err(failed)?, era };
     let entries: Vec<Revocation> =
         rows.iter().filter_map(|row| entry(row).transpose()).collect::<Result<_, _>>()?;
     let complete = entries.len() <= limit as usize && !first.column::<bool>("lost")?;

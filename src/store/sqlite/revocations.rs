@@ -56,13 +56,14 @@ pub(super) fn since(
 ) -> Result<RevocationPage, StoreError> {
     let last = tx.row("SELECT seq FROM sqlite_sequence WHERE name = 'revocations'", [], |row| row.get(0))?;
     let last: i64 = last.unwrap_or(0);
-    let next = RevocationCursor(last.unsigned_abs());
+    let next = RevocationCursor { place: last.unsigned_abs(), era: 0 };
     // A cursor from beyond the log comes from another database: one that a backup has replaced.
-    let Some(missed) = next.0.checked_sub(cursor.0).filter(|missed| *missed <= u64::from(limit)) else {
+    let Some(missed) = next.place.checked_sub(cursor.place).filter(|missed| *missed <= u64::from(limit))
+    else {
         return Ok(RevocationPage { entries: None, next });
     };
     let entries =
-        tx.rows("SELECT kind, subject FROM revocations WHERE id > ?", [cursor.0.cast_signed()], |row| {
+        tx.rows("SELECT kind, subject FROM revocations WHERE id > ?", [cursor.place.cast_signed()], |row| {
             let kind: String = row.get("kind")?;
             text(row, "subject", |subject| entry(&kind, subject))
         })?;

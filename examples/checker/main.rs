@@ -1,0 +1,58 @@
+//! Checks the promise of freshness for as long as you like: several gateways on a PostgreSQL of their own, people
+//! who call and revoke, and faults.
+//!
+//! `cargo run --release --example checker -- --minutes 10 --mode watched:1000`. The tests do the same, briefly.
+
+#![allow(unreachable_pub, reason = "a program exports nothing")]
+#![allow(clippy::unwrap_used, reason = "what goes wrong where nothing may ends the check")]
+
+#[path = "../../tests/checker/mod.rs"]
+mod checker;
+#[allow(dead_code, unused_imports, reason = "the tests need more of it")]
+#[path = "../../tests/support/mod.rs"]
+mod support;
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+
+use crate::checker::Plan;
+
+/// Checks that revoked sessions are refused in time, whatever goes wrong.
+#[derive(Parser)]
+struct Options {
+    /// How long to check
+    #[arg(long, default_value_t = 1.0)]
+    minutes: f64,
+
+    /// What the gateways promise: `strict`, or `watched:MILLISECONDS`
+    #[arg(long, default_value = "watched:1000", value_parser = max_lag)]
+    mode: Mode,
+}
+
+/// `None` is strict.
+#[derive(Clone)]
+struct Mode(Option<Duration>);
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let options = Options::parse();
+    let duration = Duration::from_secs_f64(options.minutes.max(0.0) * 60.0);
+    let plan = match options.mode.0 {
+        None => Plan::strict(duration),
+        Some(max_lag) => Plan::watched(max_lag, duration),
+    };
+    let report = plan.run().await;
+    let _ = writeln!(io::stdout(), "{}: {report}", plan.freshness);
+    if report.violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn max_lag(text: &str) -> Result<Mode, &'static str> {
+    let lag = |text: &str| text.strip_prefix("watched:")?.parse().ok().map(Duration::from_millis);
+    match text {
+        "strict" => Ok(Mode(None)),
+        _ => lag(text).map(|lag| Mode(Some(lag))).ok_or("it is strict or watched:MILLISECONDS"),
+    }
+}

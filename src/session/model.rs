@@ -1,0 +1,221 @@
+//! The fence and the batches, under every order of events that threads and memory allow: loom goes through them.
+//!
+//! The modules below are those that run, compiled once more over loom's atomics and locks.
+
+#[allow(dead_code, clippy::duplicate_mod, reason = "the model needs less of it")]
+#[path = "batches.rs"]
+mod batches;
+#[allow(dead_code, clippy::duplicate_mod, reason = "the model needs less of it")]
+#[path = "epochs.rs"]
+mod epochs;
+mod sync {
+    pub(super) use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+    pub(super) use loom::sync::{Mutex, MutexGuard};
+}
+
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use loom::thread;
+
+use self::batches::{Answer, Batches, Running};
+use self::epochs::{Epochs, Moment};
+use crate::id::{ClientId, SessionId, UserId};
+use crate::store::Revocation;
+
+/// A store with one session, which knows its revocation by the log alone, as a look-up knows it by the row.
+#[derive(Default)]
+struct Store(sync::Mutex<bool>);
+
+impl Store {
+    fn revoke(&self) {
+        *self.0.lock().unwrap() = true;
+    }
+
+    fn is_revoked(&self) -> bool {
+        *self.0.lock().unwrap()
+    }
+}
+
+struct Fenced {
+    epochs: Epochs,
+    store: Store,
+    session: SessionId,
+    user: UserId,
+    client: ClientId,
+}
+
+impl Fenced {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            epochs: Epochs::with_places(1),
+            store: Store::default(),
+            session: SessionId::parse("s").unwrap(),
+            user: UserId::parse("u").unwrap(),
+            client: ClientId::parse("c").unwrap(),
+        })
+    }
+
+    /// One reading of the log, as the watcher does it; whether it found the revocation.
+    fn read_log(&self, started: Moment, max_lag: Duration, all: bool) -> bool {
+        let found = self.store.is_revoked();
+        let entry = [Revocation::Session(self.session.clone())];
+        let page = match found {
+            true if all => None,
+            true => Some(&entry[..]),
+            false => Some(&[][..]),
+        };
+        self.epochs.take_in(page, started, max_lag);
+        found
+    }
+
+    /// A request that looks the session up, and one after it that may be let in by what was remembered.
+    fn is_let_in_from_memory(&self, now: Moment) -> bool {
+        let mark = self.epochs.mark(&self.session, &self.user, &self.client);
+        let is_live = !self.store.is_revoked();
+        is_live && self.epochs.vouch_for(&mark, now)
+    }
+}
+
+/// The request comes when only a reading that is yet to start can prove anything. If that reading found the
+/// revocation, nobody is let in by what was remembered before it.
+fn no_reading_lets_in_what_it_found_revoked(all: bool) {
+    loom::model(move || {
+        let fenced = Fenced::new();
+        let lag = Duration::from_secs(1);
+        let now = Moment::now();
+        let revoker = thread::spawn({
+            let fenced = fenced.clone();
+            move || fenced.store.revoke()
+        });
+        let watcher = thread::spawn({
+            let fenced = fenced.clone();
+            move || fenced.read_log(now, lag, all)
+        });
+        let let_in = fenced.is_let_in_from_memory(now);
+        revoker.join().unwrap();
+        let found = watcher.join().unwrap();
+        assert!(!(let_in && found), "let in though the reading that proves it found the revocation");
+    });
+}
+
+#[test]
+fn the_fence_holds_for_one_entry() {
+    no_reading_lets_in_what_it_found_revoked(false);
+}
+
+#[test]
+fn the_fence_holds_when_all_is_forgotten() {
+    no_reading_lets_in_what_it_found_revoked(true);
+}
+
+/// So that the test above does not hold because nobody is ever let in.
+#[test]
+fn what_is_not_revoked_is_let_in_from_memory_under_some_order() {
+    let let_in = Arc::new(AtomicUsize::new(0));
+    let count = let_in.clone();
+    loom::model(move || {
+        let fenced = Fenced::new();
+        let now = Moment::now();
+        let watcher = thread::spawn({
+            let fenced = fenced.clone();
+            move || fenced.read_log(now, Duration::from_secs(1), false)
+        });
+        count.fetch_add(fenced.is_let_in_from_memory(now).into(), SeqCst);
+        watcher.join().unwrap();
+    });
+    assert!(let_in.load(SeqCst) > 0);
+}
+
+/// When the query started, or that it never will be answered.
+#[derive(Default)]
+struct Started(OnceLock<Option<usize>>);
+
+impl Answer for Started {
+    fn abandon(&self) {
+        let _ = self.0.set(None);
+    }
+}
+
+/// What a model of the batches counts; its time goes on with every event.
+#[derive(Default)]
+struct Seen {
+    time: AtomicUsize,
+    running: AtomicUsize,
+    most_running: AtomicUsize,
+}
+
+impl Seen {
+    fn tick(&self) -> usize {
+        self.time.fetch_add(1, SeqCst)
+    }
+
+    /// Runs queries as the task of `lookups` does; the first ends early when it `breaks`.
+    fn run(&self, mut running: Running<Started>, breaks: bool) {
+        self.most_running.fetch_max(self.running.fetch_add(1, SeqCst) + 1, SeqCst);
+        while let Some(batch) = running.batch() {
+            assert!(!batch.ids().is_empty());
+            let started = self.tick();
+            // Others run before a query is answered.
+            thread::yield_now();
+            if breaks {
+                break;
+            }
+            batch.answer().0.set(Some(started)).expect("no query is answered twice");
+            running.next();
+        }
+        self.running.fetch_sub(1, SeqCst);
+    }
+}
+
+/// Some ask at once, the first of whom may have its query broken; each must get an answer that is fresh.
+fn all_are_answered(askers: usize, max_running: usize, breaks: bool) {
+    loom::model(move || {
+        let batches = Batches::<Started>::new(max_running);
+        let seen = Arc::new(Seen::default());
+        let asking: Vec<_> = (0..askers)
+            .map(|asker| {
+                let (batches, seen) = (batches.clone(), seen.clone());
+                thread::spawn(move || {
+                    // Two of them ask for the same.
+                    let id = SessionId::parse(format!("s{}", asker / 2)).unwrap();
+                    let asked = seen.tick();
+                    let (_, answer, running) = batches.join(&id);
+                    if let Some(running) = running {
+                        seen.run(running, breaks && asker == 0);
+                    }
+                    (asked, answer)
+                })
+            })
+            .collect();
+        // One may be answered by the query of another, so all come to their end first.
+        let asked: Vec<_> = asking.into_iter().map(|asker| asker.join().unwrap()).collect();
+        for (asked, answer) in asked {
+            match answer.0.get().expect("nobody waits for ever") {
+                Some(started) => assert!(*started > asked, "the query started after it was asked for"),
+                None => assert!(breaks),
+            }
+        }
+        assert!(seen.most_running.load(SeqCst) <= max_running);
+        let (_, answer, running) = batches.join(&SessionId::parse("later").unwrap());
+        seen.run(running.expect("every place is free again"), false);
+        assert!(matches!(answer.0.get(), Some(Some(_))));
+    });
+}
+
+#[test]
+fn all_are_answered_by_one_query_at_a_time() {
+    all_are_answered(3, 1, false);
+}
+
+#[test]
+fn all_are_answered_by_two_queries_at_once() {
+    all_are_answered(3, 2, false);
+}
+
+#[test]
+fn all_are_answered_when_a_query_breaks() {
+    all_are_answered(3, 1, true);
+    all_are_answered(3, 2, true);
+}

@@ -1,0 +1,240 @@
+//! What was seen of one person's sessions, and what must never be seen.
+
+use std::fmt;
+use std::time::Duration;
+
+/// Longer than any request may take, also on a busy machine: the gateway has a deadline of its own.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// One person's sessions, and what was asked and answered. Times are those of the checker's own clock, since
+/// its start.
+#[derive(Debug, Default)]
+pub struct History {
+    /// Sessions go by their place here.
+    pub openings: Vec<Span>,
+    pub calls: Vec<Call>,
+    pub revocations: Vec<Revocation>,
+}
+
+/// From before a request was sent to after it was answered.
+#[derive(Debug, Clone, Copy)]
+pub struct Span {
+    pub sent: Duration,
+    pub answered: Duration,
+}
+
+/// A request with the token of a session.
+#[derive(Debug, Clone)]
+pub struct Call {
+    pub session: usize,
+    pub gateway: usize,
+    pub span: Span,
+    pub verdict: Verdict,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    LetIn,
+    /// 401.
+    Refused,
+    /// 503.
+    Unavailable,
+    /// What no gateway may answer.
+    Other(String),
+}
+
+/// A request that ends sessions.
+#[derive(Debug, Clone)]
+pub struct Revocation {
+    pub what: &'static str,
+    /// `None` for all of the person's.
+    pub session: Option<usize>,
+    pub span: Span,
+    /// Without, it may have happened or not, or happen yet.
+    pub acknowledged: bool,
+}
+
+/// How long after its acknowledgement a revocation was not in force on some gateway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Delay {
+    /// Until the last request that was let in was sent; nothing when there was none.
+    pub last_let_in: Duration,
+    /// Until the first request after it was sent: what was tried seldom looks late rather than early.
+    pub in_force: Duration,
+}
+
+/// A line of the history that breaks the promise, and the revocation that it breaks it with.
+#[derive(Debug)]
+pub struct Violation {
+    why: &'static str,
+    call: Call,
+    revocation: Option<Revocation>,
+}
+
+impl History {
+    /// Every call that breaks the promise of a gateway that may lag by `max_lag`, which is none for a strict one.
+    pub fn violations(&self, max_lag: Duration) -> Vec<Violation> {
+        self.calls.iter().filter_map(|call| self.violation(call, max_lag)).collect()
+    }
+
+    /// The delays of each session's first revocation, one for each gateway that was tried.
+    pub fn delays(&self) -> Vec<Delay> {
+        let ended = (0..self.openings.len()).filter_map(|session| Some((session, self.end(session)?)));
+        ended.flat_map(|(session, end)| self.delays_of(session, end.span.answered)).collect()
+    }
+
+    fn violation(&self, call: &Call, max_lag: Duration) -> Option<Violation> {
+        let violation = |why, revocation: Option<&Revocation>| {
+            Some(Violation { why, call: call.clone(), revocation: revocation.cloned() })
+        };
+        if call.span.answered.saturating_sub(call.span.sent) > PATIENCE {
+            return violation("kept waiting", None);
+        }
+        match call.verdict {
+            Verdict::LetIn => {
+                let end = self.end(call.session)?;
+                (call.span.sent > end.span.answered + max_lag)
+                    .then(|| violation("let in though revoked", Some(end)))?
+            }
+            Verdict::Refused => {
+                let may_be_revoked = self.revocations.iter().any(|revocation| {
+                    revocation.span.sent < call.span.answered && self.may_end(revocation, call.session)
+                });
+                (!may_be_revoked).then(|| violation("refused though never revoked", None))?
+            }
+            Verdict::Unavailable => None,
+            Verdict::Other(_) => violation("answered what no gateway may", None),
+        }
+    }
+
+    /// The first acknowledgement that the session is revoked.
+    fn end(&self, session: usize) -> Option<&Revocation> {
+        let ends = self.revocations.iter().filter(|revocation| self.surely_ends(revocation, session));
+        ends.min_by_key(|revocation| revocation.span.answered)
+    }
+
+    fn surely_ends(&self, revocation: &Revocation, session: usize) -> bool {
+        let was_open = self.openings[session].answered < revocation.span.sent;
+        revocation.acknowledged && revocation.session.map_or(was_open, |named| named == session)
+    }
+
+    fn may_end(&self, revocation: &Revocation, session: usize) -> bool {
+        let may_be_open = !revocation.acknowledged || self.openings[session].sent < revocation.span.answered;
+        revocation.session.map_or(may_be_open, |named| named == session)
+    }
+
+    fn delays_of(&self, session: usize, acknowledged: Duration) -> Vec<Delay> {
+        let is_later = |call: &&Call| call.session == session && call.span.sent > acknowledged;
+        let after =
+            |call: &Call| (call.gateway, call.span.sent - acknowledged, call.verdict == Verdict::LetIn);
+        let mut later: Vec<_> = self.calls.iter().filter(is_later).map(after).collect();
+        later.sort_unstable();
+        let on_gateways = later.chunk_by(|one, next| one.0 == next.0);
+        on_gateways
+            .filter_map(|calls| {
+                let last = calls.iter().rposition(|(_, _, let_in)| *let_in);
+                let (_, in_force, _) = *calls.get(last.map_or(0, |last| last + 1))?;
+                Some(Delay { last_let_in: last.map_or(Duration::ZERO, |last| calls[last].1), in_force })
+            })
+            .collect()
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Call { session, gateway, span, verdict } = &self.call;
+        writeln!(f, "{}:\n  session {session} on gateway {gateway}, {span}: {verdict:?}", self.why)?;
+        match &self.revocation {
+            Some(Revocation { what, span, .. }) => writeln!(f, "  {what}, {span}: acknowledged"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "sent at {:?}, answered at {:?}", self.sent, self.answered)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LAG: Duration = Duration::from_millis(100);
+
+    fn span(sent: u64, answered: u64) -> Span {
+        Span { sent: Duration::from_millis(sent), answered: Duration::from_millis(answered) }
+    }
+
+    fn call(session: usize, sent: u64, verdict: Verdict) -> Call {
+        Call { session, gateway: 0, span: span(sent, sent + 5), verdict }
+    }
+
+    fn revocation(session: Option<usize>, sent: u64, acknowledged: bool) -> Revocation {
+        Revocation { what: "test", session, span: span(sent, sent + 10), acknowledged }
+    }
+
+    /// Sessions opened from 0 to 10 ms and from 500 to 510 ms.
+    fn history(revocations: Vec<Revocation>, call: Call) -> History {
+        History { openings: vec![span(0, 10), span(500, 510)], calls: vec![call], revocations }
+    }
+
+    fn breaks(history: &History, max_lag: Duration) -> bool {
+        !history.violations(max_lag).is_empty()
+    }
+
+    #[test]
+    fn one_let_in_too_late_is_a_violation() {
+        for named in [Some(0), None] {
+            let at = |sent| history(vec![revocation(named, 200, true)], call(0, sent, Verdict::LetIn));
+            assert!(!breaks(&at(209), Duration::ZERO), "sent before the answer");
+            assert!(breaks(&at(211), Duration::ZERO));
+            assert!(!breaks(&at(309), LAG));
+            assert!(breaks(&at(311), LAG));
+        }
+    }
+
+    #[test]
+    fn what_was_not_acknowledged_or_is_another_sessions_binds_nobody() {
+        let unanswered = history(vec![revocation(Some(0), 200, false)], call(0, 900, Verdict::LetIn));
+        assert!(!breaks(&unanswered, LAG));
+        let of_another = history(vec![revocation(Some(1), 600, true)], call(0, 900, Verdict::LetIn));
+        assert!(!breaks(&of_another, LAG));
+        let opened_later = history(vec![revocation(None, 200, true)], call(1, 900, Verdict::LetIn));
+        assert!(!breaks(&opened_later, LAG));
+    }
+
+    #[test]
+    fn a_refusal_needs_a_revocation_that_may_have_happened() {
+        let refused =
+            |revocations, session, sent| history(revocations, call(session, sent, Verdict::Refused));
+        assert!(breaks(&refused(vec![], 0, 100), LAG));
+        assert!(!breaks(&refused(vec![revocation(Some(0), 100, false)], 0, 100), LAG));
+        assert!(breaks(&refused(vec![revocation(Some(0), 200, true)], 0, 100), LAG), "it was revoked later");
+        assert!(breaks(&refused(vec![revocation(None, 200, true)], 1, 600), LAG), "it was opened later");
+        assert!(!breaks(&refused(vec![revocation(None, 495, true)], 1, 600), LAG), "it was being opened");
+    }
+
+    #[test]
+    fn an_answer_that_is_none_of_the_three_or_never_comes_is_a_violation() {
+        assert!(!breaks(&history(vec![], call(0, 100, Verdict::Unavailable)), LAG));
+        assert!(breaks(&history(vec![], call(0, 100, Verdict::Other("500".to_owned()))), LAG));
+        let late = Call { span: span(100, 16_000), ..call(0, 100, Verdict::Unavailable) };
+        assert!(breaks(&history(vec![], late), LAG));
+    }
+
+    #[test]
+    fn a_revocation_is_in_force_when_none_is_let_in_any_more() {
+        let mut seen = history(vec![revocation(Some(0), 200, true)], call(0, 220, Verdict::LetIn));
+        seen.calls.push(call(0, 230, Verdict::Refused));
+        seen.calls.push(call(0, 240, Verdict::LetIn));
+        seen.calls.push(call(0, 250, Verdict::Unavailable));
+        seen.calls.push(Call { gateway: 1, ..call(0, 211, Verdict::Refused) });
+        let delay = |last_let_in, in_force| Delay {
+            last_let_in: Duration::from_millis(last_let_in),
+            in_force: Duration::from_millis(in_force),
+        };
+        assert_eq!(seen.delays(), [delay(30, 40), delay(0, 1)]);
+    }
+}

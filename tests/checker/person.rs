@@ -1,0 +1,245 @@
+//! One person: links bridges, calls with them on every gateway, and ends their sessions in some order.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rand::seq::IndexedRandom;
+use reqwest::header::{COOKIE, SET_COOKIE};
+use reqwest::{Client, Method, RequestBuilder, StatusCode};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use super::history::{Call, History, Revocation, Span, Verdict};
+
+/// Where people live: the gateways, and the one clock by which all is told.
+pub struct Scene {
+    pub gateways: Vec<String>,
+    pub operator: String,
+    pub client: Client,
+    pub start: Instant,
+    /// How long to go on calling once all sessions are ended.
+    pub tail: Duration,
+}
+
+/// How often a bridge calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pace {
+    Calm,
+    /// Something was just revoked.
+    Quick,
+    Over,
+}
+
+/// A linked bridge.
+struct Bridge {
+    id: String,
+    token: String,
+}
+
+struct Person {
+    name: String,
+    scene: Arc<Scene>,
+    bridges: Vec<Bridge>,
+    history: History,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Act {
+    LogOut,
+    /// With another session of the same person.
+    EndOwn,
+    EndByOperator,
+    EndAll,
+    /// And enable again: what was revoked stays so.
+    Disable,
+}
+
+/// The whole life of a person; what was seen of it.
+pub async fn live(scene: Arc<Scene>, name: String) -> History {
+    let mut person = Person { name, scene, bridges: Vec::new(), history: History::default() };
+    for _ in 0..rand::random_range(1..=3) {
+        person.link().await;
+    }
+    let (pace, _) = watch::channel(Pace::Calm);
+    let mut callers = JoinSet::new();
+    for (session, bridge) in person.bridges.iter().enumerate() {
+        for gateway in 0..person.scene.gateways.len() {
+            let (scene, token) = (person.scene.clone(), bridge.token.clone());
+            callers.spawn(call_on(scene, session, gateway, token, pace.subscribe()));
+        }
+    }
+    person.end_all(&pace).await;
+    sleep(person.scene.tail).await;
+    pace.send_replace(Pace::Over);
+    for calls in callers.join_all().await {
+        person.history.calls.extend(calls);
+    }
+    person.history
+}
+
+async fn call_on(
+    scene: Arc<Scene>,
+    session: usize,
+    gateway: usize,
+    token: String,
+    mut pace: watch::Receiver<Pace>,
+) -> Vec<Call> {
+    let mut calls = Vec::new();
+    loop {
+        let request = scene.request(Method::GET, gateway, "/v1/greeting").bearer_auth(&token);
+        let (span, answer) = scene.send(request).await;
+        let verdict = answer.map_or_else(Verdict::Other, |answer| verdict(answer, StatusCode::OK));
+        calls.push(Call { session, gateway, span, verdict });
+        let now = *pace.borrow_and_update();
+        match now {
+            Pace::Calm => {
+                let _ =
+                    tokio::time::timeout(Duration::from_millis(rand::random_range(5..40)), pace.changed())
+                        .await;
+            }
+            Pace::Quick => {}
+            Pace::Over => return calls,
+        }
+    }
+}
+
+impl Person {
+    /// Links one bridge, if the store is there to do so.
+    async fn link(&mut self) {
+        let scene = self.scene.clone();
+        let at = scene.any_gateway();
+        let login = scene.request(Method::POST, at, "/demo/login").json(&json!({ "user_id": self.name }));
+        let login = login.send().await.expect("a gateway always answers");
+        let cookie = login.headers()[SET_COOKIE].to_str().unwrap().split(';').next().unwrap().to_owned();
+        let code = scene.request(Method::POST, at, "/v1/auth/bridge/code").header(COOKIE, cookie);
+        let code = code.send().await.expect("a gateway always answers");
+        if code.status() != StatusCode::CREATED {
+            assert_eq!(code.status(), StatusCode::SERVICE_UNAVAILABLE, "a code");
+            return;
+        }
+        let code: Value = code.json().await.unwrap();
+        let exchange = json!({ "code": code["code"] });
+        let exchange =
+            scene.request(Method::POST, scene.any_gateway(), "/v1/auth/bridge/session").json(&exchange);
+        let sent = scene.start.elapsed();
+        let access = exchange.send().await.expect("a gateway always answers");
+        if access.status() != StatusCode::OK {
+            assert_eq!(access.status(), StatusCode::SERVICE_UNAVAILABLE, "an exchange");
+            return;
+        }
+        let access: Value = access.json().await.unwrap();
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        self.bridges
+            .push(Bridge { id: text(&access["headers"]["x-session-id"]), token: text(&access["token"]) });
+        self.history.openings.push(Span { sent, answered: scene.start.elapsed() });
+    }
+
+    /// Ends one session or all, again and again, until none is left or no gateway will.
+    async fn end_all(&mut self, pace: &watch::Sender<Pace>) {
+        for _ in 0..50 {
+            let Some(session) = self.any_live() else { return };
+            sleep(Duration::from_millis(rand::random_range(50..400))).await;
+            let acts = [Act::LogOut, Act::EndOwn, Act::EndByOperator, Act::EndAll, Act::Disable];
+            // Revoking all leaves nothing to revoke one by one.
+            let chosen = acts.choose_weighted(&mut rand::rng(), |act| match act {
+                Act::EndAll | Act::Disable => 1,
+                _ => 3,
+            });
+            let act = *chosen.expect("there are acts, and they have weights");
+            self.end(act, session).await;
+            pace.send_replace(Pace::Quick);
+            sleep(Duration::from_millis(30)).await;
+            pace.send_replace(Pace::Calm);
+            if let Act::Disable = act {
+                let path = format!("/admin/users/{}/enable", self.name);
+                let _ = self.scene.send(self.scene.operate(Method::POST, &path)).await;
+            }
+        }
+    }
+
+    async fn end(&mut self, act: Act, session: usize) {
+        let scene = self.scene.clone();
+        let (name, id) = (&self.name, &self.bridges[session].id);
+        let as_bridge = |method, path: &str, bridge: usize| {
+            scene.request(method, scene.any_gateway(), path).bearer_auth(&self.bridges[bridge].token)
+        };
+        let by = rand::random_range(0..self.bridges.len());
+        let (what, named, asked_with, request) = match act {
+            Act::LogOut => {
+                let request = as_bridge(Method::POST, "/v1/auth/bridge/logout", session);
+                ("log out", Some(session), Some(session), request)
+            }
+            Act::EndOwn => {
+                let request = as_bridge(Method::DELETE, &format!("/v1/auth/bridge/sessions/{id}"), by);
+                ("end own", Some(session), Some(by), request)
+            }
+            Act::EndByOperator => {
+                let request = scene.operate(Method::DELETE, &format!("/admin/sessions/{id}"));
+                ("end by operator", Some(session), None, request)
+            }
+            Act::EndAll => (
+                "end all",
+                None,
+                None,
+                scene.operate(Method::DELETE, &format!("/admin/users/{name}/sessions")),
+            ),
+            Act::Disable => {
+                ("disable", None, None, scene.operate(Method::POST, &format!("/admin/users/{name}/disable")))
+            }
+        };
+        let (span, answer) = scene.send(request).await;
+        let done = if matches!(act, Act::EndAll) { StatusCode::OK } else { StatusCode::NO_CONTENT };
+        let verdict = answer.map_or_else(Verdict::Other, |answer| verdict(answer, done));
+        let acknowledged = verdict == Verdict::LetIn;
+        self.history.revocations.push(Revocation { what, session: named, span, acknowledged });
+        if verdict != Verdict::LetIn {
+            let session = asked_with.unwrap_or(session);
+            self.history.calls.push(Call { session, gateway: 0, span, verdict });
+        }
+    }
+
+    /// One of the sessions that were not said to be revoked yet.
+    fn any_live(&self) -> Option<usize> {
+        let is_ended = |session| {
+            let mut revocations = self.history.revocations.iter();
+            revocations.any(|revocation| {
+                revocation.acknowledged && revocation.session.is_none_or(|named| named == session)
+            })
+        };
+        let live: Vec<_> = (0..self.bridges.len()).filter(|session| !is_ended(*session)).collect();
+        live.choose(&mut rand::rng()).copied()
+    }
+}
+
+impl Scene {
+    fn any_gateway(&self) -> usize {
+        rand::random_range(0..self.gateways.len())
+    }
+
+    fn request(&self, method: Method, gateway: usize, path: &str) -> RequestBuilder {
+        self.client.request(method, format!("{}{path}", self.gateways[gateway]))
+    }
+
+    fn operate(&self, method: Method, path: &str) -> RequestBuilder {
+        self.request(method, self.any_gateway(), path).bearer_auth(&self.operator)
+    }
+
+    /// The status, or why there is none.
+    async fn send(&self, request: RequestBuilder) -> (Span, Result<StatusCode, String>) {
+        let sent = self.start.elapsed();
+        let answer = request.send().await;
+        let answered = self.start.elapsed();
+        (Span { sent, answered }, answer.map(|answer| answer.status()).map_err(|error| format!("{error:?}")))
+    }
+}
+
+fn verdict(status: StatusCode, good: StatusCode) -> Verdict {
+    match status {
+        _ if status == good => Verdict::LetIn,
+        StatusCode::UNAUTHORIZED => Verdict::Refused,
+        StatusCode::SERVICE_UNAVAILABLE => Verdict::Unavailable,
+        other => Verdict::Other(other.to_string()),
+    }
+}
