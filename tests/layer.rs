@@ -298,6 +298,20 @@ async fn the_host_words_the_body_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn the_hosts_words_reach_the_guarded_endpoints_too() {
+    let backend = SqliteBackend::start().await;
+    let words = |rejection: &Rejection| {
+        (HeaderValue::from_static("text/plain"), Bytes::from(format!("no: {}", rejection.code())))
+    };
+    let bridge = builder(&backend).await.rejection_body(words).build().unwrap();
+    let mut request = Request::new(Full::<Bytes>::default());
+    *request.uri_mut() = "/v1/auth/bridge/sessions".parse().unwrap();
+    let (parts, body) = bridge.service().oneshot(request).await.unwrap().into_parts();
+    assert_eq!(parts.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(&body.collect().await.unwrap().to_bytes()[..], b"no: credential_required");
+}
+
+#[tokio::test]
 async fn the_ready_service_is_the_one_that_is_called() {
     let (_backend, bridge) = bridge().await;
     let access = access(&bridge, "alice", "").await;

@@ -1,4 +1,4 @@
-//! The one object a host makes, and its builder.
+//! How a [`Bridge`] is set up.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -11,39 +11,18 @@ use ipnet::IpNet;
 use secrecy::SecretSlice;
 use url::Url;
 
+use super::{Bridge, Parts};
 use crate::authenticate::{Authenticator, Guard};
-use crate::caller::Caller;
 use crate::clock::{Clock, SystemClock};
-use crate::id::{Audience, InvalidId, Scopes};
+use crate::id::{InvalidId, Scopes};
 use crate::issue::{Admin, Issuer};
 use crate::layer::BridgeAuthLayer;
 use crate::passage::Refusals;
-use crate::reject::ProblemJson;
-use crate::service::{
-    AdminService, BridgeService, CapabilitiesService, CodeService, JwksService, LogoutService,
-    OauthClientService, SessionService, SessionsService,
-};
-use crate::session::{Freshness, Liveness, WatchStatus};
+use crate::reject::{ProblemJson, RejectionBody};
+use crate::session::{Freshness, Liveness};
 use crate::settings::{BuildError, Settings};
 use crate::store::{SessionLimit, Store};
 use crate::token::{KeyRing, TokenVerifier};
-
-/// Everything a gateway needs to let bridges in: hands out the layer, the endpoints and the operations.
-///
-/// Cloning is cheap, and clones are one bridge.
-#[derive(Clone)]
-pub struct Bridge {
-    parts: Arc<Parts>,
-}
-
-struct Parts {
-    settings: Arc<Settings>,
-    keys: KeyRing,
-    guard: Arc<Guard>,
-    own_layer: BridgeAuthLayer,
-    issuer: Issuer,
-    admin: Admin,
-}
 
 /// Sets up a [`Bridge`]; every option has a default that is safe.
 #[must_use = "call build() to get the bridge"]
@@ -53,142 +32,23 @@ pub struct BridgeBuilder {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     freshness: Freshness,
+    rejection_body: Arc<dyn RejectionBody>,
     malformed: Option<BuildError>,
 }
 
-impl Bridge {
-    /// Starts a bridge that issues tokens as `issuer` (the gateway's own https URL, RFC 8414 §2), signs
-    /// them with `keys` and keeps its sessions in `store`.
-    pub fn builder(issuer: impl Into<String>, keys: KeyRing, store: impl Store) -> BridgeBuilder {
-        Self::builder_with(issuer, keys, Arc::new(store))
-    }
-
-    /// The same over a store that is shared or chosen at run time.
-    pub fn builder_with(issuer: impl Into<String>, keys: KeyRing, store: Arc<dyn Store>) -> BridgeBuilder {
-        BridgeBuilder {
-            settings: Settings::new(issuer.into()),
+impl BridgeBuilder {
+    pub(super) fn new(issuer: String, keys: KeyRing, store: Arc<dyn Store>) -> Self {
+        Self {
+            settings: Settings::new(issuer),
             keys,
             store,
             clock: Arc::new(SystemClock),
             freshness: Freshness::default(),
+            rejection_body: Arc::new(ProblemJson),
             malformed: None,
         }
     }
 
-    /// The middleware that lets in only requests with a valid token for `audience` and a live session.
-    ///
-    /// # Errors
-    ///
-    /// [`BuildError::UnknownAudience`] when this bridge issues no token for `audience`.
-    pub fn layer(&self, audience: &str) -> Result<BridgeAuthLayer, BuildError> {
-        Ok(BridgeAuthLayer::new(self.authenticator(audience)?, refusals(&self.parts.settings)))
-    }
-
-    /// The decision alone, for those who need no middleware.
-    ///
-    /// # Errors
-    ///
-    /// [`BuildError::UnknownAudience`] when this bridge issues no token for `audience`.
-    pub fn authenticator(&self, audience: &str) -> Result<Authenticator, BuildError> {
-        let parsed = Audience::parse(audience).ok().filter(|audience| self.parts.settings.knows(audience));
-        let audience = parsed.ok_or_else(|| BuildError::UnknownAudience(audience.to_owned()))?;
-        Ok(Authenticator::new(self.parts.guard.clone(), audience))
-    }
-
-    /// The write side: codes, exchange, access and hook clients.
-    #[must_use]
-    pub fn issuer(&self) -> &Issuer {
-        &self.parts.issuer
-    }
-
-    /// What operators do: list and revoke sessions, disable and enable people, sweep.
-    #[must_use]
-    pub fn admin(&self) -> &Admin {
-        &self.parts.admin
-    }
-
-    /// The keys that tokens are signed and verified with.
-    #[must_use]
-    pub fn keys(&self) -> &KeyRing {
-        &self.parts.keys
-    }
-
-    /// All the endpoints that bridges call, as one service; the guarded ones are guarded by it.
-    #[must_use]
-    pub fn service(&self) -> BridgeService {
-        BridgeService::new(self)
-    }
-
-    /// The operators' endpoints, for the host to mount behind a guard of its own.
-    #[must_use]
-    pub fn admin_service(&self) -> AdminService {
-        AdminService::new(self)
-    }
-
-    /// `POST /code` alone.
-    #[must_use]
-    pub fn code_service(&self) -> CodeService {
-        CodeService::new(self)
-    }
-
-    /// `POST /session` alone.
-    #[must_use]
-    pub fn session_service(&self) -> SessionService {
-        SessionService::new(self)
-    }
-
-    /// `POST /oauth-client` alone, to be mounted behind [`layer`](Self::layer).
-    #[must_use]
-    pub fn oauth_client_service(&self) -> OauthClientService {
-        OauthClientService::new(self)
-    }
-
-    /// `GET /capabilities` alone.
-    #[must_use]
-    pub fn capabilities_service(&self) -> CapabilitiesService {
-        CapabilitiesService::new(self)
-    }
-
-    /// `GET /sessions` and `DELETE /sessions/{id}` alone, to be mounted behind [`layer`](Self::layer).
-    #[must_use]
-    pub fn sessions_service(&self) -> SessionsService {
-        SessionsService::new(self)
-    }
-
-    /// `POST /logout` alone, to be mounted behind [`layer`](Self::layer).
-    #[must_use]
-    pub fn logout_service(&self) -> LogoutService {
-        LogoutService::new(self)
-    }
-
-    /// The public keys as a JWK set, for `/.well-known/jwks.json`.
-    #[must_use]
-    pub fn jwks_service(&self) -> JwksService {
-        JwksService::new(self)
-    }
-
-    /// How the watcher of a [`Freshness::Watched`] bridge fares, for health pages; `None` for a strict one.
-    #[must_use]
-    pub fn watch_status(&self) -> Option<WatchStatus> {
-        self.parts.guard.watch_status()
-    }
-
-    pub(crate) fn settings(&self) -> &Arc<Settings> {
-        &self.parts.settings
-    }
-
-    /// The layer around the guarded endpoints of [`service`](Self::service).
-    pub(crate) fn own_layer(&self) -> &BridgeAuthLayer {
-        &self.parts.own_layer
-    }
-
-    /// Whether it was a layer of this bridge that let `caller` in.
-    pub(crate) fn vouches_for(&self, caller: &Caller) -> bool {
-        caller.is_vouched_for_by(self.parts.guard.authority())
-    }
-}
-
-impl BridgeBuilder {
     /// Checks the settings and the keys, and makes the bridge. Does no I/O.
     ///
     /// # Errors
@@ -216,8 +76,10 @@ impl BridgeBuilder {
         let issuer = Issuer::new(settings.clone(), self.keys.clone(), self.store, self.clock);
         let guard = Arc::new(guard);
         let own = settings.audiences.first().ok_or(BuildError::Audiences)?.clone();
-        let own_layer = BridgeAuthLayer::new(Authenticator::new(guard.clone(), own), refusals(&settings));
-        let parts = Parts { settings, keys: self.keys, guard, own_layer, issuer, admin };
+        let refusals =
+            Refusals { challenge: Arc::new(settings.challenge.clone()), body: self.rejection_body };
+        let own_layer = BridgeAuthLayer::new(Authenticator::new(guard.clone(), own), refusals.clone());
+        let parts = Parts { settings, keys: self.keys, guard, refusals, own_layer, issuer, admin };
         Ok(Bridge { parts: Arc::new(parts) })
     }
 
@@ -388,6 +250,13 @@ impl BridgeBuilder {
         self
     }
 
+    /// Writes the bodies of refusals, of every layer and of the guarded endpoints; a layer may have its own
+    /// ([`BridgeAuthLayer::rejection_body`]). Default: [`ProblemJson`].
+    pub fn rejection_body(mut self, body: impl RejectionBody) -> Self {
+        self.rejection_body = Arc::new(body);
+        self
+    }
+
     /// What "live" promises. Default: [`Freshness::Strict`].
     pub fn freshness(mut self, freshness: Freshness) -> Self {
         self.freshness = freshness;
@@ -417,16 +286,6 @@ impl BridgeBuilder {
         values: impl IntoIterator<Item = V>,
     ) -> Vec<T> {
         values.into_iter().filter_map(|value| self.parse(what, value.as_ref())).collect()
-    }
-}
-
-fn refusals(settings: &Settings) -> Refusals {
-    Refusals { challenge: Arc::new(settings.challenge.clone()), body: Arc::new(ProblemJson) }
-}
-
-impl fmt::Debug for Bridge {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Bridge").field("issuer", &self.parts.settings.issuer).finish_non_exhaustive()
     }
 }
 

@@ -1,0 +1,172 @@
+//! The one object a host makes, and its builder.
+
+mod builder;
+
+pub use builder::BridgeBuilder;
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::authenticate::{Authenticator, Guard};
+use crate::caller::Caller;
+use crate::id::Audience;
+use crate::issue::{Admin, Issuer};
+use crate::layer::BridgeAuthLayer;
+use crate::passage::Refusals;
+use crate::service::{
+    AdminService, BridgeService, CapabilitiesService, CodeService, JwksService, LogoutService,
+    OauthClientService, SessionService, SessionsService,
+};
+use crate::session::WatchStatus;
+use crate::settings::{BuildError, Settings};
+use crate::store::Store;
+use crate::token::KeyRing;
+
+/// Everything a gateway needs to let bridges in: hands out the layer, the endpoints and the operations.
+///
+/// Cloning is cheap, and clones are one bridge.
+#[derive(Clone)]
+pub struct Bridge {
+    parts: Arc<Parts>,
+}
+
+struct Parts {
+    settings: Arc<Settings>,
+    keys: KeyRing,
+    guard: Arc<Guard>,
+    refusals: Refusals,
+    own_layer: BridgeAuthLayer,
+    issuer: Issuer,
+    admin: Admin,
+}
+
+impl Bridge {
+    /// Starts a bridge that issues tokens as `issuer` (the gateway's own https URL, RFC 8414 §2), signs
+    /// them with `keys` and keeps its sessions in `store`.
+    pub fn builder(issuer: impl Into<String>, keys: KeyRing, store: impl Store) -> BridgeBuilder {
+        Self::builder_with(issuer, keys, Arc::new(store))
+    }
+
+    /// The same over a store that is shared or chosen at run time.
+    pub fn builder_with(issuer: impl Into<String>, keys: KeyRing, store: Arc<dyn Store>) -> BridgeBuilder {
+        BridgeBuilder::new(issuer.into(), keys, store)
+    }
+
+    /// The middleware that lets in only requests with a valid token for `audience` and a live session.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError::UnknownAudience`] when this bridge issues no token for `audience`.
+    pub fn layer(&self, audience: &str) -> Result<BridgeAuthLayer, BuildError> {
+        Ok(BridgeAuthLayer::new(self.authenticator(audience)?, self.parts.refusals.clone()))
+    }
+
+    /// The decision alone, for those who need no middleware.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError::UnknownAudience`] when this bridge issues no token for `audience`.
+    pub fn authenticator(&self, audience: &str) -> Result<Authenticator, BuildError> {
+        let parsed = Audience::parse(audience).ok().filter(|audience| self.parts.settings.knows(audience));
+        let audience = parsed.ok_or_else(|| BuildError::UnknownAudience(audience.to_owned()))?;
+        Ok(Authenticator::new(self.parts.guard.clone(), audience))
+    }
+
+    /// The write side: codes, exchange, access and hook clients.
+    #[must_use]
+    pub fn issuer(&self) -> &Issuer {
+        &self.parts.issuer
+    }
+
+    /// What operators do: list and revoke sessions, disable and enable people, sweep.
+    #[must_use]
+    pub fn admin(&self) -> &Admin {
+        &self.parts.admin
+    }
+
+    /// The keys that tokens are signed and verified with.
+    #[must_use]
+    pub fn keys(&self) -> &KeyRing {
+        &self.parts.keys
+    }
+
+    /// All the endpoints that bridges call, as one service; the guarded ones are guarded by it.
+    #[must_use]
+    pub fn service(&self) -> BridgeService {
+        BridgeService::new(self)
+    }
+
+    /// The operators' endpoints, for the host to mount behind a guard of its own.
+    #[must_use]
+    pub fn admin_service(&self) -> AdminService {
+        AdminService::new(self)
+    }
+
+    /// `POST /code` alone.
+    #[must_use]
+    pub fn code_service(&self) -> CodeService {
+        CodeService::new(self)
+    }
+
+    /// `POST /session` alone.
+    #[must_use]
+    pub fn session_service(&self) -> SessionService {
+        SessionService::new(self)
+    }
+
+    /// `POST /oauth-client` alone, to be mounted behind [`layer`](Self::layer).
+    #[must_use]
+    pub fn oauth_client_service(&self) -> OauthClientService {
+        OauthClientService::new(self)
+    }
+
+    /// `GET /capabilities` alone.
+    #[must_use]
+    pub fn capabilities_service(&self) -> CapabilitiesService {
+        CapabilitiesService::new(self)
+    }
+
+    /// `GET /sessions` and `DELETE /sessions/{id}` alone, to be mounted behind [`layer`](Self::layer).
+    #[must_use]
+    pub fn sessions_service(&self) -> SessionsService {
+        SessionsService::new(self)
+    }
+
+    /// `POST /logout` alone, to be mounted behind [`layer`](Self::layer).
+    #[must_use]
+    pub fn logout_service(&self) -> LogoutService {
+        LogoutService::new(self)
+    }
+
+    /// The public keys as a JWK set, for `/.well-known/jwks.json`.
+    #[must_use]
+    pub fn jwks_service(&self) -> JwksService {
+        JwksService::new(self)
+    }
+
+    /// How the watcher of a [`Freshness::Watched`](crate::Freshness::Watched) bridge fares, for health pages; `None` for a strict one.
+    #[must_use]
+    pub fn watch_status(&self) -> Option<WatchStatus> {
+        self.parts.guard.watch_status()
+    }
+
+    pub(crate) fn settings(&self) -> &Arc<Settings> {
+        &self.parts.settings
+    }
+
+    /// The layer around the guarded endpoints of [`service`](Self::service).
+    pub(crate) fn own_layer(&self) -> &BridgeAuthLayer {
+        &self.parts.own_layer
+    }
+
+    /// Whether it was a layer of this bridge that let `caller` in.
+    pub(crate) fn vouches_for(&self, caller: &Caller) -> bool {
+        caller.is_vouched_for_by(self.parts.guard.authority())
+    }
+}
+
+impl fmt::Debug for Bridge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bridge").field("issuer", &self.parts.settings.issuer).finish_non_exhaustive()
+    }
+}
