@@ -20,6 +20,9 @@ pub struct Options {
     /// How many different sessions they are of.
     #[arg(long, value_delimiter = ',', default_value = "1,10000")]
     sessions: Vec<u64>,
+    /// Which guards; the comparator is always there.
+    #[arg(long, value_delimiter = ',', default_value = "strict,watched,bare")]
+    guards: Vec<Guard>,
     /// Sizes of the pools.
     #[arg(long, value_delimiter = ',', default_value = "4,8,16")]
     pools: Vec<usize>,
@@ -84,16 +87,14 @@ pub async fn run(options: &Options) {
     }
 }
 
-/// Watched and bare ask nothing, so one pool will do for them.
 async fn open(options: &Options, mint: &Mint, database: &Database) -> Vec<Gateway> {
     let mut gateways = Vec::new();
-    for guard in [Guard::Comparator, Guard::Strict] {
-        for pool in &options.pools {
+    for guard in std::iter::once(Guard::Comparator).chain(options.guards.iter().copied()) {
+        // Watched and bare ask nothing: one pool will do for them.
+        let asks = matches!(guard, Guard::Comparator | Guard::Strict);
+        for pool in &options.pools[..if asks { options.pools.len() } else { 1 }] {
             gateways.push(Gateway::open(guard, *pool, mint, &database.address).await);
         }
-    }
-    for guard in [Guard::Watched, Guard::Bare] {
-        gateways.push(Gateway::open(guard, options.pools[0], mint, &database.address).await);
     }
     gateways
 }

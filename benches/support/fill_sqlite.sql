@@ -9,7 +9,7 @@ INSERT INTO sessions (
     id, user_id, client_id, call_source, scopes, user_agent, address, device_name, created_at, renewed_at, expires_at
 )
 SELECT
-    printf('sess_%032x', n), 'user-' || n / 10, 'sp_bridge', 'bridge', 'bridge:call', 'bridge/1.0 (Linux x86_64)',
+    printf('sess_%032x', n), 'user-' || (n / 10), 'sp_bridge', 'bridge', 'bridge:call', 'bridge/1.0 (Linux x86_64)',
     '192.0.2.1', 'laptop', unixepoch() * 1000, unixepoch() * 1000, (unixepoch() + 86400) * 1000
 FROM numbers;
 
