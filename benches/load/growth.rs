@@ -13,6 +13,7 @@ use crate::support::database::{Address, Database, SESSIONS, session_id};
 use crate::support::drive::{Limit, Measured, drive, median};
 use crate::support::gateway::{Gateway, Guard};
 use crate::support::mint::Mint;
+use crate::support::processor::Processes;
 use clap::ValueEnum;
 
 #[derive(clap::Args)]
@@ -112,9 +113,10 @@ pub async fn grow(options: &Child) {
     }
     let memory = resident().saturating_sub(before);
     let sample: Arc<[HeaderValue]> = mint.bearers(SAMPLE.min(options.live), options.live).into();
-    let start = processor_time();
+    let own = Processes::own();
+    let start = own.seconds();
     let measured = drive(&gateway.router, &sample, CONCURRENT, Limit::requests(SAMPLE as usize)).await;
-    let processor = (processor_time() - start) / measured.requests as f64;
+    let processor = (own.seconds() - start) / measured.requests as f64;
     println!("{}", serde_json::to_string(&Grown { memory, processor, measured }).unwrap());
 }
 
@@ -164,13 +166,4 @@ fn resident() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
-}
-
-/// Seconds that this process has computed for.
-fn processor_time() -> f64 {
-    let of_thread = |path: PathBuf| -> Option<f64> {
-        std::fs::read_to_string(path.join("schedstat")).ok()?.split(' ').next()?.parse().ok()
-    };
-    let threads = std::fs::read_dir("/proc/self/task").unwrap().flatten();
-    threads.filter_map(|thread| of_thread(thread.path())).sum::<f64>() / 1e9
 }

@@ -11,6 +11,7 @@ use crate::support::database::{Database, SESSIONS};
 use crate::support::drive::{Limit, Measured, drive, median};
 use crate::support::gateway::{Gateway, Guard};
 use crate::support::mint::Mint;
+use crate::support::processor::Processes;
 
 #[derive(clap::Args)]
 pub struct Options {
@@ -48,6 +49,8 @@ pub struct Rounds {
     pub pool: usize,
     pub measured: Vec<Measured>,
     pub queries: usize,
+    /// Seconds of processor time, the database's included.
+    pub processor: f64,
 }
 
 /// All gateways under one load.
@@ -66,9 +69,9 @@ pub async fn run(options: &Options) {
     let gateways = open(options, &mint, &database).await;
     println!("\n{}, {} rows, medians of {} rounds:\n", database.address.name(), options.rows, options.rounds);
     println!(
-        "| sessions | at once | guard | pool | requests/s | p50 µs | p99 µs | queries/request | to the comparator |"
+        "| sessions | at once | guard | pool | requests/s | p50 µs | p99 µs | queries/request | rate to the comparator | processor µs/request | to the comparator |"
     );
-    println!("|--:|--:|---|--:|--:|--:|--:|--:|--:|");
+    println!("|--:|--:|---|--:|--:|--:|--:|--:|--:|--:|--:|");
     let mut settings = Vec::new();
     for sessions in &options.sessions {
         let tokens: Arc<[HeaderValue]> = mint.bearers(*sessions, options.rows).into();
@@ -76,7 +79,8 @@ pub async fn run(options: &Options) {
             drive(&gateway.router, &tokens, 64, Limit::requests(tokens.len().max(1000))).await;
         }
         for concurrent in &options.concurrent {
-            let all = measure(options, &gateways, &tokens, *concurrent).await;
+            let processes = Processes::own().with_database(&database.address).await;
+            let all = measure(options, &gateways, &tokens, *concurrent, &processes).await;
             let setting = Setting { sessions: *sessions, concurrent: *concurrent, all };
             print(&setting);
             settings.push(setting);
@@ -105,19 +109,23 @@ async fn measure(
     gateways: &[Gateway],
     tokens: &Arc<[HeaderValue]>,
     concurrent: usize,
+    processes: &Processes,
 ) -> Vec<Rounds> {
     let rounds = |gateway: &Gateway| Rounds {
         guard: gateway.guard,
         pool: gateway.pool,
         measured: Vec::new(),
         queries: 0,
+        processor: 0.0,
     };
     let mut all: Vec<_> = gateways.iter().map(rounds).collect();
     let limit = Limit::time(Duration::from_millis(options.millis));
     for _ in 0..options.rounds {
         for (rounds, gateway) in all.iter_mut().zip(gateways) {
             gateway.take_queries(0);
+            let start = processes.seconds();
             let measured = drive(&gateway.router, tokens, concurrent, limit).await;
+            rounds.processor += processes.seconds() - start;
             rounds.queries += gateway.take_queries(measured.requests);
             rounds.measured.push(measured);
         }
@@ -131,9 +139,11 @@ fn print(setting: &Setting) {
     for rounds in all {
         let Rounds { guard, pool, .. } = rounds;
         let (rate, p50, p99) = (rounds.rate(), rounds.p50() * 1e6, rounds.p99() * 1e6);
-        let (queries, ratio) = (rounds.queries_per_request(), rounds.ratio_to(best));
+        let (queries, ratio) = (rounds.each(rounds.queries as f64), rounds.ratio_to(best));
+        let processor = rounds.each(rounds.processor) * 1e6;
+        let cheaper = best.each(best.processor) * 1e6 / processor;
         println!(
-            "| {sessions} | {concurrent} | {guard} | {pool} | {rate:.0} | {p50:.0} | {p99:.0} | {queries:.3} | {ratio:.2}x |"
+            "| {sessions} | {concurrent} | {guard} | {pool} | {rate:.0} | {p50:.0} | {p99:.0} | {queries:.3} | {ratio:.2}x | {processor:.1} | {cheaper:.2}x |"
         );
     }
 }
@@ -163,9 +173,9 @@ impl Rounds {
         median(&self.measured, |measured| measured.p99)
     }
 
-    fn queries_per_request(&self) -> f64 {
-        let requests: usize = self.measured.iter().map(|measured| measured.requests).sum();
-        self.queries as f64 / requests as f64
+    /// So much for each request.
+    fn each(&self, total: f64) -> f64 {
+        total / self.measured.iter().map(|measured| measured.requests as f64).sum::<f64>()
     }
 
     /// The median of the ratios within each round.

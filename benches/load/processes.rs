@@ -10,7 +10,13 @@ use tokio::process::{Child, Command};
 pub struct Running {
     /// The first line it printed.
     pub line: String,
-    _child: Child,
+    child: Child,
+}
+
+impl Running {
+    pub fn id(&self) -> u32 {
+        self.child.id().expect("it runs")
+    }
 }
 
 /// Runs it to its end, and reads what it printed.
@@ -25,7 +31,7 @@ pub async fn start(arguments: &[String]) -> Running {
     let mut child = command(arguments).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let line = lines.next_line().await.unwrap().expect("it says when it is ready");
-    Running { line, _child: child }
+    Running { line, child }
 }
 
 fn command(arguments: &[String]) -> Command {

@@ -9,6 +9,7 @@ use axum::serve::ListenerExt;
 use clap::ValueEnum;
 use futures_util::future::join_all;
 use http::HeaderValue;
+use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -17,6 +18,7 @@ use crate::support::database::{Address, Database, SESSIONS};
 use crate::support::drive::{Measured, median};
 use crate::support::gateway::{Gateway, Guard};
 use crate::support::mint::Mint;
+use crate::support::processor::Processes;
 
 #[derive(clap::Args)]
 pub struct Options {
@@ -69,6 +71,16 @@ struct Contestant {
     pool: usize,
     server: Running,
     measured: Vec<Measured>,
+    /// Seconds of processor time, those of the clients and the database included.
+    processor: f64,
+}
+
+/// What the clients saw.
+#[derive(Serialize, Deserialize)]
+struct Seen {
+    measured: Measured,
+    /// Seconds that they computed for themselves.
+    processor: f64,
 }
 
 pub async fn run(options: &Options) {
@@ -82,21 +94,30 @@ pub async fn run(options: &Options) {
         "\nOver sockets, PostgreSQL, {} rows, {} sessions, medians of {} rounds:\n",
         options.rows, options.sessions, options.rounds
     );
-    println!("| connections | guard | pool | requests/s | p50 µs | p99 µs | to the comparator |");
-    println!("|--:|---|--:|--:|--:|--:|--:|");
+    println!(
+        "| connections | guard | pool | requests/s | p50 µs | p99 µs | rate to the comparator | processor µs/request | to the comparator |"
+    );
+    println!("|--:|---|--:|--:|--:|--:|--:|--:|--:|");
     for connections in &options.connections {
         for round in 0..=options.rounds {
             for contestant in &mut contestants {
                 let arguments = clients_of(contestant, options, *connections, &mint.display().to_string());
-                let measured = processes::run(&arguments).await;
+                let processes =
+                    Processes::own().and(contestant.server.id()).with_database(&database.address).await;
+                let start = processes.seconds();
+                let seen: Seen = processes::run(&arguments).await;
                 // The first round warms up.
                 if round > 0 {
-                    contestant.measured.push(measured);
+                    contestant.processor += processes.seconds() - start + seen.processor;
+                    contestant.measured.push(seen.measured);
                 }
             }
         }
         print(*connections, &contestants);
-        contestants.iter_mut().for_each(|contestant| contestant.measured.clear());
+        for contestant in &mut contestants {
+            contestant.measured.clear();
+            contestant.processor = 0.0;
+        }
     }
 }
 
@@ -115,7 +136,7 @@ async fn start(options: &Options, mint: &str, url: &str) -> Vec<Contestant> {
                 ],
             );
             let server = processes::start(&arguments).await;
-            contestants.push(Contestant { guard, pool: *pool, server, measured: Vec::new() });
+            contestants.push(Contestant { guard, pool: *pool, server, measured: Vec::new(), processor: 0.0 });
         }
     }
     contestants
@@ -146,7 +167,18 @@ fn print(connections: usize, contestants: &[Contestant]) {
         let pairs: Vec<_> = measured.iter().zip(&best.measured).collect();
         let ratio = median(&pairs, |(own, other)| own.rate() / other.rate());
         let rate = rate(contestant);
-        println!("| {connections} | {guard} | {pool} | {rate:.0} | {p50:.0} | {p99:.0} | {ratio:.2}x |");
+        let processor = contestant.cost() * 1e6;
+        let cheaper = best.cost() * 1e6 / processor;
+        println!(
+            "| {connections} | {guard} | {pool} | {rate:.0} | {p50:.0} | {p99:.0} | {ratio:.2}x | {processor:.1} | {cheaper:.2}x |"
+        );
+    }
+}
+
+impl Contestant {
+    /// Seconds of processor time a request.
+    fn cost(&self) -> f64 {
+        self.processor / self.measured.iter().map(|measured| measured.requests as f64).sum::<f64>()
     }
 }
 
@@ -168,6 +200,8 @@ pub async fn serve(options: &Server) {
 pub async fn generate(options: &Clients) {
     let bearers = Mint::read(&options.mint).bearers(options.sessions, options.rows);
     let requests: Arc<[Vec<u8>]> = bearers.iter().map(request).collect();
+    let own = Processes::own();
+    let start = own.seconds();
     let started = Instant::now();
     let end = started + Duration::from_millis(options.millis);
     let share = requests.len() / options.connections;
@@ -175,7 +209,8 @@ pub async fn generate(options: &Clients) {
         .map(|number| tokio::spawn(client(options.server.clone(), requests.clone(), number * share, end)));
     let latencies = join_all(clients).await.into_iter().flat_map(Result::unwrap).collect();
     let measured = Measured::of(latencies, started.elapsed());
-    println!("{}", serde_json::to_string(&measured).unwrap());
+    let seen = Seen { measured, processor: own.seconds() - start };
+    println!("{}", serde_json::to_string(&seen).unwrap());
 }
 
 fn request(bearer: &HeaderValue) -> Vec<u8> {

@@ -11,6 +11,7 @@ pub mod gateway;
 pub mod mint;
 #[path = "../../tests/support/postgres.rs"]
 pub mod postgres;
+pub mod processor;
 
 // What tests/support/postgres.rs is written against.
 pub use backend::Backend;
