@@ -20,7 +20,7 @@ pub fn draw(file: &Path, settings: &[Setting], store: &str) -> Result {
         format!("{sessions} sessions of a million, {store} on the same two cores (both axes logarithmic)");
     let root = root.titled(&title, ("sans-serif", 22))?;
     let (left, right) = root.split_horizontally(600);
-    panel(&left, &settings, "requests a second: more is better", |rounds| rounds.rate())?;
+    panel(&left, &settings, "requests a second: more is better", Rounds::rate)?;
     panel(&right, &settings, "p99 in microseconds: less is better", |rounds| rounds.p99() * 1e6)?;
     root.present()?;
     Ok(())

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bridge_auth::SessionId;
+use clap::ValueEnum;
 use http::HeaderValue;
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +15,6 @@ use crate::support::drive::{Limit, Measured, drive, median};
 use crate::support::gateway::{Gateway, Guard};
 use crate::support::mint::Mint;
 use crate::support::processor::Processes;
-use clap::ValueEnum;
 
 #[derive(clap::Args)]
 pub struct Options {
@@ -150,14 +150,15 @@ async fn revoke(options: &Options, database: &Database, mint: &Mint) {
     }
 }
 
+/// Revokes `count` of them, evenly over a second.
 async fn revoke_some(gateway: &Gateway, victims: &mut impl Iterator<Item = u64>, count: u32) {
-    let own = gateway.own.as_ref().unwrap();
+    let Some(pause) = Duration::from_secs(1).checked_div(count) else { return };
+    let admin = gateway.own.as_ref().unwrap().bridge.admin();
+    let mut beat = tokio::time::interval(pause);
     for victim in victims.take(count as usize) {
-        let mut pause = tokio::time::interval(Duration::from_secs(1) / count);
-        pause.tick().await;
-        let session = SessionId::parse(&session_id(victim)).unwrap();
-        assert!(own.bridge.admin().revoke_session(&session).await.unwrap());
-        pause.tick().await;
+        beat.tick().await;
+        let session = SessionId::parse(session_id(victim)).unwrap();
+        assert!(admin.revoke_session(&session).await.unwrap());
     }
 }
 

@@ -64,7 +64,7 @@ impl Nodes {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         assert!(is_let_in().await);
-        let session = SessionId::parse(&session_id(number)).unwrap();
+        let session = SessionId::parse(session_id(number)).unwrap();
         assert!(self.revoking.admin().revoke_session(&session).await.unwrap());
         let acknowledged = Instant::now();
         while is_let_in().await {

@@ -71,7 +71,7 @@ impl Writer {
     async fn exchange(&mut self, concurrent: usize) -> Measured {
         let sessions = self.take();
         let issue = async |n| {
-            let user_id = UserId::parse(&user_id(n)).unwrap();
+            let user_id = UserId::parse(user_id(n)).unwrap();
             let scopes = Scopes::parse("bridge:call").unwrap();
             self.bridge.issuer().issue_code(&SignedIn { user_id, scopes }, None).await.unwrap().code
         };
@@ -99,7 +99,7 @@ impl Writer {
     }
 
     async fn revoke(&mut self, concurrent: usize) -> Measured {
-        let sessions = self.take().map(|n| SessionId::parse(&session_id(n)).unwrap()).collect();
+        let sessions = self.take().map(|n| SessionId::parse(session_id(n)).unwrap()).collect();
         let bridge = &self.bridge;
         measure(sessions, concurrent, async |session: SessionId| {
             assert!(bridge.admin().revoke_session(&session).await.unwrap());
