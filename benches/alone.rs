@@ -1,0 +1,77 @@
+//! One request at a time: what criterion measures well.
+
+#![allow(unreachable_pub, clippy::unwrap_used)]
+
+#[allow(dead_code, reason = "the other bench uses more of it")]
+#[path = "support/mod.rs"]
+mod support;
+
+use std::hint::black_box;
+
+use axum::body::Body;
+use bridge_auth::{Freshness, InvalidCredential, Rejection};
+use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, Request};
+use support::comparator::{Identity, validation};
+use support::database::{Database, SESSIONS};
+use support::gateway::{Gateway, Guard, bridge};
+use support::mint::{Mint, bearer};
+use tokio::runtime::Runtime;
+use tower::Service;
+
+criterion_group!(benches, unseen_token, one_request);
+criterion_main!(benches);
+
+/// A token that was never seen before, up to and with its audience; and `jsonwebtoken::decode` alone.
+///
+/// The audience is the wrong one, so that no session is looked up: it is the last that is asked of a token.
+fn unseen_token(criterion: &mut Criterion) {
+    let runtime = Runtime::new().unwrap();
+    let mint = Mint::new();
+    let database = runtime.block_on(Database::sqlite(1));
+    let own = runtime.block_on(bridge(Freshness::Strict, 1, &mint, &database.address));
+    let authenticator = own.bridge.authenticator("bridge").unwrap();
+    let (key, validation) = (mint.decoding_key(), validation("mcp"));
+    let mut tokens = (0..).map(|session| mint.token_for(session, &["mcp"]));
+    let mut group = criterion.benchmark_group("token never seen before");
+    group.bench_function("jsonwebtoken::decode alone", |bencher| {
+        let decode = |token: String| jsonwebtoken::decode::<Identity>(&token, &key, &validation).unwrap();
+        bencher.iter_batched(|| tokens.next().unwrap(), decode, BatchSize::SmallInput);
+    });
+    let mut requests = (0..)
+        .map(|session| HeaderMap::from_iter([(AUTHORIZATION, bearer(&mint.token_for(session, &["mcp"])))]));
+    group.bench_function("bridge-auth", |bencher| {
+        let refuse = async |headers: HeaderMap| {
+            let verdict = authenticator.authenticate(&headers).await;
+            assert_eq!(verdict.unwrap_err(), Rejection::InvalidCredential(InvalidCredential::Audience));
+            headers
+        };
+        bencher.to_async(&runtime).iter_batched(|| requests.next().unwrap(), refuse, BatchSize::SmallInput);
+    });
+    group.finish();
+}
+
+/// A request alone on the gateway, its token known.
+fn one_request(criterion: &mut Criterion) {
+    let runtime = Runtime::new().unwrap();
+    let mint = Mint::new();
+    let database = runtime.block_on(Database::postgres(SESSIONS));
+    let bearers = mint.bearers(10_000, SESSIONS);
+    let mut group = criterion.benchmark_group("one request at a time");
+    for guard in [Guard::Bare, Guard::Comparator, Guard::Strict, Guard::Watched] {
+        let gateway = runtime.block_on(Gateway::open(guard, 4, &mint, &database.address));
+        let mut bearers = bearers.iter().cycle();
+        group.bench_function(guard.to_string(), |bencher| {
+            let request = || {
+                Request::get("/").header(AUTHORIZATION, bearers.next().unwrap()).body(Body::empty()).unwrap()
+            };
+            let call = async |request: Request<Body>| {
+                let mut router = gateway.router.clone();
+                black_box(router.call(request).await.unwrap())
+            };
+            bencher.to_async(&runtime).iter_batched(request, call, BatchSize::SmallInput);
+        });
+    }
+    group.finish();
+}

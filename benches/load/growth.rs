@@ -1,0 +1,170 @@
+//! Cost and memory as live sessions grow, and as revocations do.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bridge_auth::SessionId;
+use clap::ValueEnum;
+use http::HeaderValue;
+use serde::{Deserialize, Serialize};
+
+use crate::processes::{self, arguments};
+use crate::support::database::{Address, Database, SESSIONS, session_id};
+use crate::support::drive::{Limit, Measured, drive, median};
+use crate::support::gateway::{Gateway, Guard};
+use crate::support::mint::Mint;
+use crate::support::processor::Processes;
+
+#[derive(clap::Args)]
+pub struct Options {
+    /// How many sessions are in use.
+    #[arg(long, value_delimiter = ',', default_value = "1000,10000,100000,1000000")]
+    live: Vec<u64>,
+    /// How many are revoked in a second.
+    #[arg(long, value_delimiter = ',', default_value = "0,1,10,100")]
+    revocations: Vec<u32>,
+    #[arg(long, default_value_t = SESSIONS)]
+    rows: u64,
+    /// The revocations' rounds; each has a second.
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+}
+
+#[derive(clap::Args)]
+pub struct Child {
+    #[arg(long)]
+    guard: Guard,
+    #[arg(long)]
+    live: u64,
+    #[arg(long)]
+    mint: PathBuf,
+    #[arg(long)]
+    postgres: String,
+}
+
+/// What a process found of itself.
+#[derive(Serialize, Deserialize)]
+struct Grown {
+    /// Bytes that all its sessions made it grow by.
+    memory: u64,
+    /// Seconds of its own processor time a request.
+    processor: f64,
+    measured: Measured,
+}
+
+/// How many requests are sent at once.
+const CONCURRENT: usize = 64;
+
+/// How many tokens are made at a time, lest they count as the gateway's memory.
+const CHUNK: u64 = 1000;
+
+/// How many requests the cost is told from: each of another session, where there are as many.
+const SAMPLE: u64 = 200_000;
+
+pub async fn run(options: &Options) {
+    let database = Database::postgres(options.rows).await;
+    let Address::Postgres(url) = &database.address else { unreachable!("it was just made") };
+    let folder = tempfile::tempdir().unwrap();
+    let mint = folder.path().join("mint");
+    Mint::new().write(&mint);
+    println!("\nLive sessions, {CONCURRENT} at once, each its own token:\n");
+    println!(
+        "| live sessions | guard | requests/s | p50 µs | p99 µs | processor µs/request | memory MB | bytes/session |"
+    );
+    println!("|--:|---|--:|--:|--:|--:|--:|--:|");
+    for live in &options.live {
+        for guard in [Guard::Strict, Guard::Watched] {
+            let pairs = [
+                ("guard", guard.to_possible_value().unwrap().get_name().to_owned()),
+                ("live", live.to_string()),
+                ("mint", mint.display().to_string()),
+                ("postgres", url.clone()),
+            ];
+            let grown: Grown = processes::run(&arguments("grow", &pairs)).await;
+            print(*live, guard, &grown);
+        }
+    }
+    revoke(options, &database, &Mint::read(&mint)).await;
+}
+
+fn print(live: u64, guard: Guard, grown: &Grown) {
+    let Grown { memory, processor, measured } = grown;
+    let (rate, p50, p99) = (measured.rate(), measured.p50 * 1e6, measured.p99 * 1e6);
+    let (processor, megabytes) = (processor * 1e6, *memory as f64 / 1e6);
+    let each = memory / live;
+    println!(
+        "| {live} | {guard} | {rate:.0} | {p50:.0} | {p99:.0} | {processor:.1} | {megabytes:.1} | {each} |"
+    );
+}
+
+/// The process that grows.
+pub async fn grow(options: &Child) {
+    let mint = Mint::read(&options.mint);
+    let database = Address::Postgres(options.postgres.clone());
+    let gateway = Gateway::open(options.guard, 8, &mint, &database).await;
+    // The driver's own memory, pools and threads are there before anything is counted.
+    let first: Arc<[HeaderValue]> = mint.bearers(CHUNK, options.live).into();
+    drive(&gateway.router, &first, CONCURRENT, Limit::requests(4 * first.len())).await;
+    let before = resident();
+    for start in (0..options.live).step_by(CHUNK as usize) {
+        let chunk: Arc<[HeaderValue]> = (start..start + CHUNK).map(|n| mint.bearer(n)).collect();
+        drive(&gateway.router, &chunk, CONCURRENT, Limit::requests(chunk.len())).await;
+    }
+    let memory = resident().saturating_sub(before);
+    let sample: Arc<[HeaderValue]> = mint.bearers(SAMPLE.min(options.live), options.live).into();
+    let own = Processes::own();
+    let start = own.seconds();
+    let measured = drive(&gateway.router, &sample, CONCURRENT, Limit::requests(SAMPLE as usize)).await;
+    let processor = (own.seconds() - start) / measured.requests as f64;
+    println!("{}", serde_json::to_string(&Grown { memory, processor, measured }).unwrap());
+}
+
+/// What revocations elsewhere cost the requests here.
+async fn revoke(options: &Options, database: &Database, mint: &Mint) {
+    const LIVE: u64 = 10_000;
+    let tokens: Arc<[HeaderValue]> = (0..LIVE).map(|n| mint.bearer(n)).collect();
+    let strict = Gateway::open(Guard::Strict, 8, mint, &database.address).await;
+    let watched = Gateway::open(Guard::Watched, 8, mint, &database.address).await;
+    println!("\nRevocations of other sessions meanwhile, {LIVE} live sessions, 256 at once:\n");
+    println!("| revocations/s | guard | requests/s | p50 µs | p99 µs | queries/s |");
+    println!("|--:|---|--:|--:|--:|--:|");
+    let mut victims = LIVE..;
+    for rate in &options.revocations {
+        for gateway in [&strict, &watched] {
+            drive(&gateway.router, &tokens, 256, Limit::requests(tokens.len())).await;
+            gateway.take_queries(0);
+            let mut rounds = Vec::new();
+            for _ in 0..options.rounds {
+                let limit = Limit::time(Duration::from_secs(1));
+                let drive = drive(&gateway.router, &tokens, 256, limit);
+                let (measured, ()) = tokio::join!(drive, revoke_some(&strict, &mut victims, *rate));
+                rounds.push(measured);
+            }
+            let queries = gateway.take_queries(0) as f64 / options.rounds as f64;
+            let (p50, p99) =
+                (median(&rounds, |round| round.p50) * 1e6, median(&rounds, |round| round.p99) * 1e6);
+            let (guard, served) = (gateway.guard, median(&rounds, Measured::rate));
+            println!("| {rate} | {guard} | {served:.0} | {p50:.0} | {p99:.0} | {queries:.1} |");
+        }
+    }
+}
+
+/// Revokes `count` of them, evenly over a second.
+async fn revoke_some(gateway: &Gateway, victims: &mut impl Iterator<Item = u64>, count: u32) {
+    let Some(pause) = Duration::from_secs(1).checked_div(count) else { return };
+    let admin = gateway.own.as_ref().unwrap().bridge.admin();
+    let mut beat = tokio::time::interval(pause);
+    for victim in victims.take(count as usize) {
+        beat.tick().await;
+        let session = SessionId::parse(session_id(victim)).unwrap();
+        assert!(admin.revoke_session(&session).await.unwrap());
+    }
+}
+
+/// Bytes of this process that are in memory.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+}

@@ -1,0 +1,47 @@
+//! This program again, as a process of its own.
+
+use std::process::Stdio;
+
+use serde::de::DeserializeOwned;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+/// A process that goes on until this is dropped.
+pub struct Running {
+    /// The first line it printed.
+    pub line: String,
+    child: Child,
+}
+
+impl Running {
+    pub fn id(&self) -> u32 {
+        self.child.id().expect("it runs")
+    }
+}
+
+/// Runs it to its end, and reads what it printed.
+pub async fn run<T: DeserializeOwned>(arguments: &[String]) -> T {
+    let output = command(arguments).output().await.unwrap();
+    assert!(output.status.success(), "{arguments:?} failed");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// Starts it, and waits for the first line it prints.
+pub async fn start(arguments: &[String]) -> Running {
+    let mut child = command(arguments).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let line = lines.next_line().await.unwrap().expect("it says when it is ready");
+    Running { line, child }
+}
+
+fn command(arguments: &[String]) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::inherit()).kill_on_drop(true);
+    command
+}
+
+/// `--name value` pairs after a subcommand.
+pub fn arguments(subcommand: &str, pairs: &[(&str, String)]) -> Vec<String> {
+    let pairs = pairs.iter().flat_map(|(name, value)| [format!("--{name}"), value.clone()]);
+    std::iter::once(subcommand.to_owned()).chain(pairs).collect()
+}

@@ -1,0 +1,128 @@
+//! Exchange, provisioning and revocation: one at a time and many.
+
+use std::time::Instant;
+
+use bridge_auth::{
+    Authenticator, Bridge, Caller, Exchange, ExchangeCode, Freshness, Scopes, SessionId, SignedIn, UserId,
+};
+use futures_util::future::join_all;
+use futures_util::stream::{self, StreamExt};
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+
+use crate::support::database::{Database, SESSIONS, session_id, user_id};
+use crate::support::drive::{Measured, median};
+use crate::support::gateway::bridge;
+use crate::support::mint::Mint;
+
+#[derive(clap::Args)]
+pub struct Options {
+    #[arg(long, value_delimiter = ',', default_value = "1,32")]
+    concurrent: Vec<usize>,
+    /// How many of each operation in a round.
+    #[arg(long, default_value_t = 500)]
+    operations: u64,
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    #[arg(long, default_value_t = SESSIONS)]
+    rows: u64,
+}
+
+/// A bridge whose sessions are spent one after the other.
+struct Writer {
+    bridge: Bridge,
+    authenticator: Authenticator,
+    mint: Mint,
+    next: u64,
+    operations: u64,
+}
+
+pub async fn run(options: &Options) {
+    println!("\nWrites, {} rows, medians of {} rounds:\n", options.rows, options.rounds);
+    println!("| store | operation | at once | operations/s | p50 ms | p99 ms |");
+    println!("|---|---|--:|--:|--:|--:|");
+    for database in [Database::postgres(options.rows).await, Database::sqlite(options.rows).await] {
+        let mint = Mint::new();
+        let own = bridge(Freshness::Strict, 16, &mint, &database.address).await;
+        let authenticator = own.bridge.authenticator("bridge").unwrap();
+        let mut writer =
+            Writer { bridge: own.bridge, authenticator, mint, next: 0, operations: options.operations };
+        for concurrent in &options.concurrent {
+            let mut rounds = [Vec::new(), Vec::new(), Vec::new()];
+            for _ in 0..options.rounds {
+                rounds[0].push(writer.exchange(*concurrent).await);
+                rounds[1].push(writer.provision(*concurrent).await);
+                rounds[2].push(writer.revoke(*concurrent).await);
+            }
+            for (operation, rounds) in ["exchange", "provision", "revoke"].iter().zip(&rounds) {
+                print(database.address.name(), operation, *concurrent, rounds);
+            }
+        }
+    }
+}
+
+fn print(store: &str, operation: &str, concurrent: usize, rounds: &[Measured]) {
+    let rate = median(rounds, Measured::rate);
+    let (p50, p99) = (median(rounds, |round| round.p50) * 1e3, median(rounds, |round| round.p99) * 1e3);
+    println!("| {store} | {operation} | {concurrent} | {rate:.0} | {p50:.2} | {p99:.2} |");
+}
+
+impl Writer {
+    async fn exchange(&mut self, concurrent: usize) -> Measured {
+        let sessions = self.take();
+        let issue = async |n| {
+            let user_id = UserId::parse(user_id(n)).unwrap();
+            let scopes = Scopes::parse("bridge:call").unwrap();
+            self.bridge.issuer().issue_code(&SignedIn { user_id, scopes }, None).await.unwrap().code
+        };
+        let codes = join_all(sessions.map(issue)).await;
+        let bridge = &self.bridge;
+        measure(codes, concurrent, async |code: ExchangeCode| {
+            let exchange = Exchange { code, verifier: None, session: None, origin: Default::default() };
+            bridge.issuer().exchange(exchange).await.unwrap();
+        })
+        .await
+    }
+
+    async fn provision(&mut self, concurrent: usize) -> Measured {
+        let sessions = self.take();
+        let caller = async |n| {
+            let headers = HeaderMap::from_iter([(AUTHORIZATION, self.mint.bearer(n))]);
+            self.authenticator.authenticate(&headers).await.unwrap()
+        };
+        let callers = join_all(sessions.map(caller)).await;
+        let bridge = &self.bridge;
+        measure(callers, concurrent, async |caller: Caller| {
+            bridge.issuer().provision_client(&caller).await.unwrap();
+        })
+        .await
+    }
+
+    async fn revoke(&mut self, concurrent: usize) -> Measured {
+        let sessions = self.take().map(|n| SessionId::parse(session_id(n)).unwrap()).collect();
+        let bridge = &self.bridge;
+        measure(sessions, concurrent, async |session: SessionId| {
+            assert!(bridge.admin().revoke_session(&session).await.unwrap());
+        })
+        .await
+    }
+
+    /// Sessions that were not used yet, each of another user: nobody waits for a lock of another.
+    fn take(&mut self) -> impl Iterator<Item = u64> + use<> {
+        let first = self.next;
+        self.next += 10 * self.operations;
+        (first..self.next).step_by(10)
+    }
+}
+
+/// Works off `items`, `concurrent` at a time.
+async fn measure<T>(items: Vec<T>, concurrent: usize, operation: impl AsyncFn(T)) -> Measured {
+    let started = Instant::now();
+    let timed = async |item| {
+        let begun = Instant::now();
+        operation(item).await;
+        begun.elapsed()
+    };
+    let latencies = stream::iter(items).map(timed).buffer_unordered(concurrent).collect().await;
+    Measured::of(latencies, started.elapsed())
+}

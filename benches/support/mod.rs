@@ -1,0 +1,17 @@
+//! What the benches stand on: databases with a million sessions, tokens for them, and the gateways to compare.
+
+#[path = "../../tests/support/backend.rs"]
+mod backend;
+pub mod comparator;
+#[path = "../../tests/support/counting.rs"]
+pub mod counting;
+pub mod database;
+pub mod drive;
+pub mod gateway;
+pub mod mint;
+#[path = "../../tests/support/postgres.rs"]
+pub mod postgres;
+pub mod processor;
+
+// What tests/support/postgres.rs is written against.
+pub use backend::Backend;
