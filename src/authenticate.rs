@@ -44,7 +44,7 @@ pub(crate) enum Begun {
 #[derive(Debug)]
 pub(crate) struct Guard {
     verifier: TokenVerifier,
-    liveness: Liveness,
+    liveness: Arc<Liveness>,
     known: KnownTokens,
     policy_version: PolicyVersion,
     authority: Authority,
@@ -54,7 +54,11 @@ impl Guard {
     /// How many bytes the verified tokens may take: some sixty thousand of usual size.
     const KNOWN_BYTES: u64 = 64 << 20;
 
-    pub(crate) fn new(verifier: TokenVerifier, liveness: Liveness, policy_version: PolicyVersion) -> Self {
+    pub(crate) fn new(
+        verifier: TokenVerifier,
+        liveness: Arc<Liveness>,
+        policy_version: PolicyVersion,
+    ) -> Self {
         let known = KnownTokens::new(Self::KNOWN_BYTES);
         Self { verifier, liveness, known, policy_version, authority: Authority::new() }
     }

@@ -21,6 +21,7 @@ crate::store::promises![
     a_dropped_request_leaves_its_query_to_the_others,
     a_watched_session_seen_before_needs_no_query,
     a_revocation_on_another_node_is_heard_well_within_the_lag,
+    a_revocation_through_this_bridge_needs_no_watcher,
     every_kind_of_revocation_reaches_the_watcher,
     while_freshness_is_unproven_requests_fall_back_to_strict_and_then_to_503,
     the_watcher_recovers_and_tells_how_it_fares,
@@ -137,6 +138,23 @@ async fn a_revocation_on_another_node_is_heard_well_within_the_lag(db: impl Back
             assert!(acknowledged.elapsed() < LAG, "round {round}");
         }
         assert_eq!(node.try_in(&access).await, refused(InvalidCredential::SessionRevoked));
+    }
+}
+
+async fn a_revocation_through_this_bridge_needs_no_watcher(db: impl Backend) {
+    let node = Node::new(&db, &keys(), watched()).await;
+    let admin = node.bridge.admin();
+    for kind in 0..3 {
+        let access = access(&node.bridge, &format!("user-{kind}"), "").await;
+        node.proven(&access).await;
+        node.store.break_log();
+        match kind {
+            0 => assert!(admin.revoke_session(&access.session).await.unwrap()),
+            1 => assert_eq!(admin.revoke_user(&access.user).await.unwrap(), Some(1)),
+            _ => assert!(admin.disable_user(&access.user).await.unwrap()),
+        }
+        assert_eq!(node.try_in(&access).await, refused(InvalidCredential::SessionRevoked));
+        node.store.mend();
     }
 }
 

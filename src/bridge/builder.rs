@@ -71,8 +71,9 @@ impl BridgeBuilder {
             Settings::MAX_TOKEN_LIFE,
         );
         let liveness = Liveness::new(self.store.clone(), self.freshness, settings.store_deadline);
-        let guard = Guard::new(verifier, liveness, settings.policy_version.clone());
-        let admin = Admin::new(self.store.clone(), settings.store_deadline);
+        let liveness = Arc::new(liveness);
+        let guard = Guard::new(verifier, liveness.clone(), settings.policy_version.clone());
+        let admin = Admin::new(self.store.clone(), liveness, settings.store_deadline);
         let issuer = Issuer::new(settings.clone(), self.keys.clone(), self.store, self.clock);
         let guard = Arc::new(guard);
         let own = settings.audiences.first().ok_or(BuildError::Audiences)?.clone();

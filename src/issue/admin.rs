@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use crate::id::{ClientId, SessionId, UserId};
 use crate::observe::audit;
-use crate::store::{Revoke, Session, Store, StoreError, Swept, within_deadline};
+use crate::session::Liveness;
+use crate::store::{Revocation, Revoke, Session, Store, StoreError, Swept, within_deadline};
 
 /// Lists and revokes sessions, disables and enables people, sweeps old rows:
 /// [`Bridge::admin`](crate::Bridge::admin) hands it out.
 ///
 /// Every method is idempotent. Once a revocation has returned, no request that is sent afterwards is let in
-/// on what it revoked, on any node.
+/// on what it revoked, through this bridge at once, and on any node as [`Freshness`](crate::Freshness) promises.
 ///
 /// # Cancel safety
 ///
@@ -20,6 +21,7 @@ use crate::store::{Revoke, Session, Store, StoreError, Swept, within_deadline};
 #[derive(Clone)]
 pub struct Admin {
     store: Arc<dyn Store>,
+    liveness: Arc<Liveness>,
     deadline: Duration,
 }
 
@@ -29,8 +31,8 @@ impl Admin {
     /// Revoking a client may touch every session there is: a store may take a minute for it.
     const ALL_OF_A_CLIENT: Duration = Duration::from_secs(75);
 
-    pub(crate) fn new(store: Arc<dyn Store>, deadline: Duration) -> Self {
-        Self { store, deadline }
+    pub(crate) fn new(store: Arc<dyn Store>, liveness: Arc<Liveness>, deadline: Duration) -> Self {
+        Self { store, liveness, deadline }
     }
 
     /// The live sessions of `user`, newest first, at most 1000.
@@ -88,7 +90,7 @@ impl Admin {
     /// [`StoreError`] when the store cannot answer: try again, it is not known whether it happened.
     pub async fn revoke_client(&self, client: &ClientId) -> Result<u64, StoreError> {
         let target = Revoke::Client(client.clone());
-        let revoked = within_deadline(Self::ALL_OF_A_CLIENT, self.store.revoke(&target)).await?.unwrap_or(0);
+        let revoked = self.revoke_within(Self::ALL_OF_A_CLIENT, target).await?.unwrap_or(0);
         audit!("client_revoked", client_id = %client, sessions = revoked);
         Ok(revoked)
     }
@@ -100,6 +102,7 @@ impl Admin {
     /// [`StoreError`] when the store cannot answer: try again, it is not known whether it happened.
     pub async fn disable_user(&self, user: &UserId) -> Result<bool, StoreError> {
         let found = within_deadline(self.deadline, self.store.disable_user(user)).await?;
+        self.liveness.forget(&Revocation::User(user.clone()));
         audit!("user_disabled", user_id = %user, found);
         Ok(found)
     }
@@ -144,7 +147,17 @@ impl Admin {
     }
 
     async fn revoke(&self, target: Revoke) -> Result<Option<u64>, StoreError> {
-        within_deadline(self.deadline, self.store.revoke(&target)).await
+        self.revoke_within(self.deadline, target).await
+    }
+
+    async fn revoke_within(&self, deadline: Duration, target: Revoke) -> Result<Option<u64>, StoreError> {
+        let revoked = within_deadline(deadline, self.store.revoke(&target)).await?;
+        self.liveness.forget(&match target {
+            Revoke::Session(session) | Revoke::SessionOf { session, .. } => Revocation::Session(session),
+            Revoke::User(user) => Revocation::User(user),
+            Revoke::Client(client) => Revocation::Client(client),
+        });
+        Ok(revoked)
     }
 }
 

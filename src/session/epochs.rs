@@ -100,7 +100,8 @@ impl Epochs {
         self.wall_bound.store(wall.saturating_add(max_lag), Ordering::Release);
     }
 
-    fn move_on(&self, revocation: &Revocation) {
+    /// Moves on the epoch of what was revoked.
+    pub(super) fn move_on(&self, revocation: &Revocation) {
         let subject = match revocation {
             Revocation::Session(session) => Subject::Session(session),
             Revocation::User(user) => Subject::User(user),

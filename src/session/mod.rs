@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use crate::id::SessionId;
 use crate::settings::BuildError;
-use crate::store::{SessionStatus, Store, StoreErrorKind};
+use crate::store::{Revocation, SessionStatus, Store, StoreErrorKind};
 use crate::token::Claims;
 use lookups::Lookups;
 use watch::Watch;
@@ -97,6 +97,13 @@ impl Liveness {
     /// A dropped future leaves the shared query to those who wait with it.
     pub(crate) async fn look_up(&self, id: &SessionId) -> Result<Option<SessionStatus>, StoreErrorKind> {
         self.lookups.status(id).await
+    }
+
+    /// Forgets what was just revoked through this very bridge, sooner than the log tells.
+    pub(crate) fn forget(&self, revocation: &Revocation) {
+        if let Some(watch) = &self.watch {
+            watch.forget(revocation);
+        }
     }
 
     /// How the watcher fares, `None` without one.

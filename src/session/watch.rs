@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::epochs::{Epochs, Mark, Moment};
-use crate::store::{RevocationCursor, RevocationPage, Store, StoreErrorKind, within_deadline};
+use crate::store::{Revocation, RevocationCursor, RevocationPage, Store, StoreErrorKind, within_deadline};
 use crate::token::Claims;
 
 /// What is remembered of a session's verdict, if anything.
@@ -101,6 +101,10 @@ impl Watch {
         self.keep_running();
         let started = Instant::now();
         Fence { mark: self.watched.epochs.mark(claims.session(), claims.user(), claims.client()), started }
+    }
+
+    pub(super) fn forget(&self, revocation: &Revocation) {
+        self.watched.epochs.move_on(revocation);
     }
 
     pub(super) fn status(&self) -> WatchStatus {

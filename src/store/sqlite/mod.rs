@@ -3,6 +3,7 @@
 mod clients;
 mod codes;
 mod connect;
+mod hints;
 mod revocations;
 mod sessions;
 mod sweep;
@@ -16,9 +17,11 @@ use async_trait::async_trait;
 use deadpool_sqlite::Pool;
 use rusqlite::TransactionBehavior;
 use tokio::runtime::Handle;
+use tokio::sync::watch;
 
 use self::codes::Redeemed;
 use self::connect::Role;
+use self::hints::Hints;
 use self::transaction::{Transaction, system_time};
 use super::{
     Client, IssueCodeError, NewCode, OpenSession, OpenSessionError, OpenedSession, ProvisionClient,
@@ -41,6 +44,7 @@ pub struct SqliteStore {
     writer: Pool,
     readers: Pool,
     runtime: Handle,
+    hints: Hints,
 }
 
 /// Settings of a [`SqliteStore`].
@@ -128,6 +132,7 @@ impl SqliteStoreBuilder {
             writer: connect::pool(path, Role::Writer, 1, timeout)?,
             readers: connect::pool(path, Role::Reader, readers, timeout)?,
             runtime: Handle::current(),
+            hints: Hints::new(path.to_owned()),
         })
     }
 }
@@ -188,6 +193,10 @@ impl Store for SqliteStore {
             Ok(known)
         })
         .await
+    }
+
+    fn revocation_hints(&self) -> Option<watch::Receiver<()>> {
+        self.hints.subscribe()
     }
 
     async fn enable_user(&self, user: &UserId) -> Result<bool, StoreError> {
