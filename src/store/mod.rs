@@ -94,8 +94,10 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Opens or renews a session without a code.
     ///
     /// A [`RequestedId::Declared`] id that is new is taken. One whose session is live, and belongs to
-    /// the same user and the same client, is renewed: it gets the new scopes, origin and life (its
-    /// expiry never moves nearer). Any other is [`OpenSessionError::SessionTaken`]. A user's live
+    /// the same user and the same client (and, for a hook client's, to the same parent: another
+    /// device's secret may not keep alive what ends with this one), is renewed: it gets the new scopes,
+    /// origin and life (its expiry never moves nearer), and keeps its call source. Any other is
+    /// [`OpenSessionError::SessionTaken`]. A user's live
     /// sessions (hook clients' aside) stay within [`NewSession::limit`].
     ///
     /// [`OpenSession::Vouched`] opens it for a known, enabled user with those of the asked scopes

@@ -4,11 +4,13 @@ use bridge_auth::store::{NewSession, OpenSession, OpenSessionError, ProvisionCli
 use bridge_auth::{ClientId, ClientSecret};
 
 use super::given::{
-    MINUTE, SECOND, is_good, new_secret, new_session, open_hook, provision, scopes, sign_in, state, user,
+    MINUTE, SECOND, declared, is_good, new_secret, new_session, open_hook, provision, scopes, session_id,
+    sign_in, state, user,
 };
 use crate::support::Backend;
 
 super::promises![
+    a_hook_session_is_renewed_by_its_own_devices_secret_alone,
     a_good_secret_names_its_client,
     no_other_secret_is_good,
     a_disabled_owners_secret_is_not_good,
@@ -101,4 +103,22 @@ async fn a_hook_session_hangs_on_the_device_of_its_secret(db: impl Backend) {
     assert_eq!(store.revoke(&Revoke::Session(devices[1].clone())).await.unwrap(), Some(2));
     assert_eq!(state(&*store, &hooks[0]).await, Some(SessionState::Live));
     assert_eq!(state(&*store, &hooks[1]).await, Some(SessionState::Revoked));
+}
+
+async fn a_hook_session_is_renewed_by_its_own_devices_secret_alone(db: impl Backend) {
+    let store = db.open().await;
+    let alice = user(&*store, "alice").await;
+    let (laptop, desktop) = (sign_in(&*store, &alice).await, sign_in(&*store, &alice).await);
+    let on_laptop = provision(&*store, &alice, &laptop).await.unwrap();
+    let on_desktop = provision(&*store, &alice, &desktop).await.unwrap();
+    let open = |secret| {
+        let session = NewSession { client: ClientId::for_hooks_of(&alice), ..declared("hooks") };
+        OpenSession::Client { secret, scopes: scopes("hook:govern"), session }
+    };
+    assert!(!store.open_session(open(on_laptop)).await.unwrap().renewed);
+    assert!(store.open_session(open(on_laptop)).await.unwrap().renewed);
+    let other = store.open_session(open(on_desktop)).await;
+    assert!(matches!(other, Err(OpenSessionError::SessionTaken)), "{other:?}");
+    store.revoke(&Revoke::Session(laptop)).await.unwrap();
+    assert_eq!(state(&*store, &session_id("hooks")).await, Some(SessionState::Revoked));
 }

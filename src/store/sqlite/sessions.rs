@@ -58,7 +58,10 @@ pub(super) fn open_for(
     let renewed = match status(tx, id)? {
         None => false,
         Some(old) => {
-            let own = old.user == grant.user && old.client == new.client;
+            // Another device's secret may not keep alive what ends with this one.
+            let own = old.user == grant.user
+                && old.client == new.client
+                && parent(tx, id)? == grant.parent.as_ref().map(|parent| parent.as_str().to_owned());
             let declared = matches!(new.id, RequestedId::Declared(_));
             if !(declared && own && old.state == SessionState::Live) {
                 return Err(NotOpened::Taken);
@@ -141,6 +144,11 @@ fn make_room(tx: &Transaction<'_>, user: &UserId, new: &NewSession, renewed: boo
     }
 }
 
+/// The session that a session is a child of.
+fn parent(tx: &Transaction<'_>, id: &SessionId) -> Result<Option<String>, StoreError> {
+    Ok(tx.row("SELECT parent FROM sessions WHERE id = ?", [id.as_str()], |row| row.get(0))?.flatten())
+}
+
 /// Writes the row and returns when it expires.
 fn put(tx: &Transaction<'_>, grant: &Grant, new: &NewSession) -> Result<i64, StoreError> {
     let sql =
@@ -149,7 +157,7 @@ fn put(tx: &Transaction<'_>, grant: &Grant, new: &NewSession) -> Result<i64, Sto
                VALUES (:id, :user, :client, :parent, :call_source, :scopes, :user_agent, :address,
                        :device_name, :now, :now, :expires_at)
                ON CONFLICT (id) DO UPDATE SET
-                   parent = coalesce(excluded.parent, parent), scopes = excluded.scopes,
+                   scopes = excluded.scopes,
                    user_agent = excluded.user_agent, address = excluded.address,
                    device_name = excluded.device_name, renewed_at = excluded.renewed_at,
                    expires_at = max(expires_at, excluded.expires_at)
