@@ -3,20 +3,21 @@
 mod bearer;
 mod known;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use http::HeaderMap;
+use quick_cache::sync::Cache;
 
 pub(crate) use bearer::has_query_token;
 
-use crate::caller::{Authority, Caller, CallerKind};
+use crate::caller::{Authority, Caller, CallerKind, Context, Known};
 use crate::header::X_SESSION_ID;
-use crate::id::{Audience, PolicyVersion, Scopes, SessionId};
+use crate::id::{Audience, CallSource, PolicyVersion, Scopes, SessionId};
 use crate::reject::{InvalidCredential, Rejection};
 use crate::session::{Liveness, WatchStatus};
 use crate::store::{SessionState, SessionStatus};
 use crate::token::{Claims, TokenVerifier};
-pub(crate) use known::Known;
 use known::KnownTokens;
 
 /// Decides whether a request may come in: the decision that layer, extractors and tests all share.
@@ -46,13 +47,16 @@ pub(crate) struct Guard {
     verifier: TokenVerifier,
     liveness: Arc<Liveness>,
     known: KnownTokens,
+    contexts: Cache<CallSource, Arc<Context>>,
     policy_version: PolicyVersion,
     authority: Authority,
 }
 
 impl Guard {
-    /// How many bytes the verified tokens may take: some sixty thousand of usual size.
-    const KNOWN_BYTES: u64 = 64 << 20;
+    /// How many bytes the verified tokens may take: more than a hundred thousand of usual size.
+    const KNOWN_BYTES: u64 = 84 << 20;
+    /// A host has a handful of call sources.
+    const CONTEXTS: usize = 64;
 
     pub(crate) fn new(
         verifier: TokenVerifier,
@@ -60,7 +64,8 @@ impl Guard {
         policy_version: PolicyVersion,
     ) -> Self {
         let known = KnownTokens::new(Self::KNOWN_BYTES);
-        Self { verifier, liveness, known, policy_version, authority: Authority::new() }
+        let contexts = Cache::new(Self::CONTEXTS);
+        Self { verifier, liveness, known, contexts, policy_version, authority: Authority::new() }
     }
 
     pub(crate) fn authority(&self) -> &Authority {
@@ -110,7 +115,7 @@ impl Authenticator {
     pub async fn authenticate(&self, headers: &HeaderMap) -> Result<Caller, Rejection> {
         match self.begin(headers)? {
             Begun::Admitted(caller) => Ok(caller),
-            Begun::Verified(known) => self.finish(&known).await,
+            Begun::Verified(known) => self.finish(known).await,
         }
     }
 
@@ -119,14 +124,17 @@ impl Authenticator {
     pub(crate) fn begin(&self, headers: &HeaderMap) -> Result<Begun, Rejection> {
         let known = self.guard.verify(bearer::find(headers)?)?;
         self.check_claims(&known.claims, headers)?;
-        match self.guard.remembered_caller(&known) {
-            Some(caller) => self.check_grant(caller).map(|()| Begun::Admitted(caller.clone())),
+        match self.guard.remembered_context(&known) {
+            Some(context) => {
+                let caller = Caller::new(known, context);
+                self.check_grant(&caller).map(|()| Begun::Admitted(caller))
+            }
             None => Ok(Begun::Verified(known)),
         }
     }
 
     /// The rest of it: the look-up of a verified token's session.
-    pub(crate) async fn finish(&self, known: &Known) -> Result<Caller, Rejection> {
+    pub(crate) async fn finish(&self, known: Arc<Known>) -> Result<Caller, Rejection> {
         let caller = self.guard.live_caller(known).await?;
         self.check_grant(&caller)?;
         Ok(caller)
@@ -188,33 +196,36 @@ impl Guard {
         Ok(self.known.insert(place, claims, generation))
     }
 
-    /// The caller, when the session of a verified token is remembered to be live.
-    fn remembered_caller<'k>(&self, known: &'k Known) -> Option<&'k Caller> {
-        if self.liveness.remembers(&known.slot) { known.caller.get() } else { None }
+    /// What makes a caller of a verified token, when its session is remembered to be live.
+    fn remembered_context(&self, known: &Known) -> Option<Arc<Context>> {
+        if self.liveness.remembers(&known.slot) { known.context.get().cloned() } else { None }
     }
 
     /// The caller, when the session of a verified token is live, by the store's word.
-    async fn live_caller(&self, known: &Known) -> Result<Caller, Rejection> {
+    async fn live_caller(&self, known: Arc<Known>) -> Result<Caller, Rejection> {
         let claims = &known.claims;
         let fence = self.liveness.fence(claims);
         let status = self.liveness.look_up(claims.session()).await.map_err(Rejection::Unavailable)?;
         let status = status.ok_or(InvalidCredential::SessionUnknown)?;
         check_session(claims, &status)?;
-        let caller = self.caller(known, &status);
+        let context = known.context.get_or_init(|| self.context(&status.call_source));
+        if *context.call_source() != status.call_source {
+            // The row is another than at first: nothing is remembered of it.
+            let context = self.context(&status.call_source);
+            return Ok(Caller::new(known, context));
+        }
         if let Some(fence) = fence {
             known.slot.remember(fence, status.expires_in);
         }
-        Ok(caller)
+        let context = context.clone();
+        Ok(Caller::new(known, context))
     }
 
-    /// The caller as the session's row has it, made once for all requests with the same token.
-    fn caller(&self, known: &Known, status: &SessionStatus) -> Caller {
-        let make = || {
-            let (source, policy) = (status.call_source.clone(), self.policy_version.clone());
-            Caller::new(known.claims.clone(), source, policy, self.authority.clone())
-        };
-        let caller = known.caller.get_or_init(make);
-        if caller.call_source() == &status.call_source { caller.clone() } else { make() }
+    /// What callers of this source have in common: made once for all of them.
+    fn context(&self, source: &CallSource) -> Arc<Context> {
+        let make = || Context::new(source.clone(), self.policy_version.clone(), self.authority.clone());
+        let Ok(context) = self.contexts.get_or_insert_with(source, || Ok::<_, Infallible>(make().into()));
+        context
     }
 }
 

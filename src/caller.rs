@@ -1,12 +1,14 @@
 //! Who calls: what the authenticator found out, in a form that only it can make.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue};
 
-use crate::header::{self, X_CALL_SOURCE, X_CLIENT_ID, X_POLICY_VERSION, X_SESSION_ID, X_USER_ID};
+use crate::header;
 use crate::id::{Audience, CallSource, ClientId, PolicyVersion, Scopes, SessionId, UserId};
+use crate::session::Slot;
 use crate::token::{Claims, Subject};
 
 /// An authenticated caller: a verified token and its live session.
@@ -14,15 +16,34 @@ use crate::token::{Claims, Subject};
 /// Only [`Authenticator`](crate::Authenticator) makes one, so a `Caller` in a request's extensions is proof
 /// that the guard ran for this request. Cloning is cheap.
 #[derive(Clone)]
-pub struct Caller(Arc<Inner>);
+pub struct Caller {
+    known: Arc<Known>,
+    context: Arc<Context>,
+}
 
-struct Inner {
-    claims: Arc<Claims>,
+/// A token whose signature and claims hold, and what was made of it once: a caller as soon as its session is live.
+#[derive(Debug)]
+pub(crate) struct Known {
+    pub(crate) claims: Claims,
+    /// The generation of the key ring that it was verified with.
+    pub(crate) generation: u64,
+    /// About how many bytes its claims hold beside their own that no other's do.
+    pub(crate) unshared: usize,
+    /// What the session's row said of its caller when it was first seen.
+    pub(crate) context: OnceLock<Arc<Context>>,
+    pub(crate) slot: Slot,
+    /// `x-user-id`, `x-session-id` and `x-client-id`: written to every request, so made once.
+    headers: [HeaderValue; 3],
+}
+
+/// What the callers of one bridge and one call source have in common.
+#[derive(Debug)]
+pub(crate) struct Context {
     call_source: CallSource,
     policy_version: PolicyVersion,
     authority: Authority,
-    /// Written to every request: made once.
-    headers: [(HeaderName, HeaderValue); 5],
+    /// `x-policy-version` and `x-call-source`.
+    headers: [HeaderValue; 2],
 }
 
 /// What a caller is: part of what a route may require.
@@ -39,44 +60,32 @@ pub enum CallerKind {
 pub(crate) struct Authority(Arc<()>);
 
 impl Caller {
-    pub(crate) fn new(
-        claims: Arc<Claims>,
-        call_source: CallSource,
-        policy_version: PolicyVersion,
-        authority: Authority,
-    ) -> Self {
-        let headers = [
-            (X_USER_ID, claims.user().to_header_value()),
-            (X_SESSION_ID, claims.session().to_header_value()),
-            (X_CLIENT_ID, claims.client().to_header_value()),
-            (X_POLICY_VERSION, policy_version.to_header_value()),
-            (X_CALL_SOURCE, call_source.to_header_value()),
-        ];
-        Self(Arc::new(Inner { claims, call_source, policy_version, authority, headers }))
+    pub(crate) const fn new(known: Arc<Known>, context: Arc<Context>) -> Self {
+        Self { known, context }
     }
 
     /// The person the request is for; of a hook client, its owner.
     #[must_use]
     pub fn user_id(&self) -> &UserId {
-        self.0.claims.user()
+        self.known.claims.user()
     }
 
     /// The session the request belongs to: live when the request arrived.
     #[must_use]
     pub fn session_id(&self) -> &SessionId {
-        self.0.claims.session()
+        self.known.claims.session()
     }
 
     /// The OAuth client that calls.
     #[must_use]
     pub fn client_id(&self) -> &ClientId {
-        self.0.claims.client()
+        self.known.claims.client()
     }
 
     /// What the caller is.
     #[must_use]
     pub fn kind(&self) -> CallerKind {
-        match self.0.claims.subject() {
+        match self.known.claims.subject() {
             Subject::User(_) => CallerKind::User,
             Subject::HookClient { .. } => CallerKind::HookClient,
         }
@@ -85,38 +94,40 @@ impl Caller {
     /// The scopes granted to the token.
     #[must_use]
     pub fn scopes(&self) -> &Scopes {
-        self.0.claims.scopes()
+        self.known.claims.scopes()
     }
 
     /// What kind of program the session was opened for.
     #[must_use]
     pub fn call_source(&self) -> &CallSource {
-        &self.0.call_source
+        &self.context.call_source
     }
 
     /// The version of the host's policy the request is judged by.
     #[must_use]
     pub fn policy_version(&self) -> &PolicyVersion {
-        &self.0.policy_version
+        &self.context.policy_version
     }
 
     /// The claims of the verified token.
     #[must_use]
     pub fn claims(&self) -> &Claims {
-        &self.0.claims
+        &self.known.claims
     }
 
     pub(crate) fn is_vouched_for_by(&self, authority: &Authority) -> bool {
-        Arc::ptr_eq(&self.0.authority.0, &authority.0)
+        Arc::ptr_eq(&self.context.authority.0, &authority.0)
     }
 
     pub(crate) fn is_for(&self, audience: &Audience) -> bool {
-        self.0.claims.audiences().contains(audience)
+        self.known.claims.audiences().contains(audience)
     }
 
     /// Writes the identity headers that say who the caller is, in place of any that stand there.
     pub(crate) fn write_headers(&self, headers: &mut HeaderMap) {
-        header::overwrite(headers, &self.0.headers);
+        let [user, session, client] = &self.known.headers;
+        let [policy_version, call_source] = &self.context.headers;
+        header::overwrite(headers, [user, session, client, policy_version, call_source]);
     }
 }
 
@@ -132,6 +143,34 @@ impl fmt::Debug for Caller {
     }
 }
 
+impl Known {
+    pub(crate) fn new(claims: Claims, generation: u64, unshared: usize) -> Self {
+        let headers = [
+            claims.user().to_header_value(),
+            claims.session().to_header_value(),
+            claims.client().to_header_value(),
+        ];
+        let (context, slot) = <(OnceLock<_>, Slot)>::default();
+        Self { claims, generation, unshared, context, slot, headers: in_one_block(&headers) }
+    }
+
+    /// How many bytes the values of its headers take.
+    pub(crate) fn header_bytes(&self) -> usize {
+        self.headers.iter().map(HeaderValue::len).sum()
+    }
+}
+
+impl Context {
+    pub(crate) fn new(call_source: CallSource, policy_version: PolicyVersion, authority: Authority) -> Self {
+        let headers = [policy_version.to_header_value(), call_source.to_header_value()];
+        Self { call_source, policy_version, authority, headers }
+    }
+
+    pub(crate) const fn call_source(&self) -> &CallSource {
+        &self.call_source
+    }
+}
+
 impl Authority {
     pub(crate) fn new() -> Self {
         Self(Arc::new(()))
@@ -142,4 +181,12 @@ impl fmt::Debug for Authority {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Authority")
     }
+}
+
+/// The same values, in one allocation instead of one each.
+fn in_one_block(values: &[HeaderValue; 3]) -> [HeaderValue; 3] {
+    let mut block = Bytes::from(values.each_ref().map(HeaderValue::as_bytes).concat());
+    values.each_ref().map(|value| {
+        HeaderValue::from_maybe_shared(block.split_to(value.len())).expect("it is a header value's text")
+    })
 }

@@ -20,6 +20,9 @@ pub const X_CALL_SOURCE: HeaderName = HeaderName::from_static("x-call-source");
 pub const IDENTITY_HEADERS: [HeaderName; 6] =
     [X_USER_ID, X_SESSION_ID, X_TRACE_ID, X_CLIENT_ID, X_POLICY_VERSION, X_CALL_SOURCE];
 
+/// The headers that say who a caller is, in the order of [`overwrite`]'s values.
+static CALLER_HEADERS: [HeaderName; 5] = [X_USER_ID, X_SESSION_ID, X_CLIENT_ID, X_POLICY_VERSION, X_CALL_SOURCE];
+
 /// Removes every identity header from `headers`, however it is spelt.
 ///
 /// A name counts as an identity header when it is one after `_` is read as `-`: servers behind the
@@ -34,9 +37,10 @@ pub fn strip(headers: &mut HeaderMap) {
     strip_connection(headers);
 }
 
-/// Puts `identity` in the place of what was sent under its names, and removes every other spelling of an identity
-/// header: one walk over the headers, which mostly finds what a bridge was told to send.
-pub(crate) fn overwrite(headers: &mut HeaderMap, identity: &[(HeaderName, HeaderValue); 5]) {
+/// Puts `values` (user id, session id, client id, policy version, call source) in the place of what was sent under
+/// their names, and removes every other spelling of an identity header: one walk over the headers, which mostly finds
+/// what a bridge was told to send.
+pub(crate) fn overwrite(headers: &mut HeaderMap, values: [&HeaderValue; 5]) {
     let mut seen = [false; 5];
     let mut is_spoofed = false;
     for (name, sent) in headers.iter_mut() {
@@ -44,10 +48,10 @@ pub(crate) fn overwrite(headers: &mut HeaderMap, identity: &[(HeaderName, Header
         if !name.starts_with('x') {
             continue;
         }
-        if let Some(place) = identity.iter().position(|(ours, _)| ours.as_str() == name) {
+        if let Some(place) = CALLER_HEADERS.iter().position(|ours| ours.as_str() == name) {
             is_spoofed |= std::mem::replace(&mut seen[place], true);
-            if *sent != identity[place].1 {
-                sent.clone_from(&identity[place].1);
+            if sent != values[place] {
+                sent.clone_from(values[place]);
             }
         } else {
             is_spoofed |= is_misspelt(name);
@@ -56,8 +60,8 @@ pub(crate) fn overwrite(headers: &mut HeaderMap, identity: &[(HeaderName, Header
     if is_spoofed {
         strip_misspelt(headers);
     }
-    for (place, (name, value)) in identity.iter().enumerate() {
-        if is_spoofed || !seen[place] {
+    for ((name, value), seen) in CALLER_HEADERS.iter().zip(values).zip(seen) {
+        if is_spoofed || !seen {
             headers.insert(name, value.clone());
         }
     }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::ops::Range;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bridge_auth::store::SqliteStore;
@@ -17,18 +18,23 @@ use serde_json::json;
 
 const SESSIONS: u64 = 100_000;
 const ISSUER: &str = "https://gateway.example";
-/// With what SQLite and the runtime take.
-const BUDGET: u64 = 100 << 20;
+const BUDGET: u64 = 100_000_000;
+/// What calls before the measurement, so that the store, the runtime and the allocator have what they need.
+const WARM_UP: u64 = 1000;
+/// What comes when the memory is full.
+const LATER: u64 = 40_000;
 
 /// Sessions that are there already, one for each person.
 const FILL: &str = "
-    WITH RECURSIVE numbers (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n < 99999)
+    WITH RECURSIVE numbers (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n < 140999)
     INSERT INTO users (id, scopes) SELECT 'user-' || n, 'chat tools' FROM numbers;
-    WITH RECURSIVE numbers (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n < 99999)
+    WITH RECURSIVE numbers (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n < 140999)
     INSERT INTO sessions (id, user_id, client_id, call_source, scopes, created_at, renewed_at, expires_at)
     SELECT printf('sess_%032x', n), 'user-' || n, 'sp_bridge', 'bridge', 'chat tools',
         unixepoch() * 1000, unixepoch() * 1000, (unixepoch() + 86400) * 1000
     FROM numbers;";
+/// Whoever is let in afterwards was remembered. Nothing of it is in the revocation log.
+const FORGET: &str = "DELETE FROM sessions WHERE id <= printf('sess_%032x', 100999)";
 
 /// Signs tokens in the form that the bridge issues. Of the algorithms the quickest: no secret stays in memory.
 struct Mint {
@@ -64,39 +70,41 @@ impl Mint {
 }
 
 #[tokio::test]
-async fn a_hundred_thousand_sessions_with_their_tokens_stay_within_the_budget() {
+async fn a_hundred_thousand_sessions_with_their_tokens_are_remembered_within_the_budget() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("bridges.db");
     let store = SqliteStore::open(&file).await.unwrap();
-    Connection::open(&file).unwrap().execute_batch(FILL).unwrap();
+    let rows = Connection::open(&file).unwrap();
+    rows.execute_batch(FILL).unwrap();
     let mint = Mint::new();
-    let bridge = Bridge::builder(ISSUER, mint.keys(), store).freshness(Freshness::watched()).build().unwrap();
+    // A machine that is busy with this test may be late to read the log.
+    let freshness = Freshness::Watched { max_lag: Duration::from_secs(60) };
+    let bridge = Bridge::builder(ISSUER, mint.keys(), store).freshness(freshness).build().unwrap();
     let authenticator = bridge.authenticator("bridge").unwrap();
-    pass(&authenticator, &mint, 0..1000).await;
+    pass(&authenticator, &mint, 0..WARM_UP).await;
     let before = resident();
-    pass(&authenticator, &mint, 1000..SESSIONS).await;
+    let sessions = WARM_UP..WARM_UP + SESSIONS;
+    pass(&authenticator, &mint, sessions.clone()).await;
     let taken = resident() - before;
-    assert!(taken < BUDGET, "{} MiB", taken >> 20);
+    assert!(taken < BUDGET, "{taken} bytes");
+    rows.execute_batch(FORGET).unwrap();
+    pass(&authenticator, &mint, sessions.clone()).await;
     // And it has an end: whatever comes next takes the place of what was there.
-    pass(&authenticator, &mint, 0..SESSIONS / 4).await;
+    pass(&authenticator, &mint, sessions.end..sessions.end + LATER).await;
     let grown = resident() - before;
-    assert!(grown < BUDGET, "{} MiB after {} MiB", grown >> 20, taken >> 20);
+    assert!(grown < BUDGET, "{grown} bytes after {taken}");
+    println!("{taken} {grown}");
 }
 
-/// Each session calls, and calls again while it is remembered.
-async fn pass(authenticator: &Authenticator, mint: &Mint, sessions: std::ops::Range<u64>) {
+/// Each session calls.
+async fn pass(authenticator: &Authenticator, mint: &Mint, sessions: Range<u64>) {
     let sessions: Vec<_> = sessions.collect();
     for some in sessions.chunks(500) {
         let headers: Vec<_> = some.iter().map(|session| mint.headers(*session)).collect();
-        for _ in 0..2 {
-            let verdicts = join_all(headers.iter().map(|headers| authenticator.authenticate(headers))).await;
-            for verdict in verdicts {
-                verdict.unwrap();
-            }
+        for verdict in join_all(headers.iter().map(|headers| authenticator.authenticate(headers))).await {
+            verdict.unwrap();
         }
     }
-    // Freed memory is given back in its own time.
-    tokio::time::sleep(Duration::from_millis(10)).await;
 }
 
 /// The process's memory, in bytes.

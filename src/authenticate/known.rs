@@ -1,27 +1,17 @@
 //! Tokens that were verified before: what need not be done twice for the same bytes.
 
 use std::fmt;
+use std::hash::Hash;
 use std::mem::size_of;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use highway::{HighwayHash, HighwayHasher, Key};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
-use crate::caller::Caller;
-use crate::session::Slot;
+use crate::caller::Known;
+use crate::id::{Audience, ClientId, Scopes};
 use crate::token::Claims;
-
-/// A token whose signature and claims hold, and what was made of it once.
-#[derive(Debug)]
-pub(crate) struct Known {
-    pub(super) claims: Arc<Claims>,
-    /// The generation of the key ring that it was verified with.
-    pub(super) generation: u64,
-    /// The caller as last seen: the same for every request, as long as the session's row says the same.
-    pub(super) caller: OnceLock<Caller>,
-    pub(super) slot: Slot,
-}
 
 /// Verified tokens by the digest of their whole text; only good ones, within a bound of entries and bytes.
 ///
@@ -31,17 +21,29 @@ pub(crate) struct Known {
 pub(super) struct KnownTokens {
     cache: Cache<u128, Arc<Known>, Bytes>,
     key: [u64; 4],
+    clients: Shared<ClientId>,
+    audiences: Shared<Arc<[Audience]>>,
+    scopes: Shared<Scopes>,
 }
 
-/// Weighs an entry in bytes.
+/// Values that many tokens have: of those seen lately one copy each.
+struct Shared<T>(Cache<T, T>);
+
+/// Weighs an entry in bytes; `tests/memory.rs` holds it against the process.
 #[derive(Debug, Clone, Copy)]
 struct Bytes;
 
 impl KnownTokens {
     pub(super) fn new(max_bytes: u64) -> Self {
-        // A token of usual size weighs about a kilobyte with all that hangs on it.
-        let entries = usize::try_from(max_bytes / 1024).unwrap_or(usize::MAX);
-        Self { cache: Cache::with_weighter(entries, max_bytes, Bytes), key: rand::random() }
+        // A token of usual size weighs about three quarters of a kilobyte with all that hangs on it.
+        let entries = usize::try_from(max_bytes / 768).unwrap_or(usize::MAX);
+        Self {
+            cache: Cache::with_weighter(entries, max_bytes, Bytes),
+            key: rand::random(),
+            clients: Shared::new(),
+            audiences: Shared::new(),
+            scopes: Shared::new(),
+        }
     }
 
     /// The place of `token`: all of its bytes count.
@@ -54,12 +56,26 @@ impl KnownTokens {
         self.cache.get(&place)
     }
 
-    pub(super) fn insert(&self, place: u128, claims: Claims, generation: u64) -> Arc<Known> {
-        let known =
-            Known { claims: claims.into(), generation, caller: OnceLock::new(), slot: Slot::default() };
-        let known = Arc::new(known);
+    pub(super) fn insert(&self, place: u128, mut claims: Claims, generation: u64) -> Arc<Known> {
+        let unshared = self.share(&mut claims);
+        let known = Arc::new(Known::new(claims, generation, unshared));
         self.cache.insert(place, known.clone());
         known
+    }
+
+    /// Puts copies that other tokens hold in the place of the claims' own; about how many bytes of them no other held.
+    fn share(&self, claims: &mut Claims) -> usize {
+        let mut unshared = 0;
+        if !self.clients.share(&mut claims.client) {
+            unshared += text(claims.client.as_str());
+        }
+        if !self.audiences.share(&mut claims.audiences) {
+            unshared += claims.audiences.iter().map(|audience| text(audience.as_str())).sum::<usize>();
+        }
+        if !self.scopes.share(&mut claims.scopes) {
+            unshared += claims.scopes.iter().map(|scope| text(scope.as_str())).sum::<usize>();
+        }
+        unshared
     }
 
     pub(super) fn remove(&self, place: u128) {
@@ -67,12 +83,51 @@ impl KnownTokens {
     }
 }
 
+impl Bytes {
+    /// The remembered verdict, and what the header values count their sharers with.
+    const BESIDE: usize = 112;
+    /// The cache's own place, of which it keeps some more than it fills.
+    const PLACE: usize = 112;
+}
+
+impl<T: Clone + Eq + Hash> Shared<T> {
+    /// A host has a handful of each; of values that no two tokens share, more would be of no use.
+    const PLACES: usize = 256;
+
+    fn new() -> Self {
+        Self(Cache::new(Self::PLACES))
+    }
+
+    /// Puts the copy that others hold in the place of `value`; `false` when there was none, and now it is that copy.
+    fn share(&self, value: &mut T) -> bool {
+        let held = self.0.get(value);
+        let is_held = held.is_some();
+        match held {
+            Some(held) => *value = held,
+            None => self.0.insert(value.clone(), value.clone()),
+        }
+        is_held
+    }
+}
+
 impl Weighter<u128, Arc<Known>> for Bytes {
     fn weight(&self, _: &u128, known: &Arc<Known>) -> u64 {
-        // The caller's header values are about as large as the claims again; the rest are the caller, the remembered
-        // verdict, the cache's own place and what the allocator adds. `tests/memory.rs` holds it against the process.
-        (2 * known.claims.size() + size_of::<Known>() + 640) as u64
+        let claims = &known.claims;
+        let own = [claims.user().as_str(), claims.session().as_str(), claims.token_id()];
+        let own = own.into_iter().map(text).sum::<usize>();
+        let known = block(size_of::<Known>()) + block(known.header_bytes()) + known.unshared;
+        (own + known + Self::BESIDE + Self::PLACE) as u64
     }
+}
+
+/// About how many bytes a text of its own takes.
+fn text(text: &str) -> usize {
+    block(text.len())
+}
+
+/// About how many bytes an allocation takes, with its counters and what the allocator adds.
+const fn block(bytes: usize) -> usize {
+    (bytes + 24).next_multiple_of(16)
 }
 
 impl fmt::Debug for KnownTokens {
@@ -89,9 +144,9 @@ mod tests {
 
     fn claims(number: u32) -> Claims {
         Claims {
-            issuer: "https://gateway.example".to_owned(),
+            issuer: "https://gateway.example".into(),
             subject: Subject::User(UserId::parse(format!("user-{number}")).unwrap()),
-            audiences: vec![Audience::parse("bridge").unwrap(), Audience::parse("mcp").unwrap()],
+            audiences: ["bridge", "mcp"].map(|name| Audience::parse(name).unwrap()).into(),
             expires_at: 1,
             issued_at: 0,
             not_before: 0,

@@ -162,9 +162,9 @@ impl Issuer {
         let now = self.clock.now().as_secs();
         let ttl = grant.token_life.as_secs().min(opened.expires_in.as_secs());
         let claims = Claims {
-            issuer: self.settings.issuer.clone(),
+            issuer: self.settings.issuer.as_str().into(),
             subject: grant.subject,
-            audiences: grant.audiences.to_vec(),
+            audiences: grant.audiences.into(),
             expires_at: now + ttl,
             issued_at: now,
             not_before: now,

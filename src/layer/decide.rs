@@ -39,7 +39,7 @@ pub(super) fn decide(guard: &Arc<Guard>, mut parts: Parts) -> Decision {
         Ok(Begun::Verified(known)) => {
             let guard = guard.clone();
             return Decision::Pending(Box::pin(async move {
-                let caller = guard.authenticator.finish(&known).await;
+                let caller = guard.authenticator.finish(known).await;
                 conclude(&guard, &mut parts, caller.map(Some)).map(|()| parts)
             }));
         }

@@ -1,6 +1,7 @@
 //! What a token says, and its JSON form (RFC 9068 §2.2).
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::de::{Deserializer, SeqAccess, Visitor};
@@ -13,9 +14,9 @@ use crate::id::{Audience, ClientId, Scopes, SessionId, UserId};
 /// The claims of an access token, each of its type. Times are whole seconds since the Unix epoch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claims {
-    pub(crate) issuer: String,
+    pub(crate) issuer: Arc<str>,
     pub(crate) subject: Subject,
-    pub(crate) audiences: Vec<Audience>,
+    pub(crate) audiences: Arc<[Audience]>,
     pub(crate) expires_at: u64,
     pub(crate) issued_at: u64,
     pub(crate) not_before: u64,
@@ -111,21 +112,6 @@ impl Claims {
         self.authenticated_at
     }
 
-    /// About how many bytes the claims take.
-    pub(crate) fn size(&self) -> usize {
-        let texts = [
-            self.issuer.len(),
-            self.token_id.len(),
-            self.user().as_str().len(),
-            self.client.as_str().len(),
-            self.session.as_str().len(),
-        ];
-        let scopes = self.scopes.iter().map(|scope| scope.as_str().len() + 32);
-        let audiences = self.audiences.iter().map(|audience| audience.as_str().len() + 32);
-        size_of::<Self>()
-            + texts.into_iter().map(|text| text + 16).chain(scopes).chain(audiences).sum::<usize>()
-    }
-
     /// Whether the token is good at `now`: no leeway for `exp`, `leeway` for `nbf` and `iat`.
     pub(crate) fn check_time(&self, now: Duration, leeway: Duration) -> Result<(), InvalidToken> {
         if now >= Duration::from_secs(self.expires_at) {
@@ -207,9 +193,9 @@ impl Wire {
             Subject::HookClient { owner } => (claims.client.as_str(), Some(owner.clone())),
         };
         Self {
-            iss: claims.issuer.clone(),
+            iss: claims.issuer.to_string(),
             sub: sub.to_owned(),
-            aud: claims.audiences.clone(),
+            aud: claims.audiences.to_vec(),
             exp: claims.expires_at,
             iat: claims.issued_at,
             nbf: claims.not_before,
@@ -229,9 +215,9 @@ impl Wire {
             None => Subject::User(UserId::parse(&self.sub).map_err(|_| InvalidClaims::Subject)?),
         };
         Ok(Claims {
-            issuer: self.iss,
+            issuer: self.iss.into(),
             subject,
-            audiences: self.aud,
+            audiences: self.aud.into(),
             expires_at: self.exp,
             issued_at: self.iat,
             not_before: self.nbf,

@@ -12,7 +12,7 @@ use crate::clock::Clock;
 #[derive(Debug, Clone)]
 pub(crate) struct TokenVerifier {
     keys: KeyRing,
-    issuer: String,
+    issuer: Arc<str>,
     clock: Arc<dyn Clock>,
     leeway: Duration,
     max_life: Duration,
@@ -28,7 +28,7 @@ impl TokenVerifier {
         leeway: Duration,
         max_life: Duration,
     ) -> Self {
-        Self { keys, issuer, clock, leeway, max_life }
+        Self { keys, issuer: issuer.into(), clock, leeway, max_life }
     }
 
     /// The claims of `token`, when all of it holds but the audience, which is the layer's to ask
@@ -49,7 +49,8 @@ impl TokenVerifier {
         }
         let claims = Claims::from_json(&token.payload)?;
         self.check(&claims)?;
-        Ok(claims)
+        // The same for all: one copy of it.
+        Ok(Claims { issuer: self.issuer.clone(), ..claims })
     }
 
     /// What may have changed since `claims` were verified under `generation`: the clock and the keys. `false` when the

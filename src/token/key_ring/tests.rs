@@ -139,7 +139,7 @@ fn what_verification_would_refuse_is_not_signed() {
     let audience = |text: &str| Audience::parse(text).unwrap();
     let audiences = |count: usize| (0..count).map(|n| audience(&format!("a{n}"))).collect::<Vec<_>>();
     for count in [0, 17] {
-        let claims = Claims { audiences: audiences(count), ..claims() };
+        let claims = Claims { audiences: audiences(count).into(), ..claims() };
         assert!(matches!(refused(claims), KeyError::Claims(InvalidClaims::Audiences)), "{count}");
     }
     let as_client = Subject::User(UserId::parse("sp_bridge").unwrap());
@@ -151,14 +151,14 @@ fn what_verification_would_refuse_is_not_signed() {
     }
     let backwards = Claims { expires_at: 1, ..claims() };
     assert!(matches!(refused(backwards), KeyError::Claims(InvalidClaims::IssuedAfterExpiry)));
-    let huge = Claims { issuer: "x".repeat(8192), ..claims() };
+    let huge = Claims { issuer: "x".repeat(8192).into(), ..claims() };
     assert!(matches!(refused(huge), KeyError::TokenTooLong));
 }
 
 #[test]
 fn the_largest_claims_that_a_bridge_may_be_set_to_fit_into_a_token() {
     let largest = Claims {
-        issuer: "x".repeat(255),
+        issuer: "x".repeat(255).into(),
         audiences: (0..4).map(|_| Audience::parse("\"".repeat(255)).unwrap()).collect(),
         scopes: Scopes::collect((0..8).map(|n| format!("{n}{}", "s".repeat(126)))).unwrap(),
         subject: Subject::HookClient { owner: UserId::parse("𐍈".repeat(255)).unwrap() },
