@@ -27,7 +27,7 @@ pub(crate) struct Known {
     pub(crate) claims: Claims,
     /// The generation of the key ring that it was verified with.
     pub(crate) generation: u64,
-    /// About how many bytes its claims hold beside their own that no other's do.
+    /// About how many bytes it keeps of what tokens mostly share.
     pub(crate) unshared: usize,
     /// What the session's row said of its caller when it was first seen.
     pub(crate) context: OnceLock<Arc<Context>>,

@@ -21,7 +21,8 @@ pub const IDENTITY_HEADERS: [HeaderName; 6] =
     [X_USER_ID, X_SESSION_ID, X_TRACE_ID, X_CLIENT_ID, X_POLICY_VERSION, X_CALL_SOURCE];
 
 /// The headers that say who a caller is, in the order of [`overwrite`]'s values.
-static CALLER_HEADERS: [HeaderName; 5] = [X_USER_ID, X_SESSION_ID, X_CLIENT_ID, X_POLICY_VERSION, X_CALL_SOURCE];
+static CALLER_HEADERS: [HeaderName; 5] =
+    [X_USER_ID, X_SESSION_ID, X_CLIENT_ID, X_POLICY_VERSION, X_CALL_SOURCE];
 
 /// Removes every identity header from `headers`, however it is spelt.
 ///

@@ -10,7 +10,7 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
 use crate::caller::Known;
-use crate::id::{Audience, ClientId, Scopes};
+use crate::id::{Audience, ClientId, Scope, Scopes};
 use crate::token::Claims;
 
 /// Verified tokens by the digest of their whole text; only good ones, within a bound of entries and bytes.
@@ -26,7 +26,7 @@ pub(super) struct KnownTokens {
     scopes: Shared<Scopes>,
 }
 
-/// Values that many tokens have: of those seen lately one copy each.
+/// Values that many tokens have in common: of those seen lately, one copy each.
 struct Shared<T>(Cache<T, T>);
 
 /// Weighs an entry in bytes; `tests/memory.rs` holds it against the process.
@@ -35,8 +35,8 @@ struct Bytes;
 
 impl KnownTokens {
     pub(super) fn new(max_bytes: u64) -> Self {
-        // A token of usual size weighs about three quarters of a kilobyte with all that hangs on it.
-        let entries = usize::try_from(max_bytes / 768).unwrap_or(usize::MAX);
+        // What a token of usual size weighs with all that hangs on it.
+        let entries = usize::try_from(max_bytes / 840).unwrap_or(usize::MAX);
         Self {
             cache: Cache::with_weighter(entries, max_bytes, Bytes),
             key: rand::random(),
@@ -63,17 +63,18 @@ impl KnownTokens {
         known
     }
 
-    /// Puts copies that other tokens hold in the place of the claims' own; about how many bytes of them no other held.
+    /// Puts the copies that other tokens hold in the place of the claims' own; about how many bytes of them no other
+    /// held.
     fn share(&self, claims: &mut Claims) -> usize {
         let mut unshared = 0;
         if !self.clients.share(&mut claims.client) {
-            unshared += text(claims.client.as_str());
+            unshared += block(claims.client.as_str().len());
         }
         if !self.audiences.share(&mut claims.audiences) {
-            unshared += claims.audiences.iter().map(|audience| text(audience.as_str())).sum::<usize>();
+            unshared += slice(claims.audiences.iter().map(Audience::as_str));
         }
         if !self.scopes.share(&mut claims.scopes) {
-            unshared += claims.scopes.iter().map(|scope| text(scope.as_str())).sum::<usize>();
+            unshared += slice(claims.scopes.iter().map(Scope::as_str));
         }
         unshared
     }
@@ -86,12 +87,12 @@ impl KnownTokens {
 impl Bytes {
     /// The remembered verdict, and what the header values count their sharers with.
     const BESIDE: usize = 112;
-    /// The cache's own place, of which it keeps some more than it fills.
-    const PLACE: usize = 112;
+    /// The cache's own place; it keeps more of them than it fills.
+    const PLACE: usize = 128;
 }
 
 impl<T: Clone + Eq + Hash> Shared<T> {
-    /// A host has a handful of each; of values that no two tokens share, more would be of no use.
+    /// A host has a handful of each.
     const PLACES: usize = 256;
 
     fn new() -> Self {
@@ -113,21 +114,16 @@ impl<T: Clone + Eq + Hash> Shared<T> {
 impl Weighter<u128, Arc<Known>> for Bytes {
     fn weight(&self, _: &u128, known: &Arc<Known>) -> u64 {
         let claims = &known.claims;
-        let own = [claims.user().as_str(), claims.session().as_str(), claims.token_id()];
-        let own = own.into_iter().map(text).sum::<usize>();
-        let known = block(size_of::<Known>()) + block(known.header_bytes()) + known.unshared;
-        (own + known + Self::BESIDE + Self::PLACE) as u64
+        let own = [
+            size_of::<Known>(),
+            claims.user().as_str().len(),
+            claims.session().as_str().len(),
+            claims.token_id().len(),
+            known.header_bytes(),
+        ];
+        let own = own.into_iter().map(block).sum::<usize>();
+        (own + known.unshared + Self::BESIDE + Self::PLACE) as u64
     }
-}
-
-/// About how many bytes a text of its own takes.
-fn text(text: &str) -> usize {
-    block(text.len())
-}
-
-/// About how many bytes an allocation takes, with its counters and what the allocator adds.
-const fn block(bytes: usize) -> usize {
-    (bytes + 24).next_multiple_of(16)
 }
 
 impl fmt::Debug for KnownTokens {
@@ -136,10 +132,20 @@ impl fmt::Debug for KnownTokens {
     }
 }
 
+/// About how many bytes a shared slice of shared texts takes.
+fn slice<'a>(texts: impl Iterator<Item = &'a str>) -> usize {
+    block(0) + texts.map(|text| size_of::<Arc<str>>() + block(text.len())).sum::<usize>()
+}
+
+/// About how many bytes an allocation takes, with its counters and what the allocator adds.
+const fn block(bytes: usize) -> usize {
+    (bytes + 24).next_multiple_of(16)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::{Audience, ClientId, Scopes, SessionId, UserId};
+    use crate::id::{SessionId, UserId};
     use crate::token::Subject;
 
     fn claims(number: u32) -> Claims {
@@ -168,6 +174,24 @@ mod tests {
             assert!(known.cache.weight() <= BOUND, "after {number}");
         }
         assert!(known.cache.weight() > BOUND / 2, "the room is used");
+    }
+
+    #[test]
+    fn tokens_share_what_they_have_in_common_and_weigh_what_they_do_not() {
+        let known = KnownTokens::new(1 << 20);
+        let insert = |number, scopes: &str| {
+            let claims = Claims { scopes: Scopes::parse(scopes).unwrap(), ..claims(number) };
+            known.insert(number.into(), claims, 0)
+        };
+        let (first, second) = (insert(1, "chat"), insert(2, "chat"));
+        assert!(Arc::ptr_eq(&first.claims.audiences, &second.claims.audiences));
+        let scopes = [&first, &second].map(|known| known.claims.scopes().iter().as_slice().as_ptr());
+        assert_eq!(scopes[0], scopes[1]);
+        let clients = [&first, &second].map(|known| known.claims.client().as_str().as_ptr());
+        assert_eq!(clients[0], clients[1]);
+        let weight = |known| Bytes.weight(&0, known);
+        assert_eq!(weight(&insert(3, "chat")), weight(&second));
+        assert!(weight(&insert(4, &"s".repeat(100))) > weight(&second) + 100);
     }
 
     #[test]
