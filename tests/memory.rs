@@ -95,7 +95,7 @@ async fn a_hundred_thousand_sessions_with_their_tokens_are_remembered_within_the
     pass(&authenticator, &mint, sessions.end..sessions.end + LATER).await;
     let grown = resident() - before;
     assert!(grown < BUDGET, "{grown} bytes after {taken}");
-    println!("{taken} bytes for {SESSIONS} sessions, {grown} when it is full");
+    eprintln!("{taken} bytes for {SESSIONS} sessions, {grown} when it is full");
 }
 
 /// Each session calls.

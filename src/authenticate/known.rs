@@ -189,7 +189,7 @@ mod tests {
         assert_eq!(scopes[0], scopes[1]);
         let clients = [&first, &second].map(|known| known.claims.client().as_str().as_ptr());
         assert_eq!(clients[0], clients[1]);
-        let weight = |known| Bytes.weight(&0, known);
+        let weight = |known: &Arc<Known>| Bytes.weight(&0, known);
         assert_eq!(weight(&insert(3, "chat")), weight(&second));
         assert!(weight(&insert(4, &"s".repeat(100))) > weight(&second) + 100);
     }
