@@ -50,6 +50,17 @@ impl Node {
         self.authenticator.authenticate(&headers).await.map(drop)
     }
 
+    /// No request sent more than the lag after the acknowledgement is let in.
+    async fn refuses_within_the_lag(&self, access: &Access, acknowledged: Instant) {
+        loop {
+            let sent = acknowledged.elapsed();
+            if self.try_in(access).await.is_err() {
+                return;
+            }
+            assert!(sent < LAG, "let in {sent:?} after the revocation was acknowledged");
+        }
+    }
+
     /// Until remembered verdicts are used.
     async fn proven(&self, access: &Access) {
         self.try_in(access).await.unwrap();
@@ -117,26 +128,31 @@ async fn a_dropped_request_leaves_its_query_to_the_others(db: impl Backend) {
 async fn a_watched_session_seen_before_needs_no_query(db: impl Backend) {
     let node = Node::new(&db, &keys(), watched()).await;
     let access = access(&node.bridge, "alice", "").await;
-    node.proven(&access).await;
-    node.store.reset();
-    for _ in 0..1000 {
-        node.try_in(&access).await.unwrap();
+    let mut fewest = usize::MAX;
+    // On a busy machine the watcher may come too late to prove anything; then it is right to ask.
+    for _ in 0..20 {
+        node.proven(&access).await;
+        node.store.reset();
+        for _ in 0..1000 {
+            node.try_in(&access).await.unwrap();
+        }
+        fewest = fewest.min(node.store.queries());
+        if fewest == 0 {
+            return;
+        }
     }
-    assert_eq!(node.store.queries(), 0);
+    panic!("a thousand requests asked {fewest} times at least");
 }
 
 async fn a_revocation_on_another_node_is_heard_well_within_the_lag(db: impl Backend) {
     let keys = keys();
     let node = Node::new(&db, &keys, watched()).await;
     let other = Node::new(&db, &keys, Freshness::Strict).await;
-    for round in 0..10 {
+    for _ in 0..10 {
         let access = access(&node.bridge, "alice", "").await;
         node.proven(&access).await;
         other.bridge.admin().revoke_session(&access.session).await.unwrap();
-        let acknowledged = Instant::now();
-        while node.try_in(&access).await.is_ok() {
-            assert!(acknowledged.elapsed() < LAG, "round {round}");
-        }
+        node.refuses_within_the_lag(&access, Instant::now()).await;
         assert_eq!(node.try_in(&access).await, refused(InvalidCredential::SessionRevoked));
     }
 }
@@ -172,10 +188,7 @@ async fn every_kind_of_revocation_reaches_the_watcher(db: impl Backend) {
             2 => assert!(admin.disable_user(&access.user).await.unwrap()),
             _ => assert!(admin.revoke_client(&access.client).await.unwrap() > 0),
         }
-        let acknowledged = Instant::now();
-        while node.try_in(&access).await.is_ok() {
-            assert!(acknowledged.elapsed() < LAG, "kind {kind}");
-        }
+        node.refuses_within_the_lag(&access, Instant::now()).await;
     }
 }
 
