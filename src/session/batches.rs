@@ -39,6 +39,7 @@ pub(super) trait Answer: Default {
 pub(super) struct Running<A: Answer> {
     batches: Arc<Batches<A>>,
     batch: Option<Batch<A>>,
+    is_alone: bool,
 }
 
 impl<A: Answer> Batches<A> {
@@ -55,7 +56,8 @@ impl<A: Answer> Batches<A> {
         let answer = state.waiting.answer.clone();
         let running = (state.running < self.max_running).then(|| {
             state.running += 1;
-            Running { batches: self.clone(), batch: Some(mem::take(&mut state.waiting)) }
+            let is_alone = state.running == 1;
+            Running { batches: self.clone(), batch: Some(mem::take(&mut state.waiting)), is_alone }
         });
         (place, answer, running)
     }
@@ -98,6 +100,11 @@ impl<A> Batch<A> {
 }
 
 impl<A: Answer> Running<A> {
+    /// Whether no other query ran when it was begun: then nobody but its beginner waits for it.
+    pub(super) fn is_alone(&self) -> bool {
+        self.is_alone
+    }
+
     /// What to ask now; `None` when nobody waits any more.
     pub(super) fn batch(&self) -> Option<&Batch<A>> {
         self.batch.as_ref()

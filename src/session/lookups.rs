@@ -5,9 +5,12 @@
 //! request waits for nobody, and a crowd needs a handful of queries.
 
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::SetOnce;
 
 use super::batches::{Answer, Batches, Running};
@@ -39,13 +42,53 @@ impl Lookups {
     /// A dropped future leaves the query to those who wait with it.
     pub(super) async fn status(&self, id: &SessionId) -> Result<Option<SessionStatus>, StoreErrorKind> {
         let (place, found, running) = self.batches.join(id);
-        if let Some(running) = running {
-            tokio::spawn(run(running, self.store.clone(), self.deadline));
-        }
-        match tokio::time::timeout(self.deadline, found.wait()).await {
+        let answered = async {
+            if let Some(running) = running {
+                let is_alone = running.is_alone();
+                let query = Query::new(run(running, self.store.clone(), self.deadline));
+                // A lone request asks for itself: nothing has to be woken. Its query goes on without it as soon as it
+                // is dropped, or others wait. No more than one does so: a request that is kept but not polled must
+                // leave the others a query that runs.
+                if is_alone {
+                    tokio::select! { biased; () = query => {}, _ = found.wait() => {} }
+                }
+            }
+            found.wait().await
+        };
+        match tokio::time::timeout(self.deadline, answered).await {
             Ok(Ok(found)) => Ok(found.get(place).cloned().flatten()),
             Ok(Err(fault)) => Err(*fault),
             Err(_) => Err(StoreErrorKind::TimedOut),
+        }
+    }
+}
+
+/// A query that goes on by itself once it is dropped.
+struct Query(Option<Pin<Box<dyn Future<Output = ()> + Send>>>);
+
+impl Query {
+    fn new(query: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self(Some(Box::pin(query)))
+    }
+}
+
+impl Future for Query {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(query) = &mut self.0 {
+            ready!(query.as_mut().poll(cx));
+            self.0 = None;
+        }
+        Poll::Ready(())
+    }
+}
+
+impl Drop for Query {
+    fn drop(&mut self) {
+        // Without a runtime there is nobody to wait for it either.
+        if let (Some(rest), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
+            runtime.spawn(rest);
         }
     }
 }
