@@ -288,17 +288,17 @@ type Answered =
     (Case<Guarded>, Option<Result<<Guarded as Service<Request<Full<Bytes>>>>::Response, Infallible>>);
 
 #[library_benchmark]
-#[bench::eddsa(args = (hit(Kind::EdDsa)), config = at_most(10_600))]
-#[bench::rs256(args = (hit(Kind::Rs256)), config = at_most(10_800))]
-#[bench::es256(args = (hit(Kind::Es256)), config = at_most(10_700))]
-#[bench::hs256(args = (hit(Kind::Hs256)), config = at_most(10_700))]
+#[bench::eddsa(args = (hit(Kind::EdDsa)), config = at_most(10_900))]
+#[bench::rs256(args = (hit(Kind::Rs256)), config = at_most(11_400))]
+#[bench::es256(args = (hit(Kind::Es256)), config = at_most(11_000))]
+#[bench::hs256(args = (hit(Kind::Hs256)), config = at_most(11_000))]
 fn guard_token_seen_before(case: Case<Guarded>) -> Answered {
     black_box(send(case))
 }
 
 #[library_benchmark]
-#[bench::no_token(args = (refused(nothing)), config = at_most(11_000))]
-#[bench::garbage(args = (refused(garbage)), config = at_most(20_000))]
+#[bench::no_token(args = (refused(nothing)), config = at_most(11_500))]
+#[bench::garbage(args = (refused(garbage)), config = at_most(17_800))]
 #[bench::expired(args = (refused(expired)), config = at_most(585_000))]
 fn guard_refuses(case: Case<Guarded>) -> Answered {
     black_box(send(case))
