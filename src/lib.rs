@@ -115,7 +115,7 @@ pub use layer::{BridgeAuth, BridgeAuthLayer};
 pub use reject::{InvalidCredential, MalformedCredential, ProblemJson, Rejection, RejectionBody};
 pub use service::*;
 pub use session::{Freshness, WatchStatus};
-pub use settings::{BuildError, PeerAddr};
+pub use settings::{AssuranceLevel, BuildError, PeerAddr, ProtectedResource};
 
 /// The README's code compiles.
 #[cfg(doctest)]

@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use secrecy::{ExposeSecret, SecretSlice};
 use url::Url;
 
-use crate::id::{Audience, CallSource, ClientId, InvalidId, PolicyVersion, Scopes};
+use crate::id::{Audience, CallSource, ClientId, InvalidId, PolicyVersion, Scopes, SecretHash};
 use crate::reject::Challenge;
 use crate::store::{SessionLimit, WhenFull};
 
@@ -75,12 +75,19 @@ pub(crate) struct Settings {
     pub(crate) code_life: Duration,
     pub(crate) token_life: Duration,
     pub(crate) session_life: Duration,
+    pub(crate) max_session_life: Duration,
+    pub(crate) refresh: Refresh,
     pub(crate) leeway: Duration,
     pub(crate) max_open_codes: u32,
     pub(crate) session_limit: SessionLimit,
     pub(crate) declared_session_ids: bool,
     pub(crate) hook_scopes: Scopes,
     pub(crate) token_endpoint: Option<Url>,
+    pub(crate) introspection_endpoint: Option<Url>,
+    pub(crate) revocation_endpoint: Option<Url>,
+    pub(crate) jwks_uri: Option<Url>,
+    pub(crate) protected_resources: Vec<ProtectedResource>,
+    pub(crate) resource_servers: Vec<ResourceServer>,
     pub(crate) secret_overlap: Duration,
     pub(crate) max_devices: u32,
     pub(crate) pepper: Option<SecretSlice<u8>>,
@@ -109,12 +116,19 @@ impl Settings {
             code_life: Duration::from_secs(120),
             token_life: Duration::from_secs(3600),
             session_life: Duration::from_secs(24 * 3600),
+            max_session_life: Self::MAX_SESSION_LIFE,
+            refresh: Refresh::default(),
             leeway: Duration::from_secs(10),
             max_open_codes: 8,
             session_limit: SessionLimit { max: 64, when_full: WhenFull::EndOldest },
             declared_session_ids: true,
             hook_scopes: Scopes::parse("hook:govern hook:track").expect(id),
             token_endpoint: None,
+            introspection_endpoint: None,
+            revocation_endpoint: None,
+            jwks_uri: None,
+            protected_resources: Vec::new(),
+            resource_servers: Vec::new(),
             secret_overlap: Duration::from_secs(60),
             max_devices: 16,
             pepper: None,
@@ -145,6 +159,14 @@ impl Settings {
         within("the code life", self.code_life, 1, Duration::from_secs(600), "1 to 600 seconds")?;
         within("the token life", self.token_life, 1, Self::MAX_TOKEN_LIFE, "1 second to 24 hours")?;
         within("the session life", self.session_life, 1, Self::MAX_SESSION_LIFE, "1 second to 30 days")?;
+        within(
+            "the longest session life",
+            self.max_session_life,
+            1,
+            Self::MAX_SESSION_LIFE,
+            "1 second to 30 days",
+        )?;
+        within("the refresh grace", self.refresh.grace, 0, Duration::from_secs(600), "at most 600 seconds")?;
         within("the secret overlap", self.secret_overlap, 0, day, "at most 24 hours")?;
         within("the leeway", self.leeway, 0, Duration::from_secs(60), "at most 60 seconds")?;
         if self.store_deadline.is_zero() || self.store_deadline > Duration::from_secs(60) {
@@ -173,9 +195,98 @@ impl Settings {
             return Err(BuildError::OutOfRange { what: "the pepper", allowed: "at least 32 bytes" });
         }
         check_realm(self.challenge.realm.as_deref())?;
-        check_endpoint("the resource metadata", self.challenge.resource_metadata.as_ref())?;
-        check_endpoint("the token endpoint", self.token_endpoint.as_ref())
+        for (what, url) in [
+            ("the resource metadata", &self.challenge.resource_metadata),
+            ("the token endpoint", &self.token_endpoint),
+            ("the introspection endpoint", &self.introspection_endpoint),
+            ("the revocation endpoint", &self.revocation_endpoint),
+            ("the JWKS URI", &self.jwks_uri),
+        ] {
+            check_endpoint(what, url.as_ref())?;
+        }
+        Ok(())
     }
+}
+
+/// Who gets refresh tokens, and how forgiving their rotation is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Refresh {
+    /// Whether the token endpoint takes and gives them.
+    pub(crate) at_token_endpoint: bool,
+    /// Whether `POST /session` gives one too.
+    pub(crate) at_session: bool,
+    /// How long a token may be used again after its successor was made.
+    pub(crate) grace: Duration,
+}
+
+impl Default for Refresh {
+    fn default() -> Self {
+        Self { at_token_endpoint: false, at_session: false, grace: Duration::from_secs(30) }
+    }
+}
+
+/// How sure a host must be of a person, and so how long their session may go on (NIST SP 800-63B-4 §2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum AssuranceLevel {
+    /// AAL1: 30 days at most, and no shorter limit of inactivity.
+    Aal1,
+    /// AAL2: 24 hours at most, 1 hour without a refresh.
+    Aal2,
+    /// AAL3: 12 hours at most, 15 minutes without a refresh.
+    Aal3,
+}
+
+impl AssuranceLevel {
+    /// The limit of inactivity and the absolute one.
+    pub(crate) const fn limits(self) -> (Duration, Duration) {
+        const MINUTE: u64 = 60;
+        const HOUR: u64 = 60 * MINUTE;
+        let (idle, most) = match self {
+            Self::Aal1 => (30 * 24 * HOUR, 30 * 24 * HOUR),
+            Self::Aal2 => (HOUR, 24 * HOUR),
+            Self::Aal3 => (15 * MINUTE, 12 * HOUR),
+        };
+        (Duration::from_secs(idle), Duration::from_secs(most))
+    }
+}
+
+/// A resource of this gateway that OAuth clients may find by themselves (RFC 9728).
+///
+/// [`BridgeBuilder::protected_resource`](crate::BridgeBuilder::protected_resource) takes it.
+#[derive(Debug, Clone)]
+#[must_use = "hand it to BridgeBuilder::protected_resource"]
+pub struct ProtectedResource {
+    pub(crate) resource: Url,
+    pub(crate) scopes: Scopes,
+    pub(crate) name: Option<String>,
+}
+
+impl ProtectedResource {
+    /// The resource at this URL, which is the audience of its tokens: `https://gateway.example/mcp`.
+    pub fn new(resource: Url) -> Self {
+        Self { resource, scopes: Scopes::default(), name: None }
+    }
+
+    /// The scopes that a client needs for what is usual there. Default: none are named.
+    pub fn scopes(mut self, scopes: Scopes) -> Self {
+        self.scopes = scopes;
+        self
+    }
+
+    /// What to call it before people. Default: nothing.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+}
+
+/// A server of the host's that may ask what a token is worth (RFC 7662 §2.1).
+#[derive(Debug, Clone)]
+pub(crate) struct ResourceServer {
+    pub(crate) client: ClientId,
+    pub(crate) secret: SecretHash,
+    pub(crate) audiences: Vec<Audience>,
 }
 
 /// The address at the other end of the socket.

@@ -366,6 +366,8 @@ async fn redeem(
         call_source: CallSource::default(),
         origin: Origin::unknown(),
         life: Duration::from_secs(60),
+        max_life: Duration::from_secs(3600),
+        refresh: None,
         limit: SessionLimit { max: 1, when_full: WhenFull::EndOldest },
     };
     store.redeem_code(RedeemCode { hash: code.hash(), challenge: None, session }).await

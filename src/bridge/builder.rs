@@ -14,13 +14,13 @@ use url::Url;
 use super::{Bridge, Parts};
 use crate::authenticate::{Authenticator, Guard};
 use crate::clock::{Clock, SystemClock};
-use crate::id::{InvalidId, Scopes};
+use crate::id::{ClientSecret, InvalidId, Scopes};
 use crate::issue::{Admin, Issuer};
 use crate::layer::BridgeAuthLayer;
 use crate::passage::Refusals;
 use crate::reject::{ProblemJson, RejectionBody};
 use crate::session::{Freshness, Liveness};
-use crate::settings::{BuildError, Settings};
+use crate::settings::{AssuranceLevel, BuildError, ProtectedResource, ResourceServer, Settings};
 use crate::store::{SessionLimit, Store};
 use crate::token::{KeyRing, TokenVerifier};
 
@@ -110,10 +110,43 @@ impl BridgeBuilder {
         self
     }
 
-    /// How long a session lives since it was opened or renewed, in whole seconds up to 30 days. Default:
-    /// 24 h.
+    /// How long a session lives since it was opened, renewed or refreshed, in whole seconds up to 30 days: the limit of
+    /// inactivity (NIST SP 800-63B-4 §5.2). Default: 24 h.
     pub fn session_life(mut self, life: Duration) -> Self {
         self.settings.session_life = life;
+        self
+    }
+
+    /// How long a session lives at most since the person last signed in, however often it is refreshed, in whole
+    /// seconds up to 30 days. Default: 30 days.
+    pub fn max_session_life(mut self, life: Duration) -> Self {
+        self.settings.max_session_life = life;
+        self
+    }
+
+    /// Sets both limits of sessions to what NIST SP 800-63B-4 asks for at this level.
+    pub fn assurance_level(mut self, level: AssuranceLevel) -> Self {
+        (self.settings.session_life, self.settings.max_session_life) = level.limits();
+        self
+    }
+
+    /// Whether the token endpoint gives refresh tokens with the exchange of a code, and takes them. Default: no.
+    pub fn refresh_tokens(mut self, on: bool) -> Self {
+        self.settings.refresh.at_token_endpoint = on;
+        self
+    }
+
+    /// Whether `POST /session` gives a refresh token too; with it [`refresh_tokens`](Self::refresh_tokens) is on. Default: no.
+    pub fn session_refresh_tokens(mut self, on: bool) -> Self {
+        self.settings.refresh.at_session = on;
+        self.settings.refresh.at_token_endpoint |= on;
+        self
+    }
+
+    /// How long a refresh token may be used again after its successor was made, in whole seconds up to 600: for
+    /// answers that were lost, and for refreshes side by side. Default: 30 s.
+    pub fn refresh_grace(mut self, grace: Duration) -> Self {
+        self.settings.refresh.grace = grace;
         self
     }
 
@@ -170,6 +203,50 @@ impl BridgeBuilder {
     /// Where hook clients get their tokens. Without it there is no provisioning, and none is advertised.
     pub fn token_endpoint(mut self, url: Url) -> Self {
         self.settings.token_endpoint = Some(url);
+        self
+    }
+
+    /// Where tokens may be introspected (RFC 7662). Without it nothing is, and none is advertised.
+    pub fn introspection_endpoint(mut self, url: Url) -> Self {
+        self.settings.introspection_endpoint = Some(url);
+        self
+    }
+
+    /// Where tokens may be revoked (RFC 7009). Without it none is, and none is advertised.
+    pub fn revocation_endpoint(mut self, url: Url) -> Self {
+        self.settings.revocation_endpoint = Some(url);
+        self
+    }
+
+    /// Where the public keys are published (RFC 8414 §2). Default: nowhere that is advertised.
+    pub fn jwks_uri(mut self, url: Url) -> Self {
+        self.settings.jwks_uri = Some(url);
+        self
+    }
+
+    /// A resource that OAuth clients may find by themselves: its metadata (RFC 9728) is served, its URL is an audience that
+    /// tokens may be asked for with `resource` (RFC 8707), and [`Bridge::layer`] of its URL points its challenges there.
+    pub fn protected_resource(mut self, resource: ProtectedResource) -> Self {
+        self.settings.protected_resources.push(resource);
+        self
+    }
+
+    /// A server of the host's that may introspect tokens for any of `audiences` (RFC 7662 §2.1), and proves itself with this
+    /// secret.
+    pub fn resource_server<A: AsRef<str>>(
+        mut self,
+        client_id: &str,
+        secret: &ClientSecret,
+        audiences: impl IntoIterator<Item = A>,
+    ) -> Self {
+        let audiences = self.parse_all("audience", audiences);
+        if let Some(client) = self.parse("resource server", client_id) {
+            self.settings.resource_servers.push(ResourceServer {
+                client,
+                secret: secret.hash(None),
+                audiences,
+            });
+        }
         self
     }
 

@@ -14,8 +14,9 @@ use crate::issue::{Admin, Issuer};
 use crate::layer::BridgeAuthLayer;
 use crate::passage::Refusals;
 use crate::service::{
-    AdminService, BridgeService, CapabilitiesService, CodeService, JwksService, LogoutService,
-    OauthClientService, SessionService, SessionsService,
+    AdminService, BridgeService, CapabilitiesService, CodeService, IntrospectionService, JwksService,
+    LogoutService, OauthClientService, RevocationService, SessionService, SessionsService, TokenService,
+    WellKnownService,
 };
 use crate::session::WatchStatus;
 use crate::settings::{BuildError, Settings};
@@ -142,6 +143,31 @@ impl Bridge {
     #[must_use]
     pub fn jwks_service(&self) -> JwksService {
         JwksService::new(self)
+    }
+
+    /// `POST /token` alone.
+    #[must_use]
+    pub fn token_service(&self) -> TokenService {
+        TokenService::new(self)
+    }
+
+    /// `POST /introspect` alone.
+    #[must_use]
+    pub fn introspection_service(&self) -> IntrospectionService {
+        IntrospectionService::new(self)
+    }
+
+    /// `POST /revoke` alone.
+    #[must_use]
+    pub fn revocation_service(&self) -> RevocationService {
+        RevocationService::new(self)
+    }
+
+    /// The metadata documents, for `/.well-known/oauth-authorization-server` and `/.well-known/oauth-protected-resource` and
+    /// what is below them.
+    #[must_use]
+    pub fn well_known_service(&self) -> WellKnownService {
+        WellKnownService::new(self)
     }
 
     /// How the watcher of a [`Freshness::Watched`](crate::Freshness::Watched) bridge fares, for health pages; `None` for a strict one.

@@ -8,7 +8,8 @@ mod trace;
 pub use scope::{InvalidScope, Scope, Scopes};
 pub(crate) use secret::random_hex;
 pub use secret::{
-    AccessToken, ClientSecret, CodeChallenge, CodeHash, CodeVerifier, ExchangeCode, InvalidSecret, SecretHash,
+    AccessToken, AssertionHash, ClientSecret, CodeChallenge, CodeHash, CodeVerifier, ExchangeCode,
+    InvalidSecret, KeyThumbprint, RefreshHash, RefreshToken, SecretHash,
 };
 pub use text::InvalidId;
 use text::text_id;

@@ -61,9 +61,53 @@ secret! {
     AccessToken
 }
 
-/// The SHA-256 of an [`ExchangeCode`]: all that is stored of it.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct CodeHash([u8; 32]);
+secret! {
+    /// A refresh token: 32 random bytes as 43 characters of `[A-Za-z0-9_-]`, opaque to whoever holds it.
+    RefreshToken
+}
+
+/// Makes a newtype over the SHA-256 of something that is not stored itself.
+macro_rules! digest {
+    ($(#[$meta:meta])* $name:ident) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, PartialEq, Eq, Hash)]
+        pub struct $name([u8; 32]);
+
+        impl $name {
+            /// The hash as 64 lower-case hex characters.
+            #[must_use]
+            pub fn to_hex(&self) -> String {
+                hex(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!(stringify!($name), "({}…)"), hex(&self.0[..4]))
+            }
+        }
+    };
+}
+
+digest! {
+    /// The SHA-256 of an [`ExchangeCode`]: all that is stored of it.
+    CodeHash
+}
+
+digest! {
+    /// The SHA-256 of a [`RefreshToken`]: all that is stored of it.
+    RefreshHash
+}
+
+digest! {
+    /// The SHA-256 of a client assertion's issuer and `jti` (RFC 7523 §3): all that is remembered of it.
+    AssertionHash
+}
+
+digest! {
+    /// The SHA-256 thumbprint of a client's public key (RFC 7638).
+    KeyThumbprint
+}
 
 /// A PKCE `S256` challenge: the base64url SHA-256 of a [`CodeVerifier`] (RFC 7636 §4.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,11 +148,54 @@ impl ExchangeCode {
     }
 }
 
-impl CodeHash {
-    /// The hash as 64 lower-case hex characters.
+impl RefreshToken {
+    /// A new token of 256 random bits.
     #[must_use]
-    pub fn to_hex(&self) -> String {
-        hex(&self.0)
+    pub fn random() -> Self {
+        Self(random_base64url().as_str().into())
+    }
+
+    /// Takes what a client offers as its refresh token: 43 of `[A-Za-z0-9_-]`.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidSecret`] for any other text. Answer it like an unknown token.
+    pub fn parse(text: &str) -> Result<Self, InvalidSecret> {
+        match super::text::url_safe(text, 43) {
+            Ok(()) if text.len() == 43 => Ok(Self(text.into())),
+            _ => Err(InvalidSecret { kind: "refresh token" }),
+        }
+    }
+
+    /// What is stored of the token.
+    #[must_use]
+    pub fn hash(&self) -> RefreshHash {
+        RefreshHash(Sha256::digest(self.expose().as_bytes()).into())
+    }
+}
+
+impl AssertionHash {
+    /// What is remembered of the assertion that `client` made with this `jti`.
+    #[must_use]
+    pub fn of(client: &super::ClientId, jti: &str) -> Self {
+        // A client id has no space in it: no other pair has the same text.
+        Self(
+            Sha256::new().chain_update(client.as_str()).chain_update(" ").chain_update(jti).finalize().into(),
+        )
+    }
+}
+
+impl KeyThumbprint {
+    /// A thumbprint of 32 bytes; `None` for any other length.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self)
+    }
+
+    /// The 32 bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
     }
 }
 
@@ -226,12 +313,6 @@ impl AccessToken {
         let mut value = HeaderValue::from_str(&text).expect("a JWT is visible ASCII");
         value.set_sensitive(true);
         value
-    }
-}
-
-impl fmt::Debug for CodeHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "CodeHash({}…)", hex(&self.0[..4]))
     }
 }
 

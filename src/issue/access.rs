@@ -8,8 +8,8 @@ use super::{Issuer, is_client};
 use crate::clock::since_epoch;
 use crate::header::{X_CALL_SOURCE, X_CLIENT_ID, X_POLICY_VERSION, X_SESSION_ID, X_TRACE_ID, X_USER_ID};
 use crate::id::{
-    AccessToken, Audience, CallSource, ClientId, PolicyVersion, Scopes, SessionId, TraceId, UserId,
-    random_hex,
+    AccessToken, Audience, CallSource, ClientId, PolicyVersion, RefreshToken, Scopes, SessionId, TraceId,
+    UserId, random_hex,
 };
 use crate::observe::audit;
 use crate::settings::Settings;
@@ -42,6 +42,8 @@ pub struct Access {
     pub policy_version: PolicyVersion,
     /// Whether the session was live before.
     pub renewed: bool,
+    /// What the client gets its next access token with, where it was given one.
+    pub refresh_token: Option<RefreshToken>,
 }
 
 /// A wish for access without a code: the host vouches for the user.
@@ -98,7 +100,6 @@ pub enum AccessError {
 pub(super) struct Grant<'a> {
     pub(super) subject: Subject,
     pub(super) client: ClientId,
-    pub(super) call_source: CallSource,
     pub(super) audiences: &'a [Audience],
     pub(super) token_life: Duration,
 }
@@ -132,14 +133,15 @@ impl Issuer {
         let call_source = request.call_source.unwrap_or_else(|| settings.call_source.clone());
         let session = NewSession {
             client: client.clone(),
-            call_source: call_source.clone(),
+            call_source,
             life: session_life,
+            max_life: settings.max_session_life.max(session_life),
             ..self.new_session(request.session, request.origin)
         };
         let open = OpenSession::Vouched { user: request.user, scopes: request.scopes, session };
         let opened = within_deadline(settings.store_deadline, self.store.open_session(open)).await?;
         let subject = Subject::User(opened.user.clone());
-        let access = self.sign(opened, Grant { subject, client, call_source, audiences, token_life })?;
+        let access = self.sign(opened, Grant { subject, client, audiences, token_life })?;
         audit!("access_opened", user_id = %access.user, session_id = %access.session, client_id = %access.client,
             renewed = access.renewed);
         Ok(access)
@@ -153,6 +155,8 @@ impl Issuer {
             call_source: self.settings.call_source.clone(),
             origin,
             life: self.settings.session_life,
+            max_life: self.settings.max_session_life,
+            refresh: None,
             limit: self.settings.session_limit,
         }
     }
@@ -183,9 +187,10 @@ impl Issuer {
             session: claims.session,
             client: claims.client,
             scopes: claims.scopes,
-            call_source: grant.call_source,
+            call_source: opened.call_source,
             policy_version: self.settings.policy_version.clone(),
             renewed: opened.renewed,
+            refresh_token: None,
         })
     }
 }

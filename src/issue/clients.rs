@@ -11,7 +11,8 @@ use crate::caller::{Caller, CallerKind};
 use crate::id::{ClientId, ClientSecret, Scopes, SecretHash};
 use crate::observe::audit;
 use crate::store::{
-    self, NewSession, OpenSession, OpenSessionError, Origin, ProvisionClient, StoreError, within_deadline,
+    self, ClientCredential, ClientProof, NewSession, OpenSession, OpenSessionError, Origin, ProvisionClient,
+    StoreError, within_deadline,
 };
 use crate::token::{KeyError, Subject};
 
@@ -96,7 +97,7 @@ impl Issuer {
             client: id.clone(),
             owner: caller.user_id().clone(),
             session: caller.session_id().clone(),
-            secret: self.hash(&secret),
+            credential: ClientCredential::Secret(self.hash(&secret)),
             scopes: scopes.clone(),
             overlap: self.settings.secret_overlap,
             max_devices: self.settings.max_devices,
@@ -126,8 +127,8 @@ impl Issuer {
         origin: Origin,
     ) -> Result<Access, ClientAccessError> {
         let deadline = self.settings.store_deadline;
-        let hash = self.hash(secret);
-        let held = within_deadline(deadline, self.store.verify_client_secret(client, &hash)).await?;
+        let proof = ClientProof::Secret(self.hash(secret));
+        let held = within_deadline(deadline, self.store.verify_client(client, &proof)).await?;
         let Some(held) = held else {
             audit!("client_refused", client_id = %client);
             return Err(ClientAccessError::InvalidClient);
@@ -139,15 +140,14 @@ impl Issuer {
         let session = NewSession {
             client: held.id.clone(),
             life: self.settings.token_life,
+            max_life: self.settings.token_life,
             ..self.new_session(None, origin)
         };
-        let call_source = session.call_source.clone();
-        let open = OpenSession::Client { secret: hash, scopes, session };
+        let open = OpenSession::Client { proof, scopes, session };
         let opened = within_deadline(deadline, self.store.open_session(open)).await?;
         let grant = Grant {
             subject: Subject::HookClient { owner: opened.user.clone() },
             client: held.id,
-            call_source,
             audiences: &self.settings.audiences,
             token_life: self.settings.token_life,
         };

@@ -73,7 +73,6 @@ impl Issuer {
         let grant = Grant {
             subject: Subject::User(opened.user.clone()),
             client: session.client,
-            call_source: session.call_source,
             audiences: &self.settings.audiences,
             token_life: self.settings.token_life,
         };

@@ -5,7 +5,7 @@ use http::{Method, Request, Response};
 
 use super::answer::{Answer, Refusal, Wording};
 use super::body::RequestBody;
-use super::{capabilities, exchange, issue_code, jwks, oauth_client, sessions};
+use super::{capabilities, exchange, introspect, issue_code, jwks, oauth_client, revoke, sessions, token};
 use crate::bridge::Bridge;
 
 /// One endpoint.
@@ -20,6 +20,9 @@ pub(super) enum Endpoint {
     OneSession(String),
     Logout,
     Jwks,
+    Token,
+    Introspect,
+    Revoke,
 }
 
 impl Endpoint {
@@ -33,6 +36,9 @@ impl Endpoint {
             "/sessions" => Self::Sessions,
             "/logout" => Self::Logout,
             "/.well-known/jwks.json" => Self::Jwks,
+            "/token" => Self::Token,
+            "/introspect" => Self::Introspect,
+            "/revoke" => Self::Revoke,
             _ => Self::OneSession(one_segment(path.strip_prefix("/sessions/")?)?),
         })
     }
@@ -49,14 +55,23 @@ impl Endpoint {
 
     fn methods(&self) -> &'static str {
         match self {
-            Self::Code | Self::Session | Self::OauthClient | Self::Logout => "POST",
+            Self::Code
+            | Self::Session
+            | Self::OauthClient
+            | Self::Logout
+            | Self::Token
+            | Self::Introspect
+            | Self::Revoke => "POST",
             Self::Capabilities | Self::Sessions | Self::Jwks => "GET, HEAD",
             Self::OneSession(_) => "DELETE",
         }
     }
 
     fn wording(&self) -> Wording {
-        if *self == Self::Session { Wording::Oauth } else { Wording::Problem }
+        match self {
+            Self::Session | Self::Token | Self::Introspect | Self::Revoke => Wording::Oauth,
+            _ => Wording::Problem,
+        }
     }
 
     async fn answer(&self, bridge: &Bridge, request: Request<RequestBody>) -> Answer {
@@ -70,6 +85,9 @@ impl Endpoint {
             Self::OneSession(id) => sessions::end(bridge, &parts, id).await,
             Self::Logout => sessions::log_out(bridge, &parts).await,
             Self::Jwks => Ok(jwks::answer(bridge)),
+            Self::Token => token::answer(bridge, &parts, body).await,
+            Self::Introspect => introspect::answer(bridge, &parts, body).await,
+            Self::Revoke => revoke::answer(bridge, &parts, body).await,
         }
     }
 }

@@ -13,11 +13,15 @@ mod endpoint;
 mod exchange;
 mod future;
 mod guarded;
+mod introspect;
 mod issue_code;
 mod jwks;
 mod oauth_client;
 mod origin;
+mod revoke;
 mod sessions;
+mod token;
+mod well_known;
 
 pub use admin::Operator;
 pub use future::EndpointFuture;
@@ -74,6 +78,27 @@ service! {
 service! {
     /// `GET /.well-known/jwks.json`: the public keys, as a JWK set (RFC 7517 §5).
     JwksService => |bridge, request| endpoint::serve(bridge, Endpoint::Jwks, request)
+}
+
+service! {
+    /// `POST /token`: the token endpoint (RFC 6749 §3.2).
+    TokenService => |bridge, request| endpoint::serve(bridge, Endpoint::Token, request)
+}
+
+service! {
+    /// `POST /introspect`: what a token is worth now (RFC 7662).
+    IntrospectionService => |bridge, request| endpoint::serve(bridge, Endpoint::Introspect, request)
+}
+
+service! {
+    /// `POST /revoke`: the end of a token, and of the session it belongs to (RFC 7009).
+    RevocationService => |bridge, request| endpoint::serve(bridge, Endpoint::Revoke, request)
+}
+
+service! {
+    /// The documents by which OAuth clients find their way: `/.well-known/oauth-authorization-server` (RFC 8414) and
+    /// `/.well-known/oauth-protected-resource` (RFC 9728), at the root of the host.
+    WellKnownService => |bridge, request| well_known::serve(bridge, request)
 }
 
 service! {

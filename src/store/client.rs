@@ -3,28 +3,55 @@
 use std::time::Duration;
 
 use super::StoreError;
-use crate::id::{ClientId, Scopes, SecretHash, SessionId, UserId};
+use crate::id::{ClientId, KeyThumbprint, Scopes, SecretHash, SessionId, UserId};
 
-/// A secret to add to a hook client, which is made when it is new.
+/// A secret or key to add to a hook client, which is made when it is new.
 #[derive(Debug, Clone)]
 pub struct ProvisionClient {
     /// The client.
     pub client: ClientId,
     /// The person it belongs to.
     pub owner: UserId,
-    /// The live session that asks: it names the device the secret is for.
+    /// The live session that asks: it names the device the credential is for.
     pub session: SessionId,
-    /// The hash of the new secret.
-    pub secret: SecretHash,
+    /// What the device will prove itself with.
+    pub credential: ClientCredential,
     /// What the client may ask for from now on.
     pub scopes: Scopes,
-    /// How long the secrets it replaces stay good.
+    /// How long the credentials it replaces stay good.
     pub overlap: Duration,
-    /// How many devices may have secrets.
+    /// How many devices may have credentials.
     pub max_devices: u32,
 }
 
-/// A client whose secret was verified.
+/// What a client is known by.
+#[derive(Debug, Clone)]
+pub enum ClientCredential {
+    /// A secret, of which the hash is stored.
+    Secret(SecretHash),
+    /// A public key (`private_key_jwt`, RFC 7523).
+    Key(ClientKey),
+}
+
+/// The public key of one of a client's devices.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientKey {
+    /// Its thumbprint (RFC 7638).
+    pub thumbprint: KeyThumbprint,
+    /// The key as a JWK (RFC 7517 §4), public members alone, at most 4 KiB.
+    pub jwk: String,
+}
+
+/// What a client proves itself with. Whoever offers a key's thumbprint has verified a signature with that key.
+#[derive(Debug, Clone, Copy)]
+pub enum ClientProof {
+    /// The hash of the secret it presented.
+    Secret(SecretHash),
+    /// The key that verified its assertion.
+    Key(KeyThumbprint),
+}
+
+/// A client that proved itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Client {
     /// Its id.

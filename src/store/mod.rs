@@ -14,15 +14,17 @@ mod client;
 mod code;
 mod deadline;
 mod error;
+mod refresh;
 mod revocation;
 mod session;
 
-pub use client::{Client, ProvisionClient, ProvisionError};
+pub use client::{Client, ClientCredential, ClientKey, ClientProof, ProvisionClient, ProvisionError};
 pub use code::{GrantRefusal, IssueCodeError, NewCode, RedeemCode, RedeemError};
 pub(crate) use deadline::within_deadline;
 pub use error::{StoreError, StoreErrorKind};
 #[cfg(feature = "postgres")]
 pub use postgres::{PostgresStore, PostgresStoreBuilder};
+pub use refresh::{RefreshRefusal, RefreshSession, RefreshSessionError, RefreshStatus};
 pub use revocation::{Revocation, RevocationCursor, RevocationPage, Revoke, Swept};
 pub use session::{
     NewSession, OpenSession, OpenSessionError, OpenedSession, Origin, RequestedId, Session, SessionLimit,
@@ -32,12 +34,12 @@ pub use session::{
 pub use sqlite::{SqliteStore, SqliteStoreBuilder};
 
 use std::fmt;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-use crate::id::{ClientId, Scopes, SecretHash, SessionId, UserId};
+use crate::id::{AssertionHash, ClientId, RefreshHash, Scopes, SessionId, UserId};
 
 /// The one door to the database.
 ///
@@ -96,19 +98,52 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// A [`RequestedId::Declared`] id that is new is taken. One whose session is live, and belongs to
     /// the same user and the same client (and, for a hook client's, to the same parent: another
     /// device's secret may not keep alive what ends with this one), is renewed: it gets the new scopes,
-    /// origin and life (its expiry never moves nearer), and keeps its call source. Any other is
-    /// [`OpenSessionError::SessionTaken`]. A user's live
+    /// origin and life (its expiry and its absolute end never move nearer), and keeps its call source.
+    /// Any other is [`OpenSessionError::SessionTaken`]. A user's live
     /// sessions (hook clients' aside) stay within [`NewSession::limit`].
     ///
+    /// It expires [`NewSession::life`] from now and ends for good [`NewSession::max_life`] from now, whichever comes first.
+    /// With [`NewSession::refresh`] it gets its first refresh token; those it had before are then unknown, without
+    /// it they are too.
+    ///
     /// [`OpenSession::Vouched`] opens it for a known, enabled user with those of the asked scopes
-    /// that the user holds. [`OpenSession::Client`] checks the client's secret in the same
+    /// that the user holds. [`OpenSession::Client`] checks the client's proof in the same
     /// transaction, opens it for the client's owner with those of the asked scopes that the client
-    /// holds, and makes it a child of the session that provisioned the secret.
+    /// holds, and makes it a child of the session that provisioned the credential.
     ///
     /// # Errors
     ///
     /// [`OpenSessionError`].
     async fn open_session(&self, open: OpenSession) -> Result<OpenedSession, OpenSessionError>;
+
+    /// Uses a refresh token: puts its successor in its place and extends its session, in one transaction.
+    ///
+    /// A session's refresh tokens have generations. One of the newest generation makes the next: its successor is of that. One of the
+    /// generation before, used within [`RefreshSession::grace`] after the newest was made (by the same client, whose answer was lost or
+    /// which refreshes twice at once), gets a successor of the newest generation beside the one there is. So of any number of racers on one token all are
+    /// answered `Ok`, and one family lives on. Any other token of the session is [`RefreshRefusal::Reused`], **and the
+    /// session is revoked** (with what [`Revoke::Session`] takes along), whatever else was presented: it was copied.
+    ///
+    /// In order: a token that is not stored is [`RefreshRefusal::Unknown`]; one of a session that is not live is
+    /// [`RefreshRefusal::SessionEnded`]; one of another client [`RefreshRefusal::WrongClient`]; then reuse is judged; a disabled user is
+    /// [`RefreshRefusal::UserDisabled`]; scopes that the session does not have are [`RefreshSessionError::Scopes`]. None of these but reuse changes
+    /// anything.
+    ///
+    /// The session then expires [`RefreshSession::life`] from now, or at its absolute end if that is sooner, but never sooner than it would have; it keeps
+    /// those of its scopes that the user still holds, and gets the new origin. The answer has the scopes that were asked for, and when the
+    /// person last signed in.
+    ///
+    /// # Errors
+    ///
+    /// [`RefreshSessionError`].
+    async fn refresh_session(&self, refresh: RefreshSession) -> Result<OpenedSession, RefreshSessionError>;
+
+    /// What is to say of a refresh token now; `None` when it is not stored. Changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store cannot answer.
+    async fn refresh_status(&self, token: &RefreshHash) -> Result<Option<RefreshStatus>, StoreError>;
 
     /// Looks many sessions up by primary key in one query, and judges each by the database's clock.
     ///
@@ -154,9 +189,9 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// [`StoreError`] when the store cannot answer.
     async fn enable_user(&self, user: &UserId) -> Result<bool, StoreError>;
 
-    /// Inserts a hook client or adds a secret to it, in one statement.
+    /// Inserts a hook client or adds a credential (a secret or a public key) to it, in one statement.
     ///
-    /// The new secret replaces those of the same device ([`ProvisionClient::session`]) that were
+    /// The new one replaces those of the same device ([`ProvisionClient::session`]) that were
     /// committed **before this call reached the database**: they stay good for
     /// [`ProvisionClient::overlap`] more, which is to be longer than an answer may be on its way. Calls
     /// that are in the database together replace none of each other's secrets. So no secret that was
@@ -172,18 +207,35 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// taken, or the store cannot answer.
     async fn provision_client(&self, provision: ProvisionClient) -> Result<(), ProvisionError>;
 
-    /// The client, when `secret` is one of its live secrets and its owner is enabled.
+    /// The client, when `proof` fits one of its live credentials and its owner is enabled.
     ///
-    /// Compares in constant time, and does the same work for an unknown client.
+    /// A secret is never taken for a key, nor a key for a secret. Compares in constant time, and does the same work for an
+    /// unknown client.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] when the store cannot answer: the secret may be good.
-    async fn verify_client_secret(
+    /// [`StoreError`] when the store cannot answer: the proof may be good.
+    async fn verify_client(
         &self,
         client: &ClientId,
-        secret: &SecretHash,
+        proof: &ClientProof,
     ) -> Result<Option<Client>, StoreError>;
+
+    /// The live public keys of a client, newest first, at most one for each device and those in their overlap; none for an
+    /// unknown client, and none when its owner is disabled.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store cannot answer.
+    async fn client_keys(&self, client: &ClientId) -> Result<Vec<ClientKey>, StoreError>;
+
+    /// Remembers for `life` that an assertion was used; `false` when it was before. Of any number of racers one is
+    /// answered `true`.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store cannot answer: the assertion may or may not count as used.
+    async fn spend_assertion(&self, assertion: &AssertionHash, life: Duration) -> Result<bool, StoreError>;
 
     /// The revocations that a reader at `cursor` may not have seen.
     ///
@@ -213,8 +265,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     ///
     /// A code goes a day after it expired (until then a replay is recognised); a session an hour
     /// after it expired, revoked or not, because a token never outlives its session and an id must
-    /// not come back while a token names it; a client secret after its overlap; a revocation after a
-    /// day. A live row never goes.
+    /// not come back while a token names it, and its refresh tokens with it; a client credential after its overlap; a
+    /// revocation after a day; an assertion once it is forgotten. A live row never goes.
     ///
     /// # Errors
     ///

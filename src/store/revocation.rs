@@ -62,13 +62,15 @@ pub struct Swept {
     pub secrets: u64,
     /// Entries of the revocation log.
     pub revocations: u64,
+    /// Client assertions that have expired.
+    pub assertions: u64,
 }
 
 impl Swept {
     /// All rows together.
     #[must_use]
     pub const fn total(&self) -> u64 {
-        self.codes + self.sessions + self.secrets + self.revocations
+        self.codes + self.sessions + self.secrets + self.revocations + self.assertions
     }
 }
 
@@ -78,5 +80,6 @@ impl std::ops::AddAssign for Swept {
         self.sessions += other.sessions;
         self.secrets += other.secrets;
         self.revocations += other.revocations;
+        self.assertions += other.assertions;
     }
 }

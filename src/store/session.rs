@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
-use super::StoreError;
-use crate::id::{CallSource, ClientId, Scopes, SecretHash, SessionId, UserId};
+use super::{ClientProof, StoreError};
+use crate::id::{CallSource, ClientId, RefreshHash, Scopes, SessionId, UserId};
 
 /// A session to open or renew.
 #[derive(Debug, Clone)]
@@ -17,8 +17,12 @@ pub struct NewSession {
     pub call_source: CallSource,
     /// Where it was asked for.
     pub origin: Origin,
-    /// How long it lives from now.
+    /// How long it lives from now, and again from each time it is renewed or refreshed: the limit of inactivity.
     pub life: Duration,
+    /// How long it may live at most since the person last signed in, however often it is refreshed.
+    pub max_life: Duration,
+    /// The hash of its first refresh token, when it is to have one. Those that it had before are forgotten.
+    pub refresh: Option<RefreshHash>,
     /// How many live sessions its user may have.
     pub limit: SessionLimit,
 }
@@ -74,10 +78,10 @@ pub enum OpenSession {
         /// The session to open.
         session: NewSession,
     },
-    /// A hook client proves itself with its secret; [`NewSession::client`] names it.
+    /// A hook client proves itself; [`NewSession::client`] names it.
     Client {
-        /// The hash of the secret it presents.
-        secret: SecretHash,
+        /// What it proves itself with.
+        proof: ClientProof,
         /// The scopes asked for.
         scopes: Scopes,
         /// The session to open.
@@ -92,6 +96,8 @@ pub struct OpenedSession {
     pub id: SessionId,
     /// Its user; for a hook client's session, the client's owner.
     pub user: UserId,
+    /// What kind of program it was opened for.
+    pub call_source: CallSource,
     /// The scopes granted.
     pub scopes: Scopes,
     /// When the person last signed in, by the database's clock: when the code was issued, or now.
@@ -175,6 +181,16 @@ pub struct Session {
     pub renewed_at: SystemTime,
     /// When it expires.
     pub expires_at: SystemTime,
+}
+
+impl OpenSession {
+    /// The session to open.
+    #[must_use]
+    pub fn session(&self) -> &NewSession {
+        match self {
+            Self::Vouched { session, .. } | Self::Client { session, .. } => session,
+        }
+    }
 }
 
 impl RequestedId {

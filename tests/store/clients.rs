@@ -1,11 +1,13 @@
 //! Hook clients prove themselves with a secret.
 
-use bridge_auth::store::{NewSession, OpenSession, OpenSessionError, ProvisionClient, Revoke, SessionState};
+use bridge_auth::store::{
+    ClientProof, NewSession, OpenSession, OpenSessionError, ProvisionClient, Revoke, SessionState,
+};
 use bridge_auth::{ClientId, ClientSecret};
 
 use super::given::{
-    MINUTE, SECOND, declared, is_good, new_secret, new_session, open_hook, provision, scopes, session_id,
-    sign_in, state, user,
+    MINUTE, SECOND, declared, is_good, new_secret, new_session, open_hook, provision, scopes, secret_of,
+    session_id, sign_in, state, user,
 };
 use crate::support::Backend;
 
@@ -25,7 +27,7 @@ async fn a_good_secret_names_its_client(db: impl Backend) {
     let session = sign_in(&*store, &alice).await;
     let secret = provision(&*store, &alice, &session).await.unwrap();
     let id = ClientId::for_hooks_of(&alice);
-    let client = store.verify_client_secret(&id, &secret).await.unwrap().unwrap();
+    let client = store.verify_client(&id, &ClientProof::Secret(secret)).await.unwrap().unwrap();
     assert_eq!((client.id, client.owner), (id, alice));
     assert_eq!(client.scopes, scopes("hook:govern hook:track"));
 }
@@ -41,7 +43,7 @@ async fn no_other_secret_is_good(db: impl Backend) {
     assert!(!is_good(&*store, &alice, &his).await);
     assert!(!is_good(&*store, &bob, &secret).await);
     let unknown = ClientId::parse("bridge:nobody").unwrap();
-    assert!(store.verify_client_secret(&unknown, &secret).await.unwrap().is_none());
+    assert!(store.verify_client(&unknown, &ClientProof::Secret(secret)).await.unwrap().is_none());
 }
 
 async fn a_disabled_owners_secret_is_not_good(db: impl Backend) {
@@ -64,7 +66,7 @@ async fn a_hook_session_belongs_to_the_owner_with_the_scopes_of_the_client(db: i
     let client = ClientId::for_hooks_of(&alice);
     let hook = NewSession { client: client.clone(), life: MINUTE, ..new_session() };
     let asked = scopes("hook:govern admin");
-    let open = OpenSession::Client { secret, scopes: asked, session: hook };
+    let open = OpenSession::Client { proof: ClientProof::Secret(secret), scopes: asked, session: hook };
     let opened = store.open_session(open).await.unwrap();
     assert_eq!(opened.user, alice);
     assert_eq!(opened.scopes, scopes("hook:govern"));
@@ -83,7 +85,7 @@ async fn a_wrong_secret_opens_nothing(db: impl Backend) {
     store.provision_client(second).await.unwrap();
     db.pass_time(SECOND).await;
     for (owner, wrong) in
-        [(&alice, first.secret), (&alice, ClientSecret::random().hash(None)), (&bob, first.secret)]
+        [(&alice, secret_of(&first)), (&alice, ClientSecret::random().hash(None)), (&bob, secret_of(&first))]
     {
         let refused = open_hook(&*store, owner, wrong).await;
         assert!(matches!(refused, Err(OpenSessionError::WrongSecret)), "{refused:?}");
@@ -113,7 +115,7 @@ async fn a_hook_session_is_renewed_by_its_own_devices_secret_alone(db: impl Back
     let on_desktop = provision(&*store, &alice, &desktop).await.unwrap();
     let open = |secret| {
         let session = NewSession { client: ClientId::for_hooks_of(&alice), ..declared("hooks") };
-        OpenSession::Client { secret, scopes: scopes("hook:govern"), session }
+        OpenSession::Client { proof: ClientProof::Secret(secret), scopes: scopes("hook:govern"), session }
     };
     assert!(!store.open_session(open(on_laptop)).await.unwrap().renewed);
     assert!(store.open_session(open(on_laptop)).await.unwrap().renewed);

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use bridge_auth::store::{
-    NewCode, NewSession, OpenSession, OpenSessionError, OpenedSession, Origin, ProvisionClient,
-    ProvisionError, RedeemCode, RequestedId, SessionLimit, SessionState, Store, WhenFull,
+    ClientCredential, ClientProof, NewCode, NewSession, OpenSession, OpenSessionError, OpenedSession, Origin,
+    ProvisionClient, ProvisionError, RedeemCode, RequestedId, SessionLimit, SessionState, Store, WhenFull,
 };
 use bridge_auth::{
     CallSource, ClientId, ClientSecret, CodeHash, ExchangeCode, Scopes, SecretHash, SessionId, UserId,
@@ -64,6 +64,8 @@ pub fn new_session() -> NewSession {
         call_source: CallSource::default(),
         origin: Origin::unknown(),
         life: HOUR,
+        max_life: HOUR * 24 * 30,
+        refresh: None,
         limit: SessionLimit { max: 100, when_full: WhenFull::EndOldest },
     }
 }
@@ -95,10 +97,18 @@ pub fn new_secret(user: &UserId, session: &SessionId) -> ProvisionClient {
         client: ClientId::for_hooks_of(user),
         owner: user.clone(),
         session: session.clone(),
-        secret: ClientSecret::random().hash(None),
+        credential: ClientCredential::Secret(ClientSecret::random().hash(None)),
         scopes: scopes("hook:govern hook:track"),
         overlap: MINUTE,
         max_devices: 10,
+    }
+}
+
+/// The hash that `provision` asks for.
+pub fn secret_of(provision: &ProvisionClient) -> SecretHash {
+    match &provision.credential {
+        ClientCredential::Secret(secret) => *secret,
+        ClientCredential::Key(_) => panic!("a key is no secret"),
     }
 }
 
@@ -109,7 +119,7 @@ pub async fn provision(
     session: &SessionId,
 ) -> Result<SecretHash, ProvisionError> {
     let secret = new_secret(user, session);
-    store.provision_client(secret.clone()).await.map(|()| secret.secret)
+    store.provision_client(secret.clone()).await.map(|()| secret_of(&secret))
 }
 
 /// Opens a session of `user`'s hooks.
@@ -119,13 +129,19 @@ pub async fn open_hook(
     secret: SecretHash,
 ) -> Result<OpenedSession, OpenSessionError> {
     let session = NewSession { client: ClientId::for_hooks_of(user), ..new_session() };
-    store.open_session(OpenSession::Client { secret, scopes: scopes("hook:track"), session }).await
+    store
+        .open_session(OpenSession::Client {
+            proof: ClientProof::Secret(secret),
+            scopes: scopes("hook:track"),
+            session,
+        })
+        .await
 }
 
 /// Whether `secret` is a live one of `user`'s hooks.
 pub async fn is_good(store: &dyn Store, user: &UserId, secret: &SecretHash) -> bool {
     let client = ClientId::for_hooks_of(user);
-    store.verify_client_secret(&client, secret).await.unwrap().is_some()
+    store.verify_client(&client, &ClientProof::Secret(*secret)).await.unwrap().is_some()
 }
 
 /// What a look-up says of `session`.

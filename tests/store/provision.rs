@@ -4,11 +4,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bridge_auth::SessionId;
-use bridge_auth::store::{NewSession, ProvisionClient, ProvisionError, Revoke};
+use bridge_auth::store::{ClientProof, NewSession, ProvisionClient, ProvisionError, Revoke};
 use futures_util::future::join_all;
 
 use super::given::{
-    HOUR, MINUTE, SECOND, declared, is_good, new_secret, new_session, provision, scopes, sign_in, user, vouch,
+    HOUR, MINUTE, SECOND, declared, is_good, new_secret, new_session, provision, scopes, secret_of, sign_in,
+    user, vouch,
 };
 use crate::support::Backend;
 
@@ -73,7 +74,7 @@ async fn a_replaced_secret_is_good_for_the_overlap(db: impl Backend) {
     store.provision_client(third.clone()).await.unwrap();
     assert!(!is_good(&*store, &alice, &second).await);
     db.pass_time(HOUR).await;
-    assert!(is_good(&*store, &alice, &third.secret).await);
+    assert!(is_good(&*store, &alice, &secret_of(&third)).await);
 }
 
 async fn another_devices_secret_stays(db: impl Backend) {
@@ -84,7 +85,7 @@ async fn another_devices_secret_stays(db: impl Backend) {
     let other = ProvisionClient { overlap: Duration::ZERO, ..new_secret(&alice, &two) };
     store.provision_client(other.clone()).await.unwrap();
     db.pass_time(2 * HOUR).await;
-    assert!(is_good(&*store, &alice, &first).await && is_good(&*store, &alice, &other.secret).await);
+    assert!(is_good(&*store, &alice, &first).await && is_good(&*store, &alice, &secret_of(&other)).await);
 }
 
 async fn a_secret_that_was_replaced_lives_no_longer_by_another(db: impl Backend) {
@@ -108,7 +109,11 @@ async fn provisioning_again_sets_the_scopes(db: impl Backend) {
     let narrower = ProvisionClient { scopes: scopes("hook:track"), ..new_secret(&alice, &session) };
     store.provision_client(narrower.clone()).await.unwrap();
     for secret in [first, narrower] {
-        let client = store.verify_client_secret(&secret.client, &secret.secret).await.unwrap().unwrap();
+        let client = store
+            .verify_client(&secret.client, &ClientProof::Secret(secret_of(&secret)))
+            .await
+            .unwrap()
+            .unwrap();
         assert_eq!(client.scopes, scopes("hook:track"));
     }
     assert_eq!(db.count("clients").await, 1);
@@ -122,8 +127,8 @@ async fn a_clients_id_of_another_owner_is_not_touched(db: impl Backend) {
     let his = sign_in(&*store, &bob).await;
     let thief = ProvisionClient { client: new_secret(&alice, &hers).client, ..new_secret(&bob, &his) };
     assert!(store.provision_client(thief.clone()).await.is_err());
-    assert!(!is_good(&*store, &alice, &thief.secret).await);
-    let client = store.verify_client_secret(&thief.client, &secret).await.unwrap().unwrap();
+    assert!(!is_good(&*store, &alice, &secret_of(&thief)).await);
+    let client = store.verify_client(&thief.client, &ClientProof::Secret(secret)).await.unwrap().unwrap();
     assert_eq!(client.owner, alice);
 }
 
@@ -140,7 +145,7 @@ async fn a_full_client_drops_the_oldest_devices_that_are_not_live(db: impl Backe
     let new = ProvisionClient { max_devices: 4, ..new_secret(&alice, &newest) };
     store.provision_client(new.clone()).await.unwrap();
     let mut good = Vec::new();
-    for secret in secrets.iter().chain([&new.secret]) {
+    for secret in secrets.iter().chain([&secret_of(&new)]) {
         good.push(is_good(&*store, &alice, secret).await);
     }
     assert_eq!(good, [true, false, true, true, true]);
@@ -200,7 +205,7 @@ async fn of_20_racing_provisions_every_secret_returned_last_works(db: impl Backe
             let new = ProvisionClient { overlap, ..new_secret(&alice, &devices[n % 4]) };
             tokio::spawn(async move {
                 node.provision_client(new.clone()).await.unwrap();
-                returned.lock().unwrap().push((new.session, new.secret));
+                returned.lock().unwrap().push((new.session.clone(), secret_of(&new)));
             })
         });
         assert!(join_all(racers).await.iter().all(Result::is_ok));

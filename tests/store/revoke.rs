@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bridge_auth::store::{NewSession, OpenSession, Revoke, SessionState, Store};
+use bridge_auth::store::{ClientProof, NewSession, OpenSession, Revoke, SessionState, Store};
 use bridge_auth::{ClientId, SessionId, UserId};
 use futures_util::future::join_all;
 
@@ -248,7 +248,11 @@ impl Device {
         let live = expected == SessionState::Live;
         assert_eq!(is_good(store, &self.user, &self.secret).await, live);
         let session = NewSession { client: ClientId::for_hooks_of(&self.user), ..new_session() };
-        let open = OpenSession::Client { secret: self.secret, scopes: scopes("hook:track"), session };
+        let open = OpenSession::Client {
+            proof: ClientProof::Secret(self.secret),
+            scopes: scopes("hook:track"),
+            session,
+        };
         assert_eq!(store.open_session(open).await.is_ok(), live);
     }
 }

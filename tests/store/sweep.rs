@@ -6,7 +6,7 @@ use bridge_auth::store::{
 
 use super::given::{
     DAY, HOUR, MINUTE, SECOND, code, declared, is_good, new_secret, new_session, open_hook, provision,
-    redeem, sign_in, state, user, vouch,
+    redeem, secret_of, sign_in, state, user, vouch,
 };
 use crate::support::Backend;
 
@@ -92,7 +92,7 @@ async fn a_secret_goes_after_its_overlap(db: impl Backend) {
     assert_eq!(store.sweep(1000).await.unwrap().secrets, 0);
     db.pass_time(MINUTE + SECOND).await;
     assert_eq!(store.sweep(1000).await.unwrap().secrets, 1);
-    assert!(is_good(&*store, &alice, &new.secret).await);
+    assert!(is_good(&*store, &alice, &secret_of(&new)).await);
 }
 
 async fn a_revocation_goes_after_a_day(db: impl Backend) {

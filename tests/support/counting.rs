@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bridge_auth::store::*;
-use bridge_auth::{ClientId, Scopes, SecretHash, SessionId, UserId};
+use bridge_auth::{AssertionHash, ClientId, RefreshHash, Scopes, SessionId, UserId};
 use tokio::sync::watch;
 
 #[derive(Debug)]
@@ -120,12 +120,28 @@ impl Store for Counting {
         self.store.provision_client(provision).await
     }
 
-    async fn verify_client_secret(
+    async fn verify_client(
         &self,
         client: &ClientId,
-        secret: &SecretHash,
+        proof: &ClientProof,
     ) -> Result<Option<Client>, StoreError> {
-        self.store.verify_client_secret(client, secret).await
+        self.store.verify_client(client, proof).await
+    }
+
+    async fn refresh_session(&self, refresh: RefreshSession) -> Result<OpenedSession, RefreshSessionError> {
+        self.store.refresh_session(refresh).await
+    }
+
+    async fn refresh_status(&self, token: &RefreshHash) -> Result<Option<RefreshStatus>, StoreError> {
+        self.store.refresh_status(token).await
+    }
+
+    async fn client_keys(&self, client: &ClientId) -> Result<Vec<ClientKey>, StoreError> {
+        self.store.client_keys(client).await
+    }
+
+    async fn spend_assertion(&self, assertion: &AssertionHash, life: Duration) -> Result<bool, StoreError> {
+        self.store.spend_assertion(assertion, life).await
     }
 
     async fn sweep(&self, limit: u32) -> Result<Swept, StoreError> {

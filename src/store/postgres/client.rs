@@ -4,9 +4,12 @@ use super::connections::Connections;
 use super::error::failed;
 use super::row::{Columns, micros, session_key};
 use crate::id::{ClientId, SecretHash};
-use crate::store::{Client, ProvisionClient, ProvisionError, StoreError};
+use crate::store::{Client, ClientCredential, ClientProof, ProvisionClient, ProvisionError, StoreError};
 
 pub(super) async fn provision(db: &Connections, provision: &ProvisionClient) -> Result<(), ProvisionError> {
+    let ClientCredential::Secret(secret) = &provision.credential else {
+        return Err(failed("not built yet").into());
+    };
     let row = db
         .query_one(
             "SELECT bridge_auth.provision_client($1, $2, $3, $4, $5, $6, $7, $8) AS outcome",
@@ -15,7 +18,7 @@ pub(super) async fn provision(db: &Connections, provision: &ProvisionClient) -> 
                 &provision.owner.as_str(),
                 &session_key(&provision.session),
                 &provision.session.as_str(),
-                &provision.secret.as_bytes().as_slice(),
+                &secret.as_bytes().as_slice(),
                 &provision.scopes.to_string(),
                 &micros(provision.overlap),
                 &i64::from(provision.max_devices),
@@ -36,8 +39,9 @@ pub(super) async fn provision(db: &Connections, provision: &ProvisionClient) -> 
 pub(super) async fn verify(
     db: &Connections,
     client: &ClientId,
-    secret: &SecretHash,
+    proof: &ClientProof,
 ) -> Result<Option<Client>, StoreError> {
+    let ClientProof::Secret(secret) = proof else { return Err(failed("not built yet")) };
     let rows = db
         .query(
             "SELECT client.owner AS user_id, client.scopes, secret.hash

@@ -46,7 +46,7 @@ pub(super) async fn redeem(db: &Connections, redeem: &RedeemCode) -> Result<Open
         )
         .await?;
     let refusal = match row.column("outcome")? {
-        "opened" => return Ok(opened(&row)?),
+        "opened" => return Ok(opened(&row, &redeem.session.call_source)?),
         "session_taken" => return Err(RedeemError::SessionTaken),
         "too_many_sessions" => return Err(RedeemError::TooManySessions),
         "unknown" => GrantRefusal::Unknown,

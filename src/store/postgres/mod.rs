@@ -31,11 +31,12 @@ use tokio::sync::watch;
 use self::connections::Connections;
 use self::hints::Hints;
 use super::{
-    Client, IssueCodeError, NewCode, OpenSession, OpenSessionError, OpenedSession, ProvisionClient,
-    ProvisionError, RedeemCode, RedeemError, RevocationCursor, RevocationPage, Revoke, Session,
-    SessionStatus, Store, StoreError, Swept,
+    Client, ClientKey, ClientProof, IssueCodeError, NewCode, OpenSession, OpenSessionError, OpenedSession,
+    ProvisionClient, ProvisionError, RedeemCode, RedeemError, RefreshSession, RefreshSessionError,
+    RefreshStatus, RevocationCursor, RevocationPage, Revoke, Session, SessionStatus, Store, StoreError,
+    StoreErrorKind, Swept,
 };
-use crate::id::{ClientId, Scopes, SecretHash, SessionId, UserId};
+use crate::id::{AssertionHash, ClientId, RefreshHash, Scopes, SessionId, UserId};
 
 /// A [`Store`] on PostgreSQL.
 ///
@@ -136,6 +137,22 @@ impl Store for PostgresStore {
         session::open(&self.connections, &open).await
     }
 
+    async fn refresh_session(&self, _: RefreshSession) -> Result<OpenedSession, RefreshSessionError> {
+        Err(StoreError::new(StoreErrorKind::Failed, "not built yet").into())
+    }
+
+    async fn refresh_status(&self, _: &RefreshHash) -> Result<Option<RefreshStatus>, StoreError> {
+        Err(StoreError::new(StoreErrorKind::Failed, "not built yet"))
+    }
+
+    async fn client_keys(&self, _: &ClientId) -> Result<Vec<ClientKey>, StoreError> {
+        Err(StoreError::new(StoreErrorKind::Failed, "not built yet"))
+    }
+
+    async fn spend_assertion(&self, _: &AssertionHash, _: Duration) -> Result<bool, StoreError> {
+        Err(StoreError::new(StoreErrorKind::Failed, "not built yet"))
+    }
+
     async fn session_statuses(&self, ids: &[SessionId]) -> Result<Vec<SessionStatus>, StoreError> {
         session::statuses(&self.connections, ids).await
     }
@@ -160,12 +177,12 @@ impl Store for PostgresStore {
         client::provision(&self.connections, &provision).await
     }
 
-    async fn verify_client_secret(
+    async fn verify_client(
         &self,
         client: &ClientId,
-        secret: &SecretHash,
+        proof: &ClientProof,
     ) -> Result<Option<Client>, StoreError> {
-        client::verify(&self.connections, client, secret).await
+        client::verify(&self.connections, client, proof).await
     }
 
     async fn revocations_since(

@@ -114,5 +114,6 @@ pub(super) async fn sweep(db: &Connections, limit: u32) -> Result<Swept, StoreEr
         sessions: row.count("sessions")?,
         secrets: row.count("secrets")?,
         revocations: row.count("revocations")?,
+        assertions: 0,
     })
 }

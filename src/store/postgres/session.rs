@@ -11,10 +11,10 @@ use uuid::Uuid;
 use super::connections::Connections;
 use super::error::failed;
 use super::row::{Columns, micros, session_key};
-use crate::id::{SessionId, UserId};
+use crate::id::{CallSource, SessionId, UserId};
 use crate::store::{
-    NewSession, OpenSession, OpenSessionError, OpenedSession, Origin, RequestedId, Session, SessionState,
-    SessionStatus, StoreError, WhenFull,
+    ClientProof, NewSession, OpenSession, OpenSessionError, OpenedSession, Origin, RequestedId, Session,
+    SessionState, SessionStatus, StoreError, WhenFull,
 };
 
 /// A `new_session` of the migrations, field by field; its parameters come first in every statement.
@@ -82,7 +82,8 @@ pub(super) async fn open(db: &Connections, open: &OpenSession) -> Result<OpenedS
             )
             .await?
         }
-        OpenSession::Client { secret, scopes, session } => {
+        OpenSession::Client { proof, scopes, session } => {
+            let ClientProof::Secret(secret) = proof else { return Err(failed("not built yet").into()) };
             let session = SessionParams::of(session);
             db.query_one(
                 "SELECT * FROM bridge_auth.open_for_client(
@@ -93,7 +94,7 @@ pub(super) async fn open(db: &Connections, open: &OpenSession) -> Result<OpenedS
         }
     };
     match row.column("outcome")? {
-        "opened" => Ok(opened(&row)?),
+        "opened" => Ok(opened(&row, &open.session().call_source)?),
         "unknown_user" => Err(OpenSessionError::UnknownUser),
         "user_disabled" => Err(OpenSessionError::UserDisabled),
         "wrong_secret" => Err(OpenSessionError::WrongSecret),
@@ -104,10 +105,11 @@ pub(super) async fn open(db: &Connections, open: &OpenSession) -> Result<OpenedS
 }
 
 /// Reads an `opened` of the migrations.
-pub(super) fn opened(row: &Row) -> Result<OpenedSession, StoreError> {
+pub(super) fn opened(row: &Row, source: &CallSource) -> Result<OpenedSession, StoreError> {
     Ok(OpenedSession {
         id: row.session("session_id")?,
         user: row.user()?,
+        call_source: source.clone(),
         scopes: row.scopes()?,
         authenticated_at: row.column("authenticated_at")?,
         expires_in: Duration::from_micros(row.count("expires_in")?),

@@ -9,7 +9,8 @@ use super::transaction::{Transaction, millis, text};
 use super::{sessions, users};
 use crate::id::{ClientId, Scopes, SecretHash, SessionId, UserId};
 use crate::store::{
-    Client, ProvisionClient, ProvisionError, SessionState, SessionStatus, StoreError, StoreErrorKind,
+    Client, ClientCredential, ClientProof, ProvisionClient, ProvisionError, SessionState, SessionStatus,
+    StoreError, StoreErrorKind,
 };
 
 /// A client whose secret was verified, and the session that provisioned the secret.
@@ -52,9 +53,12 @@ pub(super) fn provision(
          WHERE id IN (SELECT value FROM json_each(?2))",
         params![tx.now + millis(new.overlap), replaced.0.to_string()],
     )?;
+    let ClientCredential::Secret(secret) = &new.credential else {
+        return Err(StoreError::new(StoreErrorKind::Failed, "not built yet").into());
+    };
     tx.execute(
         "INSERT INTO client_secrets (client_id, session_id, hash) VALUES (?, ?, ?)",
-        params![new.client.as_str(), new.session.as_str(), new.secret.as_bytes()],
+        params![new.client.as_str(), new.session.as_str(), secret.as_bytes()],
     )?;
     Ok(())
 }
@@ -63,9 +67,9 @@ pub(super) fn provision(
 pub(super) fn verify(
     tx: &Transaction<'_>,
     client: &ClientId,
-    secret: &SecretHash,
+    proof: &ClientProof,
 ) -> Result<Option<Client>, StoreError> {
-    let Some(proven) = prove(tx, client, secret)? else { return Ok(None) };
+    let Some(proven) = prove(tx, client, proof)? else { return Ok(None) };
     let enabled = users::find(tx, &proven.client.owner)?.is_some_and(|owner| !owner.disabled);
     Ok(enabled.then_some(proven.client))
 }
@@ -74,8 +78,11 @@ pub(super) fn verify(
 pub(super) fn prove(
     tx: &Transaction<'_>,
     id: &ClientId,
-    secret: &SecretHash,
+    proof: &ClientProof,
 ) -> Result<Option<Proven>, StoreError> {
+    let ClientProof::Secret(secret) = proof else {
+        return Err(StoreError::new(StoreErrorKind::Failed, "not built yet"));
+    };
     let client = tx.row("SELECT owner, scopes FROM clients WHERE id = ?", [id.as_str()], |row| {
         let owner = text(row, "owner", UserId::parse)?;
         Ok(Client { id: id.clone(), owner, scopes: text(row, "scopes", Scopes::parse)? })

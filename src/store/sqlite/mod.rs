@@ -24,11 +24,12 @@ use self::connect::Role;
 use self::hints::Hints;
 use self::transaction::{Transaction, system_time};
 use super::{
-    Client, IssueCodeError, NewCode, OpenSession, OpenSessionError, OpenedSession, ProvisionClient,
-    ProvisionError, RedeemCode, RedeemError, RevocationCursor, RevocationPage, Revoke, Session,
-    SessionStatus, Store, StoreError, StoreErrorKind, Swept,
+    Client, ClientKey, ClientProof, IssueCodeError, NewCode, OpenSession, OpenSessionError, OpenedSession,
+    ProvisionClient, ProvisionError, RedeemCode, RedeemError, RefreshSession, RefreshSessionError,
+    RefreshStatus, RevocationCursor, RevocationPage, Revoke, Session, SessionStatus, Store, StoreError,
+    StoreErrorKind, Swept,
 };
-use crate::id::{ClientId, Scopes, SecretHash, SessionId, UserId};
+use crate::id::{AssertionHash, ClientId, RefreshHash, Scopes, SessionId, UserId};
 
 /// A [`Store`] in one SQLite file, which any number of processes on the machine may share.
 ///
@@ -168,6 +169,22 @@ impl Store for SqliteStore {
         self.write(move |tx| sessions::open(tx, &open)).await
     }
 
+    async fn refresh_session(&self, _: RefreshSession) -> Result<OpenedSession, RefreshSessionError> {
+        Err(StoreError::new(StoreErrorKind::Failed, "not built yet").into())
+    }
+
+    async fn refresh_status(&self, _: &RefreshHash) -> Result<Option<RefreshStatus>, StoreError> {
+        Err(StoreError::new(StoreErrorKind::Failed, "not built yet"))
+    }
+
+    async fn client_keys(&self, _: &ClientId) -> Result<Vec<ClientKey>, StoreError> {
+        Err(StoreError::new(StoreErrorKind::Failed, "not built yet"))
+    }
+
+    async fn spend_assertion(&self, _: &AssertionHash, _: Duration) -> Result<bool, StoreError> {
+        Err(StoreError::new(StoreErrorKind::Failed, "not built yet"))
+    }
+
     async fn session_statuses(&self, ids: &[SessionId]) -> Result<Vec<SessionStatus>, StoreError> {
         let ids = ids.to_vec();
         self.read(move |tx| sessions::statuses(tx, &ids)).await
@@ -210,13 +227,13 @@ impl Store for SqliteStore {
         self.write(move |tx| clients::provision(tx, &provision, &replaced)).await
     }
 
-    async fn verify_client_secret(
+    async fn verify_client(
         &self,
         client: &ClientId,
-        secret: &SecretHash,
+        proof: &ClientProof,
     ) -> Result<Option<Client>, StoreError> {
-        let (client, secret) = (client.clone(), *secret);
-        self.read(move |tx| clients::verify(tx, &client, &secret)).await
+        let (client, proof) = (client.clone(), *proof);
+        self.read(move |tx| clients::verify(tx, &client, &proof)).await
     }
 
     async fn revocations_since(

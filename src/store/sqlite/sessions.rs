@@ -35,8 +35,8 @@ pub(super) fn open(tx: &Transaction<'_>, open: &OpenSession) -> Result<OpenedSes
     };
     let (user, held, parent) = match open {
         OpenSession::Vouched { user, .. } => (user.clone(), None, None),
-        OpenSession::Client { secret, .. } => {
-            let proven = clients::prove(tx, &session.client, secret)?.ok_or(OpenSessionError::WrongSecret)?;
+        OpenSession::Client { proof, .. } => {
+            let proven = clients::prove(tx, &session.client, proof)?.ok_or(OpenSessionError::WrongSecret)?;
             (proven.client.owner, Some(proven.client.scopes), Some(proven.session))
         }
     };
@@ -76,6 +76,7 @@ pub(super) fn open_for(
     Ok(OpenedSession {
         id: id.clone(),
         user: grant.user,
+        call_source: new.call_source.clone(),
         scopes: grant.scopes,
         authenticated_at: system_time(grant.authenticated_at),
         expires_in: duration(expires_at - tx.now),

@@ -22,5 +22,6 @@ pub(super) fn sweep(tx: &Transaction<'_>, limit: u32) -> Result<Swept, StoreErro
         sessions: delete("sessions", "expires_at", tx.now - HOUR)?,
         secrets: delete("client_secrets", "expires_at", tx.now)?,
         revocations: delete("revocations", "at", tx.now - DAY)?,
+        assertions: 0,
     })
 }
