@@ -200,9 +200,19 @@ impl BridgeBuilder {
         self
     }
 
-    /// Where hook clients get their tokens. Without it there is no provisioning, and none is advertised.
+    /// Where hook clients get their tokens. Without it there is no provisioning, none is advertised, and there is no
+    /// authorization server metadata.
     pub fn token_endpoint(mut self, url: Url) -> Self {
         self.settings.token_endpoint = Some(url);
+        self
+    }
+
+    /// Where a person goes to let a bridge in: a page of the host's own, for the metadata alone (RFC 8414 §2). Default: none
+    /// is advertised.
+    ///
+    /// Stock MCP clients read no metadata without it, also those that use client credentials and never go there.
+    pub fn authorization_endpoint(mut self, url: Url) -> Self {
+        self.settings.authorization_endpoint = Some(url);
         self
     }
 
@@ -226,8 +236,13 @@ impl BridgeBuilder {
 
     /// A resource that OAuth clients may find by themselves: its metadata (RFC 9728) is served, its URL is an audience that
     /// tokens may be asked for with `resource` (RFC 8707), and [`Bridge::layer`] of its URL points its challenges there.
+    ///
+    /// The metadata stand on the resource's own host, by their path alone: two resources cannot share one.
     pub fn protected_resource(mut self, resource: ProtectedResource) -> Self {
-        self.settings.protected_resources.push(resource);
+        match resource.try_into() {
+            Ok(resource) => self.settings.protected_resources.push(resource),
+            Err(malformed) => drop(self.malformed.get_or_insert(malformed)),
+        }
         self
     }
 
