@@ -15,6 +15,7 @@ use secrecy::{ExposeSecret, SecretSlice};
 use url::Url;
 
 use crate::id::{Audience, CallSource, ClientId, InvalidId, PolicyVersion, Scopes, SecretHash};
+use crate::limit::RateLimits;
 use crate::reject::Challenge;
 use crate::store::{SessionLimit, WhenFull};
 
@@ -102,6 +103,7 @@ pub(crate) struct Settings {
     pub(crate) trusted_proxies: Vec<IpNet>,
     pub(crate) peer_address: PeerAddress,
     pub(crate) prefix: String,
+    pub(crate) rate_limits: RateLimits,
 }
 
 impl Settings {
@@ -144,6 +146,7 @@ impl Settings {
             trusted_proxies: Vec::new(),
             peer_address: Arc::new(|extensions| Some(extensions.get::<PeerAddr>()?.0)),
             prefix: "/v1/auth/bridge".to_owned(),
+            rate_limits: RateLimits::default(),
         }
     }
 
@@ -198,6 +201,7 @@ impl Settings {
                 return Err(BuildError::OutOfRange { what, allowed: "1 to 10 000" });
             }
         }
+        self.rate_limits.check()?;
         let is_path = |b: u8| b.is_ascii_alphanumeric() || b"/-._~".contains(&b);
         let prefix = &self.prefix;
         let well_formed = prefix.is_empty() || (prefix.starts_with('/') && !prefix.ends_with('/'));

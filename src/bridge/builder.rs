@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use governor::clock::MonotonicClock;
 use http::Extensions;
 use ipnet::IpNet;
 use secrecy::SecretSlice;
@@ -17,6 +18,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::id::{ClientSecret, InvalidId, Scopes};
 use crate::issue::{Admin, Issuer};
 use crate::layer::BridgeAuthLayer;
+use crate::limit::{Limits, RateLimits};
 use crate::passage::Refusals;
 use crate::reject::{ProblemJson, RejectionBody};
 use crate::session::{Freshness, Liveness};
@@ -80,7 +82,8 @@ impl BridgeBuilder {
         let refusals =
             Refusals { challenge: Arc::new(settings.challenge.clone()), body: self.rejection_body };
         let own_layer = BridgeAuthLayer::new(Authenticator::new(guard.clone(), own), refusals.clone());
-        let parts = Parts { settings, keys: self.keys, guard, refusals, own_layer, issuer, admin };
+        let limits = Limits::new(settings.rate_limits, MonotonicClock);
+        let parts = Parts { settings, keys: self.keys, guard, refusals, own_layer, issuer, admin, limits };
         Ok(Bridge { parts: Arc::new(parts) })
     }
 
@@ -316,6 +319,12 @@ impl BridgeBuilder {
     /// The protected resource metadata that challenges point to (RFC 9728 §5.1). Default: none.
     pub fn resource_metadata(mut self, url: Url) -> Self {
         self.settings.challenge.resource_metadata = Some(url);
+        self
+    }
+
+    /// How often secrets and codes may be tried. Default: [`RateLimits::default`].
+    pub fn rate_limits(mut self, limits: RateLimits) -> Self {
+        self.settings.rate_limits = limits;
         self
     }
 

@@ -12,6 +12,7 @@ use crate::caller::Caller;
 use crate::id::Audience;
 use crate::issue::{Admin, Issuer};
 use crate::layer::BridgeAuthLayer;
+use crate::limit::Limits;
 use crate::passage::Refusals;
 use crate::reject::Challenge;
 use crate::service::{
@@ -40,6 +41,7 @@ struct Parts {
     own_layer: BridgeAuthLayer,
     issuer: Issuer,
     admin: Admin,
+    limits: Option<Limits>,
 }
 
 impl Bridge {
@@ -191,6 +193,11 @@ impl Bridge {
 
     pub(crate) fn settings(&self) -> &Arc<Settings> {
         &self.parts.settings
+    }
+
+    /// The limits on attempts at secrets; none when they are off.
+    pub(crate) fn limits(&self) -> Option<&Limits> {
+        self.parts.limits.as_ref()
     }
 
     /// The layer around the guarded endpoints of [`service`](Self::service).

@@ -1,12 +1,14 @@
 //! The endpoints that bridges call: which they are, and the one way to all of them.
 
 use bytes::Bytes;
+use http::request::Parts;
 use http::{Method, Request, Response};
 
 use super::answer::{Answer, Refusal, Wording};
 use super::body::RequestBody;
 use super::{
-    capabilities, exchange, introspect, issue_code, jwks, oauth_client, revoke, sessions, token, well_known,
+    capabilities, exchange, introspect, issue_code, jwks, limited, oauth_client, revoke, sessions, token,
+    well_known,
 };
 use crate::bridge::Bridge;
 use crate::settings::Resource;
@@ -97,8 +99,13 @@ impl Endpoint {
         }
     }
 
-    async fn answer(&self, bridge: &Bridge, request: Request<RequestBody>) -> Answer {
-        let (parts, body) = request.into_parts();
+    /// Whether secrets, codes or tokens are tried here.
+    pub(super) fn takes_secrets(&self) -> bool {
+        matches!(self, Self::Session | Self::Token | Self::Introspect | Self::Revoke)
+    }
+
+    /// What it answers, to a method it takes and within the limits.
+    pub(super) async fn answer(&self, bridge: &Bridge, parts: Parts, body: RequestBody) -> Answer {
         match self {
             Self::Code => issue_code::answer(bridge, &parts, body).await,
             Self::Session => exchange::answer(bridge, parts, body).await,
@@ -124,7 +131,7 @@ pub(super) async fn serve(
     request: Request<RequestBody>,
 ) -> Response<Bytes> {
     let answer = match check_method(request.method(), endpoint.methods()) {
-        Ok(()) => endpoint.answer(bridge, request).await,
+        Ok(()) => limited::answer(bridge, &endpoint, request).await,
         Err(refusal) => Err(refusal.into()),
     };
     answer.unwrap_or_else(|failure| failure.into_response(endpoint.wording()))
