@@ -2,12 +2,14 @@
 
 mod access;
 mod admin;
+mod client_auth;
 mod clients;
 mod codes;
 mod exchange;
 
 pub use access::{Access, AccessError, AccessRequest};
 pub use admin::Admin;
+pub(crate) use client_auth::{ClientAuthError, OauthClient, ShownClient};
 pub use clients::{ClientAccessError, HookClient, ProvisionError};
 pub use codes::{IssuedCode, SignedIn};
 pub use exchange::{Exchange, ExchangeError};
