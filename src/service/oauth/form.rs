@@ -65,6 +65,8 @@ fn names_secret(uri: &Uri) -> bool {
     form_urlencoded::parse(query).any(|(name, _)| SECRETS.contains(&&*name))
 }
 
+/// What introspection and revocation are about (RFC 7009 §2.1, RFC 7662 §2.1).
+pub(in crate::service) const NO_TOKEN: Refusal = Refusal::invalid_request("token is missing.");
 const SECRET_IN_QUERY: Refusal =
     Refusal::invalid_request("A secret stands in the query: send it in the body, and replace it.");
 const NOT_UTF8: Refusal = Refusal::invalid_request("The body is not UTF-8.");
