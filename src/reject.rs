@@ -289,6 +289,13 @@ impl Challenge {
         self.write(None, &self.scopes)
     }
 
+    /// The challenge to a client that did not prove itself (RFC 7617 §2), whose realm is not optional.
+    pub(crate) fn basic(&self) -> HeaderValue {
+        let realm = self.realm.as_deref().unwrap_or("oauth");
+        HeaderValue::from_str(&format!("Basic realm=\"{realm}\", charset=\"UTF-8\""))
+            .expect("a realm is printable ASCII without quotes")
+    }
+
     fn write(&self, error: Option<&str>, scopes: &Scopes) -> HeaderValue {
         let scopes = (!scopes.is_empty()).then(|| scopes.to_string());
         let realm = self.realm.as_deref().map(|realm| ("realm", realm));

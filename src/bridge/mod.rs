@@ -200,6 +200,11 @@ impl Bridge {
         self.parts.limits.as_ref()
     }
 
+    /// The read side, for those who ask about a token that is not their own.
+    pub(crate) fn guard(&self) -> &Guard {
+        &self.parts.guard
+    }
+
     /// The layer around the guarded endpoints of [`service`](Self::service).
     pub(crate) fn own_layer(&self) -> &BridgeAuthLayer {
         &self.parts.own_layer

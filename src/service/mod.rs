@@ -17,6 +17,7 @@ mod introspect;
 mod issue_code;
 mod jwks;
 mod limited;
+mod oauth;
 mod oauth_client;
 mod origin;
 mod revoke;
