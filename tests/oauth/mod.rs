@@ -3,5 +3,6 @@
 mod client_auth;
 mod given;
 mod introspection;
+mod limits;
 mod revocation;
 mod token;
