@@ -5,12 +5,14 @@ mod admin;
 mod clients;
 mod codes;
 mod exchange;
+mod refresh;
 
 pub use access::{Access, AccessError, AccessRequest};
 pub use admin::Admin;
-pub use clients::{ClientAccessError, HookClient, ProvisionError};
+pub use clients::{ClientAccessError, HookClient, HookKey, ProvisionError};
 pub use codes::{IssuedCode, SignedIn};
 pub use exchange::{Exchange, ExchangeError};
+pub use refresh::{Refresh, RefreshError};
 
 use std::fmt;
 use std::sync::Arc;
