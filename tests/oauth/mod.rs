@@ -4,5 +4,8 @@ mod client_auth;
 mod given;
 mod introspection;
 mod limits;
+mod private_key_jwt;
+mod refresh;
 mod revocation;
+mod stock_rust;
 mod token;
