@@ -1,11 +1,11 @@
 //! The OpenAPI document, held against a real gateway: every documented answer is given, and every answer is as documented.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use axum::Router;
 use axum::extract::ConnectInfo;
-use bridge_auth::{BridgeBuilder, ProtectedResource};
+use bridge_auth::{BridgeBuilder, ProtectedResource, RateLimits};
 use http::Method;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE};
 use reqwest::RequestBuilder;
@@ -20,6 +20,8 @@ use crate::support::{Backend, SqliteBackend};
 struct Book {
     document: Value,
     seen: BTreeSet<(String, u16)>,
+    /// Each call comes from an address of its own, so that its failures are held against no other.
+    calls: u32,
 }
 
 impl Book {
@@ -28,7 +30,7 @@ impl Book {
         let answer = send(gateway.request(Method::GET, &path)).await;
         assert_eq!((answer.status.as_u16(), answer.header("content-type")), (200, "application/json"));
         assert_eq!(answer.header("cache-control"), "public, max-age=300");
-        Self { document: answer.json(), seen: BTreeSet::new() }
+        Self { document: answer.json(), seen: BTreeSet::new(), calls: 0 }
     }
 
     /// What a component stands for.
@@ -43,7 +45,20 @@ impl Book {
 
     /// The answer to `request`, which the operation (`post /code`) documents.
     async fn call(&mut self, operation: &str, status: u16, request: RequestBuilder) -> Answer {
-        let answer = send(request).await;
+        self.calls += 1;
+        let source = Ipv4Addr::from(0x0a00_0000 + self.calls);
+        self.call_from(&source.to_string(), operation, status, request).await
+    }
+
+    /// The same from this address.
+    async fn call_from(
+        &mut self,
+        source: &str,
+        operation: &str,
+        status: u16,
+        request: RequestBuilder,
+    ) -> Answer {
+        let answer = send(request.header("x-forwarded-for", source)).await;
         assert_eq!(answer.status, status, "{operation}: {answer:?}");
         let (method, path) = operation.split_once(' ').unwrap();
         let responses = &self.document["paths"][path][method]["responses"];
@@ -96,13 +111,14 @@ impl Book {
     }
 }
 
-/// The gateway with everything on, and small limits.
+/// The gateway with everything on, where one failure is one too many for a while.
 async fn everything(db: &SqliteBackend) -> Gateway {
     let set = |builder: BridgeBuilder| {
         builder
             .refresh_tokens(true)
             .session_refresh_tokens(true)
             .max_devices(1)
+            .rate_limits(RateLimits::default().failure_cost(10_000).codes_per_person(10))
             .protected_resource(ProtectedResource::new("https://gateway.example/tools").name("Tools"))
             .protected_resource(ProtectedResource::new(ISSUER))
             .peer_address(|extensions| Some(extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip()))
@@ -324,15 +340,14 @@ async fn bodies(gateway: &Gateway, book: &mut Book) {
 }
 
 async fn too_many(gateway: &Gateway, book: &mut Book) {
-    const SOURCE: (&str, &str) = ("x-forwarded-for", "198.51.100.1");
-    let guess = || gateway.post("/session", &json!({ "code": "x" })).header(SOURCE.0, SOURCE.1);
-    for _ in 0..70 {
-        send(guess()).await;
-    }
-    book.call(&bridge_operation("post", "/session"), 429, guess()).await;
+    const SOURCE: &str = "198.51.100.1";
+    let session = bridge_operation("post", "/session");
+    let guess = || gateway.post("/session", &json!({ "code": "x" }));
+    book.call_from(SOURCE, &session, 400, guess()).await;
+    book.call_from(SOURCE, &session, 429, guess()).await;
     for path in ["/token", "/introspect", "/revoke"] {
-        let request = post(gateway, path, &[("token", "x")]).header(SOURCE.0, SOURCE.1);
-        book.call(&bridge_operation("post", path), 429, request).await;
+        let request = post(gateway, path, &[("token", "x")]);
+        book.call_from(SOURCE, &bridge_operation("post", path), 429, request).await;
     }
     let ask = || gateway.post("/code", &json!({})).header(COOKIE, "login=mallory");
     while send(ask()).await.status == 201 {}

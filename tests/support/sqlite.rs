@@ -43,8 +43,9 @@ impl SqliteBackend {
 
     /// Takes away what every look-up and every write need: from now on the store cannot answer.
     pub fn break_down(&self) {
-        let lose = "ALTER TABLE sessions RENAME TO lost; ALTER TABLE users RENAME TO lost_users";
-        self.connect().execute_batch(lose).unwrap();
+        let lose = |table| format!("ALTER TABLE {table} RENAME TO lost_{table};");
+        let lose = ["sessions", "users", "codes", "clients"].map(lose).concat();
+        self.connect().execute_batch(&lose).unwrap();
     }
 
     fn connect(&self) -> Connection {
