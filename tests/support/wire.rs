@@ -18,11 +18,16 @@ use super::gateway::Answer;
 /// Longer than any answer takes, also on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// What comes back, as text, on a connection of its own for these bytes, until the server closes it.
+pub async fn raw(address: SocketAddr, request: &[u8]) -> String {
+    String::from_utf8(raw_bytes(address, request).await).unwrap()
+}
+
 /// What comes back on a connection of its own for these bytes, until the server closes it.
 ///
 /// A server that answers early may reset the connection with bytes of the request unread: what came until
 /// then is the answer.
-pub async fn raw(address: SocketAddr, request: &[u8]) -> String {
+pub async fn raw_bytes(address: SocketAddr, request: &[u8]) -> Vec<u8> {
     let (mut reading, mut writing) = TcpStream::connect(address).await.unwrap().into_split();
     let exchange = async {
         let write = async {
@@ -38,16 +43,33 @@ pub async fn raw(address: SocketAddr, request: &[u8]) -> String {
         };
         tokio::join!(write, read).1
     };
-    let answer = timeout(PATIENCE, exchange).await.expect("the server answers and closes");
-    String::from_utf8(answer).unwrap()
+    timeout(PATIENCE, exchange).await.expect("the server answers and closes")
 }
 
 /// The status of [`raw`] for a `GET` of `path` with these header lines.
-pub async fn raw_get(address: SocketAddr, path: &str, lines: &str) -> (u16, String) {
-    let request = format!("GET {path} HTTP/1.1\r\nhost: gateway\r\nconnection: close\r\n{lines}\r\n");
-    let answer = raw(address, request.as_bytes()).await;
+pub async fn raw_get(address: SocketAddr, path: &str, lines: impl AsRef<[u8]>) -> (u16, String) {
+    let head = format!("GET {path} HTTP/1.1\r\nhost: gateway\r\nconnection: close\r\n");
+    let answer = raw(address, &[head.as_bytes(), lines.as_ref(), b"\r\n"].concat()).await;
     let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
     (status.unwrap_or_else(|| panic!("no status: {answer:?}")), answer)
+}
+
+/// One frame of HTTP/2 as it stands on the wire (RFC 9113 §4.1).
+pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+/// The kinds of the frames that the server sent, each with its payload.
+pub fn frames(mut bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
+    let mut frames = Vec::new();
+    while let [a, b, c, kind, _, _, _, _, _, rest @ ..] = bytes {
+        let length = u32::from_be_bytes([0, *a, *b, *c]) as usize;
+        let (payload, rest) = rest.split_at(length.min(rest.len()));
+        frames.push((*kind, payload.to_vec()));
+        bytes = rest;
+    }
+    frames
 }
 
 /// One HTTP/2 connection without TLS; clones share it.
