@@ -4,7 +4,7 @@ use http::header::{AUTHORIZATION, COOKIE};
 use http::{Method, StatusCode};
 
 use super::{REFUSED, gateway, is_challenge, still_serves};
-use crate::support::gateway::send;
+use crate::support::gateway::{Gateway, send};
 use crate::support::wire::{Http2, raw_get};
 
 #[tokio::test]
@@ -32,7 +32,7 @@ async fn attack_a30_two_credentials_are_refused_over_http_1_and_http_2_in_either
 }
 
 /// The status for an `Authorization` line of these bytes, and whether the answer names an error.
-async fn status_of(gateway: &crate::support::gateway::Gateway, value: &[u8]) -> (u16, bool) {
+async fn status_of(gateway: &Gateway, value: &[u8]) -> (u16, bool) {
     let line = [b"authorization:", value, b"\r\n"].concat();
     let (status, answer) = raw_get(gateway.address, "/v1/echo", line).await;
     assert!(status != 401 || answer.contains("www-authenticate: Bearer"), "{answer}");

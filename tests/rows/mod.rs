@@ -3,6 +3,7 @@
 mod bearer;
 mod challenge;
 mod credential;
+mod floods;
 mod framing;
 mod identity;
 mod routes;

@@ -1,5 +1,8 @@
 //! Section 2.2, A39 to A41, A45 to A47 and A50: no way around the guard, and nothing of the caller's in what it says.
 
+use axum::Router;
+use axum::routing::get;
+use bridge_auth::Caller;
 use http::header::{HOST, ORIGIN};
 use http::{Method, StatusCode};
 
@@ -54,6 +57,37 @@ async fn attack_a39_no_spelling_of_a_path_leads_around_the_guard() {
 }
 
 #[tokio::test]
+async fn attack_a39_a_route_that_was_mounted_around_the_layer_lets_nobody_be_somebody() {
+    let db = SqliteBackend::start().await;
+    let bridge = builder(&db).await.build().unwrap();
+    let layer = || bridge.layer("bridge").unwrap();
+    let who = || get(async |caller: Caller| caller.user_id().to_string());
+    let routes = Router::new()
+        .route("/inside", who())
+        .nest("/nested", Router::new().route("/inside", who()))
+        .layer(layer())
+        .merge(Router::new().route("/merged", who()))
+        .nest("/beside", Router::new().route("/late", who()))
+        .nest("/own", Router::new().route("/first", who()).route_layer(layer()).route("/late", who()));
+    let gateway = Gateway::with_routes(bridge.clone(), routes).await;
+    let token = gateway.link("alice").await;
+    for (path, with_a_token, without) in [
+        ("/inside", 200, 401),
+        ("/nested/inside", 200, 401),
+        ("/own/first", 200, 401),
+        ("/merged", 500, 500),
+        ("/beside/late", 500, 500),
+        ("/own/late", 500, 500),
+    ] {
+        let lines = "x-user-id: admin\r\n".to_owned();
+        assert_eq!(raw_get(gateway.address, path, &lines).await.0, without, "{path}");
+        let (status, answer) = raw_get(gateway.address, path, lines + &super::bearer(&token)).await;
+        assert_eq!(status, with_a_token, "{path} {answer}");
+        assert!(answer.ends_with("alice") == (status == 200) && !answer.contains("admin"), "{answer}");
+    }
+}
+
+#[tokio::test]
 async fn attack_a40_every_method_is_guarded_and_none_overridden() {
     let (_db, gateway, token) = gateway().await;
     for name in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND", "get"] {
@@ -89,7 +123,10 @@ async fn attack_a41_the_guard_grants_no_other_origin_anything() {
         let asked =
             send(gateway.request(Method::GET, "/v1/echo").header(ORIGIN, origin).bearer_auth(&token)).await;
         assert_eq!(asked.status, StatusCode::OK);
-        for answer in [preflight, asked] {
+        let endpoint = gateway.request(Method::OPTIONS, &format!("{PREFIX}/code")).header(ORIGIN, origin);
+        let endpoint = send(endpoint.header("access-control-request-method", "POST")).await;
+        assert_eq!(endpoint.status, StatusCode::METHOD_NOT_ALLOWED);
+        for answer in [preflight, asked, endpoint] {
             assert!(answer.headers.keys().all(|name| !name.as_str().starts_with("access-control")));
         }
     }
