@@ -126,8 +126,8 @@ impl Authenticator {
     ///
     /// At most `within` (10 ms to a day; what lies outside is taken as the nearest) passes between the moment
     /// from which a request of this session would be refused, or that of this call if it is later, and the
-    /// completion. While the store cannot say, nothing proves the session live: after that time it counts as
-    /// ended. That the token itself expires ends nothing.
+    /// completion. While the store cannot say, nothing proves the session live: after half that time it counts
+    /// as ended, so give it several times what the store may take. That the token itself expires ends nothing.
     ///
     /// It costs a look-up every half of `within`, shared with all others that run; none with
     /// [`Freshness::Watched`](crate::Freshness::Watched).
