@@ -15,6 +15,7 @@ mod faults;
 mod freshness;
 mod layer;
 mod mounting;
+mod oauth;
 mod operators;
 mod postgres_faults;
 mod postgres_tls;
