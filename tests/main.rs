@@ -7,6 +7,7 @@ mod canary;
 mod checker;
 mod clocks;
 mod csrf;
+mod discovery;
 mod endpoints;
 mod examples;
 mod exchange;
