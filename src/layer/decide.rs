@@ -10,8 +10,9 @@ use http::{HeaderMap, HeaderValue, Method, Response};
 
 use super::future::without_body;
 use super::layer::Guard;
-use crate::authenticate::{Begun, has_query_token};
+use crate::authenticate::{Admitted, Begun, has_query_token};
 use crate::caller::Caller;
+use crate::foreign::ForeignCaller;
 use crate::header::{self, X_TRACE_ID};
 use crate::id::TraceId;
 use crate::observe;
@@ -36,14 +37,14 @@ pub(super) type PendingVerdict = Pin<Box<dyn Future<Output = Verdict> + Send>>;
 /// Decides at once where nothing must be looked up.
 pub(super) fn decide(guard: &Arc<Guard>, mut parts: Parts) -> Decision {
     let outcome = match begin(guard, &parts) {
-        Ok(Begun::Verified(known)) => {
+        Ok(Begun::Pending(pending)) => {
             let guard = guard.clone();
             return Decision::Pending(Box::pin(async move {
-                let caller = guard.authenticator.finish(known).await;
-                conclude(&guard, &mut parts, caller.map(Some)).map(|()| parts)
+                let admitted = guard.authenticator.finish(pending, &parts.headers).await;
+                conclude(&guard, &mut parts, admitted.map(Some)).map(|()| parts)
             }));
         }
-        Ok(Begun::Admitted(caller)) => Ok(Some(caller)),
+        Ok(Begun::Admitted(admitted)) => Ok(Some(admitted)),
         Err(Rejection::NoCredential) if guard.optional => Ok(None),
         Err(rejection) => Err(rejection),
     };
@@ -52,7 +53,7 @@ pub(super) fn decide(guard: &Arc<Guard>, mut parts: Parts) -> Decision {
 
 /// Who calls, as far as it is known without I/O; an outer layer of the same bridge may have found out.
 fn begin(guard: &Guard, parts: &Parts) -> Result<Begun, Rejection> {
-    let outer = parts.extensions.get::<Passage>().and_then(|passage| passage.caller.as_ref());
+    let outer = parts.extensions.get::<Passage>().and_then(|passage| passage.admitted.as_ref());
     if let Some(outer) = outer
         && !parts.headers.contains_key(AUTHORIZATION)
         && let Some(verdict) = guard.authenticator.readmit(outer)
@@ -70,13 +71,13 @@ fn begin(guard: &Guard, parts: &Parts) -> Result<Begun, Rejection> {
 fn conclude(
     guard: &Guard,
     parts: &mut Parts,
-    outcome: Result<Option<Caller>, Rejection>,
+    outcome: Result<Option<Admitted>, Rejection>,
 ) -> Result<(), Response<Bytes>> {
     let trace = TraceId::continue_from(&mut parts.headers);
     match outcome {
-        Ok(caller) => {
-            observe::admitted(caller.as_ref(), &trace);
-            admit(guard, parts, caller, trace);
+        Ok(admitted) => {
+            observe::admitted(admitted.as_ref(), &trace);
+            admit(guard, parts, admitted, trace);
             Ok(())
         }
         Err(rejection) => {
@@ -87,20 +88,30 @@ fn conclude(
     }
 }
 
-fn admit(guard: &Guard, parts: &mut Parts, caller: Option<Caller>, trace: TraceId) {
-    match &caller {
-        Some(caller) => {
+fn admit(guard: &Guard, parts: &mut Parts, admitted: Option<Admitted>, trace: TraceId) {
+    match &admitted {
+        Some(Admitted::Caller(caller)) => {
             caller.write_headers(&mut parts.headers);
             parts.extensions.insert(caller.clone());
             hide_token(guard, &mut parts.headers);
         }
-        None => {
-            header::strip(&mut parts.headers);
-            parts.headers.insert(X_TRACE_ID, trace.to_header_value());
-            parts.extensions.remove::<Caller>();
+        Some(Admitted::Foreign(caller)) => {
+            // Nothing the identity headers could say is true of it: upstream would take its names for ours.
+            write_no_caller(parts, &trace);
+            parts.extensions.insert(caller.clone());
+            hide_token(guard, &mut parts.headers);
         }
+        None => write_no_caller(parts, &trace),
     }
-    parts.extensions.insert(Passage { caller, trace, refusals: guard.refusals.clone() });
+    parts.extensions.insert(Passage { admitted, trace, refusals: guard.refusals.clone() });
+}
+
+/// Leaves no identity but the trace's.
+fn write_no_caller(parts: &mut Parts, trace: &TraceId) {
+    header::strip(&mut parts.headers);
+    parts.headers.insert(X_TRACE_ID, trace.to_header_value());
+    parts.extensions.remove::<Caller>();
+    parts.extensions.remove::<ForeignCaller>();
 }
 
 fn hide_token(guard: &Guard, headers: &mut HeaderMap) {
