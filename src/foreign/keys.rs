@@ -116,7 +116,7 @@ impl Keys {
         let mut attempts = self.shared.attempts.subscribe();
         let before = attempts.borrow_and_update().finished;
         self.keep_running();
-        if !self.shared.ask() {
+        if !self.shared.ask(before) {
             return Err(KeysUnavailable);
         }
         let next = attempts.wait_for(|attempts| attempts.finished > before);
@@ -158,18 +158,22 @@ impl Shared {
         self.clock.now().saturating_sub(fetched.at)
     }
 
-    /// Asks for a fetch; `false` when the last one began too short a time ago, and is over.
-    fn ask(&self) -> bool {
-        let is_running = self.attempts.borrow().is_running;
-        if !is_running && self.is_too_soon() {
-            return false;
+    /// Sees to it that an attempt ends after `before` had; `false` when the last one began too short a time ago.
+    fn ask(&self, before: u64) -> bool {
+        // One look: the attempt may begin and end meanwhile.
+        let attempts = *self.attempts.borrow();
+        if attempts.is_running || attempts.finished > before {
+            return true;
         }
-        self.wanted.notify_one();
-        true
+        let may_begin = !self.is_too_soon_after(attempts);
+        if may_begin {
+            self.wanted.notify_one();
+        }
+        may_begin
     }
 
-    fn is_too_soon(&self) -> bool {
-        let since = self.attempts.borrow().began.and_then(|began| self.clock.now().checked_sub(began));
+    fn is_too_soon_after(&self, attempts: Attempts) -> bool {
+        let since = attempts.began.and_then(|began| self.clock.now().checked_sub(began));
         since.is_some_and(|since| since < self.timing.floor)
     }
 
@@ -249,7 +253,8 @@ impl Drop for Running<'_> {
 /// Fetches now and again, and earlier when it is asked to.
 async fn keep_fresh(shared: Arc<Shared>) {
     loop {
-        if !shared.is_too_soon() {
+        let attempts = *shared.attempts.borrow();
+        if !shared.is_too_soon_after(attempts) {
             shared.fetch().await;
         }
         tokio::select! {

@@ -16,7 +16,7 @@ use super::claims::{check_time, never_null, one_or_many};
 use super::compact::{Compact, MAX_BYTES, json_object};
 use super::{Algorithm, Claims, InvalidClaims, InvalidToken, Subject, VerifyingKey};
 use crate::clock::Clock;
-use crate::id::{Audience, ClientId, Scopes, SessionId, UserId};
+use crate::id::{Audience, ClientId, Scope, Scopes, SessionId, UserId};
 
 /// The claims of a verified access token of another issuer. Times are whole seconds since the Unix epoch.
 ///
@@ -124,7 +124,7 @@ impl ForeignVerifier {
         let audiences = self.audiences.iter().filter(is_ours).map(|(_, ours)| ours.clone()).collect();
         let granted = claims.scope.as_deref().unwrap_or("");
         let counts = |scope: &&str| granted.split(' ').any(|granted| granted == *scope);
-        let scopes = Scopes::collect(self.scopes.iter().map(|scope| scope.as_str()).filter(counts))
+        let scopes = Scopes::collect(self.scopes.iter().map(Scope::as_str).filter(counts))
             .expect("some of a set are a set");
         Ok(ForeignClaims {
             issuer: self.issuer.clone(),
