@@ -9,6 +9,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Response};
 
 use super::future::without_body;
+use super::grpc;
 use super::layer::Guard;
 use crate::authenticate::{Begun, has_query_token};
 use crate::caller::Caller;
@@ -81,9 +82,18 @@ fn conclude(
         }
         Err(rejection) => {
             observe::refused(&rejection, &trace);
-            let refusal = guard.refusals.answer(&rejection);
-            Err(if parts.method == Method::HEAD { without_body(refusal) } else { refusal })
+            Err(refuse(guard, parts, &rejection))
         }
+    }
+}
+
+/// The refusal in the words that the caller reads: gRPC's or HTTP's.
+fn refuse(guard: &Guard, parts: &Parts, rejection: &Rejection) -> Response<Bytes> {
+    let refusal = guard.refusals.answer(rejection);
+    match grpc::call_type(&parts.headers) {
+        Some(call) => grpc::to_status(refusal, rejection, call.clone()),
+        None if parts.method == Method::HEAD => without_body(refusal),
+        None => refusal,
     }
 }
 

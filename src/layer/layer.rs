@@ -26,7 +26,7 @@ use crate::reject::RejectionBody;
 /// - marks the answer `Cache-Control: private` (unless it says otherwise) and `Vary: authorization`.
 ///
 /// A refused request never reaches the inner service. It is answered with the status, challenge and body
-/// that [`Rejection`](crate::Rejection) documents.
+/// that [`Rejection`](crate::Rejection) documents, a call of gRPC with a status of gRPC.
 #[derive(Debug, Clone)]
 #[must_use = "a layer guards nothing until a service is wrapped in it"]
 pub struct BridgeAuthLayer {

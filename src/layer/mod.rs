@@ -10,10 +10,19 @@
 //! Layers of one bridge may be nested, say an optional one around the whole app and a stricter one around
 //! some routes: the inner one takes the outer one's verdict on the same request and adds its own
 //! requirements.
+//!
+//! # gRPC
+//!
+//! A call of gRPC or gRPC-Web, known by its `Content-Type`, is refused with a status of gRPC ([`Rejection`](crate::Rejection)
+//! lists them) in an answer without a body, and the challenge as metadata. With tonic, a service keeps its name
+//! through `tonic::service::LayerExt::named_layer`; its methods find the [`Caller`](crate::Caller) in
+//! `request.extensions()`. A stream is judged when it begins: one that shall end with its session needs a
+//! limit of its own.
 
 mod body;
 mod decide;
 mod future;
+mod grpc;
 #[allow(clippy::module_inception)]
 mod layer;
 mod service;
