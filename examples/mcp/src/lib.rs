@@ -73,11 +73,8 @@ fn app(bridge: &Bridge, url: &Url, streams: CancellationToken) -> Result<Router>
         .with_allowed_hosts([host])
         .enforce_origin_validation()
         .with_cancellation_token(streams);
-    let mcp = StreamableHttpService::new(
-        || Ok(Tools::default()),
-        Arc::new(LocalSessionManager::default()),
-        config,
-    );
+    let mcp =
+        StreamableHttpService::new(|| Ok(Tools::default()), Arc::new(LocalSessionManager::default()), config);
     Ok(Router::new()
         .route_service(MCP, mcp)
         .layer(middleware::from_fn(scopes::require))

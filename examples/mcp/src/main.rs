@@ -17,7 +17,8 @@ async fn main() -> Result<()> {
     let bridge = example_mcp::bridge(&format!("http://{address}"), &folder.path().join("bridges.db")).await?;
 
     // A real gateway issues codes to whom its own login has signed in, at `POST /v1/auth/bridge/code`.
-    let alice = SignedIn { user_id: UserId::parse("alice")?, scopes: Scopes::parse("hook:govern hook:track")? };
+    let alice =
+        SignedIn { user_id: UserId::parse("alice")?, scopes: Scopes::parse("hook:govern hook:track")? };
     let issued = bridge.issuer().issue_code(&alice, None).await?;
     writeln!(io::stdout(), "code: {}", issued.code.expose())?;
     writeln!(io::stdout(), "listening on http://{address}")?;
