@@ -2,14 +2,17 @@
 
 mod bearer;
 mod known;
+mod session_end;
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::HeaderMap;
 use quick_cache::sync::Cache;
 
 pub(crate) use bearer::has_query_token;
+pub use session_end::SessionEnd;
 
 use crate::caller::{Authority, Caller, CallerKind, Context, Known};
 use crate::header::X_SESSION_ID;
@@ -117,6 +120,23 @@ impl Authenticator {
             Begun::Admitted(caller) => Ok(caller),
             Begun::Verified(known) => self.finish(known).await,
         }
+    }
+
+    /// Completes when the session of `caller` has ended: for what outlives a request, such as a WebSocket.
+    ///
+    /// At most `within` (10 ms to a day; what lies outside is taken as the nearest) passes between the moment
+    /// from which a request of this session would be refused, or that of this call if it is later, and the
+    /// completion. While the store cannot say, nothing proves the session live: after half that time it counts
+    /// as ended, so give it several times what the store may take. That the token itself expires ends nothing.
+    ///
+    /// It costs a look-up every half of `within`, shared with all others that run; none with
+    /// [`Freshness::Watched`](crate::Freshness::Watched).
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    pub fn session_end(&self, caller: &Caller, within: Duration) -> SessionEnd {
+        SessionEnd::new(self.guard.clone(), caller.known().clone(), within)
     }
 
     /// All of [`authenticate`](Self::authenticate) that needs no I/O: the whole of it, when the session is

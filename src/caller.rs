@@ -115,6 +115,10 @@ impl Caller {
         &self.known.claims
     }
 
+    pub(crate) const fn known(&self) -> &Arc<Known> {
+        &self.known
+    }
+
     pub(crate) fn is_vouched_for_by(&self, authority: &Authority) -> bool {
         Arc::ptr_eq(&self.context.authority.0, &authority.0)
     }

@@ -103,7 +103,7 @@ mod settings;
 pub mod store;
 pub mod token;
 
-pub use authenticate::Authenticator;
+pub use authenticate::{Authenticator, SessionEnd};
 pub use bridge::{Bridge, BridgeBuilder};
 pub use caller::{Caller, CallerKind};
 pub use clock::{Clock, SystemClock};

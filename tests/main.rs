@@ -4,7 +4,6 @@
 
 mod audit;
 mod canary;
-mod cancellation;
 mod checker;
 mod clocks;
 mod csrf;
@@ -14,7 +13,6 @@ mod exchange;
 mod extractors;
 mod faults;
 mod freshness;
-mod hostile_requests;
 mod layer;
 mod mounting;
 mod operators;
@@ -23,6 +21,7 @@ mod postgres_tls;
 mod requests;
 mod revocation;
 mod rotation;
+mod rows;
 mod store;
 mod support;
 mod tokens;

@@ -7,6 +7,8 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
+use crate::authenticate::SessionEnd;
+
 pin_project! {
     /// The body that a guarded service answers with: the inner service's own, or that of a refusal.
     #[derive(Debug)]
@@ -21,7 +23,7 @@ pin_project! {
     #[derive(Debug)]
     enum Kind<B> {
         Refusal { body: Bytes },
-        Inner { #[pin] body: B },
+        Inner { #[pin] body: B, ended: Option<SessionEnd> },
     }
 }
 
@@ -30,8 +32,9 @@ impl<B> ResponseBody<B> {
         Self { kind: Kind::Refusal { body } }
     }
 
-    pub(super) fn inner(body: B) -> Self {
-        Self { kind: Kind::Inner { body } }
+    /// The inner service's body, which ends early when its session does.
+    pub(super) fn inner(body: B, ended: Option<SessionEnd>) -> Self {
+        Self { kind: Kind::Inner { body, ended } }
     }
 }
 
@@ -47,8 +50,15 @@ where
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        match self.project().kind.project() {
-            KindProjection::Inner { body } => body.poll_frame(cx),
+        let mut kind = self.project().kind;
+        if let KindProjection::Inner { ended: Some(ended), .. } = kind.as_mut().project()
+            && Pin::new(ended).poll(cx).is_ready()
+        {
+            // The inner body is dropped with this: whoever feeds it need not go on.
+            kind.set(Kind::Refusal { body: Bytes::new() });
+        }
+        match kind.project() {
+            KindProjection::Inner { body, .. } => body.poll_frame(cx),
             KindProjection::Refusal { body } if body.is_empty() => Poll::Ready(None),
             KindProjection::Refusal { body } => {
                 Poll::Ready(Some(Ok(Frame::data(std::mem::take(body).into()))))
@@ -58,14 +68,14 @@ where
 
     fn is_end_stream(&self) -> bool {
         match &self.kind {
-            Kind::Inner { body } => body.is_end_stream(),
+            Kind::Inner { body, .. } => body.is_end_stream(),
             Kind::Refusal { body } => body.is_empty(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
-            Kind::Inner { body } => body.size_hint(),
+            Kind::Inner { body, .. } => body.size_hint(),
             Kind::Refusal { body } => SizeHint::with_exact(body.len() as u64),
         }
     }

@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderValue, Method, Response};
 use super::future::without_body;
 use super::grpc;
 use super::layer::Guard;
-use crate::authenticate::{Begun, has_query_token};
+use crate::authenticate::{Begun, SessionEnd, has_query_token};
 use crate::caller::Caller;
 use crate::header::{self, X_TRACE_ID};
 use crate::id::TraceId;
@@ -19,8 +19,14 @@ use crate::observe;
 use crate::passage::Passage;
 use crate::reject::{MalformedCredential, Rejection};
 
-/// The head to hand to the inner service, or the refusal to answer with.
-pub(super) type Verdict = Result<Parts, Response<Bytes>>;
+/// The admission, or the refusal to answer with.
+pub(super) type Verdict = Result<Admission, Response<Bytes>>;
+
+/// The head to hand to the inner service, and what ends its answer early.
+pub(super) struct Admission {
+    pub(super) parts: Parts,
+    pub(super) ended: Option<SessionEnd>,
+}
 
 /// A verdict, or the look-up it hangs on.
 #[expect(
@@ -35,20 +41,20 @@ pub(super) enum Decision {
 pub(super) type PendingVerdict = Pin<Box<dyn Future<Output = Verdict> + Send>>;
 
 /// Decides at once where nothing must be looked up.
-pub(super) fn decide(guard: &Arc<Guard>, mut parts: Parts) -> Decision {
+pub(super) fn decide(guard: &Arc<Guard>, parts: Parts) -> Decision {
     let outcome = match begin(guard, &parts) {
         Ok(Begun::Verified(known)) => {
             let guard = guard.clone();
             return Decision::Pending(Box::pin(async move {
                 let caller = guard.authenticator.finish(known).await;
-                conclude(&guard, &mut parts, caller.map(Some)).map(|()| parts)
+                conclude(&guard, parts, caller.map(Some))
             }));
         }
         Ok(Begun::Admitted(caller)) => Ok(Some(caller)),
         Err(Rejection::NoCredential) if guard.optional => Ok(None),
         Err(rejection) => Err(rejection),
     };
-    Decision::Made(conclude(guard, &mut parts, outcome).map(|()| parts))
+    Decision::Made(conclude(guard, parts, outcome))
 }
 
 /// Who calls, as far as it is known without I/O; an outer layer of the same bridge may have found out.
@@ -68,17 +74,15 @@ fn begin(guard: &Guard, parts: &Parts) -> Result<Begun, Rejection> {
 
 /// Prepares the head for the inner service, or the refusal.
 #[expect(clippy::result_large_err, reason = "a refusal is what the request ends with: it is not passed far")]
-fn conclude(
-    guard: &Guard,
-    parts: &mut Parts,
-    outcome: Result<Option<Caller>, Rejection>,
-) -> Result<(), Response<Bytes>> {
+fn conclude(guard: &Guard, mut parts: Parts, outcome: Result<Option<Caller>, Rejection>) -> Verdict {
     let trace = TraceId::continue_from(&mut parts.headers);
     match outcome {
         Ok(caller) => {
             observe::admitted(caller.as_ref(), &trace);
-            admit(guard, parts, caller, trace);
-            Ok(())
+            let watch = |(caller, within)| guard.authenticator.session_end(caller, within);
+            let ended = caller.as_ref().zip(guard.streams_end_within).map(watch);
+            admit(guard, &mut parts, caller, trace);
+            Ok(Admission { parts, ended })
         }
         Err(rejection) => {
             observe::refused(&rejection, &trace);

@@ -11,7 +11,8 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::body::ResponseBody;
-use super::decide::{Decision, PendingVerdict, Verdict};
+use super::decide::{Admission, Decision, PendingVerdict, Verdict};
+use crate::authenticate::SessionEnd;
 
 pin_project! {
     /// The response future of [`BridgeAuth`](crate::BridgeAuth).
@@ -32,7 +33,7 @@ pin_project! {
     #[project = StateProjection]
     enum State<S, F, B> {
         Pending { verdict: PendingVerdict, waiting: Option<(S, B)> },
-        Admitted { #[pin] future: F },
+        Admitted { #[pin] future: F, ended: Option<SessionEnd> },
         Refused { refusal: Option<Response<Bytes>> },
     }
 }
@@ -57,7 +58,9 @@ where
 {
     fn follow(verdict: Verdict, body: B, mut service: S) -> Self {
         match verdict {
-            Ok(parts) => Self::Admitted { future: service.call(Request::from_parts(parts, body)) },
+            Ok(Admission { parts, ended }) => {
+                Self::Admitted { future: service.call(Request::from_parts(parts, body)), ended }
+            }
             Err(refusal) => Self::Refused { refusal: Some(refusal) },
         }
     }
@@ -82,10 +85,10 @@ where
                     let refusal = refusal.take().expect("not polled after it was ready");
                     return Poll::Ready(Ok(refusal.map(ResponseBody::refusal)));
                 }
-                StateProjection::Admitted { future } => {
+                StateProjection::Admitted { future, ended } => {
                     let mut response = ready!(future.poll(cx))?;
                     keep_from_shared_caches(response.headers_mut());
-                    return Poll::Ready(Ok(response.map(ResponseBody::inner)));
+                    return Poll::Ready(Ok(response.map(|body| ResponseBody::inner(body, ended.take()))));
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! The layer and its options.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::Response;
@@ -40,11 +41,18 @@ pub(super) struct Guard {
     pub(super) refusals: Refusals,
     pub(super) optional: bool,
     pub(super) forward_authorization: bool,
+    pub(super) streams_end_within: Option<Duration>,
 }
 
 impl BridgeAuthLayer {
     pub(crate) fn new(authenticator: Authenticator, refusals: Refusals) -> Self {
-        let guard = Guard { authenticator, refusals, optional: false, forward_authorization: false };
+        let guard = Guard {
+            authenticator,
+            refusals,
+            optional: false,
+            forward_authorization: false,
+            streams_end_within: None,
+        };
         Self { guard: Arc::new(guard) }
     }
 
@@ -78,12 +86,22 @@ impl BridgeAuthLayer {
         self.change(|guard| guard.forward_authorization = true)
     }
 
+    /// Ends a response that still streams (server-sent events, a gRPC stream) when its session has ended, within the
+    /// time that [`Authenticator::session_end`] promises. Default: a response that has begun is not cut.
+    ///
+    /// The body ends as if the handler had no more to say. A connection that was upgraded (WebSocket) has no body: its
+    /// handler waits for [`Authenticator::session_end`] itself.
+    pub fn end_streams_within(self, within: Duration) -> Self {
+        self.change(|guard| guard.streams_end_within = Some(within))
+    }
+
     /// The decision over one request, for the endpoints: the head to go on with, or the refusal.
     pub(crate) async fn admit(&self, parts: Parts) -> Result<Parts, Response<Bytes>> {
-        match decide(&self.guard, parts) {
+        let verdict = match decide(&self.guard, parts) {
             Decision::Made(verdict) => verdict,
             Decision::Pending(verdict) => verdict.await,
-        }
+        };
+        verdict.map(|admission| admission.parts)
     }
 
     fn change(self, change: impl FnOnce(&mut Guard)) -> Self {

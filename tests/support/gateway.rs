@@ -46,9 +46,14 @@ impl Gateway {
 
     /// A gateway over `bridge`.
     pub async fn over(bridge: Bridge) -> Self {
+        Self::with_routes(bridge, Router::new()).await
+    }
+
+    /// The same with more routes, as they stand.
+    pub async fn with_routes(bridge: Bridge, routes: Router) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let app = app(&bridge).into_make_service_with_connect_info::<SocketAddr>();
+        let app = app(&bridge).merge(routes).into_make_service_with_connect_info::<SocketAddr>();
         let serving = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
         Self { bridge, address, client: reqwest::Client::new(), serving }
     }
@@ -189,7 +194,8 @@ async fn operators_only(mut request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
-async fn echo(
+/// What a handler sees of who calls.
+pub async fn echo(
     ConnectInfo(_): ConnectInfo<SocketAddr>,
     caller: Caller,
     headers: HeaderMap,
