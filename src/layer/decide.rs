@@ -86,7 +86,7 @@ fn conclude(guard: &Guard, mut parts: Parts, outcome: Result<Option<Caller>, Rej
         }
         Err(rejection) => {
             observe::refused(&rejection, &trace);
-            Err(refuse(guard, parts, &rejection))
+            Err(refuse(guard, &parts, &rejection))
         }
     }
 }

@@ -13,11 +13,19 @@ const GRPC_RETRY_PUSHBACK_MS: HeaderName = HeaderName::from_static("grpc-retry-p
 
 /// The media type of the call, when it is one of gRPC or gRPC-Web.
 pub(super) fn call_type(headers: &HeaderMap) -> Option<&HeaderValue> {
+    content_type(headers, &["grpc", "grpc-web", "grpc-web-text"])
+}
+
+/// Whether this is the head of an answer that HTTP trailers end; gRPC-Web has its own in the body.
+pub(super) fn ends_with_trailers(headers: &HeaderMap) -> bool {
+    content_type(headers, &["grpc"]).is_some()
+}
+
+fn content_type<'a>(headers: &'a HeaderMap, subtypes: &[&str]) -> Option<&'a HeaderValue> {
     let value = headers.get(CONTENT_TYPE)?;
     let media_type: Mime = value.to_str().ok()?.parse().ok()?;
-    let is_call = media_type.type_() == mime::APPLICATION
-        && matches!(media_type.subtype().as_str(), "grpc" | "grpc-web" | "grpc-web-text");
-    is_call.then_some(value)
+    let is_one = media_type.type_() == mime::APPLICATION && subtypes.contains(&media_type.subtype().as_str());
+    is_one.then_some(value)
 }
 
 /// The same refusal with the status in its head and no body, which gRPC calls *Trailers-Only*; the challenge
@@ -39,6 +47,14 @@ pub(super) fn to_status(
         headers.insert(GRPC_RETRY_PUSHBACK_MS, HeaderValue::from(seconds.saturating_mul(1000)));
     }
     status
+}
+
+/// The trailers of an answer that ends because its session has, or because nothing proves it live any longer: whoever
+/// calls again learns which.
+pub(super) fn session_ended() -> HeaderMap {
+    let message =
+        HeaderValue::from_static("The session of this stream can no longer be shown to be live. Call again.");
+    HeaderMap::from_iter([(GRPC_STATUS, HeaderValue::from_static("14")), (GRPC_MESSAGE, message)])
 }
 
 /// The code of the status: see the table of [`Rejection`].

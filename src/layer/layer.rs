@@ -89,7 +89,8 @@ impl BridgeAuthLayer {
     /// Ends a response that still streams (server-sent events, a gRPC stream) when its session has ended, within the
     /// time that [`Authenticator::session_end`] promises. Default: a response that has begun is not cut.
     ///
-    /// The body ends as if the handler had no more to say. A connection that was upgraded (WebSocket) has no body: its
+    /// The body ends as if the handler had no more to say, one of gRPC with `UNAVAILABLE` in its trailers: whoever calls
+    /// again learns why. A connection that was upgraded (WebSocket) has no body: its
     /// handler waits for [`Authenticator::session_end`] itself.
     pub fn end_streams_within(self, within: Duration) -> Self {
         self.change(|guard| guard.streams_end_within = Some(within))

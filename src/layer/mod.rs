@@ -13,11 +13,10 @@
 //!
 //! # gRPC
 //!
-//! A call of gRPC or gRPC-Web, known by its `Content-Type`, is refused with a status of gRPC ([`Rejection`](crate::Rejection)
-//! lists them) in an answer without a body, and the challenge as metadata. With tonic, a service keeps its name
-//! through `tonic::service::LayerExt::named_layer`; its methods find the [`Caller`](crate::Caller) in
-//! `request.extensions()`. A stream is judged when it begins: one that shall end with its session needs a
-//! limit of its own.
+//! A call of gRPC or gRPC-Web, known by its `Content-Type`, is refused with a status of gRPC
+//! ([`Rejection`](crate::Rejection) lists them) in an answer without a body, the challenge among its metadata. With
+//! tonic, a service keeps its name through `tonic::service::LayerExt::named_layer`, and its methods find the
+//! [`Caller`](crate::Caller) in `request.extensions()`.
 
 mod body;
 mod decide;

@@ -9,6 +9,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use axum::extract::ConnectInfo;
@@ -28,6 +29,9 @@ use tools::Tools;
 
 /// Where the MCP server is, below the server's own URL.
 const MCP: &str = "/mcp";
+
+/// How long a stream of events may outlive the session of its caller.
+const STREAMS_END_WITHIN: Duration = Duration::from_secs(5);
 
 /// A bridge that issues tokens as `issuer`, for the MCP server at `/mcp` below it, and keeps its sessions in the SQLite
 /// file at `path`.
@@ -79,7 +83,7 @@ fn app(bridge: &Bridge, url: &Url, streams: CancellationToken) -> Result<Router>
         .route_service(MCP, mcp)
         .layer(middleware::from_fn(scopes::require))
         .layer(middleware::from_fn_with_state(SessionSeal::random(), sessions::bind))
-        .layer(bridge.layer("mcp")?)
+        .layer(bridge.layer("mcp")?.end_streams_within(STREAMS_END_WITHIN))
         // What is added after the guard is not behind it.
         .nest_service("/v1/auth/bridge", bridge.service()))
 }

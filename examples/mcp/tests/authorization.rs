@@ -1,9 +1,12 @@
 //! What MCP's authorization asks of a server: the checklist's rows 1.I, request by request.
 
+use std::time::Duration;
+
 use bridge_auth::{AccessRequest, Audience, Scopes};
 use reqwest::Method;
 use reqwest::header::{HOST, ORIGIN, WWW_AUTHENTICATE};
 use serde_json::json;
+use tokio::time::timeout;
 
 use crate::server::{Server, initialize, result, user};
 
@@ -57,6 +60,21 @@ async fn row_146_every_request_needs_a_token() {
     }
     assert_eq!(server.call(None, &session, "whoami").await.status(), 401);
     assert_eq!(server.call(Some(&token), &session, "whoami").await.status(), 200);
+}
+
+#[tokio::test]
+async fn row_146_a_stream_ends_when_the_session_of_its_token_is_revoked() {
+    let server = Server::start().await;
+    let token = server.link("alice", "").await;
+    let session = server.open(&token).await;
+    let request = server.request(Method::GET, Some(&token)).header("mcp-session-id", &session);
+    let stream = request.send().await.unwrap();
+    assert_eq!(stream.status(), 200);
+
+    let logout = server.http.post(server.url("/v1/auth/bridge/logout")).bearer_auth(&token);
+    assert_eq!(logout.send().await.unwrap().status(), 204);
+
+    timeout(Duration::from_secs(30), stream.bytes()).await.unwrap().unwrap();
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ mod track;
 
 use std::future::Future;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Result;
 use bridge_auth::store::SqliteStore;
@@ -21,6 +22,9 @@ use identity::IdentityService;
 use proto::identity_server::IdentityServer;
 use proto::track_server::TrackServer;
 use track::TrackService;
+
+/// How long a stream may outlive its session.
+const STREAMS_END_WITHIN: Duration = Duration::from_secs(5);
 
 /// The messages, and the clients and servers of both services.
 #[allow(unused_qualifications, reason = "made by tonic")]
@@ -60,9 +64,10 @@ pub async fn serve(listener: TcpListener, bridge: &Bridge, stop: impl Future<Out
 /// Both services behind guards of their own, and beside them the endpoints that bridges call over plain HTTP.
 fn routes(bridge: &Bridge) -> Result<Routes> {
     let guard = bridge.layer("bridge")?;
-    let track = guard.clone().require_scopes(Scopes::parse("hook:track")?);
+    let track =
+        guard.clone().require_scopes(Scopes::parse("hook:track")?).end_streams_within(STREAMS_END_WITHIN);
     let services = Routes::new(guard.named_layer(IdentityServer::new(IdentityService)))
-        .add_service(track.named_layer(TrackServer::new(TrackService)));
+        .add_service(track.named_layer(TrackServer::new(TrackService::new())));
     Ok(services.into_axum_router().nest_service("/v1/auth/bridge", bridge.service()).into())
 }
 

@@ -3,16 +3,20 @@
 #![allow(clippy::unwrap_used)]
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bridge_auth::{Bridge, Scopes, SignedIn, UserId};
 use example_tonic::proto::identity_client::IdentityClient;
 use example_tonic::proto::track_client::TrackClient;
-use example_tonic::proto::{AppendReply, AppendRequest, WhoAmIReply, WhoAmIRequest};
+use example_tonic::proto::{
+    AppendReply, AppendRequest, FollowReply, FollowRequest, WhoAmIReply, WhoAmIRequest,
+};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 
@@ -44,9 +48,13 @@ impl Server {
 
     /// Links a bridge of alice's as bridges do: a code, traded for a token over HTTP.
     async fn link(&self, scopes: &str) -> Value {
-        let alice =
-            SignedIn { user_id: UserId::parse("alice").unwrap(), scopes: Scopes::parse(scopes).unwrap() };
-        let issued = self.bridge.issuer().issue_code(&alice, None).await.unwrap();
+        self.link_as("alice", scopes).await
+    }
+
+    async fn link_as(&self, name: &str, scopes: &str) -> Value {
+        let person =
+            SignedIn { user_id: UserId::parse(name).unwrap(), scopes: Scopes::parse(scopes).unwrap() };
+        let issued = self.bridge.issuer().issue_code(&person, None).await.unwrap();
         let exchange = json!({ "code": issued.code.expose() });
         let answer = self.http.post(self.url("session")).json(&exchange).send().await.unwrap();
         assert_eq!(answer.status(), 200);
@@ -168,6 +176,25 @@ async fn a_stream_with_the_scope_is_taken_whole() {
     let access = server.link("hook:track").await;
     let reply = server.append(text(&access, "token"), &["ran a command", "edited a file"]).await.unwrap();
     assert_eq!(reply, AppendReply { user_id: "alice".to_owned(), count: 2 });
+}
+
+#[tokio::test]
+async fn a_follower_sees_its_own_persons_reports_until_its_session_is_revoked() {
+    let server = Server::start().await;
+    let (alice, bob) = (server.link("hook:track").await, server.link_as("bob", "hook:track").await);
+    let (alice, bob) = (text(&alice, "token"), text(&bob, "token"));
+    let request = with_token(Request::new(FollowRequest {}), Some(alice));
+    let mut followed = TrackClient::new(server.channel().await).follow(request).await.unwrap().into_inner();
+
+    server.append(bob, &["bob's"]).await.unwrap();
+    server.append(alice, &["alice's"]).await.unwrap();
+    assert_eq!(followed.message().await.unwrap(), Some(FollowReply { event: "alice's".to_owned() }));
+
+    let ended = server.http.post(server.url("logout")).bearer_auth(alice).send().await.unwrap();
+    assert_eq!(ended.status(), 204);
+    let status = timeout(Duration::from_secs(30), followed.message()).await.unwrap().unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable);
+    assert_eq!(server.append(alice, &[]).await.unwrap_err().code(), Code::Unauthenticated);
 }
 
 #[tokio::test]
