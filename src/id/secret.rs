@@ -79,6 +79,12 @@ macro_rules! digest {
             pub fn to_hex(&self) -> String {
                 hex(&self.0)
             }
+
+            /// The 32 bytes.
+            #[must_use]
+            pub fn as_bytes(&self) -> &[u8; 32] {
+                &self.0
+            }
         }
 
         impl fmt::Debug for $name {
@@ -186,16 +192,20 @@ impl AssertionHash {
 }
 
 impl KeyThumbprint {
+    /// The thumbprint of a key, written as RFC 7638 §3 asks for.
+    pub(crate) fn of(members: &[u8]) -> Self {
+        Self(Sha256::digest(members).into())
+    }
+
+    /// The thumbprint in base64url, as it stands for a key id.
+    pub(crate) fn to_base64url(self) -> String {
+        URL_SAFE_NO_PAD.encode(self.0)
+    }
+
     /// A thumbprint of 32 bytes; `None` for any other length.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         bytes.try_into().ok().map(Self)
-    }
-
-    /// The 32 bytes.
-    #[must_use]
-    pub fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
     }
 }
 
@@ -286,6 +296,10 @@ impl SecretHash {
     #[must_use]
     pub fn matches(&self, other: &Self) -> bool {
         self.0.ct_eq(&other.0).into()
+    }
+
+    pub(crate) fn of_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
     }
 
     /// Reads a stored hash; `None` unless it has 32 bytes.

@@ -10,7 +10,7 @@ use super::origin;
 use crate::bridge::Bridge;
 use crate::clock::since_epoch;
 use crate::header::X_SESSION_ID;
-use crate::id::{CodeVerifier, ExchangeCode, SessionId, TraceId};
+use crate::id::{CodeVerifier, ExchangeCode, RefreshToken, SessionId, TraceId};
 use crate::issue::{Exchange, ExchangeError};
 
 #[derive(Deserialize)]
@@ -23,6 +23,8 @@ struct Presented {
 #[derive(Serialize)]
 struct Opened<'a> {
     token: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_token: Option<&'a str>,
     ttl: u64,
     expires_at: u64,
     #[serde(serialize_with = "as_object")]
@@ -36,11 +38,14 @@ pub(super) async fn answer(bridge: &Bridge, mut parts: Parts, body: RequestBody)
         origin: origin::of(bridge.settings(), &parts, presented.device_name.as_deref()),
         verifier: presented.code_verifier.as_deref().map(verifier),
         code: code(&presented.code),
+        refresh: bridge.settings().refresh.at_session,
+        audiences: None,
     };
     let access = bridge.issuer().exchange(exchange).await.map_err(|error| refused(bridge, error))?;
     let trace = TraceId::continue_from(&mut parts.headers);
     let opened = Opened {
         token: access.token.expose(),
+        refresh_token: access.refresh_token.as_ref().map(RefreshToken::expose),
         ttl: access.ttl.as_secs(),
         expires_at: since_epoch(access.expires_at).as_secs(),
         headers: &access.identity_headers(&trace),
@@ -52,17 +57,17 @@ const NO_CODE: Refusal = Refusal::invalid_request("Send a JSON object with the c
 
 /// The code that was presented. Text of another form stands for no code that was ever issued, so a random
 /// one takes its place: it is looked up and refused like any unknown one, in the same words and time.
-fn code(text: &str) -> ExchangeCode {
+pub(super) fn code(text: &str) -> ExchangeCode {
     ExchangeCode::parse(text).unwrap_or_else(|_| ExchangeCode::random())
 }
 
 /// The verifier that was presented; text of another form answers no challenge, and nor does a random one.
-fn verifier(text: &str) -> CodeVerifier {
+pub(super) fn verifier(text: &str) -> CodeVerifier {
     CodeVerifier::parse(text).unwrap_or_else(|_| CodeVerifier::random())
 }
 
 /// The session id that the bridge declares, where it may.
-fn declared_session(bridge: &Bridge, parts: &Parts) -> Result<Option<SessionId>, Refusal> {
+pub(super) fn declared_session(bridge: &Bridge, parts: &Parts) -> Result<Option<SessionId>, Refusal> {
     let malformed =
         || Refusal::invalid_request("x-session-id is one value, 1 to 128 of A-Z, a-z, 0-9, '_' and '-'.");
     let mut declared = parts.headers.get_all(X_SESSION_ID).iter();
@@ -75,7 +80,7 @@ fn declared_session(bridge: &Bridge, parts: &Parts) -> Result<Option<SessionId>,
     }
 }
 
-fn refused(bridge: &Bridge, error: ExchangeError) -> Refusal {
+pub(super) fn refused(bridge: &Bridge, error: ExchangeError) -> Refusal {
     match error {
         ExchangeError::InvalidGrant => Refusal::new(
             StatusCode::BAD_REQUEST,
@@ -91,6 +96,11 @@ fn refused(bridge: &Bridge, error: ExchangeError) -> Refusal {
             StatusCode::CONFLICT,
             "too_many_sessions",
             "There are as many sessions as may be. The code is not spent: end a session and send it again.",
+        ),
+        ExchangeError::Audience => Refusal::new(
+            StatusCode::BAD_REQUEST,
+            "invalid_target",
+            "No token is issued for what was asked for. The code is not spent.",
         ),
         ExchangeError::Key(fault) => Refusal::unsigned(&fault),
         ExchangeError::Store(fault) => Refusal::unavailable(bridge, &fault),
