@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 
 use crate::server::Server;
 
-type Client = RunningService<RoleClient, ()>;
+pub(crate) type Client = RunningService<RoleClient, ()>;
 
 /// Both ways to begin: with sessions of MCP, and since 2026-07-28 without.
-fn lifecycles() -> [ClientLifecycleMode; 2] {
+pub(crate) fn lifecycles() -> [ClientLifecycleMode; 2] {
     let preferred_versions = vec![ProtocolVersion::V_2026_07_28];
     [ClientLifecycleMode::Initialize, ClientLifecycleMode::Discover { preferred_versions }]
 }
@@ -31,7 +31,11 @@ async fn connect(
     ().serve_with_lifecycle(transport, lifecycle).await
 }
 
-async fn call(client: &Client, tool: &'static str, arguments: Value) -> Result<Value, ServiceError> {
+pub(crate) async fn call(
+    client: &Client,
+    tool: &'static str,
+    arguments: Value,
+) -> Result<Value, ServiceError> {
     let arguments = arguments.as_object().unwrap().clone();
     let request = CallToolRequestParams::new(tool).with_arguments(arguments);
     Ok(client.call_tool(request).await?.structured_content.unwrap())

@@ -4,4 +4,5 @@
 
 mod authorization;
 mod client;
+mod discovery;
 mod server;

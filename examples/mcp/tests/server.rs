@@ -29,12 +29,10 @@ impl Server {
         let address = listener.local_addr().unwrap();
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("bridges.db");
-        let bridge = example_mcp::bridge(&format!("http://{address}"), &path).await.unwrap();
+        let server = example_mcp::Server::open(&format!("http://{address}"), &path).await.unwrap();
+        let bridge = server.bridge().clone();
         let (stop, stopped) = oneshot::channel();
-        let served = tokio::spawn({
-            let bridge = bridge.clone();
-            async move { example_mcp::serve(listener, &bridge, async { drop(stopped.await) }).await }
-        });
+        let served = tokio::spawn(async move { server.serve(listener, async { drop(stopped.await) }).await });
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         Self { bridge, http, stop, served, address, _folder: folder }
     }
@@ -53,6 +51,15 @@ impl Server {
         assert_eq!(answer.status(), 200);
         let access: Value = answer.json().await.unwrap();
         access["token"].as_str().unwrap().to_owned()
+    }
+
+    /// Provisions a hook client of alice's as bridges do, and gives what the server says of it.
+    pub(crate) async fn provision(&self, metadata: Value) -> Value {
+        let token = self.link("alice", "hook:govern hook:track").await;
+        let request = self.http.post(self.url("/v1/auth/bridge/oauth-client")).bearer_auth(token);
+        let answer = request.json(&metadata).send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+        answer.json().await.unwrap()
     }
 
     /// A request to the MCP server, as clients make it.
