@@ -18,14 +18,14 @@ use crate::token::InvalidToken;
 /// The layer puts it into the extensions of the response it answers with, for the host's own logs and
 /// metrics; the caller is told no more than [`code`](Self::code).
 ///
-/// | refusal | status | `code` | `WWW-Authenticate` |
-/// |---|---|---|---|
-/// | [`CredentialTooLarge`](Self::CredentialTooLarge) | 431 | `credential_too_large` | none |
-/// | [`InvalidRequest`](Self::InvalidRequest) | 400 | `invalid_request` | `error="invalid_request"` |
-/// | [`NoCredential`](Self::NoCredential) | 401 | `credential_required` | without `error`, `scope` |
-/// | [`InvalidCredential`](Self::InvalidCredential) | 401 | `invalid_token` | `error="invalid_token"`, `scope` |
-/// | [`InsufficientScope`](Self::InsufficientScope), [`CallerKind`](Self::CallerKind), [`ForeignCaller`](Self::ForeignCaller) | 403 | `insufficient_scope` | `error="insufficient_scope"`, `scope` |
-/// | [`Unavailable`](Self::Unavailable), [`IssuerUnavailable`](Self::IssuerUnavailable) | 503, `Retry-After` | `temporarily_unavailable` | none: the token may be good |
+/// | refusal | status | `code` | `WWW-Authenticate` | of a gRPC call |
+/// |---|---|---|---|---|
+/// | [`CredentialTooLarge`](Self::CredentialTooLarge) | 431 | `credential_too_large` | none | `RESOURCE_EXHAUSTED` |
+/// | [`InvalidRequest`](Self::InvalidRequest) | 400 | `invalid_request` | `error="invalid_request"` | `INVALID_ARGUMENT` |
+/// | [`NoCredential`](Self::NoCredential) | 401 | `credential_required` | without `error`, `scope` | `UNAUTHENTICATED` |
+/// | [`InvalidCredential`](Self::InvalidCredential) | 401 | `invalid_token` | `error="invalid_token"`, `scope` | `UNAUTHENTICATED` |
+/// | [`InsufficientScope`](Self::InsufficientScope), [`CallerKind`](Self::CallerKind), [`ForeignCaller`](Self::ForeignCaller) | 403 | `insufficient_scope` | `error="insufficient_scope"`, `scope` | `PERMISSION_DENIED` |
+/// | [`Unavailable`](Self::Unavailable), [`IssuerUnavailable`](Self::IssuerUnavailable) | 503, `Retry-After` | `temporarily_unavailable` | none: the token may be good | `UNAVAILABLE`, `grpc-retry-pushback-ms` |
 ///
 /// `scope` is what the layer requires, else the scopes of its protected resource, and is left out when there are none.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -165,7 +165,7 @@ impl Rejection {
     }
 
     /// What the caller may do about it, in a sentence that gives nothing away.
-    fn detail(&self) -> &'static str {
+    pub(crate) fn detail(&self) -> &'static str {
         match self {
             Self::CredentialTooLarge => "The Authorization header is larger than any token issued here.",
             Self::InvalidRequest(_) => "Send exactly one Authorization header of the form: Bearer <token>.",

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
+use super::grpc;
 use crate::authenticate::SessionEnd;
 
 pin_project! {
@@ -23,8 +24,17 @@ pin_project! {
     #[derive(Debug)]
     enum Kind<B> {
         Refusal { body: Bytes },
-        Inner { #[pin] body: B, ended: Option<SessionEnd> },
+        Inner { #[pin] body: B, limit: Option<Limit> },
+        Cut { grpc: bool },
     }
+}
+
+/// What ends a body early.
+#[derive(Debug)]
+pub(super) struct Limit {
+    pub(super) session: SessionEnd,
+    /// Whether its end is to be told in trailers.
+    pub(super) grpc: bool,
 }
 
 impl<B> ResponseBody<B> {
@@ -33,8 +43,8 @@ impl<B> ResponseBody<B> {
     }
 
     /// The inner service's body, which ends early when its session does.
-    pub(super) fn inner(body: B, ended: Option<SessionEnd>) -> Self {
-        Self { kind: Kind::Inner { body, ended } }
+    pub(super) fn inner(body: B, limit: Option<Limit>) -> Self {
+        Self { kind: Kind::Inner { body, limit } }
     }
 }
 
@@ -51,17 +61,22 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
         let mut kind = self.project().kind;
-        if let KindProjection::Inner { ended: Some(ended), .. } = kind.as_mut().project()
-            && Pin::new(ended).poll(cx).is_ready()
+        if let KindProjection::Inner { limit: Some(limit), .. } = kind.as_mut().project()
+            && Pin::new(&mut limit.session).poll(cx).is_ready()
         {
+            let grpc = limit.grpc;
             // The inner body is dropped with this: whoever feeds it need not go on.
-            kind.set(Kind::Refusal { body: Bytes::new() });
+            kind.set(Kind::Cut { grpc });
         }
         match kind.project() {
             KindProjection::Inner { body, .. } => body.poll_frame(cx),
             KindProjection::Refusal { body } if body.is_empty() => Poll::Ready(None),
             KindProjection::Refusal { body } => {
                 Poll::Ready(Some(Ok(Frame::data(std::mem::take(body).into()))))
+            }
+            KindProjection::Cut { grpc } => {
+                let told = std::mem::take(grpc);
+                Poll::Ready(told.then(|| Ok(Frame::trailers(grpc::session_ended()))))
             }
         }
     }
@@ -70,6 +85,7 @@ where
         match &self.kind {
             Kind::Inner { body, .. } => body.is_end_stream(),
             Kind::Refusal { body } => body.is_empty(),
+            Kind::Cut { grpc } => !grpc,
         }
     }
 
@@ -77,6 +93,7 @@ where
         match &self.kind {
             Kind::Inner { body, .. } => body.size_hint(),
             Kind::Refusal { body } => SizeHint::with_exact(body.len() as u64),
+            Kind::Cut { .. } => SizeHint::with_exact(0),
         }
     }
 }

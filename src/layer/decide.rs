@@ -9,6 +9,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Response};
 
 use super::future::without_body;
+use super::grpc;
 use super::layer::Guard;
 use crate::authenticate::{Admitted, Begun, SessionEnd, has_query_token};
 use crate::caller::Caller;
@@ -85,8 +86,7 @@ fn conclude(guard: &Guard, mut parts: Parts, outcome: Result<Option<Admitted>, R
         }
         Err(rejection) => {
             observe::refused(&rejection, &trace);
-            let refusal = guard.refusals.answer(&rejection);
-            Err(if parts.method == Method::HEAD { without_body(refusal) } else { refusal })
+            Err(refuse(guard, &parts, &rejection))
         }
     }
 }
@@ -97,6 +97,16 @@ fn session_end(guard: &Guard, admitted: &Admitted) -> Option<SessionEnd> {
     match admitted {
         Admitted::Caller(caller) => Some(guard.authenticator.session_end(caller, within)),
         Admitted::Foreign(_) => None,
+    }
+}
+
+/// The refusal in the words that the caller reads: gRPC's or HTTP's.
+fn refuse(guard: &Guard, parts: &Parts, rejection: &Rejection) -> Response<Bytes> {
+    let refusal = guard.refusals.answer(rejection);
+    match grpc::call_type(&parts.headers) {
+        Some(call) => grpc::to_status(refusal, rejection, call.clone()),
+        None if parts.method == Method::HEAD => without_body(refusal),
+        None => refusal,
     }
 }
 

@@ -10,8 +10,9 @@ use http::{HeaderMap, HeaderValue, Request, Response};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::body::ResponseBody;
+use super::body::{Limit, ResponseBody};
 use super::decide::{Admission, Decision, PendingVerdict, Verdict};
+use super::grpc;
 use crate::authenticate::SessionEnd;
 
 pin_project! {
@@ -88,7 +89,10 @@ where
                 StateProjection::Admitted { future, ended } => {
                     let mut response = ready!(future.poll(cx))?;
                     keep_from_shared_caches(response.headers_mut());
-                    return Poll::Ready(Ok(response.map(|body| ResponseBody::inner(body, ended.take()))));
+                    let limit = ended
+                        .take()
+                        .map(|session| Limit { session, grpc: grpc::ends_with_trailers(response.headers()) });
+                    return Poll::Ready(Ok(response.map(|body| ResponseBody::inner(body, limit))));
                 }
             }
         }

@@ -27,7 +27,7 @@ use crate::reject::RejectionBody;
 /// - marks the answer `Cache-Control: private` (unless it says otherwise) and `Vary: authorization`.
 ///
 /// A refused request never reaches the inner service. It is answered with the status, challenge and body
-/// that [`Rejection`](crate::Rejection) documents.
+/// that [`Rejection`](crate::Rejection) documents, a call of gRPC with a status of gRPC.
 #[derive(Debug, Clone)]
 #[must_use = "a layer guards nothing until a service is wrapped in it"]
 pub struct BridgeAuthLayer {
@@ -103,7 +103,8 @@ impl BridgeAuthLayer {
     /// Ends a response that still streams (server-sent events, a gRPC stream) when its session has ended, within the
     /// time that [`Authenticator::session_end`] promises. Default: a response that has begun is not cut.
     ///
-    /// The body ends as if the handler had no more to say. A connection that was upgraded (WebSocket) has no body: its
+    /// The body ends as if the handler had no more to say, one of gRPC with `UNAVAILABLE` in its trailers: whoever calls
+    /// again learns why. A connection that was upgraded (WebSocket) has no body: its
     /// handler waits for [`Authenticator::session_end`] itself.
     pub fn end_streams_within(self, within: Duration) -> Self {
         self.change(|guard| guard.streams_end_within = Some(within))
