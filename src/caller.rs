@@ -120,7 +120,7 @@ impl Caller {
     }
 
     pub(crate) fn is_vouched_for_by(&self, authority: &Authority) -> bool {
-        Arc::ptr_eq(&self.context.authority.0, &authority.0)
+        self.context.authority.is(authority)
     }
 
     pub(crate) fn is_for(&self, audience: &Audience) -> bool {
@@ -178,6 +178,10 @@ impl Context {
 impl Authority {
     pub(crate) fn new() -> Self {
         Self(Arc::new(()))
+    }
+
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 }
 

@@ -13,6 +13,7 @@ mod examples;
 mod exchange;
 mod extractors;
 mod faults;
+mod foreign;
 mod freshness;
 mod layer;
 mod mounting;

@@ -61,9 +61,11 @@ pub(super) fn session_ended() -> HeaderMap {
 fn code(rejection: &Rejection) -> &'static str {
     match rejection {
         Rejection::InvalidRequest(_) => "3",
-        Rejection::InsufficientScope { .. } | Rejection::CallerKind { .. } => "7",
+        Rejection::InsufficientScope { .. }
+        | Rejection::CallerKind { .. }
+        | Rejection::ForeignCaller { .. } => "7",
         Rejection::CredentialTooLarge => "8",
-        Rejection::Unavailable(_) => "14",
+        Rejection::Unavailable(_) | Rejection::IssuerUnavailable => "14",
         Rejection::NoCredential | Rejection::InvalidCredential(_) => "16",
     }
 }
@@ -112,6 +114,7 @@ mod tests {
             (Rejection::CallerKind { found: CallerKind::User, required: scopes }, "7"),
             (Rejection::CredentialTooLarge, "8"),
             (Rejection::Unavailable(StoreErrorKind::TimedOut), "14"),
+            (Rejection::IssuerUnavailable, "14"),
             (Rejection::NoCredential, "16"),
             (Rejection::InvalidCredential(InvalidCredential::SessionRevoked), "16"),
         ];

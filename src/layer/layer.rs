@@ -64,6 +64,15 @@ impl BridgeAuthLayer {
         self.change(|guard| guard.optional = true)
     }
 
+    /// Lets callers of [other issuers](crate::foreign) in that have no session: each is a
+    /// [`ForeignCaller`](crate::foreign::ForeignCaller) in the extensions, never a [`Caller`](crate::Caller), and of the
+    /// identity headers only `x-trace-id` is written. Default: they are refused with 403.
+    ///
+    /// A layer that [requires a kind](Self::require_kind) refuses them all the same.
+    pub fn admit_foreign(self) -> Self {
+        self.change(|guard| guard.authenticator = guard.authenticator.clone().also_foreign())
+    }
+
     /// Requires all of `scopes` of every caller, and names all of them to those who must get a token. Default: none.
     pub fn require_scopes(self, scopes: Scopes) -> Self {
         self.change(|guard| {
