@@ -114,6 +114,7 @@ mod tests {
             (Rejection::CallerKind { found: CallerKind::User, required: scopes }, "7"),
             (Rejection::CredentialTooLarge, "8"),
             (Rejection::Unavailable(StoreErrorKind::TimedOut), "14"),
+            (Rejection::IssuerUnavailable, "14"),
             (Rejection::NoCredential, "16"),
             (Rejection::InvalidCredential(InvalidCredential::SessionRevoked), "16"),
         ];
