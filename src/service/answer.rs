@@ -1,5 +1,7 @@
 //! What the endpoints answer with.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, PRAGMA, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
@@ -46,8 +48,13 @@ pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response<Bytes>
 
 /// 204.
 pub(super) fn no_content() -> Response<Bytes> {
+    empty(StatusCode::NO_CONTENT)
+}
+
+/// An answer that says no more than its status.
+pub(super) fn empty(status: StatusCode) -> Response<Bytes> {
     let mut response = Response::new(Bytes::new());
-    *response.status_mut() = StatusCode::NO_CONTENT;
+    *response.status_mut() = status;
     forbid_storing(&mut response);
     response
 }
@@ -80,10 +87,27 @@ impl Refusal {
     /// The store could not answer; the log is told why.
     pub(super) fn unavailable(bridge: &Bridge, fault: &StoreError) -> Self {
         tracing::warn!(error = fault as &dyn std::error::Error, "the store could not answer an endpoint");
+        Self::try_again(bridge)
+    }
+
+    /// It cannot be known right now: the log was told why.
+    pub(super) fn try_again(bridge: &Bridge) -> Self {
         let retry_after = bridge.settings().challenge.retry_after.as_secs().max(1);
         let detail = "This cannot be done right now. Try again.";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", detail)
             .header(RETRY_AFTER, HeaderValue::from(retry_after))
+    }
+
+    /// The caller has tried too often (RFC 6585 §4). OAuth's word for it at a token endpoint is that of RFC 8628 §3.5.
+    pub(super) fn too_many(wait: Duration) -> Self {
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "slow_down", "Too many attempts. Wait, then try again.")
+            .header(RETRY_AFTER, HeaderValue::from(seconds.max(1)))
+    }
+
+    /// Whether a secret, a code or a token was shown that is not good.
+    pub(super) fn is_wrong_secret(&self) -> bool {
+        self.status == StatusCode::UNAUTHORIZED || self.code == "invalid_grant"
     }
 
     /// A token could not be signed; the log is told why.
@@ -97,7 +121,7 @@ impl Refusal {
         self.status
     }
 
-    fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+    pub(super) fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.header = Some((name, value));
         self
     }

@@ -1,21 +1,28 @@
 //! Access tokens: the keys, their rotation and publication, and why a key or a token is refused.
 
 mod algorithm;
+mod assertion;
 mod claims;
 mod compact;
 mod error;
+mod foreign;
 mod jwk;
 mod key_file;
 mod key_ring;
+mod key_set;
 mod signing_key;
 mod verify;
 mod verifying_key;
 
 pub use algorithm::Algorithm;
+pub(crate) use assertion::ClientAssertion;
 pub use claims::{Claims, Subject};
 pub(crate) use compact::MAX_BYTES as MAX_TOKEN_BYTES;
 pub use error::{InvalidClaims, InvalidToken, KeyError};
+pub use foreign::ForeignClaims;
+pub(crate) use foreign::{ForeignVerifier, unverified_issuer};
 pub use key_ring::KeyRing;
+pub(crate) use key_set::KeySet;
 pub use signing_key::SigningKey;
 pub(crate) use verify::TokenVerifier;
 pub use verifying_key::VerifyingKey;

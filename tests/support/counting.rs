@@ -13,9 +13,11 @@ use tokio::sync::watch;
 pub struct Counting {
     store: Arc<dyn Store>,
     queries: AtomicUsize,
+    verifications: AtomicUsize,
     most_ids: AtomicUsize,
     log_is_broken: AtomicBool,
     look_ups_are_broken: AtomicBool,
+    look_ups_panic: AtomicBool,
 }
 
 impl Counting {
@@ -23,15 +25,22 @@ impl Counting {
         Self {
             store,
             queries: AtomicUsize::new(0),
+            verifications: AtomicUsize::new(0),
             most_ids: AtomicUsize::new(0),
             log_is_broken: AtomicBool::new(false),
             look_ups_are_broken: AtomicBool::new(false),
+            look_ups_panic: AtomicBool::new(false),
         }
     }
 
     /// How many look-ups ran since the last reset.
     pub fn queries(&self) -> usize {
         self.queries.load(Ordering::SeqCst)
+    }
+
+    /// How many clients were looked for since the last reset.
+    pub fn verifications(&self) -> usize {
+        self.verifications.load(Ordering::SeqCst)
     }
 
     /// The most ids that one of them asked for.
@@ -41,6 +50,7 @@ impl Counting {
 
     pub fn reset(&self) {
         self.queries.store(0, Ordering::SeqCst);
+        self.verifications.store(0, Ordering::SeqCst);
         self.most_ids.store(0, Ordering::SeqCst);
     }
 
@@ -52,7 +62,13 @@ impl Counting {
         self.look_ups_are_broken.store(true, Ordering::SeqCst);
     }
 
+    /// A defect of a store of the host's own.
+    pub fn panic_at_look_ups(&self) {
+        self.look_ups_panic.store(true, Ordering::SeqCst);
+    }
+
     pub fn mend(&self) {
+        self.look_ups_panic.store(false, Ordering::SeqCst);
         self.log_is_broken.store(false, Ordering::SeqCst);
         self.look_ups_are_broken.store(false, Ordering::SeqCst);
     }
@@ -66,6 +82,7 @@ fn check(broken: &AtomicBool) -> Result<(), StoreError> {
 impl Store for Counting {
     async fn session_statuses(&self, ids: &[SessionId]) -> Result<Vec<SessionStatus>, StoreError> {
         check(&self.look_ups_are_broken)?;
+        assert!(!self.look_ups_panic.load(Ordering::SeqCst), "a defect of the store");
         self.queries.fetch_add(1, Ordering::SeqCst);
         self.most_ids.fetch_max(ids.len(), Ordering::SeqCst);
         self.store.session_statuses(ids).await
@@ -125,6 +142,7 @@ impl Store for Counting {
         client: &ClientId,
         proof: &ClientProof,
     ) -> Result<Option<Client>, StoreError> {
+        self.verifications.fetch_add(1, Ordering::SeqCst);
         self.store.verify_client(client, proof).await
     }
 

@@ -1,0 +1,11 @@
+//! The OAuth endpoints over HTTP: each row of the checklist that is theirs, under its own name.
+
+mod client_auth;
+mod given;
+mod introspection;
+mod limits;
+mod private_key_jwt;
+mod refresh;
+mod revocation;
+mod stock_rust;
+mod token;
