@@ -62,6 +62,12 @@ pub enum BuildError {
         /// What it may be.
         allowed: &'static str,
     },
+    /// An issuer is trusted twice, or is this bridge itself: the `iss` of a token must say whose it is.
+    #[error("the issuer {0:?} is trusted already")]
+    IssuerTwice(String),
+    /// No TLS client could be made to fetch the keys of another issuer with.
+    #[error("no TLS client could be made")]
+    Tls(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The key ring failed its self-test.
     #[error(transparent)]
     Key(#[from] crate::token::KeyError),
@@ -324,7 +330,7 @@ pub(crate) struct ResourceServer {
 pub struct PeerAddr(pub IpAddr);
 
 /// RFC 8414 §2: https, no query, no fragment. Plain http only where nobody else can listen.
-fn check_issuer(issuer: &str) -> Result<(), BuildError> {
+pub(crate) fn check_issuer(issuer: &str) -> Result<(), BuildError> {
     let refused = || BuildError::Issuer(issuer.to_owned());
     let url = Url::parse(issuer).map_err(|_| refused())?;
     // `Url` drops white space that it meets, and the issuer is compared as it was written.
@@ -334,7 +340,7 @@ fn check_issuer(issuer: &str) -> Result<(), BuildError> {
 
 /// Refuses a URL over which a secret, or where to get one, would travel in the clear, or which could not
 /// stand in a challenge.
-fn check_endpoint(what: &'static str, url: Option<&Url>) -> Result<(), BuildError> {
+pub(crate) fn check_endpoint(what: &'static str, url: Option<&Url>) -> Result<(), BuildError> {
     match url {
         Some(url) if !is_safe(url) || !is_quotable(url.as_str()) => Err(BuildError::Text {
             what,

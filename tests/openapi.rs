@@ -127,7 +127,7 @@ async fn everything(db: &SqliteBackend) -> Gateway {
     let bridge = set(oauth_builder(db).await).build().unwrap();
     let document = format!("{PREFIX}/openapi.json");
     let route = Router::new().route_service(&document, bridge.openapi_service());
-    Gateway::with(bridge, route).await
+    Gateway::with_routes(bridge, route).await
 }
 
 /// One operation of the gateway's, by its path in the document.

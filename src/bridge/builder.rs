@@ -15,6 +15,7 @@ use url::Url;
 use super::{Bridge, Parts};
 use crate::authenticate::{Authenticator, Guard};
 use crate::clock::{Clock, SystemClock};
+use crate::foreign::{ForeignIssuer, TrustedIssuers};
 use crate::id::{ClientSecret, InvalidId, Scopes};
 use crate::issue::{Admin, Issuer};
 use crate::layer::BridgeAuthLayer;
@@ -36,6 +37,7 @@ pub struct BridgeBuilder {
     freshness: Freshness,
     rejection_body: Arc<dyn RejectionBody>,
     malformed: Option<BuildError>,
+    trusted: Vec<ForeignIssuer>,
 }
 
 impl BridgeBuilder {
@@ -48,6 +50,7 @@ impl BridgeBuilder {
             freshness: Freshness::default(),
             rejection_body: Arc::new(ProblemJson),
             malformed: None,
+            trusted: Vec::new(),
         }
     }
 
@@ -74,7 +77,8 @@ impl BridgeBuilder {
         );
         let liveness = Liveness::new(self.store.clone(), self.freshness, settings.store_deadline);
         let liveness = Arc::new(liveness);
-        let guard = Guard::new(verifier, liveness.clone(), settings.policy_version.clone());
+        let trusted = TrustedIssuers::new(self.trusted, &settings, &self.clock)?;
+        let guard = Guard::new(verifier, liveness.clone(), settings.policy_version.clone(), trusted);
         let admin = Admin::new(self.store.clone(), liveness, settings.store_deadline);
         let issuer = Issuer::new(settings.clone(), self.keys.clone(), self.store, self.clock);
         let guard = Arc::new(guard);
@@ -250,13 +254,17 @@ impl BridgeBuilder {
     }
 
     /// A server of the host's that may introspect tokens for any of `audiences` (RFC 7662 §2.1), and proves itself with this
-    /// secret.
+    /// secret, of 32 characters or more, by `client_secret_basic` or `client_secret_post`.
     pub fn resource_server<A: AsRef<str>>(
         mut self,
         client_id: &str,
         secret: &ClientSecret,
         audiences: impl IntoIterator<Item = A>,
     ) -> Self {
+        if secret.expose().len() < 32 {
+            let (what, allowed) = ("the secret of a resource server", "at least 32 characters");
+            self.malformed.get_or_insert(BuildError::OutOfRange { what, allowed });
+        }
         let audiences = self.parse_all("audience", audiences);
         if let Some(client) = self.parse("resource server", client_id) {
             self.settings.resource_servers.push(ResourceServer {
@@ -362,6 +370,13 @@ impl BridgeBuilder {
     /// What "live" promises. Default: [`Freshness::Strict`].
     pub fn freshness(mut self, freshness: Freshness) -> Self {
         self.freshness = freshness;
+        self
+    }
+
+    /// Lets tokens of another authorization server in, beside the bridge's own; see [`foreign`](crate::foreign).
+    /// Default: none.
+    pub fn trust(mut self, issuer: ForeignIssuer) -> Self {
+        self.trusted.push(issuer);
         self
     }
 

@@ -53,6 +53,11 @@ service! {
 service! {
     /// `POST /oauth-client`: a person's bridge gets an OAuth client for its hooks; the secret is shown once.
     ///
+    /// Without a body, or with one that names no key, the client gets a secret. With
+    /// `{"token_endpoint_auth_method":"private_key_jwt","jwks":{"keys":[…one…]}}` (RFC 7591 §2) it gets none, and proves
+    /// itself with that public key: Ed25519, P-256, or RSA of 2048 bits or more with its `alg`. Anything else is 400
+    /// `invalid_client_metadata`.
+    ///
     /// Mount it behind [`Bridge::layer`](crate::Bridge::layer): without it every answer is 500.
     OauthClientService => |bridge, request| endpoint::serve(bridge, Endpoint::OauthClient, request)
 }
@@ -157,7 +162,7 @@ service! {
     /// | call | who | answer | alone |
     /// |---|---|---|---|
     /// | `POST /code` | a signed-in person | 201 `{"code","expires_at"}` | [`CodeService`] |
-    /// | `POST /session` | a bridge with a code | 200 `{"token","ttl","expires_at","headers"}` | [`SessionService`] |
+    /// | `POST /session` | a bridge with a code | 200 `{"token","ttl","expires_at","headers"}`, and `"refresh_token"` where [that is on](crate::BridgeBuilder::session_refresh_tokens) | [`SessionService`] |
     /// | `POST /oauth-client` | a person's bridge | 200 `{"client_id","client_secret","scopes","token_endpoint","client_secret_expires_at"}` | [`OauthClientService`] |
     /// | `GET /sessions` | a person's bridge | 200 `{"sessions"}` | [`SessionsService`] |
     /// | `DELETE /sessions/{id}` | a person's bridge | 204 | [`SessionsService`] |
@@ -169,8 +174,8 @@ service! {
     /// | `GET /.well-known/jwks.json` | anyone | 200, a JWK set | [`JwksService`] |
     /// | `GET /.well-known/oauth-…` | anyone | 200, metadata | [`WellKnownService`] |
     ///
-    /// Times are Unix seconds. Nothing but key set and metadata may be cached. `POST /session` and the endpoints of OAuth word
-    /// their errors as OAuth does (RFC 6749 §5.2), all others as problem documents (RFC 9457) with the member `code`.
+    /// Times are Unix seconds. Nothing but key set and metadata may be cached. `POST /session` and the endpoints of OAuth
+    /// word their errors as OAuth does (RFC 6749 §5.2), all others as problem documents (RFC 9457) with the member `code`.
     /// What is not configured is 404. At most 16 KiB of a body are read, for as long as the caller takes to send them: a
     /// time-out belongs outside.
     ///

@@ -1,7 +1,10 @@
 //! The OAuth endpoints over HTTP: each row of the checklist that is theirs, under its own name.
 
+mod audit;
 mod client_auth;
+mod code;
 pub mod given;
+mod given;
 mod introspection;
 mod limits;
 mod private_key_jwt;

@@ -46,11 +46,11 @@ impl Gateway {
 
     /// A gateway over `bridge`.
     pub async fn over(bridge: Bridge) -> Self {
-        Self::with(bridge, Router::new()).await
+        Self::with_routes(bridge, Router::new()).await
     }
 
-    /// A gateway over `bridge` that has these routes too.
-    pub async fn with(bridge: Bridge, more: Router) -> Self {
+    /// The same with more routes, as they stand.
+    pub async fn with_routes(bridge: Bridge, more: Router) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         Self::on(listener, bridge, more)
     }
@@ -199,7 +199,8 @@ async fn operators_only(mut request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
-async fn echo(
+/// What a handler sees of who calls.
+pub async fn echo(
     ConnectInfo(_): ConnectInfo<SocketAddr>,
     caller: Caller,
     headers: HeaderMap,

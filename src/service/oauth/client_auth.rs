@@ -63,7 +63,7 @@ fn shown(headers: &HeaderMap, form: &Form) -> Result<Option<ShownClient>, Refusa
     }
     Ok(match assertion {
         Some((JWT_BEARER, assertion)) if named.is_none() || named_id.is_some() => {
-            Some(ShownClient::Assertion { id: named_id, assertion: assertion.to_owned() })
+            Some(ShownClient::Assertion { id: named_id, assertion: Zeroizing::new(assertion.to_owned()) })
         }
         Some(_) => None,
         None => named_id.map(ShownClient::Nothing),
@@ -111,7 +111,7 @@ fn basic(value: &[u8]) -> Option<Basic> {
     }
     let decoded = Zeroizing::new(STANDARD.decode(encoded.trim_ascii()).ok()?);
     let (id, secret) = std::str::from_utf8(&decoded).ok()?.rsplit_once(':')?;
-    let secret = ClientSecret::parse(secret).or_else(|_| ClientSecret::parse(&*form_decoded(secret)));
+    let secret = ClientSecret::parse(secret).or_else(|_| ClientSecret::parse(&form_decoded(secret)));
     let mut ids: Vec<_> =
         ClientId::parse(id).into_iter().chain(ClientId::parse(&*form_decoded(id))).collect();
     ids.dedup();
