@@ -4,7 +4,6 @@ mod audit;
 mod client_auth;
 mod code;
 pub mod given;
-mod given;
 mod introspection;
 mod limits;
 mod private_key_jwt;
