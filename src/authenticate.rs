@@ -1,23 +1,29 @@
 //! The read side: headers in, [`Caller`] or [`Rejection`] out.
 
 mod bearer;
+mod foreign;
 mod known;
+mod session_end;
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::HeaderMap;
 use quick_cache::sync::Cache;
 
 pub(crate) use bearer::has_query_token;
+pub use session_end::SessionEnd;
 
 use crate::caller::{Authority, Caller, CallerKind, Context, Known};
+use crate::foreign::{ForeignCaller, TrustedIssuers};
 use crate::header::X_SESSION_ID;
 use crate::id::{Audience, CallSource, PolicyVersion, Scopes, SessionId};
 use crate::reject::{InvalidCredential, Rejection};
 use crate::session::{Liveness, WatchStatus};
 use crate::store::{SessionState, SessionStatus};
-use crate::token::{Claims, TokenVerifier};
+use crate::token::{Claims, InvalidToken, TokenVerifier};
+use foreign::Foreign;
 use known::KnownTokens;
 
 /// Decides whether a request may come in: the decision that layer, extractors and tests all share.
@@ -31,14 +37,39 @@ pub struct Authenticator {
     audience: Audience,
     scopes: Scopes,
     kind: Option<CallerKind>,
+    /// Whether callers without a session may come in.
+    foreign: bool,
+}
+
+/// Who is let in.
+#[derive(Debug, Clone)]
+pub(crate) enum Admitted {
+    /// With a live session.
+    Caller(Caller),
+    /// With another issuer's token, and no session.
+    Foreign(ForeignCaller),
 }
 
 /// How far a request got without I/O.
 pub(crate) enum Begun {
     /// It is in.
-    Admitted(Caller),
-    /// Its token is good; its session is still to be looked up.
-    Verified(Arc<Known>),
+    Admitted(Admitted),
+    /// There is something to be asked.
+    Pending(Pending),
+}
+
+/// What is still to be asked.
+pub(crate) enum Pending {
+    /// The token is good; its session is to be looked up.
+    Session(Arc<Known>),
+    /// The token is another issuer's.
+    Foreign(Foreign),
+}
+
+/// A bearer token: one of our own that holds, or one that may be another issuer's.
+enum Token {
+    Own(Arc<Known>),
+    Foreign(Foreign),
 }
 
 /// What all authenticators of one bridge share.
@@ -50,6 +81,7 @@ pub(crate) struct Guard {
     contexts: Cache<CallSource, Arc<Context>>,
     policy_version: PolicyVersion,
     authority: Authority,
+    trusted: Option<TrustedIssuers>,
 }
 
 impl Guard {
@@ -62,10 +94,12 @@ impl Guard {
         verifier: TokenVerifier,
         liveness: Arc<Liveness>,
         policy_version: PolicyVersion,
+        trusted: Option<TrustedIssuers>,
     ) -> Self {
         let known = KnownTokens::new(Self::KNOWN_BYTES);
         let contexts = Cache::new(Self::CONTEXTS);
-        Self { verifier, liveness, known, contexts, policy_version, authority: Authority::new() }
+        let authority = Authority::new();
+        Self { verifier, liveness, known, contexts, policy_version, authority, trusted }
     }
 
     pub(crate) fn authority(&self) -> &Authority {
@@ -79,7 +113,7 @@ impl Guard {
 
 impl Authenticator {
     pub(crate) fn new(guard: Arc<Guard>, audience: Audience) -> Self {
-        Self { guard, audience, scopes: Scopes::default(), kind: None }
+        Self { guard, audience, scopes: Scopes::default(), kind: None, foreign: false }
     }
 
     /// Requires all of `scopes`. Default: none.
@@ -96,11 +130,23 @@ impl Authenticator {
         self
     }
 
+    pub(crate) fn audience(&self) -> &Audience {
+        &self.audience
+    }
+
+    /// Lets callers without a session in.
+    pub(crate) fn also_foreign(mut self) -> Self {
+        self.foreign = true;
+        self
+    }
+
     /// Who sent a request with these headers.
     ///
     /// In this order, each step before the next: the size and the form of `Authorization`, the form of the
     /// token, its signature, its claims, the audience, `x-session-id` where it is sent, the session in the
     /// store, scopes and kind. Nothing reaches the store before the signature holds.
+    ///
+    /// A token of [another issuer](crate::foreign) that has no session is refused with [`Rejection::ForeignCaller`].
     ///
     /// Give it the headers as they came in: it compares the `x-session-id` that the bridge sent with the
     /// token's. Of the other identity headers it reads none.
@@ -113,43 +159,70 @@ impl Authenticator {
     ///
     /// Dropping the future abandons the look-up and changes nothing.
     pub async fn authenticate(&self, headers: &HeaderMap) -> Result<Caller, Rejection> {
-        match self.begin(headers)? {
-            Begun::Admitted(caller) => Ok(caller),
-            Begun::Verified(known) => self.finish(known).await,
+        let admitted = match self.begin(headers)? {
+            Begun::Admitted(admitted) => admitted,
+            Begun::Pending(pending) => self.finish(pending, headers).await?,
+        };
+        match admitted {
+            Admitted::Caller(caller) => Ok(caller),
+            Admitted::Foreign(_) => Err(Rejection::ForeignCaller { required: self.scopes.clone() }),
         }
+    }
+
+    /// Completes when the session of `caller` has ended: for what outlives a request, such as a WebSocket.
+    ///
+    /// At most `within` (10 ms to a day; what lies outside is taken as the nearest) passes between the moment
+    /// from which a request of this session would be refused, or that of this call if it is later, and the
+    /// completion. While the store cannot say, nothing proves the session live: after half that time it counts
+    /// as ended, so give it several times what the store may take. That the token itself expires ends nothing.
+    ///
+    /// It costs a look-up every half of `within`, shared with all others that run; none with
+    /// [`Freshness::Watched`](crate::Freshness::Watched).
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    pub fn session_end(&self, caller: &Caller, within: Duration) -> SessionEnd {
+        SessionEnd::new(self.guard.clone(), caller.known().clone(), within)
     }
 
     /// All of [`authenticate`](Self::authenticate) that needs no I/O: the whole of it, when the session is
     /// remembered to be live.
     pub(crate) fn begin(&self, headers: &HeaderMap) -> Result<Begun, Rejection> {
-        let known = self.guard.verify(bearer::find(headers)?)?;
+        let known = match self.guard.verify(bearer::find(headers)?)? {
+            Token::Own(known) => known,
+            Token::Foreign(foreign) => return self.begin_foreign(foreign, headers),
+        };
         self.check_claims(&known.claims, headers)?;
         match self.guard.remembered_context(&known) {
-            Some(context) => {
-                let caller = Caller::new(known, context);
-                self.check_grant(&caller).map(|()| Begun::Admitted(caller))
-            }
-            None => Ok(Begun::Verified(known)),
+            Some(context) => self.grant(Caller::new(known, context)).map(Begun::Admitted),
+            None => Ok(Begun::Pending(Pending::Session(known))),
         }
     }
 
-    /// The rest of it: the look-up of a verified token's session.
-    pub(crate) async fn finish(&self, known: Arc<Known>) -> Result<Caller, Rejection> {
-        let caller = self.guard.live_caller(known).await?;
-        self.check_grant(&caller)?;
-        Ok(caller)
+    /// The rest of it: the look-up of a verified token's session. For another issuer's token, its keys and its session.
+    pub(crate) async fn finish(&self, pending: Pending, headers: &HeaderMap) -> Result<Admitted, Rejection> {
+        match pending {
+            Pending::Session(known) => self.grant(self.guard.live_caller(known).await?),
+            Pending::Foreign(foreign) => self.finish_foreign(foreign, headers).await,
+        }
     }
 
-    /// A caller that an outer layer of the same bridge let in for this very request, held to what this one
+    /// Who was let in by an outer layer of the same bridge for this very request, held to what this one
     /// requires. `None` when no such layer ran.
-    pub(crate) fn readmit(&self, caller: &Caller) -> Option<Result<Caller, Rejection>> {
-        caller.is_vouched_for_by(&self.guard.authority).then(|| {
-            if !caller.is_for(&self.audience) {
-                return Err(InvalidCredential::Audience.into());
+    pub(crate) fn readmit(&self, admitted: &Admitted) -> Option<Result<Admitted, Rejection>> {
+        match admitted {
+            Admitted::Caller(caller) => caller.is_vouched_for_by(&self.guard.authority).then(|| {
+                if !caller.is_for(&self.audience) {
+                    return Err(InvalidCredential::Audience.into());
+                }
+                self.grant(caller.clone())
+            }),
+            Admitted::Foreign(caller) => {
+                let is_ours = caller.is_vouched_for_by(&self.guard.authority);
+                is_ours.then(|| self.admit_foreign(caller.clone()).map(Admitted::Foreign))
             }
-            self.check_grant(caller)?;
-            Ok(caller.clone())
-        })
+        }
     }
 
     fn check_claims(&self, claims: &Claims, headers: &HeaderMap) -> Result<(), InvalidCredential> {
@@ -162,7 +235,8 @@ impl Authenticator {
         Ok(())
     }
 
-    fn check_grant(&self, caller: &Caller) -> Result<(), Rejection> {
+    /// Lets a caller in who is and has what is required.
+    fn grant(&self, caller: Caller) -> Result<Admitted, Rejection> {
         let required = || self.scopes.clone();
         match self.kind {
             Some(kind) if kind != caller.kind() => {
@@ -171,7 +245,7 @@ impl Authenticator {
             _ if !caller.scopes().contains_all(&self.scopes) => {
                 Err(Rejection::InsufficientScope { required: required() })
             }
-            _ => Ok(()),
+            _ => Ok(Admitted::Caller(caller)),
         }
     }
 }
@@ -179,8 +253,11 @@ impl Authenticator {
 impl Guard {
     /// The caller that `token` makes, whatever its audience: by the store's word of its session, whatever is remembered.
     pub(crate) async fn introspect(&self, token: &str) -> Result<Caller, Rejection> {
-        let known = self.verify(token.as_bytes())?;
-        self.live_caller(known).await
+        match self.verify(token.as_bytes())? {
+            Token::Own(known) => self.live_caller(known).await,
+            // What another issuer's token is worth, that issuer says.
+            Token::Foreign(_) => Err(InvalidCredential::from(InvalidToken::Issuer).into()),
+        }
     }
 
     /// The claims of a token that was issued here, whether or not it has expired or its session has ended.
@@ -189,11 +266,11 @@ impl Guard {
     }
 
     /// The claims of `token`: from memory when these very bytes were verified before and nothing has changed since.
-    fn verify(&self, token: &[u8]) -> Result<Arc<Known>, Rejection> {
+    fn verify(&self, token: &[u8]) -> Result<Token, Rejection> {
         let place = self.known.place(token);
         if let Some(known) = self.known.get(place) {
             match self.verifier.still_holds(&known.claims, known.generation) {
-                Ok(true) => return Ok(known),
+                Ok(true) => return Ok(Token::Own(known)),
                 Ok(false) => self.known.remove(place),
                 Err(reason) => {
                     self.known.remove(place);
@@ -201,10 +278,19 @@ impl Guard {
                 }
             }
         }
+        if let Some(token) = self.trusted.as_ref().and_then(|trusted| trusted.known(place)) {
+            return Ok(Token::Foreign(Foreign::Verified(token)));
+        }
         // Read before the keys are: should one be removed meanwhile, the token is verified again next time.
         let generation = self.verifier.generation();
-        let claims = self.verifier.verify(bearer::token68(token)?).map_err(InvalidCredential::from)?;
-        Ok(self.known.insert(place, claims, generation))
+        let text = bearer::token68(token)?;
+        match self.verifier.verify(text) {
+            Ok(claims) => Ok(Token::Own(self.known.insert(place, claims, generation))),
+            Err(reason) => match self.trusted.as_ref().and_then(|trusted| trusted.named_by(text)) {
+                Some(issuer) => Ok(Token::Foreign(Foreign::Unverified(place, issuer.clone()))),
+                None => Err(InvalidCredential::from(reason).into()),
+            },
+        }
     }
 
     /// What makes a caller of a verified token, when its session is remembered to be live.

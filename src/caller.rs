@@ -115,8 +115,12 @@ impl Caller {
         &self.known.claims
     }
 
+    pub(crate) const fn known(&self) -> &Arc<Known> {
+        &self.known
+    }
+
     pub(crate) fn is_vouched_for_by(&self, authority: &Authority) -> bool {
-        Arc::ptr_eq(&self.context.authority.0, &authority.0)
+        self.context.authority.is(authority)
     }
 
     pub(crate) fn is_for(&self, audience: &Audience) -> bool {
@@ -174,6 +178,10 @@ impl Context {
 impl Authority {
     pub(crate) fn new() -> Self {
         Self(Arc::new(()))
+    }
+
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 }
 

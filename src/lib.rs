@@ -10,6 +10,7 @@
 //! - [`Rejection`] is every way to be refused, and what the caller is told.
 //! - [`store`] keeps users, codes, sessions and clients: `PostgresStore` or `SqliteStore`.
 //! - [`token`] holds the keys.
+//! - [`foreign`] lets the tokens of other authorization servers in.
 //!
 //! # An axum app
 //!
@@ -90,10 +91,12 @@ mod caller;
 mod clock;
 #[cfg(feature = "axum")]
 mod extract;
+pub mod foreign;
 pub mod header;
 mod id;
 mod issue;
 pub mod layer;
+mod limit;
 mod observe;
 mod passage;
 mod reject;
@@ -103,7 +106,7 @@ mod settings;
 pub mod store;
 pub mod token;
 
-pub use authenticate::Authenticator;
+pub use authenticate::{Authenticator, SessionEnd};
 pub use bridge::{Bridge, BridgeBuilder};
 pub use caller::{Caller, CallerKind};
 pub use clock::{Clock, SystemClock};
@@ -112,6 +115,7 @@ pub use extract::*;
 pub use id::*;
 pub use issue::*;
 pub use layer::{BridgeAuth, BridgeAuthLayer};
+pub use limit::RateLimits;
 pub use reject::{InvalidCredential, MalformedCredential, ProblemJson, Rejection, RejectionBody};
 pub use service::*;
 pub use session::{Freshness, WatchStatus};

@@ -3,15 +3,22 @@
 //! Audit events have the tracing target `bridge_auth::audit`; every event names things by their ids and
 //! carries no secret. With the feature `metrics`, each has a counter with labels from a bounded set.
 
-use crate::caller::Caller;
+use crate::authenticate::Admitted;
 use crate::id::TraceId;
 use crate::reject::Rejection;
 
 /// A request was let in; `None` is nobody, behind an optional layer.
-pub(crate) fn admitted(caller: Option<&Caller>, trace: &TraceId) {
-    count("bridge_auth_admitted_total", if caller.is_some() { "caller" } else { "nobody" });
-    if let Some(caller) = caller {
-        tracing::trace!(user_id = %caller.user_id(), session_id = %caller.session_id(), trace_id = %trace, "admitted");
+pub(crate) fn admitted(admitted: Option<&Admitted>, trace: &TraceId) {
+    match admitted {
+        Some(Admitted::Caller(caller)) => {
+            count("bridge_auth_admitted_total", "caller");
+            tracing::trace!(user_id = %caller.user_id(), session_id = %caller.session_id(), trace_id = %trace, "admitted");
+        }
+        Some(Admitted::Foreign(caller)) => {
+            count("bridge_auth_admitted_total", "foreign");
+            tracing::trace!(issuer = caller.issuer(), subject = caller.subject(), trace_id = %trace, "admitted");
+        }
+        None => count("bridge_auth_admitted_total", "nobody"),
     }
 }
 
@@ -19,6 +26,12 @@ pub(crate) fn admitted(caller: Option<&Caller>, trace: &TraceId) {
 pub(crate) fn refused(rejection: &Rejection, trace: &TraceId) {
     count("bridge_auth_refused_total", rejection.reason());
     tracing::info!(code = rejection.code(), reason = rejection.reason(), trace_id = %trace, "refused");
+}
+
+/// An attempt at a secret or a code was not even looked at: too many were made, by this measure.
+pub(crate) fn limited(by: &'static str) {
+    count("bridge_auth_limited_total", by);
+    tracing::info!(by, "limited");
 }
 
 /// Records an audit event: what happened, to whom, by which session or operator.

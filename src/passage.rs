@@ -6,8 +6,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::Response;
 
+use crate::authenticate::Admitted;
 use crate::caller::Caller;
-use crate::id::TraceId;
+use crate::foreign::ForeignCaller;
+use crate::id::{Scopes, TraceId};
 use crate::reject::{Challenge, Rejection, RejectionBody};
 
 /// What to tell a host that forgot the layer.
@@ -16,9 +18,32 @@ pub(crate) const MISSING_LAYER: &str = "BridgeAuthLayer did not run for this rou
 /// Proof that a layer ran for this request, and what it found.
 #[derive(Debug, Clone)]
 pub(crate) struct Passage {
-    pub(crate) caller: Option<Caller>,
+    /// `None` is nobody.
+    pub(crate) admitted: Option<Admitted>,
     pub(crate) trace: TraceId,
     pub(crate) refusals: Refusals,
+}
+
+impl Passage {
+    /// The caller with a session.
+    pub(crate) fn caller(&self) -> Result<&Caller, Rejection> {
+        match &self.admitted {
+            Some(Admitted::Caller(caller)) => Ok(caller),
+            Some(Admitted::Foreign(_)) => Err(Rejection::ForeignCaller { required: Scopes::default() }),
+            None => Err(Rejection::NoCredential),
+        }
+    }
+
+    /// The caller without one.
+    pub(crate) fn foreign_caller(&self) -> Result<&ForeignCaller, Rejection> {
+        match &self.admitted {
+            Some(Admitted::Foreign(caller)) => Ok(caller),
+            Some(Admitted::Caller(caller)) => {
+                Err(Rejection::CallerKind { found: caller.kind(), required: Scopes::default() })
+            }
+            None => Err(Rejection::NoCredential),
+        }
+    }
 }
 
 /// How a host words its refusals.

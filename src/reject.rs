@@ -18,14 +18,16 @@ use crate::token::InvalidToken;
 /// The layer puts it into the extensions of the response it answers with, for the host's own logs and
 /// metrics; the caller is told no more than [`code`](Self::code).
 ///
-/// | refusal | status | `code` | `WWW-Authenticate` |
-/// |---|---|---|---|
-/// | [`CredentialTooLarge`](Self::CredentialTooLarge) | 431 | `credential_too_large` | none |
-/// | [`InvalidRequest`](Self::InvalidRequest) | 400 | `invalid_request` | `error="invalid_request"` |
-/// | [`NoCredential`](Self::NoCredential) | 401 | `credential_required` | without `error` |
-/// | [`InvalidCredential`](Self::InvalidCredential) | 401 | `invalid_token` | `error="invalid_token"` |
-/// | [`InsufficientScope`](Self::InsufficientScope), [`CallerKind`](Self::CallerKind) | 403 | `insufficient_scope` | `error="insufficient_scope"`, `scope` |
-/// | [`Unavailable`](Self::Unavailable) | 503, `Retry-After` | `temporarily_unavailable` | none: the token may be good |
+/// | refusal | status | `code` | `WWW-Authenticate` | of a gRPC call |
+/// |---|---|---|---|---|
+/// | [`CredentialTooLarge`](Self::CredentialTooLarge) | 431 | `credential_too_large` | none | `RESOURCE_EXHAUSTED` |
+/// | [`InvalidRequest`](Self::InvalidRequest) | 400 | `invalid_request` | `error="invalid_request"` | `INVALID_ARGUMENT` |
+/// | [`NoCredential`](Self::NoCredential) | 401 | `credential_required` | without `error`, `scope` | `UNAUTHENTICATED` |
+/// | [`InvalidCredential`](Self::InvalidCredential) | 401 | `invalid_token` | `error="invalid_token"`, `scope` | `UNAUTHENTICATED` |
+/// | [`InsufficientScope`](Self::InsufficientScope), [`CallerKind`](Self::CallerKind), [`ForeignCaller`](Self::ForeignCaller) | 403 | `insufficient_scope` | `error="insufficient_scope"`, `scope` | `PERMISSION_DENIED` |
+/// | [`Unavailable`](Self::Unavailable), [`IssuerUnavailable`](Self::IssuerUnavailable) | 503, `Retry-After` | `temporarily_unavailable` | none: the token may be good | `UNAVAILABLE`, `grpc-retry-pushback-ms` |
+///
+/// `scope` is what the layer requires, else the scopes of its protected resource, and is left out when there are none.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Rejection {
@@ -55,9 +57,18 @@ pub enum Rejection {
         /// All the scopes that the route requires.
         required: Scopes,
     },
+    /// The token is good, another issuer's, and of no session here; this is for callers of this gateway's own.
+    #[error("this is for callers with a session, not for another issuer's")]
+    ForeignCaller {
+        /// All the scopes that the route requires.
+        required: Scopes,
+    },
     /// The store could not answer, so nothing is known of the session.
     #[error("the session could not be looked up")]
     Unavailable(StoreErrorKind),
+    /// The keys of another issuer could not be had in time, so nothing is known of the token.
+    #[error("the issuer's keys could not be fetched")]
+    IssuerUnavailable,
 }
 
 /// What is wrong with the form of a credential.
@@ -110,8 +121,10 @@ impl Rejection {
             Self::CredentialTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::InvalidRequest(_) => StatusCode::BAD_REQUEST,
             Self::NoCredential | Self::InvalidCredential(_) => StatusCode::UNAUTHORIZED,
-            Self::InsufficientScope { .. } | Self::CallerKind { .. } => StatusCode::FORBIDDEN,
-            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::InsufficientScope { .. } | Self::CallerKind { .. } | Self::ForeignCaller { .. } => {
+                StatusCode::FORBIDDEN
+            }
+            Self::Unavailable(_) | Self::IssuerUnavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -123,8 +136,10 @@ impl Rejection {
             Self::InvalidRequest(_) => "invalid_request",
             Self::NoCredential => "credential_required",
             Self::InvalidCredential(_) => "invalid_token",
-            Self::InsufficientScope { .. } | Self::CallerKind { .. } => "insufficient_scope",
-            Self::Unavailable(_) => "temporarily_unavailable",
+            Self::InsufficientScope { .. } | Self::CallerKind { .. } | Self::ForeignCaller { .. } => {
+                "insufficient_scope"
+            }
+            Self::Unavailable(_) | Self::IssuerUnavailable => "temporarily_unavailable",
         }
     }
 
@@ -141,35 +156,39 @@ impl Rejection {
             Self::InvalidCredential(credential) => credential.reason(),
             Self::InsufficientScope { .. } => "insufficient_scope",
             Self::CallerKind { .. } => "caller_kind",
+            Self::ForeignCaller { .. } => "foreign_caller",
             Self::Unavailable(StoreErrorKind::Unavailable) => "store_unavailable",
             Self::Unavailable(StoreErrorKind::TimedOut) => "store_timed_out",
             Self::Unavailable(StoreErrorKind::Failed) => "store_failed",
+            Self::IssuerUnavailable => "issuer_unavailable",
         }
     }
 
     /// What the caller may do about it, in a sentence that gives nothing away.
-    fn detail(&self) -> &'static str {
+    pub(crate) fn detail(&self) -> &'static str {
         match self {
             Self::CredentialTooLarge => "The Authorization header is larger than any token issued here.",
             Self::InvalidRequest(_) => "Send exactly one Authorization header of the form: Bearer <token>.",
             Self::NoCredential => "Send an access token in the Authorization header: Bearer <token>.",
             Self::InvalidCredential(_) => "The access token is not valid here. Link the bridge again.",
-            Self::InsufficientScope { .. } | Self::CallerKind { .. } => {
+            Self::InsufficientScope { .. } | Self::CallerKind { .. } | Self::ForeignCaller { .. } => {
                 "The access token does not allow this."
             }
             Self::Unavailable(_) => "The session cannot be checked right now. Keep the token and try again.",
+            Self::IssuerUnavailable => "The token cannot be checked right now. Keep it and try again.",
         }
     }
 
     /// The `WWW-Authenticate` value, where there is one.
     fn challenge(&self, challenge: &Challenge) -> Option<HeaderValue> {
         match self {
-            Self::CredentialTooLarge | Self::Unavailable(_) => None,
+            Self::CredentialTooLarge | Self::Unavailable(_) | Self::IssuerUnavailable => None,
             Self::NoCredential => Some(challenge.bare()),
-            Self::InvalidRequest(_) | Self::InvalidCredential(_) => Some(challenge.with(self.code(), None)),
-            Self::InsufficientScope { required } | Self::CallerKind { required, .. } => {
-                Some(challenge.with(self.code(), Some(required)))
-            }
+            Self::InvalidRequest(_) => Some(challenge.write(Some(self.code()), &Scopes::default())),
+            Self::InvalidCredential(_) => Some(challenge.write(Some(self.code()), &challenge.scopes)),
+            Self::InsufficientScope { required }
+            | Self::CallerKind { required, .. }
+            | Self::ForeignCaller { required } => Some(challenge.write(Some(self.code()), required)),
         }
     }
 
@@ -186,7 +205,7 @@ impl Rejection {
         if let Some(value) = self.challenge(challenge) {
             headers.insert(WWW_AUTHENTICATE, value);
         }
-        if let Self::Unavailable(_) = self {
+        if self.status() == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(RETRY_AFTER, HeaderValue::from(challenge.retry_after.as_secs().max(1)));
         }
         response.extensions_mut().insert(self.clone());
@@ -264,19 +283,26 @@ pub(crate) fn problem(status: StatusCode, code: &str, detail: &str) -> (HeaderVa
 pub(crate) struct Challenge {
     pub(crate) realm: Option<String>,
     pub(crate) resource_metadata: Option<Url>,
+    /// What to ask for, said to those who show no token or a bad one.
+    pub(crate) scopes: Scopes,
     pub(crate) retry_after: Duration,
 }
 
 impl Default for Challenge {
     fn default() -> Self {
-        Self { realm: None, resource_metadata: None, retry_after: Duration::from_secs(1) }
+        Self {
+            realm: None,
+            resource_metadata: None,
+            scopes: Scopes::default(),
+            retry_after: Duration::from_secs(1),
+        }
     }
 }
 
 impl Challenge {
     /// The challenge to one who showed no credential: no `error` (RFC 6750 §3.1).
     pub(crate) fn bare(&self) -> HeaderValue {
-        self.write(&[])
+        self.write(None, &self.scopes)
     }
 
     /// The challenge to a client that did not prove itself (RFC 7617 §2), whose realm is not optional.
@@ -286,21 +312,15 @@ impl Challenge {
             .expect("a realm is printable ASCII without quotes")
     }
 
-    fn with(&self, error: &str, scopes: Option<&Scopes>) -> HeaderValue {
-        let scopes = scopes.filter(|scopes| !scopes.is_empty()).map(ToString::to_string);
-        match &scopes {
-            Some(scopes) => self.write(&[("error", error), ("scope", scopes)]),
-            None => self.write(&[("error", error)]),
-        }
-    }
-
-    fn write(&self, more: &[(&str, &str)]) -> HeaderValue {
+    fn write(&self, error: Option<&str>, scopes: &Scopes) -> HeaderValue {
+        let scopes = (!scopes.is_empty()).then(|| scopes.to_string());
         let realm = self.realm.as_deref().map(|realm| ("realm", realm));
         let metadata = self.resource_metadata.as_ref().map(|url| ("resource_metadata", url.as_str()));
         let parameters: Vec<String> = realm
             .into_iter()
             .chain(metadata)
-            .chain(more.iter().copied())
+            .chain(error.map(|error| ("error", error)))
+            .chain(scopes.as_deref().map(|scopes| ("scope", scopes)))
             .map(|(name, value)| format!("{name}=\"{value}\""))
             .collect();
         let text = if parameters.is_empty() {

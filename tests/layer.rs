@@ -422,3 +422,22 @@ async fn a_store_that_cannot_answer_is_503_with_retry_after_and_no_challenge() {
     assert_eq!(response.headers()[RETRY_AFTER], "7");
     assert!(!response.headers().contains_key(WWW_AUTHENTICATE));
 }
+
+#[tokio::test]
+async fn a_refused_grpc_call_is_answered_with_a_grpc_status_whatever_the_host_words() {
+    let (_backend, bridge) = bridge().await;
+    let words = |_: &Rejection| (HeaderValue::from_static("text/plain"), Bytes::from("no"));
+    let seen = Seen::default();
+    let service = bridge.layer("bridge").unwrap().rejection_body(words).layer(seen.service());
+    let mut call = request(None);
+    call.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc+proto"));
+    let response = send(service, call).await;
+    assert_eq!((response.status(), seen.calls()), (StatusCode::OK, 0));
+    assert_eq!(
+        (&response.headers()["grpc-status"], &response.body()[..]),
+        (&HeaderValue::from(16), &b""[..])
+    );
+    assert_eq!(response.headers()[CONTENT_TYPE], "application/grpc+proto");
+    assert_eq!(response.headers()[WWW_AUTHENTICATE], "Bearer");
+    assert_eq!(response.extensions().get(), Some(&Rejection::NoCredential));
+}

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use governor::clock::MonotonicClock;
 use http::Extensions;
 use ipnet::IpNet;
 use secrecy::SecretSlice;
@@ -14,9 +15,11 @@ use url::Url;
 use super::{Bridge, Parts};
 use crate::authenticate::{Authenticator, Guard};
 use crate::clock::{Clock, SystemClock};
+use crate::foreign::{ForeignIssuer, TrustedIssuers};
 use crate::id::{ClientSecret, InvalidId, Scopes};
 use crate::issue::{Admin, Issuer};
 use crate::layer::BridgeAuthLayer;
+use crate::limit::{Limits, RateLimits};
 use crate::passage::Refusals;
 use crate::reject::{ProblemJson, RejectionBody};
 use crate::session::{Freshness, Liveness};
@@ -34,6 +37,7 @@ pub struct BridgeBuilder {
     freshness: Freshness,
     rejection_body: Arc<dyn RejectionBody>,
     malformed: Option<BuildError>,
+    trusted: Vec<ForeignIssuer>,
 }
 
 impl BridgeBuilder {
@@ -46,6 +50,7 @@ impl BridgeBuilder {
             freshness: Freshness::default(),
             rejection_body: Arc::new(ProblemJson),
             malformed: None,
+            trusted: Vec::new(),
         }
     }
 
@@ -72,7 +77,8 @@ impl BridgeBuilder {
         );
         let liveness = Liveness::new(self.store.clone(), self.freshness, settings.store_deadline);
         let liveness = Arc::new(liveness);
-        let guard = Guard::new(verifier, liveness.clone(), settings.policy_version.clone());
+        let trusted = TrustedIssuers::new(self.trusted, &settings, &self.clock)?;
+        let guard = Guard::new(verifier, liveness.clone(), settings.policy_version.clone(), trusted);
         let admin = Admin::new(self.store.clone(), liveness, settings.store_deadline);
         let issuer = Issuer::new(settings.clone(), self.keys.clone(), self.store, self.clock);
         let guard = Arc::new(guard);
@@ -80,7 +86,8 @@ impl BridgeBuilder {
         let refusals =
             Refusals { challenge: Arc::new(settings.challenge.clone()), body: self.rejection_body };
         let own_layer = BridgeAuthLayer::new(Authenticator::new(guard.clone(), own), refusals.clone());
-        let parts = Parts { settings, keys: self.keys, guard, refusals, own_layer, issuer, admin };
+        let limits = Limits::new(settings.rate_limits, MonotonicClock);
+        let parts = Parts { settings, keys: self.keys, guard, refusals, own_layer, issuer, admin, limits };
         Ok(Bridge { parts: Arc::new(parts) })
     }
 
@@ -200,9 +207,19 @@ impl BridgeBuilder {
         self
     }
 
-    /// Where hook clients get their tokens. Without it there is no provisioning, and none is advertised.
+    /// Where hook clients get their tokens. Without it there is no provisioning, none is advertised, and there is no
+    /// authorization server metadata.
     pub fn token_endpoint(mut self, url: Url) -> Self {
         self.settings.token_endpoint = Some(url);
+        self
+    }
+
+    /// Where a person goes to let a bridge in: a page of the host's own, for the metadata alone (RFC 8414 §2). Default: none
+    /// is advertised.
+    ///
+    /// Stock MCP clients read no metadata without it, also those that use client credentials and never go there.
+    pub fn authorization_endpoint(mut self, url: Url) -> Self {
+        self.settings.authorization_endpoint = Some(url);
         self
     }
 
@@ -226,8 +243,13 @@ impl BridgeBuilder {
 
     /// A resource that OAuth clients may find by themselves: its metadata (RFC 9728) is served, its URL is an audience that
     /// tokens may be asked for with `resource` (RFC 8707), and [`Bridge::layer`] of its URL points its challenges there.
+    ///
+    /// The metadata stand on the resource's own host, by their path alone: two resources cannot share one.
     pub fn protected_resource(mut self, resource: ProtectedResource) -> Self {
-        self.settings.protected_resources.push(resource);
+        match resource.try_into() {
+            Ok(resource) => self.settings.protected_resources.push(resource),
+            Err(malformed) => drop(self.malformed.get_or_insert(malformed)),
+        }
         self
     }
 
@@ -308,6 +330,12 @@ impl BridgeBuilder {
         self
     }
 
+    /// How often secrets and codes may be tried. Default: [`RateLimits::default`].
+    pub fn rate_limits(mut self, limits: RateLimits) -> Self {
+        self.settings.rate_limits = limits;
+        self
+    }
+
     /// The networks of proxies whose `X-Forwarded-For` is believed. Default: none, the socket's address counts.
     pub fn trusted_proxies(mut self, networks: impl IntoIterator<Item = IpNet>) -> Self {
         self.settings.trusted_proxies = networks.into_iter().collect();
@@ -342,6 +370,13 @@ impl BridgeBuilder {
     /// What "live" promises. Default: [`Freshness::Strict`].
     pub fn freshness(mut self, freshness: Freshness) -> Self {
         self.freshness = freshness;
+        self
+    }
+
+    /// Lets tokens of another authorization server in, beside the bridge's own; see [`foreign`](crate::foreign).
+    /// Default: none.
+    pub fn trust(mut self, issuer: ForeignIssuer) -> Self {
+        self.trusted.push(issuer);
         self
     }
 

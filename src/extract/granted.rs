@@ -48,7 +48,7 @@ macro_rules! required_scopes {
 /// A [`Caller`] that holds all scopes of `R`: a handler that takes one cannot be reached without them.
 ///
 /// A caller that lacks one is refused with 403 `insufficient_scope`, also where `Option<Granted<R>>` is
-/// asked for: only nobody is `None`.
+/// asked for: `None` is nobody, or one that is no [`Caller`].
 pub struct Granted<R> {
     caller: Caller,
     required: PhantomData<fn() -> R>,
@@ -95,10 +95,8 @@ impl<S: Sync, R: RequiredScopes> FromRequestParts<S> for Granted<R> {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, CallerRejection> {
         let passage = passage(parts)?;
-        match &passage.caller {
-            Some(caller) => Ok(Self::check(passage, caller)?),
-            None => Err(Refused::new(passage, &Rejection::NoCredential).into()),
-        }
+        let caller = passage.caller().map_err(|rejection| Refused::new(passage, &rejection))?;
+        Ok(Self::check(passage, caller)?)
     }
 }
 
@@ -108,6 +106,6 @@ impl<S: Sync, R: RequiredScopes> OptionalFromRequestParts<S> for Granted<R> {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, CallerRejection> {
         let passage = passage(parts)?;
         let check = |caller| Self::check(passage, caller);
-        Ok(passage.caller.as_ref().map(check).transpose()?)
+        Ok(passage.caller().ok().map(check).transpose()?)
     }
 }

@@ -8,6 +8,7 @@
 //! |---|---|---|
 //! | let a caller in | the caller | `Some` |
 //! | is optional, and there was no credential | 401, as the layer would answer | `None` |
+//! | let in a [`ForeignCaller`], which is an extractor of its own | 403 | `None` |
 //! | is missing | 500, and the body says what to add | 500 |
 
 mod granted;
@@ -20,9 +21,9 @@ use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
 use http::request::Parts;
 
 use crate::caller::Caller;
+use crate::foreign::ForeignCaller;
 use crate::id::{CallSource, ClientId, PolicyVersion, Scopes, SessionId, TraceId, UserId};
 use crate::passage::Passage;
-use crate::reject::Rejection;
 
 /// What the layer left, which is there whenever it ran.
 fn passage(parts: &Parts) -> Result<&Passage, MissingLayer> {
@@ -31,16 +32,14 @@ fn passage(parts: &Parts) -> Result<&Passage, MissingLayer> {
 
 /// Makes an extractor, and its optional form, of a part of the caller.
 macro_rules! extract_from_caller {
-    ($($part:ty, |$caller:ident| $read:expr;)*) => {$(
+    ($find:ident: $($part:ty, |$caller:ident| $read:expr;)*) => {$(
         impl<S: Sync> FromRequestParts<S> for $part {
             type Rejection = CallerRejection;
 
             async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, CallerRejection> {
                 let passage = passage(parts)?;
-                match &passage.caller {
-                    Some($caller) => Ok($read),
-                    None => Err(Refused::new(passage, &Rejection::NoCredential).into()),
-                }
+                let $caller = passage.$find().map_err(|rejection| Refused::new(passage, &rejection))?;
+                Ok($read)
             }
         }
 
@@ -48,13 +47,14 @@ macro_rules! extract_from_caller {
             type Rejection = MissingLayer;
 
             async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, MissingLayer> {
-                Ok(passage(parts)?.caller.as_ref().map(|$caller| $read))
+                Ok(passage(parts)?.$find().ok().map(|$caller| $read))
             }
         }
     )*};
 }
 
 extract_from_caller! {
+    caller:
     Caller, |caller| caller.clone();
     UserId, |caller| caller.user_id().clone();
     SessionId, |caller| caller.session_id().clone();
@@ -62,6 +62,11 @@ extract_from_caller! {
     PolicyVersion, |caller| caller.policy_version().clone();
     CallSource, |caller| caller.call_source().clone();
     Scopes, |caller| caller.scopes().clone();
+}
+
+extract_from_caller! {
+    foreign_caller:
+    ForeignCaller, |caller| caller.clone();
 }
 
 impl<S: Sync> FromRequestParts<S> for TraceId {

@@ -7,6 +7,9 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
+use super::grpc;
+use crate::authenticate::SessionEnd;
+
 pin_project! {
     /// The body that a guarded service answers with: the inner service's own, or that of a refusal.
     #[derive(Debug)]
@@ -21,8 +24,17 @@ pin_project! {
     #[derive(Debug)]
     enum Kind<B> {
         Refusal { body: Bytes },
-        Inner { #[pin] body: B },
+        Inner { #[pin] body: B, limit: Option<Limit> },
+        Cut { grpc: bool },
     }
+}
+
+/// What ends a body early.
+#[derive(Debug)]
+pub(super) struct Limit {
+    pub(super) session: SessionEnd,
+    /// Whether its end is to be told in trailers.
+    pub(super) grpc: bool,
 }
 
 impl<B> ResponseBody<B> {
@@ -30,8 +42,9 @@ impl<B> ResponseBody<B> {
         Self { kind: Kind::Refusal { body } }
     }
 
-    pub(super) fn inner(body: B) -> Self {
-        Self { kind: Kind::Inner { body } }
+    /// The inner service's body, which ends early when its session does.
+    pub(super) fn inner(body: B, limit: Option<Limit>) -> Self {
+        Self { kind: Kind::Inner { body, limit } }
     }
 }
 
@@ -47,26 +60,40 @@ where
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        match self.project().kind.project() {
-            KindProjection::Inner { body } => body.poll_frame(cx),
+        let mut kind = self.project().kind;
+        if let KindProjection::Inner { limit: Some(limit), .. } = kind.as_mut().project()
+            && Pin::new(&mut limit.session).poll(cx).is_ready()
+        {
+            let grpc = limit.grpc;
+            // The inner body is dropped with this: whoever feeds it need not go on.
+            kind.set(Kind::Cut { grpc });
+        }
+        match kind.project() {
+            KindProjection::Inner { body, .. } => body.poll_frame(cx),
             KindProjection::Refusal { body } if body.is_empty() => Poll::Ready(None),
             KindProjection::Refusal { body } => {
                 Poll::Ready(Some(Ok(Frame::data(std::mem::take(body).into()))))
+            }
+            KindProjection::Cut { grpc } => {
+                let told = std::mem::take(grpc);
+                Poll::Ready(told.then(|| Ok(Frame::trailers(grpc::session_ended()))))
             }
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.kind {
-            Kind::Inner { body } => body.is_end_stream(),
+            Kind::Inner { body, .. } => body.is_end_stream(),
             Kind::Refusal { body } => body.is_empty(),
+            Kind::Cut { grpc } => !grpc,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
-            Kind::Inner { body } => body.size_hint(),
+            Kind::Inner { body, .. } => body.size_hint(),
             Kind::Refusal { body } => SizeHint::with_exact(body.len() as u64),
+            Kind::Cut { .. } => SizeHint::with_exact(0),
         }
     }
 }

@@ -9,17 +9,25 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Response};
 
 use super::future::without_body;
+use super::grpc;
 use super::layer::Guard;
-use crate::authenticate::{Begun, has_query_token};
+use crate::authenticate::{Admitted, Begun, SessionEnd, has_query_token};
 use crate::caller::Caller;
+use crate::foreign::ForeignCaller;
 use crate::header::{self, X_TRACE_ID};
 use crate::id::TraceId;
 use crate::observe;
 use crate::passage::Passage;
 use crate::reject::{MalformedCredential, Rejection};
 
-/// The head to hand to the inner service, or the refusal to answer with.
-pub(super) type Verdict = Result<Parts, Response<Bytes>>;
+/// The admission, or the refusal to answer with.
+pub(super) type Verdict = Result<Admission, Response<Bytes>>;
+
+/// The head to hand to the inner service, and what ends its answer early.
+pub(super) struct Admission {
+    pub(super) parts: Parts,
+    pub(super) ended: Option<SessionEnd>,
+}
 
 /// A verdict, or the look-up it hangs on.
 #[expect(
@@ -34,25 +42,25 @@ pub(super) enum Decision {
 pub(super) type PendingVerdict = Pin<Box<dyn Future<Output = Verdict> + Send>>;
 
 /// Decides at once where nothing must be looked up.
-pub(super) fn decide(guard: &Arc<Guard>, mut parts: Parts) -> Decision {
+pub(super) fn decide(guard: &Arc<Guard>, parts: Parts) -> Decision {
     let outcome = match begin(guard, &parts) {
-        Ok(Begun::Verified(known)) => {
+        Ok(Begun::Pending(pending)) => {
             let guard = guard.clone();
             return Decision::Pending(Box::pin(async move {
-                let caller = guard.authenticator.finish(known).await;
-                conclude(&guard, &mut parts, caller.map(Some)).map(|()| parts)
+                let admitted = guard.authenticator.finish(pending, &parts.headers).await;
+                conclude(&guard, parts, admitted.map(Some))
             }));
         }
-        Ok(Begun::Admitted(caller)) => Ok(Some(caller)),
+        Ok(Begun::Admitted(admitted)) => Ok(Some(admitted)),
         Err(Rejection::NoCredential) if guard.optional => Ok(None),
         Err(rejection) => Err(rejection),
     };
-    Decision::Made(conclude(guard, &mut parts, outcome).map(|()| parts))
+    Decision::Made(conclude(guard, parts, outcome))
 }
 
 /// Who calls, as far as it is known without I/O; an outer layer of the same bridge may have found out.
 fn begin(guard: &Guard, parts: &Parts) -> Result<Begun, Rejection> {
-    let outer = parts.extensions.get::<Passage>().and_then(|passage| passage.caller.as_ref());
+    let outer = parts.extensions.get::<Passage>().and_then(|passage| passage.admitted.as_ref());
     if let Some(outer) = outer
         && !parts.headers.contains_key(AUTHORIZATION)
         && let Some(verdict) = guard.authenticator.readmit(outer)
@@ -67,40 +75,65 @@ fn begin(guard: &Guard, parts: &Parts) -> Result<Begun, Rejection> {
 
 /// Prepares the head for the inner service, or the refusal.
 #[expect(clippy::result_large_err, reason = "a refusal is what the request ends with: it is not passed far")]
-fn conclude(
-    guard: &Guard,
-    parts: &mut Parts,
-    outcome: Result<Option<Caller>, Rejection>,
-) -> Result<(), Response<Bytes>> {
+fn conclude(guard: &Guard, mut parts: Parts, outcome: Result<Option<Admitted>, Rejection>) -> Verdict {
     let trace = TraceId::continue_from(&mut parts.headers);
     match outcome {
-        Ok(caller) => {
-            observe::admitted(caller.as_ref(), &trace);
-            admit(guard, parts, caller, trace);
-            Ok(())
+        Ok(admitted) => {
+            observe::admitted(admitted.as_ref(), &trace);
+            let ended = admitted.as_ref().and_then(|admitted| session_end(guard, admitted));
+            admit(guard, &mut parts, admitted, trace);
+            Ok(Admission { parts, ended })
         }
         Err(rejection) => {
             observe::refused(&rejection, &trace);
-            let refusal = guard.refusals.answer(&rejection);
-            Err(if parts.method == Method::HEAD { without_body(refusal) } else { refusal })
+            Err(refuse(guard, &parts, &rejection))
         }
     }
 }
 
-fn admit(guard: &Guard, parts: &mut Parts, caller: Option<Caller>, trace: TraceId) {
-    match &caller {
-        Some(caller) => {
+/// What ends the answer early, where the layer says so; without a session nothing does.
+fn session_end(guard: &Guard, admitted: &Admitted) -> Option<SessionEnd> {
+    let within = guard.streams_end_within?;
+    match admitted {
+        Admitted::Caller(caller) => Some(guard.authenticator.session_end(caller, within)),
+        Admitted::Foreign(_) => None,
+    }
+}
+
+/// The refusal in the words that the caller reads: gRPC's or HTTP's.
+fn refuse(guard: &Guard, parts: &Parts, rejection: &Rejection) -> Response<Bytes> {
+    let refusal = guard.refusals.answer(rejection);
+    match grpc::call_type(&parts.headers) {
+        Some(call) => grpc::to_status(refusal, rejection, call.clone()),
+        None if parts.method == Method::HEAD => without_body(refusal),
+        None => refusal,
+    }
+}
+
+fn admit(guard: &Guard, parts: &mut Parts, admitted: Option<Admitted>, trace: TraceId) {
+    match &admitted {
+        Some(Admitted::Caller(caller)) => {
             caller.write_headers(&mut parts.headers);
             parts.extensions.insert(caller.clone());
             hide_token(guard, &mut parts.headers);
         }
-        None => {
-            header::strip(&mut parts.headers);
-            parts.headers.insert(X_TRACE_ID, trace.to_header_value());
-            parts.extensions.remove::<Caller>();
+        Some(Admitted::Foreign(caller)) => {
+            // Nothing the identity headers could say is true of it: upstream would take its names for ours.
+            write_no_caller(parts, &trace);
+            parts.extensions.insert(caller.clone());
+            hide_token(guard, &mut parts.headers);
         }
+        None => write_no_caller(parts, &trace),
     }
-    parts.extensions.insert(Passage { caller, trace, refusals: guard.refusals.clone() });
+    parts.extensions.insert(Passage { admitted, trace, refusals: guard.refusals.clone() });
+}
+
+/// Leaves no identity but the trace's.
+fn write_no_caller(parts: &mut Parts, trace: &TraceId) {
+    header::strip(&mut parts.headers);
+    parts.headers.insert(X_TRACE_ID, trace.to_header_value());
+    parts.extensions.remove::<Caller>();
+    parts.extensions.remove::<ForeignCaller>();
 }
 
 fn hide_token(guard: &Guard, headers: &mut HeaderMap) {

@@ -10,8 +10,10 @@ use http::{HeaderMap, HeaderValue, Request, Response};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::body::ResponseBody;
-use super::decide::{Decision, PendingVerdict, Verdict};
+use super::body::{Limit, ResponseBody};
+use super::decide::{Admission, Decision, PendingVerdict, Verdict};
+use super::grpc;
+use crate::authenticate::SessionEnd;
 
 pin_project! {
     /// The response future of [`BridgeAuth`](crate::BridgeAuth).
@@ -32,7 +34,7 @@ pin_project! {
     #[project = StateProjection]
     enum State<S, F, B> {
         Pending { verdict: PendingVerdict, waiting: Option<(S, B)> },
-        Admitted { #[pin] future: F },
+        Admitted { #[pin] future: F, ended: Option<SessionEnd> },
         Refused { refusal: Option<Response<Bytes>> },
     }
 }
@@ -57,7 +59,9 @@ where
 {
     fn follow(verdict: Verdict, body: B, mut service: S) -> Self {
         match verdict {
-            Ok(parts) => Self::Admitted { future: service.call(Request::from_parts(parts, body)) },
+            Ok(Admission { parts, ended }) => {
+                Self::Admitted { future: service.call(Request::from_parts(parts, body)), ended }
+            }
             Err(refusal) => Self::Refused { refusal: Some(refusal) },
         }
     }
@@ -82,10 +86,13 @@ where
                     let refusal = refusal.take().expect("not polled after it was ready");
                     return Poll::Ready(Ok(refusal.map(ResponseBody::refusal)));
                 }
-                StateProjection::Admitted { future } => {
+                StateProjection::Admitted { future, ended } => {
                     let mut response = ready!(future.poll(cx))?;
                     keep_from_shared_caches(response.headers_mut());
-                    return Poll::Ready(Ok(response.map(ResponseBody::inner)));
+                    let limit = ended
+                        .take()
+                        .map(|session| Limit { session, grpc: grpc::ends_with_trailers(response.headers()) });
+                    return Poll::Ready(Ok(response.map(|body| ResponseBody::inner(body, limit))));
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! The layer and its options.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::Response;
@@ -26,7 +27,7 @@ use crate::reject::RejectionBody;
 /// - marks the answer `Cache-Control: private` (unless it says otherwise) and `Vary: authorization`.
 ///
 /// A refused request never reaches the inner service. It is answered with the status, challenge and body
-/// that [`Rejection`](crate::Rejection) documents.
+/// that [`Rejection`](crate::Rejection) documents, a call of gRPC with a status of gRPC.
 #[derive(Debug, Clone)]
 #[must_use = "a layer guards nothing until a service is wrapped in it"]
 pub struct BridgeAuthLayer {
@@ -40,11 +41,18 @@ pub(super) struct Guard {
     pub(super) refusals: Refusals,
     pub(super) optional: bool,
     pub(super) forward_authorization: bool,
+    pub(super) streams_end_within: Option<Duration>,
 }
 
 impl BridgeAuthLayer {
     pub(crate) fn new(authenticator: Authenticator, refusals: Refusals) -> Self {
-        let guard = Guard { authenticator, refusals, optional: false, forward_authorization: false };
+        let guard = Guard {
+            authenticator,
+            refusals,
+            optional: false,
+            forward_authorization: false,
+            streams_end_within: None,
+        };
         Self { guard: Arc::new(guard) }
     }
 
@@ -56,9 +64,23 @@ impl BridgeAuthLayer {
         self.change(|guard| guard.optional = true)
     }
 
-    /// Requires all of `scopes` of every caller. Default: none.
+    /// Lets callers of [other issuers](crate::foreign) in that have no session: each is a
+    /// [`ForeignCaller`](crate::foreign::ForeignCaller) in the extensions, never a [`Caller`](crate::Caller), and of the
+    /// identity headers only `x-trace-id` is written. Default: they are refused with 403.
+    ///
+    /// A layer that [requires a kind](Self::require_kind) refuses them all the same.
+    pub fn admit_foreign(self) -> Self {
+        self.change(|guard| guard.authenticator = guard.authenticator.clone().also_foreign())
+    }
+
+    /// Requires all of `scopes` of every caller, and names all of them to those who must get a token. Default: none.
     pub fn require_scopes(self, scopes: Scopes) -> Self {
-        self.change(|guard| guard.authenticator = guard.authenticator.clone().require_scopes(scopes))
+        self.change(|guard| {
+            if !scopes.is_empty() {
+                Arc::make_mut(&mut guard.refusals.challenge).scopes = scopes.clone();
+            }
+            guard.authenticator = guard.authenticator.clone().require_scopes(scopes);
+        })
     }
 
     /// Requires callers of this kind. Default: any.
@@ -78,12 +100,23 @@ impl BridgeAuthLayer {
         self.change(|guard| guard.forward_authorization = true)
     }
 
+    /// Ends a response that still streams (server-sent events, a gRPC stream) when its session has ended, within the
+    /// time that [`Authenticator::session_end`] promises. Default: a response that has begun is not cut.
+    ///
+    /// The body ends as if the handler had no more to say, one of gRPC with `UNAVAILABLE` in its trailers: whoever calls
+    /// again learns why. A connection that was upgraded (WebSocket) has no body: its
+    /// handler waits for [`Authenticator::session_end`] itself.
+    pub fn end_streams_within(self, within: Duration) -> Self {
+        self.change(|guard| guard.streams_end_within = Some(within))
+    }
+
     /// The decision over one request, for the endpoints: the head to go on with, or the refusal.
     pub(crate) async fn admit(&self, parts: Parts) -> Result<Parts, Response<Bytes>> {
-        match decide(&self.guard, parts) {
+        let verdict = match decide(&self.guard, parts) {
             Decision::Made(verdict) => verdict,
             Decision::Pending(verdict) => verdict.await,
-        }
+        };
+        verdict.map(|admission| admission.parts)
     }
 
     fn change(self, change: impl FnOnce(&mut Guard)) -> Self {

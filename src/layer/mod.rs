@@ -10,10 +10,18 @@
 //! Layers of one bridge may be nested, say an optional one around the whole app and a stricter one around
 //! some routes: the inner one takes the outer one's verdict on the same request and adds its own
 //! requirements.
+//!
+//! # gRPC
+//!
+//! A call of gRPC or gRPC-Web, known by its `Content-Type`, is refused with a status of gRPC
+//! ([`Rejection`](crate::Rejection) lists them) in an answer without a body, the challenge among its metadata. With
+//! tonic, a service keeps its name through `tonic::service::LayerExt::named_layer`, and its methods find the
+//! [`Caller`](crate::Caller) in `request.extensions()`.
 
 mod body;
 mod decide;
 mod future;
+mod grpc;
 #[allow(clippy::module_inception)]
 mod layer;
 mod service;

@@ -21,7 +21,7 @@ impl<'r> Guarded<'r> {
     /// The caller that a layer of this very bridge let in.
     pub(super) fn of(bridge: &Bridge, parts: &'r Parts) -> Result<Self, Failure> {
         let passage = parts.extensions.get::<Passage>().ok_or_else(missing_layer)?;
-        let caller = passage.caller.as_ref().ok_or_else(|| refused(passage, &Rejection::NoCredential))?;
+        let caller = passage.caller().map_err(|rejection| refused(passage, &rejection))?;
         if bridge.vouches_for(caller) { Ok(Self { caller, passage }) } else { Err(missing_layer()) }
     }
 

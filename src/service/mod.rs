@@ -16,6 +16,7 @@ mod guarded;
 mod introspect;
 mod issue_code;
 mod jwks;
+mod limited;
 mod oauth;
 mod oauth_client;
 mod origin;
@@ -50,6 +51,11 @@ service! {
 
 service! {
     /// `POST /oauth-client`: a person's bridge gets an OAuth client for its hooks; the secret is shown once.
+    ///
+    /// Without a body, or with one that names no key, the client gets a secret. With
+    /// `{"token_endpoint_auth_method":"private_key_jwt","jwks":{"keys":[…one…]}}` (RFC 7591 §2) it gets none, and proves
+    /// itself with that public key: Ed25519, P-256, or RSA of 2048 bits or more with its `alg`. Anything else is 400
+    /// `invalid_client_metadata`.
     ///
     /// Mount it behind [`Bridge::layer`](crate::Bridge::layer): without it every answer is 500.
     OauthClientService => |bridge, request| endpoint::serve(bridge, Endpoint::OauthClient, request)
@@ -117,8 +123,22 @@ service! {
 }
 
 service! {
-    /// The documents by which OAuth clients find their way: `/.well-known/oauth-authorization-server` (RFC 8414) and
-    /// `/.well-known/oauth-protected-resource` (RFC 9728), at the root of the host.
+    /// The documents by which OAuth clients find their way, at the root of the host.
+    ///
+    /// | path | answer |
+    /// |---|---|
+    /// | `/.well-known/oauth-authorization-server`, and the issuer's path behind it | the metadata of RFC 8414, once there is a [token endpoint](crate::BridgeBuilder::token_endpoint) |
+    /// | `/.well-known/oauth-protected-resource`, and a resource's path behind it | the metadata of RFC 9728, for each [protected resource](crate::BridgeBuilder::protected_resource) |
+    /// | `/.well-known/jwks.json` | the public keys, as [`JwksService`] gives them |
+    ///
+    /// Every value is the configuration's: nothing that a request says (`Host`, `X-Forwarded-*`) changes a byte. The metadata
+    /// may be read by pages of every origin, and all may be cached for five minutes.
+    ///
+    /// ```no_run
+    /// # fn mount(bridge: bridge_auth::Bridge) -> axum::Router {
+    /// axum::Router::new().route_service("/.well-known/{*document}", bridge.well_known_service())
+    /// # }
+    /// ```
     WellKnownService => |bridge, request| well_known::serve(bridge, request)
 }
 
@@ -128,7 +148,7 @@ service! {
     /// | call | who | answer | alone |
     /// |---|---|---|---|
     /// | `POST /code` | a signed-in person | 201 `{"code","expires_at"}` | [`CodeService`] |
-    /// | `POST /session` | a bridge with a code | 200 `{"token","ttl","expires_at","headers"}` | [`SessionService`] |
+    /// | `POST /session` | a bridge with a code | 200 `{"token","ttl","expires_at","headers"}`, and `"refresh_token"` where [that is on](crate::BridgeBuilder::session_refresh_tokens) | [`SessionService`] |
     /// | `POST /oauth-client` | a person's bridge | 200 `{"client_id","client_secret","scopes","token_endpoint","client_secret_expires_at"}` | [`OauthClientService`] |
     /// | `GET /sessions` | a person's bridge | 200 `{"sessions"}` | [`SessionsService`] |
     /// | `DELETE /sessions/{id}` | a person's bridge | 204 | [`SessionsService`] |
@@ -138,9 +158,10 @@ service! {
     /// | `POST /revoke` | the OAuth client of the token | 200 (RFC 7009 §2.2) | [`RevocationService`] |
     /// | `GET /capabilities` | anyone | 200 `{"modes"}` | [`CapabilitiesService`] |
     /// | `GET /.well-known/jwks.json` | anyone | 200, a JWK set | [`JwksService`] |
+    /// | `GET /.well-known/oauth-…` | anyone | 200, metadata | [`WellKnownService`] |
     ///
-    /// Times are Unix seconds. Nothing but the key set may be cached. `POST /session` and the endpoints of OAuth word
-    /// their errors as OAuth does (RFC 6749 §5.2), all others as problem documents (RFC 9457) with the member `code`.
+    /// Times are Unix seconds. Nothing but key set and metadata may be cached. `POST /session` and the endpoints of OAuth
+    /// word their errors as OAuth does (RFC 6749 §5.2), all others as problem documents (RFC 9457) with the member `code`.
     /// What is not configured is 404. At most 16 KiB of a body are read, for as long as the caller takes to send them: a
     /// time-out belongs outside.
     ///
@@ -148,7 +169,7 @@ service! {
     /// # fn mount(bridge: bridge_auth::Bridge) -> axum::Router {
     /// axum::Router::new()
     ///     .nest_service("/v1/auth/bridge", bridge.service())
-    ///     .route_service("/.well-known/jwks.json", bridge.jwks_service())
+    ///     .route_service("/.well-known/{*document}", bridge.well_known_service())
     /// # }
     /// ```
     ///

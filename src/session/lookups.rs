@@ -7,7 +7,7 @@
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -76,9 +76,12 @@ impl Future for Query {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if let Some(query) = &mut self.0 {
-            ready!(query.as_mut().poll(cx));
-            self.0 = None;
+        // Taken out while it is polled: one that panics (a store of the host's own) must not go on.
+        if let Some(mut query) = self.0.take()
+            && query.as_mut().poll(cx).is_pending()
+        {
+            self.0 = Some(query);
+            return Poll::Pending;
         }
         Poll::Ready(())
     }

@@ -53,7 +53,8 @@ pub enum ClientProof {
 
 impl ClientCredential {
     /// The 32 bytes that tell it from others of its kind.
-    pub(crate) fn digest(&self) -> &[u8; 32] {
+    #[must_use]
+    pub fn digest(&self) -> &[u8; 32] {
         match self {
             Self::Secret(hash) => hash.as_bytes(),
             Self::Key(key) => key.thumbprint.as_bytes(),
@@ -61,7 +62,8 @@ impl ClientCredential {
     }
 
     /// The public key, if it is one.
-    pub(crate) fn jwk(&self) -> Option<&str> {
+    #[must_use]
+    pub fn jwk(&self) -> Option<&str> {
         match self {
             Self::Secret(_) => None,
             Self::Key(key) => Some(&key.jwk),
@@ -71,7 +73,8 @@ impl ClientCredential {
 
 impl ClientProof {
     /// The 32 bytes that a credential of its kind must have, to be compared in constant time.
-    pub(crate) fn digest(&self) -> SecretHash {
+    #[must_use]
+    pub fn digest(&self) -> SecretHash {
         match self {
             Self::Secret(hash) => *hash,
             Self::Key(thumbprint) => SecretHash::of_bytes(*thumbprint.as_bytes()),
@@ -79,7 +82,8 @@ impl ClientProof {
     }
 
     /// Whether only a key answers it.
-    pub(crate) fn is_key(&self) -> bool {
+    #[must_use]
+    pub fn is_key(&self) -> bool {
         matches!(self, Self::Key(_))
     }
 }
@@ -95,7 +99,7 @@ pub struct Client {
     pub scopes: Scopes,
 }
 
-/// Why a client got no secret.
+/// Why a client got no credential.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProvisionError {
@@ -105,8 +109,8 @@ pub enum ProvisionError {
     /// The user is disabled.
     #[error("the user is disabled")]
     UserDisabled,
-    /// As many devices as may be have a secret and a live session.
-    #[error("the client has secrets of too many devices")]
+    /// As many devices as may be have a credential and a live session.
+    #[error("the client has credentials of too many devices")]
     TooManyDevices,
     /// The store could not answer.
     #[error(transparent)]

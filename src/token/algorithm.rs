@@ -38,6 +38,11 @@ impl Algorithm {
         }
     }
 
+    /// Whether `name` in another issuer's token is this one: RFC 9864 calls `Ed25519` what RFC 8037 called `EdDSA`.
+    pub(super) fn is_called(self, name: &str) -> bool {
+        name == self.name() || (self == Self::EdDsa && name == "Ed25519")
+    }
+
     /// What a key must be to be used with this algorithm, in words.
     pub(super) const fn key_requirement(self) -> &'static str {
         match self {

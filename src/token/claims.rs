@@ -114,13 +114,7 @@ impl Claims {
 
     /// Whether the token is good at `now`: no leeway for `exp`, `leeway` for `nbf` and `iat`.
     pub(crate) fn check_time(&self, now: Duration, leeway: Duration) -> Result<(), InvalidToken> {
-        if now >= Duration::from_secs(self.expires_at) {
-            return Err(InvalidToken::Expired);
-        }
-        if Duration::from_secs(self.not_before.max(self.issued_at)) > now.saturating_add(leeway) {
-            return Err(InvalidToken::NotYetValid);
-        }
-        Ok(())
+        check_time(self.expires_at, self.not_before.max(self.issued_at), now, leeway)
     }
 
     /// What any access token's claims must fulfil, whoever asks and whenever.
@@ -160,6 +154,23 @@ impl Subject {
             Self::User(user) | Self::HookClient { owner: user } => user,
         }
     }
+}
+
+/// Whether a token that is good from `begins_at` on until `expires_at` is good at `now`: `leeway` is for its beginning
+/// alone.
+pub(super) fn check_time(
+    expires_at: u64,
+    begins_at: u64,
+    now: Duration,
+    leeway: Duration,
+) -> Result<(), InvalidToken> {
+    if now >= Duration::from_secs(expires_at) {
+        return Err(InvalidToken::Expired);
+    }
+    if Duration::from_secs(begins_at) > now.saturating_add(leeway) {
+        return Err(InvalidToken::NotYetValid);
+    }
+    Ok(())
 }
 
 fn is_token_id(text: &str) -> bool {
@@ -231,12 +242,16 @@ impl Wire {
 }
 
 /// `null` is not the same as nothing: without this, `"owner":null` would make a person of a client.
-fn never_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<UserId>, D::Error> {
-    UserId::deserialize(deserializer).map(Some)
+pub(super) fn never_null<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    T::deserialize(deserializer).map(Some)
 }
 
 /// `aud` is one string or an array of them (RFC 7519 §4.1.3).
-fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Audience>, D::Error> {
+pub(super) fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Audience>, D::Error> {
     struct OneOrMany;
 
     impl<'de> Visitor<'de> for OneOrMany {

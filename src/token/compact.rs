@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use super::InvalidToken;
@@ -38,6 +39,25 @@ pub(super) struct Header<'a> {
     pub(super) typ: Cow<'a, str>,
 }
 
+/// The header of another issuer's token: also the digests of a certificate, which are not looked at.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ForeignHeader<'a> {
+    #[serde(borrow)]
+    alg: Cow<'a, str>,
+    #[serde(borrow)]
+    kid: Cow<'a, str>,
+    #[serde(borrow)]
+    typ: Cow<'a, str>,
+    #[serde(rename = "x5t")]
+    _x5t: Option<IgnoredAny>,
+    #[serde(rename = "x5t#S256")]
+    _x5t_s256: Option<IgnoredAny>,
+}
+
+/// A media type, whose `application/` may be left out, in any case (RFC 7515 §4.1.9).
+const ACCESS_TOKEN_TYPES: [&str; 2] = [TYPE, "application/at+jwt"];
+
 impl<'a> Compact<'a> {
     /// Three parts of base64url: no padding, no foreign character, no loose trailing bit, so that
     /// no other text stands for the same token.
@@ -58,13 +78,29 @@ impl<'a> Compact<'a> {
 
     pub(super) fn header(&self) -> Result<Header<'_>, InvalidToken> {
         let header: Header<'_> = json_object(&self.header).ok_or(InvalidToken::Header)?;
-        if !is_key_id(&header.kid) {
+        header.check(&ACCESS_TOKEN_TYPES)?;
+        Ok(header)
+    }
+
+    /// The header of a token that another issuer signed; with `takes_plain_jwts`, its type may also be `JWT`.
+    pub(super) fn foreign_header(&self, takes_plain_jwts: bool) -> Result<Header<'_>, InvalidToken> {
+        let header: ForeignHeader<'_> = json_object(&self.header).ok_or(InvalidToken::Header)?;
+        let header = Header { alg: header.alg, kid: header.kid, typ: header.typ };
+        let is_plain_jwt = takes_plain_jwts && header.check(&["JWT"]).is_ok();
+        if !is_plain_jwt {
+            header.check(&ACCESS_TOKEN_TYPES)?;
+        }
+        Ok(header)
+    }
+}
+
+impl Header<'_> {
+    fn check(&self, types: &[&str]) -> Result<(), InvalidToken> {
+        if !is_key_id(&self.kid) {
             return Err(InvalidToken::Header);
         }
-        // A media type, whose `application/` may be left out, in any case (RFC 7515 §4.1.9).
-        let is_access_token =
-            [TYPE, "application/at+jwt"].iter().any(|name| header.typ.eq_ignore_ascii_case(name));
-        if is_access_token { Ok(header) } else { Err(InvalidToken::Type) }
+        let is_allowed = types.iter().any(|name| self.typ.eq_ignore_ascii_case(name));
+        if is_allowed { Ok(()) } else { Err(InvalidToken::Type) }
     }
 }
 

@@ -106,6 +106,13 @@ impl Jwk {
         }
     }
 
+    /// Says of an RSA key that names no algorithm that it is for this one.
+    pub(super) fn name_rsa_algorithm(&mut self, algorithm: Algorithm) {
+        if self.kty == "RSA" {
+            self.alg.get_or_insert_with(|| algorithm.name().to_owned());
+        }
+    }
+
     pub(super) fn is_private(&self) -> bool {
         let private = [&self.d, &self.p, &self.q, &self.dp, &self.dq, &self.qi, &self.k];
         self.oth.is_some() || private.iter().any(|member| member.is_some())

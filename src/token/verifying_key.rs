@@ -67,6 +67,24 @@ impl VerifyingKey {
         Self::new(algorithm, &jwk.public_key(algorithm)?, jwk.kid)
     }
 
+    /// A key of another issuer's set, for one of the `allowed` algorithms. An RSA key that names none is for RS256
+    /// when that is allowed, else for PS256: never for both.
+    pub(super) fn from_published(mut jwk: Jwk, allowed: &[Algorithm]) -> Result<Self, KeyError> {
+        if jwk.is_private() {
+            return Err(KeyError::Private);
+        }
+        let rsa = [Algorithm::Rs256, Algorithm::Ps256].into_iter().find(|rsa| allowed.contains(rsa));
+        if let Some(rsa) = rsa {
+            jwk.name_rsa_algorithm(rsa);
+        }
+        let algorithm = jwk.algorithm(Operation::Verify)?;
+        if !allowed.contains(&algorithm) {
+            return Err(KeyError::JwkAlgorithm);
+        }
+        let key_id = jwk.kid.take().ok_or(KeyError::KeyId)?;
+        Self::new(algorithm, &jwk.public_key(algorithm)?, Some(key_id))
+    }
+
     /// The key's id: a token's header names it in `kid`.
     #[must_use]
     pub fn key_id(&self) -> &str {

@@ -5,6 +5,7 @@ mod client_auth;
 mod code;
 mod given;
 mod introspection;
+mod limits;
 mod private_key_jwt;
 mod refresh;
 mod revocation;

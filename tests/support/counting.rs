@@ -17,6 +17,7 @@ pub struct Counting {
     most_ids: AtomicUsize,
     log_is_broken: AtomicBool,
     look_ups_are_broken: AtomicBool,
+    look_ups_panic: AtomicBool,
 }
 
 impl Counting {
@@ -28,6 +29,7 @@ impl Counting {
             most_ids: AtomicUsize::new(0),
             log_is_broken: AtomicBool::new(false),
             look_ups_are_broken: AtomicBool::new(false),
+            look_ups_panic: AtomicBool::new(false),
         }
     }
 
@@ -60,7 +62,13 @@ impl Counting {
         self.look_ups_are_broken.store(true, Ordering::SeqCst);
     }
 
+    /// A defect of a store of the host's own.
+    pub fn panic_at_look_ups(&self) {
+        self.look_ups_panic.store(true, Ordering::SeqCst);
+    }
+
     pub fn mend(&self) {
+        self.look_ups_panic.store(false, Ordering::SeqCst);
         self.log_is_broken.store(false, Ordering::SeqCst);
         self.look_ups_are_broken.store(false, Ordering::SeqCst);
     }
@@ -74,6 +82,7 @@ fn check(broken: &AtomicBool) -> Result<(), StoreError> {
 impl Store for Counting {
     async fn session_statuses(&self, ids: &[SessionId]) -> Result<Vec<SessionStatus>, StoreError> {
         check(&self.look_ups_are_broken)?;
+        assert!(!self.look_ups_panic.load(Ordering::SeqCst), "a defect of the store");
         self.queries.fetch_add(1, Ordering::SeqCst);
         self.most_ids.fetch_max(ids.len(), Ordering::SeqCst);
         self.store.session_statuses(ids).await

@@ -18,11 +18,16 @@ use super::gateway::Answer;
 /// Longer than any answer takes, also on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// What comes back, as text, on a connection of its own for these bytes, until the server closes it.
+pub async fn raw(address: SocketAddr, request: &[u8]) -> String {
+    String::from_utf8(raw_bytes(address, request).await).unwrap()
+}
+
 /// What comes back on a connection of its own for these bytes, until the server closes it.
 ///
 /// A server that answers early may reset the connection with bytes of the request unread: what came until
 /// then is the answer.
-pub async fn raw(address: SocketAddr, request: &[u8]) -> String {
+pub async fn raw_bytes(address: SocketAddr, request: &[u8]) -> Vec<u8> {
     let (mut reading, mut writing) = TcpStream::connect(address).await.unwrap().into_split();
     let exchange = async {
         let write = async {
@@ -38,14 +43,13 @@ pub async fn raw(address: SocketAddr, request: &[u8]) -> String {
         };
         tokio::join!(write, read).1
     };
-    let answer = timeout(PATIENCE, exchange).await.expect("the server answers and closes");
-    String::from_utf8(answer).unwrap()
+    timeout(PATIENCE, exchange).await.expect("the server answers and closes")
 }
 
 /// The status of [`raw`] for a `GET` of `path` with these header lines.
-pub async fn raw_get(address: SocketAddr, path: &str, lines: &str) -> (u16, String) {
-    let request = format!("GET {path} HTTP/1.1\r\nhost: gateway\r\nconnection: close\r\n{lines}\r\n");
-    let answer = raw(address, request.as_bytes()).await;
+pub async fn raw_get(address: SocketAddr, path: &str, lines: impl AsRef<[u8]>) -> (u16, String) {
+    let head = format!("GET {path} HTTP/1.1\r\nhost: gateway\r\nconnection: close\r\n");
+    let answer = raw(address, &[head.as_bytes(), lines.as_ref(), b"\r\n"].concat()).await;
     let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
     (status.unwrap_or_else(|| panic!("no status: {answer:?}")), answer)
 }
@@ -71,5 +75,66 @@ impl Http2 {
         let (status, mut headers): (StatusCode, HeaderMap) = (answer.status(), answer.headers().clone());
         headers.remove(DATE);
         Answer { status, headers, body: answer.into_body().collect().await.unwrap().to_bytes() }
+    }
+}
+
+/// Frames of HTTP/2 as they stand on the wire (RFC 9113), well-formed or not.
+pub mod h2 {
+    use std::net::SocketAddr;
+
+    pub const DATA: u8 = 0;
+    pub const HEADERS: u8 = 1;
+    pub const RST_STREAM: u8 = 3;
+    const SETTINGS: u8 = 4;
+    pub const GOAWAY: u8 = 7;
+    pub const CONTINUATION: u8 = 9;
+    const END_STREAM: u8 = 1;
+    pub const END_HEADERS: u8 = 4;
+
+    pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+        [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+    }
+
+    /// A `GET` of `path` with these fields more.
+    pub fn get(stream: u32, path: &str, more: &[(&str, &str)]) -> Vec<u8> {
+        // From the static table of RFC 7541: the method, the scheme, and the names `:path` and `:authority`.
+        let mut block = [&[0x82, 0x86, 0x04][..], &literal(path), &[0x01], &literal("gateway")].concat();
+        more.iter().for_each(|(name, value)| block.extend(field(name, value)));
+        frame(HEADERS, END_STREAM | END_HEADERS, stream, &block)
+    }
+
+    /// The frame of [`get`], its head to be continued.
+    pub fn unended(mut head: Vec<u8>) -> Vec<u8> {
+        head[4] = END_STREAM;
+        head
+    }
+
+    /// A field that goes into no table.
+    pub fn field(name: &str, value: &str) -> Vec<u8> {
+        [&[0], &*literal(name), &literal(value)].concat()
+    }
+
+    pub fn cancel(stream: u32) -> Vec<u8> {
+        frame(RST_STREAM, 0, stream, &[0, 0, 0, 8])
+    }
+
+    /// The kinds of the frames that the server answers these with, on a connection that the client would then close.
+    pub async fn answers(address: SocketAddr, sent: &[u8]) -> Vec<u8> {
+        let preface = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &*frame(SETTINGS, 0, 0, &[])].concat();
+        // Once it has answered, the server closes a connection that the client is done with (§6.8).
+        let bytes =
+            super::raw_bytes(address, &[&preface, sent, &frame(GOAWAY, 0, 0, &[0; 8])].concat()).await;
+        let (mut kinds, mut rest) = (Vec::new(), &bytes[..]);
+        while let [a, b, c, kind, _, _, _, _, _, payload @ ..] = rest {
+            kinds.push(*kind);
+            let length = u32::from_be_bytes([0, *a, *b, *c]) as usize;
+            rest = payload.get(length..).unwrap_or_default();
+        }
+        kinds
+    }
+
+    fn literal(text: &str) -> Vec<u8> {
+        [&[u8::try_from(text.len()).ok().filter(|length| *length < 127).unwrap()], text.as_bytes()].concat()
     }
 }

@@ -1,0 +1,29 @@
+//! `cargo run -p example-mcp -- [ADDR]` listens on 127.0.0.1:8083 and prints a code to try: trade it for a token at
+//! `POST /v1/auth/bridge/session`, and point an MCP client that sends the token at `/mcp`. Or get a client's credentials for
+//! the token at `POST /v1/auth/bridge/oauth-client`: an MCP client that has them (`client_credentials`) finds the rest itself.
+
+use std::io::{self, Write as _};
+
+use anyhow::Result;
+use bridge_auth::{Scopes, SignedIn, UserId};
+use example_mcp::Server;
+use tokio::net::TcpListener;
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8083".to_owned());
+    let listener = TcpListener::bind(address).await?;
+    let address = listener.local_addr()?;
+
+    let folder = tempfile::tempdir()?;
+    let server = Server::open(&format!("http://{address}"), &folder.path().join("bridges.db")).await?;
+
+    // A real gateway issues codes to whom its own login has signed in, at `POST /v1/auth/bridge/code`.
+    let alice =
+        SignedIn { user_id: UserId::parse("alice")?, scopes: Scopes::parse("hook:govern hook:track")? };
+    let issued = server.bridge().issuer().issue_code(&alice, None).await?;
+    writeln!(io::stdout(), "code: {}", issued.code.expose())?;
+    writeln!(io::stdout(), "listening on http://{address}")?;
+    let interrupted = async { drop(tokio::signal::ctrl_c().await) };
+    server.serve(listener, interrupted).await
+}

@@ -1,0 +1,73 @@
+//! Watches over a session for as long as what it was let in for goes on.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinSet;
+
+use super::Guard;
+use crate::caller::Known;
+use crate::reject::Rejection;
+
+/// Completes when a session has ended, as [`Authenticator::session_end`](crate::Authenticator::session_end)
+/// promises; dropping it stops the watching.
+///
+/// # Cancel safety
+///
+/// It may be polled from several places in turn, as in a loop of `tokio::select!`: once complete, it stays so.
+#[derive(Debug)]
+#[must_use = "a session is watched over for as long as this is kept"]
+pub struct SessionEnd {
+    // A task of its own: that nobody reads the stream must not stop the clock.
+    watch: JoinSet<()>,
+}
+
+impl SessionEnd {
+    pub(super) fn new(guard: Arc<Guard>, known: Arc<Known>, within: Duration) -> Self {
+        let mut watch = JoinSet::new();
+        watch.spawn(watch_over(guard, known, within.clamp(SHORTEST, LONGEST)));
+        Self { watch }
+    }
+}
+
+impl Future for SessionEnd {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        // Should the watching have died of a panic, nothing proves the session live: it counts as ended.
+        let _ended = ready!(self.watch.poll_join_next(cx));
+        Poll::Ready(())
+    }
+}
+
+/// Half of `within` passes before the session is asked for again, the other half is what the answer may take.
+async fn watch_over(guard: Arc<Guard>, known: Arc<Known>, within: Duration) {
+    let mut proven = Instant::now();
+    loop {
+        tokio::time::sleep_until((proven + within / 2).into()).await;
+        match tokio::time::timeout(within / 2, proof(&guard, &known, within / 8)).await {
+            Ok(Some(later)) => proven = later,
+            Ok(None) | Err(_) => return,
+        }
+    }
+}
+
+/// When the session was asked for and found live; `None` when it was not. Faults of the store are waited out.
+async fn proof(guard: &Guard, known: &Arc<Known>, pause: Duration) -> Option<Instant> {
+    loop {
+        let asked = Instant::now();
+        if guard.remembered_context(known).is_some() {
+            return Some(asked);
+        }
+        match guard.live_caller(known.clone()).await {
+            Ok(_) => return Some(asked),
+            Err(Rejection::Unavailable(_)) => tokio::time::sleep(pause).await,
+            Err(_) => return None,
+        }
+    }
+}
+
+const SHORTEST: Duration = Duration::from_millis(10);
+const LONGEST: Duration = Duration::from_secs(24 * 3600);

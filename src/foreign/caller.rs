@@ -1,0 +1,88 @@
+//! A caller with a token of another issuer and no session here, and the token behind it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+
+use super::trusted::Trusted;
+use crate::caller::{Authority, Known};
+use crate::id::{Audience, Scopes};
+use crate::token::ForeignClaims;
+
+/// A caller with a verified token of another issuer, and no session of this gateway.
+///
+/// It is no person of this gateway: its subject is the issuer's name for somebody, or something. Only the guard makes
+/// one, and only layers with [`admit_foreign`](crate::BridgeAuthLayer::admit_foreign) let one in. As an extractor it
+/// refuses everyone else. Cloning is cheap.
+#[derive(Clone)]
+pub struct ForeignCaller {
+    token: Arc<ForeignToken>,
+}
+
+/// A token of another issuer whose signature and claims hold.
+#[derive(Debug)]
+pub(crate) struct ForeignToken {
+    pub(crate) claims: ForeignClaims,
+    pub(crate) issuer: Arc<Trusted>,
+    /// The generation of the issuer's keys that it was verified with.
+    pub(super) generation: u64,
+    pub(super) authority: Authority,
+    /// The caller of the session that it was mapped to.
+    pub(crate) mapped: ArcSwapOption<Known>,
+}
+
+impl ForeignCaller {
+    pub(crate) const fn new(token: Arc<ForeignToken>) -> Self {
+        Self { token }
+    }
+
+    /// Who issued the token.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        self.claims().issuer()
+    }
+
+    /// Whom the token speaks for, as its issuer names them: unique only together with the issuer.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        self.claims().subject()
+    }
+
+    /// The OAuth client that calls, as the issuer names it.
+    #[must_use]
+    pub fn client_id(&self) -> Option<&str> {
+        self.claims().client_id()
+    }
+
+    /// The scopes granted to the token, of those that the host allows for its issuer.
+    #[must_use]
+    pub fn scopes(&self) -> &Scopes {
+        self.claims().scopes()
+    }
+
+    /// The claims of the verified token.
+    #[must_use]
+    pub fn claims(&self) -> &ForeignClaims {
+        &self.token.claims
+    }
+
+    pub(crate) fn is_vouched_for_by(&self, authority: &Authority) -> bool {
+        self.token.authority.is(authority)
+    }
+
+    pub(crate) fn is_for(&self, audience: &Audience) -> bool {
+        self.claims().audiences().contains(audience)
+    }
+}
+
+impl fmt::Debug for ForeignCaller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ForeignCaller")
+            .field("issuer", &self.issuer())
+            .field("subject", &self.subject())
+            .field("client_id", &self.client_id())
+            .field("scopes", self.scopes())
+            .finish_non_exhaustive()
+    }
+}

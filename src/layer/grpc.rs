@@ -1,0 +1,146 @@
+//! Refusals as gRPC words them: a client of gRPC reads a status, not an HTTP one.
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use mime::Mime;
+
+use crate::reject::Rejection;
+
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
+const GRPC_RETRY_PUSHBACK_MS: HeaderName = HeaderName::from_static("grpc-retry-pushback-ms");
+
+/// The media type of the call, when it is one of gRPC or gRPC-Web.
+pub(super) fn call_type(headers: &HeaderMap) -> Option<&HeaderValue> {
+    content_type(headers, &["grpc", "grpc-web", "grpc-web-text"])
+}
+
+/// Whether this is the head of an answer that HTTP trailers end; gRPC-Web has its own in the body.
+pub(super) fn ends_with_trailers(headers: &HeaderMap) -> bool {
+    content_type(headers, &["grpc"]).is_some()
+}
+
+fn content_type<'a>(headers: &'a HeaderMap, subtypes: &[&str]) -> Option<&'a HeaderValue> {
+    let value = headers.get(CONTENT_TYPE)?;
+    let media_type: Mime = value.to_str().ok()?.parse().ok()?;
+    let is_one = media_type.type_() == mime::APPLICATION && subtypes.contains(&media_type.subtype().as_str());
+    is_one.then_some(value)
+}
+
+/// The same refusal with the status in its head and no body, which gRPC calls *Trailers-Only*; the challenge
+/// and all other headers stay.
+pub(super) fn to_status(
+    refusal: Response<Bytes>,
+    rejection: &Rejection,
+    call: HeaderValue,
+) -> Response<Bytes> {
+    let mut status = refusal.map(|_| Bytes::new());
+    *status.status_mut() = StatusCode::OK;
+    let headers = status.headers_mut();
+    headers.insert(CONTENT_TYPE, call);
+    headers.insert(GRPC_STATUS, HeaderValue::from_static(code(rejection)));
+    headers.insert(GRPC_MESSAGE, HeaderValue::from_static(rejection.detail()));
+    if let Some(seconds) = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse::<u64>().ok())
+    {
+        // The call was not begun, so a client may try it again whatever it does.
+        headers.insert(GRPC_RETRY_PUSHBACK_MS, HeaderValue::from(seconds.saturating_mul(1000)));
+    }
+    status
+}
+
+/// The trailers of an answer that ends because its session has, or because nothing proves it live any longer: whoever
+/// calls again learns which.
+pub(super) fn session_ended() -> HeaderMap {
+    let message =
+        HeaderValue::from_static("The session of this stream can no longer be shown to be live. Call again.");
+    HeaderMap::from_iter([(GRPC_STATUS, HeaderValue::from_static("14")), (GRPC_MESSAGE, message)])
+}
+
+/// The code of the status: see the table of [`Rejection`].
+fn code(rejection: &Rejection) -> &'static str {
+    match rejection {
+        Rejection::InvalidRequest(_) => "3",
+        Rejection::InsufficientScope { .. }
+        | Rejection::CallerKind { .. }
+        | Rejection::ForeignCaller { .. } => "7",
+        Rejection::CredentialTooLarge => "8",
+        Rejection::Unavailable(_) | Rejection::IssuerUnavailable => "14",
+        Rejection::NoCredential | Rejection::InvalidCredential(_) => "16",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::header::{CACHE_CONTROL, WWW_AUTHENTICATE};
+
+    use super::*;
+    use crate::caller::CallerKind;
+    use crate::id::Scopes;
+    use crate::reject::{Challenge, InvalidCredential, MalformedCredential, ProblemJson};
+    use crate::store::StoreErrorKind;
+
+    fn is_call(content_type: &'static str) -> bool {
+        let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(content_type))]);
+        call_type(&headers).is_some()
+    }
+
+    fn refuse(rejection: &Rejection) -> Response<Bytes> {
+        let refusal = rejection.to_response(&Challenge::default(), &ProblemJson);
+        to_status(refusal, rejection, HeaderValue::from_static("application/grpc+proto"))
+    }
+
+    #[test]
+    fn a_call_is_known_by_its_content_type() {
+        let calls = [
+            "application/grpc",
+            "application/grpc+proto",
+            "Application/gRPC+json; charset=utf-8",
+            "application/grpc-web+proto",
+            "application/grpc-web-text",
+        ];
+        assert!(calls.into_iter().all(is_call));
+        let others = ["application/json", "application/grpcx", "text/grpc", "application/x-grpc", "grpc", ""];
+        assert!(!others.into_iter().any(is_call));
+        assert_eq!(call_type(&HeaderMap::new()), None);
+    }
+
+    #[test]
+    fn every_refusal_has_its_code_and_a_message_that_needs_no_encoding() {
+        let scopes = Scopes::default();
+        let all = [
+            (Rejection::InvalidRequest(MalformedCredential::Repeated), "3"),
+            (Rejection::InsufficientScope { required: scopes.clone() }, "7"),
+            (Rejection::CallerKind { found: CallerKind::User, required: scopes }, "7"),
+            (Rejection::CredentialTooLarge, "8"),
+            (Rejection::Unavailable(StoreErrorKind::TimedOut), "14"),
+            (Rejection::NoCredential, "16"),
+            (Rejection::InvalidCredential(InvalidCredential::SessionRevoked), "16"),
+        ];
+        for (rejection, code) in all {
+            let status = refuse(&rejection);
+            assert_eq!(status.headers()[GRPC_STATUS], code, "{rejection:?}");
+            let message = status.headers()[GRPC_MESSAGE].to_str().unwrap();
+            assert!(message.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'%'), "{message}");
+            assert_eq!(status.extensions().get::<Rejection>(), Some(&rejection));
+        }
+    }
+
+    #[test]
+    fn the_status_is_in_the_head_and_the_challenge_stays() {
+        let status = refuse(&Rejection::NoCredential);
+        assert_eq!(status.status(), 200);
+        assert!(status.body().is_empty());
+        assert_eq!(status.headers()[CONTENT_TYPE], "application/grpc+proto");
+        assert_eq!(status.headers()[WWW_AUTHENTICATE], "Bearer");
+        assert_eq!(status.headers()[CACHE_CONTROL], "no-store");
+        assert!(!status.headers().contains_key(GRPC_RETRY_PUSHBACK_MS));
+    }
+
+    #[test]
+    fn a_client_is_told_when_to_try_again() {
+        let status = refuse(&Rejection::Unavailable(StoreErrorKind::Unavailable));
+        assert_eq!(status.headers()[RETRY_AFTER], "1");
+        assert_eq!(status.headers()[GRPC_RETRY_PUSHBACK_MS], "1000");
+    }
+}

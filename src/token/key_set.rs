@@ -1,0 +1,179 @@
+//! The published keys of another issuer (RFC 7517 §5).
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::compact::json_object;
+use super::jwk::Jwk;
+use super::{Algorithm, VerifyingKey};
+
+/// The keys of a JWK set that can be used: each under one `kid`, for one algorithm.
+///
+/// A key is skipped when it is of a kind or for an algorithm that is not allowed, for encryption, too weak, private,
+/// or without a `kid`. Of several keys that share a `kid`, and of one key that is published for several algorithms,
+/// none is taken: a token could not say which it means.
+#[derive(Debug, Default)]
+pub(crate) struct KeySet {
+    keys: Vec<VerifyingKey>,
+    skipped: usize,
+}
+
+#[derive(Deserialize)]
+struct Members {
+    keys: Vec<Value>,
+}
+
+impl KeySet {
+    /// The most keys that a set may have.
+    const MAX_KEYS: usize = 256;
+
+    /// The usable keys of a JWK set; `None` when it is none, or has too many keys.
+    pub(crate) fn from_json(json: &[u8], allowed: &[Algorithm]) -> Option<Self> {
+        let published = json_object::<Members>(json)?.keys;
+        let count = published.len();
+        if count > Self::MAX_KEYS {
+            return None;
+        }
+        let mut usable: Vec<VerifyingKey> = Vec::new();
+        for key in published.into_iter().filter_map(|key| read(key, allowed)) {
+            if !usable.iter().any(|other| other.is(&key)) {
+                usable.push(key);
+            }
+        }
+        let is_clear =
+            |key: &&VerifyingKey| !usable.iter().any(|other| !other.is(key) && is_confused(other, key));
+        let keys: Vec<_> = usable.iter().filter(is_clear).cloned().collect();
+        let skipped = count - keys.len();
+        Some(Self { keys, skipped })
+    }
+
+    /// The key that a token's header names.
+    pub(crate) fn find(&self, key_id: &str) -> Option<&VerifyingKey> {
+        self.keys.iter().find(|key| key.key_id() == key_id)
+    }
+
+    /// Whether it still has every key of `earlier`.
+    pub(crate) fn keeps_all_of(&self, earlier: &Self) -> bool {
+        earlier.keys.iter().all(|key| self.find(key.key_id()).is_some_and(|held| held.is(key)))
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// How many keys were published and not taken.
+    pub(crate) fn skipped(&self) -> usize {
+        self.skipped
+    }
+}
+
+fn read(key: Value, allowed: &[Algorithm]) -> Option<VerifyingKey> {
+    let jwk = Jwk::deserialize(key).ok()?;
+    VerifyingKey::from_published(jwk, allowed).ok()
+}
+
+/// Whether a token that names one could mean the other, or one key would be used with two algorithms.
+fn is_confused(one: &VerifyingKey, other: &VerifyingKey) -> bool {
+    one.key_id() == other.key_id() || (one.clashes_with(other) && one.scheme() != other.scheme())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::token::fixture::{ALGORITHMS, keys};
+    use crate::token::{KeyRing, SigningKey};
+
+    /// The public JWK of `key`, as a ring publishes it.
+    fn published(key: &SigningKey) -> Value {
+        let jwks: Value = serde_json::from_str(&KeyRing::new(key.clone()).unwrap().jwks()).unwrap();
+        jwks["keys"][0].clone()
+    }
+
+    fn with(mut jwk: Value, member: &str, value: impl Into<Value>) -> Value {
+        jwk[member] = value.into();
+        jwk
+    }
+
+    fn without(mut jwk: Value, member: &str) -> Value {
+        jwk.as_object_mut().unwrap().remove(member);
+        jwk
+    }
+
+    fn ids(keys: &[Value]) -> Vec<String> {
+        let set = json!({ "keys": keys, "more": 1 }).to_string();
+        let set = KeySet::from_json(set.as_bytes(), &ALGORITHMS).unwrap();
+        assert_eq!(set.skipped() + set.len(), keys.len());
+        set.keys.iter().map(|key| key.key_id().to_owned()).collect()
+    }
+
+    #[test]
+    fn odd_keys_are_skipped_and_the_others_taken() {
+        let [ed, es, rs, ..] = keys()
+            .each_ref()
+            .map(|key| if key.verifying_key().published().is_some() { published(key) } else { Value::Null });
+        let good = with(ed.clone(), "kid", "good");
+        for odd in [
+            json!({ "kty": "AKP", "alg": "ML-DSA-44", "kid": "odd", "pub": "AA" }),
+            json!({ "kty": "oct", "k": "AAAA", "kid": "odd", "alg": "HS256" }),
+            json!({ "kty": "RSA", "n": "3w", "e": "AQAB", "kid": "odd", "alg": "RS256" }),
+            json!({ "kid": "odd" }),
+            json!("odd"),
+            json!(null),
+            with(ed.clone(), "use", "enc"),
+            with(ed.clone(), "key_ops", json!(["encrypt"])),
+            with(ed.clone(), "alg", "ES256"),
+            with(ed.clone(), "d", "AA"),
+            with(ed.clone(), "kid", 7),
+            with(ed.clone(), "kid", "a b"),
+            with(ed.clone(), "x", "AAAA"),
+            without(ed.clone(), "kid"),
+            with(es.clone(), "crv", "P-384"),
+            with(es.clone(), "alg", "ES384"),
+            with(rs.clone(), "alg", "RS512"),
+            with(rs.clone(), "alg", "RSA-OAEP"),
+        ] {
+            assert_eq!(ids(&[odd.clone(), good.clone()]), ["good"], "{odd}");
+            assert_eq!(ids(&[good.clone(), odd.clone()]), ["good"], "{odd}");
+        }
+    }
+
+    #[test]
+    fn of_keys_that_cannot_be_told_apart_none_is_taken() {
+        let [ed, es, rs] = [&keys()[0], &keys()[1], &keys()[2]].map(published);
+        let one = with(es, "kid", "one");
+        assert_eq!(
+            ids(&[with(ed.clone(), "kid", "two"), one.clone(), with(rs.clone(), "kid", "two")]),
+            ["one"]
+        );
+        assert_eq!(ids(&[one.clone(), one.clone()]), ["one"], "the same key twice is one key");
+        let for_two = [with(with(rs.clone(), "alg", "PS256"), "kid", "ps"), with(rs.clone(), "kid", "rs")];
+        assert!(ids(&for_two).is_empty(), "one key is for one algorithm");
+        let renamed = [with(ed.clone(), "kid", "a"), with(ed, "kid", "b")];
+        assert_eq!(ids(&renamed), ["a", "b"]);
+    }
+
+    #[test]
+    fn an_rsa_key_that_names_no_algorithm_is_for_the_first_that_is_allowed() {
+        let set = json!({ "keys": [without(published(&keys()[2]), "alg")] }).to_string();
+        let names = |allowed: &[Algorithm]| {
+            let set = KeySet::from_json(set.as_bytes(), allowed).unwrap();
+            set.keys.first().map(|key| key.scheme().name())
+        };
+        assert_eq!(names(&ALGORITHMS), Some("RS256"));
+        assert_eq!(names(&[Algorithm::Ps256]), Some("PS256"));
+        assert_eq!(names(&[Algorithm::Es256]), None);
+    }
+
+    #[test]
+    fn what_is_no_set_is_refused() {
+        let many = json!({ "keys": vec![json!({}); 257] }).to_string();
+        for bad in
+            ["", "null", "[]", "{}", "{\"keys\":{}}", "{\"keys\":null}", "<html>", "{\"keys\":[]} x", &many]
+        {
+            assert!(KeySet::from_json(bad.as_bytes(), &ALGORITHMS).is_none(), "{bad}");
+        }
+        assert_eq!(KeySet::from_json(b"{\"keys\":[]}", &ALGORITHMS).unwrap().len(), 0);
+    }
+}
