@@ -53,8 +53,9 @@ async fn walk(backend: &impl Backend, record: &Record) -> Vec<String> {
     record.show(&refresh);
     let refreshed = issuer.refresh(refresh.clone()).await.unwrap();
     record.show(&refreshed);
-    let stranger = Refresh { token: RefreshToken::random(), ..refresh.clone() };
-    record.error(&issuer.refresh(stranger.clone()).await.unwrap_err());
+    let guessed = RefreshToken::random();
+    let guess = Refresh { token: guessed.clone(), ..refresh.clone() };
+    record.error(&issuer.refresh(guess).await.unwrap_err());
 
     let authenticator = bridge.authenticator("bridge").unwrap();
     let headers = HeaderMap::from_iter([(AUTHORIZATION, access.token.to_header_value())]);
@@ -117,6 +118,7 @@ async fn walk(backend: &impl Backend, record: &Record) -> Vec<String> {
         refresh_token.expose(),
         refreshed.refresh_token.as_ref().unwrap().expose(),
         refreshed.token.expose(),
+        guessed.expose(),
         client.secret.expose(),
         wrong.expose(),
         pepper,

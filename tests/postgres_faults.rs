@@ -316,7 +316,7 @@ async fn what_is_acknowledged_is_durable_and_nothing_runs_on_an_old_snapshot() {
 }
 
 /// Ends the store's connections to this database that are doing something.
-const KILL: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+pub const KILL: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE datname = current_database() AND application_name = 'bridge-auth' AND state = 'active'";
 
 /// The primary key of a session, as the store computes it.
@@ -389,7 +389,7 @@ async fn session_exists(client: &Client, id: &SessionId) -> bool {
 }
 
 /// Waits until a statement of the store waits for a lock, then kills its backend.
-async fn kill_the_waiting(client: &Client) {
+pub async fn kill_the_waiting(client: &Client) {
     wait_for_waiters(client).await;
     assert_eq!(client.execute(KILL, &[]).await.unwrap(), 1);
 }
@@ -409,7 +409,7 @@ async fn backends(client: &Client) -> Vec<i32> {
 }
 
 /// The store answers again, after at most the connections that were lost.
-async fn revive(store: &PostgresStore) {
+pub async fn revive(store: &PostgresStore) {
     for _ in 0..10 {
         if store.ping().await.is_ok() {
             return;

@@ -254,13 +254,17 @@ impl BridgeBuilder {
     }
 
     /// A server of the host's that may introspect tokens for any of `audiences` (RFC 7662 §2.1), and proves itself with this
-    /// secret.
+    /// secret, of 32 characters or more, by `client_secret_basic` or `client_secret_post`.
     pub fn resource_server<A: AsRef<str>>(
         mut self,
         client_id: &str,
         secret: &ClientSecret,
         audiences: impl IntoIterator<Item = A>,
     ) -> Self {
+        if secret.expose().len() < 32 {
+            let (what, allowed) = ("the secret of a resource server", "at least 32 characters");
+            self.malformed.get_or_insert(BuildError::OutOfRange { what, allowed });
+        }
         let audiences = self.parse_all("audience", audiences);
         if let Some(client) = self.parse("resource server", client_id) {
             self.settings.resource_servers.push(ResourceServer {

@@ -131,7 +131,8 @@ impl Issuer {
             client: client.clone(),
             call_source,
             life: session_life,
-            max_life: settings.max_session_life.max(session_life),
+            // Only a life that was asked for by name may be longer than the limit.
+            max_life: request.session_life.unwrap_or_default().max(settings.max_session_life),
             ..self.new_session(request.session, request.origin)
         };
         let open = OpenSession::Vouched { user: request.user, scopes: request.scopes, session };

@@ -44,7 +44,7 @@ impl Admin {
         within_deadline(self.deadline, self.store.sessions_of(user)).await
     }
 
-    /// Revokes one session, the hook secrets it provisioned and the sessions they opened; `false` when there
+    /// Revokes one session, the hook credentials it provisioned and the sessions they opened; `false` when there
     /// is no such session.
     ///
     /// # Errors
@@ -68,7 +68,7 @@ impl Admin {
         Ok(revoked.is_some())
     }
 
-    /// Revokes every session of `user`, every open code and every hook secret; returns how many sessions
+    /// Revokes every session of `user`, every open code and every hook credential; returns how many sessions
     /// that were, `None` when the user is unknown.
     ///
     /// # Errors
@@ -80,7 +80,7 @@ impl Admin {
         Ok(revoked)
     }
 
-    /// Revokes every session and every secret of `client`; returns how many sessions that were.
+    /// Revokes every session and every credential of `client`; returns how many sessions that were.
     ///
     /// That may be every session there is, so this alone may take longer than the store's deadline: up to
     /// 75 s.

@@ -1,6 +1,7 @@
 //! Whether a client is who it says (RFC 6749 §2.3).
 
 use secrecy::ExposeSecret;
+use zeroize::Zeroizing;
 
 use super::Issuer;
 use crate::id::{AssertionHash, ClientId, ClientSecret, SecretHash};
@@ -14,7 +15,7 @@ pub(crate) enum ShownClient {
     /// A secret (`client_secret_basic`, `client_secret_post`), and the ids that its name may stand for, the likeliest first.
     Secret { ids: Vec<ClientId>, secret: ClientSecret },
     /// A signed assertion (`private_key_jwt`, RFC 7523 §2.2), and the id that stands beside it.
-    Assertion { id: Option<ClientId>, assertion: String },
+    Assertion { id: Option<ClientId>, assertion: Zeroizing<String> },
     /// An id alone (`none`).
     Nothing(ClientId),
 }

@@ -91,6 +91,15 @@ fn conclude(guard: &Guard, mut parts: Parts, outcome: Result<Option<Admitted>, R
     }
 }
 
+/// What ends the answer early, where the layer says so; without a session nothing does.
+fn session_end(guard: &Guard, admitted: &Admitted) -> Option<SessionEnd> {
+    let within = guard.streams_end_within?;
+    match admitted {
+        Admitted::Caller(caller) => Some(guard.authenticator.session_end(caller, within)),
+        Admitted::Foreign(_) => None,
+    }
+}
+
 /// The refusal in the words that the caller reads: gRPC's or HTTP's.
 fn refuse(guard: &Guard, parts: &Parts, rejection: &Rejection) -> Response<Bytes> {
     let refusal = guard.refusals.answer(rejection);
@@ -98,15 +107,6 @@ fn refuse(guard: &Guard, parts: &Parts, rejection: &Rejection) -> Response<Bytes
         Some(call) => grpc::to_status(refusal, rejection, call.clone()),
         None if parts.method == Method::HEAD => without_body(refusal),
         None => refusal,
-    }
-}
-
-/// What ends the answer early, where the layer says so; without a session nothing does.
-fn session_end(guard: &Guard, admitted: &Admitted) -> Option<SessionEnd> {
-    let within = guard.streams_end_within?;
-    match admitted {
-        Admitted::Caller(caller) => Some(guard.authenticator.session_end(caller, within)),
-        Admitted::Foreign(_) => None,
     }
 }
 

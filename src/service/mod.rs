@@ -52,6 +52,11 @@ service! {
 service! {
     /// `POST /oauth-client`: a person's bridge gets an OAuth client for its hooks; the secret is shown once.
     ///
+    /// Without a body, or with one that names no key, the client gets a secret. With
+    /// `{"token_endpoint_auth_method":"private_key_jwt","jwks":{"keys":[…one…]}}` (RFC 7591 §2) it gets none, and proves
+    /// itself with that public key: Ed25519, P-256, or RSA of 2048 bits or more with its `alg`. Anything else is 400
+    /// `invalid_client_metadata`.
+    ///
     /// Mount it behind [`Bridge::layer`](crate::Bridge::layer): without it every answer is 500.
     OauthClientService => |bridge, request| endpoint::serve(bridge, Endpoint::OauthClient, request)
 }
@@ -143,7 +148,7 @@ service! {
     /// | call | who | answer | alone |
     /// |---|---|---|---|
     /// | `POST /code` | a signed-in person | 201 `{"code","expires_at"}` | [`CodeService`] |
-    /// | `POST /session` | a bridge with a code | 200 `{"token","ttl","expires_at","headers"}` | [`SessionService`] |
+    /// | `POST /session` | a bridge with a code | 200 `{"token","ttl","expires_at","headers"}`, and `"refresh_token"` where [that is on](crate::BridgeBuilder::session_refresh_tokens) | [`SessionService`] |
     /// | `POST /oauth-client` | a person's bridge | 200 `{"client_id","client_secret","scopes","token_endpoint","client_secret_expires_at"}` | [`OauthClientService`] |
     /// | `GET /sessions` | a person's bridge | 200 `{"sessions"}` | [`SessionsService`] |
     /// | `DELETE /sessions/{id}` | a person's bridge | 204 | [`SessionsService`] |

@@ -95,7 +95,7 @@ pub struct Client {
     pub scopes: Scopes,
 }
 
-/// Why a client got no secret.
+/// Why a client got no credential.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProvisionError {
@@ -105,8 +105,8 @@ pub enum ProvisionError {
     /// The user is disabled.
     #[error("the user is disabled")]
     UserDisabled,
-    /// As many devices as may be have a secret and a live session.
-    #[error("the client has secrets of too many devices")]
+    /// As many devices as may be have a credential and a live session.
+    #[error("the client has credentials of too many devices")]
     TooManyDevices,
     /// The store could not answer.
     #[error(transparent)]

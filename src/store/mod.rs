@@ -103,8 +103,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// sessions (hook clients' aside) stay within [`NewSession::limit`].
     ///
     /// It expires [`NewSession::life`] from now and ends for good [`NewSession::max_life`] from now, whichever comes first.
-    /// With [`NewSession::refresh`] it gets its first refresh token; those it had before are then unknown, without
-    /// it they are too.
+    /// With [`NewSession::refresh`] it gets its first refresh token. Those that it had before are unknown from now on, with
+    /// or without a new one.
     ///
     /// [`OpenSession::Vouched`] opens it for a known, enabled user with those of the asked scopes
     /// that the user holds. [`OpenSession::Client`] checks the client's proof in the same
@@ -118,20 +118,21 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
 
     /// Uses a refresh token: puts its successor in its place and extends its session, in one transaction.
     ///
-    /// A session's refresh tokens have generations. One of the newest generation makes the next: its successor is of that. One of the
-    /// generation before, used within [`RefreshSession::grace`] after the newest was made (by the same client, whose answer was lost or
-    /// which refreshes twice at once), gets a successor of the newest generation beside the one there is. So of any number of racers on one token all are
-    /// answered `Ok`, and one family lives on. Any other token of the session is [`RefreshRefusal::Reused`], **and the
-    /// session is revoked** (with what [`Revoke::Session`] takes along), whatever else was presented: it was copied.
+    /// A session's refresh tokens have generations. One of the newest generation makes the next: its successor is of that.
+    /// One of the generation before, used within [`RefreshSession::grace`] after the newest was made (by a client whose
+    /// answer was lost, or which refreshes twice at once), gets a successor of the newest generation beside the one there
+    /// is. So of any number of racers on one token all are answered `Ok`, and one family lives on. Any other token of the
+    /// session is [`RefreshRefusal::Reused`], **and the session is revoked** (with what [`Revoke::Session`] takes along),
+    /// whatever scopes it asks for: it was copied.
     ///
-    /// In order: a token that is not stored is [`RefreshRefusal::Unknown`]; one of a session that is not live is
-    /// [`RefreshRefusal::SessionEnded`]; one of another client [`RefreshRefusal::WrongClient`]; then reuse is judged; a disabled user is
-    /// [`RefreshRefusal::UserDisabled`]; scopes that the session does not have are [`RefreshSessionError::Scopes`]. None of these but reuse changes
-    /// anything.
+    /// In order: a token that is not stored, or was forgotten, is [`RefreshRefusal::Unknown`]; one of a session that is not
+    /// live is [`RefreshRefusal::SessionEnded`]; one of another client [`RefreshRefusal::WrongClient`]; then reuse is judged;
+    /// a disabled user is [`RefreshRefusal::UserDisabled`]; scopes that the session would not keep are
+    /// [`RefreshSessionError::Scopes`]. None of these but reuse changes anything.
     ///
-    /// The session then expires [`RefreshSession::life`] from now, or at its absolute end if that is sooner, but never sooner than it would have; it keeps
-    /// those of its scopes that the user still holds, and gets the new origin. The answer has the scopes that were asked for, and when the
-    /// person last signed in.
+    /// The session then expires [`RefreshSession::life`] from now, or at its absolute end if that is sooner, but never sooner
+    /// than it would have. It keeps those of its scopes that the user still holds, and gets the new origin, but for a device
+    /// name that is not told. The answer has the scopes that were asked for, and when the person last signed in.
     ///
     /// # Errors
     ///
@@ -195,9 +196,10 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// committed **before this call reached the database**: they stay good for
     /// [`ProvisionClient::overlap`] more, which is to be longer than an answer may be on its way. Calls
     /// that are in the database together replace none of each other's secrets. So no secret that was
-    /// returned last is dead.
+    /// returned last is dead. A key that the client has already becomes this device's, and its alone: so it ends with
+    /// the session that brought it last.
     ///
-    /// A client has secrets of at most [`ProvisionClient::max_devices`] devices: beyond that the
+    /// A client has credentials of at most [`ProvisionClient::max_devices`] devices: beyond that the
     /// oldest of those whose session is no longer live are dropped; when all are live the call is
     /// refused.
     ///
@@ -265,8 +267,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     ///
     /// A code goes a day after it expired (until then a replay is recognised); a session an hour
     /// after it expired, revoked or not, because a token never outlives its session and an id must
-    /// not come back while a token names it, and its refresh tokens with it; a client credential after its overlap; a
-    /// revocation after a day; an assertion once it is forgotten. A live row never goes.
+    /// not come back while a token names it, and its refresh tokens just before it; a client credential after its
+    /// overlap; a revocation after a day; an assertion once its life is over. A live row never goes.
     ///
     /// # Errors
     ///

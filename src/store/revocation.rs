@@ -6,7 +6,7 @@ use crate::id::{ClientId, SessionId, UserId};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Revoke {
-    /// One session: with it go the hook secrets it provisioned and the sessions they opened.
+    /// One session: with it go the hook credentials it provisioned and the sessions they opened.
     Session(SessionId),
     /// One session, if it belongs to this user: another's is as good as unknown.
     SessionOf {
@@ -15,9 +15,9 @@ pub enum Revoke {
         /// The session.
         session: SessionId,
     },
-    /// All of a user: every session (hook clients' too), every open code, every hook secret.
+    /// All of a user: every session (hook clients' too), every open code, every hook credential.
     User(UserId),
-    /// All of a client: every session it has and every secret.
+    /// All of a client: every session it has and every credential.
     Client(ClientId),
 }
 
@@ -58,7 +58,7 @@ pub struct Swept {
     pub codes: u64,
     /// Sessions.
     pub sessions: u64,
-    /// Client secrets.
+    /// Client secrets and keys.
     pub secrets: u64,
     /// Entries of the revocation log.
     pub revocations: u64,

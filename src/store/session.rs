@@ -118,8 +118,8 @@ pub enum OpenSessionError {
     /// The user, or the client's owner, is disabled.
     #[error("the user is disabled")]
     UserDisabled,
-    /// The client is unknown or the secret is not one of its live ones.
-    #[error("the client's secret is not good")]
+    /// The client is unknown, or what it proves itself with is none of its live credentials.
+    #[error("the client's credential is not good")]
     WrongSecret,
     /// The declared session id is revoked, expired, or another user's or client's.
     #[error("the session id is taken")]

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bridge_auth::ClientSecret;
 use bridge_auth::token::{Algorithm, KeyRing, SigningKey};
 use http::StatusCode;
 use http::header::AUTHORIZATION;
 use url::form_urlencoded;
 
 use super::given::{
-    Hook, VERIFIER, basic, code_grant, gateway, hook, hook_of, pkce_code, post, server, with_oauth,
+    Hook, SERVER, VERIFIER, basic, code_grant, gateway, hook, hook_of, oauth_builder, pkce_code, post,
+    server, with_oauth,
 };
 use crate::support::bridge::builder_over;
 use crate::support::counting::Counting;
@@ -157,7 +159,7 @@ async fn row_10_a_wrong_secret_in_the_body_is_always_the_same_401() {
         ("\u{0}", &secret),
         ("josé", &secret),
         (&long, &secret),
-        (super::given::SERVER, &secret),
+        (SERVER, &secret),
         (&id, super::given::SERVER_SECRET),
     ] {
         let answer = with_body(&gateway, &[("client_id", id), ("client_secret", secret)]).await;
@@ -347,4 +349,23 @@ async fn attack_a74_a80_a_hook_token_is_no_persons() {
     let path = format!("{}/oauth-client", crate::support::gateway::PREFIX);
     let refused = gateway.call(http::Method::POST, &path, &token).await;
     assert!(refused.is_problem(403, "insufficient_scope"), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_server_that_could_be_guessed_or_taken_for_another_is_refused_at_start() {
+    let db = SqliteBackend::start().await;
+    let secret = |text: &str| ClientSecret::parse(text).unwrap();
+    let good = super::given::SERVER_SECRET;
+    for (id, text) in [
+        ("tools", "short"),
+        ("tools", &good[..31]),
+        ("sp_bridge", good),
+        ("bridge:x", good),
+        (SERVER, good),
+        ("a b", good),
+    ] {
+        let built = oauth_builder(&db).await.resource_server(id, &secret(text), ["mcp"]).build();
+        assert!(built.is_err(), "{id} {text}");
+    }
+    assert!(oauth_builder(&db).await.resource_server("tools", &secret(good), ["mcp"]).build().is_ok());
 }

@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use bridge_auth::{BridgeBuilder, ClientSecret};
+use bridge_auth::{BridgeBuilder, ClientSecret, ProtectedResource};
 use http::Method;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use serde_json::json;
@@ -15,6 +15,8 @@ use crate::support::gateway::{Answer, Gateway, PREFIX, send};
 pub const FORM: &str = "application/x-www-form-urlencoded";
 /// A resource that tokens may be asked for.
 pub const MCP: &str = "https://gateway.example/mcp";
+/// One that is described too.
+pub const TOOLS: &str = "https://gateway.example/tools";
 /// The host's own server, which serves the audience `mcp`.
 pub const SERVER: &str = "mcp-server";
 pub const SERVER_SECRET: &str = "c2VydmVyIHNlY3JldCBvZiAzMiByYW5kb20gYnl0ZXM";
@@ -43,6 +45,7 @@ pub fn with_oauth(builder: BridgeBuilder) -> BridgeBuilder {
         .introspection_endpoint(url("/introspect"))
         .revocation_endpoint(url("/revoke"))
         .other_audiences([MCP, "https://api.example"])
+        .protected_resource(ProtectedResource::new(TOOLS.parse().unwrap()))
         .resource_server(SERVER, &ClientSecret::parse(SERVER_SECRET).unwrap(), ["mcp", MCP])
 }
 

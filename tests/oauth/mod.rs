@@ -1,6 +1,8 @@
 //! The OAuth endpoints over HTTP: each row of the checklist that is theirs, under its own name.
 
+mod audit;
 mod client_auth;
+mod code;
 mod given;
 mod introspection;
 mod limits;

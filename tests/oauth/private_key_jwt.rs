@@ -1,20 +1,22 @@
 //! Clients that prove themselves with a key: RFC 7523, rfc7523bis; CHECKLIST rows 26, 27, A82.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use bridge_auth::store::{ClientCredential, ClientKey, ProvisionClient, Store};
-use bridge_auth::{ClientId, KeyThumbprint, Scopes, SessionId};
+use bridge_auth::SessionId;
+use bridge_auth::token::{Algorithm, KeyRing, SigningKey};
 use http::StatusCode;
 use http::header::AUTHORIZATION;
 use serde_json::{Value, json};
 
-use super::given::{Fields, claims, gateway, hook_of, post};
-use crate::support::Backend;
-use crate::support::bridge::{ISSUER, user};
+use super::given::{Fields, claims, gateway, hook_of, post, with_oauth};
+use crate::support::bridge::{ISSUER, builder_over};
+use crate::support::counting::Counting;
 use crate::support::gateway::{Answer, Gateway, send};
+use crate::support::{Backend, SqliteBackend};
 
 crate::store::promises![
     row_26_a_client_with_a_key_gets_introspects_and_revokes_a_token,
@@ -35,24 +37,18 @@ struct Device {
 
 impl Device {
     /// A device of alice's whose key is her hook client's.
-    async fn link(gateway: &Gateway, store: &dyn Store) -> Self {
+    async fn link(gateway: &Gateway) -> Self {
         let token = gateway.link("alice").await;
         let key = Ed25519KeyPair::generate().unwrap();
         let public = key.public_key().as_ref();
-        let jwk = json!({ "kty": "OKP", "crv": "Ed25519", "x": URL_SAFE_NO_PAD.encode(public) }).to_string();
-        let provision = ProvisionClient {
-            client: ClientId::parse(CLIENT).unwrap(),
-            owner: user("alice"),
-            session: SessionId::parse(claims(&token)["sid"].as_str().unwrap()).unwrap(),
-            credential: ClientCredential::Key(ClientKey {
-                thumbprint: KeyThumbprint::from_bytes(public).unwrap(),
-                jwk,
-            }),
-            scopes: Scopes::parse("hook:govern hook:track").unwrap(),
-            overlap: Duration::from_secs(60),
-            max_devices: 8,
-        };
-        store.provision_client(provision).await.unwrap();
+        let jwk = json!({ "kty": "OKP", "crv": "Ed25519", "x": URL_SAFE_NO_PAD.encode(public) });
+        let metadata = json!({ "token_endpoint_auth_method": "private_key_jwt", "jwks": { "keys": [jwk] } });
+        let answer = send(gateway.post("/oauth-client", &metadata).bearer_auth(&token)).await;
+        assert_eq!(
+            (answer.status, answer.text("client_id").as_str()),
+            (StatusCode::OK, CLIENT),
+            "{answer:?}"
+        );
         Self { key, token }
     }
 
@@ -88,7 +84,7 @@ async fn ask(gateway: &Gateway, assertion: &str) -> Answer {
 
 async fn row_26_a_client_with_a_key_gets_introspects_and_revokes_a_token(db: impl Backend) {
     let gateway = gateway(&db).await;
-    let device = Device::link(&gateway, &*db.open().await).await;
+    let device = Device::link(&gateway).await;
     let fields = [("grant_type", "client_credentials"), ("client_id", CLIENT), ("scope", "hook:track")];
     let answer = show(&gateway, "/token", &device.assertion(), &fields).await;
     assert_eq!((answer.status, answer.text("scope").as_str()), (StatusCode::OK, "hook:track"), "{answer:?}");
@@ -104,7 +100,7 @@ async fn row_26_a_client_with_a_key_gets_introspects_and_revokes_a_token(db: imp
 async fn row_26_attack_a82_an_assertion_is_good_once_on_every_node(db: impl Backend) {
     let first = gateway(&db).await;
     let second = gateway(&db).await;
-    let device = Device::link(&first, &*db.open().await).await;
+    let device = Device::link(&first).await;
     let assertion = device.assertion();
     let racers = (0..8).map(|n| ask(if n % 2 == 0 { &first } else { &second }, &assertion));
     let answers = futures_util::future::join_all(racers).await;
@@ -120,7 +116,7 @@ async fn row_26_attack_a82_an_assertion_is_good_once_on_every_node(db: impl Back
 
 async fn row_26_27_attack_a82_what_is_not_its_own_assertion_for_here_and_now_is_refused(db: impl Backend) {
     let gateway = gateway(&db).await;
-    let device = Device::link(&gateway, &*db.open().await).await;
+    let device = Device::link(&gateway).await;
     let header = json!({ "alg": "EdDSA" });
     let stranger = Device { key: Ed25519KeyPair::generate().unwrap(), token: String::new() };
     let expected = ask(&gateway, &stranger.assertion()).await;
@@ -181,7 +177,7 @@ async fn row_26_27_attack_a82_what_is_not_its_own_assertion_for_here_and_now_is_
 
 async fn an_assertion_that_is_refused_uses_up_no_other(db: impl Backend) {
     let gateway = gateway(&db).await;
-    let device = Device::link(&gateway, &*db.open().await).await;
+    let device = Device::link(&gateway).await;
     let assertion = device.assertion();
     let forged = Device { key: Ed25519KeyPair::generate().unwrap(), token: String::new() }
         .sign(&json!({ "alg": "EdDSA" }), &claims(&assertion));
@@ -191,8 +187,7 @@ async fn an_assertion_that_is_refused_uses_up_no_other(db: impl Backend) {
 
 async fn a_key_ends_with_the_session_it_was_given_to(db: impl Backend) {
     let gateway = gateway(&db).await;
-    let store = db.open().await;
-    let (device, other) = (Device::link(&gateway, &*store).await, Device::link(&gateway, &*store).await);
+    let (device, other) = (Device::link(&gateway).await, Device::link(&gateway).await);
     let with_secret = hook_of(&gateway, &gateway.link("alice").await).await;
     let token = ask(&gateway, &device.assertion()).await.text("access_token");
     let fields = [("token", device.token.as_str()), ("client_id", "sp_bridge")];
@@ -212,4 +207,23 @@ async fn a_key_ends_with_the_session_it_was_given_to(db: impl Backend) {
     );
     let answer = send(both.header(AUTHORIZATION, with_secret.basic())).await;
     assert!(answer.is_oauth_error(400, "invalid_request"), "{answer:?}");
+}
+
+#[tokio::test]
+async fn attack_a66_an_unknown_client_takes_the_same_work_as_a_wrong_key() {
+    let db = SqliteBackend::start().await;
+    let store = Arc::new(Counting::new(db.open().await));
+    let keys = KeyRing::new(SigningKey::generate(Algorithm::EdDsa).unwrap()).unwrap();
+    let gateway = Gateway::over(with_oauth(builder_over(store.clone(), keys)).build().unwrap()).await;
+    Device::link(&gateway).await;
+    let stranger = Device { key: Ed25519KeyPair::generate().unwrap(), token: String::new() };
+    for client in [CLIENT, "bridge:nobody", "sp_bridge"] {
+        let mut claims = good_claims();
+        claims["iss"] = client.into();
+        claims["sub"] = client.into();
+        store.reset();
+        let refused = ask(&gateway, &stranger.sign(&json!({ "alg": "EdDSA" }), &claims)).await;
+        assert!(refused.is_oauth_error(401, "invalid_client"), "{refused:?}");
+        assert_eq!(store.verifications(), 1, "{client}");
+    }
 }

@@ -1,6 +1,7 @@
 //! Hook clients prove themselves with a key, and no assertion of it counts twice.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bridge_auth::store::{
     ClientCredential, ClientKey, ClientProof, NewSession, OpenSession, OpenSessionError, OpenedSession,
@@ -10,8 +11,7 @@ use bridge_auth::{AssertionHash, ClientId, ClientSecret, KeyThumbprint, UserId};
 use futures_util::future::join_all;
 
 use super::given::{
-    HOUR, MINUTE, SECOND, is_good, new_secret, new_session, provision, scopes, secret_of, sign_in, state,
-    user,
+    HOUR, MINUTE, is_good, new_secret, new_session, provision, scopes, secret_of, sign_in, state, user,
 };
 use crate::support::Backend;
 
@@ -60,7 +60,7 @@ async fn a_key_opens_a_session_that_hangs_on_its_device(db: impl Backend) {
     let device = sign_in(&*store, &alice).await;
     let (new, key) = new_key(new_secret(&alice, &device), 1);
     store.provision_client(new.clone()).await.unwrap();
-    assert_eq!(keys(&*store, &alice).await, [key.clone()]);
+    assert_eq!(keys(&*store, &alice).await, std::slice::from_ref(&key));
     let proof = ClientProof::Key(key.thumbprint);
     let client = store.verify_client(&new.client, &proof).await.unwrap().unwrap();
     assert_eq!((&client.owner, client.scopes), (&alice, scopes("hook:govern hook:track")));
@@ -133,7 +133,7 @@ async fn a_key_is_the_devices_that_brought_it_last(db: impl Backend) {
     let (_, key) = new_key(new_secret(&alice, &before), 1);
     for device in [&before, &now] {
         store.provision_client(new_key(new_secret(&alice, device), 1).0).await.unwrap();
-        assert_eq!(keys(&*store, &alice).await, [key.clone()]);
+        assert_eq!(keys(&*store, &alice).await, std::slice::from_ref(&key));
     }
     let hook = open_with(&*store, &alice, ClientProof::Key(key.thumbprint)).await.unwrap();
     store.revoke(&Revoke::Session(now)).await.unwrap();
@@ -158,7 +158,7 @@ async fn a_secret_takes_the_place_of_a_key(db: impl Backend) {
     let (new, key) = new_key(new_secret(&alice, &device), 1);
     let secret = provision(&*store, &alice, &device).await.unwrap();
     store.provision_client(new).await.unwrap();
-    let last = ProvisionClient { overlap: 0 * SECOND, ..new_secret(&alice, &device) };
+    let last = ProvisionClient { overlap: Duration::ZERO, ..new_secret(&alice, &device) };
     store.provision_client(last.clone()).await.unwrap();
     assert!(is_good(&*store, &alice, &secret_of(&last)).await);
     assert!(!verifies(&*store, &alice, ClientProof::Key(key.thumbprint)).await);

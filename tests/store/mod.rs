@@ -1,14 +1,16 @@
 //! One conformance suite for every store: each promise of the trait's documentation is a test.
 
-mod given;
+pub mod given;
 
 mod client_keys;
 mod clients;
 mod codes;
 mod log;
+mod migrations;
 mod provision;
 mod redeem;
 mod refresh;
+mod refresh_reuse;
 mod revoke;
 mod sessions;
 mod sqlite_file;

@@ -147,7 +147,7 @@ async fn provisions_that_wait_for_their_turn_together_replace_none_of_each_other
         provisioned.await.unwrap().unwrap();
     }
     for new in &both {
-        assert!(is_good(&*store, &alice, &secret_of(&new)).await);
+        assert!(is_good(&*store, &alice, &secret_of(new)).await);
     }
 }
 

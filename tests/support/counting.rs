@@ -155,6 +155,7 @@ impl Store for Counting {
     }
 
     async fn client_keys(&self, client: &ClientId) -> Result<Vec<ClientKey>, StoreError> {
+        self.verifications.fetch_add(1, Ordering::SeqCst);
         self.store.client_keys(client).await
     }
 

@@ -63,7 +63,7 @@ fn shown(headers: &HeaderMap, form: &Form) -> Result<Option<ShownClient>, Refusa
     }
     Ok(match assertion {
         Some((JWT_BEARER, assertion)) if named.is_none() || named_id.is_some() => {
-            Some(ShownClient::Assertion { id: named_id, assertion: assertion.to_owned() })
+            Some(ShownClient::Assertion { id: named_id, assertion: Zeroizing::new(assertion.to_owned()) })
         }
         Some(_) => None,
         None => named_id.map(ShownClient::Nothing),

@@ -6,12 +6,13 @@ use http::Uri;
 use http::request::Parts;
 use percent_encoding::percent_decode;
 use url::form_urlencoded;
+use zeroize::Zeroizing;
 
 use crate::service::answer::Refusal;
 use crate::service::body::RequestBody;
 
 /// The parameters of one request. It holds secrets, so it cannot be shown.
-pub(in crate::service) struct Form(BTreeMap<String, Vec<String>>);
+pub(in crate::service) struct Form(BTreeMap<String, Vec<Zeroizing<String>>>);
 
 impl Form {
     /// Reads the body of a request; one that puts a secret into the query is refused.
@@ -27,9 +28,9 @@ impl Form {
         if percent_decode(body).decode_utf8().is_err() {
             return Err(NOT_UTF8);
         }
-        let mut parameters = BTreeMap::<String, Vec<String>>::new();
+        let mut parameters = BTreeMap::<String, Vec<Zeroizing<String>>>::new();
         for (name, value) in form_urlencoded::parse(body) {
-            parameters.entry(name.into_owned()).or_default().push(value.into_owned());
+            parameters.entry(name.into_owned()).or_default().push(Zeroizing::new(value.into_owned()));
         }
         // Only `resource` may be repeated (RFC 8707 §2).
         if parameters.iter().any(|(name, values)| values.len() > 1 && name != "resource") {
@@ -45,7 +46,7 @@ impl Form {
 
     /// All values of a parameter that may be repeated.
     pub(in crate::service) fn values(&self, name: &str) -> impl Iterator<Item = &str> {
-        self.0.get(name).into_iter().flatten().map(String::as_str).filter(|value| !value.is_empty())
+        self.0.get(name).into_iter().flatten().map(|value| value.as_str()).filter(|value| !value.is_empty())
     }
 }
 
