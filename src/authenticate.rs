@@ -153,7 +153,8 @@ impl Authenticator {
     ///
     /// # Errors
     ///
-    /// [`Rejection`]. A store that cannot answer is [`Rejection::Unavailable`]: the credential may be good.
+    /// [`Rejection`]. A store that cannot answer is [`Rejection::Unavailable`], another issuer's keys that cannot be had
+    /// are [`Rejection::IssuerUnavailable`]: the credential may be good.
     ///
     /// # Cancel safety
     ///

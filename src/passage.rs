@@ -8,6 +8,7 @@ use http::Response;
 
 use crate::authenticate::Admitted;
 use crate::caller::Caller;
+#[cfg(feature = "axum")]
 use crate::foreign::ForeignCaller;
 use crate::id::{Scopes, TraceId};
 use crate::reject::{Challenge, Rejection, RejectionBody};
@@ -35,6 +36,7 @@ impl Passage {
     }
 
     /// The caller without one.
+    #[cfg(feature = "axum")]
     pub(crate) fn foreign_caller(&self) -> Result<&ForeignCaller, Rejection> {
         match &self.admitted {
             Some(Admitted::Foreign(caller)) => Ok(caller),

@@ -53,7 +53,8 @@ pub enum ClientProof {
 
 impl ClientCredential {
     /// The 32 bytes that tell it from others of its kind.
-    pub(crate) fn digest(&self) -> &[u8; 32] {
+    #[must_use]
+    pub fn digest(&self) -> &[u8; 32] {
         match self {
             Self::Secret(hash) => hash.as_bytes(),
             Self::Key(key) => key.thumbprint.as_bytes(),
@@ -61,7 +62,8 @@ impl ClientCredential {
     }
 
     /// The public key, if it is one.
-    pub(crate) fn jwk(&self) -> Option<&str> {
+    #[must_use]
+    pub fn jwk(&self) -> Option<&str> {
         match self {
             Self::Secret(_) => None,
             Self::Key(key) => Some(&key.jwk),
@@ -71,7 +73,8 @@ impl ClientCredential {
 
 impl ClientProof {
     /// The 32 bytes that a credential of its kind must have, to be compared in constant time.
-    pub(crate) fn digest(&self) -> SecretHash {
+    #[must_use]
+    pub fn digest(&self) -> SecretHash {
         match self {
             Self::Secret(hash) => *hash,
             Self::Key(thumbprint) => SecretHash::of_bytes(*thumbprint.as_bytes()),
@@ -79,7 +82,8 @@ impl ClientProof {
     }
 
     /// Whether only a key answers it.
-    pub(crate) fn is_key(&self) -> bool {
+    #[must_use]
+    pub fn is_key(&self) -> bool {
         matches!(self, Self::Key(_))
     }
 }

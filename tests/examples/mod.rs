@@ -4,6 +4,7 @@ mod bridge;
 mod demo;
 mod gateway;
 mod hyper;
+mod stock;
 mod walk;
 
 use reqwest::header::{COOKIE, SET_COOKIE};

@@ -45,7 +45,7 @@ pub fn with_oauth(builder: BridgeBuilder) -> BridgeBuilder {
         .introspection_endpoint(url("/introspect"))
         .revocation_endpoint(url("/revoke"))
         .other_audiences([MCP, "https://api.example"])
-        .protected_resource(ProtectedResource::new(TOOLS.parse().unwrap()))
+        .protected_resource(ProtectedResource::new(TOOLS))
         .resource_server(SERVER, &ClientSecret::parse(SERVER_SECRET).unwrap(), ["mcp", MCP])
 }
 
