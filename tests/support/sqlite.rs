@@ -41,9 +41,11 @@ impl SqliteBackend {
         self.folder.path().join("bridges.db")
     }
 
-    /// Takes away what every look-up needs: from now on the store cannot answer.
+    /// Takes away what every look-up and every write need: from now on the store cannot answer.
     pub fn break_down(&self) {
-        self.connect().execute_batch("ALTER TABLE sessions RENAME TO lost").unwrap();
+        let lose = |table| format!("ALTER TABLE {table} RENAME TO lost_{table};");
+        let lose = ["sessions", "users", "codes", "clients"].map(lose).concat();
+        self.connect().execute_batch(&lose).unwrap();
     }
 
     fn connect(&self) -> Connection {
