@@ -79,6 +79,12 @@ macro_rules! digest {
             pub fn to_hex(&self) -> String {
                 hex(&self.0)
             }
+
+            /// The 32 bytes.
+            #[must_use]
+            pub fn as_bytes(&self) -> &[u8; 32] {
+                &self.0
+            }
         }
 
         impl fmt::Debug for $name {
@@ -191,12 +197,6 @@ impl KeyThumbprint {
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         bytes.try_into().ok().map(Self)
     }
-
-    /// The 32 bytes.
-    #[must_use]
-    pub fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
 }
 
 impl CodeVerifier {
@@ -286,6 +286,10 @@ impl SecretHash {
     #[must_use]
     pub fn matches(&self, other: &Self) -> bool {
         self.0.ct_eq(&other.0).into()
+    }
+
+    pub(crate) fn of_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
     }
 
     /// Reads a stored hash; `None` unless it has 32 bytes.

@@ -51,6 +51,39 @@ pub enum ClientProof {
     Key(KeyThumbprint),
 }
 
+impl ClientCredential {
+    /// The 32 bytes that tell it from others of its kind.
+    pub(crate) fn digest(&self) -> &[u8; 32] {
+        match self {
+            Self::Secret(hash) => hash.as_bytes(),
+            Self::Key(key) => key.thumbprint.as_bytes(),
+        }
+    }
+
+    /// The public key, if it is one.
+    pub(crate) fn jwk(&self) -> Option<&str> {
+        match self {
+            Self::Secret(_) => None,
+            Self::Key(key) => Some(&key.jwk),
+        }
+    }
+}
+
+impl ClientProof {
+    /// The 32 bytes that a credential of its kind must have, to be compared in constant time.
+    pub(crate) fn digest(&self) -> SecretHash {
+        match self {
+            Self::Secret(hash) => *hash,
+            Self::Key(thumbprint) => SecretHash::of_bytes(*thumbprint.as_bytes()),
+        }
+    }
+
+    /// Whether only a key answers it.
+    pub(crate) fn is_key(&self) -> bool {
+        matches!(self, Self::Key(_))
+    }
+}
+
 /// A client that proved itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Client {

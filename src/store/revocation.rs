@@ -62,7 +62,9 @@ pub struct Swept {
     pub secrets: u64,
     /// Entries of the revocation log.
     pub revocations: u64,
-    /// Client assertions that have expired.
+    /// Refresh tokens, before the sessions they belong to.
+    pub refresh_tokens: u64,
+    /// Client assertions that may be forgotten.
     pub assertions: u64,
 }
 
@@ -70,7 +72,7 @@ impl Swept {
     /// All rows together.
     #[must_use]
     pub const fn total(&self) -> u64 {
-        self.codes + self.sessions + self.secrets + self.revocations + self.assertions
+        self.codes + self.sessions + self.secrets + self.revocations + self.refresh_tokens + self.assertions
     }
 }
 
@@ -80,6 +82,7 @@ impl std::ops::AddAssign for Swept {
         self.sessions += other.sessions;
         self.secrets += other.secrets;
         self.revocations += other.revocations;
+        self.refresh_tokens += other.refresh_tokens;
         self.assertions += other.assertions;
     }
 }

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use bridge_auth::store::{
     ClientCredential, ClientProof, NewCode, NewSession, OpenSession, OpenSessionError, OpenedSession, Origin,
-    ProvisionClient, ProvisionError, RedeemCode, RequestedId, SessionLimit, SessionState, Store, WhenFull,
+    ProvisionClient, ProvisionError, RedeemCode, RefreshSession, RefreshSessionError, RequestedId,
+    SessionLimit, SessionState, Store, WhenFull,
 };
 use bridge_auth::{
-    CallSource, ClientId, ClientSecret, CodeHash, ExchangeCode, Scopes, SecretHash, SessionId, UserId,
+    CallSource, ClientId, ClientSecret, CodeHash, ExchangeCode, RefreshHash, RefreshToken, Scopes,
+    SecretHash, SessionId, UserId,
 };
 
 pub const SECOND: Duration = Duration::from_secs(1);
@@ -142,6 +144,40 @@ pub async fn open_hook(
 pub async fn is_good(store: &dyn Store, user: &UserId, secret: &SecretHash) -> bool {
     let client = ClientId::for_hooks_of(user);
     store.verify_client(&client, &ClientProof::Secret(*secret)).await.unwrap().is_some()
+}
+
+/// Gives `session` its first refresh token.
+pub fn refreshable(session: NewSession) -> (NewSession, RefreshHash) {
+    let token = RefreshToken::random().hash();
+    (NewSession { refresh: Some(token), ..session }, token)
+}
+
+/// A session of one hour of `user`'s bridge, which may be refreshed for 30 days, and its refresh token.
+pub async fn sign_in_to_stay(store: &dyn Store, user: &UserId) -> (SessionId, RefreshHash) {
+    let (session, token) = refreshable(new_session());
+    (vouch(store, user, session).await.unwrap().id, token)
+}
+
+/// The bridge uses `token` and would have a new one.
+pub fn refresh(token: RefreshHash) -> RefreshSession {
+    RefreshSession {
+        presented: token,
+        successor: RefreshToken::random().hash(),
+        client: client_id("sp_bridge"),
+        scopes: None,
+        origin: Origin::unknown(),
+        life: HOUR,
+        grace: 30 * SECOND,
+    }
+}
+
+/// Uses `token`; what came of it and the token that takes its place.
+pub async fn rotate(
+    store: &dyn Store,
+    token: RefreshHash,
+) -> Result<(OpenedSession, RefreshHash), RefreshSessionError> {
+    let new = refresh(token);
+    store.refresh_session(new.clone()).await.map(|refreshed| (refreshed, new.successor))
 }
 
 /// What a look-up says of `session`.

@@ -2,11 +2,13 @@
 
 mod given;
 
+mod client_keys;
 mod clients;
 mod codes;
 mod log;
 mod provision;
 mod redeem;
+mod refresh;
 mod revoke;
 mod sessions;
 mod sqlite_file;

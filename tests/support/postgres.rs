@@ -81,10 +81,12 @@ impl Backend for PostgresBackend {
         let by = format!("interval '{} microseconds'", by.as_micros());
         let columns = [
             ("users", "not_before"),
-            ("sessions", "created_at renewed_at expires_at revoked_at"),
+            ("sessions", "created_at renewed_at expires_at revoked_at ends_at authenticated_at rotated_at"),
             ("codes", "issued_at expires_at spent_at"),
             ("client_secrets", "expires_at"),
             ("revocations", "at"),
+            ("refresh_tokens", "issued_at"),
+            ("used_assertions", "expires_at"),
         ];
         let client = self.client().await;
         for (table, columns) in columns {

@@ -16,11 +16,24 @@ pub struct SqliteBackend {
 }
 
 /// Every column that holds a time.
-const TIMES: [(&str, &[&str]); 4] = [
-    ("sessions", &["created_at", "renewed_at", "expires_at", "revoked_at"]),
+const TIMES: [(&str, &[&str]); 6] = [
+    (
+        "sessions",
+        &[
+            "created_at",
+            "renewed_at",
+            "expires_at",
+            "revoked_at",
+            "ends_at",
+            "authenticated_at",
+            "rotated_at",
+        ],
+    ),
     ("codes", &["created_at", "expires_at", "spent_at"]),
     ("client_secrets", &["expires_at"]),
     ("revocations", &["at"]),
+    ("refresh_tokens", &["issued_at"]),
+    ("used_assertions", &["expires_at"]),
 ];
 
 impl SqliteBackend {

@@ -1,27 +1,29 @@
-//! Hook clients: provisioned, verified.
+//! Hook clients: provisioned, verified, their keys and the assertions these signed.
+
+use std::time::Duration;
+
+use tokio_postgres::Row;
 
 use super::connections::Connections;
 use super::error::failed;
 use super::row::{Columns, micros, session_key};
-use crate::id::{ClientId, SecretHash};
-use crate::store::{Client, ClientCredential, ClientProof, ProvisionClient, ProvisionError, StoreError};
+use crate::id::{AssertionHash, ClientId, KeyThumbprint, SecretHash};
+use crate::store::{Client, ClientKey, ClientProof, ProvisionClient, ProvisionError, StoreError};
 
 pub(super) async fn provision(db: &Connections, provision: &ProvisionClient) -> Result<(), ProvisionError> {
-    let ClientCredential::Secret(secret) = &provision.credential else {
-        return Err(failed("not built yet").into());
-    };
     let row = db
         .query_one(
-            "SELECT bridge_auth.provision_client($1, $2, $3, $4, $5, $6, $7, $8) AS outcome",
+            "SELECT bridge_auth.provision_client($1, $2, $3, $4, $5, $6, $7, $8, $9) AS outcome",
             &[
                 &provision.client.as_str(),
                 &provision.owner.as_str(),
                 &session_key(&provision.session),
                 &provision.session.as_str(),
-                &secret.as_bytes().as_slice(),
+                &provision.credential.digest().as_slice(),
                 &provision.scopes.to_string(),
                 &micros(provision.overlap),
                 &i64::from(provision.max_devices),
+                &provision.credential.jwk(),
             ],
         )
         .await?;
@@ -34,35 +36,70 @@ pub(super) async fn provision(db: &Connections, provision: &ProvisionClient) -> 
     }
 }
 
-/// Compares every live secret, and one where there is none: the time it takes tells
+/// Compares every live credential of the kind, and one where there is none: the time it takes tells
 /// neither whether the client exists nor which of its secrets is nearest.
 pub(super) async fn verify(
     db: &Connections,
     client: &ClientId,
     proof: &ClientProof,
 ) -> Result<Option<Client>, StoreError> {
-    let ClientProof::Secret(secret) = proof else { return Err(failed("not built yet")) };
+    let presented = proof.digest();
     let rows = db
         .query(
             "SELECT client.owner AS user_id, client.scopes, secret.hash
             FROM bridge_auth.clients AS client
             JOIN bridge_auth.users AS owner ON owner.id = client.owner AND NOT owner.disabled
             JOIN bridge_auth.client_secrets AS secret ON secret.client_id = client.id
+                AND (secret.jwk IS NOT NULL) = $2
                 AND (secret.expires_at IS NULL OR secret.expires_at > now())
             WHERE client.id = $1",
-            &[&client.as_str()],
+            &[&client.as_str(), &proof.is_key()],
         )
         .await?;
     let Some(first) = rows.first() else {
-        std::hint::black_box(secret.matches(secret));
+        std::hint::black_box(presented.matches(&presented));
         return Ok(None);
     };
     let mut good = false;
     for row in &rows {
         let stored = SecretHash::from_stored(row.column("hash")?)
             .ok_or_else(|| failed("a stored secret hash is not 32 bytes long"))?;
-        good |= stored.matches(secret);
+        good |= stored.matches(&presented);
     }
     let found = Client { id: client.clone(), owner: first.user()?, scopes: first.scopes()? };
     Ok(good.then_some(found))
+}
+
+pub(super) async fn keys(db: &Connections, client: &ClientId) -> Result<Vec<ClientKey>, StoreError> {
+    let rows = db
+        .query(
+            "SELECT secret.hash, secret.jwk
+            FROM bridge_auth.clients AS client
+            JOIN bridge_auth.users AS owner ON owner.id = client.owner AND NOT owner.disabled
+            JOIN bridge_auth.client_secrets AS secret ON secret.client_id = client.id
+                AND secret.jwk IS NOT NULL AND (secret.expires_at IS NULL OR secret.expires_at > now())
+            WHERE client.id = $1 ORDER BY secret.id DESC",
+            &[&client.as_str()],
+        )
+        .await?;
+    let key = |row: &Row| {
+        let thumbprint = KeyThumbprint::from_bytes(row.column("hash")?)
+            .ok_or_else(|| failed("a stored thumbprint is not 32 bytes long"))?;
+        Ok(ClientKey { thumbprint, jwk: row.column("jwk")? })
+    };
+    rows.iter().map(key).collect()
+}
+
+pub(super) async fn spend_assertion(
+    db: &Connections,
+    assertion: &AssertionHash,
+    life: Duration,
+) -> Result<bool, StoreError> {
+    let row = db
+        .query_one(
+            "SELECT bridge_auth.spend_assertion($1, $2) AS spent",
+            &[&assertion.as_bytes().as_slice(), &micros(life)],
+        )
+        .await?;
+    row.column("spent")
 }

@@ -40,13 +40,13 @@ pub(super) async fn redeem(db: &Connections, redeem: &RedeemCode) -> Result<Open
     let challenge = redeem.challenge.as_ref().map(CodeChallenge::as_str);
     let row = db
         .query_one(
-            "SELECT * FROM bridge_auth.redeem_code($12, $13,
-                ROW($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)::bridge_auth.new_session)",
+            "SELECT * FROM bridge_auth.redeem_code($14, $15,
+                ROW($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)::bridge_auth.new_session, $12, $13)",
             &session.and([&redeem.hash.to_hex(), &challenge]),
         )
         .await?;
     let refusal = match row.column("outcome")? {
-        "opened" => return Ok(opened(&row, &redeem.session.call_source)?),
+        "opened" => return Ok(opened(&row)?),
         "session_taken" => return Err(RedeemError::SessionTaken),
         "too_many_sessions" => return Err(RedeemError::TooManySessions),
         "unknown" => GrantRefusal::Unknown,

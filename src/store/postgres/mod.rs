@@ -11,6 +11,7 @@ mod connections;
 mod error;
 mod hints;
 mod migrate;
+mod refresh;
 mod revocation;
 mod row;
 mod session;
@@ -34,7 +35,7 @@ use super::{
     Client, ClientKey, ClientProof, IssueCodeError, NewCode, OpenSession, OpenSessionError, OpenedSession,
     ProvisionClient, ProvisionError, RedeemCode, RedeemError, RefreshSession, RefreshSessionError,
     RefreshStatus, RevocationCursor, RevocationPage, Revoke, Session, SessionStatus, Store, StoreError,
-    StoreErrorKind, Swept,
+    Swept,
 };
 use crate::id::{AssertionHash, ClientId, RefreshHash, Scopes, SessionId, UserId};
 
@@ -137,20 +138,12 @@ impl Store for PostgresStore {
         session::open(&self.connections, &open).await
     }
 
-    async fn refresh_session(&self, _: RefreshSession) -> Result<OpenedSession, RefreshSessionError> {
-        Err(StoreError::new(StoreErrorKind::Failed, "not built yet").into())
+    async fn refresh_session(&self, refresh: RefreshSession) -> Result<OpenedSession, RefreshSessionError> {
+        refresh::refresh(&self.connections, &refresh).await
     }
 
-    async fn refresh_status(&self, _: &RefreshHash) -> Result<Option<RefreshStatus>, StoreError> {
-        Err(StoreError::new(StoreErrorKind::Failed, "not built yet"))
-    }
-
-    async fn client_keys(&self, _: &ClientId) -> Result<Vec<ClientKey>, StoreError> {
-        Err(StoreError::new(StoreErrorKind::Failed, "not built yet"))
-    }
-
-    async fn spend_assertion(&self, _: &AssertionHash, _: Duration) -> Result<bool, StoreError> {
-        Err(StoreError::new(StoreErrorKind::Failed, "not built yet"))
+    async fn refresh_status(&self, token: &RefreshHash) -> Result<Option<RefreshStatus>, StoreError> {
+        refresh::look(&self.connections, token).await
     }
 
     async fn session_statuses(&self, ids: &[SessionId]) -> Result<Vec<SessionStatus>, StoreError> {
@@ -183,6 +176,14 @@ impl Store for PostgresStore {
         proof: &ClientProof,
     ) -> Result<Option<Client>, StoreError> {
         client::verify(&self.connections, client, proof).await
+    }
+
+    async fn client_keys(&self, client: &ClientId) -> Result<Vec<ClientKey>, StoreError> {
+        client::keys(&self.connections, client).await
+    }
+
+    async fn spend_assertion(&self, assertion: &AssertionHash, life: Duration) -> Result<bool, StoreError> {
+        client::spend_assertion(&self.connections, assertion, life).await
     }
 
     async fn revocations_since(

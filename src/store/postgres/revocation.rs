@@ -105,7 +105,7 @@ fn entry(row: &Row) -> Result<Option<Revocation>, StoreError> {
 pub(super) async fn sweep(db: &Connections, limit: u32) -> Result<Swept, StoreError> {
     let row = db
         .query_one(
-            "SELECT codes, sessions, secrets, revocations FROM bridge_auth.sweep($1)",
+            "SELECT codes, sessions, secrets, revocations, refresh_tokens, assertions FROM bridge_auth.sweep($1)",
             &[&i64::from(limit)],
         )
         .await?;
@@ -114,6 +114,7 @@ pub(super) async fn sweep(db: &Connections, limit: u32) -> Result<Swept, StoreEr
         sessions: row.count("sessions")?,
         secrets: row.count("secrets")?,
         revocations: row.count("revocations")?,
-        assertions: 0,
+        refresh_tokens: row.count("refresh_tokens")?,
+        assertions: row.count("assertions")?,
     })
 }

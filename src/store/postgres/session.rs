@@ -11,13 +11,13 @@ use uuid::Uuid;
 use super::connections::Connections;
 use super::error::failed;
 use super::row::{Columns, micros, session_key};
-use crate::id::{CallSource, SessionId, UserId};
+use crate::id::{SessionId, UserId};
 use crate::store::{
-    ClientProof, NewSession, OpenSession, OpenSessionError, OpenedSession, Origin, RequestedId, Session,
-    SessionState, SessionStatus, StoreError, WhenFull,
+    NewSession, OpenSession, OpenSessionError, OpenedSession, Origin, RequestedId, Session, SessionState,
+    SessionStatus, StoreError, WhenFull,
 };
 
-/// A `new_session` of the migrations, field by field; its parameters come first in every statement.
+/// What the migrations need to know of a session to open; its parameters come first in every statement.
 pub(super) struct SessionParams<'a> {
     key: Uuid,
     id: &'a str,
@@ -30,6 +30,8 @@ pub(super) struct SessionParams<'a> {
     life: i64,
     max_live: i64,
     end_oldest: bool,
+    max_life: i64,
+    refresh: Option<&'a [u8]>,
 }
 
 impl<'a> SessionParams<'a> {
@@ -48,12 +50,17 @@ impl<'a> SessionParams<'a> {
             // A limit of none would end the very session it lets in.
             max_live: session.limit.max.max(1).into(),
             end_oldest: session.limit.when_full == WhenFull::EndOldest,
+            max_life: micros(session.max_life),
+            refresh: session.refresh.as_ref().map(|hash| hash.as_bytes().as_slice()),
         }
     }
 
-    /// `$1` to `$11`, and then `rest`.
-    pub(super) fn and<'b>(&'b self, rest: [&'b (dyn ToSql + Sync); 2]) -> [&'b (dyn ToSql + Sync); 13] {
-        [
+    /// `$1` to `$11`, the longest life in `$12`, the refresh token in `$13`, and then `rest`.
+    pub(super) fn and<'b, const N: usize>(
+        &'b self,
+        rest: [&'b (dyn ToSql + Sync); N],
+    ) -> Vec<&'b (dyn ToSql + Sync)> {
+        let own: [&(dyn ToSql + Sync); 13] = [
             &self.key,
             &self.id,
             &self.declared,
@@ -65,9 +72,10 @@ impl<'a> SessionParams<'a> {
             &self.life,
             &self.max_live,
             &self.end_oldest,
-            rest[0],
-            rest[1],
-        ]
+            &self.max_life,
+            &self.refresh,
+        ];
+        own.into_iter().chain(rest).collect()
     }
 }
 
@@ -77,24 +85,24 @@ pub(super) async fn open(db: &Connections, open: &OpenSession) -> Result<OpenedS
             let session = SessionParams::of(session);
             db.query_one(
                 "SELECT * FROM bridge_auth.open_vouched(
-                    ROW($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)::bridge_auth.new_session, $12, $13)",
+                    ROW($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)::bridge_auth.new_session, $14, $15, $12, $13)",
                 &session.and([&user.as_str(), &scopes.to_string()]),
             )
             .await?
         }
         OpenSession::Client { proof, scopes, session } => {
-            let ClientProof::Secret(secret) = proof else { return Err(failed("not built yet").into()) };
             let session = SessionParams::of(session);
             db.query_one(
                 "SELECT * FROM bridge_auth.open_for_client(
-                    ROW($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)::bridge_auth.new_session, $12, $13)",
-                &session.and([&secret.as_bytes().as_slice(), &scopes.to_string()]),
+                    ROW($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)::bridge_auth.new_session, $14, $15, $12, $13,
+                    $16)",
+                &session.and([&proof.digest().as_bytes().as_slice(), &scopes.to_string(), &proof.is_key()]),
             )
             .await?
         }
     };
     match row.column("outcome")? {
-        "opened" => Ok(opened(&row, &open.session().call_source)?),
+        "opened" => Ok(opened(&row)?),
         "unknown_user" => Err(OpenSessionError::UnknownUser),
         "user_disabled" => Err(OpenSessionError::UserDisabled),
         "wrong_secret" => Err(OpenSessionError::WrongSecret),
@@ -105,11 +113,11 @@ pub(super) async fn open(db: &Connections, open: &OpenSession) -> Result<OpenedS
 }
 
 /// Reads an `opened` of the migrations.
-pub(super) fn opened(row: &Row, source: &CallSource) -> Result<OpenedSession, StoreError> {
+pub(super) fn opened(row: &Row) -> Result<OpenedSession, StoreError> {
     Ok(OpenedSession {
         id: row.session("session_id")?,
         user: row.user()?,
-        call_source: source.clone(),
+        call_source: row.call_source()?,
         scopes: row.scopes()?,
         authenticated_at: row.column("authenticated_at")?,
         expires_in: Duration::from_micros(row.count("expires_in")?),
@@ -136,7 +144,8 @@ pub(super) async fn statuses(db: &Connections, ids: &[SessionId]) -> Result<Vec<
     statuses.filter(|status| status.as_ref().map_or(true, |found| asked.contains(&found.id))).collect()
 }
 
-fn status(row: &Row) -> Result<SessionStatus, StoreError> {
+/// Reads the columns of [`statuses`].
+pub(super) fn status(row: &Row) -> Result<SessionStatus, StoreError> {
     let expires_in = Duration::from_micros(row.count("expires_in")?);
     let state = match row.column("revoked")? {
         true => SessionState::Revoked,

@@ -1,16 +1,17 @@
 //! Hook clients: provisioned, proven.
 
 use std::hint::black_box;
+use std::time::Duration;
 
 use rusqlite::types::{FromSqlError, Type};
 use rusqlite::{Row, params};
 
 use super::transaction::{Transaction, millis, text};
 use super::{sessions, users};
-use crate::id::{ClientId, Scopes, SecretHash, SessionId, UserId};
+use crate::id::{AssertionHash, ClientId, KeyThumbprint, Scopes, SecretHash, SessionId, UserId};
 use crate::store::{
-    Client, ClientCredential, ClientProof, ProvisionClient, ProvisionError, SessionState, SessionStatus,
-    StoreError, StoreErrorKind,
+    Client, ClientKey, ClientProof, ProvisionClient, ProvisionError, SessionState, SessionStatus, StoreError,
+    StoreErrorKind,
 };
 
 /// A client whose secret was verified, and the session that provisioned the secret.
@@ -34,7 +35,7 @@ pub(super) fn to_replace(tx: &Transaction<'_>, new: &ProvisionClient) -> Result<
     Ok(Replaced(rows.into_iter().collect()))
 }
 
-/// Adds a secret to a client, which is made when it is new.
+/// Adds a secret or key to a client, which is made when it is new.
 pub(super) fn provision(
     tx: &Transaction<'_>,
     new: &ProvisionClient,
@@ -53,17 +54,20 @@ pub(super) fn provision(
          WHERE id IN (SELECT value FROM json_each(?2))",
         params![tx.now + millis(new.overlap), replaced.0.to_string()],
     )?;
-    let ClientCredential::Secret(secret) = &new.credential else {
-        return Err(StoreError::new(StoreErrorKind::Failed, "not built yet").into());
-    };
+    let (digest, jwk) = (new.credential.digest(), new.credential.jwk());
+    // A key is the device's that brought it last: with the session of an earlier one it would not end.
     tx.execute(
-        "INSERT INTO client_secrets (client_id, session_id, hash) VALUES (?, ?, ?)",
-        params![new.client.as_str(), new.session.as_str(), secret.as_bytes()],
+        "DELETE FROM client_secrets WHERE client_id = ? AND hash = ? AND jwk IS NOT NULL AND ? IS NOT NULL",
+        params![new.client.as_str(), digest, jwk],
+    )?;
+    tx.execute(
+        "INSERT INTO client_secrets (client_id, session_id, hash, jwk) VALUES (?, ?, ?, ?)",
+        params![new.client.as_str(), new.session.as_str(), digest, jwk],
     )?;
     Ok(())
 }
 
-/// The client, when `secret` is one of its live ones and its owner is enabled.
+/// The client, when `proof` fits one of its live credentials and its owner is enabled.
 pub(super) fn verify(
     tx: &Transaction<'_>,
     client: &ClientId,
@@ -74,34 +78,62 @@ pub(super) fn verify(
     Ok(enabled.then_some(proven.client))
 }
 
-/// The client and the device, when `secret` is one of its live ones.
+/// The client and the device, when `proof` fits one of its live credentials.
 pub(super) fn prove(
     tx: &Transaction<'_>,
     id: &ClientId,
     proof: &ClientProof,
 ) -> Result<Option<Proven>, StoreError> {
-    let ClientProof::Secret(secret) = proof else {
-        return Err(StoreError::new(StoreErrorKind::Failed, "not built yet"));
-    };
+    let presented = proof.digest();
     let client = tx.row("SELECT owner, scopes FROM clients WHERE id = ?", [id.as_str()], |row| {
         let owner = text(row, "owner", UserId::parse)?;
         Ok(Client { id: id.clone(), owner, scopes: text(row, "scopes", Scopes::parse)? })
     })?;
     let live = tx.rows(
         "SELECT session_id, hash FROM client_secrets
-         WHERE client_id = ? AND (expires_at IS NULL OR expires_at > ?)",
-        params![id.as_str(), tx.now],
-        |row| Ok((text(row, "session_id", SessionId::parse)?, hash(row)?)),
+         WHERE client_id = ? AND (jwk IS NOT NULL) = ? AND (expires_at IS NULL OR expires_at > ?)",
+        params![id.as_str(), proof.is_key(), tx.now],
+        |row| Ok((text(row, "session_id", SessionId::parse)?, digest(row, SecretHash::from_stored)?)),
     )?;
     if live.is_empty() {
         // An unknown client takes a comparison too.
-        black_box(black_box(secret).matches(secret));
+        black_box(black_box(&presented).matches(&presented));
     }
     // None is skipped, so that the time tells not which one it was.
     let found = live
         .into_iter()
-        .fold(None, |found, (session, hash)| hash.matches(secret).then_some(session).or(found));
+        .fold(None, |found, (session, hash)| hash.matches(&presented).then_some(session).or(found));
     Ok(client.zip(found).map(|(client, session)| Proven { client, session }))
+}
+
+/// The live public keys of a client, newest first.
+pub(super) fn keys(tx: &Transaction<'_>, client: &ClientId) -> Result<Vec<ClientKey>, StoreError> {
+    tx.rows(
+        "SELECT secret.hash, secret.jwk FROM clients AS client
+         JOIN users AS owner ON owner.id = client.owner AND NOT owner.disabled
+         JOIN client_secrets AS secret ON secret.client_id = client.id
+             AND secret.jwk IS NOT NULL AND (secret.expires_at IS NULL OR secret.expires_at > ?)
+         WHERE client.id = ? ORDER BY secret.id DESC",
+        params![tx.now, client.as_str()],
+        |row| {
+            let thumbprint = digest(row, KeyThumbprint::from_bytes)?;
+            Ok(ClientKey { thumbprint, jwk: row.get("jwk")? })
+        },
+    )
+}
+
+/// Remembers an assertion for `life`; `false` when it is remembered already.
+pub(super) fn spend_assertion(
+    tx: &Transaction<'_>,
+    assertion: &AssertionHash,
+    life: Duration,
+) -> Result<bool, StoreError> {
+    let remembered = tx.execute(
+        "INSERT INTO used_assertions (hash, expires_at) VALUES (?1, ?2)
+         ON CONFLICT (hash) DO UPDATE SET expires_at = excluded.expires_at WHERE expires_at <= ?3",
+        params![assertion.as_bytes(), tx.now + millis(life), tx.now],
+    )?;
+    Ok(remembered > 0)
 }
 
 fn put(tx: &Transaction<'_>, new: &ProvisionClient) -> Result<(), StoreError> {
@@ -147,9 +179,9 @@ fn make_room(tx: &Transaction<'_>, new: &ProvisionClient) -> Result<(), Provisio
     Ok(())
 }
 
-fn hash(row: &Row<'_>) -> rusqlite::Result<SecretHash> {
+fn digest<T>(row: &Row<'_>, read: impl FnOnce(&[u8]) -> Option<T>) -> rusqlite::Result<T> {
     let place = row.as_ref().column_index("hash")?;
-    SecretHash::from_stored(row.get_ref(place)?.as_blob()?).ok_or_else(|| {
+    read(row.get_ref(place)?.as_blob()?).ok_or_else(|| {
         let malformed = FromSqlError::InvalidType;
         rusqlite::Error::FromSqlConversionFailure(place, Type::Blob, Box::new(malformed))
     })

@@ -4,6 +4,7 @@ mod clients;
 mod codes;
 mod connect;
 mod hints;
+mod refresh;
 mod revocations;
 mod sessions;
 mod sweep;
@@ -22,6 +23,7 @@ use tokio::sync::watch;
 use self::codes::Redeemed;
 use self::connect::Role;
 use self::hints::Hints;
+use self::refresh::Refreshed;
 use self::transaction::{Transaction, system_time};
 use super::{
     Client, ClientKey, ClientProof, IssueCodeError, NewCode, OpenSession, OpenSessionError, OpenedSession,
@@ -169,20 +171,16 @@ impl Store for SqliteStore {
         self.write(move |tx| sessions::open(tx, &open)).await
     }
 
-    async fn refresh_session(&self, _: RefreshSession) -> Result<OpenedSession, RefreshSessionError> {
-        Err(StoreError::new(StoreErrorKind::Failed, "not built yet").into())
+    async fn refresh_session(&self, refresh: RefreshSession) -> Result<OpenedSession, RefreshSessionError> {
+        match self.write(move |tx| refresh::refresh(tx, &refresh)).await? {
+            Refreshed::Extended(session) => Ok(session),
+            Refreshed::Reused(refusal) => Err(RefreshSessionError::Refused(refusal)),
+        }
     }
 
-    async fn refresh_status(&self, _: &RefreshHash) -> Result<Option<RefreshStatus>, StoreError> {
-        Err(StoreError::new(StoreErrorKind::Failed, "not built yet"))
-    }
-
-    async fn client_keys(&self, _: &ClientId) -> Result<Vec<ClientKey>, StoreError> {
-        Err(StoreError::new(StoreErrorKind::Failed, "not built yet"))
-    }
-
-    async fn spend_assertion(&self, _: &AssertionHash, _: Duration) -> Result<bool, StoreError> {
-        Err(StoreError::new(StoreErrorKind::Failed, "not built yet"))
+    async fn refresh_status(&self, token: &RefreshHash) -> Result<Option<RefreshStatus>, StoreError> {
+        let token = *token;
+        self.read(move |tx| refresh::look(tx, &token)).await
     }
 
     async fn session_statuses(&self, ids: &[SessionId]) -> Result<Vec<SessionStatus>, StoreError> {
@@ -234,6 +232,16 @@ impl Store for SqliteStore {
     ) -> Result<Option<Client>, StoreError> {
         let (client, proof) = (client.clone(), *proof);
         self.read(move |tx| clients::verify(tx, &client, &proof)).await
+    }
+
+    async fn client_keys(&self, client: &ClientId) -> Result<Vec<ClientKey>, StoreError> {
+        let client = client.clone();
+        self.read(move |tx| clients::keys(tx, &client)).await
+    }
+
+    async fn spend_assertion(&self, assertion: &AssertionHash, life: Duration) -> Result<bool, StoreError> {
+        let assertion = *assertion;
+        self.write(move |tx| clients::spend_assertion(tx, &assertion, life)).await
     }
 
     async fn revocations_since(

@@ -3,11 +3,11 @@
 use rusqlite::{Row, named_params, params};
 
 use super::transaction::{Transaction, duration, millis, optional_text, system_time, text};
-use super::{clients, revocations, users};
+use super::{clients, refresh, revocations, users};
 use crate::id::{CallSource, ClientId, Scopes, SessionId, UserId};
 use crate::store::{
     NewSession, OpenSession, OpenSessionError, OpenedSession, Origin, RequestedId, Session, SessionState,
-    SessionStatus, StoreError, WhenFull,
+    SessionStatus, StoreError, StoreErrorKind, WhenFull,
 };
 
 /// For whom a session is opened, and with what.
@@ -17,6 +17,15 @@ pub(super) struct Grant {
     pub(super) authenticated_at: i64,
     /// The session that provisioned the secret which opens this one.
     pub(super) parent: Option<SessionId>,
+}
+
+/// What the row of a session says after it was written.
+pub(super) struct Written {
+    pub(super) call_source: CallSource,
+    pub(super) authenticated_at: i64,
+    pub(super) expires_at: i64,
+    /// The newest generation of its refresh tokens.
+    pub(super) generation: i64,
 }
 
 /// Why no session was opened.
@@ -72,16 +81,11 @@ pub(super) fn open_for(
     if grant.parent.is_none() {
         make_room(tx, &grant.user, new, renewed)?;
     }
-    let expires_at = put(tx, &grant, new)?;
-    Ok(OpenedSession {
-        id: id.clone(),
-        user: grant.user,
-        call_source: new.call_source.clone(),
-        scopes: grant.scopes,
-        authenticated_at: system_time(grant.authenticated_at),
-        expires_in: duration(expires_at - tx.now),
-        renewed,
-    })
+    let written = put(tx, &grant, new)?;
+    if let Some(hash) = &new.refresh {
+        refresh::put(tx, hash, id, written.generation)?;
+    }
+    Ok(written.opened(tx, id.clone(), grant.user, grant.scopes, renewed))
 }
 
 /// Judges many sessions in one query.
@@ -150,20 +154,22 @@ fn parent(tx: &Transaction<'_>, id: &SessionId) -> Result<Option<String>, StoreE
     Ok(tx.row("SELECT parent FROM sessions WHERE id = ?", [id.as_str()], |row| row.get(0))?.flatten())
 }
 
-/// Writes the row and returns when it expires.
-fn put(tx: &Transaction<'_>, grant: &Grant, new: &NewSession) -> Result<i64, StoreError> {
-    let sql =
-        "INSERT INTO sessions (id, user_id, client_id, parent, call_source, scopes, user_agent, address,
-                                     device_name, created_at, renewed_at, expires_at)
+/// Writes the row. The refresh tokens that it had are forgotten; of two codes the one that was issued first may be
+/// redeemed last.
+fn put(tx: &Transaction<'_>, grant: &Grant, new: &NewSession) -> Result<Written, StoreError> {
+    let sql = "INSERT INTO sessions (id, user_id, client_id, parent, call_source, scopes, user_agent, address,
+                                     device_name, created_at, renewed_at, expires_at, ends_at, authenticated_at)
                VALUES (:id, :user, :client, :parent, :call_source, :scopes, :user_agent, :address,
-                       :device_name, :now, :now, :expires_at)
+                       :device_name, :now, :now, min(:expires_at, :ends_at), :ends_at, :authenticated_at)
                ON CONFLICT (id) DO UPDATE SET
                    scopes = excluded.scopes,
                    user_agent = excluded.user_agent, address = excluded.address,
                    device_name = excluded.device_name, renewed_at = excluded.renewed_at,
-                   expires_at = max(expires_at, excluded.expires_at)
-               RETURNING expires_at";
-    let expires_at = tx.now + millis(new.life);
+                   expires_at = max(expires_at, excluded.expires_at),
+                   ends_at = max(expires_at, coalesce(ends_at, 0), excluded.ends_at),
+                   authenticated_at = max(coalesce(authenticated_at, 0), excluded.authenticated_at),
+                   generation = generation + 1, first_generation = generation + 1
+               RETURNING call_source, created_at, authenticated_at, expires_at, generation";
     let written = tx.row(
         sql,
         named_params! {
@@ -177,11 +183,44 @@ fn put(tx: &Transaction<'_>, grant: &Grant, new: &NewSession) -> Result<i64, Sto
             ":address": new.origin.address.map(|address| address.to_string()),
             ":device_name": new.origin.device_name,
             ":now": tx.now,
-            ":expires_at": expires_at,
+            ":expires_at": tx.now + millis(new.life),
+            ":ends_at": tx.now + millis(new.max_life),
+            ":authenticated_at": grant.authenticated_at,
         },
-        |row| row.get(0),
+        Written::read,
     )?;
-    Ok(written.unwrap_or(expires_at))
+    written.ok_or_else(|| StoreError::new(StoreErrorKind::Failed, "no row where there must be one"))
+}
+
+impl Written {
+    pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        let authenticated_at: Option<i64> = row.get("authenticated_at")?;
+        Ok(Self {
+            call_source: text(row, "call_source", CallSource::parse)?,
+            authenticated_at: authenticated_at.map_or_else(|| row.get("created_at"), Ok)?,
+            expires_at: row.get("expires_at")?,
+            generation: row.get("generation")?,
+        })
+    }
+
+    pub(super) fn opened(
+        self,
+        tx: &Transaction<'_>,
+        id: SessionId,
+        user: UserId,
+        scopes: Scopes,
+        renewed: bool,
+    ) -> OpenedSession {
+        OpenedSession {
+            id,
+            user,
+            call_source: self.call_source,
+            scopes,
+            authenticated_at: system_time(self.authenticated_at),
+            expires_in: duration(self.expires_at - tx.now),
+            renewed,
+        }
+    }
 }
 
 fn session(row: &Row<'_>) -> rusqlite::Result<Session> {

@@ -17,11 +17,27 @@ pub(super) fn sweep(tx: &Transaction<'_>, limit: u32) -> Result<Swept, StoreErro
         );
         tx.execute(&sql, params![until, limit])
     };
+    // First, because they may be many to a session, and would all go with it at once.
+    let refresh_tokens = tx.execute(
+        "DELETE FROM refresh_tokens WHERE hash IN (
+            SELECT token.hash FROM (
+                SELECT id FROM sessions WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2
+            ) AS dead JOIN refresh_tokens AS token ON token.session_id = dead.id LIMIT ?2)",
+        params![tx.now - HOUR, limit],
+    )?;
+    let sessions = tx.execute(
+        "DELETE FROM sessions WHERE id IN (
+            SELECT id FROM sessions WHERE expires_at <= ?1
+                AND NOT EXISTS (SELECT 1 FROM refresh_tokens WHERE session_id = sessions.id)
+            ORDER BY expires_at LIMIT ?2)",
+        params![tx.now - HOUR, limit],
+    )?;
     Ok(Swept {
         codes: delete("codes", "expires_at", tx.now - DAY)?,
-        sessions: delete("sessions", "expires_at", tx.now - HOUR)?,
+        sessions,
         secrets: delete("client_secrets", "expires_at", tx.now)?,
         revocations: delete("revocations", "at", tx.now - DAY)?,
-        assertions: 0,
+        refresh_tokens,
+        assertions: delete("used_assertions", "expires_at", tx.now)?,
     })
 }

@@ -1,0 +1,194 @@
+//! Hook clients prove themselves with a key, and no assertion of it counts twice.
+
+use std::sync::Arc;
+
+use bridge_auth::store::{
+    ClientCredential, ClientKey, ClientProof, NewSession, OpenSession, OpenSessionError, OpenedSession,
+    ProvisionClient, Revoke, SessionState, Store,
+};
+use bridge_auth::{AssertionHash, ClientId, ClientSecret, KeyThumbprint, UserId};
+use futures_util::future::join_all;
+
+use super::given::{
+    HOUR, MINUTE, SECOND, is_good, new_secret, new_session, provision, scopes, secret_of, sign_in, state,
+    user,
+};
+use crate::support::Backend;
+
+super::promises![
+    a_key_opens_a_session_that_hangs_on_its_device,
+    a_secret_is_never_taken_for_a_key,
+    a_replaced_key_is_good_for_the_overlap,
+    a_key_goes_with_the_session_of_its_device,
+    a_key_is_the_devices_that_brought_it_last,
+    a_disabled_owners_keys_are_none,
+    a_secret_takes_the_place_of_a_key,
+    of_64_racers_one_spends_an_assertion,
+    an_assertion_is_remembered_for_its_life,
+];
+
+fn thumbprint(seed: u8) -> KeyThumbprint {
+    KeyThumbprint::from_bytes(&[seed; 32]).unwrap()
+}
+
+/// A request for a key of `user`'s hooks, asked for by `session`. The store reads none, so any text is one.
+fn new_key(provision: ProvisionClient, seed: u8) -> (ProvisionClient, ClientKey) {
+    let key = ClientKey { thumbprint: thumbprint(seed), jwk: format!("{{\"x\":\"{seed}\"}}") };
+    (ProvisionClient { credential: ClientCredential::Key(key.clone()), ..provision }, key)
+}
+
+async fn keys(store: &dyn Store, owner: &UserId) -> Vec<ClientKey> {
+    store.client_keys(&ClientId::for_hooks_of(owner)).await.unwrap()
+}
+
+async fn verifies(store: &dyn Store, owner: &UserId, proof: ClientProof) -> bool {
+    store.verify_client(&ClientId::for_hooks_of(owner), &proof).await.unwrap().is_some()
+}
+
+async fn open_with(
+    store: &dyn Store,
+    owner: &UserId,
+    proof: ClientProof,
+) -> Result<OpenedSession, OpenSessionError> {
+    let session = NewSession { client: ClientId::for_hooks_of(owner), ..new_session() };
+    store.open_session(OpenSession::Client { proof, scopes: scopes("hook:track"), session }).await
+}
+
+async fn a_key_opens_a_session_that_hangs_on_its_device(db: impl Backend) {
+    let store = db.open().await;
+    let alice = user(&*store, "alice").await;
+    let device = sign_in(&*store, &alice).await;
+    let (new, key) = new_key(new_secret(&alice, &device), 1);
+    store.provision_client(new.clone()).await.unwrap();
+    assert_eq!(keys(&*store, &alice).await, [key.clone()]);
+    let proof = ClientProof::Key(key.thumbprint);
+    let client = store.verify_client(&new.client, &proof).await.unwrap().unwrap();
+    assert_eq!((&client.owner, client.scopes), (&alice, scopes("hook:govern hook:track")));
+    let opened = open_with(&*store, &alice, proof).await.unwrap();
+    assert_eq!((&opened.user, opened.scopes), (&alice, scopes("hook:track")));
+    assert_eq!(store.revoke(&Revoke::Session(device)).await.unwrap(), Some(2));
+    assert_eq!(state(&*store, &opened.id).await, Some(SessionState::Revoked));
+}
+
+async fn a_secret_is_never_taken_for_a_key(db: impl Backend) {
+    let store = db.open().await;
+    let alice = user(&*store, "alice").await;
+    let device = sign_in(&*store, &alice).await;
+    let secret = ClientSecret::random().hash(None);
+    let of_secret = ClientProof::Key(KeyThumbprint::from_bytes(secret.as_bytes()).unwrap());
+    let (new, key) = new_key(new_secret(&alice, &device), 1);
+    let both = [ProvisionClient { credential: ClientCredential::Secret(secret), ..new.clone() }, new];
+    for new in both {
+        store.provision_client(new).await.unwrap();
+    }
+    // The hash of the key that is stored, offered as that of a secret.
+    let of_key = bridge_auth::SecretHash::from_stored(key.thumbprint.as_bytes()).unwrap();
+    for wrong in [of_secret, ClientProof::Secret(of_key)] {
+        assert!(!verifies(&*store, &alice, wrong).await, "{wrong:?}");
+        let refused = open_with(&*store, &alice, wrong).await;
+        assert!(matches!(refused, Err(OpenSessionError::WrongSecret)), "{refused:?}");
+    }
+    for right in [ClientProof::Secret(secret), ClientProof::Key(key.thumbprint)] {
+        assert!(verifies(&*store, &alice, right).await);
+        open_with(&*store, &alice, right).await.unwrap();
+    }
+    assert_eq!(keys(&*store, &alice).await, [key]);
+}
+
+async fn a_replaced_key_is_good_for_the_overlap(db: impl Backend) {
+    let store = db.open().await;
+    let alice = user(&*store, "alice").await;
+    let device = sign_in(&*store, &alice).await;
+    let (first, old) = new_key(new_secret(&alice, &device), 1);
+    let (second, new) = new_key(new_secret(&alice, &device), 2);
+    store.provision_client(first).await.unwrap();
+    store.provision_client(second).await.unwrap();
+    assert_eq!(keys(&*store, &alice).await, [new.clone(), old.clone()], "newest first");
+    assert!(verifies(&*store, &alice, ClientProof::Key(old.thumbprint)).await);
+    db.pass_time(MINUTE).await;
+    assert_eq!(keys(&*store, &alice).await, [new]);
+    assert!(!verifies(&*store, &alice, ClientProof::Key(old.thumbprint)).await);
+    let refused = open_with(&*store, &alice, ClientProof::Key(old.thumbprint)).await;
+    assert!(matches!(refused, Err(OpenSessionError::WrongSecret)), "{refused:?}");
+}
+
+async fn a_key_goes_with_the_session_of_its_device(db: impl Backend) {
+    let store = db.open().await;
+    let alice = user(&*store, "alice").await;
+    let client = ClientId::for_hooks_of(&alice);
+    for target in [None, Some(Revoke::User(alice.clone())), Some(Revoke::Client(client))] {
+        let device = sign_in(&*store, &alice).await;
+        let (new, key) = new_key(new_secret(&alice, &device), 1);
+        store.provision_client(new).await.unwrap();
+        store.revoke(&target.unwrap_or(Revoke::Session(device))).await.unwrap();
+        assert_eq!(keys(&*store, &alice).await, []);
+        assert!(!verifies(&*store, &alice, ClientProof::Key(key.thumbprint)).await);
+    }
+}
+
+async fn a_key_is_the_devices_that_brought_it_last(db: impl Backend) {
+    let store = db.open().await;
+    let alice = user(&*store, "alice").await;
+    let (before, now) = (sign_in(&*store, &alice).await, sign_in(&*store, &alice).await);
+    let (_, key) = new_key(new_secret(&alice, &before), 1);
+    for device in [&before, &now] {
+        store.provision_client(new_key(new_secret(&alice, device), 1).0).await.unwrap();
+        assert_eq!(keys(&*store, &alice).await, [key.clone()]);
+    }
+    let hook = open_with(&*store, &alice, ClientProof::Key(key.thumbprint)).await.unwrap();
+    store.revoke(&Revoke::Session(now)).await.unwrap();
+    assert_eq!(state(&*store, &hook.id).await, Some(SessionState::Revoked));
+    assert_eq!(keys(&*store, &alice).await, [], "the session from before keeps it not alive");
+}
+
+async fn a_disabled_owners_keys_are_none(db: impl Backend) {
+    let store = db.open().await;
+    let alice = user(&*store, "alice").await;
+    let device = sign_in(&*store, &alice).await;
+    store.provision_client(new_key(new_secret(&alice, &device), 1).0).await.unwrap();
+    store.disable_user(&alice).await.unwrap();
+    assert_eq!(keys(&*store, &alice).await, []);
+    assert_eq!(keys(&*store, &UserId::parse("nobody").unwrap()).await, []);
+}
+
+async fn a_secret_takes_the_place_of_a_key(db: impl Backend) {
+    let store = db.open().await;
+    let alice = user(&*store, "alice").await;
+    let device = sign_in(&*store, &alice).await;
+    let (new, key) = new_key(new_secret(&alice, &device), 1);
+    let secret = provision(&*store, &alice, &device).await.unwrap();
+    store.provision_client(new).await.unwrap();
+    let last = ProvisionClient { overlap: 0 * SECOND, ..new_secret(&alice, &device) };
+    store.provision_client(last.clone()).await.unwrap();
+    assert!(is_good(&*store, &alice, &secret_of(&last)).await);
+    assert!(!verifies(&*store, &alice, ClientProof::Key(key.thumbprint)).await);
+    db.pass_time(MINUTE).await;
+    assert!(!is_good(&*store, &alice, &secret).await);
+}
+
+async fn of_64_racers_one_spends_an_assertion(db: impl Backend) {
+    let nodes = [db.open().await, db.open().await];
+    let assertion = AssertionHash::of(&ClientId::parse("bridge:alice").unwrap(), "once");
+    let racers = (0..64).map(|n| {
+        let node = Arc::clone(&nodes[n % 2]);
+        tokio::spawn(async move { node.spend_assertion(&assertion, MINUTE).await.unwrap() })
+    });
+    let spent = join_all(racers).await.into_iter().filter(|spent| *spent.as_ref().unwrap()).count();
+    assert_eq!(spent, 1);
+    assert_eq!(db.count("used_assertions").await, 1);
+}
+
+async fn an_assertion_is_remembered_for_its_life(db: impl Backend) {
+    let store = db.open().await;
+    let client = ClientId::parse("bridge:alice").unwrap();
+    let assertion = AssertionHash::of(&client, "once");
+    assert!(store.spend_assertion(&assertion, HOUR).await.unwrap());
+    assert!(store.spend_assertion(&AssertionHash::of(&client, "twice"), MINUTE).await.unwrap());
+    db.pass_time(59 * MINUTE).await;
+    assert!(!store.spend_assertion(&assertion, HOUR).await.unwrap());
+    assert_eq!(store.sweep(100).await.unwrap().assertions, 1);
+    assert!(!store.spend_assertion(&assertion, HOUR).await.unwrap(), "a second use prolongs nothing");
+    db.pass_time(MINUTE).await;
+    assert!(store.spend_assertion(&assertion, HOUR).await.unwrap());
+    assert_eq!(store.sweep(100).await.unwrap().assertions, 0);
+}
