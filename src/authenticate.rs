@@ -177,6 +177,17 @@ impl Authenticator {
 }
 
 impl Guard {
+    /// The caller that `token` makes, whatever its audience: by the store's word of its session, whatever is remembered.
+    pub(crate) async fn introspect(&self, token: &str) -> Result<Caller, Rejection> {
+        let known = self.verify(token.as_bytes())?;
+        self.live_caller(known).await
+    }
+
+    /// The claims of a token that was issued here, whether or not it has expired or its session has ended.
+    pub(crate) fn recognize(&self, token: &str) -> Option<Claims> {
+        self.verifier.verify_at_any_time(token).ok()
+    }
+
     /// The claims of `token`: from memory when these very bytes were verified before and nothing has changed since.
     fn verify(&self, token: &[u8]) -> Result<Arc<Known>, Rejection> {
         let place = self.known.place(token);

@@ -279,6 +279,13 @@ impl Challenge {
         self.write(&[])
     }
 
+    /// The challenge to a client that did not prove itself (RFC 7617 §2), whose realm is not optional.
+    pub(crate) fn basic(&self) -> HeaderValue {
+        let realm = self.realm.as_deref().unwrap_or("oauth");
+        HeaderValue::from_str(&format!("Basic realm=\"{realm}\", charset=\"UTF-8\""))
+            .expect("a realm is printable ASCII without quotes")
+    }
+
     fn with(&self, error: &str, scopes: Option<&Scopes>) -> HeaderValue {
         let scopes = scopes.filter(|scopes| !scopes.is_empty()).map(ToString::to_string);
         match &scopes {

@@ -17,6 +17,7 @@ mod freshness;
 mod hostile_requests;
 mod layer;
 mod mounting;
+mod oauth;
 mod operators;
 mod postgres_faults;
 mod postgres_tls;

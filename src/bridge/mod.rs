@@ -180,6 +180,11 @@ impl Bridge {
         &self.parts.settings
     }
 
+    /// The read side, for those who ask about a token that is not their own.
+    pub(crate) fn guard(&self) -> &Guard {
+        &self.parts.guard
+    }
+
     /// The layer around the guarded endpoints of [`service`](Self::service).
     pub(crate) fn own_layer(&self) -> &BridgeAuthLayer {
         &self.parts.own_layer

@@ -2,16 +2,15 @@
 
 use std::time::SystemTime;
 
-use secrecy::ExposeSecret;
 use url::Url;
 
-use super::Issuer;
 use super::access::{Access, Grant};
+use super::{ClientAuthError, Issuer, OauthClient, ShownClient};
 use crate::caller::{Caller, CallerKind};
-use crate::id::{ClientId, ClientSecret, Scopes, SecretHash};
+use crate::id::{Audience, ClientId, ClientSecret, Scopes};
 use crate::observe::audit;
 use crate::store::{
-    self, ClientCredential, ClientProof, NewSession, OpenSession, OpenSessionError, Origin, ProvisionClient,
+    self, Client, ClientCredential, ClientProof, NewSession, OpenSession, OpenSessionError, Origin, ProvisionClient,
     StoreError, within_deadline,
 };
 use crate::token::{KeyError, Subject};
@@ -126,13 +125,22 @@ impl Issuer {
         scopes: Option<Scopes>,
         origin: Origin,
     ) -> Result<Access, ClientAccessError> {
-        let deadline = self.settings.store_deadline;
-        let proof = ClientProof::Secret(self.hash(secret));
-        let held = within_deadline(deadline, self.store.verify_client(client, &proof)).await?;
-        let Some(held) = held else {
-            audit!("client_refused", client_id = %client);
-            return Err(ClientAccessError::InvalidClient);
-        };
+        let shown = ShownClient::Secret { ids: vec![client.clone()], secret: secret.clone() };
+        match self.authenticate_client(&shown).await? {
+            OauthClient::Hook(held, proof) => self.hook_access(held, proof, scopes, None, origin).await,
+            _ => Err(ClientAccessError::InvalidClient),
+        }
+    }
+
+    /// Opens access for a hook client that has proved who it is, for `audience` alone if one is named.
+    pub(crate) async fn hook_access(
+        &self,
+        held: Client,
+        proof: ClientProof,
+        scopes: Option<Scopes>,
+        audience: Option<Audience>,
+        origin: Origin,
+    ) -> Result<Access, ClientAccessError> {
         let scopes = scopes.unwrap_or_else(|| held.scopes.clone());
         if !held.scopes.contains_all(&scopes) {
             return Err(ClientAccessError::InvalidScope);
@@ -144,20 +152,16 @@ impl Issuer {
             ..self.new_session(None, origin)
         };
         let open = OpenSession::Client { proof, scopes, session };
-        let opened = within_deadline(deadline, self.store.open_session(open)).await?;
+        let opened = within_deadline(self.settings.store_deadline, self.store.open_session(open)).await?;
         let grant = Grant {
             subject: Subject::HookClient { owner: opened.user.clone() },
             client: held.id,
-            audiences: &self.settings.audiences,
+            audiences: audience.as_ref().map_or(&self.settings.audiences, std::slice::from_ref),
             token_life: self.settings.token_life,
         };
         let access = self.sign(opened, grant)?;
         audit!("client_access_opened", client_id = %access.client, session_id = %access.session);
         Ok(access)
-    }
-
-    fn hash(&self, secret: &ClientSecret) -> SecretHash {
-        secret.hash(self.settings.pepper.as_ref().map(ExposeSecret::expose_secret))
     }
 }
 
@@ -169,6 +173,15 @@ impl From<store::ProvisionError> for ProvisionError {
             }
             store::ProvisionError::TooManyDevices => Self::TooManyDevices,
             store::ProvisionError::Store(fault) => Self::Store(fault),
+        }
+    }
+}
+
+impl From<ClientAuthError> for ClientAccessError {
+    fn from(error: ClientAuthError) -> Self {
+        match error {
+            ClientAuthError::InvalidClient => Self::InvalidClient,
+            ClientAuthError::Store(fault) => Self::Store(fault),
         }
     }
 }

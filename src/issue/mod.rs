@@ -2,12 +2,14 @@
 
 mod access;
 mod admin;
+mod client_auth;
 mod clients;
 mod codes;
 mod exchange;
 
 pub use access::{Access, AccessError, AccessRequest};
 pub use admin::Admin;
+pub(crate) use client_auth::{ClientAuthError, OauthClient, ShownClient};
 pub use clients::{ClientAccessError, HookClient, ProvisionError};
 pub use codes::{IssuedCode, SignedIn};
 pub use exchange::{Exchange, ExchangeError};
@@ -16,9 +18,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::clock::Clock;
-use crate::id::{ClientId, Scopes, UserId};
+use crate::id::{ClientId, RefreshToken, Scopes, UserId};
 use crate::settings::Settings;
-use crate::store::{Store, StoreError, within_deadline};
+use crate::store::{RefreshStatus, Store, StoreError, within_deadline};
 use crate::token::KeyRing;
 
 /// Issues what bridges are let in with: [`Bridge::issuer`](crate::Bridge::issuer) hands it out.
@@ -56,6 +58,11 @@ impl Issuer {
     /// Done or not done, never half.
     pub async fn register_user(&self, user: &UserId, scopes: &Scopes) -> Result<(), StoreError> {
         within_deadline(self.settings.store_deadline, self.store.put_user(user, scopes)).await
+    }
+
+    /// What is to say of a refresh token now; `None` when nobody was given it.
+    pub(crate) async fn refresh_status(&self, token: &RefreshToken) -> Result<Option<RefreshStatus>, StoreError> {
+        within_deadline(self.settings.store_deadline, self.store.refresh_status(&token.hash())).await
     }
 }
 

@@ -46,8 +46,13 @@ pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response<Bytes>
 
 /// 204.
 pub(super) fn no_content() -> Response<Bytes> {
+    empty(StatusCode::NO_CONTENT)
+}
+
+/// An answer that says no more than its status.
+pub(super) fn empty(status: StatusCode) -> Response<Bytes> {
     let mut response = Response::new(Bytes::new());
-    *response.status_mut() = StatusCode::NO_CONTENT;
+    *response.status_mut() = status;
     forbid_storing(&mut response);
     response
 }
@@ -80,6 +85,11 @@ impl Refusal {
     /// The store could not answer; the log is told why.
     pub(super) fn unavailable(bridge: &Bridge, fault: &StoreError) -> Self {
         tracing::warn!(error = fault as &dyn std::error::Error, "the store could not answer an endpoint");
+        Self::try_again(bridge)
+    }
+
+    /// It cannot be known right now: the log was told why.
+    pub(super) fn try_again(bridge: &Bridge) -> Self {
         let retry_after = bridge.settings().challenge.retry_after.as_secs().max(1);
         let detail = "This cannot be done right now. Try again.";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", detail)
@@ -97,7 +107,7 @@ impl Refusal {
         self.status
     }
 
-    fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+    pub(super) fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.header = Some((name, value));
         self
     }

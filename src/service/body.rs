@@ -1,4 +1,4 @@
-//! Reading what a caller sends: little, and JSON.
+//! Reading what a caller sends: little, and either JSON or a form.
 
 use bytes::{Buf, Bytes};
 use http::header::CONTENT_TYPE;
@@ -47,6 +47,11 @@ impl RequestBody {
         serde_json::from_slice(&bytes).map(Some).map_err(|_| MALFORMED)
     }
 
+    /// The bytes of a form, not read yet (RFC 6749, appendix B).
+    pub(super) async fn form(self, headers: &HeaderMap) -> Result<Bytes, Refusal> {
+        if declares_form(headers) { self.read().await } else { Err(NO_FORM) }
+    }
+
     async fn read(self) -> Result<Bytes, Refusal> {
         let over = |length: u64| length > Self::LIMIT as u64;
         if over(self.0.size_hint().lower()) {
@@ -72,13 +77,32 @@ const UNSUPPORTED: Refusal = Refusal::new(
 );
 const MALFORMED: Refusal = Refusal::invalid_request("The body is not a JSON object of the documented form.");
 
+/// OAuth has one word for it (RFC 6749 §5.2).
+const NO_FORM: Refusal = Refusal::new(
+    StatusCode::UNSUPPORTED_MEDIA_TYPE,
+    "invalid_request",
+    "Send the body as application/x-www-form-urlencoded, in UTF-8.",
+);
+
 /// Whether `Content-Type` is JSON's; `None` when there is none.
 fn declares_json(headers: &HeaderMap) -> Option<bool> {
+    let is_json = |media_type: mime::Mime| media_type.essence_str() == "application/json";
+    headers.contains_key(CONTENT_TYPE).then(|| media_type(headers).is_some_and(is_json))
+}
+
+/// Whether `Content-Type` is a form's, in UTF-8.
+fn declares_form(headers: &HeaderMap) -> bool {
+    media_type(headers).is_some_and(|media_type| {
+        let is_utf8 = media_type.get_param(mime::CHARSET).is_none_or(|charset| charset == mime::UTF_8);
+        media_type.essence_str() == "application/x-www-form-urlencoded" && is_utf8
+    })
+}
+
+/// What the one `Content-Type` says.
+fn media_type(headers: &HeaderMap) -> Option<mime::Mime> {
     let mut values = headers.get_all(CONTENT_TYPE).iter();
-    let value = values.next()?;
-    let media_type = value.to_str().ok().and_then(|text| text.parse::<mime::Mime>().ok());
-    let is_json = media_type.is_some_and(|media_type| media_type.essence_str() == "application/json");
-    Some(is_json && values.next().is_none())
+    let value = values.next()?.to_str().ok()?;
+    if values.next().is_some() { None } else { value.parse().ok() }
 }
 
 #[cfg(test)]

@@ -52,17 +52,17 @@ const NO_CODE: Refusal = Refusal::invalid_request("Send a JSON object with the c
 
 /// The code that was presented. Text of another form stands for no code that was ever issued, so a random
 /// one takes its place: it is looked up and refused like any unknown one, in the same words and time.
-fn code(text: &str) -> ExchangeCode {
+pub(super) fn code(text: &str) -> ExchangeCode {
     ExchangeCode::parse(text).unwrap_or_else(|_| ExchangeCode::random())
 }
 
 /// The verifier that was presented; text of another form answers no challenge, and nor does a random one.
-fn verifier(text: &str) -> CodeVerifier {
+pub(super) fn verifier(text: &str) -> CodeVerifier {
     CodeVerifier::parse(text).unwrap_or_else(|_| CodeVerifier::random())
 }
 
 /// The session id that the bridge declares, where it may.
-fn declared_session(bridge: &Bridge, parts: &Parts) -> Result<Option<SessionId>, Refusal> {
+pub(super) fn declared_session(bridge: &Bridge, parts: &Parts) -> Result<Option<SessionId>, Refusal> {
     let malformed =
         || Refusal::invalid_request("x-session-id is one value, 1 to 128 of A-Z, a-z, 0-9, '_' and '-'.");
     let mut declared = parts.headers.get_all(X_SESSION_ID).iter();
@@ -75,7 +75,7 @@ fn declared_session(bridge: &Bridge, parts: &Parts) -> Result<Option<SessionId>,
     }
 }
 
-fn refused(bridge: &Bridge, error: ExchangeError) -> Refusal {
+pub(super) fn refused(bridge: &Bridge, error: ExchangeError) -> Refusal {
     match error {
         ExchangeError::InvalidGrant => Refusal::new(
             StatusCode::BAD_REQUEST,

@@ -1,11 +1,145 @@
 //! `POST /introspect`: what a token is worth now (RFC 7662).
 
+use http::StatusCode;
 use http::request::Parts;
+use serde::Serialize;
 
-use super::answer::{Answer, Refusal};
+use super::answer::{Answer, Refusal, json};
 use super::body::RequestBody;
+use super::oauth::client_auth::authenticate;
+use super::oauth::error::invalid_client;
+use super::oauth::form::{Form, NO_TOKEN};
 use crate::bridge::Bridge;
+use crate::caller::Caller;
+use crate::clock::since_epoch;
+use crate::id::{Audience, ClientId, RefreshToken, Scopes, SessionId, UserId};
+use crate::issue::OauthClient;
+use crate::reject::Rejection;
+use crate::store::{RefreshStatus, SessionState};
+use crate::token::Subject;
 
-pub(super) async fn answer(_: &Bridge, _: &Parts, _: RequestBody) -> Answer {
-    Err(Refusal::not_found().into())
+/// RFC 7662 §2.2, of a token that is good.
+#[derive(Serialize)]
+struct Active<'a> {
+    active: bool,
+    #[serde(skip_serializing_if = "Scopes::is_empty")]
+    scope: &'a Scopes,
+    client_id: &'a ClientId,
+    /// The person: of a hook client's token, its owner.
+    username: &'a UserId,
+    sub: &'a str,
+    iss: &'a str,
+    sid: &'a SessionId,
+    iat: u64,
+    #[serde(flatten)]
+    access: Option<AccessMembers<'a>>,
+}
+
+/// What only an access token has.
+#[derive(Serialize)]
+struct AccessMembers<'a> {
+    token_type: &'static str,
+    aud: &'a [Audience],
+    exp: u64,
+    nbf: u64,
+    jti: &'a str,
+}
+
+/// The answer to everything else: no reason, so that nobody learns what is not theirs.
+#[derive(Serialize)]
+struct Inactive {
+    active: bool,
+}
+
+pub(super) async fn answer(bridge: &Bridge, parts: &Parts, body: RequestBody) -> Answer {
+    if bridge.settings().introspection_endpoint.is_none() {
+        return Err(Refusal::not_found().into());
+    }
+    let form = Form::read(parts, body).await?;
+    let client = authenticate(bridge, &parts.headers, &form).await?;
+    // Everybody can say they are the bridge (RFC 7662 §4: or else tokens could be tried out).
+    if let OauthClient::Bridge(_) = client {
+        return Err(invalid_client(bridge).into());
+    }
+    let token = form.value("token").ok_or(NO_TOKEN)?;
+    // The two kinds look different, so a hint has nothing to tell.
+    match RefreshToken::parse(token) {
+        Ok(token) => refresh_token(bridge, &client, &token).await,
+        Err(_) => access_token(bridge, &client, token).await,
+    }
+}
+
+async fn access_token(bridge: &Bridge, client: &OauthClient, token: &str) -> Answer {
+    let caller = match bridge.guard().introspect(token).await {
+        Ok(caller) if may_ask(client, &caller) => caller,
+        Err(Rejection::Unavailable(_)) => return Err(Refusal::try_again(bridge).into()),
+        _ => return inactive(),
+    };
+    let claims = caller.claims();
+    let active = Active {
+        active: true,
+        scope: claims.scopes(),
+        client_id: claims.client(),
+        username: claims.user(),
+        sub: match claims.subject() {
+            Subject::User(user) => user.as_str(),
+            Subject::HookClient { .. } => claims.client().as_str(),
+        },
+        iss: claims.issuer(),
+        sid: claims.session(),
+        iat: claims.issued_at(),
+        access: Some(AccessMembers {
+            token_type: "Bearer",
+            aud: claims.audiences(),
+            exp: claims.expires_at(),
+            nbf: claims.not_before,
+            jti: claims.token_id(),
+        }),
+    };
+    Ok(json(StatusCode::OK, &active))
+}
+
+async fn refresh_token(bridge: &Bridge, client: &OauthClient, token: &RefreshToken) -> Answer {
+    let found = bridge.issuer().refresh_status(token).await;
+    let found = found.map_err(|fault| Refusal::unavailable(bridge, &fault))?;
+    let Some(found) = found.filter(|found| is_good(found) && may_ask_of_refresh(bridge, client)) else {
+        return inactive();
+    };
+    let session = &found.session;
+    let active = Active {
+        active: true,
+        scope: &found.scopes,
+        client_id: &session.client,
+        username: &session.user,
+        sub: session.user.as_str(),
+        iss: &bridge.settings().issuer,
+        sid: &session.id,
+        iat: since_epoch(found.issued_at).as_secs(),
+        access: None,
+    };
+    Ok(json(StatusCode::OK, &active))
+}
+
+/// A hook client may ask about its own tokens, a server about those for it.
+fn may_ask(client: &OauthClient, caller: &Caller) -> bool {
+    match client {
+        OauthClient::Bridge(_) => false,
+        OauthClient::Hook(client, _) => client.id == *caller.client_id(),
+        OauthClient::ResourceServer(server) => server.audiences.iter().any(|audience| caller.is_for(audience)),
+    }
+}
+
+/// A refresh token is the bridge's alone, and good for tokens of the default audiences: those who serve one may ask.
+fn may_ask_of_refresh(bridge: &Bridge, client: &OauthClient) -> bool {
+    let OauthClient::ResourceServer(server) = client else { return false };
+    server.audiences.iter().any(|audience| bridge.settings().audiences.contains(audience))
+}
+
+/// Whether using it would get a token, and is not for one whose answer was lost.
+fn is_good(found: &RefreshStatus) -> bool {
+    found.is_newest && found.session.state == SessionState::Live
+}
+
+fn inactive() -> Answer {
+    Ok(json(StatusCode::OK, &Inactive { active: false }))
 }

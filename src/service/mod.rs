@@ -16,6 +16,7 @@ mod guarded;
 mod introspect;
 mod issue_code;
 mod jwks;
+mod oauth;
 mod oauth_client;
 mod origin;
 mod revoke;

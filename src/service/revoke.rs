@@ -1,11 +1,69 @@
-//! `POST /revoke`: the end of a token (RFC 7009).
+//! `POST /revoke`: the end of a token (RFC 7009), and of the session it belongs to.
 
+use http::StatusCode;
 use http::request::Parts;
 
-use super::answer::{Answer, Refusal};
+use super::answer::{Answer, Refusal, empty};
 use super::body::RequestBody;
+use super::oauth::client_auth::authenticate;
+use super::oauth::error::{OF_ANOTHER_CLIENT, UNAUTHORIZED_CLIENT};
+use super::oauth::form::{Form, NO_TOKEN};
 use crate::bridge::Bridge;
+use crate::id::{ClientId, RefreshToken, SessionId, UserId};
+use crate::issue::OauthClient;
+use crate::observe::audit;
 
-pub(super) async fn answer(_: &Bridge, _: &Parts, _: RequestBody) -> Answer {
-    Err(Refusal::not_found().into())
+/// To whom a token was given, and the session that ends with it.
+struct Given {
+    client: ClientId,
+    user: UserId,
+    session: SessionId,
+}
+
+pub(super) async fn answer(bridge: &Bridge, parts: &Parts, body: RequestBody) -> Answer {
+    if bridge.settings().revocation_endpoint.is_none() {
+        return Err(Refusal::not_found().into());
+    }
+    let form = Form::read(parts, body).await?;
+    let client = match authenticate(bridge, &parts.headers, &form).await? {
+        OauthClient::Bridge(client) => client,
+        OauthClient::Hook(client, _) => client.id,
+        // It is given no tokens, so none is its own.
+        OauthClient::ResourceServer(_) => return Err(UNAUTHORIZED_CLIENT.into()),
+    };
+    let token = form.value("token").ok_or(NO_TOKEN)?;
+    let given = match RefreshToken::parse(token) {
+        Ok(token) => refresh_token(bridge, &token).await?,
+        Err(_) => access_token(bridge, token),
+    };
+    // What nobody was given is as good as revoked (RFC 7009 §2.2).
+    let Some(given) = given else { return Ok(empty(StatusCode::OK)) };
+    // The client is to be told (RFC 7009 §2.1), in the words RFC 6749 §5.2 has for it.
+    if given.client != client {
+        return Err(OF_ANOTHER_CLIENT.into());
+    }
+    let revoked = bridge.admin().revoke_session_of(&given.user, &given.session).await;
+    revoked.map_err(|fault| Refusal::unavailable(bridge, &fault))?;
+    audit!("token_revoked", client_id = %client, session_id = %given.session);
+    Ok(empty(StatusCode::OK))
+}
+
+/// A token that has expired names a session that may not have.
+fn access_token(bridge: &Bridge, token: &str) -> Option<Given> {
+    let claims = bridge.guard().recognize(token)?;
+    Some(Given {
+        client: claims.client().clone(),
+        user: claims.user().clone(),
+        session: claims.session().clone(),
+    })
+}
+
+async fn refresh_token(bridge: &Bridge, token: &RefreshToken) -> Result<Option<Given>, Refusal> {
+    let found = bridge.issuer().refresh_status(token).await;
+    let found = found.map_err(|fault| Refusal::unavailable(bridge, &fault))?;
+    Ok(found.map(|found| Given {
+        client: found.session.client,
+        user: found.session.user,
+        session: found.session.id,
+    }))
 }

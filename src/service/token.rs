@@ -1,11 +1,131 @@
 //! `POST /token`: the token endpoint (RFC 6749 §3.2).
 
+use bytes::Bytes;
 use http::request::Parts;
+use http::{Response, StatusCode};
+use serde::Serialize;
 
-use super::answer::{Answer, Refusal};
+use super::answer::{Answer, Refusal, json};
 use super::body::RequestBody;
+use super::oauth::client_auth::authenticate;
+use super::oauth::error::{
+    INVALID_SCOPE, INVALID_TARGET, UNAUTHORIZED_CLIENT, UNSUPPORTED_GRANT, invalid_client,
+};
+use super::oauth::form::Form;
+use super::oauth::resource;
+use super::{exchange, origin};
 use crate::bridge::Bridge;
+use crate::id::{ClientId, Scopes};
+use crate::issue::{Access, ClientAccessError, Exchange, OauthClient};
+use crate::store::{Client, ClientProof};
 
-pub(super) async fn answer(_: &Bridge, _: &Parts, _: RequestBody) -> Answer {
-    Err(Refusal::not_found().into())
+/// RFC 6749 §5.1.
+#[derive(Serialize)]
+struct Granted<'a> {
+    access_token: &'a str,
+    token_type: &'static str,
+    /// Seconds.
+    expires_in: u64,
+    #[serde(skip_serializing_if = "Scopes::is_empty")]
+    scope: &'a Scopes,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_token: Option<&'a str>,
+}
+
+/// The grants that are taken here.
+#[derive(Debug, Clone, Copy)]
+enum Grant {
+    ClientCredentials,
+    AuthorizationCode,
+    RefreshToken,
+}
+
+pub(super) async fn answer(bridge: &Bridge, parts: &Parts, body: RequestBody) -> Answer {
+    if bridge.settings().token_endpoint.is_none() {
+        return Err(Refusal::not_found().into());
+    }
+    let form = Form::read(parts, body).await?;
+    let grant = Grant::asked(bridge, form.value("grant_type").ok_or(NO_GRANT)?)?;
+    let client = authenticate(bridge, &parts.headers, &form).await?;
+    let access = match (grant, client) {
+        (Grant::ClientCredentials, OauthClient::Hook(client, proof)) => {
+            client_credentials(bridge, parts, &form, client, proof).await
+        }
+        (Grant::AuthorizationCode, OauthClient::Bridge(_)) => authorization_code(bridge, parts, &form).await,
+        (Grant::RefreshToken, OauthClient::Bridge(client)) => refresh_token(bridge, parts, &form, client).await,
+        _ => Err(UNAUTHORIZED_CLIENT),
+    };
+    Ok(granted(&access?))
+}
+
+const NO_GRANT: Refusal = Refusal::invalid_request("grant_type is missing.");
+const NO_CODE: Refusal = Refusal::invalid_request("code and code_verifier are both required.");
+
+async fn client_credentials(
+    bridge: &Bridge,
+    parts: &Parts,
+    form: &Form,
+    client: Client,
+    proof: ClientProof,
+) -> Result<Access, Refusal> {
+    let (scopes, audience) = (scopes(form)?, resource::audience(bridge.settings(), form)?);
+    let origin = origin::of(bridge.settings(), parts, None);
+    let opened = bridge.issuer().hook_access(client, proof, scopes, audience, origin).await;
+    opened.map_err(|error| match error {
+        ClientAccessError::InvalidClient => invalid_client(bridge),
+        ClientAccessError::InvalidScope => INVALID_SCOPE,
+        ClientAccessError::Key(fault) => Refusal::unsigned(&fault),
+        ClientAccessError::Store(fault) => Refusal::unavailable(bridge, &fault),
+    })
+}
+
+/// The exchange code, by the same rules as at `POST /session`; whoever cannot prove who they are must have the verifier.
+async fn authorization_code(bridge: &Bridge, parts: &Parts, form: &Form) -> Result<Access, Refusal> {
+    let (Some(code), Some(verifier)) = (form.value("code"), form.value("code_verifier")) else {
+        return Err(NO_CODE);
+    };
+    if resource::audience(bridge.settings(), form)?.is_some() {
+        return Err(INVALID_TARGET);
+    }
+    let exchange = Exchange {
+        session: exchange::declared_session(bridge, parts)?,
+        origin: origin::of(bridge.settings(), parts, None),
+        verifier: Some(exchange::verifier(verifier)),
+        code: exchange::code(code),
+    };
+    bridge.issuer().exchange(exchange).await.map_err(|error| exchange::refused(bridge, error))
+}
+
+async fn refresh_token(_: &Bridge, _: &Parts, _: &Form, _: ClientId) -> Result<Access, Refusal> {
+    Err(UNSUPPORTED_GRANT)
+}
+
+impl Grant {
+    fn asked(bridge: &Bridge, name: &str) -> Result<Self, Refusal> {
+        match name {
+            "client_credentials" => Ok(Self::ClientCredentials),
+            "authorization_code" => Ok(Self::AuthorizationCode),
+            "refresh_token" if bridge.settings().refresh.at_token_endpoint => Ok(Self::RefreshToken),
+            _ => Err(UNSUPPORTED_GRANT),
+        }
+    }
+}
+
+/// The scopes that are asked for; `None` is all there are.
+fn scopes(form: &Form) -> Result<Option<Scopes>, Refusal> {
+    let Some(text) = form.value("scope") else { return Ok(None) };
+    let scopes = Scopes::parse(text).map_err(|_| INVALID_SCOPE)?;
+    let repeats = scopes.iter().count() < text.split(' ').count();
+    if repeats { Err(INVALID_SCOPE) } else { Ok(Some(scopes)) }
+}
+
+fn granted(access: &Access) -> Response<Bytes> {
+    let granted = Granted {
+        access_token: access.token.expose(),
+        token_type: "Bearer",
+        expires_in: access.ttl.as_secs(),
+        scope: &access.scopes,
+        refresh_token: access.refresh_token.as_ref().map(|token| token.expose()),
+    };
+    json(StatusCode::OK, &granted)
 }

@@ -19,8 +19,8 @@ pub(super) const TYPE: &str = "at+jwt";
 pub(super) struct Compact<'a> {
     /// What the signature is over: the first two parts and the dot between them.
     pub(super) signed: &'a [u8],
-    header: Vec<u8>,
-    /// To be read only after the signature holds.
+    pub(super) header: Vec<u8>,
+    /// To be believed only after the signature holds.
     pub(super) payload: Vec<u8>,
     pub(super) signature: Vec<u8>,
 }

@@ -1,6 +1,7 @@
 //! Access tokens: the keys, their rotation and publication, and why a key or a token is refused.
 
 mod algorithm;
+mod assertion;
 mod claims;
 mod compact;
 mod error;
@@ -12,6 +13,7 @@ mod verify;
 mod verifying_key;
 
 pub use algorithm::Algorithm;
+pub(crate) use assertion::ClientAssertion;
 pub use claims::{Claims, Subject};
 pub(crate) use compact::MAX_BYTES as MAX_TOKEN_BYTES;
 pub use error::{InvalidClaims, InvalidToken, KeyError};

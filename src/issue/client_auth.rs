@@ -1,0 +1,130 @@
+//! Whether a client is who it says (RFC 6749 §2.3).
+
+use secrecy::ExposeSecret;
+
+use super::Issuer;
+use crate::id::{AssertionHash, ClientId, ClientSecret, SecretHash};
+use crate::observe::audit;
+use crate::settings::ResourceServer;
+use crate::store::{Client, ClientProof, StoreError, within_deadline};
+use crate::token::ClientAssertion;
+
+/// What a client shows of itself, by one method.
+pub(crate) enum ShownClient {
+    /// A secret (`client_secret_basic`, `client_secret_post`), and the ids that its name may stand for, the likeliest first.
+    Secret { ids: Vec<ClientId>, secret: ClientSecret },
+    /// A signed assertion (`private_key_jwt`, RFC 7523 §2.2), and the id that stands beside it.
+    Assertion { id: Option<ClientId>, assertion: String },
+    /// An id alone (`none`).
+    Nothing(ClientId),
+}
+
+/// A client that is who it says.
+#[derive(Debug)]
+pub(crate) enum OauthClient {
+    /// The bridge itself: a public client, so everybody can say it is that one. What it asks for must prove the rest.
+    Bridge(ClientId),
+    /// A hook client, and what it proved itself with.
+    Hook(Client, ClientProof),
+    /// A server of the host's.
+    ResourceServer(ResourceServer),
+}
+
+/// Why it is not known who a client is.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ClientAuthError {
+    #[error("the client is not good")]
+    InvalidClient,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Issuer {
+    /// The client, when it is who it says. An unknown one takes the same work as a wrong secret.
+    ///
+    /// # Cancel safety
+    ///
+    /// An assertion is spent or not; one that was is refused from then on.
+    pub(crate) async fn authenticate_client(&self, shown: &ShownClient) -> Result<OauthClient, ClientAuthError> {
+        let outcome = match shown {
+            ShownClient::Secret { ids, secret } => self.of_secret(ids, secret).await,
+            ShownClient::Assertion { id, assertion } => self.of_assertion(id.as_ref(), assertion).await,
+            ShownClient::Nothing(id) if *id == self.settings.bridge_client => {
+                Ok(OauthClient::Bridge(id.clone()))
+            }
+            ShownClient::Nothing(_) => Err(ClientAuthError::InvalidClient),
+        };
+        if let Err(ClientAuthError::InvalidClient) = &outcome {
+            audit!("client_refused", client_id = shown.id().map(tracing::field::display), method = shown.method());
+        }
+        outcome
+    }
+
+    /// What is stored of `secret`.
+    pub(super) fn hash(&self, secret: &ClientSecret) -> SecretHash {
+        secret.hash(self.settings.pepper.as_ref().map(ExposeSecret::expose_secret))
+    }
+
+    async fn of_secret(&self, ids: &[ClientId], secret: &ClientSecret) -> Result<OauthClient, ClientAuthError> {
+        let proof = ClientProof::Secret(self.hash(secret));
+        for id in ids {
+            if let Some(server) = self.settings.resource_servers.iter().find(|server| server.client == *id) {
+                if server.secret.matches(&secret.hash(None)) {
+                    return Ok(OauthClient::ResourceServer(server.clone()));
+                }
+                continue;
+            }
+            if let Some(client) = self.verified(id, &proof).await? {
+                return Ok(OauthClient::Hook(client, proof));
+            }
+        }
+        Err(ClientAuthError::InvalidClient)
+    }
+
+    /// Nothing is believed of an assertion but where to look for its key, until that has verified it; and it counts as used only
+    /// then, so that nobody can use up another's.
+    async fn of_assertion(&self, id: Option<&ClientId>, text: &str) -> Result<OauthClient, ClientAuthError> {
+        const INVALID: ClientAuthError = ClientAuthError::InvalidClient;
+        let deadline = self.settings.store_deadline;
+        let assertion = ClientAssertion::parse(text).map_err(|_| INVALID)?;
+        let client = assertion.client();
+        if id.is_some_and(|id| id != client) {
+            return Err(INVALID);
+        }
+        let keys = within_deadline(deadline, self.store.client_keys(client)).await?;
+        let jwks = keys.iter().map(|key| key.jwk.as_str());
+        let key = assertion.signed_by(jwks).and_then(|place| keys.get(place)).ok_or(INVALID)?;
+        let now = self.clock.now();
+        let left = assertion.check(&self.settings.issuer, now, self.settings.leeway).map_err(|_| INVALID)?;
+        let proof = ClientProof::Key(key.thumbprint);
+        let known = self.verified(client, &proof).await?.ok_or(INVALID)?;
+        let used = AssertionHash::of(client, assertion.id());
+        if !within_deadline(deadline, self.store.spend_assertion(&used, left)).await? {
+            return Err(INVALID);
+        }
+        Ok(OauthClient::Hook(known, proof))
+    }
+
+    async fn verified(&self, id: &ClientId, proof: &ClientProof) -> Result<Option<Client>, StoreError> {
+        within_deadline(self.settings.store_deadline, self.store.verify_client(id, proof)).await
+    }
+}
+
+impl ShownClient {
+    /// Whom it says it is, where that can be told without believing anything.
+    fn id(&self) -> Option<&ClientId> {
+        match self {
+            Self::Secret { ids, .. } => ids.last(),
+            Self::Assertion { id, .. } => id.as_ref(),
+            Self::Nothing(id) => Some(id),
+        }
+    }
+
+    const fn method(&self) -> &'static str {
+        match self {
+            Self::Secret { .. } => "client_secret",
+            Self::Assertion { .. } => "private_key_jwt",
+            Self::Nothing(_) => "none",
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! How a client shows who it is: what stands of it in a request (RFC 6749 §2.3, RFC 7523 §2.2).
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use percent_encoding::percent_decode_str;
+use zeroize::Zeroizing;
+
+use super::error::invalid_client;
+use super::form::Form;
+use crate::bridge::Bridge;
+use crate::id::{ClientId, ClientSecret};
+use crate::issue::{ClientAuthError, OauthClient, ShownClient};
+use crate::service::answer::Refusal;
+
+/// Who sent the request: here an attempt to prove it begins, and its outcome is known.
+pub(in crate::service) async fn authenticate(
+    bridge: &Bridge,
+    headers: &HeaderMap,
+    form: &Form,
+) -> Result<OauthClient, Refusal> {
+    let outcome = match shown(headers, form)? {
+        Some(shown) => bridge.issuer().authenticate_client(&shown).await,
+        None => Err(ClientAuthError::InvalidClient),
+    };
+    outcome.map_err(|error| match error {
+        ClientAuthError::InvalidClient => invalid_client(bridge),
+        ClientAuthError::Store(fault) => Refusal::unavailable(bridge, &fault),
+    })
+}
+
+/// What the client shows, by one method; `None` when that proves nothing whoever it is.
+fn shown(headers: &HeaderMap, form: &Form) -> Result<Option<ShownClient>, Refusal> {
+    let mut authorizations = headers.get_all(AUTHORIZATION).iter();
+    let authorization = authorizations.next();
+    let secret = form.value("client_secret");
+    let assertion = match (form.value("client_assertion_type"), form.value("client_assertion")) {
+        (None, None) => None,
+        (Some(kind), Some(assertion)) => Some((kind, assertion)),
+        _ => return Err(HALF_AN_ASSERTION),
+    };
+    let methods = [authorization.is_some(), secret.is_some(), assertion.is_some()];
+    if authorizations.next().is_some() || methods.into_iter().filter(|shows| *shows).count() > 1 {
+        return Err(SEVERAL_METHODS);
+    }
+    let named = form.value("client_id");
+    let named_id = named.and_then(|id| ClientId::parse(id).ok());
+    if let Some(authorization) = authorization {
+        return match basic(authorization.as_bytes()) {
+            Some(basic) => basic.named(named).map(Some),
+            None => Ok(None),
+        };
+    }
+    if let Some(secret) = secret {
+        let id = named.map(|_| named_id).ok_or(NO_CLIENT_ID)?;
+        let secret = ClientSecret::parse(secret).ok();
+        return Ok(id.zip(secret).map(|(id, secret)| ShownClient::Secret { ids: vec![id], secret }));
+    }
+    Ok(match assertion {
+        Some((JWT_BEARER, assertion)) if named.is_none() || named_id.is_some() => {
+            Some(ShownClient::Assertion { id: named_id, assertion: assertion.to_owned() })
+        }
+        Some(_) => None,
+        None => named_id.map(ShownClient::Nothing),
+    })
+}
+
+/// RFC 7523 §2.2.
+const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+const SEVERAL_METHODS: Refusal =
+    Refusal::invalid_request("The client shows more than one proof of who it is: one method a request.");
+const HALF_AN_ASSERTION: Refusal =
+    Refusal::invalid_request("client_assertion and client_assertion_type go together.");
+const NO_CLIENT_ID: Refusal = Refusal::invalid_request("A client_secret needs its client_id.");
+const ANOTHER_CLIENT_ID: Refusal =
+    Refusal::invalid_request("client_id is not the client that the Authorization header names.");
+
+/// A user name and password of RFC 7617, as RFC 6749 §2.3.1 has clients fill them in.
+struct Basic {
+    /// What the name may stand for: itself, and what it is when it was form-encoded, as it should be and often is not.
+    ids: Vec<ClientId>,
+    secret: ClientSecret,
+}
+
+impl Basic {
+    /// The same of the client that the body names too, if it does.
+    fn named(mut self, named: Option<&str>) -> Result<ShownClient, Refusal> {
+        self.ids.retain(|id| named.is_none_or(|named| id.as_str() == named));
+        if self.ids.is_empty() { Err(ANOTHER_CLIENT_ID) } else { Ok(self.into()) }
+    }
+}
+
+impl From<Basic> for ShownClient {
+    fn from(Basic { ids, secret }: Basic) -> Self {
+        Self::Secret { ids, secret }
+    }
+}
+
+/// What an `Authorization` header of the scheme `Basic` holds. A secret has no colon and an id may: they part at the last.
+fn basic(value: &[u8]) -> Option<Basic> {
+    let space = value.iter().position(|b| *b == b' ')?;
+    let (scheme, encoded) = value.split_at(space);
+    if !scheme.eq_ignore_ascii_case(b"basic") {
+        return None;
+    }
+    let decoded = Zeroizing::new(STANDARD.decode(encoded.trim_ascii()).ok()?);
+    let (id, secret) = std::str::from_utf8(&decoded).ok()?.rsplit_once(':')?;
+    let secret = ClientSecret::parse(secret).or_else(|_| ClientSecret::parse(&*form_decoded(secret)));
+    let mut ids: Vec<_> = ClientId::parse(id).into_iter().chain(ClientId::parse(&*form_decoded(id))).collect();
+    ids.dedup();
+    (!ids.is_empty()).then_some(Basic { ids, secret: secret.ok()? })
+}
+
+/// Text that is no UTF-8 once it is decoded stands for nothing.
+fn form_decoded(text: &str) -> Zeroizing<String> {
+    let spaced = Zeroizing::new(text.replace('+', " "));
+    Zeroizing::new(percent_decode_str(&spaced).decode_utf8().map(Into::into).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn read(text: &[u8]) -> Option<(Vec<String>, String)> {
+        let basic = basic(&[b"Basic ", STANDARD.encode(text).as_bytes()].concat())?;
+        Some((basic.ids.iter().map(ToString::to_string).collect(), basic.secret.expose().to_owned()))
+    }
+
+    #[test]
+    fn every_way_to_write_a_client_id_is_read() {
+        let id = "bridge:alice@example.com";
+        for written in [id, "bridge%3Aalice%40example.com", "bridge%3aalice%40example%2ecom", "bridge%3Aalice@example.com"]
+        {
+            let (ids, secret) = read(format!("{written}:s3cret_-").as_bytes()).unwrap();
+            assert_eq!(ids.last().unwrap(), id, "{written}");
+            assert_eq!((ids[0].as_str(), secret.as_str()), (written, "s3cret_-"));
+        }
+        let (ids, _) = read(b"bridge:%C3%A9:s").unwrap();
+        assert_eq!(ids, ["bridge:%C3%A9"]);
+        let (ids, _) = read(b"bridge%3A%25C3%25A9:s").unwrap();
+        assert_eq!(ids.last().unwrap(), "bridge:%C3%A9");
+        assert_eq!(read(b"a:%73%2D").unwrap().1, "s-");
+    }
+
+    #[test]
+    fn what_is_no_id_and_secret_is_nothing() {
+        for text in [&b""[..], b":", b"a", b"a:", b":s", b"a:s\0", b"a\0:s", b"\xff:s", b"a:\xff", b"a b:s", b"a:s s", b"a:%ff"] {
+            assert!(read(text).is_none(), "{text:?}");
+        }
+        for header in ["", "Basic", "Basic ", "Basic %", "Basic YTpz=", "Basic YTpz YTpz", "Bearer YTpz", "Basic\tYTpz", "Basic:YTpz"] {
+            assert!(basic(header.as_bytes()).is_none(), "{header}");
+        }
+        for header in ["Basic YTpz", "bASIC  YTpz", "BASIC YTpz "] {
+            assert!(basic(header.as_bytes()).is_some(), "{header}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn reading_never_panics(header in any::<Vec<u8>>(), text in any::<Vec<u8>>()) {
+            let _ = basic(&header);
+            let _ = read(&text);
+        }
+
+        #[test]
+        fn every_client_is_read_form_encoded_and_raw(id in "[!-~]{1,60}", secret in "[A-Za-z0-9_-]{1,60}") {
+            let encoded: String = url::form_urlencoded::byte_serialize(id.as_bytes()).collect();
+            for written in [&id, &encoded] {
+                let (ids, read) = read(format!("{written}:{secret}").as_bytes()).unwrap();
+                prop_assert!(ids.contains(&id) && read == secret);
+            }
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! The body of an OAuth request: `application/x-www-form-urlencoded`, each parameter once (RFC 6749 §3.2, appendix B).
+
+use std::collections::BTreeMap;
+
+use http::Uri;
+use http::request::Parts;
+use percent_encoding::percent_decode;
+use url::form_urlencoded;
+
+use crate::service::answer::Refusal;
+use crate::service::body::RequestBody;
+
+/// The parameters of one request. It holds secrets, so it cannot be shown.
+pub(in crate::service) struct Form(BTreeMap<String, Vec<String>>);
+
+impl Form {
+    /// Reads the body of a request; one that puts a secret into the query is refused.
+    pub(in crate::service) async fn read(parts: &Parts, body: RequestBody) -> Result<Self, Refusal> {
+        if names_secret(&parts.uri) {
+            return Err(SECRET_IN_QUERY);
+        }
+        Self::parse(&body.form(&parts.headers).await?)
+    }
+
+    fn parse(body: &[u8]) -> Result<Self, Refusal> {
+        // The parser would put something else in the place of what is not UTF-8.
+        if percent_decode(body).decode_utf8().is_err() {
+            return Err(NOT_UTF8);
+        }
+        let mut parameters = BTreeMap::<String, Vec<String>>::new();
+        for (name, value) in form_urlencoded::parse(body) {
+            parameters.entry(name.into_owned()).or_default().push(value.into_owned());
+        }
+        // Only `resource` may be repeated (RFC 8707 §2).
+        if parameters.iter().any(|(name, values)| values.len() > 1 && name != "resource") {
+            return Err(REPEATED);
+        }
+        Ok(Self(parameters))
+    }
+
+    /// The parameter `name`; one without a value is absent (RFC 6749 §3.2).
+    pub(in crate::service) fn value(&self, name: &str) -> Option<&str> {
+        self.values(name).next()
+    }
+
+    /// All values of a parameter that may be repeated.
+    pub(in crate::service) fn values(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.0.get(name).into_iter().flatten().map(String::as_str).filter(|value| !value.is_empty())
+    }
+}
+
+/// Whether the query names what belongs in the body alone: there it would be logged by whoever is on the way.
+fn names_secret(uri: &Uri) -> bool {
+    const SECRETS: [&str; 8] = [
+        "client_secret",
+        "client_assertion",
+        "code",
+        "code_verifier",
+        "refresh_token",
+        "access_token",
+        "token",
+        "password",
+    ];
+    let query = uri.query().unwrap_or("").as_bytes();
+    form_urlencoded::parse(query).any(|(name, _)| SECRETS.contains(&&*name))
+}
+
+/// What introspection and revocation are about (RFC 7009 §2.1, RFC 7662 §2.1).
+pub(in crate::service) const NO_TOKEN: Refusal = Refusal::invalid_request("token is missing.");
+const SECRET_IN_QUERY: Refusal =
+    Refusal::invalid_request("A secret stands in the query: send it in the body, and replace it.");
+const NOT_UTF8: Refusal = Refusal::invalid_request("The body is not UTF-8.");
+const REPEATED: Refusal = Refusal::invalid_request("A parameter is there more than once.");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn value(body: &str, name: &str) -> Option<String> {
+        Form::parse(body.as_bytes()).ok().and_then(|form| form.value(name).map(ToOwned::to_owned))
+    }
+
+    #[test]
+    fn a_parameter_without_a_value_is_absent() {
+        for body in ["scope=", "scope", "", "&", "=", "scope=&a=b", "x=scope"] {
+            assert_eq!(value(body, "scope"), None, "{body}");
+        }
+        assert_eq!(value("a=b&scope=x+y%2Bz&%", "scope").as_deref(), Some("x y+z"));
+    }
+
+    #[test]
+    fn a_repeated_parameter_is_refused_whatever_it_is_but_a_resource() {
+        for body in ["a=1&a=2", "a=1&a=1", "a=&a=1", "a&a", "scope=x&%73cope=y"] {
+            assert!(Form::parse(body.as_bytes()).is_err(), "{body}");
+        }
+        let form = Form::parse(b"resource=x&resource=y&resource=").ok().unwrap();
+        assert_eq!(form.values("resource").collect::<Vec<_>>(), ["x", "y"]);
+    }
+
+    #[test]
+    fn what_is_not_utf8_is_refused() {
+        for body in [&b"a=\xff"[..], b"a=%ff", b"%c3=%a9", b"a=%ed%a0%80"] {
+            assert!(Form::parse(body).is_err(), "{body:?}");
+        }
+        assert_eq!(value("a=%c3%a9", "a").as_deref(), Some("é"));
+    }
+
+    proptest! {
+        #[test]
+        fn parsing_never_panics(body in any::<Vec<u8>>()) {
+            let _ = Form::parse(&body);
+        }
+    }
+}

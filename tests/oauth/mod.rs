@@ -1,0 +1,7 @@
+//! The OAuth endpoints over HTTP: each row of the checklist that is theirs, under its own name.
+
+mod client_auth;
+mod given;
+mod introspection;
+mod revocation;
+mod token;
