@@ -45,7 +45,10 @@ impl Issuer {
     /// # Cancel safety
     ///
     /// An assertion is spent or not; one that was is refused from then on.
-    pub(crate) async fn authenticate_client(&self, shown: &ShownClient) -> Result<OauthClient, ClientAuthError> {
+    pub(crate) async fn authenticate_client(
+        &self,
+        shown: &ShownClient,
+    ) -> Result<OauthClient, ClientAuthError> {
         let outcome = match shown {
             ShownClient::Secret { ids, secret } => self.of_secret(ids, secret).await,
             ShownClient::Assertion { id, assertion } => self.of_assertion(id.as_ref(), assertion).await,
@@ -55,7 +58,11 @@ impl Issuer {
             ShownClient::Nothing(_) => Err(ClientAuthError::InvalidClient),
         };
         if let Err(ClientAuthError::InvalidClient) = &outcome {
-            audit!("client_refused", client_id = shown.id().map(tracing::field::display), method = shown.method());
+            audit!(
+                "client_refused",
+                client_id = shown.id().map(tracing::field::display),
+                method = shown.method()
+            );
         }
         outcome
     }
@@ -65,7 +72,11 @@ impl Issuer {
         secret.hash(self.settings.pepper.as_ref().map(ExposeSecret::expose_secret))
     }
 
-    async fn of_secret(&self, ids: &[ClientId], secret: &ClientSecret) -> Result<OauthClient, ClientAuthError> {
+    async fn of_secret(
+        &self,
+        ids: &[ClientId],
+        secret: &ClientSecret,
+    ) -> Result<OauthClient, ClientAuthError> {
         let proof = ClientProof::Secret(self.hash(secret));
         for id in ids {
             if let Some(server) = self.settings.resource_servers.iter().find(|server| server.client == *id) {

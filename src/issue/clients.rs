@@ -10,8 +10,8 @@ use crate::caller::{Caller, CallerKind};
 use crate::id::{Audience, ClientId, ClientSecret, Scopes};
 use crate::observe::audit;
 use crate::store::{
-    self, Client, ClientCredential, ClientProof, NewSession, OpenSession, OpenSessionError, Origin, ProvisionClient,
-    StoreError, within_deadline,
+    self, Client, ClientCredential, ClientProof, NewSession, OpenSession, OpenSessionError, Origin,
+    ProvisionClient, StoreError, within_deadline,
 };
 use crate::token::{KeyError, Subject};
 

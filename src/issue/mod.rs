@@ -61,7 +61,10 @@ impl Issuer {
     }
 
     /// What is to say of a refresh token now; `None` when nobody was given it.
-    pub(crate) async fn refresh_status(&self, token: &RefreshToken) -> Result<Option<RefreshStatus>, StoreError> {
+    pub(crate) async fn refresh_status(
+        &self,
+        token: &RefreshToken,
+    ) -> Result<Option<RefreshStatus>, StoreError> {
         within_deadline(self.settings.store_deadline, self.store.refresh_status(&token.hash())).await
     }
 }

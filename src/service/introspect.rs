@@ -125,7 +125,9 @@ fn may_ask(client: &OauthClient, caller: &Caller) -> bool {
     match client {
         OauthClient::Bridge(_) => false,
         OauthClient::Hook(client, _) => client.id == *caller.client_id(),
-        OauthClient::ResourceServer(server) => server.audiences.iter().any(|audience| caller.is_for(audience)),
+        OauthClient::ResourceServer(server) => {
+            server.audiences.iter().any(|audience| caller.is_for(audience))
+        }
     }
 }
 

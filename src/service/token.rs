@@ -52,7 +52,9 @@ pub(super) async fn answer(bridge: &Bridge, parts: &Parts, body: RequestBody) ->
             client_credentials(bridge, parts, &form, client, proof).await
         }
         (Grant::AuthorizationCode, OauthClient::Bridge(_)) => authorization_code(bridge, parts, &form).await,
-        (Grant::RefreshToken, OauthClient::Bridge(client)) => refresh_token(bridge, parts, &form, client).await,
+        (Grant::RefreshToken, OauthClient::Bridge(client)) => {
+            refresh_token(bridge, parts, &form, client).await
+        }
         _ => Err(UNAUTHORIZED_CLIENT),
     };
     Ok(granted(&access?))

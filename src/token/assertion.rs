@@ -89,7 +89,12 @@ impl<'a> ClientAssertion<'a> {
 
     /// How long it must be remembered as used, when it is for `issuer` and good at `now`. `leeway` is for clients whose clocks
     /// run ahead.
-    pub(crate) fn check(&self, issuer: &str, now: Duration, leeway: Duration) -> Result<Duration, InvalidToken> {
+    pub(crate) fn check(
+        &self,
+        issuer: &str,
+        now: Duration,
+        leeway: Duration,
+    ) -> Result<Duration, InvalidToken> {
         let Claims { aud, exp, nbf, iat, .. } = &self.claims;
         if aud != issuer {
             return Err(InvalidToken::Issuer);
@@ -132,7 +137,8 @@ fn is_assertion(typ: &str) -> bool {
     TYPES.iter().any(|name| typ.eq_ignore_ascii_case(name))
 }
 
-const DECOY_EDDSA: &str = r#"{"kty":"OKP","crv":"Ed25519","x":"Lpt3Ks9lbqL-gjclKdRaPEbTEANfJgubZOfRDB8fJhM"}"#;
+const DECOY_EDDSA: &str =
+    r#"{"kty":"OKP","crv":"Ed25519","x":"Lpt3Ks9lbqL-gjclKdRaPEbTEANfJgubZOfRDB8fJhM"}"#;
 const DECOY_ES256: &str = r#"{"kty":"EC","crv":"P-256","x":"bLcYOFt9Z7wLqfzDjaQvpQQ7bO-qZPNnykmhYNXj8oI","y":"TaKMaEbL_1CaoORbvQgWv8JFtDw7acT-1AmhKiRuLWw"}"#;
 const DECOY_MODULUS: &str = concat!(
     "qfJq7jo7KAdfPRJzSWL7Yi8LBs9f1PF8xuYr-rJrjR2H9u0ZkA0b__Thl2N4b1KYJmxP-Aq1iaAPqX8NHMc_26AsiAkIzddk2tU9",

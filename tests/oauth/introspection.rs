@@ -158,7 +158,8 @@ async fn what_is_not_configured_is_not_there() {
     let db = SqliteBackend::start().await;
     let gateway = Gateway::start(&db).await;
     for endpoint in ["/introspect", "/revoke"] {
-        let answer = send(post(&gateway, endpoint, &[("token", "x")]).header(AUTHORIZATION, server().basic())).await;
+        let answer =
+            send(post(&gateway, endpoint, &[("token", "x")]).header(AUTHORIZATION, server().basic())).await;
         assert!(answer.is_oauth_error(404, "not_found"), "{answer:?}");
     }
 }

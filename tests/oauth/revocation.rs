@@ -100,7 +100,9 @@ async fn row_122_what_nobody_was_given_is_as_good_as_revoked() {
     let token = hook.token(&gateway).await;
     let stranger = Gateway::start(&db).await.link("carol").await;
     let long = "a".repeat(9000);
-    for garbage in ["garbage", "a.b.c", "\u{0}\u{e9}", &long, &token[..token.len() - 1], &stranger, &"A".repeat(43)] {
+    for garbage in
+        ["garbage", "a.b.c", "\u{0}\u{e9}", &long, &token[..token.len() - 1], &stranger, &"A".repeat(43)]
+    {
         let answer = revoke(&gateway, &hook, garbage).await;
         assert!(is_done(&answer), "{garbage:.20} {answer:?}");
     }

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 pub struct Counting {
     store: Arc<dyn Store>,
     queries: AtomicUsize,
+    verifications: AtomicUsize,
     most_ids: AtomicUsize,
     log_is_broken: AtomicBool,
     look_ups_are_broken: AtomicBool,
@@ -23,6 +24,7 @@ impl Counting {
         Self {
             store,
             queries: AtomicUsize::new(0),
+            verifications: AtomicUsize::new(0),
             most_ids: AtomicUsize::new(0),
             log_is_broken: AtomicBool::new(false),
             look_ups_are_broken: AtomicBool::new(false),
@@ -34,6 +36,11 @@ impl Counting {
         self.queries.load(Ordering::SeqCst)
     }
 
+    /// How many clients were looked for since the last reset.
+    pub fn verifications(&self) -> usize {
+        self.verifications.load(Ordering::SeqCst)
+    }
+
     /// The most ids that one of them asked for.
     pub fn most_ids(&self) -> usize {
         self.most_ids.load(Ordering::SeqCst)
@@ -41,6 +48,7 @@ impl Counting {
 
     pub fn reset(&self) {
         self.queries.store(0, Ordering::SeqCst);
+        self.verifications.store(0, Ordering::SeqCst);
         self.most_ids.store(0, Ordering::SeqCst);
     }
 
@@ -125,6 +133,7 @@ impl Store for Counting {
         client: &ClientId,
         proof: &ClientProof,
     ) -> Result<Option<Client>, StoreError> {
+        self.verifications.fetch_add(1, Ordering::SeqCst);
         self.store.verify_client(client, proof).await
     }
 

@@ -108,7 +108,8 @@ fn basic(value: &[u8]) -> Option<Basic> {
     let decoded = Zeroizing::new(STANDARD.decode(encoded.trim_ascii()).ok()?);
     let (id, secret) = std::str::from_utf8(&decoded).ok()?.rsplit_once(':')?;
     let secret = ClientSecret::parse(secret).or_else(|_| ClientSecret::parse(&*form_decoded(secret)));
-    let mut ids: Vec<_> = ClientId::parse(id).into_iter().chain(ClientId::parse(&*form_decoded(id))).collect();
+    let mut ids: Vec<_> =
+        ClientId::parse(id).into_iter().chain(ClientId::parse(&*form_decoded(id))).collect();
     ids.dedup();
     (!ids.is_empty()).then_some(Basic { ids, secret: secret.ok()? })
 }
@@ -132,8 +133,12 @@ mod tests {
     #[test]
     fn every_way_to_write_a_client_id_is_read() {
         let id = "bridge:alice@example.com";
-        for written in [id, "bridge%3Aalice%40example.com", "bridge%3aalice%40example%2ecom", "bridge%3Aalice@example.com"]
-        {
+        for written in [
+            id,
+            "bridge%3Aalice%40example.com",
+            "bridge%3aalice%40example%2ecom",
+            "bridge%3Aalice@example.com",
+        ] {
             let (ids, secret) = read(format!("{written}:s3cret_-").as_bytes()).unwrap();
             assert_eq!(ids.last().unwrap(), id, "{written}");
             assert_eq!((ids[0].as_str(), secret.as_str()), (written, "s3cret_-"));
@@ -147,10 +152,33 @@ mod tests {
 
     #[test]
     fn what_is_no_id_and_secret_is_nothing() {
-        for text in [&b""[..], b":", b"a", b"a:", b":s", b"a:s\0", b"a\0:s", b"\xff:s", b"a:\xff", b"a b:s", b"a:s s", b"a:%ff"] {
+        for text in [
+            &b""[..],
+            b":",
+            b"a",
+            b"a:",
+            b":s",
+            b"a:s\0",
+            b"a\0:s",
+            b"\xff:s",
+            b"a:\xff",
+            b"a b:s",
+            b"a:s s",
+            b"a:%ff",
+        ] {
             assert!(read(text).is_none(), "{text:?}");
         }
-        for header in ["", "Basic", "Basic ", "Basic %", "Basic YTpz=", "Basic YTpz YTpz", "Bearer YTpz", "Basic\tYTpz", "Basic:YTpz"] {
+        for header in [
+            "",
+            "Basic",
+            "Basic ",
+            "Basic %",
+            "Basic YTpz=",
+            "Basic YTpz YTpz",
+            "Bearer YTpz",
+            "Basic\tYTpz",
+            "Basic:YTpz",
+        ] {
             assert!(basic(header.as_bytes()).is_none(), "{header}");
         }
         for header in ["Basic YTpz", "bASIC  YTpz", "BASIC YTpz "] {

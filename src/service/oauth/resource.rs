@@ -24,7 +24,8 @@ pub(in crate::service) fn audience(settings: &Settings, form: &Form) -> Result<O
 fn find(settings: &Settings, resource: &str) -> Option<Audience> {
     let asked = absolute(resource)?;
     let named = settings.audiences.iter().chain(&settings.other_audiences).cloned();
-    let found = settings.protected_resources.iter().map(|found| Audience::parse(found.resource.as_str()).ok());
+    let found =
+        settings.protected_resources.iter().map(|found| Audience::parse(found.resource.as_str()).ok());
     named.chain(found.flatten()).find(|audience| absolute(audience.as_str()).as_ref() == Some(&asked))
 }
 
@@ -42,9 +43,10 @@ mod tests {
 
     fn found(resource: &str) -> Option<String> {
         let mut settings = Settings::new("https://gateway.example".to_owned());
-        settings.other_audiences = ["https://gateway.example/mcp", "https://api.example", "urn:example:tools"]
-            .map(|name| Audience::parse(name).unwrap())
-            .to_vec();
+        settings.other_audiences =
+            ["https://gateway.example/mcp", "https://api.example", "urn:example:tools"]
+                .map(|name| Audience::parse(name).unwrap())
+                .to_vec();
         find(&settings, resource).map(|audience| audience.to_string())
     }
 
