@@ -96,6 +96,10 @@ impl Authenticator {
         self
     }
 
+    pub(crate) fn audience(&self) -> &Audience {
+        &self.audience
+    }
+
     /// Who sent a request with these headers.
     ///
     /// In this order, each step before the next: the size and the form of `Authorization`, the form of the

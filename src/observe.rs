@@ -21,6 +21,12 @@ pub(crate) fn refused(rejection: &Rejection, trace: &TraceId) {
     tracing::info!(code = rejection.code(), reason = rejection.reason(), trace_id = %trace, "refused");
 }
 
+/// An attempt at a secret or a code was not even looked at: too many were made, by this measure.
+pub(crate) fn limited(by: &'static str) {
+    count("bridge_auth_limited_total", by);
+    tracing::info!(by, "limited");
+}
+
 /// Records an audit event: what happened, to whom, by which session or operator.
 macro_rules! audit {
     ($event:literal $(, $($field:tt)*)?) => {{

@@ -22,10 +22,12 @@ use crate::token::InvalidToken;
 /// |---|---|---|---|
 /// | [`CredentialTooLarge`](Self::CredentialTooLarge) | 431 | `credential_too_large` | none |
 /// | [`InvalidRequest`](Self::InvalidRequest) | 400 | `invalid_request` | `error="invalid_request"` |
-/// | [`NoCredential`](Self::NoCredential) | 401 | `credential_required` | without `error` |
-/// | [`InvalidCredential`](Self::InvalidCredential) | 401 | `invalid_token` | `error="invalid_token"` |
+/// | [`NoCredential`](Self::NoCredential) | 401 | `credential_required` | without `error`, `scope` |
+/// | [`InvalidCredential`](Self::InvalidCredential) | 401 | `invalid_token` | `error="invalid_token"`, `scope` |
 /// | [`InsufficientScope`](Self::InsufficientScope), [`CallerKind`](Self::CallerKind) | 403 | `insufficient_scope` | `error="insufficient_scope"`, `scope` |
 /// | [`Unavailable`](Self::Unavailable) | 503, `Retry-After` | `temporarily_unavailable` | none: the token may be good |
+///
+/// `scope` is what the layer requires, else the scopes of its protected resource, and is left out when there are none.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Rejection {
@@ -166,9 +168,10 @@ impl Rejection {
         match self {
             Self::CredentialTooLarge | Self::Unavailable(_) => None,
             Self::NoCredential => Some(challenge.bare()),
-            Self::InvalidRequest(_) | Self::InvalidCredential(_) => Some(challenge.with(self.code(), None)),
+            Self::InvalidRequest(_) => Some(challenge.write(Some(self.code()), &Scopes::default())),
+            Self::InvalidCredential(_) => Some(challenge.write(Some(self.code()), &challenge.scopes)),
             Self::InsufficientScope { required } | Self::CallerKind { required, .. } => {
-                Some(challenge.with(self.code(), Some(required)))
+                Some(challenge.write(Some(self.code()), required))
             }
         }
     }
@@ -264,19 +267,26 @@ pub(crate) fn problem(status: StatusCode, code: &str, detail: &str) -> (HeaderVa
 pub(crate) struct Challenge {
     pub(crate) realm: Option<String>,
     pub(crate) resource_metadata: Option<Url>,
+    /// What to ask for, said to those who show no token or a bad one.
+    pub(crate) scopes: Scopes,
     pub(crate) retry_after: Duration,
 }
 
 impl Default for Challenge {
     fn default() -> Self {
-        Self { realm: None, resource_metadata: None, retry_after: Duration::from_secs(1) }
+        Self {
+            realm: None,
+            resource_metadata: None,
+            scopes: Scopes::default(),
+            retry_after: Duration::from_secs(1),
+        }
     }
 }
 
 impl Challenge {
     /// The challenge to one who showed no credential: no `error` (RFC 6750 §3.1).
     pub(crate) fn bare(&self) -> HeaderValue {
-        self.write(&[])
+        self.write(None, &self.scopes)
     }
 
     /// The challenge to a client that did not prove itself (RFC 7617 §2), whose realm is not optional.
@@ -286,21 +296,15 @@ impl Challenge {
             .expect("a realm is printable ASCII without quotes")
     }
 
-    fn with(&self, error: &str, scopes: Option<&Scopes>) -> HeaderValue {
-        let scopes = scopes.filter(|scopes| !scopes.is_empty()).map(ToString::to_string);
-        match &scopes {
-            Some(scopes) => self.write(&[("error", error), ("scope", scopes)]),
-            None => self.write(&[("error", error)]),
-        }
-    }
-
-    fn write(&self, more: &[(&str, &str)]) -> HeaderValue {
+    fn write(&self, error: Option<&str>, scopes: &Scopes) -> HeaderValue {
+        let scopes = (!scopes.is_empty()).then(|| scopes.to_string());
         let realm = self.realm.as_deref().map(|realm| ("realm", realm));
         let metadata = self.resource_metadata.as_ref().map(|url| ("resource_metadata", url.as_str()));
         let parameters: Vec<String> = realm
             .into_iter()
             .chain(metadata)
-            .chain(more.iter().copied())
+            .chain(error.map(|error| ("error", error)))
+            .chain(scopes.as_deref().map(|scopes| ("scope", scopes)))
             .map(|(name, value)| format!("{name}=\"{value}\""))
             .collect();
         let text = if parameters.is_empty() {

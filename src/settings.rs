@@ -1,5 +1,10 @@
 //! What a host may set, with its defaults and the checks that refuse a bad value at start-up.
 
+mod resource;
+
+pub use resource::ProtectedResource;
+pub(crate) use resource::{Resource, is_inserted};
+
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +15,7 @@ use secrecy::{ExposeSecret, SecretSlice};
 use url::Url;
 
 use crate::id::{Audience, CallSource, ClientId, InvalidId, PolicyVersion, Scopes, SecretHash};
+use crate::limit::RateLimits;
 use crate::reject::Challenge;
 use crate::store::{SessionLimit, WhenFull};
 
@@ -82,11 +88,12 @@ pub(crate) struct Settings {
     pub(crate) session_limit: SessionLimit,
     pub(crate) declared_session_ids: bool,
     pub(crate) hook_scopes: Scopes,
+    pub(crate) authorization_endpoint: Option<Url>,
     pub(crate) token_endpoint: Option<Url>,
     pub(crate) introspection_endpoint: Option<Url>,
     pub(crate) revocation_endpoint: Option<Url>,
     pub(crate) jwks_uri: Option<Url>,
-    pub(crate) protected_resources: Vec<ProtectedResource>,
+    pub(crate) protected_resources: Vec<Resource>,
     pub(crate) resource_servers: Vec<ResourceServer>,
     pub(crate) secret_overlap: Duration,
     pub(crate) max_devices: u32,
@@ -96,6 +103,7 @@ pub(crate) struct Settings {
     pub(crate) trusted_proxies: Vec<IpNet>,
     pub(crate) peer_address: PeerAddress,
     pub(crate) prefix: String,
+    pub(crate) rate_limits: RateLimits,
 }
 
 impl Settings {
@@ -123,6 +131,7 @@ impl Settings {
             session_limit: SessionLimit { max: 64, when_full: WhenFull::EndOldest },
             declared_session_ids: true,
             hook_scopes: Scopes::parse("hook:govern hook:track").expect(id),
+            authorization_endpoint: None,
             token_endpoint: None,
             introspection_endpoint: None,
             revocation_endpoint: None,
@@ -137,11 +146,19 @@ impl Settings {
             trusted_proxies: Vec::new(),
             peer_address: Arc::new(|extensions| Some(extensions.get::<PeerAddr>()?.0)),
             prefix: "/v1/auth/bridge".to_owned(),
+            rate_limits: RateLimits::default(),
         }
     }
 
     pub(crate) fn knows(&self, audience: &Audience) -> bool {
-        self.audiences.contains(audience) || self.other_audiences.contains(audience)
+        self.audiences.contains(audience)
+            || self.other_audiences.contains(audience)
+            || self.protected_resource(audience).is_some()
+    }
+
+    /// The protected resource that tokens for `audience` are for.
+    pub(crate) fn protected_resource(&self, audience: &Audience) -> Option<&Resource> {
+        self.protected_resources.iter().find(|found| found.resource == *audience)
     }
 
     pub(crate) fn check(&self) -> Result<(), BuildError> {
@@ -184,6 +201,7 @@ impl Settings {
                 return Err(BuildError::OutOfRange { what, allowed: "1 to 10 000" });
             }
         }
+        self.rate_limits.check()?;
         let is_path = |b: u8| b.is_ascii_alphanumeric() || b"/-._~".contains(&b);
         let prefix = &self.prefix;
         let well_formed = prefix.is_empty() || (prefix.starts_with('/') && !prefix.ends_with('/'));
@@ -197,6 +215,7 @@ impl Settings {
         check_realm(self.challenge.realm.as_deref())?;
         for (what, url) in [
             ("the resource metadata", &self.challenge.resource_metadata),
+            ("the authorization endpoint", &self.authorization_endpoint),
             ("the token endpoint", &self.token_endpoint),
             ("the introspection endpoint", &self.introspection_endpoint),
             ("the revocation endpoint", &self.revocation_endpoint),
@@ -204,7 +223,24 @@ impl Settings {
         ] {
             check_endpoint(what, url.as_ref())?;
         }
-        Ok(())
+        self.check_resources()
+    }
+
+    /// Metadata are found by their path alone, since `Host` is the client's to choose: two cannot share one.
+    fn check_resources(&self) -> Result<(), BuildError> {
+        let resources = &self.protected_resources;
+        let hidden = resources
+            .iter()
+            .enumerate()
+            .find(|(place, resource)| resources[..*place].iter().any(|before| before.hides(resource)));
+        match hidden {
+            Some((_, resource)) => Err(BuildError::Text {
+                what: "the protected resource",
+                value: resource.resource.to_string(),
+                allowed: "at a path that no other protected resource has",
+            }),
+            None => Ok(()),
+        }
     }
 }
 
@@ -248,36 +284,6 @@ impl AssuranceLevel {
             Self::Aal3 => (15 * MINUTE, 12 * HOUR),
         };
         (Duration::from_secs(idle), Duration::from_secs(most))
-    }
-}
-
-/// A resource of this gateway that OAuth clients may find by themselves (RFC 9728).
-///
-/// [`BridgeBuilder::protected_resource`](crate::BridgeBuilder::protected_resource) takes it.
-#[derive(Debug, Clone)]
-#[must_use = "hand it to BridgeBuilder::protected_resource"]
-pub struct ProtectedResource {
-    pub(crate) resource: Url,
-    pub(crate) scopes: Scopes,
-    pub(crate) name: Option<String>,
-}
-
-impl ProtectedResource {
-    /// The resource at this URL, which is the audience of its tokens: `https://gateway.example/mcp`.
-    pub fn new(resource: Url) -> Self {
-        Self { resource, scopes: Scopes::default(), name: None }
-    }
-
-    /// The scopes that a client needs for what is usual there. Default: none are named.
-    pub fn scopes(mut self, scopes: Scopes) -> Self {
-        self.scopes = scopes;
-        self
-    }
-
-    /// What to call it before people. Default: nothing.
-    pub fn name(mut self, name: impl Into<String>) -> Self {
-        self.name = Some(name.into());
-        self
     }
 }
 

@@ -8,6 +8,7 @@ mod cancellation;
 mod checker;
 mod clocks;
 mod csrf;
+mod discovery;
 mod endpoints;
 mod examples;
 mod exchange;

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use governor::clock::MonotonicClock;
 use http::Extensions;
 use ipnet::IpNet;
 use secrecy::SecretSlice;
@@ -17,6 +18,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::id::{ClientSecret, InvalidId, Scopes};
 use crate::issue::{Admin, Issuer};
 use crate::layer::BridgeAuthLayer;
+use crate::limit::{Limits, RateLimits};
 use crate::passage::Refusals;
 use crate::reject::{ProblemJson, RejectionBody};
 use crate::session::{Freshness, Liveness};
@@ -80,7 +82,8 @@ impl BridgeBuilder {
         let refusals =
             Refusals { challenge: Arc::new(settings.challenge.clone()), body: self.rejection_body };
         let own_layer = BridgeAuthLayer::new(Authenticator::new(guard.clone(), own), refusals.clone());
-        let parts = Parts { settings, keys: self.keys, guard, refusals, own_layer, issuer, admin };
+        let limits = Limits::new(settings.rate_limits, MonotonicClock);
+        let parts = Parts { settings, keys: self.keys, guard, refusals, own_layer, issuer, admin, limits };
         Ok(Bridge { parts: Arc::new(parts) })
     }
 
@@ -200,9 +203,19 @@ impl BridgeBuilder {
         self
     }
 
-    /// Where hook clients get their tokens. Without it there is no provisioning, and none is advertised.
+    /// Where hook clients get their tokens. Without it there is no provisioning, none is advertised, and there is no
+    /// authorization server metadata.
     pub fn token_endpoint(mut self, url: Url) -> Self {
         self.settings.token_endpoint = Some(url);
+        self
+    }
+
+    /// Where a person goes to let a bridge in: a page of the host's own, for the metadata alone (RFC 8414 §2). Default: none
+    /// is advertised.
+    ///
+    /// Stock MCP clients read no metadata without it, also those that use client credentials and never go there.
+    pub fn authorization_endpoint(mut self, url: Url) -> Self {
+        self.settings.authorization_endpoint = Some(url);
         self
     }
 
@@ -226,8 +239,13 @@ impl BridgeBuilder {
 
     /// A resource that OAuth clients may find by themselves: its metadata (RFC 9728) is served, its URL is an audience that
     /// tokens may be asked for with `resource` (RFC 8707), and [`Bridge::layer`] of its URL points its challenges there.
+    ///
+    /// The metadata stand on the resource's own host, by their path alone: two resources cannot share one.
     pub fn protected_resource(mut self, resource: ProtectedResource) -> Self {
-        self.settings.protected_resources.push(resource);
+        match resource.try_into() {
+            Ok(resource) => self.settings.protected_resources.push(resource),
+            Err(malformed) => drop(self.malformed.get_or_insert(malformed)),
+        }
         self
     }
 
@@ -301,6 +319,12 @@ impl BridgeBuilder {
     /// The protected resource metadata that challenges point to (RFC 9728 §5.1). Default: none.
     pub fn resource_metadata(mut self, url: Url) -> Self {
         self.settings.challenge.resource_metadata = Some(url);
+        self
+    }
+
+    /// How often secrets and codes may be tried. Default: [`RateLimits::default`].
+    pub fn rate_limits(mut self, limits: RateLimits) -> Self {
+        self.settings.rate_limits = limits;
         self
     }
 

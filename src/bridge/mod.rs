@@ -12,7 +12,9 @@ use crate::caller::Caller;
 use crate::id::Audience;
 use crate::issue::{Admin, Issuer};
 use crate::layer::BridgeAuthLayer;
+use crate::limit::Limits;
 use crate::passage::Refusals;
+use crate::reject::Challenge;
 use crate::service::{
     AdminService, BridgeService, CapabilitiesService, CodeService, IntrospectionService, JwksService,
     LogoutService, OauthClientService, RevocationService, SessionService, SessionsService, TokenService,
@@ -39,6 +41,7 @@ struct Parts {
     own_layer: BridgeAuthLayer,
     issuer: Issuer,
     admin: Admin,
+    limits: Option<Limits>,
 }
 
 impl Bridge {
@@ -55,11 +58,24 @@ impl Bridge {
 
     /// The middleware that lets in only requests with a valid token for `audience` and a live session.
     ///
+    /// For the URL of a [protected resource](BridgeBuilder::protected_resource) its challenges point to the metadata of that
+    /// resource and name its scopes (RFC 9728 §5.1).
+    ///
     /// # Errors
     ///
     /// [`BuildError::UnknownAudience`] when this bridge issues no token for `audience`.
     pub fn layer(&self, audience: &str) -> Result<BridgeAuthLayer, BuildError> {
-        Ok(BridgeAuthLayer::new(self.authenticator(audience)?, self.parts.refusals.clone()))
+        let authenticator = self.authenticator(audience)?;
+        let mut refusals = self.parts.refusals.clone();
+        if let Some(resource) = self.parts.settings.protected_resource(authenticator.audience()) {
+            let challenge = Challenge {
+                resource_metadata: Some(resource.metadata.clone()),
+                scopes: resource.scopes.clone(),
+                ..Challenge::clone(&refusals.challenge)
+            };
+            refusals.challenge = Arc::new(challenge);
+        }
+        Ok(BridgeAuthLayer::new(authenticator, refusals))
     }
 
     /// The decision alone, for those who need no middleware.
@@ -163,8 +179,7 @@ impl Bridge {
         RevocationService::new(self)
     }
 
-    /// The metadata documents, for `/.well-known/oauth-authorization-server` and `/.well-known/oauth-protected-resource` and
-    /// what is below them.
+    /// The metadata documents and the key set, for all of `/.well-known/`.
     #[must_use]
     pub fn well_known_service(&self) -> WellKnownService {
         WellKnownService::new(self)
@@ -178,6 +193,11 @@ impl Bridge {
 
     pub(crate) fn settings(&self) -> &Arc<Settings> {
         &self.parts.settings
+    }
+
+    /// The limits on attempts at secrets; none when they are off.
+    pub(crate) fn limits(&self) -> Option<&Limits> {
+        self.parts.limits.as_ref()
     }
 
     /// The read side, for those who ask about a token that is not their own.

@@ -131,6 +131,14 @@ impl ShownClient {
         }
     }
 
+    /// Whom it proves itself to be, if it is good: nobody, when it shows an id alone, which everyone may.
+    pub(crate) fn proves(&self) -> Option<&ClientId> {
+        match self {
+            Self::Nothing(_) => None,
+            _ => self.id(),
+        }
+    }
+
     const fn method(&self) -> &'static str {
         match self {
             Self::Secret { .. } => "client_secret",

@@ -56,9 +56,14 @@ impl BridgeAuthLayer {
         self.change(|guard| guard.optional = true)
     }
 
-    /// Requires all of `scopes` of every caller. Default: none.
+    /// Requires all of `scopes` of every caller, and names all of them to those who must get a token. Default: none.
     pub fn require_scopes(self, scopes: Scopes) -> Self {
-        self.change(|guard| guard.authenticator = guard.authenticator.clone().require_scopes(scopes))
+        self.change(|guard| {
+            if !scopes.is_empty() {
+                Arc::make_mut(&mut guard.refusals.challenge).scopes = scopes.clone();
+            }
+            guard.authenticator = guard.authenticator.clone().require_scopes(scopes);
+        })
     }
 
     /// Requires callers of this kind. Default: any.

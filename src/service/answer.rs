@@ -1,5 +1,7 @@
 //! What the endpoints answer with.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, PRAGMA, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
@@ -94,6 +96,18 @@ impl Refusal {
         let detail = "This cannot be done right now. Try again.";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", detail)
             .header(RETRY_AFTER, HeaderValue::from(retry_after))
+    }
+
+    /// The caller has tried too often (RFC 6585 §4). OAuth's word for it at a token endpoint is that of RFC 8628 §3.5.
+    pub(super) fn too_many(wait: Duration) -> Self {
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "slow_down", "Too many attempts. Wait, then try again.")
+            .header(RETRY_AFTER, HeaderValue::from(seconds.max(1)))
+    }
+
+    /// Whether a secret, a code or a token was shown that is not good.
+    pub(super) fn is_wrong_secret(&self) -> bool {
+        self.status == StatusCode::UNAUTHORIZED || self.code == "invalid_grant"
     }
 
     /// A token could not be signed; the log is told why.

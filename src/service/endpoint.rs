@@ -1,12 +1,17 @@
 //! The endpoints that bridges call: which they are, and the one way to all of them.
 
 use bytes::Bytes;
+use http::request::Parts;
 use http::{Method, Request, Response};
 
 use super::answer::{Answer, Refusal, Wording};
 use super::body::RequestBody;
-use super::{capabilities, exchange, introspect, issue_code, jwks, oauth_client, revoke, sessions, token};
+use super::{
+    capabilities, exchange, introspect, issue_code, jwks, limited, oauth_client, revoke, sessions, token,
+    well_known,
+};
 use crate::bridge::Bridge;
+use crate::settings::Resource;
 
 /// One endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +25,10 @@ pub(super) enum Endpoint {
     OneSession(String),
     Logout,
     Jwks,
+    /// The metadata of the authorization server, by what follows its well-known path.
+    AuthorizationServer(String),
+    /// The metadata of a protected resource, by what follows theirs.
+    ProtectedResource(String),
     Token,
     Introspect,
     Revoke,
@@ -39,8 +48,23 @@ impl Endpoint {
             "/token" => Self::Token,
             "/introspect" => Self::Introspect,
             "/revoke" => Self::Revoke,
+            _ if path.starts_with("/.well-known/") => return Self::metadata_at(path),
             _ => Self::OneSession(one_segment(path.strip_prefix("/sessions/")?)?),
         })
+    }
+
+    fn metadata_at(path: &str) -> Option<Self> {
+        let inserted = |well_known: &str| {
+            let rest = path.strip_prefix(well_known)?;
+            (rest.is_empty() || rest.starts_with('/')).then(|| rest.to_owned())
+        };
+        let server = || inserted(well_known::AUTHORIZATION_SERVER).map(Self::AuthorizationServer);
+        server().or_else(|| inserted(Resource::WELL_KNOWN).map(Self::ProtectedResource))
+    }
+
+    /// Whether it is one of the documents at the root of a host.
+    pub(super) fn is_well_known(&self) -> bool {
+        matches!(self, Self::Jwks | Self::AuthorizationServer(_) | Self::ProtectedResource(_))
     }
 
     /// Whether only a caller may come here.
@@ -63,6 +87,7 @@ impl Endpoint {
             | Self::Introspect
             | Self::Revoke => "POST",
             Self::Capabilities | Self::Sessions | Self::Jwks => "GET, HEAD",
+            Self::AuthorizationServer(_) | Self::ProtectedResource(_) => "GET, HEAD, OPTIONS",
             Self::OneSession(_) => "DELETE",
         }
     }
@@ -74,8 +99,13 @@ impl Endpoint {
         }
     }
 
-    async fn answer(&self, bridge: &Bridge, request: Request<RequestBody>) -> Answer {
-        let (parts, body) = request.into_parts();
+    /// Whether secrets, codes or tokens are tried here.
+    pub(super) fn takes_secrets(&self) -> bool {
+        matches!(self, Self::Session | Self::Token | Self::Introspect | Self::Revoke)
+    }
+
+    /// What it answers, to a method it takes and within the limits.
+    pub(super) async fn answer(&self, bridge: &Bridge, parts: Parts, body: RequestBody) -> Answer {
         match self {
             Self::Code => issue_code::answer(bridge, &parts, body).await,
             Self::Session => exchange::answer(bridge, parts, body).await,
@@ -85,6 +115,8 @@ impl Endpoint {
             Self::OneSession(id) => sessions::end(bridge, &parts, id).await,
             Self::Logout => sessions::log_out(bridge, &parts).await,
             Self::Jwks => Ok(jwks::answer(bridge)),
+            Self::AuthorizationServer(path) => well_known::authorization_server(bridge, &parts, path),
+            Self::ProtectedResource(path) => well_known::protected_resource(bridge, &parts, path),
             Self::Token => token::answer(bridge, &parts, body).await,
             Self::Introspect => introspect::answer(bridge, &parts, body).await,
             Self::Revoke => revoke::answer(bridge, &parts, body).await,
@@ -99,7 +131,7 @@ pub(super) async fn serve(
     request: Request<RequestBody>,
 ) -> Response<Bytes> {
     let answer = match check_method(request.method(), endpoint.methods()) {
-        Ok(()) => endpoint.answer(bridge, request).await,
+        Ok(()) => limited::answer(bridge, &endpoint, request).await,
         Err(refusal) => Err(refusal.into()),
     };
     answer.unwrap_or_else(|failure| failure.into_response(endpoint.wording()))
@@ -144,6 +176,8 @@ mod tests {
             "/sessions/a/b",
             "/sessionsx",
             "/.well-known/jwks.json/",
+            "/.well-known/openid-configuration",
+            "/.well-known/oauth-authorization-serverx",
         ] {
             assert_eq!(Endpoint::at(path), None, "{path}");
         }

@@ -56,7 +56,7 @@ pub(super) async fn answer(bridge: &Bridge, parts: &Parts, body: RequestBody) ->
         return Err(Refusal::not_found().into());
     }
     let form = Form::read(parts, body).await?;
-    let client = authenticate(bridge, &parts.headers, &form).await?;
+    let client = authenticate(bridge, parts, &form).await?;
     // Everybody can say they are the bridge (RFC 7662 §4: or else tokens could be tried out).
     if let OauthClient::Bridge(_) = client {
         return Err(invalid_client(bridge).into());

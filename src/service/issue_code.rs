@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::answer::{Answer, Refusal, json};
 use super::body::RequestBody;
-use super::csrf;
+use super::{csrf, limited};
 use crate::bridge::Bridge;
 use crate::clock::since_epoch;
 use crate::id::CodeChallenge;
@@ -30,6 +30,7 @@ pub(super) async fn answer(bridge: &Bridge, parts: &Parts, body: RequestBody) ->
     let signed_in = parts.extensions.get::<SignedIn>().ok_or_else(|| {
         Refusal::unauthenticated(bridge, "sign_in_required", "Sign in first: a code is issued to a person.")
     })?;
+    limited::person(bridge, &signed_in.user_id)?;
     let asked: Asked = body.json(&parts.headers).await?.unwrap_or_default();
     let issued = bridge.issuer().issue_code(signed_in, asked.challenge()?).await;
     let issued = issued.map_err(|error| refused(bridge, error))?;

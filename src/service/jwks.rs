@@ -6,12 +6,15 @@ use http::{HeaderMap, Response};
 
 use crate::bridge::Bridge;
 
-/// The public keys; the one answer that may be kept for a while.
+/// What is for everyone, and may be kept for a while.
+pub(super) const PUBLIC: HeaderValue = HeaderValue::from_static("public, max-age=300");
+
+/// The public keys.
 pub(super) fn answer(bridge: &Bridge) -> Response<Bytes> {
     let mut response = Response::new(Bytes::from(bridge.keys().jwks()));
     *response.headers_mut() = HeaderMap::from_iter([
         (CONTENT_TYPE, HeaderValue::from_static("application/jwk-set+json")),
-        (CACHE_CONTROL, HeaderValue::from_static("public, max-age=300")),
+        (CACHE_CONTROL, PUBLIC),
     ]);
     response
 }

@@ -16,6 +16,7 @@ mod guarded;
 mod introspect;
 mod issue_code;
 mod jwks;
+mod limited;
 mod oauth;
 mod oauth_client;
 mod origin;
@@ -97,8 +98,22 @@ service! {
 }
 
 service! {
-    /// The documents by which OAuth clients find their way: `/.well-known/oauth-authorization-server` (RFC 8414) and
-    /// `/.well-known/oauth-protected-resource` (RFC 9728), at the root of the host.
+    /// The documents by which OAuth clients find their way, at the root of the host.
+    ///
+    /// | path | answer |
+    /// |---|---|
+    /// | `/.well-known/oauth-authorization-server`, and the issuer's path behind it | the metadata of RFC 8414, once there is a [token endpoint](crate::BridgeBuilder::token_endpoint) |
+    /// | `/.well-known/oauth-protected-resource`, and a resource's path behind it | the metadata of RFC 9728, for each [protected resource](crate::BridgeBuilder::protected_resource) |
+    /// | `/.well-known/jwks.json` | the public keys, as [`JwksService`] gives them |
+    ///
+    /// Every value is the configuration's: nothing that a request says (`Host`, `X-Forwarded-*`) changes a byte. The metadata
+    /// may be read by pages of every origin, and all may be cached for five minutes.
+    ///
+    /// ```no_run
+    /// # fn mount(bridge: bridge_auth::Bridge) -> axum::Router {
+    /// axum::Router::new().route_service("/.well-known/{*document}", bridge.well_known_service())
+    /// # }
+    /// ```
     WellKnownService => |bridge, request| well_known::serve(bridge, request)
 }
 
@@ -115,8 +130,9 @@ service! {
     /// | `POST /logout` | any caller | 204 | [`LogoutService`] |
     /// | `GET /capabilities` | anyone | 200 `{"modes"}` | [`CapabilitiesService`] |
     /// | `GET /.well-known/jwks.json` | anyone | 200, a JWK set | [`JwksService`] |
+    /// | `GET /.well-known/oauth-…` | anyone | 200, metadata | [`WellKnownService`] |
     ///
-    /// Times are Unix seconds. Nothing but the key set may be cached. `POST /session` words its errors as OAuth
+    /// Times are Unix seconds. Nothing but key set and metadata may be cached. `POST /session` words its errors as OAuth
     /// does (RFC 6749 §5.2), all others as problem documents (RFC 9457) with the member `code`. At most 16 KiB of
     /// a body are read, for as long as the caller takes to send them: a time-out belongs outside.
     ///
@@ -124,7 +140,7 @@ service! {
     /// # fn mount(bridge: bridge_auth::Bridge) -> axum::Router {
     /// axum::Router::new()
     ///     .nest_service("/v1/auth/bridge", bridge.service())
-    ///     .route_service("/.well-known/jwks.json", bridge.jwks_service())
+    ///     .route_service("/.well-known/{*document}", bridge.well_known_service())
     /// # }
     /// ```
     ///

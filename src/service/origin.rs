@@ -14,13 +14,18 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// The origin of a session that a request opens.
 pub(super) fn of(settings: &Settings, parts: &Parts, device_name: Option<&str>) -> Origin {
-    let forwarded = parts.headers.get_all(X_FORWARDED_FOR).iter();
-    let address = (settings.peer_address)(&parts.extensions)
-        .map(|peer| client_address(peer, forwarded, &settings.trusted_proxies));
+    let address = address(settings, parts);
     let user_agent = parts.headers.get(USER_AGENT).map(|value| String::from_utf8_lossy(value.as_bytes()));
     let origin = address.into_iter().fold(Origin::unknown(), Origin::address);
     let origin = user_agent.as_deref().into_iter().fold(origin, Origin::user_agent);
     device_name.into_iter().fold(origin, Origin::device_name)
+}
+
+/// The address that a request came from, as far as it is known.
+pub(super) fn address(settings: &Settings, parts: &Parts) -> Option<IpAddr> {
+    let forwarded = parts.headers.get_all(X_FORWARDED_FOR).iter();
+    let peer = (settings.peer_address)(&parts.extensions)?;
+    Some(client_address(peer, forwarded, &settings.trusted_proxies))
 }
 
 /// The address of the client behind `peer`.
@@ -56,7 +61,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn address(peer: &str, lines: &[&str]) -> String {
+    fn found(peer: &str, lines: &[&str]) -> String {
         let lines: Vec<_> = lines.iter().map(|line| HeaderValue::from_str(line).unwrap()).collect();
         let trusted = ["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()];
         client_address(peer.parse().unwrap(), lines.iter(), &trusted).to_string()
@@ -64,33 +69,33 @@ mod tests {
 
     #[test]
     fn a_stranger_is_not_believed() {
-        assert_eq!(address("203.0.113.9", &["198.51.100.1"]), "203.0.113.9");
-        assert_eq!(address("203.0.113.9", &[]), "203.0.113.9");
+        assert_eq!(found("203.0.113.9", &["198.51.100.1"]), "203.0.113.9");
+        assert_eq!(found("203.0.113.9", &[]), "203.0.113.9");
     }
 
     #[test]
     fn the_last_address_that_no_trusted_proxy_has_counts() {
-        assert_eq!(address("10.0.0.1", &["192.0.2.66, 198.51.100.1, 10.0.0.2"]), "198.51.100.1");
-        assert_eq!(address("10.0.0.1", &["192.0.2.66, 198.51.100.1", "10.0.0.2"]), "198.51.100.1");
-        assert_eq!(address("10.0.0.1", &["198.51.100.1", "192.0.2.66"]), "192.0.2.66");
-        assert_eq!(address("::ffff:10.0.0.1", &["::ffff:198.51.100.1"]), "198.51.100.1");
-        assert_eq!(address("fd00::1", &["2001:db8::7"]), "2001:db8::7");
-        assert_eq!(address("10.0.0.1", &["10.0.0.3, 10.0.0.2"]), "10.0.0.3");
-        assert_eq!(address("10.0.0.1", &[]), "10.0.0.1");
+        assert_eq!(found("10.0.0.1", &["192.0.2.66, 198.51.100.1, 10.0.0.2"]), "198.51.100.1");
+        assert_eq!(found("10.0.0.1", &["192.0.2.66, 198.51.100.1", "10.0.0.2"]), "198.51.100.1");
+        assert_eq!(found("10.0.0.1", &["198.51.100.1", "192.0.2.66"]), "192.0.2.66");
+        assert_eq!(found("::ffff:10.0.0.1", &["::ffff:198.51.100.1"]), "198.51.100.1");
+        assert_eq!(found("fd00::1", &["2001:db8::7"]), "2001:db8::7");
+        assert_eq!(found("10.0.0.1", &["10.0.0.3, 10.0.0.2"]), "10.0.0.3");
+        assert_eq!(found("10.0.0.1", &[]), "10.0.0.1");
     }
 
     #[test]
     fn ports_and_brackets_are_read() {
-        assert_eq!(address("10.0.0.1", &["198.51.100.1:4711"]), "198.51.100.1");
-        assert_eq!(address("10.0.0.1", &["[2001:db8::7]:4711"]), "2001:db8::7");
-        assert_eq!(address("10.0.0.1", &["[2001:db8::7]"]), "2001:db8::7");
+        assert_eq!(found("10.0.0.1", &["198.51.100.1:4711"]), "198.51.100.1");
+        assert_eq!(found("10.0.0.1", &["[2001:db8::7]:4711"]), "2001:db8::7");
+        assert_eq!(found("10.0.0.1", &["[2001:db8::7]"]), "2001:db8::7");
     }
 
     #[test]
     fn what_cannot_be_read_ends_the_walk() {
         for garbage in ["unknown", "", "_hidden", "1.2.3", "198.51.100.1 198.51.100.2", "198.51.100.1;x"] {
             let line = format!("198.51.100.1, {garbage}, 10.0.0.2");
-            assert_eq!(address("10.0.0.1", &[&line]), "10.0.0.2", "{garbage:?}");
+            assert_eq!(found("10.0.0.1", &[&line]), "10.0.0.2", "{garbage:?}");
         }
     }
 
@@ -100,8 +105,8 @@ mod tests {
             let client = IpAddr::from(client);
             prop_assume!(!"10.0.0.0/8".parse::<IpNet>().unwrap().contains(&client));
             let line = format!("{spoofed}, {client}");
-            prop_assert_eq!(address("10.0.0.1", &[&line]), client.to_string());
-            prop_assert_eq!(address("10.0.0.1", &[&spoofed, &client.to_string()]), client.to_string());
+            prop_assert_eq!(found("10.0.0.1", &[&line]), client.to_string());
+            prop_assert_eq!(found("10.0.0.1", &[&spoofed, &client.to_string()]), client.to_string());
         }
 
         #[test]

@@ -25,7 +25,7 @@ pub(super) async fn answer(bridge: &Bridge, parts: &Parts, body: RequestBody) ->
         return Err(Refusal::not_found().into());
     }
     let form = Form::read(parts, body).await?;
-    let client = match authenticate(bridge, &parts.headers, &form).await? {
+    let client = match authenticate(bridge, parts, &form).await? {
         OauthClient::Bridge(client) => client,
         OauthClient::Hook(client, _) => client.id,
         // It is given no tokens, so none is its own.

@@ -46,7 +46,7 @@ pub(super) async fn answer(bridge: &Bridge, parts: &Parts, body: RequestBody) ->
     }
     let form = Form::read(parts, body).await?;
     let grant = Grant::asked(bridge, form.value("grant_type").ok_or(NO_GRANT)?)?;
-    let client = authenticate(bridge, &parts.headers, &form).await?;
+    let client = authenticate(bridge, parts, &form).await?;
     let access = match (grant, client) {
         (Grant::ClientCredentials, OauthClient::Hook(client, proof)) => {
             client_credentials(bridge, parts, &form, client, proof).await

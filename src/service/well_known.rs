@@ -1,12 +1,172 @@
 //! The documents by which OAuth clients find their way (RFC 8414, RFC 9728).
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL,
+    HeaderValue, PRAGMA,
+};
+use http::request::Parts;
+use http::{Method, Request, Response, StatusCode};
+use serde::Serialize;
+use url::Url;
 
-use super::answer::{Failure, Refusal, Wording};
+use super::answer::{Answer, Failure, Refusal, Wording, json, no_content};
 use super::body::RequestBody;
+use super::endpoint::{self, Endpoint};
+use super::jwks::PUBLIC;
 use crate::bridge::Bridge;
+use crate::id::{Audience, Scope};
+use crate::settings::{Settings, is_inserted};
 
-pub(super) async fn serve(_: &Bridge, _: Request<RequestBody>) -> Response<Bytes> {
-    Failure::from(Refusal::not_found()).into_response(Wording::Problem)
+/// Where the metadata of the authorization server begin; the issuer's path follows (RFC 8414 §3.1).
+pub(super) const AUTHORIZATION_SERVER: &str = "/.well-known/oauth-authorization-server";
+
+const BASIC: &str = "client_secret_basic";
+const POST: &str = "client_secret_post";
+const ASSERTION: &str = "private_key_jwt";
+/// How a client can prove itself that has something to prove itself with.
+const PROOFS: [&str; 3] = [BASIC, POST, ASSERTION];
+const PROOFS_AND_NONE: [&str; 4] = [BASIC, POST, ASSERTION, "none"];
+const ASSERTION_ALGORITHMS: [&str; 4] = ["EdDSA", "ES256", "PS256", "RS256"];
+
+/// What the documents' own service answers.
+pub(super) async fn serve(bridge: &Bridge, request: Request<RequestBody>) -> Response<Bytes> {
+    match Endpoint::at(request.uri().path()).filter(Endpoint::is_well_known) {
+        Some(document) => endpoint::serve(bridge, document, request).await,
+        None => Failure::from(Refusal::not_found()).into_response(Wording::Problem),
+    }
+}
+
+/// The authorization server metadata, when `path` is the issuer's.
+pub(super) fn authorization_server(bridge: &Bridge, parts: &Parts, path: &str) -> Answer {
+    let settings = bridge.settings();
+    let is_its_path = Url::parse(&settings.issuer).is_ok_and(|issuer| is_inserted(issuer.path(), path));
+    let metadata = AuthorizationServer::of(settings).filter(|_| is_its_path);
+    public(parts, &metadata.ok_or_else(Refusal::not_found)?)
+}
+
+/// The metadata of the protected resource whose path is `path`.
+pub(super) fn protected_resource(bridge: &Bridge, parts: &Parts, path: &str) -> Answer {
+    let settings = bridge.settings();
+    let resource = settings.protected_resources.iter().find(|resource| resource.is_at(path));
+    let resource = resource.ok_or_else(Refusal::not_found)?;
+    let metadata = ProtectedResource {
+        resource: &resource.resource,
+        authorization_servers: [&settings.issuer],
+        scopes_supported: resource.scopes.iter().collect(),
+        bearer_methods_supported: ["header"],
+        resource_name: resource.name.as_deref(),
+    };
+    public(parts, &metadata)
+}
+
+/// RFC 8414 §2. There is no authorization endpoint of this crate's: a code is got from `POST /code`, by way of the host.
+#[derive(Serialize)]
+struct AuthorizationServer<'a> {
+    issuer: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    authorization_endpoint: Option<&'a str>,
+    token_endpoint: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jwks_uri: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    scopes_supported: Vec<&'a Scope>,
+    /// Required, and never empty (§3.2): the one whose grant the token endpoint takes.
+    response_types_supported: [&'static str; 1],
+    grant_types_supported: Vec<&'static str>,
+    token_endpoint_auth_methods_supported: [&'static str; 4],
+    token_endpoint_auth_signing_alg_values_supported: [&'static str; 4],
+    code_challenge_methods_supported: [&'static str; 1],
+    #[serde(flatten)]
+    revocation: Option<Revocation<'a>>,
+    #[serde(flatten)]
+    introspection: Option<Introspection<'a>>,
+    /// RFC 9728 §4.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    protected_resources: Vec<&'a Audience>,
+}
+
+#[derive(Serialize)]
+struct Revocation<'a> {
+    revocation_endpoint: &'a str,
+    revocation_endpoint_auth_methods_supported: [&'static str; 4],
+    revocation_endpoint_auth_signing_alg_values_supported: [&'static str; 4],
+}
+
+#[derive(Serialize)]
+struct Introspection<'a> {
+    introspection_endpoint: &'a str,
+    introspection_endpoint_auth_methods_supported: [&'static str; 3],
+    introspection_endpoint_auth_signing_alg_values_supported: [&'static str; 4],
+}
+
+/// RFC 9728 §2.
+#[derive(Serialize)]
+struct ProtectedResource<'a> {
+    resource: &'a Audience,
+    authorization_servers: [&'a String; 1],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    scopes_supported: Vec<&'a Scope>,
+    bearer_methods_supported: [&'static str; 1],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resource_name: Option<&'a str>,
+}
+
+impl<'a> AuthorizationServer<'a> {
+    /// The metadata; none without a token endpoint, for then there is nothing to find.
+    fn of(settings: &'a Settings) -> Option<Self> {
+        let refreshes = settings.refresh.at_token_endpoint;
+        let grants =
+            [Some("client_credentials"), Some("authorization_code"), refreshes.then_some("refresh_token")];
+        Some(Self {
+            issuer: &settings.issuer,
+            authorization_endpoint: settings.authorization_endpoint.as_ref().map(Url::as_str),
+            token_endpoint: settings.token_endpoint.as_ref()?.as_str(),
+            jwks_uri: settings.jwks_uri.as_ref().map(Url::as_str),
+            scopes_supported: scopes(settings),
+            response_types_supported: ["code"],
+            grant_types_supported: grants.into_iter().flatten().collect(),
+            token_endpoint_auth_methods_supported: PROOFS_AND_NONE,
+            token_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
+            code_challenge_methods_supported: ["S256"],
+            revocation: settings.revocation_endpoint.as_ref().map(|endpoint| Revocation {
+                revocation_endpoint: endpoint.as_str(),
+                revocation_endpoint_auth_methods_supported: PROOFS_AND_NONE,
+                revocation_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
+            }),
+            introspection: settings.introspection_endpoint.as_ref().map(|endpoint| Introspection {
+                introspection_endpoint: endpoint.as_str(),
+                introspection_endpoint_auth_methods_supported: PROOFS,
+                introspection_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
+            }),
+            protected_resources: settings.protected_resources.iter().map(|found| &found.resource).collect(),
+        })
+    }
+}
+
+/// What hook clients may ask for, and what the protected resources name.
+fn scopes(settings: &Settings) -> Vec<&Scope> {
+    let resources = settings.protected_resources.iter().flat_map(|resource| &resource.scopes);
+    let mut scopes: Vec<_> = settings.hook_scopes.iter().chain(resources).collect();
+    scopes.sort_unstable();
+    scopes.dedup();
+    scopes
+}
+
+/// Answers with a document that everyone may read, pages of any origin too: it says nothing of who asks.
+fn public(parts: &Parts, document: &impl Serialize) -> Answer {
+    let is_preflight = parts.method == Method::OPTIONS;
+    let mut response = if is_preflight { no_content() } else { json(StatusCode::OK, document) };
+    let headers = response.headers_mut();
+    let any = HeaderValue::from_static("*");
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, any.clone());
+    if is_preflight {
+        // Stock MCP clients send `MCP-Protocol-Version`.
+        headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, any);
+        headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, HEAD"));
+    } else {
+        headers.insert(CACHE_CONTROL, PUBLIC);
+        headers.remove(PRAGMA);
+    }
+    Ok(response)
 }

@@ -46,9 +46,19 @@ impl Gateway {
 
     /// A gateway over `bridge`.
     pub async fn over(bridge: Bridge) -> Self {
+        Self::with(bridge, Router::new()).await
+    }
+
+    /// A gateway over `bridge` that has these routes too.
+    pub async fn with(bridge: Bridge, more: Router) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        Self::on(listener, bridge, more)
+    }
+
+    /// The same on a socket whose address had to be known before.
+    pub fn on(listener: TcpListener, bridge: Bridge, more: Router) -> Self {
         let address = listener.local_addr().unwrap();
-        let app = app(&bridge).into_make_service_with_connect_info::<SocketAddr>();
+        let app = app(&bridge).merge(more).into_make_service_with_connect_info::<SocketAddr>();
         let serving = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
         Self { bridge, address, client: reqwest::Client::new(), serving }
     }
@@ -166,7 +176,7 @@ fn app(bridge: &Bridge) -> Router {
         .route("/v1/panic", get(panics))
         .layer(bridge.layer("bridge").unwrap())
         .nest_service(PREFIX, ServiceBuilder::new().layer(from_fn(login)).service(bridge.service()))
-        .route_service("/.well-known/jwks.json", bridge.jwks_service())
+        .route_service("/.well-known/{*document}", bridge.well_known_service())
         .nest_service("/admin", from_fn(operators_only).layer(bridge.admin_service()))
 }
 

@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
+use http::request::Parts;
 use percent_encoding::percent_decode_str;
 use zeroize::Zeroizing;
 
@@ -13,19 +14,22 @@ use crate::bridge::Bridge;
 use crate::id::{ClientId, ClientSecret};
 use crate::issue::{ClientAuthError, OauthClient, ShownClient};
 use crate::service::answer::Refusal;
+use crate::service::limited;
 
 /// Who sent the request: here an attempt to prove it begins, and its outcome is known.
 pub(in crate::service) async fn authenticate(
     bridge: &Bridge,
-    headers: &HeaderMap,
+    parts: &Parts,
     form: &Form,
 ) -> Result<OauthClient, Refusal> {
-    let outcome = match shown(headers, form)? {
-        Some(shown) => bridge.issuer().authenticate_client(&shown).await,
-        None => Err(ClientAuthError::InvalidClient),
-    };
+    let Some(shown) = shown(&parts.headers, form)? else { return Err(invalid_client(bridge)) };
+    let attempt = limited::client(bridge, parts, shown.proves())?;
+    let outcome = bridge.issuer().authenticate_client(&shown).await;
     outcome.map_err(|error| match error {
-        ClientAuthError::InvalidClient => invalid_client(bridge),
+        ClientAuthError::InvalidClient => {
+            attempt.failed();
+            invalid_client(bridge)
+        }
         ClientAuthError::Store(fault) => Refusal::unavailable(bridge, &fault),
     })
 }

@@ -1,0 +1,395 @@
+//! How often secrets and codes may be tried: by address, by client and by person.
+
+use std::convert::Infallible;
+use std::hash::{BuildHasher, Hash, RandomState};
+use std::net::{IpAddr, Ipv6Addr};
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use governor::clock::{Clock, MonotonicClock, Reference};
+use governor::middleware::NoOpMiddleware;
+use governor::nanos::Nanos;
+use governor::state::{InMemoryState, NotKeyed, StateStore};
+use governor::{Quota, RateLimiter};
+use quick_cache::sync::Cache;
+
+use crate::id::{ClientId, UserId};
+use crate::settings::BuildError;
+
+/// How often secrets and codes may be tried, and codes be asked for.
+///
+/// What is limited is what checks a secret or a code: `/token`, `/introspect`, `/revoke` and `/session` by the address of the
+/// caller (IPv6 by its /64) and by the client that they name, and `/code` by person. Beyond a limit the answer is 429 with
+/// `Retry-After`, before anything is looked up.
+///
+/// - **A failure is dearer than a success,** and what cannot be paid is owed: whoever guesses is soon refused
+///   for longer, but never for more than an hour.
+/// - **Nobody is locked out by others.** A client whose secret is guessed at from many addresses is refused at those that have
+///   just failed, and at no other.
+/// - **Memory is bounded.** Of more keys than [`max_keys`](Self::max_keys) those are forgotten that are used least.
+///
+/// Each gateway counts for itself, in memory. A caller whose address is not known is limited by nothing but its person: one
+/// attacker would otherwise lock out all of them. So set [`BridgeBuilder::peer_address`](crate::BridgeBuilder::peer_address),
+/// and behind a proxy [`BridgeBuilder::trusted_proxies`](crate::BridgeBuilder::trusted_proxies): else all clients of the proxy
+/// are one address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use = "hand it to BridgeBuilder::rate_limits"]
+pub struct RateLimits {
+    pub(crate) on: bool,
+    pub(crate) per_address: u32,
+    pub(crate) per_client: u32,
+    pub(crate) codes_per_person: u32,
+    pub(crate) failure_cost: u32,
+    pub(crate) max_keys: u32,
+}
+
+impl Default for RateLimits {
+    fn default() -> Self {
+        Self {
+            on: true,
+            per_address: 1200,
+            per_client: 600,
+            codes_per_person: 60,
+            failure_cost: 20,
+            max_keys: 100_000,
+        }
+    }
+}
+
+impl RateLimits {
+    /// No limits: for a gateway behind something that limits.
+    pub fn off() -> Self {
+        Self { on: false, ..Self::default() }
+    }
+
+    /// How many attempts an address may make a minute, and at once. Default: 1200.
+    pub fn per_address(mut self, attempts: u32) -> Self {
+        self.per_address = attempts;
+        self
+    }
+
+    /// How many attempts may be made for a client a minute, from all addresses together, before those that failed within the last
+    /// minute are refused. Default: 600.
+    pub fn per_client(mut self, attempts: u32) -> Self {
+        self.per_client = attempts;
+        self
+    }
+
+    /// How many codes a person may ask for a minute, and at once. Default: 60.
+    pub fn codes_per_person(mut self, codes: u32) -> Self {
+        self.codes_per_person = codes;
+        self
+    }
+
+    /// How many attempts a failed one counts for. Default: 20.
+    pub fn failure_cost(mut self, attempts: u32) -> Self {
+        self.failure_cost = attempts;
+        self
+    }
+
+    /// How many addresses, clients and people are remembered, of each so many; about 100 bytes each. Default: 100 000.
+    pub fn max_keys(mut self, keys: u32) -> Self {
+        self.max_keys = keys;
+        self
+    }
+
+    pub(crate) fn check(&self) -> Result<(), BuildError> {
+        let counts = [self.per_address, self.per_client, self.codes_per_person, self.max_keys];
+        let is_sane = |most: u32, count: &u32| (1..=most).contains(count);
+        let are_sane =
+            counts.iter().all(|count| is_sane(10_000_000, count)) && is_sane(10_000, &self.failure_cost);
+        if are_sane {
+            Ok(())
+        } else {
+            let allowed = "1 to 10 000 000, and the cost of a failure 1 to 10 000";
+            Err(BuildError::OutOfRange { what: "each rate limit", allowed })
+        }
+    }
+}
+
+/// A refusal, and when to come back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Limited {
+    /// By what: one of a bounded set.
+    pub(crate) by: &'static str,
+    pub(crate) wait: Duration,
+}
+
+/// The limits of one gateway.
+pub(crate) struct Limits<C: Clock + Clone = MonotonicClock> {
+    addresses: Limiter<C>,
+    clients: Limiter<C>,
+    people: Limiter<C>,
+    /// When an address failed last for a client.
+    failures: Cache<u64, C::Instant>,
+    keys: RandomState,
+    clock: C,
+    failure_cost: u32,
+    has_warned: AtomicBool,
+}
+
+impl<C: Clock + Clone> Limits<C> {
+    /// How long a failure is held against an address when its client is under attack.
+    const MEMORY: Duration = Duration::from_secs(60);
+
+    /// The limits; none when they are off.
+    pub(crate) fn new(settings: RateLimits, clock: C) -> Option<Self> {
+        let max_keys = usize::try_from(settings.max_keys).unwrap_or(usize::MAX);
+        let limiter = |per_minute| Some(Limiter::new(NonZeroU32::new(per_minute)?, max_keys, clock.clone()));
+        Some(Self {
+            addresses: limiter(settings.per_address).filter(|_| settings.on)?,
+            clients: limiter(settings.per_client)?,
+            people: limiter(settings.codes_per_person)?,
+            failures: Cache::new(max_keys),
+            keys: RandomState::new(),
+            failure_cost: settings.failure_cost,
+            has_warned: AtomicBool::new(false),
+            clock,
+        })
+    }
+
+    /// An attempt from `address` begins.
+    pub(crate) fn attempt(&self, address: Option<IpAddr>) -> Result<(), Limited> {
+        match address {
+            Some(address) => {
+                let checked = self.addresses.spend(self.key(network(address)));
+                checked.map_err(|wait| Limited { by: "address", wait })
+            }
+            None => {
+                if !self.has_warned.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(
+                        "nothing limits callers whose address is not known: set BridgeBuilder::peer_address"
+                    );
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// The attempt from `address` failed.
+    pub(crate) fn failed(&self, address: Option<IpAddr>) {
+        if let Some(address) = address {
+            self.addresses.owe(self.key(network(address)), self.failure_cost.saturating_sub(1));
+        }
+    }
+
+    /// The attempt from `address` is one to prove to be `client`.
+    pub(crate) fn client_attempt(&self, address: Option<IpAddr>, client: &ClientId) -> Result<(), Limited> {
+        let Some(address) = address else { return Ok(()) };
+        if self.clients.spend(self.key(client)).is_ok() {
+            return Ok(());
+        }
+        let failed = self.failures.get(&self.key((network(address), client)));
+        let since = failed.map_or(Self::MEMORY, |failed| self.clock.now().duration_since(failed).into());
+        match Self::MEMORY.saturating_sub(since) {
+            Duration::ZERO => Ok(()),
+            wait => Err(Limited { by: "client", wait }),
+        }
+    }
+
+    /// That attempt failed.
+    pub(crate) fn client_failed(&self, address: Option<IpAddr>, client: &ClientId) {
+        let Some(address) = address else { return };
+        self.clients.owe(self.key(client), self.failure_cost.saturating_sub(1));
+        self.failures.insert(self.key((network(address), client)), self.clock.now());
+    }
+
+    /// `person` asks for a code.
+    pub(crate) fn code_for(&self, person: &UserId) -> Result<(), Limited> {
+        self.people.spend(self.key(person)).map_err(|wait| Limited { by: "person", wait })
+    }
+
+    /// The key that stands for `source`: of one size whatever a caller chose to send, and not to be foreseen, so that nobody can
+    /// choose to share another's.
+    fn key(&self, source: impl Hash) -> u64 {
+        self.keys.hash_one(source)
+    }
+}
+
+/// What one caller has: an IPv4 address, or a network of IPv6, in which each has addresses without number.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
+        }
+        address => address,
+    }
+}
+
+/// However much failed at once, the wait has an end.
+const MOST_OWED: Duration = Duration::from_secs(3600);
+
+/// One limit on many keys.
+struct Limiter<C: Clock + Clone> {
+    states: States,
+    limiter: RateLimiter<u64, States, C, NoOpMiddleware<C::Instant>>,
+    interval: Duration,
+    clock: C,
+    start: C::Instant,
+}
+
+impl<C: Clock + Clone> Limiter<C> {
+    fn new(per_minute: NonZeroU32, max_keys: usize, clock: C) -> Self {
+        let quota = Quota::per_minute(per_minute);
+        let states = States(Arc::new(Cache::new(max_keys)));
+        let start = clock.now();
+        Self {
+            limiter: RateLimiter::new(quota, states.clone(), clock.clone()),
+            interval: quota.replenish_interval(),
+            states,
+            clock,
+            start,
+        }
+    }
+
+    /// Takes one, or says how long to wait for it.
+    fn spend(&self, key: u64) -> Result<(), Duration> {
+        self.limiter.check_key(&key).map_err(|until| until.wait_time_from(self.clock.now()))
+    }
+
+    /// Takes so many more, also those that there are not: governor itself takes none then, and a crowd of failures that are
+    /// under way at once would cost no more than as many successes.
+    fn owe(&self, key: u64, more: u32) {
+        let now = self.clock.now().duration_since(self.start);
+        let price = Nanos::from(self.interval * more);
+        let most = now + Nanos::from(MOST_OWED);
+        let spend = |until: Option<Nanos>| {
+            let owed = until.unwrap_or(now).max(now) + price;
+            Ok::<_, Infallible>(((), owed.min(most)))
+        };
+        let Ok(()) = self.states.measure_and_replace(&key, spend);
+    }
+}
+
+/// The state of each key; there are never more than so many.
+#[derive(Clone)]
+struct States(Arc<Cache<u64, Arc<InMemoryState>>>);
+
+impl StateStore for States {
+    type Key = u64;
+
+    fn measure_and_replace<T, F, E>(&self, key: &u64, f: F) -> Result<T, E>
+    where
+        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
+    {
+        let Ok(state) = self.0.get_or_insert_with(key, || Ok::<_, Infallible>(Arc::default()));
+        state.measure_and_replace(&NotKeyed::NonKey, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use governor::clock::FakeRelativeClock;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn limits(settings: RateLimits) -> (Limits<FakeRelativeClock>, FakeRelativeClock) {
+        let clock = FakeRelativeClock::default();
+        (Limits::new(settings, clock.clone()).unwrap(), clock)
+    }
+
+    fn at(address: &str) -> Option<IpAddr> {
+        Some(address.parse().unwrap())
+    }
+
+    /// How many attempts that fail are let through.
+    fn failures(limits: &Limits<FakeRelativeClock>, from: &str) -> usize {
+        let fails = || limits.attempt(at(from)).map(|()| limits.failed(at(from)));
+        (0..10_000).take_while(|_| fails().is_ok()).count()
+    }
+
+    #[test]
+    fn a_failure_is_dearer_than_a_success_and_time_makes_good() {
+        let (limits, clock) = limits(RateLimits::default());
+        assert!((0..1200).all(|_| limits.attempt(at("192.0.2.1")).is_ok()));
+        let refused = limits.attempt(at("192.0.2.1")).unwrap_err();
+        assert!(refused.by == "address" && refused.wait <= Duration::from_millis(50), "{refused:?}");
+        assert_eq!(failures(&limits, "192.0.2.2"), 60);
+        clock.advance(MINUTE);
+        assert_eq!(failures(&limits, "192.0.2.2"), 60);
+        clock.advance(Duration::from_secs(1));
+        assert_eq!(failures(&limits, "192.0.2.2"), 1);
+    }
+
+    #[test]
+    fn a_crowd_of_failures_at_once_owes_all_of_them() {
+        let (limits, clock) = limits(RateLimits::default());
+        let crowd = (0..1500).filter(|_| limits.attempt(at("192.0.2.1")).is_ok()).count();
+        (0..crowd).for_each(|_| limits.failed(at("192.0.2.1")));
+        let wait = limits.attempt(at("192.0.2.1")).unwrap_err().wait;
+        assert!(wait > 18 * MINUTE && wait < 21 * MINUTE, "{wait:?}");
+        clock.advance(wait);
+        assert!(limits.attempt(at("192.0.2.1")).is_ok());
+    }
+
+    #[test]
+    fn addresses_of_one_ipv6_network_are_one_and_of_ipv4_each_is_its_own() {
+        let (limits, _) = limits(RateLimits::default());
+        assert_eq!(failures(&limits, "2001:db8::1"), 60);
+        assert_eq!(failures(&limits, "2001:db8::ffff:1"), 0);
+        assert_eq!(failures(&limits, "2001:db8:0:1::1"), 60);
+        assert_eq!(failures(&limits, "192.0.2.1"), 60);
+        assert_eq!(failures(&limits, "::ffff:192.0.2.1"), 0);
+        assert_eq!(failures(&limits, "192.0.2.2"), 60);
+    }
+
+    #[test]
+    fn a_client_under_attack_is_refused_where_it_has_just_failed_and_nowhere_else() {
+        let (limits, clock) = limits(RateLimits::default());
+        let client = ClientId::parse("bridge:alice").unwrap();
+        let attackers: Vec<_> = (0..200).map(|n| at(&format!("198.51.100.{n}"))).collect();
+        for attacker in &attackers {
+            limits.client_attempt(*attacker, &client).unwrap();
+            limits.client_failed(*attacker, &client);
+        }
+        for attacker in &attackers {
+            let refused = limits.client_attempt(*attacker, &client).unwrap_err();
+            assert_eq!((refused.by, refused.wait), ("client", MINUTE));
+        }
+        assert!((0..1000).all(|_| limits.client_attempt(at("192.0.2.1"), &client).is_ok()));
+        assert!(limits.client_attempt(attackers[0], &ClientId::parse("bridge:bob").unwrap()).is_ok());
+        clock.advance(MINUTE);
+        assert!(limits.client_attempt(attackers[0], &client).is_ok());
+    }
+
+    #[test]
+    fn a_client_that_is_not_under_attack_may_mistype() {
+        let (limits, _) = limits(RateLimits::default());
+        let client = ClientId::parse("bridge:alice").unwrap();
+        for _ in 0..20 {
+            limits.client_attempt(at("192.0.2.1"), &client).unwrap();
+            limits.client_failed(at("192.0.2.1"), &client);
+        }
+        assert!(limits.client_attempt(at("192.0.2.1"), &client).is_ok());
+    }
+
+    #[test]
+    fn who_has_no_address_is_not_limited_by_it() {
+        let (limits, _) = limits(RateLimits::default());
+        for _ in 0..5000 {
+            limits.attempt(None).unwrap();
+            limits.failed(None);
+        }
+        assert!(Limits::new(RateLimits::off(), MonotonicClock).is_none());
+    }
+
+    #[test]
+    fn a_million_keys_stay_within_the_bound() {
+        let (limits, _) = limits(RateLimits::default().max_keys(10_000));
+        for n in 0..250_000_u32 {
+            let address = Some(IpAddr::from(n.to_be_bytes()));
+            let _ = limits.attempt(address);
+            let client = ClientId::parse(format!("bridge:{n}")).unwrap();
+            limits.client_failed(address, &client);
+            let _ = limits.code_for(&UserId::parse(format!("{n}")).unwrap());
+        }
+        for limiter in [&limits.addresses, &limits.clients, &limits.people] {
+            assert!(limiter.states.0.len() <= 10_000, "{}", limiter.states.0.len());
+        }
+        assert!(limits.failures.len() <= 10_000, "{}", limits.failures.len());
+    }
+}

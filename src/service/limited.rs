@@ -1,0 +1,71 @@
+//! The limits on attempts at secrets and codes: where one begins, and where its outcome is known.
+
+use std::net::IpAddr;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{Request, Response};
+
+use super::answer::{Answer, Failure, Refusal};
+use super::body::RequestBody;
+use super::endpoint::Endpoint;
+use super::origin;
+use crate::bridge::Bridge;
+use crate::id::{ClientId, UserId};
+use crate::limit::{Limited, Limits};
+use crate::observe;
+
+/// What `endpoint` answers, unless the caller has tried too often; a failure counts against them.
+pub(super) async fn answer(bridge: &Bridge, endpoint: &Endpoint, request: Request<RequestBody>) -> Answer {
+    let (parts, body) = request.into_parts();
+    let Some(limits) = bridge.limits().filter(|_| endpoint.takes_secrets()) else {
+        return endpoint.answer(bridge, parts, body).await;
+    };
+    let address = origin::address(bridge.settings(), &parts);
+    limits.attempt(address).map_err(refused)?;
+    let answer = endpoint.answer(bridge, parts, body).await;
+    if is_wrong_secret(&answer) {
+        limits.failed(address);
+    }
+    answer
+}
+
+/// Refuses a person who asks for too many codes.
+pub(super) fn person(bridge: &Bridge, person: &UserId) -> Result<(), Refusal> {
+    bridge.limits().map_or(Ok(()), |limits| limits.code_for(person).map_err(refused))
+}
+
+/// Refuses an attempt to prove to be `client` where too many have failed.
+pub(super) fn client<'r>(
+    bridge: &'r Bridge,
+    parts: &Parts,
+    client: Option<&'r ClientId>,
+) -> Result<ClientAttempt<'r>, Refusal> {
+    let address = origin::address(bridge.settings(), parts);
+    let counted = bridge.limits().zip(client);
+    counted.map_or(Ok(()), |(limits, client)| limits.client_attempt(address, client)).map_err(refused)?;
+    Ok(ClientAttempt { counted, address })
+}
+
+/// An attempt to prove to be a client, whose outcome is not known yet.
+pub(super) struct ClientAttempt<'r> {
+    counted: Option<(&'r Limits, &'r ClientId)>,
+    address: Option<IpAddr>,
+}
+
+impl ClientAttempt<'_> {
+    pub(super) fn failed(self) {
+        if let Some((limits, client)) = self.counted {
+            limits.client_failed(self.address, client);
+        }
+    }
+}
+
+fn is_wrong_secret(answer: &Result<Response<Bytes>, Failure>) -> bool {
+    matches!(answer, Err(Failure::Refusal(refusal)) if refusal.is_wrong_secret())
+}
+
+fn refused(limited: Limited) -> Refusal {
+    observe::limited(limited.by);
+    Refusal::too_many(limited.wait)
+}
