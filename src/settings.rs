@@ -213,6 +213,7 @@ impl Settings {
             return Err(BuildError::OutOfRange { what: "the pepper", allowed: "at least 32 bytes" });
         }
         check_realm(self.challenge.realm.as_deref())?;
+        self.check_resource_servers()?;
         for (what, url) in [
             ("the resource metadata", &self.challenge.resource_metadata),
             ("the authorization endpoint", &self.authorization_endpoint),
@@ -241,6 +242,26 @@ impl Settings {
             }),
             None => Ok(()),
         }
+    }
+}
+
+impl Settings {
+    /// Refuses a server that could be taken for another client: whoever is asked for by an id is found by it.
+    fn check_resource_servers(&self) -> Result<(), BuildError> {
+        let servers = &self.resource_servers;
+        for (place, server) in servers.iter().enumerate() {
+            let is_taken = server.client == self.bridge_client
+                || server.client.is_for_hooks()
+                || servers.iter().take(place).any(|other| other.client == server.client);
+            if is_taken {
+                return Err(BuildError::Text {
+                    what: "the resource server",
+                    value: server.client.to_string(),
+                    allowed: "a client id that no other client has, and that does not begin with \"bridge:\"",
+                });
+            }
+        }
+        Ok(())
     }
 }
 
@@ -432,6 +453,18 @@ mod tests {
             assert!(!refused(|s| s.token_endpoint = Some(url.clone())), "{good}");
             assert!(!refused(|s| s.challenge.resource_metadata = Some(url)), "{good}");
         }
+    }
+
+    #[test]
+    fn a_resource_server_that_could_be_taken_for_another_client_is_refused() {
+        let server = |id: &str| {
+            let secret = crate::id::ClientSecret::random().hash(None);
+            ResourceServer { client: ClientId::parse(id).unwrap(), secret, audiences: Vec::new() }
+        };
+        for ids in [&["sp_bridge"][..], &["bridge:alice"], &["mcp", "mcp"]] {
+            assert!(refused(|s| s.resource_servers = ids.iter().map(|id| server(id)).collect()), "{ids:?}");
+        }
+        assert!(!refused(|s| s.resource_servers = ["mcp", "bridge"].map(server).to_vec()));
     }
 
     #[test]

@@ -53,6 +53,7 @@ text_id! {
 impl ClientId {
     /// `bridge:` and a user id of 255 characters.
     const MAX_CHARACTERS: usize = 262;
+    const HOOKS: &str = "bridge:";
 
     /// The client id of `user`'s hooks: `bridge:<user id>`.
     ///
@@ -62,12 +63,17 @@ impl ClientId {
     #[must_use]
     pub fn for_hooks_of(user: &UserId) -> Self {
         let name = text::to_visible_ascii(user.as_str());
-        let id = format!("bridge:{name}");
+        let id = format!("{}{name}", Self::HOOKS);
         if id.len() <= Self::MAX_CHARACTERS {
             return Self(id.into());
         }
         let digest = secret::hex(&Sha256::digest(user.as_str().as_bytes()));
-        Self(format!("bridge:%~{digest}").into())
+        Self(format!("{}%~{digest}", Self::HOOKS).into())
+    }
+
+    /// Whether it could be the client id of somebody's hooks.
+    pub(crate) fn is_for_hooks(&self) -> bool {
+        self.0.starts_with(Self::HOOKS)
     }
 }
 

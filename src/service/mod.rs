@@ -83,17 +83,37 @@ service! {
 }
 
 service! {
-    /// `POST /token`: the token endpoint (RFC 6749 §3.2).
+    /// `POST /token`: the token endpoint (RFC 6749 §3.2), where
+    /// [`BridgeBuilder::token_endpoint`](crate::BridgeBuilder::token_endpoint) is set.
+    ///
+    /// | grant | who | what it takes |
+    /// |---|---|---|
+    /// | `client_credentials` | a hook client | `scope`, `resource` |
+    /// | `authorization_code` | the bridge | `client_id`, `code` (the exchange code), `code_verifier`, `resource` |
+    /// | `refresh_token`, where [refresh tokens](crate::BridgeBuilder::refresh_tokens) are on | the bridge | `client_id`, `refresh_token`, `scope`, `resource` |
+    ///
+    /// A hook client proves itself by one of `client_secret_basic`, `client_secret_post` and `private_key_jwt` (RFC 7523;
+    /// its `aud` is the issuer). The bridge is a public client: PKCE proves that the code is its own. `resource` (RFC 8707)
+    /// is one of the audiences that are URLs, and becomes the only one of the token.
     TokenService => |bridge, request| endpoint::serve(bridge, Endpoint::Token, request)
 }
 
 service! {
-    /// `POST /introspect`: what a token is worth now (RFC 7662).
+    /// `POST /introspect`: what a token is worth now (RFC 7662), where
+    /// [`BridgeBuilder::introspection_endpoint`](crate::BridgeBuilder::introspection_endpoint) is set.
+    ///
+    /// A hook client may ask about its own tokens, a [resource server](crate::BridgeBuilder::resource_server) about those for
+    /// one of its audiences, and about the bridge's refresh tokens when that is one of the bridge's; of all others the answer
+    /// is `{"active":false}`, as of those that are no longer good. The session's row is asked each time, however the layer is set.
     IntrospectionService => |bridge, request| endpoint::serve(bridge, Endpoint::Introspect, request)
 }
 
 service! {
-    /// `POST /revoke`: the end of a token, and of the session it belongs to (RFC 7009).
+    /// `POST /revoke`: the end of a token, and of the session it belongs to (RFC 7009), where
+    /// [`BridgeBuilder::revocation_endpoint`](crate::BridgeBuilder::revocation_endpoint) is set.
+    ///
+    /// A client ends the tokens it was given, expired or not; the bridge names itself with `client_id`. Another's are
+    /// `invalid_grant`, and go on.
     RevocationService => |bridge, request| endpoint::serve(bridge, Endpoint::Revoke, request)
 }
 
@@ -128,13 +148,17 @@ service! {
     /// | `GET /sessions` | a person's bridge | 200 `{"sessions"}` | [`SessionsService`] |
     /// | `DELETE /sessions/{id}` | a person's bridge | 204 | [`SessionsService`] |
     /// | `POST /logout` | any caller | 204 | [`LogoutService`] |
+    /// | `POST /token` | an OAuth client | 200, a token (RFC 6749 §5.1) | [`TokenService`] |
+    /// | `POST /introspect` | an OAuth client that proves itself | 200 `{"active",…}` (RFC 7662 §2.2) | [`IntrospectionService`] |
+    /// | `POST /revoke` | the OAuth client of the token | 200 (RFC 7009 §2.2) | [`RevocationService`] |
     /// | `GET /capabilities` | anyone | 200 `{"modes"}` | [`CapabilitiesService`] |
     /// | `GET /.well-known/jwks.json` | anyone | 200, a JWK set | [`JwksService`] |
     /// | `GET /.well-known/oauth-…` | anyone | 200, metadata | [`WellKnownService`] |
     ///
-    /// Times are Unix seconds. Nothing but key set and metadata may be cached. `POST /session` words its errors as OAuth
-    /// does (RFC 6749 §5.2), all others as problem documents (RFC 9457) with the member `code`. At most 16 KiB of
-    /// a body are read, for as long as the caller takes to send them: a time-out belongs outside.
+    /// Times are Unix seconds. Nothing but key set and metadata may be cached. `POST /session` and the endpoints of OAuth
+    /// word their errors as OAuth does (RFC 6749 §5.2), all others as problem documents (RFC 9457) with the member `code`.
+    /// What is not configured is 404. At most 16 KiB of a body are read, for as long as the caller takes to send them: a
+    /// time-out belongs outside.
     ///
     /// ```no_run
     /// # fn mount(bridge: bridge_auth::Bridge) -> axum::Router {

@@ -3,5 +3,7 @@
 mod client_auth;
 mod given;
 mod introspection;
+mod private_key_jwt;
 mod revocation;
+mod stock_rust;
 mod token;

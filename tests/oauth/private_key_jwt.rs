@@ -1,0 +1,215 @@
+//! Clients that prove themselves with a key: RFC 7523, rfc7523bis; CHECKLIST rows 26, 27, A82.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bridge_auth::store::{ClientCredential, ClientKey, ProvisionClient, Store};
+use bridge_auth::{ClientId, KeyThumbprint, Scopes, SessionId};
+use http::StatusCode;
+use http::header::AUTHORIZATION;
+use serde_json::{Value, json};
+
+use super::given::{Fields, claims, gateway, hook_of, post};
+use crate::support::Backend;
+use crate::support::bridge::{ISSUER, user};
+use crate::support::gateway::{Answer, Gateway, send};
+
+crate::store::promises![
+    row_26_a_client_with_a_key_gets_introspects_and_revokes_a_token,
+    row_26_attack_a82_an_assertion_is_good_once_on_every_node,
+    row_26_27_attack_a82_what_is_not_its_own_assertion_for_here_and_now_is_refused,
+    an_assertion_that_is_refused_uses_up_no_other,
+    a_key_ends_with_the_session_it_was_given_to,
+];
+
+const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+const CLIENT: &str = "bridge:alice";
+
+struct Device {
+    key: Ed25519KeyPair,
+    /// The token of its bridge.
+    token: String,
+}
+
+impl Device {
+    /// A device of alice's whose key is her hook client's.
+    async fn link(gateway: &Gateway, store: &dyn Store) -> Self {
+        let token = gateway.link("alice").await;
+        let key = Ed25519KeyPair::generate().unwrap();
+        let public = key.public_key().as_ref();
+        let jwk = json!({ "kty": "OKP", "crv": "Ed25519", "x": URL_SAFE_NO_PAD.encode(public) }).to_string();
+        let provision = ProvisionClient {
+            client: ClientId::parse(CLIENT).unwrap(),
+            owner: user("alice"),
+            session: SessionId::parse(claims(&token)["sid"].as_str().unwrap()).unwrap(),
+            credential: ClientCredential::Key(ClientKey {
+                thumbprint: KeyThumbprint::from_bytes(public).unwrap(),
+                jwk,
+            }),
+            scopes: Scopes::parse("hook:govern hook:track").unwrap(),
+            overlap: Duration::from_secs(60),
+            max_devices: 8,
+        };
+        store.provision_client(provision).await.unwrap();
+        Self { key, token }
+    }
+
+    fn sign(&self, header: &Value, claims: &Value) -> String {
+        let encode = |part: &Value| URL_SAFE_NO_PAD.encode(part.to_string());
+        let signed = format!("{}.{}", encode(header), encode(claims));
+        let signature = URL_SAFE_NO_PAD.encode(self.key.sign(signed.as_bytes()));
+        format!("{signed}.{signature}")
+    }
+
+    fn assertion(&self) -> String {
+        self.sign(&json!({ "alg": "EdDSA" }), &good_claims())
+    }
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+}
+
+fn good_claims() -> Value {
+    let id = SessionId::random();
+    json!({ "iss": CLIENT, "sub": CLIENT, "aud": ISSUER, "exp": now() + 120, "iat": now(), "jti": id })
+}
+
+async fn show(gateway: &Gateway, endpoint: &str, assertion: &str, more: Fields<'_>) -> Answer {
+    let shown = [("client_assertion_type", JWT_BEARER), ("client_assertion", assertion)];
+    send(post(gateway, endpoint, &[&shown, more].concat())).await
+}
+
+async fn ask(gateway: &Gateway, assertion: &str) -> Answer {
+    show(gateway, "/token", assertion, &[("grant_type", "client_credentials")]).await
+}
+
+async fn row_26_a_client_with_a_key_gets_introspects_and_revokes_a_token(db: impl Backend) {
+    let gateway = gateway(&db).await;
+    let device = Device::link(&gateway, &*db.open().await).await;
+    let fields = [("grant_type", "client_credentials"), ("client_id", CLIENT), ("scope", "hook:track")];
+    let answer = show(&gateway, "/token", &device.assertion(), &fields).await;
+    assert_eq!((answer.status, answer.text("scope").as_str()), (StatusCode::OK, "hook:track"), "{answer:?}");
+    let token = answer.text("access_token");
+    assert!(gateway.admits(&token).await);
+    let about = [("token", token.as_str())];
+    let known = show(&gateway, "/introspect", &device.assertion(), &about).await;
+    assert_eq!(known.json()["active"], true);
+    assert_eq!(show(&gateway, "/revoke", &device.assertion(), &about).await.status, StatusCode::OK);
+    assert!(!gateway.admits(&token).await);
+}
+
+async fn row_26_attack_a82_an_assertion_is_good_once_on_every_node(db: impl Backend) {
+    let first = gateway(&db).await;
+    let second = gateway(&db).await;
+    let device = Device::link(&first, &*db.open().await).await;
+    let assertion = device.assertion();
+    let racers = (0..8).map(|n| ask(if n % 2 == 0 { &first } else { &second }, &assertion));
+    let answers = futures_util::future::join_all(racers).await;
+    assert_eq!(answers.iter().filter(|answer| answer.status == StatusCode::OK).count(), 1);
+    for refused in answers.iter().filter(|answer| answer.status != StatusCode::OK) {
+        assert!(refused.is_oauth_error(401, "invalid_client"), "{refused:?}");
+    }
+    // A longer text of the same assertion is the same assertion.
+    let again = device.sign(&json!({ "alg": "EdDSA", "typ": "JWT" }), &claims(&assertion));
+    assert!(ask(&first, &again).await.is_oauth_error(401, "invalid_client"));
+    assert_eq!(ask(&first, &device.assertion()).await.status, StatusCode::OK);
+}
+
+async fn row_26_27_attack_a82_what_is_not_its_own_assertion_for_here_and_now_is_refused(db: impl Backend) {
+    let gateway = gateway(&db).await;
+    let device = Device::link(&gateway, &*db.open().await).await;
+    let header = json!({ "alg": "EdDSA" });
+    let stranger = Device { key: Ed25519KeyPair::generate().unwrap(), token: String::new() };
+    let expected = ask(&gateway, &stranger.assertion()).await;
+    assert!(expected.is_oauth_error(401, "invalid_client"), "{expected:?}");
+    let mut bad: Vec<String> = [
+        ("aud", json!([ISSUER])),
+        ("aud", json!("https://other.example")),
+        ("aud", json!(format!("{ISSUER}/v1/auth/bridge/token"))),
+        ("exp", json!(now() - 1)),
+        ("exp", json!(now() + 3600)),
+        ("nbf", json!(now() + 60)),
+        ("sub", json!("bridge:bob")),
+        ("iss", json!("bridge:bob")),
+        ("jti", Value::Null),
+    ]
+    .into_iter()
+    .map(|(member, value)| {
+        let mut claims = good_claims();
+        claims[member] = value;
+        device.sign(&header, &claims)
+    })
+    .collect();
+    let of_bob =
+        json!({ "iss": "bridge:bob", "sub": "bridge:bob", "aud": ISSUER, "exp": now() + 60, "jti": "x" });
+    bad.push(device.sign(&header, &of_bob));
+    let of_bridge =
+        json!({ "iss": "sp_bridge", "sub": "sp_bridge", "aud": ISSUER, "exp": now() + 60, "jti": "x" });
+    bad.push(device.sign(&header, &of_bridge));
+    for head in [
+        json!({ "alg": "none" }),
+        json!({ "alg": "HS256" }),
+        json!({ "alg": "EdDSA", "kid": "' OR 1=1", "crit": ["x"] }),
+    ] {
+        bad.push(device.sign(&head, &good_claims()));
+    }
+    bad.extend([
+        "a.b.c".to_owned(),
+        "x".to_owned(),
+        "\u{0}".to_owned(),
+        "a".repeat(9000),
+        device.token.clone(),
+    ]);
+    let good = device.assertion();
+    bad.push(good[..good.rfind('.').unwrap() + 1].to_owned());
+    for assertion in bad {
+        assert_eq!(ask(&gateway, &assertion).await, expected, "{assertion:.300}");
+    }
+    let fields = [("grant_type", "client_credentials"), ("client_id", "bridge:bob")];
+    assert_eq!(show(&gateway, "/token", &good, &fields).await, expected);
+    let other_type = [
+        ("grant_type", "client_credentials"),
+        ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:saml2-bearer"),
+        ("client_assertion", &good),
+    ];
+    assert_eq!(send(post(&gateway, "/token", &other_type)).await, expected);
+    assert_eq!(ask(&gateway, &good).await.status, StatusCode::OK);
+}
+
+async fn an_assertion_that_is_refused_uses_up_no_other(db: impl Backend) {
+    let gateway = gateway(&db).await;
+    let device = Device::link(&gateway, &*db.open().await).await;
+    let assertion = device.assertion();
+    let forged = Device { key: Ed25519KeyPair::generate().unwrap(), token: String::new() }
+        .sign(&json!({ "alg": "EdDSA" }), &claims(&assertion));
+    assert!(ask(&gateway, &forged).await.is_oauth_error(401, "invalid_client"));
+    assert_eq!(ask(&gateway, &assertion).await.status, StatusCode::OK);
+}
+
+async fn a_key_ends_with_the_session_it_was_given_to(db: impl Backend) {
+    let gateway = gateway(&db).await;
+    let store = db.open().await;
+    let (device, other) = (Device::link(&gateway, &*store).await, Device::link(&gateway, &*store).await);
+    let with_secret = hook_of(&gateway, &gateway.link("alice").await).await;
+    let token = ask(&gateway, &device.assertion()).await.text("access_token");
+    let fields = [("token", device.token.as_str()), ("client_id", "sp_bridge")];
+    assert_eq!(send(post(&gateway, "/revoke", &fields)).await.status, StatusCode::OK);
+    assert!(!gateway.admits(&token).await);
+    assert!(ask(&gateway, &device.assertion()).await.is_oauth_error(401, "invalid_client"));
+    assert_eq!(ask(&gateway, &other.assertion()).await.status, StatusCode::OK);
+    assert_eq!(with_secret.ask(&gateway, &[]).await.status, StatusCode::OK);
+    let both = post(
+        &gateway,
+        "/token",
+        &[
+            ("grant_type", "client_credentials"),
+            ("client_assertion_type", JWT_BEARER),
+            ("client_assertion", &other.assertion()),
+        ],
+    );
+    let answer = send(both.header(AUTHORIZATION, with_secret.basic())).await;
+    assert!(answer.is_oauth_error(400, "invalid_request"), "{answer:?}");
+}
