@@ -5,7 +5,9 @@ use std::fmt::Debug;
 
 use bridge_auth::store::Origin;
 use bridge_auth::token::{Algorithm, KeyRing, SigningKey};
-use bridge_auth::{ClientSecret, CodeVerifier, Exchange, ExchangeCode, Scopes, SignedIn, TraceId};
+use bridge_auth::{
+    ClientSecret, CodeVerifier, Exchange, ExchangeCode, Refresh, RefreshToken, Scopes, SignedIn, TraceId,
+};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use tower::{Layer, ServiceExt, service_fn};
@@ -33,11 +35,26 @@ async fn walk(backend: &impl Backend, record: &Record) -> Vec<String> {
         code: issued.code.clone(),
         verifier,
         session: None,
+        refresh: true,
+        audiences: None,
         origin: Origin::unknown().user_agent("canary"),
     };
     record.error(&issuer.exchange(exchange(None)).await.unwrap_err());
     let access = issuer.exchange(exchange(Some(verifier.clone()))).await.unwrap();
     let replay_verifier = CodeVerifier::random();
+    let refresh_token = access.refresh_token.clone().unwrap();
+    let refresh = Refresh {
+        token: refresh_token.clone(),
+        client: access.client.clone(),
+        scopes: None,
+        audiences: None,
+        origin: Origin::unknown(),
+    };
+    record.show(&refresh);
+    let refreshed = issuer.refresh(refresh.clone()).await.unwrap();
+    record.show(&refreshed);
+    let stranger = Refresh { token: RefreshToken::random(), ..refresh.clone() };
+    record.error(&issuer.refresh(stranger.clone()).await.unwrap_err());
 
     let authenticator = bridge.authenticator("bridge").unwrap();
     let headers = HeaderMap::from_iter([(AUTHORIZATION, access.token.to_header_value())]);
@@ -64,9 +81,9 @@ async fn walk(backend: &impl Backend, record: &Record) -> Vec<String> {
     }
     record.error(&issuer.exchange(exchange(Some(replay_verifier.clone()))).await.unwrap_err());
     record.error(&authenticator.authenticate(&headers).await.unwrap_err());
+    record.error(&issuer.refresh(refresh).await.unwrap_err());
     let unknown = ExchangeCode::random();
-    let stranger =
-        Exchange { code: unknown.clone(), verifier: None, session: None, origin: Origin::unknown() };
+    let stranger = Exchange { code: unknown.clone(), ..exchange(None) };
     record.show(&stranger);
     record.error(&issuer.exchange(stranger).await.unwrap_err());
     bridge.admin().disable_user(&user("alice")).await.unwrap();
@@ -97,6 +114,10 @@ async fn walk(backend: &impl Backend, record: &Record) -> Vec<String> {
         &forged,
         access.token.expose().rsplit('.').next().unwrap(),
         hook.token.expose(),
+        refresh_token.expose(),
+        refreshed.refresh_token.as_ref().unwrap().expose(),
+        refreshed.token.expose(),
+        stranger.token.expose(),
         client.secret.expose(),
         wrong.expose(),
         pepper,
@@ -117,9 +138,16 @@ async fn no_secret_is_shown(backend: impl Backend) {
         walk(&backend, &record).await
     };
     let text = record.text();
-    for event in
-        ["code_issued", "code_redeemed", "code_replayed", "client_provisioned", "client_refused", "done"]
-    {
+    for event in [
+        "code_issued",
+        "code_redeemed",
+        "code_replayed",
+        "refreshed",
+        "refresh_refused",
+        "client_provisioned",
+        "client_refused",
+        "done",
+    ] {
         assert!(text.contains(event), "the record is whole: {event}\n{text}");
     }
     for secret in secrets {
@@ -167,7 +195,16 @@ async fn no_secret_is_in_the_tables_of_postgres() {
     let secrets = walk(&backend, &Record::default()).await;
     let client = backend.client().await;
     let mut text = String::new();
-    for table in ["users", "sessions", "codes", "clients", "client_secrets", "revocations"] {
+    for table in [
+        "users",
+        "sessions",
+        "codes",
+        "clients",
+        "client_secrets",
+        "revocations",
+        "refresh_tokens",
+        "used_assertions",
+    ] {
         let sql =
             format!("SELECT coalesce(string_agg(held::text, ' '), '') FROM bridge_auth.{table} AS held");
         text += client.query_one(&sql, &[]).await.unwrap().get::<_, &str>(0);

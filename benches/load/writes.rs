@@ -78,7 +78,14 @@ impl Writer {
         let codes = join_all(sessions.map(issue)).await;
         let bridge = &self.bridge;
         measure(codes, concurrent, async |code: ExchangeCode| {
-            let exchange = Exchange { code, verifier: None, session: None, origin: Default::default() };
+            let exchange = Exchange {
+                code,
+                verifier: None,
+                session: None,
+                refresh: false,
+                audiences: None,
+                origin: Default::default(),
+            };
             bridge.issuer().exchange(exchange).await.unwrap();
         })
         .await

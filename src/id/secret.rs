@@ -192,6 +192,16 @@ impl AssertionHash {
 }
 
 impl KeyThumbprint {
+    /// The thumbprint of a key, written as RFC 7638 §3 asks for.
+    pub(crate) fn of(members: &[u8]) -> Self {
+        Self(Sha256::digest(members).into())
+    }
+
+    /// The thumbprint in base64url, as it stands for a key id.
+    pub(crate) fn to_base64url(self) -> String {
+        URL_SAFE_NO_PAD.encode(self.0)
+    }
+
     /// A thumbprint of 32 bytes; `None` for any other length.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {

@@ -119,11 +119,7 @@ impl Issuer {
     /// The session is opened or not, never half; one whose token was not returned expires by itself.
     pub async fn open_access(&self, request: AccessRequest) -> Result<Access, AccessError> {
         let settings = &self.settings;
-        let audiences = request.audiences.as_deref().unwrap_or(&settings.audiences);
-        if !(1..=16).contains(&audiences.len()) || !audiences.iter().all(|audience| settings.knows(audience))
-        {
-            return Err(AccessError::Audience);
-        }
+        let audiences = self.audiences(request.audiences.as_deref()).ok_or(AccessError::Audience)?;
         let token_life = checked(request.token_life, settings.token_life, Settings::MAX_TOKEN_LIFE)?;
         let session_life = checked(request.session_life, settings.session_life, Settings::MAX_SESSION_LIFE)?;
         let client = request.client.unwrap_or_else(|| settings.bridge_client.clone());
@@ -145,6 +141,13 @@ impl Issuer {
         audit!("access_opened", user_id = %access.user, session_id = %access.session, client_id = %access.client,
             renewed = access.renewed);
         Ok(access)
+    }
+
+    /// Those that are asked for, when the bridge issues tokens for them, or else the usual ones.
+    pub(super) fn audiences<'a>(&'a self, asked: Option<&'a [Audience]>) -> Option<&'a [Audience]> {
+        let Some(asked) = asked else { return Some(&self.settings.audiences) };
+        let known = asked.iter().all(|audience| self.settings.knows(audience));
+        (known && (1..=16).contains(&asked.len())).then_some(asked)
     }
 
     /// A session of the bridge itself, under the id it declared or a new one.

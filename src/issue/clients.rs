@@ -1,4 +1,4 @@
-//! Hook clients: provisioned by a person's bridge, let in by their secret.
+//! Hook clients: provisioned by a person's bridge, let in by their secret or key.
 
 use std::time::SystemTime;
 
@@ -10,10 +10,23 @@ use crate::caller::{Caller, CallerKind};
 use crate::id::{Audience, ClientId, ClientSecret, Scopes};
 use crate::observe::audit;
 use crate::store::{
-    self, Client, ClientCredential, ClientProof, NewSession, OpenSession, OpenSessionError, Origin,
-    ProvisionClient, StoreError, within_deadline,
+    self, Client, ClientCredential, ClientKey, ClientProof, NewSession, OpenSession, OpenSessionError,
+    Origin, ProvisionClient, StoreError, within_deadline,
 };
-use crate::token::{KeyError, Subject};
+use crate::token::{KeyError, Subject, VerifyingKey};
+
+/// A hook client and the public key that it was given.
+#[derive(Debug, Clone)]
+pub struct HookKey {
+    /// The client id: `bridge:<user id>`.
+    pub id: ClientId,
+    /// The key of the device that asked, as a JWK with its public members and `alg`.
+    pub jwk: String,
+    /// What the client may ask for.
+    pub scopes: Scopes,
+    /// Where it gets its tokens.
+    pub token_endpoint: Url,
+}
 
 /// A hook client and its new secret, shown once.
 #[derive(Debug, Clone)]
@@ -40,11 +53,14 @@ pub enum ProvisionError {
     /// The caller is a hook client: a client begets no client.
     #[error("only a person's bridge provisions a hook client")]
     NotAUser,
+    /// The key is private, too weak, or does not name one algorithm that fits it.
+    #[error(transparent)]
+    Key(#[from] KeyError),
     /// The session or its user is no longer good.
     #[error("the session is no longer live")]
     SessionNotLive,
-    /// As many devices as may be have a secret and a live session.
-    #[error("too many devices have a secret: revoke a session first")]
+    /// As many devices as may be have a credential and a live session.
+    #[error("too many devices have a credential: revoke a session first")]
     TooManyDevices,
     /// The store could not answer.
     #[error(transparent)]
@@ -85,25 +101,57 @@ impl Issuer {
     /// A secret that was stored but not returned is known to nobody; the one before stays good for the
     /// overlap.
     pub async fn provision_client(&self, caller: &Caller) -> Result<HookClient, ProvisionError> {
+        let secret = ClientSecret::random();
+        let (id, token_endpoint) =
+            self.provision(caller, ClientCredential::Secret(self.hash(&secret))).await?;
+        let scopes = self.settings.hook_scopes.clone();
+        Ok(HookClient { id, secret, scopes, token_endpoint, secret_expires_at: None })
+    }
+
+    /// The same with a public key in place of a secret (`private_key_jwt`, RFC 7523): nothing is shown that could be stolen.
+    ///
+    /// `jwk` is a public key of Ed25519, P-256, or RSA of 2048 bits or more, which names its algorithm. What else it says is
+    /// not kept. A key belongs to the device that brought it last.
+    ///
+    /// # Errors
+    ///
+    /// [`ProvisionError`].
+    ///
+    /// # Cancel safety
+    ///
+    /// The key is good or not; the credential before stays good for the overlap.
+    pub async fn provision_client_key(&self, caller: &Caller, jwk: &str) -> Result<HookKey, ProvisionError> {
+        let key = VerifyingKey::from_jwk(jwk)?;
+        let (thumbprint, jwk) = key.to_jwk().ok_or(KeyError::Private)?;
+        let credential = ClientCredential::Key(ClientKey { thumbprint, jwk: jwk.clone() });
+        let (id, token_endpoint) = self.provision(caller, credential).await?;
+        Ok(HookKey { id, jwk, scopes: self.settings.hook_scopes.clone(), token_endpoint })
+    }
+
+    /// Gives the calling device its credential; the client's id, and where it gets its tokens.
+    async fn provision(
+        &self,
+        caller: &Caller,
+        credential: ClientCredential,
+    ) -> Result<(ClientId, Url), ProvisionError> {
         let token_endpoint = self.settings.token_endpoint.clone().ok_or(ProvisionError::Off)?;
         if caller.kind() != CallerKind::User {
             return Err(ProvisionError::NotAUser);
         }
-        let secret = ClientSecret::random();
         let id = ClientId::for_hooks_of(caller.user_id());
-        let scopes = self.settings.hook_scopes.clone();
+        let method = if credential.jwk().is_some() { "private_key_jwt" } else { "client_secret" };
         let provision = ProvisionClient {
             client: id.clone(),
             owner: caller.user_id().clone(),
             session: caller.session_id().clone(),
-            credential: ClientCredential::Secret(self.hash(&secret)),
-            scopes: scopes.clone(),
+            credential,
+            scopes: self.settings.hook_scopes.clone(),
             overlap: self.settings.secret_overlap,
             max_devices: self.settings.max_devices,
         };
         within_deadline(self.settings.store_deadline, self.store.provision_client(provision)).await?;
-        audit!("client_provisioned", client_id = %id, session_id = %caller.session_id());
-        Ok(HookClient { id, secret, scopes, token_endpoint, secret_expires_at: None })
+        audit!("client_provisioned", client_id = %id, session_id = %caller.session_id(), method);
+        Ok((id, token_endpoint))
     }
 
     /// Opens access for a hook client that shows its secret (`client_credentials`, RFC 6749 §4.4).

@@ -4,9 +4,9 @@ use std::net::IpAddr;
 
 use super::Issuer;
 use super::access::{Access, Grant};
-use crate::id::{CodeHash, CodeVerifier, ExchangeCode, SessionId};
+use crate::id::{Audience, CodeHash, CodeVerifier, ExchangeCode, RefreshToken, SessionId};
 use crate::observe::audit;
-use crate::store::{GrantRefusal, Origin, RedeemCode, RedeemError, StoreError, within_deadline};
+use crate::store::{GrantRefusal, NewSession, Origin, RedeemCode, RedeemError, StoreError, within_deadline};
 use crate::token::{KeyError, Subject};
 
 /// What a bridge presents to be let in.
@@ -18,6 +18,10 @@ pub struct Exchange {
     pub verifier: Option<CodeVerifier>,
     /// The session id the bridge declares, if any. Not looked at where declared ids are off.
     pub session: Option<SessionId>,
+    /// Whether the session shall have a refresh token.
+    pub refresh: bool,
+    /// Whom the access token shall be for: 1 to 16 of those the bridge issues tokens for, `None` for the usual ones.
+    pub audiences: Option<Vec<Audience>>,
     /// Where the bridge is.
     pub origin: Origin,
 }
@@ -35,6 +39,9 @@ pub enum ExchangeError {
     /// The user has as many live sessions as may be.
     #[error("the user has too many sessions")]
     TooManySessions,
+    /// This bridge issues no token for the audience, or for none at all.
+    #[error("this bridge issues no token for these audiences")]
+    Audience,
     /// The token could not be signed.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -58,13 +65,18 @@ impl Issuer {
     ///
     /// The code is spent and its session open, or neither. When the answer is lost, link again.
     pub async fn exchange(&self, exchange: Exchange) -> Result<Access, ExchangeError> {
+        let audiences = self.audiences(exchange.audiences.as_deref()).ok_or(ExchangeError::Audience)?;
         let address = exchange.origin.address;
         let declared = exchange.session.filter(|_| self.settings.declared_session_ids);
         let hash = exchange.code.hash();
+        let refresh_token = exchange.refresh.then(RefreshToken::random);
         let redeem = RedeemCode {
             hash,
             challenge: exchange.verifier.as_ref().map(CodeVerifier::challenge),
-            session: self.new_session(declared, exchange.origin),
+            session: NewSession {
+                refresh: refresh_token.as_ref().map(RefreshToken::hash),
+                ..self.new_session(declared, exchange.origin)
+            },
         };
         let session = redeem.session.clone();
         let opened = within_deadline(self.settings.store_deadline, self.store.redeem_code(redeem))
@@ -73,12 +85,12 @@ impl Issuer {
         let grant = Grant {
             subject: Subject::User(opened.user.clone()),
             client: session.client,
-            audiences: &self.settings.audiences,
+            audiences,
             token_life: self.settings.token_life,
         };
-        let access = self.sign(opened, grant)?;
+        let access = Access { refresh_token, ..self.sign(opened, grant)? };
         audit!("code_redeemed", user_id = %access.user, session_id = %access.session, code = ?hash,
-            renewed = access.renewed);
+            renewed = access.renewed, refresh = access.refresh_token.is_some());
         Ok(access)
     }
 }

@@ -6,13 +6,15 @@ mod client_auth;
 mod clients;
 mod codes;
 mod exchange;
+mod refresh;
 
 pub use access::{Access, AccessError, AccessRequest};
 pub use admin::Admin;
 pub(crate) use client_auth::{ClientAuthError, OauthClient, ShownClient};
-pub use clients::{ClientAccessError, HookClient, ProvisionError};
+pub use clients::{ClientAccessError, HookClient, HookKey, ProvisionError};
 pub use codes::{IssuedCode, SignedIn};
 pub use exchange::{Exchange, ExchangeError};
+pub use refresh::{Refresh, RefreshError};
 
 use std::fmt;
 use std::sync::Arc;

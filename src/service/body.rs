@@ -52,6 +52,11 @@ impl RequestBody {
         if declares_form(headers) { self.read().await } else { Err(NO_FORM) }
     }
 
+    /// Whether it is known, before anything is read, that there is none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_end_stream()
+    }
+
     async fn read(self) -> Result<Bytes, Refusal> {
         let over = |length: u64| length > Self::LIMIT as u64;
         if over(self.0.size_hint().lower()) {

@@ -109,7 +109,7 @@ impl Endpoint {
         match self {
             Self::Code => issue_code::answer(bridge, &parts, body).await,
             Self::Session => exchange::answer(bridge, parts, body).await,
-            Self::OauthClient => oauth_client::answer(bridge, &parts).await,
+            Self::OauthClient => oauth_client::answer(bridge, &parts, body).await,
             Self::Capabilities => Ok(capabilities::answer(bridge)),
             Self::Sessions => sessions::list(bridge, &parts).await,
             Self::OneSession(id) => sessions::end(bridge, &parts, id).await,

@@ -10,7 +10,7 @@ use super::origin;
 use crate::bridge::Bridge;
 use crate::clock::since_epoch;
 use crate::header::X_SESSION_ID;
-use crate::id::{CodeVerifier, ExchangeCode, SessionId, TraceId};
+use crate::id::{CodeVerifier, ExchangeCode, RefreshToken, SessionId, TraceId};
 use crate::issue::{Exchange, ExchangeError};
 
 #[derive(Deserialize)]
@@ -23,6 +23,8 @@ struct Presented {
 #[derive(Serialize)]
 struct Opened<'a> {
     token: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_token: Option<&'a str>,
     ttl: u64,
     expires_at: u64,
     #[serde(serialize_with = "as_object")]
@@ -36,11 +38,14 @@ pub(super) async fn answer(bridge: &Bridge, mut parts: Parts, body: RequestBody)
         origin: origin::of(bridge.settings(), &parts, presented.device_name.as_deref()),
         verifier: presented.code_verifier.as_deref().map(verifier),
         code: code(&presented.code),
+        refresh: bridge.settings().refresh.at_session,
+        audiences: None,
     };
     let access = bridge.issuer().exchange(exchange).await.map_err(|error| refused(bridge, error))?;
     let trace = TraceId::continue_from(&mut parts.headers);
     let opened = Opened {
         token: access.token.expose(),
+        refresh_token: access.refresh_token.as_ref().map(RefreshToken::expose),
         ttl: access.ttl.as_secs(),
         expires_at: since_epoch(access.expires_at).as_secs(),
         headers: &access.identity_headers(&trace),
@@ -91,6 +96,11 @@ pub(super) fn refused(bridge: &Bridge, error: ExchangeError) -> Refusal {
             StatusCode::CONFLICT,
             "too_many_sessions",
             "There are as many sessions as may be. The code is not spent: end a session and send it again.",
+        ),
+        ExchangeError::Audience => Refusal::new(
+            StatusCode::BAD_REQUEST,
+            "invalid_target",
+            "No token is issued for what was asked for. The code is not spent.",
         ),
         ExchangeError::Key(fault) => Refusal::unsigned(&fault),
         ExchangeError::Store(fault) => Refusal::unavailable(bridge, &fault),

@@ -1,16 +1,27 @@
 //! `POST /oauth-client`: a person's bridge gets an OAuth client for its hooks.
 
-use http::StatusCode;
+use bytes::Bytes;
 use http::request::Parts;
-use serde::Serialize;
+use http::{Response, StatusCode};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json as object};
 
 use super::answer::{Answer, Failure, Refusal, json};
+use super::body::RequestBody;
 use super::guarded::Guarded;
 use crate::bridge::Bridge;
 use crate::clock::since_epoch;
 use crate::id::{ClientId, Scope};
-use crate::issue::ProvisionError;
+use crate::issue::{HookClient, HookKey, ProvisionError};
 use crate::reject::InvalidCredential;
+
+/// What a bridge may say of its client (RFC 7591 §2). What is not known here is ignored.
+#[derive(Default, Deserialize)]
+struct Metadata {
+    token_endpoint_auth_method: Option<Value>,
+    jwks: Option<Value>,
+    jwks_uri: Option<Value>,
+}
 
 /// What RFC 7591 §3.2.1 says of a client, as far as there is something to say.
 #[derive(Serialize)]
@@ -23,13 +34,64 @@ struct Provisioned<'a> {
     client_secret_expires_at: u64,
 }
 
-pub(super) async fn answer(bridge: &Bridge, parts: &Parts) -> Answer {
+/// The same of a client that has no secret.
+#[derive(Serialize)]
+struct ProvisionedKey<'a> {
+    client_id: &'a ClientId,
+    scopes: Vec<&'a Scope>,
+    token_endpoint: &'a str,
+    token_endpoint_auth_method: &'static str,
+    jwks: Value,
+}
+
+/// What a client shall prove itself with.
+enum Credential {
+    Secret,
+    /// A JWK.
+    Key(String),
+}
+
+const PRIVATE_KEY_JWT: &str = "private_key_jwt";
+
+pub(super) async fn answer(bridge: &Bridge, parts: &Parts, body: RequestBody) -> Answer {
     if bridge.settings().token_endpoint.is_none() {
         return Err(Refusal::not_found().into());
     }
     let user = Guarded::user(bridge, parts)?;
-    let client =
-        bridge.issuer().provision_client(user.caller).await.map_err(|error| refused(bridge, &user, error))?;
+    let metadata = if body.is_empty() { None } else { body.json::<Metadata>(&parts.headers).await? };
+    let (issuer, failure) = (bridge.issuer(), |error| refused(bridge, &user, error));
+    match metadata.unwrap_or_default().credential()? {
+        Credential::Secret => {
+            issuer.provision_client(user.caller).await.map(|client| with_secret(&client)).map_err(failure)
+        }
+        Credential::Key(jwk) => {
+            issuer.provision_client_key(user.caller, &jwk).await.map(|key| with_key(&key)).map_err(failure)
+        }
+    }
+}
+
+const INVALID_METADATA: Refusal = Refusal::new(
+    StatusCode::BAD_REQUEST,
+    "invalid_client_metadata",
+    "Ask for a secret with no body, or send token_endpoint_auth_method private_key_jwt and jwks with one public key: \
+     Ed25519, P-256, or RSA of 2048 bits or more with its alg.",
+);
+
+impl Metadata {
+    fn credential(&self) -> Result<Credential, Refusal> {
+        let method = self.token_endpoint_auth_method.as_ref().map(Value::as_str);
+        let keys = self.jwks.as_ref().map(|jwks| jwks["keys"].as_array().map(Vec::as_slice));
+        match (method, keys, &self.jwks_uri) {
+            (None | Some(Some("client_secret_basic" | "client_secret_post")), None, None) => {
+                Ok(Credential::Secret)
+            }
+            (Some(Some(PRIVATE_KEY_JWT)), Some(Some([key])), None) => Ok(Credential::Key(key.to_string())),
+            _ => Err(INVALID_METADATA),
+        }
+    }
+}
+
+fn with_secret(client: &HookClient) -> Response<Bytes> {
     let provisioned = Provisioned {
         client_id: &client.id,
         client_secret: client.secret.expose(),
@@ -37,12 +99,25 @@ pub(super) async fn answer(bridge: &Bridge, parts: &Parts) -> Answer {
         token_endpoint: client.token_endpoint.as_str(),
         client_secret_expires_at: client.secret_expires_at.map_or(0, |time| since_epoch(time).as_secs()),
     };
-    Ok(json(StatusCode::OK, &provisioned))
+    json(StatusCode::OK, &provisioned)
+}
+
+fn with_key(client: &HookKey) -> Response<Bytes> {
+    let key: Value = serde_json::from_str(&client.jwk).unwrap_or_default();
+    let provisioned = ProvisionedKey {
+        client_id: &client.id,
+        scopes: client.scopes.iter().collect(),
+        token_endpoint: client.token_endpoint.as_str(),
+        token_endpoint_auth_method: PRIVATE_KEY_JWT,
+        jwks: object!({ "keys": [key] }),
+    };
+    json(StatusCode::OK, &provisioned)
 }
 
 fn refused(bridge: &Bridge, user: &Guarded<'_>, error: ProvisionError) -> Failure {
     match error {
         ProvisionError::Off | ProvisionError::NotAUser => Refusal::not_found().into(),
+        ProvisionError::Key(_) => INVALID_METADATA.into(),
         // It was live a moment ago, when the guard let the request in.
         ProvisionError::SessionNotLive => user.refuse(&InvalidCredential::SessionRevoked.into()),
         ProvisionError::TooManyDevices => Refusal::new(

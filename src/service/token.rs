@@ -9,14 +9,15 @@ use super::answer::{Answer, Refusal, json};
 use super::body::RequestBody;
 use super::oauth::client_auth::authenticate;
 use super::oauth::error::{
-    INVALID_SCOPE, INVALID_TARGET, UNAUTHORIZED_CLIENT, UNSUPPORTED_GRANT, invalid_client,
+    INVALID_REFRESH_TOKEN, INVALID_SCOPE, INVALID_TARGET, UNAUTHORIZED_CLIENT, UNSUPPORTED_GRANT,
+    invalid_client,
 };
 use super::oauth::form::Form;
 use super::oauth::resource;
 use super::{exchange, origin};
 use crate::bridge::Bridge;
-use crate::id::{ClientId, Scopes};
-use crate::issue::{Access, ClientAccessError, Exchange, OauthClient};
+use crate::id::{ClientId, RefreshToken, Scopes};
+use crate::issue::{Access, ClientAccessError, Exchange, OauthClient, Refresh, RefreshError};
 use crate::store::{Client, ClientProof};
 
 /// RFC 6749 §5.1.
@@ -61,6 +62,7 @@ pub(super) async fn answer(bridge: &Bridge, parts: &Parts, body: RequestBody) ->
 }
 
 const NO_GRANT: Refusal = Refusal::invalid_request("grant_type is missing.");
+const NO_REFRESH_TOKEN: Refusal = Refusal::invalid_request("refresh_token is missing.");
 const NO_CODE: Refusal = Refusal::invalid_request("code and code_verifier are both required.");
 
 async fn client_credentials(
@@ -86,20 +88,41 @@ async fn authorization_code(bridge: &Bridge, parts: &Parts, form: &Form) -> Resu
     let (Some(code), Some(verifier)) = (form.value("code"), form.value("code_verifier")) else {
         return Err(NO_CODE);
     };
-    if resource::audience(bridge.settings(), form)?.is_some() {
-        return Err(INVALID_TARGET);
-    }
+    let audience = resource::audience(bridge.settings(), form)?;
     let exchange = Exchange {
         session: exchange::declared_session(bridge, parts)?,
         origin: origin::of(bridge.settings(), parts, None),
         verifier: Some(exchange::verifier(verifier)),
         code: exchange::code(code),
+        refresh: bridge.settings().refresh.at_token_endpoint,
+        audiences: audience.map(|audience| vec![audience]),
     };
     bridge.issuer().exchange(exchange).await.map_err(|error| exchange::refused(bridge, error))
 }
 
-async fn refresh_token(_: &Bridge, _: &Parts, _: &Form, _: ClientId) -> Result<Access, Refusal> {
-    Err(UNSUPPORTED_GRANT)
+/// The bridge is a public client, so its refresh tokens rotate (RFC 9700 §4.14.2).
+async fn refresh_token(
+    bridge: &Bridge,
+    parts: &Parts,
+    form: &Form,
+    client: ClientId,
+) -> Result<Access, Refusal> {
+    let token = form.value("refresh_token").ok_or(NO_REFRESH_TOKEN)?;
+    let refresh = Refresh {
+        // Text of another form is no token that was ever given: one that nobody has is looked up in its place.
+        token: RefreshToken::parse(token).unwrap_or_else(|_| RefreshToken::random()),
+        client,
+        scopes: scopes(form)?,
+        audiences: resource::audience(bridge.settings(), form)?.map(|audience| vec![audience]),
+        origin: origin::of(bridge.settings(), parts, None),
+    };
+    bridge.issuer().refresh(refresh).await.map_err(|error| match error {
+        RefreshError::InvalidGrant => INVALID_REFRESH_TOKEN,
+        RefreshError::InvalidScope => INVALID_SCOPE,
+        RefreshError::Audience => INVALID_TARGET,
+        RefreshError::Key(fault) => Refusal::unsigned(&fault),
+        RefreshError::Store(fault) => Refusal::unavailable(bridge, &fault),
+    })
 }
 
 impl Grant {
@@ -127,7 +150,7 @@ fn granted(access: &Access) -> Response<Bytes> {
         token_type: "Bearer",
         expires_in: access.ttl.as_secs(),
         scope: &access.scopes,
-        refresh_token: access.refresh_token.as_ref().map(|token| token.expose()),
+        refresh_token: access.refresh_token.as_ref().map(RefreshToken::expose),
     };
     json(StatusCode::OK, &granted)
 }

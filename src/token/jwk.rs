@@ -7,11 +7,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::de::{Deserializer, Error as _, IgnoredAny};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use super::compact::{encode, json_object};
+use super::compact::json_object;
 use super::{Algorithm, KeyError};
+use crate::id::KeyThumbprint;
 
 /// The members that make a public key, in the order of their names: written as JSON they are what
 /// the thumbprint is of (RFC 7638 §3.3). No private member has a place here.
@@ -28,6 +28,17 @@ pub(super) struct PublicMembers {
     pub(super) x: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) y: Option<String>,
+}
+
+/// A public key as others read it.
+#[derive(Serialize)]
+pub(super) struct PublishedJwk<'a> {
+    #[serde(flatten)]
+    pub(super) members: &'a PublicMembers,
+    pub(super) kid: &'a str,
+    #[serde(rename = "use")]
+    pub(super) usage: &'static str,
+    pub(super) alg: &'static str,
 }
 
 /// A JWK as somebody wrote it. Its errors show nothing of it.
@@ -62,9 +73,9 @@ pub(super) enum Operation {
 }
 
 impl PublicMembers {
-    /// The SHA-256 thumbprint in base64url (RFC 7638).
-    pub(super) fn thumbprint(&self) -> String {
-        encode(Sha256::digest(serde_json::to_vec(self).expect("strings always have a JSON form")))
+    /// The SHA-256 thumbprint (RFC 7638).
+    pub(super) fn thumbprint(&self) -> KeyThumbprint {
+        KeyThumbprint::of(&serde_json::to_vec(self).expect("strings always have a JSON form"))
     }
 }
 

@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use serde::Serialize;
 
 use super::compact::{Header, MAX_BYTES, TYPE, encode};
-use super::jwk::PublicMembers;
+use super::jwk::PublishedJwk;
 use super::{Algorithm, Claims, KeyError, SigningKey, VerifyingKey, key_file};
 use crate::id::AccessToken;
 
@@ -156,11 +156,8 @@ impl KeyRing {
     #[must_use]
     pub fn jwks(&self) -> String {
         let ring = self.0.load();
-        let keys = ring.all().filter_map(|key| {
-            let alg = key.scheme().name();
-            key.public().map(|members| Jwk { members, kid: key.key_id(), usage: "sig", alg })
-        });
-        serde_json::to_string(&Jwks { keys: keys.collect() }).expect("strings always have a JSON form")
+        let keys = ring.all().filter_map(VerifyingKey::published).collect();
+        serde_json::to_string(&Jwks { keys }).expect("strings always have a JSON form")
     }
 
     /// Signs with the current key and verifies what it signed: a key that cannot do its work is found
@@ -237,17 +234,7 @@ fn self_test(key: &SigningKey) -> Result<(), KeyError> {
 
 #[derive(Serialize)]
 struct Jwks<'a> {
-    keys: Vec<Jwk<'a>>,
-}
-
-#[derive(Serialize)]
-struct Jwk<'a> {
-    #[serde(flatten)]
-    members: &'a PublicMembers,
-    kid: &'a str,
-    #[serde(rename = "use")]
-    usage: &'static str,
-    alg: &'static str,
+    keys: Vec<PublishedJwk<'a>>,
 }
 
 #[cfg(test)]

@@ -11,8 +11,9 @@ use jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER;
 
 use super::algorithm::Scheme;
 use super::compact::encode;
-use super::jwk::{Jwk, Operation, PublicMembers};
+use super::jwk::{Jwk, Operation, PublicMembers, PublishedJwk};
 use super::{Algorithm, KeyError};
+use crate::id::KeyThumbprint;
 
 /// A key that access tokens are verified with, by exactly one algorithm.
 ///
@@ -75,7 +76,7 @@ impl VerifyingKey {
     /// A public key as SubjectPublicKeyInfo, or in the raw form of its kind.
     pub(super) fn new(algorithm: Algorithm, key: &[u8], key_id: Option<String>) -> Result<Self, KeyError> {
         let (public, decoding) = read(algorithm, key).ok_or(KeyError::Unsuitable { algorithm })?;
-        let thumbprint = public.thumbprint();
+        let thumbprint = public.thumbprint().to_base64url();
         let key_id = key_id.unwrap_or_else(|| thumbprint.clone());
         if !is_key_id(&key_id) {
             return Err(KeyError::KeyId);
@@ -99,8 +100,17 @@ impl VerifyingKey {
         self.0.scheme
     }
 
-    pub(super) fn public(&self) -> Option<&PublicMembers> {
-        self.0.public.as_ref()
+    /// What may be told of it; `None` for HS256.
+    pub(super) fn published(&self) -> Option<PublishedJwk<'_>> {
+        let members = self.0.public.as_ref()?;
+        Some(PublishedJwk { members, kid: self.key_id(), usage: "sig", alg: self.scheme().name() })
+    }
+
+    /// The thumbprint of a public key, and its public members as a JWK that [`from_jwk`](Self::from_jwk) reads.
+    pub(crate) fn to_jwk(&self) -> Option<(KeyThumbprint, String)> {
+        let published = self.published()?;
+        let jwk = serde_json::to_string(&published).expect("strings always have a JSON form");
+        Some((published.members.thumbprint(), jwk))
     }
 
     /// Whether both are one key under one id, for one algorithm.

@@ -6,7 +6,7 @@ use bridge_auth::store::{
 
 use super::given::{
     DAY, HOUR, MINUTE, SECOND, code, declared, is_good, new_secret, new_session, open_hook, provision,
-    redeem, secret_of, sign_in, state, user, vouch,
+    redeem, rotate, secret_of, sign_in, sign_in_to_stay, state, user, vouch,
 };
 use crate::support::Backend;
 
@@ -18,6 +18,8 @@ super::promises![
     a_secret_goes_after_its_overlap,
     a_revocation_goes_after_a_day,
     a_sweep_takes_at_most_its_limit_of_each_table,
+    refresh_tokens_go_with_their_session_and_no_sooner,
+    a_session_of_very_many_refresh_tokens_goes_in_small_steps,
 ];
 
 async fn nothing_live_is_swept(db: impl Backend) {
@@ -127,4 +129,36 @@ async fn a_sweep_takes_at_most_its_limit_of_each_table(db: impl Backend) {
         all += swept;
     }
     assert_eq!((all.codes, all.sessions, all.secrets, all.revocations), (5, 6, 5, 5));
+}
+
+async fn refresh_tokens_go_with_their_session_and_no_sooner(db: impl Backend) {
+    let store = db.open().await;
+    let alice = user(&*store, "alice").await;
+    let (session, first) = sign_in_to_stay(&*store, &alice).await;
+    let (_, second) = rotate(&*store, first).await.unwrap();
+    store.revoke(&Revoke::Session(session.clone())).await.unwrap();
+    db.pass_time(2 * HOUR - MINUTE).await;
+    assert_eq!(store.sweep(1000).await.unwrap().refresh_tokens, 0);
+    assert!(store.refresh_status(&first).await.unwrap().is_some(), "a reuse would still be known");
+    db.pass_time(MINUTE + SECOND).await;
+    let swept = store.sweep(1000).await.unwrap();
+    assert_eq!((swept.sessions, swept.refresh_tokens), (1, 2));
+    assert_eq!((db.count("sessions").await, db.count("refresh_tokens").await), (0, 0));
+    assert!(store.refresh_status(&second).await.unwrap().is_none());
+}
+
+async fn a_session_of_very_many_refresh_tokens_goes_in_small_steps(db: impl Backend) {
+    let store = db.open().await;
+    let alice = user(&*store, "alice").await;
+    let (_, mut token) = sign_in_to_stay(&*store, &alice).await;
+    for _ in 0..6 {
+        token = rotate(&*store, token).await.unwrap().1;
+    }
+    sign_in(&*store, &alice).await;
+    db.pass_time(2 * HOUR + SECOND).await;
+    let steps = [(3, 1), (3, 0), (1, 1), (0, 0)];
+    for (tokens, sessions) in steps {
+        let swept = store.sweep(3).await.unwrap();
+        assert_eq!((swept.refresh_tokens, swept.sessions), (tokens, sessions));
+    }
 }
