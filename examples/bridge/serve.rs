@@ -5,6 +5,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -40,6 +41,8 @@ struct Proxy {
     keeper: Arc<Keeper>,
     key: String,
     address: SocketAddr,
+    /// Whether it was said that this device was signed out: once is enough.
+    is_told: AtomicBool,
 }
 
 /// What is sent on: whole, and so again if need be, or as it comes.
@@ -66,7 +69,8 @@ pub async fn serve(keeper: Arc<Keeper>, listen: SocketAddr, key: Option<String>)
     };
     say(&format!("listening on http://{address}"))?;
     let renewals = tokio::spawn(keep_renewing(Arc::clone(&keeper)));
-    let proxy = Arc::new(Proxy { keeper: Arc::clone(&keeper), key, address });
+    let proxy =
+        Arc::new(Proxy { keeper: Arc::clone(&keeper), key, address, is_told: AtomicBool::new(false) });
     let serving = axum::serve(listener, Router::new().fallback(answer).with_state(proxy));
     let served = tokio::select! {
         served = serving.with_graceful_shutdown(told_to_stop()).into_future() => served.map_err(Into::into),
@@ -112,10 +116,15 @@ async fn answer(State(proxy): State<Arc<Proxy>>, request: Request) -> Response {
     if let Err((status, why)) = proxy.admits(&parts) {
         return refusal(status, why);
     }
-    match proxy.forward(parts, body).await {
-        Ok(answer) => answer,
-        Err(problem) => explained(problem),
-    }
+    let answer = proxy.forward(parts, body).await;
+    let is_signed_out = matches!(answer, Err(Problem::SignedOut(_)));
+    let was_told = proxy.is_told.swap(is_signed_out, Ordering::Relaxed);
+    answer.unwrap_or_else(|problem| {
+        if is_signed_out && !was_told {
+            note(&problem.to_string());
+        }
+        explained(problem)
+    })
 }
 
 impl Proxy {
@@ -224,9 +233,6 @@ fn explained(problem: Problem) -> Response {
         _ => None,
     };
     let problem = format!("{:#}", anyhow::Error::from(problem));
-    if status == StatusCode::UNAUTHORIZED {
-        note(&problem);
-    }
     let mut answer = refusal(status, &problem);
     if let Some(after) = after {
         answer.headers_mut().insert(header::RETRY_AFTER, after);

@@ -58,7 +58,8 @@ pub(super) async fn linked(gateway: &Gateway) -> (TempDir, String) {
 pub(super) async fn revoke_all(gateway: &Gateway) {
     let revoke = gateway.client.delete(gateway.url("/admin/users/alice/sessions"));
     let answer = revoke.bearer_auth(gateway.admin_token()).send().await.unwrap();
-    assert_eq!(answer.json::<Value>().await.unwrap(), json!({ "revoked": 1 }));
+    // Her hooks' sessions among them.
+    assert!(answer.json::<Value>().await.unwrap()["revoked"].as_u64() >= Some(1));
 }
 
 /// A home with a credential for a gateway at `url` that the test made itself.

@@ -74,8 +74,8 @@ async fn web_pages_and_whoever_has_no_key_are_turned_away() {
     let proxy = start(example("bridge", home.path()).args(SERVE).args(["--key", "key"])).await;
     let address = proxy.url.strip_prefix("http://").unwrap();
     let port = address.rsplit_once(':').unwrap().1;
-    let [own, local, led_here] =
-        [address, &format!("localhost:{port}"), &format!("evil.example:{port}")].map(|host| format!("host: {host}"));
+    let [own, local, led_here] = [address, &format!("localhost:{port}"), &format!("evil.example:{port}")]
+        .map(|host| format!("host: {host}"));
     let (own, local, led_here) = (own.as_str(), local.as_str(), led_here.as_str());
     let key = "authorization: Bearer key";
     for (status, lines) in [

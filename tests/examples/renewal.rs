@@ -13,7 +13,7 @@ use tokio::time::sleep;
 use super::bridge::{complaint, credential, linked, mode, printed, revoke_all, signed_out};
 use super::relay::{Relayed, Tokens};
 use super::{Gateway, alice, text};
-use crate::support::process::{Running, run, run_with, start};
+use crate::support::process::{Running, example, run, run_with, start};
 
 /// What the bridge keeps.
 fn kept(home: &TempDir) -> Value {
@@ -152,22 +152,33 @@ async fn a_bridge_that_is_killed_in_the_middle_of_a_refresh_carries_on() {
 }
 
 #[tokio::test]
+async fn a_bridge_that_is_killed_at_any_moment_keeps_its_session() {
+    let relayed = Relayed::start(&[]).await;
+    let gateway = &relayed.gateway;
+    let (home, _) = linked(gateway).await;
+    for delay in (0..20).map(|step| Duration::from_millis(5 * step)) {
+        age(&home, OVER_AN_HOUR);
+        let mut cut_off = gateway.bridge(&home, &["call", "/v1/whoami"]).spawn().unwrap();
+        sleep(delay).await;
+        cut_off.kill().await.unwrap();
+    }
+    age(&home, OVER_AN_HOUR);
+    assert_eq!(whoami(gateway, &home).await["user_id"], "alice");
+}
+
+#[tokio::test]
 async fn a_disk_that_is_full_costs_no_session() {
     let relayed = Relayed::start(&[]).await;
     let gateway = &relayed.gateway;
     let (home, _) = linked(gateway).await;
     age(&home, OVER_AN_HOUR);
-    let bridge = gateway.bridge(&home, &["call", "/v1/whoami"]);
-    let mut cramped = gateway.bridge(&home, &[]);
+    let bridge = example("bridge", home.path());
     let mut shell = Command::new("sh");
-    shell.args(["-c", "trap '' XFSZ; ulimit -f 0; exec \"$0\" call /v1/whoami"]);
-    shell.arg(bridge.as_std().get_program()).stdin(std::process::Stdio::null());
-    for (name, value) in cramped.as_std_mut().get_envs() {
-        match value {
-            Some(value) => shell.env(name, value),
-            None => shell.env_remove(name),
-        };
-    }
+    shell
+        .args(["-c", "trap '' XFSZ; ulimit -f 0; exec \"$0\" call /v1/whoami"])
+        .arg(bridge.as_std().get_program())
+        .env("XDG_DATA_HOME", home.path())
+        .env_remove("BRIDGE_CREDENTIAL");
     let refused = complaint(&run(&mut shell).await);
     assert!(refused.contains("cannot write"), "{refused}");
     assert_eq!(relayed.token_answers(), 0);
