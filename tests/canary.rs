@@ -117,7 +117,6 @@ async fn walk(backend: &impl Backend, record: &Record) -> Vec<String> {
         refresh_token.expose(),
         refreshed.refresh_token.as_ref().unwrap().expose(),
         refreshed.token.expose(),
-        stranger.token.expose(),
         client.secret.expose(),
         wrong.expose(),
         pepper,

@@ -4,6 +4,7 @@ mod client_auth;
 mod given;
 mod introspection;
 mod private_key_jwt;
+mod refresh;
 mod revocation;
 mod stock_rust;
 mod token;

@@ -16,7 +16,7 @@ use crate::support::gateway::{Gateway, PREFIX};
 
 crate::store::promises![
     a_stock_client_gets_a_token_introspects_it_and_revokes_it,
-    a_stock_client_exchanges_a_code,
+    a_stock_client_exchanges_a_code_and_refreshes,
     a_stock_client_understands_how_it_is_refused,
 ];
 
@@ -81,18 +81,25 @@ async fn a_stock_client_gets_a_token_introspects_it_and_revokes_it(db: impl Back
     }
 }
 
-async fn a_stock_client_exchanges_a_code(db: impl Backend) {
-    let gateway =
-        Gateway::over(oauth_builder(&db).await.freshness(Freshness::watched()).build().unwrap()).await;
+async fn a_stock_client_exchanges_a_code_and_refreshes(db: impl Backend) {
+    let bridge = oauth_builder(&db).await.freshness(Freshness::watched()).refresh_tokens(true);
+    let gateway = Gateway::over(bridge.build().unwrap()).await;
     let http = |request| send(&gateway, request);
     let client = stock("sp_bridge", None).set_auth_type(AuthType::RequestBody);
     let code = AuthorizationCode::new(pkce_code(&gateway, "alice").await);
     let exchange = client.exchange_code(code).set_pkce_verifier(PkceCodeVerifier::new(VERIFIER.to_owned()));
     let granted = exchange.request_async(&http).await.unwrap();
     assert!(gateway.admits(granted.access_token().secret()).await);
-    let revocable = StandardRevocableToken::AccessToken(granted.access_token().clone());
+    let renewed = client.exchange_refresh_token(granted.refresh_token().unwrap());
+    let renewed = renewed.request_async(&http).await.unwrap();
+    for token in [granted.access_token(), renewed.access_token()] {
+        assert!(gateway.admits(token.secret()).await);
+    }
+    let revocable = StandardRevocableToken::RefreshToken(renewed.refresh_token().unwrap().clone());
     client.revoke_token(revocable).unwrap().request_async(&http).await.unwrap();
-    assert!(!gateway.admits(granted.access_token().secret()).await);
+    for token in [granted.access_token(), renewed.access_token()] {
+        assert!(!gateway.admits(token.secret()).await);
+    }
 }
 
 async fn a_stock_client_understands_how_it_is_refused(db: impl Backend) {
