@@ -378,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn a_million_keys_stay_within_the_bound() {
+    fn attack_a97_a_million_keys_stay_within_the_bound() {
         let (limits, _) = limits(RateLimits::default().max_keys(10_000));
         for n in 0..250_000_u32 {
             let address = Some(IpAddr::from(n.to_be_bytes()));

@@ -155,8 +155,8 @@ service! {
     /// | `GET /.well-known/jwks.json` | anyone | 200, a JWK set | [`JwksService`] |
     /// | `GET /.well-known/oauth-…` | anyone | 200, metadata | [`WellKnownService`] |
     ///
-    /// Times are Unix seconds. Nothing but key set and metadata may be cached. `POST /session` and the endpoints of OAuth
-    /// word their errors as OAuth does (RFC 6749 §5.2), all others as problem documents (RFC 9457) with the member `code`.
+    /// Times are Unix seconds. Nothing but key set and metadata may be cached. `POST /session` and the endpoints of OAuth word
+    /// their errors as OAuth does (RFC 6749 §5.2), all others as problem documents (RFC 9457) with the member `code`.
     /// What is not configured is 404. At most 16 KiB of a body are read, for as long as the caller takes to send them: a
     /// time-out belongs outside.
     ///

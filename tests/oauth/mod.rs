@@ -3,6 +3,7 @@
 mod client_auth;
 mod given;
 mod introspection;
+mod limits;
 mod private_key_jwt;
 mod refresh;
 mod revocation;

@@ -1,0 +1,219 @@
+//! What becomes of those who guess: CHECKLIST rows 17 and 42, and the attacks A53, A59, A68, A78 and A97.
+
+use std::net::SocketAddr;
+
+use axum::extract::ConnectInfo;
+use bridge_auth::{BridgeBuilder, BuildError, RateLimits};
+use http::header::{AUTHORIZATION, COOKIE};
+use serde_json::json;
+
+use super::given::{Hook, basic, hook, oauth_builder, post};
+use crate::support::gateway::{Answer, Gateway, send};
+use crate::support::{Backend, SqliteBackend};
+
+const GRANT: (&str, &str) = ("grant_type", "client_credentials");
+const WRONG: &str = "d3Jvbmcgc2VjcmV0IG9mIDMyIHJhbmRvbSBieXRlcyE";
+
+/// A gateway behind a proxy on this machine, which says where each request came from.
+async fn behind_proxy(db: &SqliteBackend, set: impl FnOnce(BridgeBuilder) -> BridgeBuilder) -> Gateway {
+    let builder = oauth_builder(db)
+        .await
+        .peer_address(|extensions| Some(extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip()))
+        .trusted_proxies(["127.0.0.0/8".parse().unwrap()]);
+    Gateway::over(set(builder).build().unwrap()).await
+}
+
+async fn from(source: &str, request: reqwest::RequestBuilder) -> Answer {
+    send(request.header("x-forwarded-for", source)).await
+}
+
+/// Asks for a token as `client` with `secret`.
+async fn ask(gateway: &Gateway, source: &str, client: &str, secret: &str) -> Answer {
+    let request = post(gateway, "/token", &[GRANT]);
+    from(source, request.header(AUTHORIZATION, basic(format!("{client}:{secret}")))).await
+}
+
+fn is_too_many(answer: &Answer) -> bool {
+    let retry_after = answer.header("retry-after").parse::<u64>();
+    answer.status == 429
+        && answer.is_not_stored()
+        && retry_after.is_ok_and(|seconds| (1..=3600).contains(&seconds))
+        && !answer.headers.contains_key("www-authenticate")
+}
+
+#[tokio::test]
+async fn row_17_a_hundred_wrong_secrets_are_too_many_and_the_right_one_still_works_from_elsewhere() {
+    let db = SqliteBackend::start().await;
+    let gateway = behind_proxy(&db, |builder| builder).await;
+    let Hook { id, secret } = hook(&gateway, "alice").await;
+    let mut answers = Vec::new();
+    for _ in 0..100 {
+        answers.push(ask(&gateway, "198.51.100.1", &id, WRONG).await);
+    }
+    assert!(answers[..20].iter().all(|answer| answer.is_oauth_error(401, "invalid_client")));
+    let refused = answers.last().unwrap();
+    assert!(is_too_many(refused) && refused.is_oauth_error(429, "slow_down"), "{refused:?}");
+    // Nothing is looked up any more, so the right secret is refused there too, and nothing is said of it.
+    assert!(is_too_many(&ask(&gateway, "198.51.100.1", &id, &secret).await));
+    for source in ["192.0.2.7", "198.51.100.2", "2001:db8::1"] {
+        assert_eq!(ask(&gateway, source, &id, &secret).await.status, 200, "{source}");
+    }
+}
+
+#[tokio::test]
+async fn row_17_every_endpoint_that_checks_a_secret_shares_the_limit() {
+    let db = SqliteBackend::start().await;
+    let gateway =
+        behind_proxy(&db, |builder| builder.rate_limits(RateLimits::default().per_address(40))).await;
+    let Hook { id, .. } = hook(&gateway, "alice").await;
+    for endpoint in ["/introspect", "/revoke", "/token"] {
+        let wrong = || post(&gateway, endpoint, &[GRANT, ("token", "x")]);
+        let wrong = || wrong().header(AUTHORIZATION, basic(format!("{id}:{WRONG}")));
+        let source = format!("198.51.100.{}", endpoint.len());
+        assert!(from(&source, wrong()).await.is_oauth_error(401, "invalid_client"), "{endpoint}");
+        assert!(from(&source, wrong()).await.is_oauth_error(401, "invalid_client"), "{endpoint}");
+        assert!(is_too_many(&from(&source, wrong()).await), "{endpoint}");
+        let code = gateway.post("/session", &json!({ "code": "0".repeat(64) }));
+        assert!(is_too_many(&from(&source, code).await), "{endpoint}");
+        let harmless = gateway.request(http::Method::GET, "/v1/auth/bridge/capabilities");
+        assert_eq!(from(&source, harmless).await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn row_17_a_success_costs_little() {
+    let db = SqliteBackend::start().await;
+    let limits = RateLimits::default().per_address(100).failure_cost(50);
+    let gateway = behind_proxy(&db, |builder| builder.rate_limits(limits)).await;
+    let Hook { id, secret } = hook(&gateway, "alice").await;
+    for _ in 0..90 {
+        assert_eq!(ask(&gateway, "192.0.2.1", &id, &secret).await.status, 200);
+    }
+    assert_eq!(ask(&gateway, "192.0.2.2", &id, WRONG).await.status, 401);
+    assert_eq!(ask(&gateway, "192.0.2.2", &id, WRONG).await.status, 401);
+    assert!(is_too_many(&ask(&gateway, "192.0.2.2", &id, &secret).await));
+}
+
+#[tokio::test]
+async fn row_42_attack_a53_who_guesses_codes_is_stopped_and_the_codes_are_not_harmed() {
+    let db = SqliteBackend::start().await;
+    let gateway = behind_proxy(&db, |builder| builder).await;
+    let code = gateway.code("alice").await;
+    let guess = |guess: String| from("198.51.100.1", gateway.post("/session", &json!({ "code": guess })));
+    let mut guesses = 0;
+    let refused = loop {
+        // Guesses that share ever more of the code are answered alike, until none is.
+        let prefix = &code[..guesses % 64];
+        let answer = guess(format!("{prefix}{}", "x".repeat(64 - prefix.len()))).await;
+        guesses += 1;
+        match answer.status.as_u16() {
+            400 => assert!(answer.is_oauth_error(400, "invalid_grant"), "{answer:?}"),
+            _ => break answer,
+        }
+        assert!(guesses <= 100, "never stopped");
+    };
+    assert!(is_too_many(&refused) && refused.is_oauth_error(429, "slow_down"), "{refused:?}");
+    assert!(is_too_many(&guess(code.clone()).await));
+    let elsewhere = from("192.0.2.7", gateway.post("/session", &json!({ "code": code }))).await;
+    assert_eq!(elsewhere.status, 200, "{elsewhere:?}");
+}
+
+#[tokio::test]
+async fn attack_a59_codes_are_issued_to_one_person_so_fast_and_no_faster() {
+    let db = SqliteBackend::start().await;
+    let gateway = behind_proxy(&db, |builder| builder).await;
+    let ask = async |person: &str, source: &str| {
+        from(source, gateway.post("/code", &json!({})).header(COOKIE, format!("login={person}"))).await
+    };
+    let mut issued = 0;
+    let refused = loop {
+        // From wherever they ask: it is their name that counts.
+        let answer = ask("mallory", &format!("198.51.100.{}", issued % 200)).await;
+        match answer.status.as_u16() {
+            201 => issued += 1,
+            _ => break answer,
+        }
+        assert!(issued < 1000, "never stopped");
+    };
+    assert!((60..200).contains(&issued), "{issued}");
+    assert!(is_too_many(&refused) && refused.is_problem(429, "slow_down"), "{refused:?}");
+    assert_eq!(ask("alice", "198.51.100.1").await.status, 201);
+    assert!(db.count("codes").await <= 8 + 1, "the cap holds");
+}
+
+#[tokio::test]
+async fn attack_a68_a_client_that_exists_is_limited_like_one_that_does_not() {
+    let db = SqliteBackend::start().await;
+    let gateway = behind_proxy(&db, |builder| builder).await;
+    let Hook { id, .. } = hook(&gateway, "alice").await;
+    let mut seen = Vec::new();
+    for (source, client) in [("198.51.100.1", id.as_str()), ("198.51.100.2", "bridge:nobody")] {
+        let mut answers = Vec::new();
+        for _ in 0..40 {
+            answers.push(ask(&gateway, source, client, WRONG).await);
+        }
+        seen.push(answers);
+    }
+    for (real, unknown) in seen[0].iter().zip(&seen[1]) {
+        let without_wait = |answer: &Answer| {
+            let mut answer = answer.clone();
+            answer.headers.remove("retry-after");
+            answer
+        };
+        assert_eq!(without_wait(real), without_wait(unknown));
+    }
+    assert!(is_too_many(seen[0].last().unwrap()) && is_too_many(seen[1].last().unwrap()));
+}
+
+#[tokio::test]
+async fn attack_a78_a_client_under_attack_from_everywhere_gets_its_tokens() {
+    let db = SqliteBackend::start().await;
+    let gateway = behind_proxy(&db, |builder| builder).await;
+    let Hook { id, secret } = hook(&gateway, "alice").await;
+    for n in 0..120 {
+        assert_eq!(ask(&gateway, &format!("198.51.100.{n}"), &id, WRONG).await.status, 401, "{n}");
+    }
+    for n in 0..120 {
+        let refused = ask(&gateway, &format!("198.51.100.{n}"), &id, WRONG).await;
+        assert!(is_too_many(&refused) && refused.is_oauth_error(429, "slow_down"), "{n}: {refused:?}");
+    }
+    for n in 0..60 {
+        assert_eq!(ask(&gateway, &format!("192.0.2.{n}"), &id, &secret).await.status, 200, "{n}");
+        assert_eq!(ask(&gateway, "203.0.113.1", &id, &secret).await.status, 200, "{n}");
+    }
+    // The attacked client alone is meant.
+    let bob = hook(&gateway, "bob").await;
+    assert_eq!(ask(&gateway, "198.51.100.1", &bob.id, &bob.secret).await.status, 200);
+}
+
+#[tokio::test]
+async fn attack_a78_nobody_passes_for_another_source() {
+    let db = SqliteBackend::start().await;
+    let gateway = behind_proxy(&db, |builder| builder.trusted_proxies([])).await;
+    let Hook { id, .. } = hook(&gateway, "alice").await;
+    let mut refused = 0;
+    for n in 0..100 {
+        refused += u32::from(is_too_many(&ask(&gateway, &format!("198.51.100.{n}"), &id, WRONG).await));
+    }
+    assert!(refused >= 20, "what a stranger forwards counts for nothing: {refused}");
+}
+
+#[tokio::test]
+async fn limits_can_be_off_and_none_can_be_zero() {
+    let db = SqliteBackend::start().await;
+    let gateway = behind_proxy(&db, |builder| builder.rate_limits(RateLimits::off())).await;
+    for _ in 0..100 {
+        assert_eq!(ask(&gateway, "198.51.100.1", "bridge:nobody", WRONG).await.status, 401);
+    }
+    let limits = RateLimits::default();
+    for nothing in [
+        limits.per_address(0),
+        limits.per_client(0),
+        limits.codes_per_person(0),
+        limits.failure_cost(0),
+        limits.max_keys(0),
+    ] {
+        let refused = oauth_builder(&db).await.rate_limits(nothing).build();
+        assert!(matches!(refused, Err(BuildError::OutOfRange { .. })), "{nothing:?}");
+    }
+}
