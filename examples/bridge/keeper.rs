@@ -149,7 +149,7 @@ impl Keeper {
         let renewed = self.renew_alone(stale).await;
         match &renewed {
             Err(problem @ (Problem::TryAgain { .. } | Problem::Unreachable { .. })) => {
-                backoff.failed(problem)
+                backoff.failed(problem);
             }
             _ => *backoff = Backoff::default(),
         }
