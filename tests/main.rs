@@ -19,6 +19,7 @@ mod hostile_requests;
 mod layer;
 mod mounting;
 mod oauth;
+mod openapi;
 mod operators;
 mod postgres_faults;
 mod postgres_tls;

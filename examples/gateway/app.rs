@@ -63,7 +63,8 @@ pub fn app(bridge: &Bridge, state: AppState) -> Result<Router, BuildError> {
         .merge(bridges)
         .merge(admin)
         .route("/demo/login", post(login::log_in))
-        .route_service("/.well-known/jwks.json", bridge.jwks_service())
+        .route_service("/.well-known/{*document}", bridge.well_known_service())
+        .route_service("/v1/auth/bridge/openapi.json", bridge.openapi_service())
         .route("/healthz", get(|| async { "ok" }))
         .route("/readyz", get(ready).with_state(bridge.admin().clone()))
         // Outside of the guards, so that refused requests are traced too.

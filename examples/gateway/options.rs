@@ -11,7 +11,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use axum::extract::ConnectInfo;
 use bridge_auth::store::{PostgresStore, SqliteStore, Store};
 use bridge_auth::token::{Algorithm, KeyRing};
-use bridge_auth::{Bridge, Freshness};
+use bridge_auth::{Bridge, Freshness, RateLimits};
 use clap::builder::{BoolishValueParser, NonEmptyStringValueParser};
 use clap::{Parser, value_parser};
 use etcetera::BaseStrategy;
@@ -69,6 +69,10 @@ pub struct Options {
     #[arg(long, env = "BRIDGE_AUTH_TRUSTED_PROXY", value_name = "CIDR", value_delimiter = ',')]
     trusted_proxy: Vec<IpNet>,
 
+    /// Lets secrets and codes be tried without end: for measurements
+    #[arg(long, env = "BRIDGE_AUTH_NO_RATE_LIMITS", value_parser = BoolishValueParser::new())]
+    no_rate_limits: bool,
+
     /// Plays the whole life of a bridge against itself, prints it and ends
     #[arg(long, env = "BRIDGE_AUTH_DEMO", value_parser = BoolishValueParser::new())]
     pub demo: bool,
@@ -97,14 +101,25 @@ impl Options {
                 bail!("--issuer must name the gateway's own https URL: {address} is not this machine alone")
             }
         };
-        // Where hooks are told to get their tokens: a host answers there with `Issuer::client_access`.
-        let token_endpoint = format!("{issuer}/v1/auth/bridge/token").parse()?;
+        let at = |path: &str| format!("{issuer}{path}").parse::<Url>();
+        let endpoint = |name: &str| at(&format!("/v1/auth/bridge/{name}"));
+        // A real gateway has a page of its own here; stock MCP clients read no metadata that name none.
+        let (login, jwks) = (at("/demo/login")?, at("/.well-known/jwks.json")?);
+        let (token, introspection, revocation) =
+            (endpoint("token")?, endpoint("introspect")?, endpoint("revoke")?);
+        let limits = if self.no_rate_limits { RateLimits::off() } else { RateLimits::default() };
         let default = Database::Sqlite(folder.join("gateway.db"));
         let database = self.database.as_ref().unwrap_or(&default);
         let store = database.open(self.pool_size.into()).await?;
         let bridge = Bridge::builder_with(issuer, self.keys(database, folder)?, store)
             .realm("gateway")
-            .token_endpoint(token_endpoint)
+            .authorization_endpoint(login)
+            .token_endpoint(token)
+            .introspection_endpoint(introspection)
+            .revocation_endpoint(revocation)
+            .jwks_uri(jwks)
+            .refresh_tokens(true)
+            .rate_limits(limits)
             .code_life(Duration::from_secs(self.code_life))
             .token_life(Duration::from_secs(self.token_life))
             .session_life(Duration::from_secs(self.session_life))

@@ -17,8 +17,8 @@ use crate::passage::Refusals;
 use crate::reject::Challenge;
 use crate::service::{
     AdminService, BridgeService, CapabilitiesService, CodeService, IntrospectionService, JwksService,
-    LogoutService, OauthClientService, RevocationService, SessionService, SessionsService, TokenService,
-    WellKnownService,
+    LogoutService, OauthClientService, OpenApiService, RevocationService, SessionService, SessionsService,
+    TokenService, WellKnownService,
 };
 use crate::session::WatchStatus;
 use crate::settings::{BuildError, Settings};
@@ -183,6 +183,12 @@ impl Bridge {
     #[must_use]
     pub fn well_known_service(&self) -> WellKnownService {
         WellKnownService::new(self)
+    }
+
+    /// An OpenAPI document of all endpoints, to be mounted wherever it should be.
+    #[must_use]
+    pub fn openapi_service(&self) -> OpenApiService {
+        OpenApiService::new(self)
     }
 
     /// How the watcher of a [`Freshness::Watched`](crate::Freshness::Watched) bridge fares, for health pages; `None` for a strict one.

@@ -7,8 +7,8 @@ use http::{Method, Request, Response};
 use super::answer::{Answer, Refusal, Wording};
 use super::body::RequestBody;
 use super::{
-    capabilities, exchange, introspect, issue_code, jwks, limited, oauth_client, revoke, sessions, token,
-    well_known,
+    capabilities, exchange, introspect, issue_code, jwks, limited, oauth_client, openapi, revoke, sessions,
+    token, well_known,
 };
 use crate::bridge::Bridge;
 use crate::settings::Resource;
@@ -32,6 +32,8 @@ pub(super) enum Endpoint {
     Token,
     Introspect,
     Revoke,
+    /// Where the host wants it: nothing leads here by its path.
+    OpenApi,
 }
 
 impl Endpoint {
@@ -77,7 +79,7 @@ impl Endpoint {
         check_method(method, self.methods()).is_ok()
     }
 
-    fn methods(&self) -> &'static str {
+    pub(super) fn methods(&self) -> &'static str {
         match self {
             Self::Code
             | Self::Session
@@ -87,7 +89,7 @@ impl Endpoint {
             | Self::Introspect
             | Self::Revoke => "POST",
             Self::Capabilities | Self::Sessions | Self::Jwks => "GET, HEAD",
-            Self::AuthorizationServer(_) | Self::ProtectedResource(_) => "GET, HEAD, OPTIONS",
+            Self::AuthorizationServer(_) | Self::ProtectedResource(_) | Self::OpenApi => "GET, HEAD, OPTIONS",
             Self::OneSession(_) => "DELETE",
         }
     }
@@ -117,6 +119,7 @@ impl Endpoint {
             Self::Jwks => Ok(jwks::answer(bridge)),
             Self::AuthorizationServer(path) => well_known::authorization_server(bridge, &parts, path),
             Self::ProtectedResource(path) => well_known::protected_resource(bridge, &parts, path),
+            Self::OpenApi => openapi::answer(bridge, &parts),
             Self::Token => token::answer(bridge, &parts, body).await,
             Self::Introspect => introspect::answer(bridge, &parts, body).await,
             Self::Revoke => revoke::answer(bridge, &parts, body).await,

@@ -19,6 +19,7 @@ mod jwks;
 mod limited;
 mod oauth;
 mod oauth_client;
+mod openapi;
 mod origin;
 mod revoke;
 mod sessions;
@@ -135,6 +136,19 @@ service! {
     /// # }
     /// ```
     WellKnownService => |bridge, request| well_known::serve(bridge, request)
+}
+
+service! {
+    /// `GET`: an OpenAPI 3.1 document of all endpoints that are on, with their paths under the bridge's prefix.
+    ///
+    /// It is part of no other service: mount it where you want it, or nowhere.
+    ///
+    /// ```no_run
+    /// # fn mount(bridge: bridge_auth::Bridge) -> axum::Router {
+    /// axum::Router::new().route_service("/v1/auth/bridge/openapi.json", bridge.openapi_service())
+    /// # }
+    /// ```
+    OpenApiService => |bridge, request| endpoint::serve(bridge, Endpoint::OpenApi, request)
 }
 
 service! {

@@ -154,7 +154,7 @@ fn scopes(settings: &Settings) -> Vec<&Scope> {
 }
 
 /// Answers with a document that everyone may read, pages of any origin too: it says nothing of who asks.
-fn public(parts: &Parts, document: &impl Serialize) -> Answer {
+pub(super) fn public(parts: &Parts, document: &impl Serialize) -> Answer {
     let is_preflight = parts.method == Method::OPTIONS;
     let mut response = if is_preflight { no_content() } else { json(StatusCode::OK, document) };
     let headers = response.headers_mut();

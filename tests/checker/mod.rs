@@ -105,6 +105,7 @@ impl Plan {
             "http://127.0.0.1:1",
             "--admin-token",
             OPERATOR,
+            "--no-rate-limits",
         ]);
         gateway.args(["--database", &cluster.url(), "--pool-size", pool, "--freshness", &self.freshness]);
         start(&mut gateway).await

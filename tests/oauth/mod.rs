@@ -1,7 +1,7 @@
 //! The OAuth endpoints over HTTP: each row of the checklist that is theirs, under its own name.
 
 mod client_auth;
-mod given;
+pub mod given;
 mod introspection;
 mod limits;
 mod private_key_jwt;

@@ -41,9 +41,10 @@ impl SqliteBackend {
         self.folder.path().join("bridges.db")
     }
 
-    /// Takes away what every look-up needs: from now on the store cannot answer.
+    /// Takes away what every look-up and every write need: from now on the store cannot answer.
     pub fn break_down(&self) {
-        self.connect().execute_batch("ALTER TABLE sessions RENAME TO lost").unwrap();
+        let lose = "ALTER TABLE sessions RENAME TO lost; ALTER TABLE users RENAME TO lost_users";
+        self.connect().execute_batch(lose).unwrap();
     }
 
     fn connect(&self) -> Connection {

@@ -1,0 +1,166 @@
+//! The OpenAPI document of all endpoints.
+
+use http::request::Parts;
+use serde_json::{Map, Value};
+use url::Url;
+
+use super::answer::Answer;
+use super::well_known::{self, AUTHORIZATION_SERVER};
+use crate::bridge::Bridge;
+use crate::settings::{Resource, Settings};
+
+/// Kept by hand, and held against the endpoints by `tests/openapi.rs`.
+const DOCUMENT: &str = include_str!("openapi.json");
+
+pub(super) fn answer(bridge: &Bridge, parts: &Parts) -> Answer {
+    well_known::public(parts, &document(bridge.settings()))
+}
+
+/// The document with the paths that there are, where they are.
+fn document(settings: &Settings) -> Value {
+    let mut document: Value = serde_json::from_str(DOCUMENT).expect("it is JSON: the tests read it");
+    document["info"]["version"] = env!("CARGO_PKG_VERSION").into();
+    if let Ok(issuer) = Url::parse(&settings.issuer) {
+        document["servers"][0]["url"] = issuer.origin().ascii_serialization().into();
+    }
+    if let Some(paths) = document["paths"].as_object_mut() {
+        *paths = std::mem::take(paths)
+            .into_iter()
+            .flat_map(|(path, item)| placed(settings, &path).zip(copies(item)))
+            .collect::<Map<_, _>>();
+    }
+    document
+}
+
+/// Where what is documented at `path` really is: nowhere when it is off, and in several places where it is one for each resource.
+fn placed(settings: &Settings, path: &str) -> std::vec::IntoIter<String> {
+    let places = match path {
+        AUTHORIZATION_SERVER => settings.token_endpoint.iter().map(|_| server_metadata(settings)).collect(),
+        Resource::WELL_KNOWN => {
+            settings.protected_resources.iter().map(|resource| resource.metadata.path().to_owned()).collect()
+        }
+        _ if path.starts_with("/.well-known/") || path.starts_with("/admin/") => vec![path.to_owned()],
+        _ if is_off(settings, path) => Vec::new(),
+        _ => vec![format!("{}{path}", settings.prefix)],
+    };
+    places.into_iter()
+}
+
+fn server_metadata(settings: &Settings) -> String {
+    let path = Url::parse(&settings.issuer).map(|issuer| issuer.path().to_owned()).unwrap_or_default();
+    format!("{AUTHORIZATION_SERVER}{}", path.strip_suffix('/').unwrap_or(&path))
+}
+
+fn is_off(settings: &Settings, path: &str) -> bool {
+    match path {
+        "/token" | "/oauth-client" => settings.token_endpoint.is_none(),
+        "/introspect" => settings.introspection_endpoint.is_none(),
+        "/revoke" => settings.revocation_endpoint.is_none(),
+        _ => false,
+    }
+}
+
+/// The item, and the same again for each place more; an operation's name is its own (OpenAPI 3.1 §4.8.10).
+fn copies(item: Value) -> impl Iterator<Item = Value> {
+    (1..).map(move |number| {
+        let mut item = item.clone();
+        if number > 1
+            && let Some(Value::String(name)) = item.pointer_mut("/get/operationId")
+        {
+            name.push_str(&number.to_string());
+        }
+        item
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::service::endpoint::Endpoint;
+    use crate::settings::ProtectedResource;
+
+    /// Where an endpoint stands in the document. A new one is missed here by the compiler, and its path goes into [`PATHS`].
+    fn path_of(endpoint: &Endpoint) -> &'static str {
+        match endpoint {
+            Endpoint::Code => "/code",
+            Endpoint::Session => "/session",
+            Endpoint::OauthClient => "/oauth-client",
+            Endpoint::Capabilities => "/capabilities",
+            Endpoint::Sessions => "/sessions",
+            Endpoint::OneSession(_) => "/sessions/{id}",
+            Endpoint::Logout => "/logout",
+            Endpoint::Token => "/token",
+            Endpoint::Introspect => "/introspect",
+            Endpoint::Revoke => "/revoke",
+            Endpoint::Jwks => "/.well-known/jwks.json",
+            Endpoint::AuthorizationServer(_) => AUTHORIZATION_SERVER,
+            Endpoint::ProtectedResource(_) => Resource::WELL_KNOWN,
+            // It does not document itself.
+            Endpoint::OpenApi => "",
+        }
+    }
+
+    const PATHS: [&str; 13] = [
+        "/code",
+        "/session",
+        "/oauth-client",
+        "/capabilities",
+        "/sessions",
+        "/sessions/{id}",
+        "/logout",
+        "/token",
+        "/introspect",
+        "/revoke",
+        "/.well-known/jwks.json",
+        AUTHORIZATION_SERVER,
+        Resource::WELL_KNOWN,
+    ];
+
+    #[test]
+    fn every_endpoint_is_documented_with_its_methods_and_nothing_else_is() {
+        let document: Value = serde_json::from_str(DOCUMENT).unwrap();
+        let documented = document["paths"].as_object().unwrap();
+        for (path, item) in documented.iter().filter(|(path, _)| !path.starts_with("/admin/")) {
+            let endpoint = Endpoint::at(path).unwrap_or_else(|| panic!("no endpoint at {path}"));
+            assert_eq!(path_of(&endpoint), path);
+            let methods: BTreeSet<_> =
+                item.as_object().unwrap().keys().map(|name| name.to_uppercase()).collect();
+            let implied = ["HEAD", "OPTIONS"];
+            let taken = endpoint.methods().split(", ").filter(|method| !implied.contains(method));
+            assert_eq!(methods, taken.map(str::to_owned).collect(), "{path}");
+        }
+        for path in PATHS {
+            assert!(documented.contains_key(path), "{path} is not documented");
+        }
+    }
+
+    #[test]
+    fn what_is_off_is_not_documented_and_the_rest_stands_where_it_is() {
+        let mut settings = Settings::new("https://gateway.example/tenant".to_owned());
+        let paths = |settings: &Settings| {
+            document(settings)["paths"].as_object().unwrap().keys().cloned().collect::<Vec<_>>()
+        };
+        let few = paths(&settings);
+        assert!(few.contains(&"/v1/auth/bridge/code".to_owned()), "{few:?}");
+        assert!(few.iter().all(|path| !path.contains("oauth") && !path.ends_with("/token")), "{few:?}");
+        settings.prefix = String::new();
+        settings.token_endpoint = "https://gateway.example/token".parse().ok();
+        let resources = ["https://gateway.example", "https://gateway.example/mcp"];
+        settings.protected_resources =
+            resources.map(|resource| ProtectedResource::new(resource).try_into().unwrap()).to_vec();
+        let more = paths(&settings);
+        for path in [
+            "/code",
+            "/token",
+            "/.well-known/oauth-authorization-server/tenant",
+            "/.well-known/oauth-protected-resource",
+            "/.well-known/oauth-protected-resource/mcp",
+        ] {
+            assert!(more.contains(&path.to_owned()), "{path}: {more:?}");
+        }
+        assert!(!more.contains(&"/introspect".to_owned()));
+        assert_eq!(document(&settings)["servers"][0]["url"], "https://gateway.example");
+    }
+}

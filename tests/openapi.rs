@@ -1,0 +1,394 @@
+//! The OpenAPI document, held against a real gateway: every documented answer is given, and every answer is as documented.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+
+use axum::Router;
+use axum::extract::ConnectInfo;
+use bridge_auth::{BridgeBuilder, ProtectedResource};
+use http::Method;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE};
+use reqwest::RequestBuilder;
+use serde_json::{Value, json};
+
+use crate::oauth::given::{FORM, code_grant, hook_of, oauth_builder, pkce_code, post, server};
+use crate::support::bridge::ISSUER;
+use crate::support::gateway::{Answer, Gateway, OPERATOR, PREFIX, send};
+use crate::support::{Backend, SqliteBackend};
+
+/// The document, and what was seen of it.
+struct Book {
+    document: Value,
+    seen: BTreeSet<(String, u16)>,
+}
+
+impl Book {
+    async fn of(gateway: &Gateway) -> Self {
+        let path = format!("{PREFIX}/openapi.json");
+        let answer = send(gateway.request(Method::GET, &path)).await;
+        assert_eq!((answer.status.as_u16(), answer.header("content-type")), (200, "application/json"));
+        assert_eq!(answer.header("cache-control"), "public, max-age=300");
+        Self { document: answer.json(), seen: BTreeSet::new() }
+    }
+
+    /// What a component stands for.
+    fn resolve<'a>(&'a self, value: &'a Value) -> &'a Value {
+        match value["$ref"].as_str() {
+            Some(reference) => {
+                self.document.pointer(&reference[1..]).unwrap_or_else(|| panic!("{reference}"))
+            }
+            None => value,
+        }
+    }
+
+    /// The answer to `request`, which the operation (`post /code`) documents.
+    async fn call(&mut self, operation: &str, status: u16, request: RequestBuilder) -> Answer {
+        let answer = send(request).await;
+        assert_eq!(answer.status, status, "{operation}: {answer:?}");
+        let (method, path) = operation.split_once(' ').unwrap();
+        let responses = &self.document["paths"][path][method]["responses"];
+        let response = self.resolve(&responses[status.to_string()]);
+        assert!(response.is_object(), "{operation} documents no {status}");
+        for (name, header) in response["headers"].as_object().into_iter().flatten() {
+            assert_eq!(self.resolve(header)["required"], true);
+            assert!(answer.headers.contains_key(name.as_str()), "{operation} {status} without {name}");
+        }
+        match response["content"].as_object() {
+            None => assert!(answer.body.is_empty(), "{operation} {status}: {answer:?}"),
+            Some(content) => {
+                let media_type = answer.header("content-type");
+                let schema =
+                    content.get(media_type).unwrap_or_else(|| panic!("{operation} {status}: {media_type}"));
+                self.check(&schema["schema"], &answer.json(), operation);
+            }
+        }
+        self.seen.insert((operation.to_owned(), status));
+        answer
+    }
+
+    fn check(&self, schema: &Value, body: &Value, operation: &str) {
+        let whole = json!({
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "allOf": [schema],
+            "components": self.document["components"],
+        });
+        let validator = jsonschema::validator_for(&whole).unwrap();
+        let errors: Vec<_> = validator.iter_errors(body).map(|error| error.to_string()).collect();
+        assert!(errors.is_empty(), "{operation}: {body} {errors:?}");
+    }
+
+    /// What is documented and was not seen.
+    fn unseen(&self) -> Vec<(String, u16)> {
+        let mut unseen = Vec::new();
+        for (path, item) in self.document["paths"].as_object().unwrap() {
+            for (method, operation) in
+                item.as_object().unwrap().iter().filter(|(name, _)| *name != "parameters")
+            {
+                for status in operation["responses"].as_object().unwrap().keys() {
+                    let documented = (format!("{method} {path}"), status.parse().unwrap());
+                    if !self.seen.contains(&documented) {
+                        unseen.push(documented);
+                    }
+                }
+            }
+        }
+        unseen
+    }
+}
+
+/// The gateway with everything on, and small limits.
+async fn everything(db: &SqliteBackend) -> Gateway {
+    let set = |builder: BridgeBuilder| {
+        builder
+            .refresh_tokens(true)
+            .session_refresh_tokens(true)
+            .max_devices(1)
+            .protected_resource(ProtectedResource::new("https://gateway.example/tools").name("Tools"))
+            .protected_resource(ProtectedResource::new(ISSUER))
+            .peer_address(|extensions| Some(extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip()))
+            .trusted_proxies(["127.0.0.0/8".parse().unwrap()])
+    };
+    let bridge = set(oauth_builder(db).await).build().unwrap();
+    let document = format!("{PREFIX}/openapi.json");
+    let route = Router::new().route_service(&document, bridge.openapi_service());
+    Gateway::with(bridge, route).await
+}
+
+/// One operation of the gateway's, by its path in the document.
+struct Operation<'g> {
+    gateway: &'g Gateway,
+    name: String,
+}
+
+impl Operation<'_> {
+    fn request(&self) -> RequestBuilder {
+        let (method, path) = self.name.split_once(' ').unwrap();
+        let path = path.replace("{user}", "alice").replace("{id}", "sess_of_nobody");
+        self.gateway.request(method.to_uppercase().parse().unwrap(), &path)
+    }
+}
+
+fn bridge_operation(method: &str, path: &str) -> String {
+    format!("{method} {PREFIX}{path}")
+}
+
+#[tokio::test]
+async fn every_documented_answer_is_given_and_is_as_documented() {
+    let db = SqliteBackend::start().await;
+    let gateway = everything(&db).await;
+    let mut book = Book::of(&gateway).await;
+    link(&gateway, &mut book).await;
+    sessions(&gateway, &mut book).await;
+    oauth(&gateway, &mut book).await;
+    discovery(&gateway, &mut book).await;
+    operators(&gateway, &mut book).await;
+    bodies(&gateway, &mut book).await;
+    too_many(&gateway, &mut book).await;
+    store_down(&gateway, &db, &mut book).await;
+    assert_eq!(book.unseen(), []);
+}
+
+async fn link(gateway: &Gateway, book: &mut Book) {
+    let code = bridge_operation("post", "/code");
+    let ask = |body: Value| gateway.post("/code", &body).header(COOKIE, "login=alice");
+    let issued = book.call(&code, 201, ask(json!({}))).await;
+    book.call(&code, 400, ask(json!({ "code_challenge": "x" }))).await;
+    book.call(&code, 401, gateway.post("/code", &json!({}))).await;
+    book.call(&code, 403, ask(json!({})).header("sec-fetch-site", "cross-site")).await;
+
+    let session = bridge_operation("post", "/session");
+    let exchange = |code: &str| gateway.post("/session", &json!({ "code": code }));
+    let opened = book.call(&session, 200, exchange(&issued.text("code"))).await;
+    assert!(opened.json()["refresh_token"].is_string());
+    book.call(&session, 400, exchange("x")).await;
+    let taken = opened.json()["headers"]["x-session-id"].as_str().unwrap().to_owned();
+    let code = gateway.code("bob").await;
+    book.call(&session, 409, exchange(&code).header("x-session-id", taken)).await;
+    let capabilities = bridge_operation("get", "/capabilities");
+    book.call(&capabilities, 200, gateway.request(Method::GET, &format!("{PREFIX}/capabilities"))).await;
+}
+
+async fn sessions(gateway: &Gateway, book: &mut Book) {
+    let token = gateway.link("carol").await;
+    let hook = hook_of(gateway, &gateway.link("dave").await).await.token(gateway).await;
+    for (method, path, may_hook) in
+        [("get", "/sessions", false), ("delete", "/sessions/{id}", false), ("post", "/logout", true)]
+    {
+        let name = bridge_operation(method, path);
+        let operation = Operation { gateway, name: name.clone() };
+        book.call(&name, 401, operation.request()).await;
+        book.call(&name, 401, operation.request().bearer_auth("x.y.z")).await;
+        book.call(&name, 400, operation.request().bearer_auth(&token).bearer_auth(&token)).await;
+        if !may_hook {
+            book.call(&name, 403, operation.request().bearer_auth(&hook)).await;
+        }
+    }
+    let list = bridge_operation("get", "/sessions");
+    let all = |token: &str| gateway.request(Method::GET, &format!("{PREFIX}/sessions")).bearer_auth(token);
+    let listed = book.call(&list, 200, all(&token)).await;
+    let end = bridge_operation("delete", "/sessions/{id}");
+    let gone = gateway.request(Method::DELETE, &format!("{PREFIX}/sessions/sess_of_nobody"));
+    book.call(&end, 404, gone.bearer_auth(&token)).await;
+    let id = listed.json()["sessions"][0]["id"].as_str().unwrap().to_owned();
+    let own = gateway.request(Method::DELETE, &format!("{PREFIX}/sessions/{id}"));
+    book.call(&end, 204, own.bearer_auth(&token)).await;
+    let token = gateway.link("carol").await;
+    let log_out = gateway.request(Method::POST, &format!("{PREFIX}/logout")).bearer_auth(&token);
+    book.call(&bridge_operation("post", "/logout"), 204, log_out).await;
+}
+
+async fn oauth(gateway: &Gateway, book: &mut Book) {
+    let provision = bridge_operation("post", "/oauth-client");
+    let person = gateway.link("erin").await;
+    let client =
+        |token: &str| gateway.request(Method::POST, &format!("{PREFIX}/oauth-client")).bearer_auth(token);
+    book.call(&provision, 200, client(&person)).await;
+    book.call(&provision, 409, client(&gateway.link("erin").await)).await;
+    let with_key = json!({
+        "token_endpoint_auth_method": "private_key_jwt",
+        "jwks": { "keys": [{ "kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" }] },
+    });
+    let json_body =
+        |body: &Value| client(&person).header(CONTENT_TYPE, "application/json").body(body.to_string());
+    book.call(&provision, 200, json_body(&with_key)).await;
+    book.call(&provision, 400, json_body(&json!({ "jwks_uri": "https://evil.example" }))).await;
+    book.call(&provision, 401, client("x.y.z")).await;
+    let hook = hook_of(gateway, &gateway.link("frank").await).await;
+    book.call(&provision, 403, client(&hook.token(gateway).await)).await;
+
+    let token = bridge_operation("post", "/token");
+    let grant = [("grant_type", "client_credentials")];
+    let as_hook = |request: RequestBuilder| request.header(AUTHORIZATION, hook.basic());
+    let granted = book.call(&token, 200, as_hook(post(gateway, "/token", &grant))).await;
+    book.call(&token, 400, as_hook(post(gateway, "/token", &[]))).await;
+    book.call(&token, 401, post(gateway, "/token", &grant)).await;
+    let code = pkce_code(gateway, "grace").await;
+    let exchanged = book.call(&token, 200, post(gateway, "/token", &code_grant(&code))).await;
+    let refresh = exchanged.text("refresh_token");
+    let fields = [("grant_type", "refresh_token"), ("client_id", "sp_bridge"), ("refresh_token", &refresh)];
+    let refreshed = book.call(&token, 200, post(gateway, "/token", &fields)).await;
+    let code = pkce_code(gateway, "grace").await;
+    let sessions = gateway.call(Method::GET, &format!("{PREFIX}/sessions"), &person).await;
+    let taken = sessions.json()["sessions"][0]["id"].as_str().unwrap().to_owned();
+    let declared = post(gateway, "/token", &code_grant(&code)).header("x-session-id", taken);
+    book.call(&token, 409, declared).await;
+
+    let introspect = bridge_operation("post", "/introspect");
+    let look_at = |fields: &[(&str, &str)]| post(gateway, "/introspect", fields);
+    let (access, refresh) = (granted.text("access_token"), refreshed.text("refresh_token"));
+    let active = book.call(&introspect, 200, as_hook(look_at(&[("token", &access)]))).await;
+    assert_eq!(active.json()["active"], true);
+    let inactive = book.call(&introspect, 200, as_hook(look_at(&[("token", "x")]))).await;
+    assert_eq!(inactive.json(), json!({ "active": false }));
+    let by_server = look_at(&[("token", &refresh)]).header(AUTHORIZATION, server().basic());
+    assert_eq!(book.call(&introspect, 200, by_server).await.json()["active"], true);
+    book.call(&introspect, 400, as_hook(look_at(&[]))).await;
+    book.call(&introspect, 401, look_at(&[("token", &access)])).await;
+
+    let revoke = bridge_operation("post", "/revoke");
+    let end = |fields: &[(&str, &str)]| post(gateway, "/revoke", fields);
+    book.call(&revoke, 400, as_hook(end(&[]))).await;
+    book.call(&revoke, 401, end(&[("token", &access)])).await;
+    book.call(&revoke, 200, as_hook(end(&[("token", &access)]))).await;
+}
+
+async fn discovery(gateway: &Gateway, book: &mut Book) {
+    for path in [
+        "/.well-known/jwks.json",
+        "/.well-known/oauth-authorization-server",
+        "/.well-known/oauth-protected-resource",
+        "/.well-known/oauth-protected-resource/tools",
+    ] {
+        book.call(&format!("get {path}"), 200, gateway.request(Method::GET, path)).await;
+    }
+}
+
+async fn operators(gateway: &Gateway, book: &mut Book) {
+    gateway.link("heidi").await;
+    for (method, path, done) in [
+        ("get", "/users/{user}/sessions", 200),
+        ("delete", "/users/{user}/sessions", 200),
+        ("post", "/users/{user}/disable", 204),
+        ("post", "/users/{user}/enable", 204),
+        ("delete", "/sessions/{id}", 204),
+    ] {
+        let name = format!("{method} /admin{path}");
+        let session = gateway.bridge.admin().sessions_of(&crate::support::bridge::user("bob")).await.unwrap();
+        let id = match session.first() {
+            Some(session) => session.id.to_string(),
+            None => {
+                gateway.link("bob").await;
+                let sessions = gateway.bridge.admin().sessions_of(&crate::support::bridge::user("bob")).await;
+                sessions.unwrap()[0].id.to_string()
+            }
+        };
+        let at = |user: &str, id: &str| {
+            let path = path.replace("{user}", user).replace("{id}", id);
+            gateway.request(method.to_uppercase().parse().unwrap(), &format!("/admin{path}"))
+        };
+        let by_operator = |request: RequestBuilder| request.header(AUTHORIZATION, OPERATOR);
+        book.call(&name, done, by_operator(at("heidi", &id))).await;
+        book.call(&name, 401, at("heidi", &id)).await;
+        if path.starts_with("/users") {
+            book.call(&name, 400, by_operator(at("%00", ""))).await;
+        }
+        if method != "get" {
+            book.call(&name, 404, by_operator(at("nobody", "sess_of_nobody"))).await;
+            let cross_site = by_operator(at("heidi", &id)).header("sec-fetch-site", "cross-site");
+            book.call(&name, 403, cross_site).await;
+        }
+    }
+}
+
+/// What is too large, and what is of another type.
+async fn bodies(gateway: &Gateway, book: &mut Book) {
+    let token = gateway.link("ivan").await;
+    for (path, media_type) in [
+        ("/code", "application/json"),
+        ("/session", "application/json"),
+        ("/oauth-client", "application/json"),
+        ("/token", FORM),
+        ("/introspect", FORM),
+        ("/revoke", FORM),
+    ] {
+        let name = bridge_operation("post", path);
+        let request = || {
+            let request =
+                gateway.request(Method::POST, &format!("{PREFIX}{path}")).header(COOKIE, "login=ivan");
+            if path == "/oauth-client" { request.bearer_auth(&token) } else { request }
+        };
+        let large = request().header(CONTENT_TYPE, media_type).body("x".repeat(17 * 1024));
+        book.call(&name, 413, large).await;
+        book.call(&name, 415, request().header(CONTENT_TYPE, "text/plain").body("x")).await;
+    }
+}
+
+async fn too_many(gateway: &Gateway, book: &mut Book) {
+    const SOURCE: (&str, &str) = ("x-forwarded-for", "198.51.100.1");
+    let guess = || gateway.post("/session", &json!({ "code": "x" })).header(SOURCE.0, SOURCE.1);
+    for _ in 0..70 {
+        send(guess()).await;
+    }
+    book.call(&bridge_operation("post", "/session"), 429, guess()).await;
+    for path in ["/token", "/introspect", "/revoke"] {
+        let request = post(gateway, path, &[("token", "x")]).header(SOURCE.0, SOURCE.1);
+        book.call(&bridge_operation("post", path), 429, request).await;
+    }
+    let ask = || gateway.post("/code", &json!({})).header(COOKIE, "login=mallory");
+    while send(ask()).await.status == 201 {}
+    book.call(&bridge_operation("post", "/code"), 429, ask()).await;
+}
+
+async fn store_down(gateway: &Gateway, db: &SqliteBackend, book: &mut Book) {
+    let token = gateway.link("judy").await;
+    let hook = hook_of(gateway, &token).await;
+    db.break_down();
+    for (method, path) in
+        [("post", "/oauth-client"), ("get", "/sessions"), ("delete", "/sessions/{id}"), ("post", "/logout")]
+    {
+        let name = bridge_operation(method, path);
+        let request = Operation { gateway, name: name.clone() }.request().bearer_auth(&token);
+        book.call(&name, 503, request).await;
+    }
+    let code = gateway.post("/code", &json!({})).header(COOKIE, "login=judy");
+    book.call(&bridge_operation("post", "/code"), 503, code).await;
+    let exchange = gateway.post("/session", &json!({ "code": "0".repeat(64) }));
+    book.call(&bridge_operation("post", "/session"), 503, exchange).await;
+    for path in ["/token", "/introspect", "/revoke"] {
+        let fields = [("grant_type", "client_credentials"), ("token", token.as_str())];
+        let request = post(gateway, path, &fields).header(AUTHORIZATION, hook.basic());
+        book.call(&bridge_operation("post", path), 503, request).await;
+    }
+    for name in [
+        "get /admin/users/{user}/sessions",
+        "delete /admin/users/{user}/sessions",
+        "post /admin/users/{user}/disable",
+        "post /admin/users/{user}/enable",
+        "delete /admin/sessions/{id}",
+    ] {
+        let request = Operation { gateway, name: name.to_owned() }.request().header(AUTHORIZATION, OPERATOR);
+        book.call(name, 503, request).await;
+    }
+}
+
+#[tokio::test]
+async fn every_reference_in_the_document_leads_somewhere_and_every_component_is_used() {
+    let db = SqliteBackend::start().await;
+    let book = Book::of(&everything(&db).await).await;
+    let text = book.document.to_string();
+    for (kind, components) in book.document["components"].as_object().unwrap() {
+        for name in components.as_object().unwrap().keys().filter(|_| kind != "securitySchemes") {
+            assert!(text.contains(&format!("\"#/components/{kind}/{name}\"")), "{kind} {name} is never used");
+        }
+    }
+    for reference in text.split("\"$ref\":\"#").skip(1) {
+        let pointer = reference.split('"').next().unwrap();
+        assert!(book.document.pointer(pointer).is_some(), "{pointer}");
+    }
+    for schema in book.document["components"]["schemas"].as_object().unwrap().keys() {
+        let reference = json!({ "$ref": format!("#/components/schemas/{schema}") });
+        let whole = json!({ "allOf": [reference], "components": book.document["components"] });
+        assert!(jsonschema::validator_for(&whole).is_ok(), "{schema}");
+    }
+    assert_eq!(book.document["info"]["version"], env!("CARGO_PKG_VERSION"));
+}
