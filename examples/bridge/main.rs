@@ -1,150 +1,143 @@
-//! The other side: a command-line bridge that links itself to a gateway and calls it.
+//! The other side: a command-line bridge that links itself to a gateway, calls it, and stays linked.
 //!
-//! It renews nothing: when its token is over, it asks to be linked again.
+//! It renews its token before that is over, also while many of it run at once, and asks to be linked again when it was signed out.
 //!
 //! `cargo run --example bridge -- --help`
 
 #![allow(unreachable_pub, reason = "a program exports nothing")]
 
-mod client;
 mod credential;
+mod gateway;
+mod hooks;
+#[path = "../shared/hop_by_hop.rs"]
+mod hop_by_hop;
+mod keeper;
+mod oauth;
+mod options;
+mod serve;
+#[path = "../shared/stop.rs"]
+mod stop;
 
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
-use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use bridge_auth::CodeVerifier;
-use clap::{Parser, Subcommand};
+use clap::Parser;
 use reqwest::Method;
 use serde_json::{Value, json};
-use url::Url;
 
-use crate::client::{Client, Problem};
 use crate::credential::Folder;
+use crate::gateway::{Gateway, Problem};
+use crate::keeper::Keeper;
+use crate::options::{Command, Options};
 
-/// Calls an AI gateway on a person's behalf.
-#[derive(Parser)]
-#[command(name = "bridge", version)]
-struct Options {
-    /// The gateway to link to; afterwards the credential knows [default: http://127.0.0.1:8080]
-    #[arg(long, env = "BRIDGE_GATEWAY", value_name = "URL", global = true)]
-    gateway: Option<Url>,
-
-    /// Where the credential is kept [default: bridge.json in your data folder]
-    #[arg(long, env = "BRIDGE_CREDENTIAL", value_name = "FILE", global = true)]
-    credential: Option<PathBuf>,
-
-    /// Sends the token over plain http to other machines too: whoever listens can use it
-    #[arg(long, global = true)]
-    insecure_http: bool,
-
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Makes a PKCE challenge to ask for a code with; the next `link` proves it
-    Challenge,
-    /// Trades a one-time code for a credential
-    Link {
-        /// The code; `-` reads it from standard input, which keeps it out of the process list
-        #[arg(default_value = "-")]
-        code: String,
-        /// What this device is called in the person's list of sessions
-        #[arg(long, value_name = "NAME")]
-        device_name: Option<String>,
-        /// The session id to ask for [default: the gateway's choice]
-        #[arg(long, value_name = "ID")]
-        session_id: Option<String>,
-        /// Leaves the verifier of an earlier `challenge` aside
-        #[arg(long)]
-        no_pkce: bool,
-    },
-    /// Calls the gateway and prints the answer's body
-    #[command(allow_missing_positional = true)]
-    Call {
-        /// [default: GET, or POST with --data]
-        method: Option<Method>,
-        /// The path at the gateway, such as /v1/whoami
-        path: String,
-        /// A JSON body; `-` reads it from standard input
-        #[arg(long, value_name = "JSON")]
-        data: Option<String>,
-    },
-    /// Lists what is signed in as this person
-    Sessions,
-    /// Gets an OAuth client for this person's hooks; its secret is shown once
-    Provision,
-    /// Ends the session and removes the credential
-    Logout,
-}
+/// What it ends with when a code is needed: a supervisor must tell it from a fault.
+const NEEDS_CODE: u8 = 3;
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let options = match Options::try_parse() {
         Ok(options) => options,
         Err(answer) if !answer.use_stderr() => answer.exit(),
-        Err(error) => return fail(error.to_string().lines().next().unwrap_or_default()),
+        Err(error) => {
+            note(error.to_string().lines().next().unwrap_or_default());
+            return ExitCode::FAILURE;
+        }
     };
     match run(options).await {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(&format!("error: {error:#}")),
-    }
-}
-
-async fn run(options: Options) -> Result<()> {
-    let folder = Folder::new(options.credential)?;
-    let http = options.insecure_http;
-    match options.command {
-        Command::Challenge => say(&folder.new_challenge()?),
-        Command::Link { code, device_name, session_id, no_pkce } => {
-            let gateway = match options.gateway {
-                Some(gateway) => gateway,
-                None => "http://127.0.0.1:8080".parse()?,
-            };
-            let verifier = if no_pkce { None } else { folder.verifier()? };
-            let exchange = json!({
-                "code": read_if_dash(code, "code: ")?,
-                "code_verifier": verifier.as_ref().map(CodeVerifier::expose),
-                "device_name": device_name,
-            });
-            let client = Client::new(&gateway, http)?;
-            link(&client, &folder, without_nulls(exchange), session_id).await
-        }
-        Command::Call { method, path, data } => {
-            let client = linked(&folder, options.gateway, http)?;
-            let body = data.map(|data| read_if_dash(data, "")).transpose()?;
-            let default = if body.is_some() { Method::POST } else { Method::GET };
-            let answer = client.call(method.unwrap_or(default), &path, body).await?;
-            Ok(io::stdout().write_all(&answer)?)
-        }
-        Command::Sessions => {
-            let client = linked(&folder, options.gateway, http)?;
-            list(&client.call_json(Method::GET, "/v1/auth/bridge/sessions").await?)
-        }
-        Command::Provision => {
-            let client = linked(&folder, options.gateway, http)?;
-            let hook_client = client.call_json(Method::POST, "/v1/auth/bridge/oauth-client").await?;
-            say(&format!("{hook_client:#}"))
-        }
-        Command::Logout => {
-            let client = linked(&folder, options.gateway, http)?;
-            let ended = client.call(Method::POST, "/v1/auth/bridge/logout", None).await;
-            match ended {
-                // A session that is over needs no ending, and its credential is of no use to anyone.
-                Err(error) if !matches!(error.downcast_ref(), Some(Problem::LinkAgain)) => Err(error),
-                _ => folder.forget().and_then(|()| say("logged out")),
+        Err(error) => {
+            note(&format!("error: {error:#}"));
+            match error.downcast_ref() {
+                Some(Problem::SignedOut(_) | Problem::NotLinked) => ExitCode::from(NEEDS_CODE),
+                _ => ExitCode::FAILURE,
             }
         }
     }
 }
 
-async fn link(client: &Client, folder: &Folder, exchange: Value, session_id: Option<String>) -> Result<()> {
+async fn run(mut options: Options) -> Result<()> {
+    match &mut options.command {
+        Command::Challenge => return say(&Folder::new(options.credential)?.new_challenge()?),
+        Command::Link { code, .. } => {
+            *code = read_if_dash(code, "code: ")?;
+            return link_as_told(&options).await;
+        }
+        Command::Call { data: Some(data), .. } => *data = read_if_dash(data, "")?,
+        _ => {}
+    }
+    match run_linked(&options).await {
+        Err(error) if options.relink || io::stdin().is_terminal() => match error.downcast_ref() {
+            Some(problem @ Problem::SignedOut(gateway)) => {
+                note(&problem.to_string());
+                let exchange = json!({ "code": read_if_dash("-", "code: ")? });
+                let gateway = Gateway::new(gateway, options.insecure_http)?;
+                link(&gateway, &folder(&options)?, exchange, None).await?;
+                run_linked(&options).await
+            }
+            _ => Err(error),
+        },
+        done => done,
+    }
+}
+
+/// What takes a credential.
+async fn run_linked(options: &Options) -> Result<()> {
+    let keeper = Keeper::new(folder(options)?, options.gateway.as_ref(), options.insecure_http)?;
+    match &options.command {
+        Command::Challenge | Command::Link { .. } => Ok(()),
+        Command::Call { method, path, data } => {
+            let default = if data.is_some() { Method::POST } else { Method::GET };
+            let method = method.clone().unwrap_or(default);
+            let answer = keeper.call(method, path, data.as_deref()).await?;
+            Ok(io::stdout().write_all(&answer.bytes().await?)?)
+        }
+        Command::Serve { listen, key } => serve::serve(keeper, *listen, key.clone()).await,
+        Command::HookToken { scope, resource, new } => {
+            let wish = hooks::Wish { scope: scope.clone(), resource: resource.clone() };
+            say(&hooks::token(&keeper, &wish, *new).await?)
+        }
+        Command::Sessions => list(&keeper.call_json(Method::GET, "/v1/auth/bridge/sessions").await?),
+        Command::Provision => say(&format!("{:#}", hooks::provision(&keeper).await?)),
+        Command::Logout => log_out(&keeper).await,
+    }
+}
+
+async fn log_out(keeper: &Arc<Keeper>) -> Result<()> {
+    match keeper.call(Method::POST, "/v1/auth/bridge/logout", None).await {
+        // A session that is over needs no ending, and its credential is of no use to anyone.
+        Ok(_) | Err(Problem::SignedOut(_)) => {}
+        Err(problem) => return Err(problem.into()),
+    }
+    let _turn = keeper.folder().turn().await?;
+    keeper.folder().forget()?;
+    say("logged out")
+}
+
+async fn link_as_told(options: &Options) -> Result<()> {
+    let Command::Link { code, device_name, session_id, no_pkce } = &options.command else { return Ok(()) };
+    let folder = folder(options)?;
+    let gateway = match &options.gateway {
+        Some(gateway) => gateway.clone(),
+        None => "http://127.0.0.1:8080".parse()?,
+    };
+    let verifier = if *no_pkce { None } else { folder.verifier()? };
+    let exchange = json!({
+        "code": code,
+        "code_verifier": verifier.as_ref().map(CodeVerifier::expose),
+        "device_name": device_name,
+    });
+    let gateway = Gateway::new(&gateway, options.insecure_http)?;
+    link(&gateway, &folder, without_nulls(exchange), session_id.clone()).await
+}
+
+async fn link(gateway: &Gateway, folder: &Folder, exchange: Value, session_id: Option<String>) -> Result<()> {
     let bound = exchange.get("code_verifier").is_some();
-    let credential = client.exchange(&exchange, session_id).await.with_context(|| {
+    let _turn = folder.turn().await?;
+    let credential = gateway.exchange(&exchange, session_id).await.with_context(|| {
         // A network that is down must not read like a bad code.
         let aside = if bound { " with the last `challenge` (--no-pkce leaves it aside)" } else { "" };
         format!("cannot link{aside}")
@@ -158,21 +151,12 @@ async fn link(client: &Client, folder: &Folder, exchange: Value, session_id: Opt
         "linked as {} in session {} for {} s",
         name("x-user-id"),
         name("x-session-id"),
-        credential.ttl
+        credential.life.ttl
     ))
 }
 
-/// A client with the kept credential, for the gateway that issued it and no other.
-fn linked(folder: &Folder, gateway: Option<Url>, insecure_http: bool) -> Result<Client> {
-    let credential = folder.credential()?;
-    if let Some(gateway) = gateway {
-        ensure!(
-            gateway == credential.gateway,
-            "the credential is for {}, and is not shown to {gateway}",
-            credential.gateway
-        );
-    }
-    Ok(Client::new(&credential.gateway, insecure_http)?.with(credential))
+fn folder(options: &Options) -> Result<Folder> {
+    Folder::new(options.credential.clone())
 }
 
 fn list(answer: &Value) -> Result<()> {
@@ -195,9 +179,9 @@ fn list(answer: &Value) -> Result<()> {
 }
 
 /// The argument itself, or standard input where it is `-`.
-fn read_if_dash(argument: String, prompt: &str) -> Result<String> {
+fn read_if_dash(argument: &str, prompt: &str) -> Result<String> {
     if argument != "-" {
-        return Ok(argument);
+        return Ok(argument.to_owned());
     }
     let mut text = String::new();
     if io::stdin().is_terminal() {
@@ -219,12 +203,12 @@ fn without_nulls(mut object: Value) -> Value {
     object
 }
 
-fn say(text: &str) -> Result<()> {
+/// Says the answer.
+pub fn say(text: &str) -> Result<()> {
     Ok(writeln!(io::stdout(), "{text}")?)
 }
 
-fn fail(message: &str) -> ExitCode {
-    // Nobody may be there to read it, and that is no reason to panic.
+/// Says something that is not the answer. Nobody may be there to read it, and that is no reason to panic.
+pub fn note(message: &str) {
     let _ = writeln!(io::stderr(), "{message}");
-    ExitCode::FAILURE
 }

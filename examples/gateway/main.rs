@@ -6,9 +6,13 @@
 
 mod app;
 mod demo;
+#[path = "../shared/hop_by_hop.rs"]
+mod hop_by_hop;
 mod login;
 mod operators;
 mod options;
+#[path = "../shared/stop.rs"]
+mod stop;
 mod upstream;
 
 use std::io::{self, IsTerminal as _, Write as _};
@@ -21,12 +25,12 @@ use axum::Router;
 use bridge_auth::{Admin, ClientSecret};
 use clap::Parser;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{interval, sleep};
 use tracing_subscriber::EnvFilter;
 
 use crate::app::{AppState, app};
 use crate::options::{Options, data_folder};
+use crate::stop::told_to_stop;
 
 /// How long requests that are under way may take once the gateway is told to stop.
 const GRACE: Duration = Duration::from_secs(10);
@@ -103,14 +107,6 @@ async fn serve(listener: TcpListener, app: Router) -> Result<()> {
     tokio::select! {
         served = serving => Ok(served?),
         () = async { told_to_stop().await; sleep(GRACE).await } => bail!("requests were cut off"),
-    }
-}
-
-async fn told_to_stop() {
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return std::future::pending().await };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
     }
 }
 

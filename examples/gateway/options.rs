@@ -118,7 +118,7 @@ impl Options {
             .introspection_endpoint(introspection)
             .revocation_endpoint(revocation)
             .jwks_uri(jwks)
-            .refresh_tokens(true)
+            .session_refresh_tokens(true)
             .rate_limits(limits)
             .code_life(Duration::from_secs(self.code_life))
             .token_life(Duration::from_secs(self.token_life))

@@ -4,13 +4,14 @@ use std::future::IntoFuture as _;
 
 use anyhow::Result;
 use axum::body::Bytes;
-use axum::http::{HeaderMap, HeaderName, Method, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::routing::post;
 use axum::{Json, Router};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use crate::app::to_json;
+use crate::hop_by_hop::remove_hop_by_hop;
 
 /// The way to the upstream.
 pub struct Upstream {
@@ -47,29 +48,4 @@ impl Upstream {
 async fn receive(method: Method, headers: HeaderMap, body: Bytes) -> Json<Value> {
     let body: Value = serde_json::from_slice(&body).unwrap_or_else(|_| String::from_utf8_lossy(&body).into());
     Json(json!({ "method": method.as_str(), "headers": to_json(&headers), "body": body }))
-}
-
-/// RFC 9110 §7.6.1: what `Connection` names is for this hop alone, and so are these.
-fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = headers
-        .get_all(header::CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| name.trim().parse().ok())
-        .collect();
-    let known = [
-        header::CONNECTION,
-        HeaderName::from_static("keep-alive"),
-        header::PROXY_AUTHENTICATE,
-        header::PROXY_AUTHORIZATION,
-        HeaderName::from_static("proxy-connection"),
-        header::TE,
-        header::TRAILER,
-        header::TRANSFER_ENCODING,
-        header::UPGRADE,
-    ];
-    for name in named.into_iter().chain(known) {
-        headers.remove(name);
-    }
 }

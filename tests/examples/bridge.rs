@@ -14,30 +14,39 @@ use super::{Gateway, alice, text};
 use crate::support::process::{example, run, run_with};
 
 /// What a command that succeeds prints.
-fn printed(output: &Output) -> String {
+pub(super) fn printed(output: &Output) -> String {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{stderr}");
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
 /// The one line of a command that fails.
-fn complaint(output: &Output) -> String {
+pub(super) fn complaint(output: &Output) -> String {
+    complaint_with(1, output)
+}
+
+/// The one line of a command that needs a code first.
+pub(super) fn signed_out(output: &Output) -> String {
+    complaint_with(3, output)
+}
+
+fn complaint_with(exit: i32, output: &Output) -> String {
     let stderr = String::from_utf8(output.stderr.clone()).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert_eq!(output.status.code(), Some(exit), "{stderr}");
     assert_eq!(stderr.lines().count(), 1, "{stderr}");
     stderr
 }
 
-fn credential(home: &TempDir) -> PathBuf {
+pub(super) fn credential(home: &TempDir) -> PathBuf {
     home.path().join("bridge-auth/bridge.json")
 }
 
-fn mode(path: &Path) -> u32 {
+pub(super) fn mode(path: &Path) -> u32 {
     path.metadata().unwrap().permissions().mode() & 0o777
 }
 
 /// A home in which alice's bridge is linked, and what it printed.
-async fn linked(gateway: &Gateway) -> (TempDir, String) {
+pub(super) async fn linked(gateway: &Gateway) -> (TempDir, String) {
     let home = tempfile::tempdir().unwrap();
     let code = gateway.code(alice(), None).await;
     let mut command = gateway.bridge(&home, &["link", "--device-name", "laptop"]);
@@ -46,14 +55,15 @@ async fn linked(gateway: &Gateway) -> (TempDir, String) {
 }
 
 /// What an operator does when alice's laptop is lost.
-async fn revoke_all(gateway: &Gateway) {
+pub(super) async fn revoke_all(gateway: &Gateway) {
     let revoke = gateway.client.delete(gateway.url("/admin/users/alice/sessions"));
     let answer = revoke.bearer_auth(gateway.admin_token()).send().await.unwrap();
-    assert_eq!(answer.json::<Value>().await.unwrap(), json!({ "revoked": 1 }));
+    // Her hooks' sessions among them.
+    assert!(answer.json::<Value>().await.unwrap()["revoked"].as_u64() >= Some(1));
 }
 
 /// A home with a credential for a gateway at `url` that the test made itself.
-fn home_with_credential_for(url: &str) -> TempDir {
+pub(super) fn home_with_credential_for(url: &str) -> TempDir {
     let home = tempfile::tempdir().unwrap();
     let file = credential(&home);
     std::fs::create_dir_all(file.parent().unwrap()).unwrap();
@@ -98,7 +108,7 @@ async fn a_bridge_links_calls_lists_provisions_and_logs_out() {
     assert_eq!(printed(&run(&mut gateway.bridge(&home, &["logout"])).await), "logged out\n");
     assert!(!credential(&home).exists());
     assert_eq!(gateway.get("/v1/whoami", &token).await.status(), 401);
-    let refused = complaint(&run(&mut gateway.bridge(&home, &["call", "/v1/whoami"])).await);
+    let refused = signed_out(&run(&mut gateway.bridge(&home, &["call", "/v1/whoami"])).await);
     assert!(refused.contains("there is no credential"), "{refused}");
 }
 
@@ -136,24 +146,10 @@ async fn a_bridge_may_ask_for_a_session_id() {
 }
 
 #[tokio::test]
-async fn a_revoked_bridge_is_told_to_link_again_and_does() {
+async fn a_bridge_whose_session_is_over_logs_out_all_the_same() {
     let gateway = Gateway::start(&[]).await;
     let (home, _) = linked(&gateway).await;
     revoke_all(&gateway).await;
-
-    let refused = complaint(&run(&mut gateway.bridge(&home, &["call", "/v1/whoami"])).await);
-    assert_eq!(refused, "error: the session is over (401): get a new code and run `bridge link`\n");
-    let code = gateway.code(alice(), None).await;
-    printed(&run_with(&mut gateway.bridge(&home, &["link", "-"]), &code).await);
-    printed(&run(&mut gateway.bridge(&home, &["call", "/v1/whoami"])).await);
-
-    gateway
-        .client
-        .delete(gateway.url("/admin/users/alice/sessions"))
-        .bearer_auth(gateway.admin_token())
-        .send()
-        .await
-        .unwrap();
     assert_eq!(printed(&run(&mut gateway.bridge(&home, &["logout"])).await), "logged out\n");
     assert!(!credential(&home).exists());
 }

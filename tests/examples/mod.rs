@@ -3,7 +3,11 @@
 mod bridge;
 mod demo;
 mod gateway;
+mod hooks;
 mod hyper;
+mod proxy;
+mod relay;
+mod renewal;
 mod stock;
 mod walk;
 
@@ -29,8 +33,12 @@ impl Gateway {
     }
 
     async fn start_in(home: TempDir, arguments: &[&str]) -> Self {
+        Self::start_at(home, "127.0.0.1:0", arguments).await
+    }
+
+    async fn start_at(home: TempDir, listen: &str, arguments: &[&str]) -> Self {
         let mut command = example("gateway", home.path());
-        let running = start(command.args(["--listen", "127.0.0.1:0"]).args(arguments)).await;
+        let running = start(command.args(["--listen", listen]).args(arguments)).await;
         let client = Client::builder().no_proxy().build().unwrap();
         Self { running, home, client }
     }

@@ -6,7 +6,7 @@ use http::StatusCode;
 use serde_json::json;
 
 use super::given::{
-    Fields, MCP, claims, code_grant, gateway, hook, hook_of, oauth_builder, pkce_code, post, server,
+    Fields, MCP, TOOLS, claims, code_grant, gateway, hook, hook_of, oauth_builder, pkce_code, post, server,
 };
 use crate::support::bridge::user;
 use crate::support::gateway::{Answer, Gateway, send};
@@ -145,7 +145,9 @@ async fn row_125_126_a_refresh_may_name_a_resource(db: impl Backend) {
     assert!(refused.is_oauth_error(400, "invalid_target"), "{refused:?}");
     let other = refresh_with(&gateway, &token, &[("resource", "https://api.example/")]).await;
     assert_eq!(claims(&other.text("access_token"))["aud"], json!(["https://api.example"]));
-    let usual = refresh(&gateway, &other.text("refresh_token")).await;
+    let described = refresh_with(&gateway, &other.text("refresh_token"), &[("resource", TOOLS)]).await;
+    assert_eq!(claims(&described.text("access_token"))["aud"], json!([TOOLS]));
+    let usual = refresh(&gateway, &described.text("refresh_token")).await;
     assert_eq!(claims(&usual.text("access_token"))["aud"], json!(["bridge", "mcp"]));
 }
 

@@ -8,7 +8,7 @@ use reqwest::{Client, Method};
 use serde_json::Value;
 
 /// The members of an answer that are secrets.
-const SECRET_MEMBERS: [&str; 3] = ["code", "token", "client_secret"];
+const SECRET_MEMBERS: [&str; 4] = ["code", "token", "refresh_token", "client_secret"];
 /// The headers of an answer that are worth a line.
 const SHOWN_HEADERS: [&str; 4] = ["set-cookie", "www-authenticate", "cache-control", "retry-after"];
 

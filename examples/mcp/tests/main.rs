@@ -6,3 +6,4 @@ mod authorization;
 mod client;
 mod discovery;
 mod server;
+mod typescript;

@@ -23,10 +23,9 @@ pub(in crate::service) fn audience(settings: &Settings, form: &Form) -> Result<O
 /// default port, the slash of an empty path) may be written either way (RFC 3986 §6.2).
 fn find(settings: &Settings, resource: &str) -> Option<Audience> {
     let asked = absolute(resource)?;
-    let named = settings.audiences.iter().chain(&settings.other_audiences).cloned();
-    let found =
-        settings.protected_resources.iter().map(|found| Audience::parse(found.resource.as_str()).ok());
-    named.chain(found.flatten()).find(|audience| absolute(audience.as_str()).as_ref() == Some(&asked))
+    let described = settings.protected_resources.iter().map(|found| &found.resource);
+    let mut known = settings.audiences.iter().chain(&settings.other_audiences).chain(described);
+    known.find(|audience| absolute(audience.as_str()).as_ref() == Some(&asked)).cloned()
 }
 
 /// An absolute URI without a fragment. `Url` repairs what is none, so the text must hold only what may stand in one

@@ -1,0 +1,150 @@
+//! Tokens of the gateway's token endpoint: found by discovery, fetched by a stock OAuth client.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use oauth2::basic::{BasicClient, BasicErrorResponse, BasicErrorResponseType, BasicTokenResponse};
+use oauth2::{
+    AsyncHttpClient, AuthType, ClientId, ClientSecret, EndpointNotSet, EndpointSet, HttpRequest,
+    HttpResponse, RefreshToken, RequestTokenError, Scope, TokenResponse as _, TokenUrl,
+};
+use reqwest::{Method, StatusCode};
+use serde::Deserialize;
+use url::Url;
+
+use crate::credential::Life;
+use crate::gateway::{Gateway, Problem, not_now, succeeded};
+
+/// Short of the time within which a lost answer can be asked for again.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A stock client that knows its token endpoint.
+type Client = BasicClient<EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointSet>;
+
+/// What the token endpoint gave.
+pub struct Token {
+    pub token: String,
+    pub refresh_token: Option<String>,
+    pub life: Life,
+}
+
+/// What RFC 8414 §2 says of a gateway, as far as a bridge needs it.
+#[derive(Deserialize)]
+struct Metadata {
+    issuer: String,
+    token_endpoint: Option<Url>,
+}
+
+impl Gateway {
+    /// Uses a refresh token. An answer that was lost can be asked for again, by the server's grace.
+    pub async fn refresh(&self, client_id: &str, refresh_token: &str) -> Result<Token, Problem> {
+        let client = self.oauth_client(client_id, None).await?;
+        let life = Life::begins();
+        let refresh_token = RefreshToken::new(refresh_token.to_owned());
+        token(client.exchange_refresh_token(&refresh_token).request_async(self).await, life)
+    }
+
+    /// A hook client's token (RFC 6749 §4.4), for one resource where one is named (RFC 8707).
+    pub async fn client_credentials(
+        &self,
+        (id, secret): (&str, &str),
+        scope: Option<&str>,
+        resource: Option<&str>,
+    ) -> Result<Token, Problem> {
+        let client = self.oauth_client(id, Some(secret)).await?;
+        let life = Life::begins();
+        let mut request = client.exchange_client_credentials();
+        for scope in scope.into_iter().flat_map(str::split_whitespace) {
+            request = request.add_scope(Scope::new(scope.to_owned()));
+        }
+        if let Some(resource) = resource {
+            request = request.add_extra_param("resource", resource.to_owned());
+        }
+        token(request.request_async(self).await, life)
+    }
+
+    async fn oauth_client(&self, id: &str, secret: Option<&str>) -> Result<Client, Problem> {
+        let url = self.token_endpoint.get_or_try_init(|| self.discover()).await?;
+        let mut client =
+            BasicClient::new(ClientId::new(id.to_owned())).set_token_uri(TokenUrl::from_url(url.clone()));
+        client = match secret {
+            Some(secret) => client.set_client_secret(ClientSecret::new(secret.to_owned())),
+            None => client.set_auth_type(AuthType::RequestBody),
+        };
+        Ok(client)
+    }
+
+    /// The token endpoint by RFC 8414 §3, or the usual one of a gateway that does not say.
+    async fn discover(&self) -> Result<Url, Problem> {
+        let mut well_known = self.url().clone();
+        let path = self.url().path().trim_end_matches('/');
+        well_known.set_path(&format!("/.well-known/oauth-authorization-server{path}"));
+        let answer = self.send(self.request_to(Method::GET, &well_known)).await?;
+        if answer.status() == StatusCode::NOT_FOUND {
+            let usual = format!("{}/v1/auth/bridge/token", self.base());
+            return Ok(usual.parse().context("the gateway's URL")?);
+        }
+        let metadata =
+            succeeded(answer).await?.json().await.context("the gateway's metadata is malformed")?;
+        Ok(self.checked(metadata)?)
+    }
+
+    fn checked(&self, Metadata { issuer, token_endpoint }: Metadata) -> Result<Url> {
+        // RFC 8414 §3.3: byte for byte, or what it says may be another's.
+        ensure!(issuer == self.base(), "{} says that it is {issuer}: link to that", self.base());
+        let url = token_endpoint.context("the gateway has no token endpoint")?;
+        self.check_is_private(&url)?;
+        Ok(url)
+    }
+
+    /// One request of the stock client. That the gateway cannot answer now must not read like an answer of its own.
+    async fn send_oauth(&self, request: HttpRequest) -> Result<HttpResponse, Problem> {
+        let request = reqwest::Request::try_from(request).context("a malformed request")?;
+        let answer = self.send(self.request_of(request).timeout(PATIENCE)).await?;
+        if let Some(problem) = not_now(answer.status(), answer.headers()) {
+            return Err(problem);
+        }
+        let (status, headers) = (answer.status(), answer.headers().clone());
+        let lost = |source: reqwest::Error| Problem::Unreachable {
+            gateway: self.url().clone(),
+            source: source.without_url(),
+        };
+        let mut response = HttpResponse::new(answer.bytes().await.map_err(lost)?.into());
+        *response.status_mut() = status;
+        *response.headers_mut() = headers;
+        Ok(response)
+    }
+}
+
+impl<'c> AsyncHttpClient<'c> for Gateway {
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, Problem>> + Send + 'c>>;
+
+    fn call(&'c self, request: HttpRequest) -> Self::Future {
+        Box::pin(self.send_oauth(request))
+    }
+}
+
+fn token(
+    answer: Result<BasicTokenResponse, RequestTokenError<Problem, BasicErrorResponse>>,
+    life: Life,
+) -> Result<Token, Problem> {
+    match answer {
+        Ok(answer) => Ok(Token {
+            token: answer.access_token().secret().clone(),
+            refresh_token: answer.refresh_token().map(|token| token.secret().clone()),
+            life: life.of(answer.expires_in().unwrap_or_default().as_secs()),
+        }),
+        Err(RequestTokenError::ServerResponse(error)) => Err(match error.error() {
+            BasicErrorResponseType::InvalidGrant => Problem::InvalidGrant,
+            BasicErrorResponseType::InvalidClient => Problem::InvalidClient,
+            _ => Problem::NoToken(error.to_string()),
+        }),
+        Err(RequestTokenError::Request(problem)) => Err(problem),
+        // Its own words could hold the token.
+        Err(RequestTokenError::Parse(..) | RequestTokenError::Other(_)) => {
+            Err(Problem::NoToken("its answer is malformed".to_owned()))
+        }
+    }
+}
