@@ -119,8 +119,7 @@ async fn everything(db: &SqliteBackend) -> Gateway {
             .session_refresh_tokens(true)
             .max_devices(1)
             .rate_limits(RateLimits::default().failure_cost(10_000).codes_per_person(10))
-            .protected_resource(ProtectedResource::new("https://gateway.example/tools").name("Tools"))
-            .protected_resource(ProtectedResource::new(ISSUER))
+            .protected_resource(ProtectedResource::new(ISSUER).name("The gateway"))
             .peer_address(|extensions| Some(extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip()))
             .trusted_proxies(["127.0.0.0/8".parse().unwrap()])
     };
