@@ -5,10 +5,10 @@ use tokio::process::Command;
 use super::Gateway;
 use crate::support::process::run;
 
-/// The commands under "Try it by hand".
-fn commands() -> &'static str {
+/// The commands under a heading.
+fn commands(heading: &str) -> &'static str {
     let readme = include_str!("../../README.md");
-    let (_, section) = readme.split_once("## Try it by hand").unwrap();
+    let (_, section) = readme.split_once(heading).unwrap();
     let (_, block) = section.split_once("```sh\n").unwrap();
     block.split_once("```").unwrap().0
 }
@@ -22,9 +22,28 @@ jq() {
 
 #[tokio::test]
 async fn the_walk_in_the_readme_ends_in_a_refusal() {
+    let output = walk(commands("## Try it by hand")).await;
+    assert!(output.contains(r#""user_id":"alice""#), "{output}");
+    let (_, refusal) = output.split_once(r#"{"revoked":1}"#).expect(&output);
+    assert_refused(refusal);
+}
+
+#[tokio::test]
+async fn the_walk_with_a_stock_client_ends_in_a_refusal() {
+    let first = commands("## Try it by hand");
+    let is_link = |line: &&str| ["curl -c ", "code=", "token="].iter().any(|start| line.starts_with(start));
+    let link: Vec<_> = first.lines().filter(is_link).collect();
+    let output = walk(&format!("{}\n{}", link.join("\n"), commands("### With a stock OAuth client"))).await;
+    let told = [r#""token_endpoint""#, r#""tracked_for":"alice""#, r#""active":true"#, r#"{"active":false}"#];
+    let rest = told.iter().fold(output.as_str(), |rest, told| rest.split_once(told).expect(&output).1);
+    assert_refused(rest);
+}
+
+/// What `script` prints, run beside a gateway of its own.
+async fn walk(script: &str) -> String {
     let gateway = Gateway::start(&[]).await;
     let address = gateway.running.url.strip_prefix("http://").unwrap();
-    let script = format!("set -e\n{JQ}\n{}", commands().replace("localhost:8080", address));
+    let script = format!("set -e\n{JQ}\n{}", script.replace("localhost:8080", address));
     let mut shell = Command::new("sh");
     shell
         .args(["-c", &script])
@@ -34,8 +53,10 @@ async fn the_walk_in_the_readme_ends_in_a_refusal() {
     let walked = run(&mut shell).await;
     let output = String::from_utf8(walked.stdout).unwrap();
     assert!(walked.status.success(), "{output}\n{}", String::from_utf8_lossy(&walked.stderr));
-    assert!(output.contains(r#""user_id":"alice""#), "{output}");
-    let (_, refusal) = output.split_once(r#"{"revoked":1}"#).expect(&output);
-    assert!(refusal.trim_start().starts_with("HTTP/1.1 401 Unauthorized"), "{refusal}");
-    assert!(refusal.contains("invalid_token"), "{refusal}");
+    output
+}
+
+fn assert_refused(answer: &str) {
+    assert!(answer.trim_start().starts_with("HTTP/1.1 401 Unauthorized"), "{answer}");
+    assert!(answer.contains("invalid_token"), "{answer}");
 }
