@@ -39,17 +39,17 @@ impl AppState {
     }
 }
 
-/// The whole gateway.
-pub fn app(bridge: &Bridge, state: AppState) -> Result<Router, BuildError> {
+/// The whole gateway, which is one resource: `resource` is its URL.
+pub fn app(bridge: &Bridge, resource: &str, state: AppState) -> Result<Router, BuildError> {
     // Only callers with a good token and a live session get past the layer.
     let guarded = Router::new()
         .route("/v1/whoami", get(whoami))
         .route("/v1/messages", post(messages))
         .route("/v1/track", post(track))
-        .route_layer(bridge.layer("bridge")?);
+        .route_layer(bridge.layer(resource)?);
     // Here nobody may come in too, but not somebody with a bad token.
     let open =
-        Router::new().route("/v1/greeting", get(greeting)).route_layer(bridge.layer("bridge")?.optional());
+        Router::new().route("/v1/greeting", get(greeting)).route_layer(bridge.layer(resource)?.optional());
     // What bridges call. A person asks for a code, so the host's own login stands in front.
     let bridges = Router::new()
         .nest_service("/v1/auth/bridge", bridge.service())

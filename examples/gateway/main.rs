@@ -57,7 +57,8 @@ async fn run(options: Options) -> Result<()> {
     let address = listener.local_addr()?;
     let temporary = if options.demo { Some(tempfile::tempdir()?) } else { None };
     let folder = temporary.as_ref().map_or_else(data_folder, |folder| Ok(folder.path().to_owned()))?;
-    let bridge = options.bridge(address, &folder).await?;
+    let issuer = options.issuer(address)?;
+    let bridge = options.bridge(&issuer, &folder).await?;
     tokio::spawn(sweep_now_and_then(bridge.admin().clone()));
 
     let admin_token = match &options.admin_token {
@@ -71,7 +72,7 @@ async fn run(options: Options) -> Result<()> {
         }
     };
     let state = AppState::new(admin_token.clone(), upstream::start().await?);
-    let app = app(&bridge, state)?;
+    let app = app(&bridge, &issuer, state)?;
     if !address.ip().is_loopback() {
         tracing::warn!("whoever reaches {address} can sign in as anyone: /demo/login is a stand-in");
     }

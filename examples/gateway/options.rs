@@ -11,7 +11,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use axum::extract::ConnectInfo;
 use bridge_auth::store::{PostgresStore, SqliteStore, Store};
 use bridge_auth::token::{Algorithm, KeyRing};
-use bridge_auth::{Bridge, Freshness, RateLimits};
+use bridge_auth::{Bridge, Freshness, ProtectedResource, RateLimits};
 use clap::builder::{BoolishValueParser, NonEmptyStringValueParser};
 use clap::{Parser, value_parser};
 use etcetera::BaseStrategy;
@@ -91,16 +91,20 @@ impl Options {
         self.listen.as_deref().unwrap_or(default)
     }
 
-    /// Opens the database and the key file, and makes the bridge of a gateway that listens at `address`.
-    /// What has no place of its own goes into `folder`.
-    pub async fn bridge(&self, address: SocketAddr, folder: &Path) -> Result<Bridge> {
-        let issuer = match &self.issuer {
-            Some(issuer) => issuer.as_str().trim_end_matches('/').to_owned(),
-            None if address.ip().is_loopback() => format!("http://{address}"),
+    /// The own URL of a gateway that listens at `address`: the issuer of its tokens, and the resource that they are for.
+    pub fn issuer(&self, address: SocketAddr) -> Result<String> {
+        match &self.issuer {
+            Some(issuer) => Ok(issuer.as_str().trim_end_matches('/').to_owned()),
+            None if address.ip().is_loopback() => Ok(format!("http://{address}")),
             None => {
                 bail!("--issuer must name the gateway's own https URL: {address} is not this machine alone")
             }
-        };
+        }
+    }
+
+    /// Opens the database and the key file, and makes the bridge of the gateway that is reached at `issuer`.
+    /// What has no place of its own goes into `folder`.
+    pub async fn bridge(&self, issuer: &str, folder: &Path) -> Result<Bridge> {
         let at = |path: &str| format!("{issuer}{path}").parse::<Url>();
         let endpoint = |name: &str| at(&format!("/v1/auth/bridge/{name}"));
         // A real gateway has a page of its own here; stock MCP clients read no metadata that name none.
@@ -113,6 +117,9 @@ impl Options {
         let store = database.open(self.pool_size.into()).await?;
         let bridge = Bridge::builder_with(issuer, self.keys(database, folder)?, store)
             .realm("gateway")
+            // A client that names the gateway as its `resource` gets a token for that alone, a bridge one for all of these.
+            .audiences(["bridge", "mcp", issuer])
+            .protected_resource(ProtectedResource::new(issuer).name("gateway"))
             .authorization_endpoint(login)
             .token_endpoint(token)
             .introspection_endpoint(introspection)

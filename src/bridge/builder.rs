@@ -23,7 +23,9 @@ use crate::limit::{Limits, RateLimits};
 use crate::passage::Refusals;
 use crate::reject::{ProblemJson, RejectionBody};
 use crate::session::{Freshness, Liveness};
-use crate::settings::{AssuranceLevel, BuildError, ProtectedResource, ResourceServer, Settings};
+use crate::settings::{
+    AssuranceLevel, BuildError, ProtectedResource, ResourceServer, Settings, check_issuer,
+};
 use crate::store::{SessionLimit, Store};
 use crate::token::{KeyRing, TokenVerifier};
 
@@ -42,6 +44,8 @@ pub struct BridgeBuilder {
 
 impl BridgeBuilder {
     pub(super) fn new(issuer: String, keys: KeyRing, store: Arc<dyn Store>) -> Self {
+        // Told before all else: hosts make other URLs of it.
+        let malformed = check_issuer(&issuer).err();
         Self {
             settings: Settings::new(issuer),
             keys,
@@ -49,7 +53,7 @@ impl BridgeBuilder {
             clock: Arc::new(SystemClock),
             freshness: Freshness::default(),
             rejection_body: Arc::new(ProblemJson),
-            malformed: None,
+            malformed,
             trusted: Vec::new(),
         }
     }

@@ -174,6 +174,26 @@ async fn only_a_trusted_proxy_says_where_a_bridge_is() {
 }
 
 #[tokio::test]
+async fn the_gateway_is_a_resource_that_tokens_can_be_had_for() {
+    let gateway = Gateway::start(&[]).await;
+    let refused = gateway.client.get(gateway.url("/v1/whoami")).send().await.unwrap();
+    let metadata = gateway.url("/.well-known/oauth-protected-resource");
+    let challenge = refused.headers()["www-authenticate"].to_str().unwrap();
+    assert!(challenge.contains(&format!("resource_metadata=\"{metadata}\"")), "{challenge}");
+    let metadata: Value = gateway.client.get(metadata).send().await.unwrap().json().await.unwrap();
+    assert_eq!(metadata["resource"], gateway.running.url);
+    assert_eq!(metadata["authorization_servers"], json!([gateway.running.url]));
+
+    let refresh = text(&gateway.link(alice()).await, "refresh_token");
+    let form = [("grant_type", "refresh_token"), ("refresh_token", &refresh), ("client_id", "sp_bridge")];
+    let resource = ("resource", gateway.running.url.as_str());
+    let token =
+        gateway.client.post(gateway.url("/v1/auth/bridge/token")).form(&[&form[..], &[resource]].concat());
+    let token: Value = token.send().await.unwrap().json().await.unwrap();
+    assert_eq!(gateway.get("/v1/whoami", &text(&token, "access_token")).await.status(), 200);
+}
+
+#[tokio::test]
 async fn environment_variables_stand_for_flags() {
     let home = tempfile::tempdir().unwrap();
     let file = |name| home.path().join(name);
