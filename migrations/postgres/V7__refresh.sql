@@ -3,6 +3,25 @@
 -- A gateway of the version before may run on: its calls find the functions that replace those it knew, and what it
 -- does not say has a default. Only a statement that it prepared before fails, once a connection, and counts as a fault.
 
+-- All that this migration and the next ones lock, before anything else. Some calls read the secrets first and some the
+-- sessions, and a backup reads both for hours: whoever is in the way is let through before the server would call it a
+-- deadlock, and before the others behind it wait for long.
+DO $$
+BEGIN
+    PERFORM set_config('lock_timeout', '500ms', true);
+    FOR attempt IN 1..300 LOOP
+        BEGIN
+            LOCK TABLE bridge_auth.client_secrets, bridge_auth.sessions IN ACCESS EXCLUSIVE MODE;
+            PERFORM set_config('lock_timeout', '0', true);
+            RETURN;
+        EXCEPTION WHEN lock_not_available THEN
+            PERFORM pg_sleep(0.2);
+        END;
+    END LOOP;
+    RAISE EXCEPTION 'bridge_auth.sessions is in use' USING ERRCODE = 'lock_not_available';
+END
+$$;
+
 ALTER TABLE bridge_auth.sessions
     -- The absolute end. Nothing where it was opened before there were refresh tokens: then it ends when it expires.
     ADD COLUMN ends_at          timestamptz,

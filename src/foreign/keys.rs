@@ -98,8 +98,14 @@ impl Keys {
         if let Some(found) = self.shared.usable().as_deref().and_then(named) {
             return Ok(Some(found));
         }
+        let asked = self.shared.clock.now();
         self.fetch_again().await?;
-        self.shared.usable().as_deref().map(named).ok_or(KeysUnavailable)
+        let fetched = self.shared.usable().ok_or(KeysUnavailable)?;
+        match named(&fetched) {
+            // The fetch was on its way when the call began, and the key may be younger than what it brought.
+            None if fetched.at < asked => Err(KeysUnavailable),
+            found => Ok(found),
+        }
     }
 
     /// Whether what was verified under `generation` still is: no key was removed since, and the keys are not too old.

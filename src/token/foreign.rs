@@ -260,13 +260,16 @@ struct Wire {
     at_hash: Option<IgnoredAny>,
     c_hash: Option<IgnoredAny>,
     events: Option<IgnoredAny>,
+    cnf: Option<IgnoredAny>,
 }
 
 impl Wire {
     /// Whether it is an ID token (OpenID Connect Core §2, §3.3.2.11) or a security event (RFC 8417 §2.2): where `typ`
-    /// is a plain `JWT`, nothing else tells.
+    /// is a plain `JWT`, nothing else tells. Or one that is bound to a key (RFC 7800 §3.1), and so no bearer token (RFC
+    /// 9449 §7.2, RFC 8705 §3).
     fn is_of_another_kind(&self) -> bool {
-        [&self.nonce, &self.at_hash, &self.c_hash, &self.events].into_iter().any(Option::is_some)
+        let others = [&self.nonce, &self.at_hash, &self.c_hash, &self.events, &self.cnf];
+        others.into_iter().any(Option::is_some)
     }
 
     fn check(&self) -> Result<(), InvalidClaims> {

@@ -1,11 +1,13 @@
 //! The keys of the other server: rotation, removal, faults.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bridge_auth::foreign::ForeignCaller;
 use futures_util::future::join_all;
 use http::StatusCode;
 use serde_json::json;
+use tokio::sync::Notify;
 
 use super::server::{Answering, Key};
 use super::{WINDOW, World, is_unavailable};
@@ -66,6 +68,23 @@ async fn a_key_that_was_published_meanwhile_is_fetched_and_never_called_bad() {
         assert_eq!(world.status(&world.server.token()).await, 200);
     }
     assert_eq!(world.server.fetches(), 6);
+}
+
+#[tokio::test]
+async fn a_key_that_was_published_while_a_fetch_was_on_its_way_is_not_called_bad() {
+    let world = World::start().await;
+    assert_eq!(world.status(&world.server.token()).await, 200);
+    world.clock.pass(WINDOW);
+    let told = Arc::new(Notify::new());
+    world.server.answer(Answering::Late(vec![world.server.key.jwk()], told.clone()));
+    let [nobody, next] = ["nobody", "next"].map(|id| Key::new(id).sign(&world.server.claims()));
+    let late = async {
+        until(async || world.server.fetches() == 2).await;
+        tokio::join!(world.call(&next), async { told.notify_one() }).0
+    };
+    let (early, late) = tokio::join!(world.call(&nobody), late);
+    assert!(early.is_problem(401, "invalid_token"), "{early:?}");
+    assert!(is_unavailable(&late), "what was fetched may be older than its key: {late:?}");
 }
 
 #[tokio::test]

@@ -18,6 +18,7 @@ use http::StatusCode;
 use http::header::LOCATION;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use url::Url;
 
@@ -43,6 +44,8 @@ pub(super) enum Answering {
     Status(StatusCode),
     Redirect,
     Nothing,
+    /// These keys, but only once it is told to.
+    Late(Vec<Value>, Arc<Notify>),
     /// A good set with so many bytes of white space behind it; whether it says so beforehand.
     Padded(Vec<Value>, usize, bool),
 }
@@ -163,6 +166,10 @@ async fn jwks(State(published): State<Arc<Published>>) -> Response {
         Answering::Status(status) => status.into_response(),
         Answering::Redirect => (StatusCode::FOUND, [(LOCATION, "/elsewhere")]).into_response(),
         Answering::Nothing => std::future::pending().await,
+        Answering::Late(keys, told) => {
+            told.notified().await;
+            json!({ "keys": keys }).to_string().into_response()
+        }
         Answering::Padded(keys, padding, says_so) => {
             let set = json!({ "keys": keys }).to_string() + &" ".repeat(*padding);
             if *says_so {

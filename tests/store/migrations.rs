@@ -1,5 +1,7 @@
 //! A database that was filled by the version before, and gateways of that version which run on.
 
+use std::time::Duration;
+
 use bridge_auth::store::{ClientProof, PostgresStore, RedeemCode, SessionState, SqliteStore, Store};
 use bridge_auth::{ClientId, ClientSecret, ExchangeCode, SessionId, UserId};
 use refinery::Target;
@@ -131,6 +133,34 @@ async fn a_gateway_of_the_version_before_runs_on_while_the_next_one_migrates() {
     assert!(rotate(&store, token).await.is_err());
     let ends = "SELECT ends_at > now() + interval '29 days' FROM bridge_auth.sessions WHERE id = 'other'";
     assert!(old.query_one(ends, &[]).await.unwrap().get::<_, bool>(0));
+}
+
+/// Each table locked, in the order of a call that is under way, or by a backup.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_migration_fails_no_call_that_is_under_way_and_holds_up_none() {
+    for tables in [["client_secrets", "sessions"], ["sessions", "client_secrets"]] {
+        let (code, secret) = (ExchangeCode::random(), ClientSecret::random());
+        let (backend, old) = postgres_of_before(&code, &secret).await;
+        let other = backend.client().await;
+        let look = |table: &str| format!("SELECT count(*) FROM bridge_auth.{table}");
+        old.batch_execute(&format!("BEGIN; {}", look(tables[0]))).await.unwrap();
+        let url = backend.url();
+        let migrating = tokio::spawn(async move { PostgresStore::connect(&url).await });
+        let waits = "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'
+            AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+        while !other.query_one(waits, &[]).await.unwrap().get::<_, bool>(0) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        // Behind one that waits for the table, all would wait.
+        let beside =
+            tokio::time::timeout(Duration::from_secs(20), other.batch_execute(&look(tables[0]))).await;
+        beside.expect("it is not held up").unwrap();
+        old.batch_execute(&look(tables[1])).await.expect("it is no victim of a deadlock");
+        assert!(!migrating.is_finished());
+        old.batch_execute("COMMIT").await.unwrap();
+        let store = migrating.await.unwrap().expect("it goes on");
+        lives_on(&store, &code, &secret).await;
+    }
 }
 
 #[tokio::test]

@@ -129,6 +129,13 @@ fn id_tokens_and_security_events_are_refused_whatever_their_type() {
 }
 
 #[test]
+fn a_token_that_is_bound_to_a_key_is_no_bearer_token() {
+    for bound_to in [json!({ "jkt": "x" }), json!({ "x5t#S256": "x" }), json!({ "jwk": {} }), json!("x")] {
+        assert_eq!(verdict_with("cnf", bound_to.clone()).map(drop), Err(InvalidToken::Type), "{bound_to}");
+    }
+}
+
+#[test]
 fn the_issuer_is_compared_byte_for_byte() {
     for other in [
         "https://login.partner.example/",
