@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use reqwest::header::{CONNECTION, COOKIE};
+use reqwest::header::{CONNECTION, CONTENT_TYPE, COOKIE};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -185,10 +185,12 @@ async fn the_gateway_is_a_resource_that_tokens_can_be_had_for() {
     assert_eq!(metadata["authorization_servers"], json!([gateway.running.url]));
 
     let refresh = text(&gateway.link(alice()).await, "refresh_token");
-    let form = [("grant_type", "refresh_token"), ("refresh_token", &refresh), ("client_id", "sp_bridge")];
-    let resource = ("resource", gateway.running.url.as_str());
-    let token =
-        gateway.client.post(gateway.url("/v1/auth/bridge/token")).form(&[&form[..], &[resource]].concat());
+    let form = url::form_urlencoded::Serializer::new(String::new())
+        .extend_pairs([("grant_type", "refresh_token"), ("client_id", "sp_bridge")])
+        .extend_pairs([("refresh_token", refresh.as_str()), ("resource", &gateway.running.url)])
+        .finish();
+    let token = gateway.client.post(gateway.url("/v1/auth/bridge/token")).body(form);
+    let token = token.header(CONTENT_TYPE, "application/x-www-form-urlencoded");
     let token: Value = token.send().await.unwrap().json().await.unwrap();
     assert_eq!(gateway.get("/v1/whoami", &text(&token, "access_token")).await.status(), 200);
 }
