@@ -430,6 +430,7 @@ async fn a_refused_grpc_call_is_answered_with_a_grpc_status_whatever_the_host_wo
     let seen = Seen::default();
     let service = bridge.layer("bridge").unwrap().rejection_body(words).layer(seen.service());
     let mut call = request(None);
+    *call.method_mut() = http::Method::POST;
     call.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc+proto"));
     let response = send(service, call).await;
     assert_eq!((response.status(), seen.calls()), (StatusCode::OK, 0));

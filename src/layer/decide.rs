@@ -103,7 +103,7 @@ fn session_end(guard: &Guard, admitted: &Admitted) -> Option<SessionEnd> {
 /// The refusal in the words that the caller reads: gRPC's or HTTP's.
 fn refuse(guard: &Guard, parts: &Parts, rejection: &Rejection) -> Response<Bytes> {
     let refusal = guard.refusals.answer(rejection);
-    match grpc::call_type(&parts.headers) {
+    match grpc::call_type(&parts.method, &parts.headers) {
         Some(call) => grpc::to_status(refusal, rejection, call.clone()),
         None if parts.method == Method::HEAD => without_body(refusal),
         None => refusal,

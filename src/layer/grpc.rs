@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use mime::Mime;
 
 use crate::reject::Rejection;
@@ -12,7 +12,13 @@ const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 const GRPC_RETRY_PUSHBACK_MS: HeaderName = HeaderName::from_static("grpc-retry-pushback-ms");
 
 /// The media type of the call, when it is one of gRPC or gRPC-Web.
-pub(super) fn call_type(headers: &HeaderMap) -> Option<&HeaderValue> {
+///
+/// Those are always `POST`. A proxy that asks by `GET` whether to let a request through sends the request's headers along,
+/// and would take the 200 of a gRPC refusal for a yes.
+pub(super) fn call_type<'h>(method: &Method, headers: &'h HeaderMap) -> Option<&'h HeaderValue> {
+    if method != Method::POST {
+        return None;
+    }
     content_type(headers, &["grpc", "grpc-web", "grpc-web-text"])
 }
 
@@ -82,7 +88,7 @@ mod tests {
 
     fn is_call(content_type: &'static str) -> bool {
         let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(content_type))]);
-        call_type(&headers).is_some()
+        call_type(&Method::POST, &headers).is_some()
     }
 
     fn refuse(rejection: &Rejection) -> Response<Bytes> {
@@ -102,7 +108,7 @@ mod tests {
         assert!(calls.into_iter().all(is_call));
         let others = ["application/json", "application/grpcx", "text/grpc", "application/x-grpc", "grpc", ""];
         assert!(!others.into_iter().any(is_call));
-        assert_eq!(call_type(&HeaderMap::new()), None);
+        assert_eq!(call_type(&Method::POST, &HeaderMap::new()), None);
     }
 
     #[test]

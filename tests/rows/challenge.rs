@@ -95,6 +95,21 @@ async fn row_52_every_401_carries_a_challenge() {
     assert!(refused >= 40, "{refused}");
 }
 
+/// A proxy that asks by `GET` whether to let a request through, and sends its headers along, lets it through on a 200.
+#[tokio::test]
+async fn row_52_a_request_that_can_be_no_call_of_grpc_is_never_refused_with_a_200() {
+    let (_db, gateway, _token) = gateway().await;
+    let http2 = Http2::connect(gateway.address).await;
+    for media_type in ["application/grpc", "application/grpc+proto", "application/grpc-web"] {
+        for method in ["GET", "HEAD", "OPTIONS", "PUT"] {
+            let answer = http2.send(method, "/v1/echo", &[("content-type", media_type)]).await;
+            assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{method} {media_type} {answer:?}");
+            assert!(challenge_of(&answer).iter().all(|(name, _)| name != "error"));
+            assert!(!answer.headers.contains_key("grpc-status"));
+        }
+    }
+}
+
 /// hyper cuts the body of an answer to `HEAD` off over HTTP/1 alone.
 #[tokio::test]
 async fn row_52_a_refused_head_has_its_challenge_and_no_body_in_a_server_made_with_hyper_alone() {

@@ -3,13 +3,16 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use bridge_auth::SessionId;
-use bridge_auth::store::{OpenSession, RefreshRefusal, RefreshSession, Revoke, SessionState, Store};
+use bridge_auth::store::{
+    NewSession, OpenSession, OpenSessionError, RefreshRefusal, RefreshSession, RefreshSessionError, Revoke,
+    SessionLimit, SessionState, Store, WhenFull,
+};
+use bridge_auth::{ClientId, SessionId};
 use futures_util::future::join_all;
 
 use super::given::{
-    MINUTE, SECOND, client_id, declared, is_good, open_hook, provision, refresh, refreshable, rotate, scopes,
-    sign_in, sign_in_to_stay, state, user, vouch,
+    MINUTE, SECOND, client_id, declared, is_good, new_session, open_hook, provision, refresh, refreshable,
+    rotate, scopes, sign_in, sign_in_to_stay, state, user, vouch,
 };
 use super::refresh::refusal;
 use crate::support::Backend;
@@ -22,6 +25,7 @@ super::promises![
     of_64_racers_on_one_token_all_are_answered_and_one_family_lives_on,
     refreshing_against_revoking_leaves_no_live_session,
     refreshing_against_signing_in_again_leaves_one_family,
+    refreshing_against_everything_else_is_always_answered,
 ];
 
 async fn within_the_grace_a_used_token_gets_another_successor(db: impl Backend) {
@@ -161,4 +165,52 @@ async fn refreshing_against_signing_in_again_leaves_one_family(db: impl Backend)
         token = next;
     }
     assert_eq!(rotate(&*nodes[0], token).await.unwrap().0.id, SessionId::parse("laptop").unwrap());
+}
+
+/// Every order of locks meets every other, across two people; a deadlock would be a fault of the store.
+async fn refreshing_against_everything_else_is_always_answered(db: impl Backend) {
+    let nodes = [db.open().await, db.open().await];
+    let people = [user(&*nodes[0], "alice").await, user(&*nodes[0], "bob").await];
+    let callers = (0..8_usize).map(|caller| {
+        let (store, person) = (Arc::clone(&nodes[caller % 2]), people[caller / 2 % 2].clone());
+        tokio::spawn(async move {
+            for round in 0..12 {
+                let limit = SessionLimit { max: 3, when_full: WhenFull::EndOldest };
+                let (session, token) = refreshable(NewSession { limit, ..new_session() });
+                // Whoever was disabled just now is enabled again.
+                store.enable_user(&person).await.unwrap();
+                let session = match vouch(&*store, &person, session).await {
+                    Ok(opened) => opened.id,
+                    Err(OpenSessionError::UserDisabled) => continue,
+                    Err(fault) => panic!("{fault:?}"),
+                };
+                if let Ok(secret) = provision(&*store, &person, &session).await {
+                    let hook = open_hook(&*store, &person, secret).await;
+                    assert!(!matches!(hook, Err(OpenSessionError::Store(_))), "{hook:?}");
+                }
+                let reused = RefreshSession { grace: Duration::ZERO, ..refresh(token) };
+                for answer in [
+                    rotate(&*store, token).await.map(drop),
+                    rotate(&*store, token).await.map(drop),
+                    if round % 2 == 0 { store.refresh_session(reused).await.map(drop) } else { Ok(()) },
+                ] {
+                    assert!(!matches!(answer, Err(RefreshSessionError::Store(_))), "{answer:?}");
+                }
+                match (caller + round) % 6 {
+                    0 => drop(store.revoke(&Revoke::Client(client_id("sp_bridge"))).await.unwrap()),
+                    1 => drop(store.revoke(&Revoke::Client(ClientId::for_hooks_of(&person))).await.unwrap()),
+                    2 => drop(store.revoke(&Revoke::Session(session)).await.unwrap()),
+                    3 => drop(store.disable_user(&person).await.unwrap()),
+                    _ => drop(store.sweep(100).await.unwrap()),
+                }
+            }
+        })
+    });
+    for caller in join_all(callers.collect::<Vec<_>>()).await {
+        caller.unwrap();
+    }
+    for person in &people {
+        assert!(nodes[0].disable_user(person).await.unwrap());
+        assert!(nodes[1].sessions_of(person).await.unwrap().is_empty());
+    }
 }
