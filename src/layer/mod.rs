@@ -13,7 +13,7 @@
 //!
 //! # gRPC
 //!
-//! A call of gRPC or gRPC-Web, known by its `Content-Type`, is refused with a status of gRPC
+//! A call of gRPC or gRPC-Web, a `POST` known by its `Content-Type`, is refused with a status of gRPC
 //! ([`Rejection`](crate::Rejection) lists them) in an answer without a body, the challenge among its metadata. With
 //! tonic, a service keeps its name through `tonic::service::LayerExt::named_layer`, and its methods find the
 //! [`Caller`](crate::Caller) in `request.extensions()`.
