@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::hash::{BuildHasher, Hash, RandomState};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -208,14 +208,15 @@ impl<C: Clock + Clone> Limits<C> {
     }
 }
 
-/// What one caller has: an IPv4 address, or a network of IPv6, in which each has addresses without number.
+/// What one caller has: an IPv4 address, or a network of IPv6, in which each has addresses without number. All of IPv4 is in
+/// one such network behind a translator (RFC 6052 §2.1), so there it is the address inside that counts.
 fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
+    let IpAddr::V6(address) = address.to_canonical() else { return address.to_canonical() };
+    match address.segments() {
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
+            Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)).into()
         }
-        address => address,
+        [a, b, c, d, ..] => Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into(),
     }
 }
 
@@ -335,6 +336,14 @@ mod tests {
         assert_eq!(failures(&limits, "192.0.2.1"), 60);
         assert_eq!(failures(&limits, "::ffff:192.0.2.1"), 0);
         assert_eq!(failures(&limits, "192.0.2.2"), 60);
+    }
+
+    #[test]
+    fn ipv4_addresses_behind_a_translator_are_not_one() {
+        let (limits, _) = limits(RateLimits::default());
+        assert_eq!(failures(&limits, "64:ff9b::198.51.100.1"), 60);
+        assert_eq!(failures(&limits, "64:ff9b::198.51.100.2"), 60);
+        assert_eq!(failures(&limits, "198.51.100.1"), 0);
     }
 
     #[test]

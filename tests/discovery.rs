@@ -158,7 +158,7 @@ async fn row_108_and_153_the_ways_to_prove_a_client_are_listed_with_their_algori
     for (endpoint, methods) in [("token", &and_none), ("revocation", &and_none), ("introspection", &proofs)] {
         assert_eq!(found[format!("{endpoint}_endpoint_auth_methods_supported")], *methods, "{endpoint}");
         let algorithms = found[format!("{endpoint}_endpoint_auth_signing_alg_values_supported")].clone();
-        assert_eq!(algorithms, json!(["EdDSA", "ES256", "PS256", "RS256"]), "{endpoint}");
+        assert_eq!(algorithms, json!(["EdDSA", "Ed25519", "ES256", "PS256", "RS256"]), "{endpoint}");
     }
 }
 

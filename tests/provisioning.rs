@@ -12,7 +12,7 @@ use crate::support::gateway::{Answer, Gateway, PREFIX, send};
 crate::store::promises![
     row_26_a_bridge_may_bring_a_public_key_in_place_of_a_secret,
     row_128_bad_metadata_is_invalid_client_metadata_and_stores_nothing,
-    without_a_key_there_is_a_secret_as_ever,
+    row_127_129_without_a_key_there_is_a_secret_as_ever_and_nothing_is_promised_besides,
 ];
 
 /// The public JWK of a new key.
@@ -120,7 +120,9 @@ async fn row_128_bad_metadata_is_invalid_client_metadata_and_stores_nothing(db: 
     assert_eq!((db.count("clients").await, db.count("client_secrets").await), (0, 0));
 }
 
-async fn without_a_key_there_is_a_secret_as_ever(db: impl Backend) {
+async fn row_127_129_without_a_key_there_is_a_secret_as_ever_and_nothing_is_promised_besides(
+    db: impl Backend,
+) {
     let gateway = Gateway::start(&db).await;
     let token = gateway.link("alice").await;
     let url = format!("{PREFIX}/oauth-client");

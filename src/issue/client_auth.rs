@@ -14,7 +14,8 @@ use crate::token::ClientAssertion;
 pub(crate) enum ShownClient {
     /// A secret (`client_secret_basic`, `client_secret_post`), and the ids that its name may stand for, the likeliest first.
     Secret { ids: Vec<ClientId>, secret: ClientSecret },
-    /// A signed assertion (`private_key_jwt`, RFC 7523 §2.2), and the id that stands beside it.
+    /// A signed assertion (`private_key_jwt`, RFC 7523 §2.2), and the id that stands beside it, or else
+    /// in it.
     Assertion { id: Option<ClientId>, assertion: Zeroizing<String> },
     /// An id alone (`none`).
     Nothing(ClientId),

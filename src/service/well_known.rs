@@ -27,7 +27,7 @@ const ASSERTION: &str = "private_key_jwt";
 /// How a client can prove itself that has something to prove itself with.
 const PROOFS: [&str; 3] = [BASIC, POST, ASSERTION];
 const PROOFS_AND_NONE: [&str; 4] = [BASIC, POST, ASSERTION, "none"];
-const ASSERTION_ALGORITHMS: [&str; 4] = ["EdDSA", "ES256", "PS256", "RS256"];
+const ASSERTION_ALGORITHMS: [&str; 5] = ["EdDSA", "Ed25519", "ES256", "PS256", "RS256"];
 
 /// What the documents' own service answers.
 pub(super) async fn serve(bridge: &Bridge, request: Request<RequestBody>) -> Response<Bytes> {
@@ -75,7 +75,7 @@ struct AuthorizationServer<'a> {
     response_types_supported: [&'static str; 1],
     grant_types_supported: Vec<&'static str>,
     token_endpoint_auth_methods_supported: [&'static str; 4],
-    token_endpoint_auth_signing_alg_values_supported: [&'static str; 4],
+    token_endpoint_auth_signing_alg_values_supported: [&'static str; 5],
     code_challenge_methods_supported: [&'static str; 1],
     #[serde(flatten)]
     revocation: Option<Revocation<'a>>,
@@ -90,14 +90,14 @@ struct AuthorizationServer<'a> {
 struct Revocation<'a> {
     revocation_endpoint: &'a str,
     revocation_endpoint_auth_methods_supported: [&'static str; 4],
-    revocation_endpoint_auth_signing_alg_values_supported: [&'static str; 4],
+    revocation_endpoint_auth_signing_alg_values_supported: [&'static str; 5],
 }
 
 #[derive(Serialize)]
 struct Introspection<'a> {
     introspection_endpoint: &'a str,
     introspection_endpoint_auth_methods_supported: [&'static str; 3],
-    introspection_endpoint_auth_signing_alg_values_supported: [&'static str; 4],
+    introspection_endpoint_auth_signing_alg_values_supported: [&'static str; 5],
 }
 
 /// RFC 9728 §2.

@@ -52,10 +52,7 @@ impl<'a> ClientAssertion<'a> {
     pub(crate) fn parse(text: &'a str) -> Result<Self, InvalidToken> {
         let compact = Compact::parse(text)?;
         let header: Header<'_> = json_object(&compact.header).ok_or(InvalidToken::Header)?;
-        let scheme = match Scheme::from_name(&header.alg) {
-            Some(scheme @ Scheme::PublicKey(_)) => scheme,
-            _ => return Err(InvalidToken::Algorithm),
-        };
+        let scheme = scheme(&header.alg).ok_or(InvalidToken::Algorithm)?;
         if !header.typ.is_none_or(|typ| is_assertion(&typ)) {
             return Err(InvalidToken::Type);
         }
@@ -77,14 +74,17 @@ impl<'a> ClientAssertion<'a> {
         &self.claims.jti
     }
 
-    /// Which of a client's `keys`, each a JWK, it is signed by. A key is used with its own algorithm alone. Without any key
-    /// there is one to try all the same, so that the time tells not who has keys.
+    /// Which of a client's `keys`, each a JWK, it is signed by. A key is used with its own algorithm alone. Without any key of
+    /// that algorithm there is one to try all the same, so that the time tells not who has keys.
     pub(crate) fn signed_by<'k>(&self, keys: impl Iterator<Item = &'k str>) -> Option<usize> {
-        let mut keys = keys.enumerate().peekable();
-        if keys.peek().is_none() {
-            self.is_signed_by(&self.decoy());
+        let keys = keys.enumerate().filter_map(|(place, jwk)| Some((place, self.candidate(jwk)?)));
+        let mut keys = keys.peekable();
+        if keys.peek().is_none()
+            && let Some(decoy) = self.candidate(&self.decoy())
+        {
+            self.is_signed_by(&decoy);
         }
-        keys.find(|(_, jwk)| self.is_signed_by(jwk)).map(|(place, _)| place)
+        keys.find(|(_, key)| self.is_signed_by(key)).map(|(place, _)| place)
     }
 
     /// How long it must be remembered as used, when it is for `issuer` and good at `now`. `leeway` is for clients whose clocks
@@ -112,10 +112,13 @@ impl<'a> ClientAssertion<'a> {
         Ok(left + leeway + Duration::from_secs(60))
     }
 
-    fn is_signed_by(&self, jwk: &str) -> bool {
-        VerifyingKey::from_jwk(jwk).is_ok_and(|key| {
-            key.scheme() == self.scheme && key.verifies(self.compact.signed, &self.compact.signature)
-        })
+    /// The key `jwk`, when it is of the assertion's algorithm.
+    fn candidate(&self, jwk: &str) -> Option<VerifyingKey> {
+        VerifyingKey::from_jwk(jwk).ok().filter(|key| key.scheme() == self.scheme)
+    }
+
+    fn is_signed_by(&self, key: &VerifyingKey) -> bool {
+        key.verifies(self.compact.signed, &self.compact.signature)
     }
 
     /// A public key of its algorithm whose private half nobody has.
@@ -129,6 +132,12 @@ impl<'a> ClientAssertion<'a> {
             Scheme::PublicKey(Algorithm::EdDsa) | Scheme::Hs256 => DECOY_EDDSA.into(),
         }
     }
+}
+
+/// The public-key scheme that a header names.
+fn scheme(name: &str) -> Option<Scheme> {
+    let ed25519 = Algorithm::EdDsa.is_called(name).then_some(Scheme::PublicKey(Algorithm::EdDsa));
+    ed25519.or_else(|| Scheme::from_name(name)).filter(|scheme| *scheme != Scheme::Hs256)
 }
 
 /// RFC 7515 §4.1.9, rfc7523bis §4. What another kind of JWT is, by its type, is no assertion.
@@ -208,6 +217,8 @@ mod tests {
             assert!(takes(&with(header(key), "typ", json!(typ)), &claims()), "{typ}");
         }
         assert!(takes(&with(header(key), "kid", json!("any")), &claims()));
+        // RFC 9864's name for it, which newer libraries write.
+        assert!(takes(&json!({ "alg": "Ed25519" }), &claims()));
     }
 
     #[test]
@@ -216,7 +227,7 @@ mod tests {
         let stranger = SigningKey::generate(Algorithm::EdDsa).unwrap();
         assert!(!takes_with(&forge(&stranger, header(ed).to_string(), claims().to_string()), &jwk(ed)));
         assert!(!takes_with(&forge(hs, header(hs).to_string(), claims().to_string()), &jwk(ed)));
-        for alg in ["none", "None", "HS256", "ES256", "RS256", "eddsa", "Ed25519", ""] {
+        for alg in ["none", "None", "HS256", "ES256", "RS256", "eddsa", "ed25519", "Ed448", ""] {
             assert!(!takes(&json!({ "alg": alg }), &claims()), "{alg}");
         }
         let unsigned = forge(ed, r#"{"alg":"none"}"#, claims().to_string());
@@ -291,8 +302,8 @@ mod tests {
         for key in &keys()[..ALGORITHMS.len()] {
             let text = forge(key, header(key).to_string(), claims().to_string());
             let assertion = ClientAssertion::parse(&text).ok().unwrap();
-            let decoy = VerifyingKey::from_jwk(&assertion.decoy()).unwrap();
-            assert!(decoy.scheme() == assertion.scheme && !assertion.is_signed_by(&assertion.decoy()));
+            let decoy = assertion.candidate(&assertion.decoy()).unwrap();
+            assert!(!assertion.is_signed_by(&decoy));
         }
     }
 

@@ -1,7 +1,9 @@
 //! The exchange code at `POST /token`, by the rules of `POST /session`: CHECKLIST 1.B.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
+use bridge_auth::ExchangeCode;
 use http::StatusCode;
 
 use super::given::{claims, code_grant, gateway, pkce_code, post};
@@ -15,6 +17,18 @@ crate::store::promises![
     row_35_to_37_a_code_needs_its_own_verifier_and_client,
     row_43_attack_a60_a_disabled_person_gets_nothing,
 ];
+
+#[test]
+fn row_24_ten_thousand_codes_do_not_repeat_and_every_digit_is_as_likely() {
+    let codes: HashSet<_> = (0..10_000).map(|_| ExchangeCode::random().expose().to_owned()).collect();
+    assert_eq!(codes.len(), 10_000);
+    let mut seen = [0_i32; 16];
+    for digit in codes.iter().flat_map(|code| code.chars()) {
+        seen[digit.to_digit(16).unwrap() as usize] += 1;
+    }
+    // Of 640 000 digits each is 40 000, give or take ten times the standard deviation of 194.
+    assert!(seen.iter().all(|count| (count - 40_000).abs() < 1940), "{seen:?}");
+}
 
 async fn row_31_and_32_a_code_is_spent_once_and_its_replay_revokes(db: impl Backend) {
     let gateway = gateway(&db).await;

@@ -3,11 +3,14 @@
 use std::net::SocketAddr;
 
 use axum::extract::ConnectInfo;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bridge_auth::{BridgeBuilder, BuildError, RateLimits};
 use http::header::{AUTHORIZATION, COOKIE};
 use serde_json::json;
 
 use super::given::{Hook, basic, hook, oauth_builder, post};
+use crate::support::bridge::ISSUER;
 use crate::support::gateway::{Answer, Gateway, send};
 use crate::support::{Backend, SqliteBackend};
 
@@ -184,6 +187,30 @@ async fn attack_a78_a_client_under_attack_from_everywhere_gets_its_tokens() {
     // The attacked client alone is meant.
     let bob = hook(&gateway, "bob").await;
     assert_eq!(ask(&gateway, "198.51.100.1", &bob.id, &bob.secret).await.status, 200);
+}
+
+#[tokio::test]
+async fn attack_a78_who_names_a_client_only_in_an_assertion_is_counted_against_it_too() {
+    let db = SqliteBackend::start().await;
+    let limits = RateLimits::default().per_client(50);
+    let gateway = behind_proxy(&db, |builder| builder.rate_limits(limits)).await;
+    let Hook { id, secret } = hook(&gateway, "alice").await;
+    let encode = |part: serde_json::Value| URL_SAFE_NO_PAD.encode(part.to_string());
+    let claims = json!({ "iss": id, "sub": id, "aud": ISSUER, "exp": u32::MAX, "jti": "1" });
+    let forged = format!("{}.{}.{}", encode(json!({ "alg": "EdDSA" })), encode(claims), "A".repeat(86));
+    let shown = [
+        GRANT,
+        ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"),
+        ("client_assertion", &forged),
+    ];
+    let mut refused = 0;
+    for _ in 0..10 {
+        let answer = from("198.51.100.1", post(&gateway, "/token", &shown)).await;
+        refused += u32::from(is_too_many(&answer));
+        assert!(is_too_many(&answer) || answer.is_oauth_error(401, "invalid_client"), "{answer:?}");
+    }
+    assert!((5..9).contains(&refused), "{refused}");
+    assert_eq!(ask(&gateway, "192.0.2.1", &id, &secret).await.status, 200);
 }
 
 #[tokio::test]

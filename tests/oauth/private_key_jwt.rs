@@ -97,6 +97,17 @@ async fn row_26_a_client_with_a_key_gets_introspects_and_revokes_a_token(db: imp
     assert!(!gateway.admits(&token).await);
 }
 
+#[tokio::test]
+async fn row_26_an_ed25519_key_signs_by_both_names_of_its_algorithm() {
+    let db = SqliteBackend::start().await;
+    let gateway = gateway(&db).await;
+    let device = Device::link(&gateway).await;
+    for (name, status) in [("EdDSA", 200), ("Ed25519", 200), ("ed25519", 401), ("Ed448", 401)] {
+        let answer = ask(&gateway, &device.sign(&json!({ "alg": name }), &good_claims())).await;
+        assert_eq!(answer.status, status, "{name} {answer:?}");
+    }
+}
+
 async fn row_26_attack_a82_an_assertion_is_good_once_on_every_node(db: impl Backend) {
     let first = gateway(&db).await;
     let second = gateway(&db).await;

@@ -15,6 +15,7 @@ use crate::id::{ClientId, ClientSecret};
 use crate::issue::{ClientAuthError, OauthClient, ShownClient};
 use crate::service::answer::Refusal;
 use crate::service::limited;
+use crate::token::ClientAssertion;
 
 /// Who sent the request: here an attempt to prove it begins, and its outcome is known.
 pub(in crate::service) async fn authenticate(
@@ -63,7 +64,9 @@ fn shown(headers: &HeaderMap, form: &Form) -> Result<Option<ShownClient>, Refusa
     }
     Ok(match assertion {
         Some((JWT_BEARER, assertion)) if named.is_none() || named_id.is_some() => {
-            Some(ShownClient::Assertion { id: named_id, assertion: Zeroizing::new(assertion.to_owned()) })
+            // Most name themselves in the assertion alone; whom they try to be is what the limits go by.
+            let id = named_id.or_else(|| ClientAssertion::parse(assertion).ok()?.client().clone().into());
+            Some(ShownClient::Assertion { id, assertion: Zeroizing::new(assertion.to_owned()) })
         }
         Some(_) => None,
         None => named_id.map(ShownClient::Nothing),
