@@ -17,7 +17,12 @@ server() {
 # The postmaster and all it started: each of them has a process group of its own.
 signal() {
     main=$(head -n 1 "$data/postmaster.pid")
-    kill "-$1" "$main" $(cat "/proc/$main/task/$main/children")
+    children=$(cat "/proc/$main/task/$main/children")
+    kill "-$1" "$main"
+    for child in $children; do
+        # One that has ended meanwhile needs no signal.
+        kill "-$1" "$child" 2>/dev/null || [ ! -e "/proc/$child" ]
+    done
 }
 
 clean_up() {
