@@ -1,6 +1,6 @@
 //! Hook clients, as the store sees them.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::StoreError;
 use crate::id::{ClientId, KeyThumbprint, Scopes, SecretHash, SessionId, UserId};
@@ -16,12 +16,21 @@ pub struct ProvisionClient {
     pub session: SessionId,
     /// What the device will prove itself with.
     pub credential: ClientCredential,
-    /// What the client may ask for from now on.
+    /// What the client may ask for from now on, within what [its owner's hooks may](super::KnownUser::hook_scopes).
     pub scopes: Scopes,
-    /// How long the credentials it replaces stay good.
+    /// How long the credential it replaces stays good.
     pub overlap: Duration,
     /// How many devices may have credentials.
     pub max_devices: u32,
+}
+
+/// A client that was given a credential.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProvisionedClient {
+    /// What it may ask for.
+    pub scopes: Scopes,
+    /// When the credential is dead at the latest: the absolute end of the session that asked.
+    pub ends_at: SystemTime,
 }
 
 /// What a client is known by.
@@ -112,6 +121,10 @@ pub enum ProvisionError {
     /// As many devices as may be have a credential and a live session.
     #[error("the client has credentials of too many devices")]
     TooManyDevices,
+    /// Two other calls for this device were answered while this one waited: a third credential would end one of theirs
+    /// before it was told. Nothing has changed, try again.
+    #[error("the device is being given other credentials right now")]
+    Overlapped,
     /// The store could not answer.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::{NewSession, StoreError};
-use crate::id::{CodeChallenge, CodeHash, Scopes, SessionId, UserId};
+use crate::id::{Audience, CodeChallenge, CodeHash, Scopes, SessionId, UserId};
 
 /// A code to store.
 #[derive(Debug, Clone)]
@@ -16,6 +16,8 @@ pub struct NewCode {
     pub scopes: Scopes,
     /// The PKCE challenge its redeemer must answer, if any.
     pub challenge: Option<CodeChallenge>,
+    /// The one resource (RFC 8707) that its session's tokens may be for; `None` leaves that open.
+    pub resource: Option<Audience>,
     /// How long it lives.
     pub life: Duration,
     /// How many open codes the user may have, this one included; at least 1.
@@ -36,6 +38,12 @@ pub enum IssueCodeError {
     /// apart (RFC 9700 §4.15).
     #[error("the user id is reserved: it is a client id")]
     ReservedUser,
+    /// The bridge [requires PKCE](crate::BridgeBuilder::require_pkce), and there was no challenge.
+    #[error("a code challenge is required")]
+    ChallengeRequired,
+    /// This bridge issues no token for the resource.
+    #[error("this bridge issues no token for this resource")]
+    Resource,
     /// The store could not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -48,6 +56,8 @@ pub struct RedeemCode {
     pub hash: CodeHash,
     /// The challenge that the presented verifier answers, if one was presented.
     pub challenge: Option<CodeChallenge>,
+    /// The resource that the token is asked for, if one was named.
+    pub resource: Option<Audience>,
     /// The session to open or renew.
     pub session: NewSession,
 }
@@ -62,6 +72,9 @@ pub enum RedeemError {
     /// The declared session id is revoked, expired, or another user's or client's.
     #[error("the session id is taken")]
     SessionTaken,
+    /// The code is bound to another resource than the one that was asked for (RFC 8707 §2.2).
+    #[error("the code is for another resource")]
+    WrongResource,
     /// The user has as many live sessions as may be.
     #[error("the user has too many sessions")]
     TooManySessions,

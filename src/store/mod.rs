@@ -13,14 +13,20 @@ pub mod sqlite;
 mod client;
 mod code;
 mod deadline;
+mod device;
 mod error;
 mod refresh;
 mod revocation;
 mod session;
+mod turns;
+mod user;
 
-pub use client::{Client, ClientCredential, ClientKey, ClientProof, ProvisionClient, ProvisionError};
+pub use client::{
+    Client, ClientCredential, ClientKey, ClientProof, ProvisionClient, ProvisionError, ProvisionedClient,
+};
 pub use code::{GrantRefusal, IssueCodeError, NewCode, RedeemCode, RedeemError};
 pub(crate) use deadline::within_deadline;
+pub use device::{Device, DeviceCursor, DevicePage, DeviceQuery, HookSession, InvalidCursor};
 pub use error::{StoreError, StoreErrorKind};
 #[cfg(feature = "postgres")]
 pub use postgres::{PostgresStore, PostgresStoreBuilder};
@@ -32,6 +38,7 @@ pub use session::{
 };
 #[cfg(feature = "sqlite")]
 pub use sqlite::{SqliteStore, SqliteStoreBuilder};
+pub use user::KnownUser;
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -39,7 +46,7 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-use crate::id::{AssertionHash, ClientId, RefreshHash, Scopes, SessionId, UserId};
+use crate::id::{AssertionHash, ClientId, RefreshHash, SessionId, UserId};
 
 /// The one door to the database.
 ///
@@ -50,6 +57,11 @@ use crate::id::{AssertionHash, ClientId, RefreshHash, Scopes, SessionId, UserId}
 /// - **The database's clock** decides what is expired, never the caller's.
 /// - **The primary.** No operation reads a replica.
 /// - **No false answers.** A fault is a [`StoreError`], never "unknown" or "not live".
+/// - **Bounded.** All that is live of one person is bounded: [`NewSession::limit`] sessions, one session more for the hooks
+///   of each of [`ProvisionClient::max_devices`] devices, and two credentials a device. What has expired counts as dead,
+///   also before the sweep, and no operation takes longer for dead rows.
+/// - **Fair.** The writes of one person take turns before they take a connection, and no write takes a connection that
+///   [`session_statuses`](Self::session_statuses) and [`revocations_since`](Self::revocations_since) need.
 ///
 /// # Cancel safety
 ///
@@ -62,7 +74,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     ///
     /// [`StoreError`] when the store cannot answer.
-    async fn put_user(&self, user: &UserId, scopes: &Scopes) -> Result<(), StoreError>;
+    async fn put_user(&self, user: &KnownUser) -> Result<(), StoreError>;
 
     /// Stores a code for a known, enabled user and returns when it expires.
     ///
@@ -84,9 +96,10 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// [`Revoke::Session`] takes along), whatever else was presented. One past its expiry, or issued
     /// before the last revoke-all of its user, is [`GrantRefusal::Expired`]. A disabled user is
     /// [`GrantRefusal::UserDisabled`]. A challenge that differs from the stored one, stands where
-    /// none is stored, or is missing where one is, is [`GrantRefusal::WrongVerifier`]. Then the
+    /// none is stored, or is missing where one is, is [`GrantRefusal::WrongVerifier`]. A resource other than the one that the
+    /// code is bound to is [`RedeemError::WrongResource`]. Then the
     /// session is opened as [`Store::open_session`] says, with the scopes that the code was issued
-    /// for and the user still holds.
+    /// for and the user still holds, and bound to the code's resource.
     ///
     /// # Errors
     ///
@@ -96,39 +109,46 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Opens or renews a session without a code.
     ///
     /// A [`RequestedId::Declared`] id that is new is taken. One whose session is live, and belongs to
-    /// the same user and the same client (and, for a hook client's, to the same parent: another
-    /// device's secret may not keep alive what ends with this one), is renewed: it gets the new scopes,
+    /// the same user and the same client, is renewed: it gets the new scopes,
     /// origin and life (its expiry and its absolute end never move nearer), and keeps its call source.
     /// Any other is [`OpenSessionError::SessionTaken`]. A user's live
-    /// sessions (hook clients' aside) stay within [`NewSession::limit`].
+    /// sessions (hook clients' aside) stay within [`NewSession::limit`]: beyond that those are revoked, with all that hangs on
+    /// them, that were renewed least recently ([`OpenedSession::evicted`]).
     ///
     /// It expires [`NewSession::life`] from now and ends for good [`NewSession::max_life`] from now, whichever comes first.
     /// With [`NewSession::refresh`] it gets its first refresh token. Those that it had before are unknown from now on, with
     /// or without a new one.
     ///
     /// [`OpenSession::Vouched`] opens it for a known, enabled user with those of the asked scopes
-    /// that the user holds. [`OpenSession::Client`] checks the client's proof in the same
-    /// transaction, opens it for the client's owner with those of the asked scopes that the client
-    /// holds, and makes it a child of the session that provisioned the credential.
+    /// that the user holds.
+    ///
+    /// [`OpenSession::Client`] checks the client's proof in the same transaction: it is good only while the session of its
+    /// device is live. A device's hook client has **one live session**, a child of the device's: it is renewed, and only
+    /// opened, under the asked id, when there is none. It expires with the device's session. The answer has those of
+    /// the asked scopes that the client holds.
     ///
     /// # Errors
     ///
     /// [`OpenSessionError`].
     async fn open_session(&self, open: OpenSession) -> Result<OpenedSession, OpenSessionError>;
 
-    /// Uses a refresh token: puts its successor in its place and extends its session, in one transaction.
+    /// Uses a refresh token: answers with a successor and extends its session, in one transaction.
     ///
-    /// A session's refresh tokens have generations. One of the newest generation makes the next: its successor is of that.
-    /// One of the generation before, used within [`RefreshSession::grace`] after the newest was made (by a client whose
-    /// answer was lost, or which refreshes twice at once), gets a successor of the newest generation beside the one there
-    /// is. So of any number of racers on one token all are answered `Ok`, and one family lives on. Any other token of the
-    /// session is [`RefreshRefusal::Reused`], **and the session is revoked** (with what [`Revoke::Session`] takes along),
-    /// whatever scopes it asks for: it was copied.
+    /// A token is good once. One that was never used is good however old it is, unless it was retired. Used again
+    ///
+    /// - within [`RefreshSession::grace`] it is answered with another successor beside the first: so of any number of racers
+    ///   on one token all are answered `Ok`, and go on apart;
+    /// - later, while **nothing that it was answered with was ever used** (the answer was lost), it is answered again, a grace
+    ///   begins anew, and what it was answered with before is *retired*;
+    /// - later, after something that it was answered with was used, it is [`RefreshRefusal::Reused`], as is a retired token
+    ///   whenever it comes, **and the session is revoked** (with what [`Revoke::Session`] takes along), whatever scopes it asks
+    ///   for: two hold it.
     ///
     /// In order: a token that is not stored, or was forgotten, is [`RefreshRefusal::Unknown`]; one of a session that is not
     /// live is [`RefreshRefusal::SessionEnded`]; one of another client [`RefreshRefusal::WrongClient`]; then reuse is judged;
     /// a disabled user is [`RefreshRefusal::UserDisabled`]; scopes that the session would not keep are
-    /// [`RefreshSessionError::Scopes`]. None of these but reuse changes anything.
+    /// [`RefreshSessionError::Scopes`]; a resource other than the one that the session is bound to is
+    /// [`RefreshSessionError::WrongResource`]. None of these but reuse changes anything.
     ///
     /// The session then expires [`RefreshSession::life`] from now, or at its absolute end if that is sooner, but never sooner
     /// than it would have. It keeps those of its scopes that the user still holds, and gets the new origin, but for a device
@@ -155,19 +175,19 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// [`StoreError`] when the store cannot answer: it is then not known whether they are live.
     async fn session_statuses(&self, ids: &[SessionId]) -> Result<Vec<SessionStatus>, StoreError>;
 
-    /// The live sessions of `user`, hook clients' included, newest first, at most 1000.
+    /// The live sessions of `user` that `query` asks for, newest first, each with what hangs on it.
     ///
     /// # Errors
     ///
     /// [`StoreError`] when the store cannot answer.
-    async fn sessions_of(&self, user: &UserId) -> Result<Vec<Session>, StoreError>;
+    async fn devices_of(&self, user: &UserId, query: &DeviceQuery) -> Result<DevicePage, StoreError>;
 
     /// Revokes, writes the revocation log in the same transaction, and returns how many sessions
     /// that were not revoked before are now, `None` when the session or the user that `target` names
     /// is unknown (for [`Revoke::SessionOf`] also when it is another user's).
     ///
     /// Idempotent. Once it returns, no later look-up on any node says live. What each target takes
-    /// along stands at [`Revoke`].
+    /// along stands at [`Revoke`]. The work is bounded, whatever the person did before.
     ///
     /// # Errors
     ///
@@ -192,22 +212,23 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
 
     /// Inserts a hook client or adds a credential (a secret or a public key) to it, in one statement.
     ///
-    /// The new one replaces those of the same device ([`ProvisionClient::session`]) that were
-    /// committed **before this call reached the database**: they stay good for
-    /// [`ProvisionClient::overlap`] more, which is to be longer than an answer may be on its way. Calls
-    /// that are in the database together replace none of each other's secrets. So no secret that was
-    /// returned last is dead. A key that the client has already becomes this device's, and its alone: so it ends with
-    /// the session that brought it last.
+    /// A device ([`ProvisionClient::session`]) has at most two live credentials: the new one, and the one before, which stays
+    /// good for [`ProvisionClient::overlap`] more; that is to be longer than an answer may be on its way. One that was
+    /// committed **after this call reached the database** is not replaced by it. So no credential that was returned last is
+    /// dead; a call beside which two others were answered is [`ProvisionError::Overlapped`]. A key that the client has
+    /// already becomes this device's, and its alone: so it ends with the session that brought it last.
     ///
-    /// A client has credentials of at most [`ProvisionClient::max_devices`] devices: beyond that the
-    /// oldest of those whose session is no longer live are dropped; when all are live the call is
-    /// refused.
+    /// A credential is live only while the session of its device is. A client has live credentials of at most
+    /// [`ProvisionClient::max_devices`] devices: beyond that the call is refused.
     ///
     /// # Errors
     ///
     /// [`ProvisionError`]: the asking session is no longer live, the user is disabled, all places are
     /// taken, or the store cannot answer.
-    async fn provision_client(&self, provision: ProvisionClient) -> Result<(), ProvisionError>;
+    async fn provision_client(
+        &self,
+        provision: ProvisionClient,
+    ) -> Result<ProvisionedClient, ProvisionError>;
 
     /// The client, when `proof` fits one of its live credentials and its owner is enabled.
     ///
@@ -267,7 +288,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     ///
     /// A code goes a day after it expired (until then a replay is recognised); a session an hour
     /// after it expired, revoked or not, because a token never outlives its session and an id must
-    /// not come back while a token names it, and its refresh tokens just before it; a client credential after its
+    /// not come back while a token names it, and its refresh tokens and credentials with it; a client credential after its
     /// overlap; a revocation after a day; an assertion once its life is over. A live row never goes.
     ///
     /// # Errors

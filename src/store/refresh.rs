@@ -1,29 +1,32 @@
 //! Refresh tokens, as the store sees them.
 //!
-//! A session is the family of its refresh tokens (RFC 9700 §4.14.2): each use makes the next generation, and the row of the
-//! session says which generation is the newest.
+//! A refresh token is good once. A session is the family of its refresh tokens (RFC 9700 §4.14.2): each token knows the one
+//! that it was given for, and whether anything that it was answered with was ever used.
 
+use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use super::{Origin, SessionStatus, StoreError};
-use crate::id::{ClientId, RefreshHash, Scopes, SessionId, UserId};
+use crate::id::{Audience, ClientId, RefreshHash, Scopes, SessionId, UserId};
 
-/// A refresh token to use, and the one that takes its place.
+/// A refresh token to use, and the one to answer with.
 #[derive(Debug, Clone)]
 pub struct RefreshSession {
     /// The hash of the token that was presented.
     pub presented: RefreshHash,
-    /// The hash of the token that takes its place.
+    /// The hash of the token to answer with.
     pub successor: RefreshHash,
     /// The client that presents it, which must be the session's.
     pub client: ClientId,
     /// What the access token shall allow: `None` is all that the session does.
     pub scopes: Option<Scopes>,
+    /// The resource that the access token is asked for, if one was named.
+    pub resource: Option<Audience>,
     /// Where the client is.
     pub origin: Origin,
     /// How long the session lives from now, unless its absolute end is nearer.
     pub life: Duration,
-    /// How long after it was used a token may be used again: for answers that were lost, and for refreshes side by side.
+    /// How long after its use a token may be used again beside it: by programs that share it and refresh at once.
     pub grace: Duration,
 }
 
@@ -37,6 +40,9 @@ pub enum RefreshSessionError {
     /// A scope is asked for that the session does not have (RFC 6749 §6).
     #[error("the session does not have these scopes")]
     Scopes,
+    /// The session is bound to another resource than the one that was asked for (RFC 8707 §2.2).
+    #[error("the session is for another resource")]
+    WrongResource,
     /// The store could not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -49,15 +55,17 @@ pub enum RefreshRefusal {
     /// No such token is stored.
     #[error("unknown")]
     Unknown,
-    /// It is of a generation that was replaced; its session is now revoked.
+    /// Two hold it: it was used before, and so was what it was answered with; or it was retired. Its session is now revoked.
     #[error("reused")]
     Reused {
         /// Whose session it is.
         user: UserId,
         /// The session that was revoked.
         session: SessionId,
-        /// When the newest generation was made, by the database's clock.
-        rotated_at: SystemTime,
+        /// When the other one used it (of a retired token, the one it was given for), by the database's clock.
+        used_at: SystemTime,
+        /// From where, as far as it is known.
+        used_from: Option<IpAddr>,
     },
     /// Its session was revoked or has expired.
     #[error("session ended")]
@@ -77,8 +85,8 @@ pub struct RefreshStatus {
     pub session: SessionStatus,
     /// What the session allows.
     pub scopes: Scopes,
-    /// Whether it is of the newest generation: one that was used is not.
-    pub is_newest: bool,
+    /// Whether it is still good for its one use: never used, and not retired.
+    pub is_unused: bool,
     /// When it was issued.
     pub issued_at: SystemTime,
 }

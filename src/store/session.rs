@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use super::{ClientProof, StoreError};
-use crate::id::{CallSource, ClientId, RefreshHash, Scopes, SessionId, UserId};
+use crate::id::{Audience, CallSource, ClientId, RefreshHash, Scopes, SessionId, UserId};
 
 /// A session to open or renew.
 #[derive(Debug, Clone)]
@@ -48,8 +48,8 @@ pub struct SessionLimit {
 /// What happens when a user with the most live sessions asks for one more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WhenFull {
-    /// The oldest are revoked.
-    EndOldest,
+    /// Those that were renewed least recently are revoked.
+    Evict,
     /// The new one is refused.
     Refuse,
 }
@@ -80,6 +80,8 @@ pub enum OpenSession {
     },
     /// A hook client proves itself; [`NewSession::client`] names it.
     Client {
+        /// The person it belongs to.
+        owner: UserId,
         /// What it proves itself with.
         proof: ClientProof,
         /// The scopes asked for.
@@ -106,6 +108,10 @@ pub struct OpenedSession {
     pub expires_in: Duration,
     /// Whether it was live before.
     pub renewed: bool,
+    /// The one resource that its tokens may be for, where its code was bound to one.
+    pub resource: Option<Audience>,
+    /// The sessions that it took the place of, at the limit.
+    pub evicted: Vec<SessionId>,
 }
 
 /// Why no session was opened.
@@ -118,7 +124,8 @@ pub enum OpenSessionError {
     /// The user, or the client's owner, is disabled.
     #[error("the user is disabled")]
     UserDisabled,
-    /// The client is unknown, or what it proves itself with is none of its live credentials.
+    /// The client is unknown, or what it proves itself with is none of its live credentials: one is live only while the
+    /// session of its device is.
     #[error("the client's credential is not good")]
     WrongSecret,
     /// The declared session id is revoked, expired, or another user's or client's.
@@ -179,8 +186,10 @@ pub struct Session {
     pub created_at: SystemTime,
     /// When it was last renewed, or opened.
     pub renewed_at: SystemTime,
-    /// When it expires.
+    /// When it expires, unless it is renewed.
     pub expires_at: SystemTime,
+    /// When it ends for good.
+    pub ends_at: SystemTime,
 }
 
 impl OpenSession {

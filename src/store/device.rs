@@ -1,0 +1,137 @@
+//! Devices: what is signed in of a person, each with all that hangs on it.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::{Duration, SystemTime};
+
+use super::Session;
+use crate::clock::since_epoch;
+use crate::id::SessionId;
+
+/// A live session of a person's bridge, and what hangs on it and ends with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Device {
+    /// The session.
+    pub session: Session,
+    /// Since when it has a hook secret, if it has one.
+    pub secret_since: Option<SystemTime>,
+    /// Since when it has a hook key, if it has one.
+    pub key_since: Option<SystemTime>,
+    /// The live session of its hooks.
+    pub hook_session: Option<HookSession>,
+}
+
+/// The live session of a device's hook client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HookSession {
+    /// Its id.
+    pub id: SessionId,
+    /// When it was opened.
+    pub created_at: SystemTime,
+    /// When a token was last asked for, to the minute.
+    pub renewed_at: SystemTime,
+    /// When it expires: with the device's session, as that was when a token was last asked for.
+    pub expires_at: SystemTime,
+}
+
+/// Which of a person's devices to list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceQuery {
+    /// Only what comes after this place.
+    pub after: Option<DeviceCursor>,
+    /// How many at most; at least 1.
+    pub limit: u32,
+}
+
+/// Some of a person's devices.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DevicePage {
+    /// The devices, newest first.
+    pub devices: Vec<Device>,
+    /// Where to go on; `None` when these were the last.
+    pub next: Option<DeviceCursor>,
+}
+
+/// A place in the list of a person's devices, which are ordered by when they were linked, newest first.
+///
+/// Its text is opaque to whoever gets it. What is linked while somebody pages comes before the first page, so no device that
+/// stays live is missed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceCursor {
+    pub(crate) created_at: SystemTime,
+    pub(crate) session: SessionId,
+}
+
+/// The text is no place in a list of devices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("malformed cursor")]
+pub struct InvalidCursor;
+
+impl Default for DeviceQuery {
+    /// The first hundred.
+    fn default() -> Self {
+        Self { after: None, limit: 100 }
+    }
+}
+
+impl DevicePage {
+    /// The page of those of `devices` that `query` has room for, when one more than that was looked for.
+    pub(crate) fn of(mut devices: Vec<Device>, query: &DeviceQuery) -> Self {
+        let limit = query.limit.max(1) as usize;
+        let is_cut = devices.len() > limit;
+        devices.truncate(limit);
+        let next = devices.last().filter(|_| is_cut).map(|last| DeviceCursor {
+            created_at: last.session.created_at,
+            session: last.session.id.clone(),
+        });
+        Self { devices, next }
+    }
+}
+
+impl Device {
+    /// Whether it has a secret or a key for its hooks.
+    #[must_use]
+    pub fn has_credential(&self) -> bool {
+        self.secret_since.is_some() || self.key_since.is_some()
+    }
+}
+
+impl fmt::Display for DeviceCursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", since_epoch(self.created_at).as_micros(), self.session.as_str())
+    }
+}
+
+impl FromStr for DeviceCursor {
+    type Err = InvalidCursor;
+
+    fn from_str(text: &str) -> Result<Self, InvalidCursor> {
+        let (micros, session) = text.split_once('.').ok_or(InvalidCursor)?;
+        let is_number = (1..=18).contains(&micros.len()) && micros.bytes().all(|b| b.is_ascii_digit());
+        let micros = micros.parse().ok().filter(|_| is_number).ok_or(InvalidCursor)?;
+        let session = SessionId::parse(session).map_err(|_| InvalidCursor)?;
+        Ok(Self { created_at: SystemTime::UNIX_EPOCH + Duration::from_micros(micros), session })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_cursor_comes_back_as_it_was_given(micros in 0_u64..4_000_000_000_000_000, id in "[A-Za-z0-9_-]{1,128}") {
+            let created_at = SystemTime::UNIX_EPOCH + Duration::from_micros(micros);
+            let cursor = DeviceCursor { created_at, session: SessionId::parse(&id).unwrap() };
+            prop_assert_eq!(cursor.to_string().parse(), Ok(cursor));
+        }
+
+        #[test]
+        fn reading_a_cursor_never_panics(text in any::<String>()) {
+            let _ = text.parse::<DeviceCursor>();
+        }
+    }
+}
