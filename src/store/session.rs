@@ -193,6 +193,14 @@ pub struct Session {
 }
 
 impl OpenSession {
+    /// The person it is for; of a hook client, its owner.
+    #[must_use]
+    pub fn person(&self) -> &UserId {
+        match self {
+            Self::Vouched { user, .. } | Self::Client { owner: user, .. } => user,
+        }
+    }
+
     /// The session to open.
     #[must_use]
     pub fn session(&self) -> &NewSession {
