@@ -1,6 +1,7 @@
 //! Keys that verify: pinned to one algorithm, named by one id.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
@@ -38,7 +39,8 @@ impl VerifyingKey {
     /// # Errors
     ///
     /// [`KeyError::Private`] for a private key, [`KeyError::Malformed`] for what is no PEM of a
-    /// public key, [`KeyError::Unsuitable`] when it is of another kind or too weak.
+    /// public key, [`KeyError::Unsuitable`] when it is of another kind, too weak, or RSA of more than
+    /// 4096 bits.
     pub fn from_pem(algorithm: Algorithm, pem: &str) -> Result<Self, KeyError> {
         let pem = pem::parse(pem)
             .map_err(|_| KeyError::Malformed { expected: "a PEM of the kind `PUBLIC KEY`" })?;
@@ -166,6 +168,9 @@ pub(super) fn is_key_id(text: &str) -> bool {
     matches!(text.len(), 1..=128) && text.bytes().all(|b| b.is_ascii_graphic())
 }
 
+/// Fewer are too weak. More take a verification too long: its time grows with the square of the length.
+const RSA_BITS: RangeInclusive<usize> = 2048..=4096;
+
 /// The key for publication and for use; `None` when it is not one or too weak.
 fn read(algorithm: Algorithm, key: &[u8]) -> Option<(PublicMembers, DecodingKey)> {
     match algorithm {
@@ -201,7 +206,7 @@ fn read(algorithm: Algorithm, key: &[u8]) -> Option<(PublicMembers, DecodingKey)
                 e: Some(encode(&e)),
                 ..PublicMembers::default()
             };
-            (2048..=8192).contains(&bits).then(|| (public, DecodingKey::from_rsa_raw_components(&n, &e)))
+            RSA_BITS.contains(&bits).then(|| (public, DecodingKey::from_rsa_raw_components(&n, &e)))
         }
     }
 }
