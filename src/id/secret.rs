@@ -204,6 +204,11 @@ impl KeyThumbprint {
         URL_SAFE_NO_PAD.encode(self.0)
     }
 
+    /// The thumbprint that [`to_base64url`](Self::to_base64url) wrote so; `None` for any other text.
+    pub(crate) fn from_base64url(text: &str) -> Option<Self> {
+        URL_SAFE_NO_PAD.decode(text).ok().and_then(|bytes| Self::from_bytes(&bytes))
+    }
+
     /// A thumbprint of 32 bytes; `None` for any other length.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {

@@ -133,6 +133,11 @@ impl VerifyingKey {
         Some((published.members.thumbprint(), jwk))
     }
 
+    /// Whether `key_id` names it: by its id, or by its thumbprint whatever its id is.
+    pub(super) fn is_called(&self, key_id: &str) -> bool {
+        self.0.key_id == key_id || self.0.thumbprint == key_id
+    }
+
     /// Whether both are one key under one id, for one algorithm.
     pub(super) fn is(&self, other: &Self) -> bool {
         self.key_id() == other.key_id()

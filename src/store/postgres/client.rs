@@ -8,7 +8,7 @@ use super::connections::Connections;
 use super::error::failed;
 use super::row::{Columns, micros, session_key};
 use crate::id::{AssertionHash, ClientId, KeyThumbprint, SecretHash};
-use crate::store::{Client, ClientKey, ClientProof, ProvisionClient, ProvisionError, StoreError};
+use crate::store::{Client, ClientKey, ClientProof, KeyQuery, ProvisionClient, ProvisionError, StoreError};
 
 pub(super) async fn provision(db: &Connections, provision: &ProvisionClient) -> Result<(), ProvisionError> {
     let row = db
@@ -70,7 +70,12 @@ pub(super) async fn verify(
     Ok(good.then_some(found))
 }
 
-pub(super) async fn keys(db: &Connections, client: &ClientId) -> Result<Vec<ClientKey>, StoreError> {
+pub(super) async fn keys(
+    db: &Connections,
+    client: &ClientId,
+    query: &KeyQuery,
+) -> Result<Vec<ClientKey>, StoreError> {
+    let thumbprint = query.thumbprint();
     let rows = db
         .query(
             "SELECT secret.hash, secret.jwk
@@ -78,8 +83,15 @@ pub(super) async fn keys(db: &Connections, client: &ClientId) -> Result<Vec<Clie
             JOIN bridge_auth.users AS owner ON owner.id = client.owner AND NOT owner.disabled
             JOIN bridge_auth.client_secrets AS secret ON secret.client_id = client.id
                 AND secret.jwk IS NOT NULL AND (secret.expires_at IS NULL OR secret.expires_at > now())
-            WHERE client.id = $1 ORDER BY secret.id DESC",
-            &[&client.as_str()],
+            WHERE client.id = $1 AND secret.jwk::jsonb->>'alg' = $2
+                AND ($3::text IS NULL OR secret.jwk::jsonb->>'kid' = $3 OR secret.hash = $4::bytea)
+            ORDER BY secret.id DESC LIMIT 2",
+            &[
+                &client.as_str(),
+                &query.algorithm,
+                &query.key_id,
+                &thumbprint.as_ref().map(|thumbprint| thumbprint.as_bytes().as_slice()),
+            ],
         )
         .await?;
     let key = |row: &Row| {

@@ -32,10 +32,10 @@ use tokio::sync::watch;
 use self::connections::Connections;
 use self::hints::Hints;
 use super::{
-    Client, ClientKey, ClientProof, IssueCodeError, NewCode, OpenSession, OpenSessionError, OpenedSession,
-    ProvisionClient, ProvisionError, RedeemCode, RedeemError, RefreshSession, RefreshSessionError,
-    RefreshStatus, RevocationCursor, RevocationPage, Revoke, Session, SessionStatus, Store, StoreError,
-    Swept,
+    Client, ClientKey, ClientProof, IssueCodeError, KeyQuery, NewCode, OpenSession, OpenSessionError,
+    OpenedSession, ProvisionClient, ProvisionError, RedeemCode, RedeemError, RefreshSession,
+    RefreshSessionError, RefreshStatus, RevocationCursor, RevocationPage, Revoke, Session, SessionStatus,
+    Store, StoreError, Swept,
 };
 use crate::id::{AssertionHash, ClientId, RefreshHash, Scopes, SessionId, UserId};
 
@@ -178,8 +178,8 @@ impl Store for PostgresStore {
         client::verify(&self.connections, client, proof).await
     }
 
-    async fn client_keys(&self, client: &ClientId) -> Result<Vec<ClientKey>, StoreError> {
-        client::keys(&self.connections, client).await
+    async fn client_keys(&self, client: &ClientId, query: &KeyQuery) -> Result<Vec<ClientKey>, StoreError> {
+        client::keys(&self.connections, client, query).await
     }
 
     async fn spend_assertion(&self, assertion: &AssertionHash, life: Duration) -> Result<bool, StoreError> {
