@@ -126,7 +126,7 @@ pub(super) fn keys(
             client.as_str(),
             query.algorithm,
             query.key_id,
-            thumbprint.as_ref().map(|thumbprint| thumbprint.as_bytes()),
+            thumbprint.as_ref().map(KeyThumbprint::as_bytes),
         ],
         |row| {
             let thumbprint = digest(row, KeyThumbprint::from_bytes)?;
