@@ -326,10 +326,10 @@ CREATE FUNCTION bridge_auth.sweep(
 )
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 DECLARE
-    swept_at   timestamptz := clock_timestamp();
-    dead       uuid[];
+    swept_at      timestamptz := clock_timestamp();
+    dead          uuid[];
     with_sessions bigint;
-    last_swept xid8;
+    last_swept    xid8;
 BEGIN
     PERFORM bridge_auth.begin_write();
     DELETE FROM bridge_auth.codes WHERE hash IN (
@@ -352,7 +352,8 @@ BEGIN
     );
     GET DIAGNOSTICS secrets = ROW_COUNT;
     DELETE FROM bridge_auth.client_secrets WHERE id IN (
-        SELECT id FROM bridge_auth.client_secrets WHERE session_key = ANY (dead) ORDER BY id FOR UPDATE SKIP LOCKED
+        SELECT id FROM bridge_auth.client_secrets WHERE session_key = ANY (dead)
+        ORDER BY id LIMIT p_limit - secrets FOR UPDATE SKIP LOCKED
     );
     GET DIAGNOSTICS with_sessions = ROW_COUNT;
     secrets := secrets + with_sessions;
@@ -360,6 +361,7 @@ BEGIN
         SELECT key FROM bridge_auth.sessions AS session
         WHERE key = ANY (dead) AND expires_at <= swept_at - interval '1 hour'
             AND NOT EXISTS (SELECT FROM bridge_auth.refresh_tokens WHERE session_key = session.key)
+            AND NOT EXISTS (SELECT FROM bridge_auth.client_secrets WHERE session_key = session.key)
         FOR UPDATE SKIP LOCKED
     );
     GET DIAGNOSTICS sessions = ROW_COUNT;

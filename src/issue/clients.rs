@@ -122,7 +122,7 @@ impl Issuer {
 
     /// The same with a public key in place of a secret (`private_key_jwt`, RFC 7523): nothing is shown that could be stolen.
     ///
-    /// `jwk` is a public key of Ed25519, P-256, or RSA of 2048 bits or more, which names its algorithm. What else it says is
+    /// `jwk` is a public key of Ed25519, P-256, or RSA of 2048 to 4096 bits, which names its algorithm. What else it says is
     /// not kept. A key belongs to the device that brought it last.
     ///
     /// # Errors

@@ -18,6 +18,7 @@ use crate::id::{ClientId, Scope};
 use crate::issue::{HookClient, HookKey, ProvisionError};
 use crate::reject::{InvalidCredential, Rejection};
 use crate::store::DeviceQuery;
+use crate::token::KeyError;
 
 /// What a bridge may say of its client (RFC 7591 §2). What is not known here is ignored.
 #[derive(Default, Deserialize)]
@@ -105,7 +106,13 @@ const INVALID_METADATA: Refusal = Refusal::new(
     StatusCode::BAD_REQUEST,
     "invalid_client_metadata",
     "Ask for a secret with no body, or send token_endpoint_auth_method private_key_jwt and jwks with one public key: \
-     Ed25519, P-256, or RSA of 2048 bits or more with its alg.",
+     Ed25519, P-256, or RSA of 2048 to 4096 bits with its alg.",
+);
+
+const PRIVATE_KEY: Refusal = Refusal::new(
+    StatusCode::BAD_REQUEST,
+    "invalid_client_metadata",
+    "The key in jwks is a private one, and must now count as disclosed. Make a new key pair, and send its public half alone.",
 );
 
 impl Metadata {
@@ -148,6 +155,7 @@ fn with_key(client: &HookKey) -> Response<Bytes> {
 fn refused(bridge: &Bridge, user: &Guarded<'_>, error: ProvisionError) -> Failure {
     match error {
         ProvisionError::Off | ProvisionError::NotAUser => Refusal::not_found().into(),
+        ProvisionError::Key(KeyError::Private) => PRIVATE_KEY.into(),
         ProvisionError::Key(_) => INVALID_METADATA.into(),
         // It was live a moment ago, when the guard let the request in.
         ProvisionError::SessionNotLive => user.refuse(&InvalidCredential::SessionRevoked.into()),

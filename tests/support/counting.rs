@@ -157,9 +157,9 @@ impl Store for Counting {
         self.store.refresh_status(token).await
     }
 
-    async fn client_keys(&self, client: &ClientId) -> Result<Vec<ClientKey>, StoreError> {
+    async fn client_keys(&self, client: &ClientId, query: &KeyQuery) -> Result<Vec<ClientKey>, StoreError> {
         self.verifications.fetch_add(1, Ordering::SeqCst);
-        self.store.client_keys(client).await
+        self.store.client_keys(client, query).await
     }
 
     async fn spend_assertion(&self, assertion: &AssertionHash, life: Duration) -> Result<bool, StoreError> {

@@ -12,8 +12,9 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::connections::{Connections, Lane};
 use super::error::failed;
 use super::hints::Hints;
+use super::url::Target;
 use super::{PostgresStore, tls, url};
-use crate::store::StoreError;
+use crate::store::{Store as _, StoreError};
 
 /// Makes a [`PostgresStore`]: pool, deadlines, trust.
 #[derive(Clone)]
@@ -79,7 +80,7 @@ impl PostgresStoreBuilder {
     }
 
     /// A PEM file with the only certificates to trust; default those of the URL's `sslrootcert`, else
-    /// the system's.
+    /// the system's. It asks for TLS, unless the URL says `sslmode=disable`.
     pub fn root_certificates(mut self, file: impl Into<PathBuf>) -> Self {
         self.root_certificates = Some(file.into());
         self
@@ -97,29 +98,27 @@ impl PostgresStoreBuilder {
     /// # Errors
     ///
     /// [`StoreError`] when the URL or the certificates are malformed, the server cannot be reached,
-    /// or a migration fails.
+    /// or a migration fails. When there was no TLS that could be verified, its
+    /// [`source`](std::error::Error::source) names the hosts and what to write instead.
     ///
     /// # Cancel safety
     ///
-    /// Migrations are applied whole or not at all.
+    /// Each migration is applied whole or not at all.
     pub async fn connect(self) -> Result<PostgresStore, StoreError> {
         let store = self.store()?;
-        if self.migrate {
-            store.migrate().await?;
-        } else {
-            store.connections.query_one("SELECT 1", &[]).await?;
-        }
+        let connected = if self.migrate { store.migrate().await } else { store.ping().await };
+        connected.map_err(|fault| url::explain(fault, &self.url))?;
         Ok(store)
     }
 
     fn store(&self) -> Result<PostgresStore, StoreError> {
-        let (mut config, named_root) = url::parse(&self.url)?;
+        let Target { mut config, root } = url::parse(&self.url, self.root_certificates.as_deref())?;
         Self::set_up(&mut config, self.connect);
-        let root = self.root_certificates.as_deref().or(named_root.as_deref());
         let tls = match config.get_ssl_mode() {
             SslMode::Disable => None,
-            _ => Some(tls::connector(root)?),
+            _ => Some(tls::connector(root.as_deref())?),
         };
+        // What listens speaks TLS as the pool does.
         let hints = Hints::new(config.clone(), tls.clone());
         let for_look_ups = (self.pool_size / 2).clamp(1, Connections::FOR_LOOK_UPS);
         let look_ups = self.lane(&config, tls.clone(), for_look_ups, self.statement)?;

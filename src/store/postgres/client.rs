@@ -9,7 +9,7 @@ use super::error::failed;
 use super::row::{Columns, micros, session_key};
 use crate::id::{AssertionHash, ClientId, KeyThumbprint, SecretHash};
 use crate::store::{
-    Client, ClientKey, ClientProof, ProvisionClient, ProvisionError, ProvisionedClient, StoreError,
+    Client, ClientKey, ClientProof, KeyQuery, ProvisionClient, ProvisionError, ProvisionedClient, StoreError,
 };
 
 pub(super) async fn provision(
@@ -78,7 +78,12 @@ pub(super) async fn verify(
     Ok(good.then_some(found))
 }
 
-pub(super) async fn keys(db: &Connections, client: &ClientId) -> Result<Vec<ClientKey>, StoreError> {
+pub(super) async fn keys(
+    db: &Connections,
+    client: &ClientId,
+    query: &KeyQuery,
+) -> Result<Vec<ClientKey>, StoreError> {
+    let thumbprint = query.thumbprint();
     let rows = db
         .query(
             "SELECT secret.hash, secret.jwk
@@ -88,8 +93,15 @@ pub(super) async fn keys(db: &Connections, client: &ClientId) -> Result<Vec<Clie
                 AND secret.jwk IS NOT NULL AND (secret.expires_at IS NULL OR secret.expires_at > now())
             JOIN bridge_auth.sessions AS device ON device.key = secret.session_key
                 AND device.user_id = client.owner AND device.revoked_at IS NULL AND device.expires_at > now()
-            WHERE client.id = $1 ORDER BY secret.id DESC",
-            &[&client.as_str()],
+            WHERE client.id = $1 AND secret.jwk::jsonb->>'alg' = $2
+                AND ($3::text IS NULL OR secret.jwk::jsonb->>'kid' = $3 OR secret.hash = $4::bytea)
+            ORDER BY coalesce(secret.hash = $4::bytea, false) DESC, secret.id DESC LIMIT 2",
+            &[
+                &client.as_str(),
+                &query.algorithm,
+                &query.key_id,
+                &thumbprint.as_ref().map(|thumbprint| thumbprint.as_bytes().as_slice()),
+            ],
         )
         .await?;
     let key = |row: &Row| {

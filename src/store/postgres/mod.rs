@@ -34,8 +34,8 @@ use self::connections::Connections;
 use self::hints::Hints;
 use super::turns::Turns;
 use super::{
-    Client, ClientKey, ClientProof, DevicePage, DeviceQuery, GrantRefusal, IssueCodeError, KnownUser, NewCode,
-    OpenSession, OpenSessionError, OpenedSession, ProvisionClient, ProvisionError, ProvisionedClient,
+    Client, ClientKey, ClientProof, DevicePage, DeviceQuery, GrantRefusal, IssueCodeError, KeyQuery, KnownUser,
+    NewCode, OpenSession, OpenSessionError, OpenedSession, ProvisionClient, ProvisionError, ProvisionedClient,
     RedeemCode, RedeemError, RefreshRefusal, RefreshSession, RefreshSessionError, RefreshStatus,
     RevocationCursor, RevocationPage, Revoke, SessionStatus, Store, StoreError, Swept,
 };
@@ -66,7 +66,8 @@ pub struct PostgresStore {
 }
 
 impl PostgresStore {
-    /// Connects to `url` with the defaults of [`PostgresStore::builder`], and applies the migrations.
+    /// Connects to `url` with the defaults of [`PostgresStore::builder`], and applies the migrations. To another machine it
+    /// speaks verified TLS, unless the URL says `sslmode=disable`.
     ///
     /// # Errors
     ///
@@ -81,9 +82,19 @@ impl PostgresStore {
 
     /// Sets up a store at `url` (`postgres://…`, or libpq's `key=value` form).
     ///
-    /// `sslmode` may be `disable`, `prefer` (the default), `require`, `verify-ca` or `verify-full`, and
-    /// `sslrootcert` name a PEM file, both in the URL form. Wherever TLS is spoken the certificate and
-    /// the host name are verified, also with `prefer` and `require`.
+    /// Wherever TLS is spoken the certificate and the host name are verified: against the PEM file that
+    /// `sslrootcert` names, else against the certificates that the system trusts. When that fails, the error's
+    /// [`source`](std::error::Error::source) says what to write instead.
+    ///
+    /// | `sslmode` | this machine | any other |
+    /// |---|---|---|
+    /// | not given | no TLS, unless `sslrootcert` is given | verified TLS |
+    /// | `allow`, `prefer` | verified TLS where the server has TLS | verified TLS |
+    /// | `require`, `verify-ca`, `verify-full` | verified TLS | verified TLS |
+    /// | `disable` | no TLS | no TLS: whoever stands between reads everything, the password too |
+    ///
+    /// This machine is `localhost`, `127.0.0.0/8`, `::1` or a Unix socket: every `host` and every `hostaddr` must be one of
+    /// these.
     ///
     /// Of several hosts the first that takes writes is used, and a standby never, whatever the URL says.
     pub fn builder(url: &str) -> PostgresStoreBuilder {
@@ -220,8 +231,8 @@ impl Store for PostgresStore {
         client::verify(&self.connections, client, proof).await
     }
 
-    async fn client_keys(&self, client: &ClientId) -> Result<Vec<ClientKey>, StoreError> {
-        client::keys(&self.connections, client).await
+    async fn client_keys(&self, client: &ClientId, query: &KeyQuery) -> Result<Vec<ClientKey>, StoreError> {
+        client::keys(&self.connections, client, query).await
     }
 
     async fn spend_assertion(&self, assertion: &AssertionHash, life: Duration) -> Result<bool, StoreError> {

@@ -26,10 +26,10 @@ use self::hints::Hints;
 use self::refresh::Refreshed;
 use self::transaction::{Transaction, system_time};
 use super::{
-    Client, ClientKey, ClientProof, IssueCodeError, NewCode, OpenSession, OpenSessionError, OpenedSession,
-    ProvisionClient, ProvisionError, RedeemCode, RedeemError, RefreshSession, RefreshSessionError,
-    RefreshStatus, RevocationCursor, RevocationPage, Revoke, Session, SessionStatus, Store, StoreError,
-    StoreErrorKind, Swept,
+    Client, ClientKey, ClientProof, IssueCodeError, KeyQuery, NewCode, OpenSession, OpenSessionError,
+    OpenedSession, ProvisionClient, ProvisionError, RedeemCode, RedeemError, RefreshSession,
+    RefreshSessionError, RefreshStatus, RevocationCursor, RevocationPage, Revoke, Session, SessionStatus,
+    Store, StoreError, StoreErrorKind, Swept,
 };
 use crate::id::{AssertionHash, ClientId, RefreshHash, Scopes, SessionId, UserId};
 
@@ -234,9 +234,9 @@ impl Store for SqliteStore {
         self.read(move |tx| clients::verify(tx, &client, &proof)).await
     }
 
-    async fn client_keys(&self, client: &ClientId) -> Result<Vec<ClientKey>, StoreError> {
-        let client = client.clone();
-        self.read(move |tx| clients::keys(tx, &client)).await
+    async fn client_keys(&self, client: &ClientId, query: &KeyQuery) -> Result<Vec<ClientKey>, StoreError> {
+        let (client, query) = (client.clone(), query.clone());
+        self.read(move |tx| clients::keys(tx, &client, &query)).await
     }
 
     async fn spend_assertion(&self, assertion: &AssertionHash, life: Duration) -> Result<bool, StoreError> {
