@@ -160,7 +160,7 @@ fn gateway(kind: Kind) -> Gateway {
         let bridge = builder.build().unwrap();
         let user = UserId::parse("alice@example.com").unwrap();
         let scopes = Scopes::parse("hook:govern hook:track").unwrap();
-        bridge.issuer().register_user(&user, &scopes).await.unwrap();
+        bridge.issuer().register_user(&SignedIn::new(user.clone(), scopes.clone())).await.unwrap();
         let session = SessionId::parse(SESSION).unwrap();
         let open = || AccessRequest::for_user(user.clone(), scopes.clone()).session_id(session.clone());
         let access = bridge.issuer().open_access(open()).await.unwrap();

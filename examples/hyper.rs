@@ -38,8 +38,8 @@ async fn main() -> Result<()> {
     let bridge = Bridge::builder(format!("http://{address}"), keys, store).build()?;
 
     // A real gateway issues codes to whom its own login has signed in, at `POST /v1/auth/bridge/code`.
-    let alice = SignedIn { user_id: UserId::parse("alice")?, scopes: Scopes::default() };
-    let issued = bridge.issuer().issue_code(&alice, None).await?;
+    let alice = SignedIn::new(UserId::parse("alice")?, Scopes::default());
+    let issued = bridge.issuer().issue_code(&alice, Default::default()).await?;
     writeln!(io::stdout(), "code: {}", issued.code.expose())?;
     writeln!(io::stdout(), "listening on http://{address}")?;
     serve(listener, &bridge).await

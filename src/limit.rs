@@ -1,4 +1,4 @@
-//! How often secrets and codes may be tried: by address, by client and by person.
+//! How often secrets and codes may be tried, and what writes be called: by address, client, person and session.
 
 use std::convert::Infallible;
 use std::hash::{BuildHasher, Hash, RandomState};
@@ -15,14 +15,14 @@ use governor::state::{InMemoryState, NotKeyed, StateStore};
 use governor::{Quota, RateLimiter};
 use quick_cache::sync::Cache;
 
-use crate::id::{ClientId, UserId};
+use crate::id::{ClientId, SessionId, UserId};
 use crate::settings::BuildError;
 
 /// How often secrets and codes may be tried, and codes be asked for.
 ///
 /// What is limited is what checks a secret or a code: `/token`, `/introspect`, `/revoke` and `/session` by the address of the
-/// caller (IPv6 by its /64) and by the client that they name, and `/code` by person. Beyond a limit the answer is 429 with
-/// `Retry-After`, before anything is looked up.
+/// caller (IPv6 by its /64) and by the client that they name, and `/code` by person. So are `/logout`, `/sessions` and
+/// `/oauth-client`, by session. Beyond a limit the answer is 429 with `Retry-After`, before anything is done.
 ///
 /// - **A failure is dearer than a success,** and what cannot be paid is owed: whoever guesses is soon refused
 ///   for longer, but never for more than an hour.
@@ -41,6 +41,7 @@ pub struct RateLimits {
     pub(crate) per_address: u32,
     pub(crate) per_client: u32,
     pub(crate) codes_per_person: u32,
+    pub(crate) calls_per_session: u32,
     pub(crate) failure_cost: u32,
     pub(crate) max_keys: u32,
 }
@@ -52,6 +53,7 @@ impl Default for RateLimits {
             per_address: 1200,
             per_client: 600,
             codes_per_person: 60,
+            calls_per_session: 120,
             failure_cost: 20,
             max_keys: 100_000,
         }
@@ -83,20 +85,28 @@ impl RateLimits {
         self
     }
 
+    /// How many calls of `/logout`, `/sessions` and `/oauth-client` a session may make a minute, and at once. Default: 120.
+    pub fn calls_per_session(mut self, calls: u32) -> Self {
+        self.calls_per_session = calls;
+        self
+    }
+
     /// How many attempts a failed one counts for. Default: 20.
     pub fn failure_cost(mut self, attempts: u32) -> Self {
         self.failure_cost = attempts;
         self
     }
 
-    /// How many addresses, clients and people are remembered, of each so many; about 100 bytes each. Default: 100 000.
+    /// How many addresses, clients, people and sessions are remembered, of each so many; about 100 bytes each. Default:
+    /// 100 000.
     pub fn max_keys(mut self, keys: u32) -> Self {
         self.max_keys = keys;
         self
     }
 
     pub(crate) fn check(&self) -> Result<(), BuildError> {
-        let counts = [self.per_address, self.per_client, self.codes_per_person, self.max_keys];
+        let counts =
+            [self.per_address, self.per_client, self.codes_per_person, self.calls_per_session, self.max_keys];
         let is_sane = |most: u32, count: &u32| (1..=most).contains(count);
         let are_sane =
             counts.iter().all(|count| is_sane(10_000_000, count)) && is_sane(10_000, &self.failure_cost);
@@ -122,6 +132,7 @@ pub(crate) struct Limits<C: Clock + Clone = MonotonicClock> {
     addresses: Limiter<C>,
     clients: Limiter<C>,
     people: Limiter<C>,
+    sessions: Limiter<C>,
     /// When an address failed last for a client.
     failures: Cache<u64, C::Instant>,
     keys: RandomState,
@@ -142,6 +153,7 @@ impl<C: Clock + Clone> Limits<C> {
             addresses: limiter(settings.per_address).filter(|_| settings.on)?,
             clients: limiter(settings.per_client)?,
             people: limiter(settings.codes_per_person)?,
+            sessions: limiter(settings.calls_per_session)?,
             failures: Cache::new(max_keys),
             keys: RandomState::new(),
             failure_cost: settings.failure_cost,
@@ -199,6 +211,11 @@ impl<C: Clock + Clone> Limits<C> {
     /// `person` asks for a code.
     pub(crate) fn code_for(&self, person: &UserId) -> Result<(), Limited> {
         self.people.spend(self.key(person)).map_err(|wait| Limited { by: "person", wait })
+    }
+
+    /// `session` calls what writes for it.
+    pub(crate) fn call_of(&self, session: &SessionId) -> Result<(), Limited> {
+        self.sessions.spend(self.key(session)).map_err(|wait| Limited { by: "session", wait })
     }
 
     /// The key that stands for `source`: of one size whatever a caller chose to send, and not to be foreseen, so that nobody can

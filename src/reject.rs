@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, PRAGMA, RETRY_AFTER, VARY, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
 use serde::Serialize;
+use serde_json::{Map, Value};
 use url::Url;
 
 use crate::caller::CallerKind;
@@ -253,12 +254,17 @@ pub struct ProblemJson;
 
 impl RejectionBody for ProblemJson {
     fn body(&self, rejection: &Rejection) -> (HeaderValue, Bytes) {
-        problem(rejection.status(), rejection.code(), rejection.detail())
+        problem(rejection.status(), rejection.code(), rejection.detail(), None)
     }
 }
 
-/// A problem document (RFC 9457 §3) and its media type.
-pub(crate) fn problem(status: StatusCode, code: &str, detail: &str) -> (HeaderValue, Bytes) {
+/// A problem document (RFC 9457 §3), with members of its own where there are any, and its media type.
+pub(crate) fn problem(
+    status: StatusCode,
+    code: &str,
+    detail: &str,
+    members: Option<&Map<String, Value>>,
+) -> (HeaderValue, Bytes) {
     #[derive(Serialize)]
     struct Problem<'a> {
         r#type: &'a str,
@@ -266,6 +272,8 @@ pub(crate) fn problem(status: StatusCode, code: &str, detail: &str) -> (HeaderVa
         status: u16,
         code: &'a str,
         detail: &'a str,
+        #[serde(flatten)]
+        members: Option<&'a Map<String, Value>>,
     }
     let problem = Problem {
         r#type: "about:blank",
@@ -273,6 +281,7 @@ pub(crate) fn problem(status: StatusCode, code: &str, detail: &str) -> (HeaderVa
         status: status.as_u16(),
         code,
         detail,
+        members,
     };
     let body = serde_json::to_vec(&problem).expect("a struct of strings serialises");
     (HeaderValue::from_static("application/problem+json"), body.into())

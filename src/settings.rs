@@ -86,14 +86,18 @@ pub(crate) struct Settings {
     pub(crate) call_source: CallSource,
     pub(crate) code_life: Duration,
     pub(crate) token_life: Duration,
-    pub(crate) session_life: Duration,
+    /// Nothing where the default counts.
+    pub(crate) session_life: Option<Duration>,
     pub(crate) max_session_life: Duration,
     pub(crate) refresh: Refresh,
     pub(crate) leeway: Duration,
     pub(crate) max_open_codes: u32,
     pub(crate) session_limit: SessionLimit,
     pub(crate) declared_session_ids: bool,
+    pub(crate) require_pkce: bool,
     pub(crate) hook_scopes: Scopes,
+    /// What a caller must hold to provision a hook client.
+    pub(crate) provisioning_scopes: Scopes,
     pub(crate) authorization_endpoint: Option<Url>,
     pub(crate) token_endpoint: Option<Url>,
     pub(crate) introspection_endpoint: Option<Url>,
@@ -105,6 +109,8 @@ pub(crate) struct Settings {
     pub(crate) max_devices: u32,
     pub(crate) pepper: Option<SecretSlice<u8>>,
     pub(crate) store_deadline: Duration,
+    /// For what writes, and so may end something.
+    pub(crate) write_deadline: Duration,
     pub(crate) challenge: Challenge,
     pub(crate) trusted_proxies: Vec<IpNet>,
     pub(crate) peer_address: PeerAddress,
@@ -117,6 +123,9 @@ impl Settings {
     pub(crate) const MAX_TOKEN_LIFE: Duration = Duration::from_secs(24 * 3600);
     /// The longest life any session may have.
     pub(crate) const MAX_SESSION_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
+    /// How long a session lives by default that nothing extends, and one that refresh tokens do: a laptop may stay closed for
+    /// so long.
+    const SESSION_LIVES: [Duration; 2] = [Duration::from_secs(24 * 3600), Duration::from_secs(14 * 24 * 3600)];
 
     pub(crate) fn new(issuer: String) -> Self {
         let id = "the default is well-formed";
@@ -129,14 +138,16 @@ impl Settings {
             call_source: CallSource::default(),
             code_life: Duration::from_secs(120),
             token_life: Duration::from_secs(3600),
-            session_life: Duration::from_secs(24 * 3600),
+            session_life: None,
             max_session_life: Self::MAX_SESSION_LIFE,
             refresh: Refresh::default(),
             leeway: Duration::from_secs(10),
             max_open_codes: 8,
-            session_limit: SessionLimit { max: 64, when_full: WhenFull::EndOldest },
+            session_limit: SessionLimit { max: 64, when_full: WhenFull::Evict },
             declared_session_ids: true,
+            require_pkce: false,
             hook_scopes: Scopes::parse("hook:govern hook:track").expect(id),
+            provisioning_scopes: Scopes::default(),
             authorization_endpoint: None,
             token_endpoint: None,
             introspection_endpoint: None,
@@ -148,12 +159,20 @@ impl Settings {
             max_devices: 16,
             pepper: None,
             store_deadline: Duration::from_secs(2),
+            write_deadline: Duration::from_secs(10),
             challenge: Challenge::default(),
             trusted_proxies: Vec::new(),
             peer_address: Arc::new(|extensions| Some(extensions.get::<PeerAddr>()?.0)),
             prefix: "/v1/auth/bridge".to_owned(),
             rate_limits: RateLimits::default(),
         }
+    }
+
+    /// How long a session lives since it was last renewed.
+    pub(crate) fn session_life(&self) -> Duration {
+        let [plain, refreshed] = Self::SESSION_LIVES;
+        let default = if self.refresh.at_token_endpoint { refreshed } else { plain };
+        self.session_life.unwrap_or(default)
     }
 
     pub(crate) fn knows(&self, audience: &Audience) -> bool {
@@ -181,7 +200,7 @@ impl Settings {
         let day = Duration::from_secs(24 * 3600);
         within("the code life", self.code_life, 1, Duration::from_secs(600), "1 to 600 seconds")?;
         within("the token life", self.token_life, 1, Self::MAX_TOKEN_LIFE, "1 second to 24 hours")?;
-        within("the session life", self.session_life, 1, Self::MAX_SESSION_LIFE, "1 second to 30 days")?;
+        within("the session life", self.session_life(), 1, Self::MAX_SESSION_LIFE, "1 second to 30 days")?;
         within(
             "the longest session life",
             self.max_session_life,
@@ -192,11 +211,12 @@ impl Settings {
         within("the refresh grace", self.refresh.grace, 0, Duration::from_secs(600), "at most 600 seconds")?;
         within("the secret overlap", self.secret_overlap, 0, day, "at most 24 hours")?;
         within("the leeway", self.leeway, 0, Duration::from_secs(60), "at most 60 seconds")?;
-        if self.store_deadline.is_zero() || self.store_deadline > Duration::from_secs(60) {
-            return Err(BuildError::OutOfRange {
-                what: "the store deadline",
-                allowed: "above 0, at most 60 seconds",
-            });
+        for (what, deadline) in
+            [("the store deadline", self.store_deadline), ("the write deadline", self.write_deadline)]
+        {
+            if deadline.is_zero() || deadline > Duration::from_secs(60) {
+                return Err(BuildError::OutOfRange { what, allowed: "above 0, at most 60 seconds" });
+            }
         }
         for (what, count) in [
             ("the most open codes", self.max_open_codes),
@@ -437,7 +457,7 @@ mod tests {
         assert!(refused(|s| s.code_life = Duration::ZERO));
         assert!(refused(|s| s.token_life = Duration::ZERO));
         assert!(refused(|s| s.token_life = Duration::from_millis(1500)));
-        assert!(refused(|s| s.session_life = Duration::MAX));
+        assert!(refused(|s| s.session_life = Some(Duration::MAX)));
         assert!(refused(|s| s.leeway = Duration::from_secs(61)));
         assert!(refused(|s| s.store_deadline = Duration::ZERO));
         assert!(refused(|s| s.max_open_codes = 0));

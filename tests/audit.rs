@@ -21,7 +21,7 @@ fn request(method: &str, uri: &str, token: Option<&str>, body: &Value) -> Reques
         request = request.header(AUTHORIZATION, format!("Bearer {token}"));
     }
     request
-        .extension(SignedIn { user_id: user("alice"), scopes: Scopes::parse("chat").unwrap() })
+        .extension(SignedIn::new(user("alice"), Scopes::parse("chat").unwrap()))
         .extension(Operator { name: OPERATOR.to_owned() })
         .extension(PeerAddr([203, 0, 113, 9].into()))
         .body(Full::from(body.to_string()))

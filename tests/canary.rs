@@ -29,14 +29,14 @@ async fn walk(backend: &impl Backend, record: &Record) -> Vec<String> {
     let issuer = bridge.issuer();
 
     let verifier = CodeVerifier::random();
-    let signed_in = SignedIn { user_id: user("alice"), scopes: Scopes::parse("a").unwrap() };
-    let issued = issuer.issue_code(&signed_in, Some(verifier.challenge())).await.unwrap();
+    let signed_in = SignedIn::new(user("alice"), Scopes::parse("a").unwrap());
+    let issued = issuer.issue_code(&signed_in, CodeRequest::default().challenge(verifier.challenge())).await.unwrap();
     let exchange = |verifier| Exchange {
         code: issued.code.clone(),
         verifier,
         session: None,
         refresh: true,
-        audiences: None,
+        resource: None,
         origin: Origin::unknown().user_agent("canary"),
     };
     record.error(&issuer.exchange(exchange(None)).await.unwrap_err());
@@ -47,7 +47,7 @@ async fn walk(backend: &impl Backend, record: &Record) -> Vec<String> {
         token: refresh_token.clone(),
         client: access.client.clone(),
         scopes: None,
-        audiences: None,
+        resource: None,
         origin: Origin::unknown(),
     };
     record.show(&refresh);

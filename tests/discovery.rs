@@ -302,7 +302,7 @@ async fn row_115_a_challenge_names_all_scopes_at_once_and_the_metadata_few() {
     assert_eq!(server["scopes_supported"], json!(["chat", "hook:govern", "hook:track", "tools"]));
 
     let resource = format!("http://{}/mcp2", gateway.address);
-    gateway.bridge.issuer().register_user(&user("alice"), &scopes("tools:read")).await.unwrap();
+    gateway.bridge.issuer().register_user(&SignedIn::new(user("alice"), scopes("tools:read"))).await.unwrap();
     let request = AccessRequest::for_user(user("alice"), scopes("tools:read"));
     let request = request.audiences([Audience::parse(resource).unwrap()]);
     let token = gateway.bridge.issuer().open_access(request).await.unwrap().token;

@@ -263,7 +263,7 @@ async fn a_store_that_cannot_answer_is_503_and_calls_nothing_bad() {
         Gateway::over(builder(&db).await.retry_after(Duration::from_secs(7)).build().unwrap()).await;
     let (code, token) = (gateway.code("alice").await, gateway.link("alice").await);
     let scopes = Scopes::parse("chat").unwrap();
-    gateway.bridge.issuer().register_user(&user("bob"), &scopes).await.unwrap();
+    gateway.bridge.issuer().register_user(&SignedIn::new(user("bob"), scopes.clone())).await.unwrap();
     db.break_down();
     let is_down = |answer: &Answer| {
         assert_eq!(

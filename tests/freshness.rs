@@ -230,7 +230,7 @@ async fn the_watcher_recovers_and_tells_how_it_fares(db: impl Backend) {
 async fn an_expired_session_is_refused_though_it_is_remembered(db: impl Backend) {
     let node = Node::new(&db, &keys(), watched()).await;
     let user = user("alice");
-    node.bridge.issuer().register_user(&user, &Default::default()).await.unwrap();
+    node.bridge.issuer().register_user(&SignedIn::new(user.clone(), Default::default())).await.unwrap();
     let request = bridge_auth::AccessRequest::for_user(user, Default::default());
     let brief = request.session_life(Duration::from_secs(3)).token_life(Duration::from_secs(3));
     let access = node.bridge.issuer().open_access(brief).await.unwrap();

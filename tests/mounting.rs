@@ -100,7 +100,7 @@ async fn each_endpoint_stands_alone() {
     let (_db, bridge) = bridge().await;
     let mut request = Request::post("/anywhere").body(Empty::<Bytes>::new()).unwrap();
     let scopes = Scopes::parse("chat").unwrap();
-    request.extensions_mut().insert(SignedIn { user_id: user("alice"), scopes });
+    request.extensions_mut().insert(SignedIn::new(user("alice"), scopes));
     let response = bridge.code_service().oneshot(request).await.unwrap();
     assert_eq!(response.status(), StatusCode::CREATED);
     let body = response.into_body().collect().await.unwrap().to_bytes();

@@ -105,7 +105,7 @@ async fn a_crash_that_gives_transaction_numbers_again_hides_no_revocation() {
     let backend = PostgresBackend::in_cluster(&cluster).await;
     let store = PostgresStore::connect(&backend.url()).await.unwrap();
     let user = UserId::parse("alice").unwrap();
-    store.put_user(&user, &Scopes::default()).await.unwrap();
+    store.put_user(&known(&user, &Scopes::default())).await.unwrap();
     let admin = backend.client().await;
     admin.batch_execute("CHECKPOINT").await.unwrap();
     use_up_numbers(&admin, 200).await;
@@ -244,7 +244,7 @@ async fn eight_nodes_migrate_one_empty_database_at_once() {
     let backend = PostgresBackend::empty().await;
     let url = backend.url();
     for store in join_all((0..8).map(|_| PostgresStore::connect(&url))).await {
-        store.unwrap().put_user(&alice(), &Scopes::default()).await.unwrap();
+        store.unwrap().put_user(&known(&alice(), &Scopes::default())).await.unwrap();
     }
     assert_eq!(backend.count("users").await, 1);
     let sql_files = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/postgres")).unwrap();
@@ -332,7 +332,7 @@ fn alice() -> UserId {
 async fn given_alice(backend: &PostgresBackend) -> PostgresStore {
     let store = PostgresStore::connect(&backend.url()).await.unwrap();
     for user in [alice(), UserId::parse("bob").unwrap()] {
-        store.put_user(&user, &Scopes::default()).await.unwrap();
+        store.put_user(&known(&user, &Scopes::default())).await.unwrap();
     }
     store
 }
@@ -368,7 +368,7 @@ async fn redeem(
         life: Duration::from_secs(60),
         max_life: Duration::from_secs(3600),
         refresh: None,
-        limit: SessionLimit { max: 1, when_full: WhenFull::EndOldest },
+        limit: SessionLimit { max: 1, when_full: WhenFull::Evict },
     };
     store.redeem_code(RedeemCode { hash: code.hash(), challenge: None, session }).await
 }

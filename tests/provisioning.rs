@@ -1,6 +1,7 @@
 //! Hook clients that bring a public key (RFC 7591 names, RFC 7523 keys).
 
 use bridge_auth::ClientId;
+use bridge_auth::store::KeyQuery;
 use bridge_auth::token::{Algorithm, KeyRing, SigningKey, VerifyingKey};
 use http::header::CONTENT_TYPE;
 use http::{Method, StatusCode};
@@ -12,6 +13,7 @@ use crate::support::gateway::{Answer, Gateway, PREFIX, send};
 crate::store::promises![
     row_26_a_bridge_may_bring_a_public_key_in_place_of_a_secret,
     row_128_bad_metadata_is_invalid_client_metadata_and_stores_nothing,
+    a_private_key_is_refused_as_disclosed,
     row_127_129_without_a_key_there_is_a_secret_as_ever_and_nothing_is_promised_besides,
 ];
 
@@ -52,7 +54,8 @@ async fn row_26_a_bridge_may_bring_a_public_key_in_place_of_a_secret(db: impl Ba
                 "jwks": { "keys": [key] },
             })
         );
-        let stored = store.client_keys(&client).await.unwrap().remove(0);
+        let query = KeyQuery { algorithm: algorithm.name().to_owned(), key_id: None };
+        let [stored] = &store.client_keys(&client, &query).await.unwrap()[..] else { panic!("one key") };
         assert_eq!(serde_json::from_str::<Value>(&stored.jwk).unwrap(), key, "its public members alone");
         assert_eq!(VerifyingKey::from_jwk(&stored.jwk).unwrap().key_id(), key["kid"]);
         use base64::Engine as _;
@@ -60,7 +63,6 @@ async fn row_26_a_bridge_may_bring_a_public_key_in_place_of_a_secret(db: impl Ba
             base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(stored.thumbprint.as_bytes());
         assert_eq!(thumbprint, key["kid"], "RFC 7638");
     }
-    assert_eq!(store.client_keys(&client).await.unwrap().len(), 3, "one for each device");
 }
 
 async fn row_128_bad_metadata_is_invalid_client_metadata_and_stores_nothing(db: impl Backend) {
@@ -117,6 +119,22 @@ async fn row_128_bad_metadata_is_invalid_client_metadata_and_stores_nothing(db: 
             .body("[]"),
     );
     assert!(malformed.await.is_problem(400, "invalid_request"));
+    assert_eq!((db.count("clients").await, db.count("client_secrets").await), (0, 0));
+}
+
+async fn a_private_key_is_refused_as_disclosed(db: impl Backend) {
+    let gateway = Gateway::start(&db).await;
+    let token = gateway.link("alice").await;
+    let mut private = public_jwk(Algorithm::EdDsa);
+    private["d"] = json!("c2VjcmV0");
+    let refused = provision(&gateway, &token, &with_key(&private)).await;
+    assert!(refused.is_problem(400, "invalid_client_metadata"), "{refused:?}");
+    let detail = refused.text("detail");
+    assert!(detail.contains("private") && detail.contains("disclosed"), "{detail}");
+    assert!(detail.contains("public half"), "{detail}");
+    assert!(!format!("{refused:?}").contains("c2VjcmV0"));
+    let general = provision(&gateway, &token, &with_key(&Value::Null)).await;
+    assert!(!general.text("detail").contains("disclosed"));
     assert_eq!((db.count("clients").await, db.count("client_secrets").await), (0, 0));
 }
 

@@ -37,7 +37,7 @@ fn with(token: &str) -> Refresh {
         token: RefreshToken::parse(token).unwrap(),
         client: ClientId::parse("sp_bridge").unwrap(),
         scopes: None,
-        audiences: None,
+        resource: None,
         origin: Origin::unknown(),
     }
 }
@@ -278,15 +278,15 @@ async fn every_refresh_is_in_the_audit_log_and_no_token_is() {
     {
         let _guard = tracing::subscriber::set_default(subscriber);
         let issuer = bridge.issuer();
-        let signed_in = SignedIn { user_id: user("alice"), scopes: Scopes::parse("chat").unwrap() };
-        let code = issuer.issue_code(&signed_in, None).await.unwrap().code;
+        let signed_in = SignedIn::new(user("alice"), Scopes::parse("chat").unwrap());
+        let code = issuer.issue_code(&signed_in, Default::default()).await.unwrap().code;
         let origin = Origin::unknown().address([203, 0, 113, 9].into());
         let exchange = Exchange {
             code,
             verifier: None,
             session: None,
             refresh: true,
-            audiences: None,
+            resource: None,
             origin: origin.clone(),
         };
         let first = issuer.exchange(exchange).await.unwrap().refresh_token.unwrap();

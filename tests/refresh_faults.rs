@@ -26,7 +26,7 @@ const STEPS: [(&str, &str); 3] = [
 
 /// Whether the store says that `token` is of the newest generation; `None` when it does not know it.
 async fn is_newest(store: &dyn Store, token: &RefreshHash) -> Option<bool> {
-    store.refresh_status(token).await.unwrap().map(|status| status.is_newest)
+    store.refresh_status(token).await.unwrap().map(|status| status.is_unused)
 }
 
 #[tokio::test]

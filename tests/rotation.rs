@@ -47,7 +47,7 @@ async fn ten_thousand_requests_through_rotations_on_two_nodes_meet_no_false_refu
         nodes.push(builder_with(&backend, KeyRing::new(own).unwrap()).await.build().unwrap());
     }
     let nodes: [Bridge; 2] = nodes.try_into().unwrap();
-    nodes[0].issuer().register_user(&user("alice"), &Scopes::default()).await.unwrap();
+    nodes[0].issuer().register_user(&SignedIn::new(user("alice"), Scopes::default())).await.unwrap();
     let tokens: Tokens = Arc::new(RwLock::new(vec![token(&nodes[0]).await]));
     let (calls, done) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
     let callers: Vec<_> = (0..4)

@@ -1,10 +1,12 @@
 //! Load: many requests at once, beside a comparator, in rounds that take turns. `BENCHMARKS.md` tells how to read it.
 //!
-//! `cargo bench --bench load -- in-process|sockets|growth|writes|lag`; `--help` after each tells its options.
+//! `cargo bench --bench load -- in-process|sockets|growth|writes|ends|fair|lag`; `--help` after each tells its options.
 
 #![allow(unreachable_pub, clippy::unwrap_used, clippy::print_stdout)]
 
 mod chart;
+mod ends;
+mod fair;
 mod growth;
 mod in_process;
 mod lag;
@@ -36,6 +38,10 @@ enum Bench {
     Growth(growth::Options),
     /// Exchange, provisioning, revocation.
     Writes(writes::Options),
+    /// How long it takes to end something, whatever a person did before.
+    Ends(ends::Options),
+    /// An innocent person's calls beside one who writes in a loop.
+    Fair(fair::Options),
     /// From the acknowledgement of a revocation to the first refusal on another node.
     Lag(lag::Options),
     #[command(hide = true)]
@@ -44,6 +50,10 @@ enum Bench {
     Generate(sockets::Clients),
     #[command(hide = true)]
     Grow(growth::Child),
+    #[command(hide = true)]
+    ServeAll(fair::Server),
+    #[command(hide = true)]
+    Attack(fair::Attacker),
 }
 
 #[tokio::main]
@@ -53,6 +63,10 @@ async fn main() {
         Bench::Sockets(options) => sockets::run(&options).await,
         Bench::Growth(options) => growth::run(&options).await,
         Bench::Writes(options) => writes::run(&options).await,
+        Bench::Ends(options) => ends::run(&options).await,
+        Bench::Fair(options) => fair::run(&options).await,
+        Bench::ServeAll(options) => fair::serve(&options).await,
+        Bench::Attack(options) => fair::attack(&options).await,
         Bench::Lag(options) => lag::run(&options).await,
         Bench::Serve(options) => sockets::serve(&options).await,
         Bench::Generate(options) => sockets::generate(&options).await,

@@ -73,7 +73,7 @@ impl Writer {
         let issue = async |n| {
             let user_id = UserId::parse(user_id(n)).unwrap();
             let scopes = Scopes::parse("bridge:call").unwrap();
-            self.bridge.issuer().issue_code(&SignedIn { user_id, scopes }, None).await.unwrap().code
+            self.bridge.issuer().issue_code(&SignedIn::new(user_id, scopes), Default::default()).await.unwrap().code
         };
         let codes = join_all(sessions.map(issue)).await;
         let bridge = &self.bridge;
@@ -83,7 +83,7 @@ impl Writer {
                 verifier: None,
                 session: None,
                 refresh: false,
-                audiences: None,
+                resource: None,
                 origin: Default::default(),
             };
             bridge.issuer().exchange(exchange).await.unwrap();

@@ -38,14 +38,30 @@ pub fn user_id(n: u64) -> String {
 }
 
 impl Database {
-    /// PostgreSQL as in production: what is acknowledged is on the disk.
+    /// PostgreSQL as in production: what is acknowledged is on the disk, and the tables are analysed.
     pub async fn postgres(sessions: u64) -> Self {
+        let database = Self::filled(sessions, "autovacuum = on").await;
+        if let Address::Postgres(url) = &database.address {
+            let client = connect(url).await;
+            client.batch_execute("VACUUM ANALYZE").await.unwrap();
+            client.batch_execute("CHECKPOINT").await.unwrap();
+        }
+        database
+    }
+
+    /// The same as it was just migrated and filled: nobody analyses it.
+    pub async fn postgres_not_analyzed(sessions: u64) -> Self {
+        Self::filled(sessions, "autovacuum = off").await
+    }
+
+    async fn filled(sessions: u64, autovacuum: &str) -> Self {
         let settings = [
             "fsync = on",
             "full_page_writes = on",
             "shared_buffers = 1GB",
             "max_wal_size = 4GB",
             "checkpoint_timeout = 30min",
+            autovacuum,
         ];
         let cluster = Cluster::start_with(&settings.map(str::to_owned));
         let url = cluster.url();
@@ -53,7 +69,6 @@ impl Database {
         let fill = include_str!("fill_postgres.sql").replace("{sessions}", &sessions.to_string());
         let client = connect(&url).await;
         client.batch_execute(&fill).await.unwrap();
-        client.batch_execute("VACUUM ANALYZE").await.unwrap();
         client.batch_execute("CHECKPOINT").await.unwrap();
         Self { address: Address::Postgres(url), _keep: Keep::Cluster { _cluster: cluster } }
     }

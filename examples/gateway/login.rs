@@ -60,7 +60,7 @@ pub async fn log_in(
             Scopes::collect(list).map_err(|error| (StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))?
         }
     };
-    let signed_in = SignedIn { user_id: login.user_id, scopes };
+    let signed_in = SignedIn::new(login.user_id, scopes);
     // Not `Secure`: the example is served over plain http, on loopback.
     let cookie = Cookie::build((COOKIE, state.logins.add(signed_in)))
         .http_only(true)

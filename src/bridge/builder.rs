@@ -83,7 +83,7 @@ impl BridgeBuilder {
         let liveness = Arc::new(liveness);
         let trusted = TrustedIssuers::new(self.trusted, &settings, &self.clock)?;
         let guard = Guard::new(verifier, liveness.clone(), settings.policy_version.clone(), trusted);
-        let admin = Admin::new(self.store.clone(), liveness, settings.store_deadline);
+        let admin = Admin::new(self.store.clone(), liveness, settings.clone());
         let issuer = Issuer::new(settings.clone(), self.keys.clone(), self.store, self.clock);
         let guard = Arc::new(guard);
         let own = settings.audiences.first().ok_or(BuildError::Audiences)?.clone();
@@ -122,9 +122,10 @@ impl BridgeBuilder {
     }
 
     /// How long a session lives since it was opened, renewed or refreshed, in whole seconds up to 30 days: the limit of
-    /// inactivity (NIST SP 800-63B-4 §5.2). Default: 24 h.
+    /// inactivity (NIST SP 800-63B-4 §5.2). Default: 24 h, and 14 days where [refresh tokens](Self::refresh_tokens) are on, so
+    /// that a laptop may stay closed for as long.
     pub fn session_life(mut self, life: Duration) -> Self {
-        self.settings.session_life = life;
+        self.settings.session_life = Some(life);
         self
     }
 
@@ -137,7 +138,8 @@ impl BridgeBuilder {
 
     /// Sets both limits of sessions to what NIST SP 800-63B-4 asks for at this level.
     pub fn assurance_level(mut self, level: AssuranceLevel) -> Self {
-        (self.settings.session_life, self.settings.max_session_life) = level.limits();
+        let (idle, most) = level.limits();
+        (self.settings.session_life, self.settings.max_session_life) = (Some(idle), most);
         self
     }
 
@@ -154,8 +156,11 @@ impl BridgeBuilder {
         self
     }
 
-    /// How long a refresh token may be used again after its successor was made, in whole seconds up to 600: for
-    /// answers that were lost, and for refreshes side by side. Default: 30 s.
+    /// How long after its use a refresh token may be used again beside it, in whole seconds up to 600: by programs that share
+    /// it and refresh at once. Default: 30 s.
+    ///
+    /// An answer that was lost needs no grace: while nothing that a token was answered with was used, it is answered again,
+    /// however late. Nor can a thief be told from such a program while the grace lasts: keep it short.
     pub fn refresh_grace(mut self, grace: Duration) -> Self {
         self.settings.refresh.grace = grace;
         self
@@ -174,7 +179,11 @@ impl BridgeBuilder {
         self
     }
 
-    /// How many live sessions a person may have, and what happens beyond. Default: 64, and the oldest end.
+    /// How many live sessions a person may have, and what happens beyond. Default: 64, and those end that were renewed least
+    /// recently.
+    ///
+    /// The sessions of hooks come on top, one for each of [`max_devices`](Self::max_devices): with the defaults at most 80
+    /// live sessions hang on a person.
     pub fn session_limit(mut self, limit: SessionLimit) -> Self {
         self.settings.session_limit = limit;
         self
@@ -184,6 +193,12 @@ impl BridgeBuilder {
     /// When off, the header is ignored there.
     pub fn declared_session_ids(mut self, allowed: bool) -> Self {
         self.settings.declared_session_ids = allowed;
+        self
+    }
+
+    /// Whether a code is issued only for a PKCE challenge (RFC 7636). Default: no, `POST /session` takes codes without.
+    pub fn require_pkce(mut self, required: bool) -> Self {
+        self.settings.require_pkce = required;
         self
     }
 
@@ -283,9 +298,17 @@ impl BridgeBuilder {
         self
     }
 
-    /// What a hook client may ask for. Default: `hook:govern hook:track`.
+    /// What the hooks of any person may ask for, whatever the person's own scopes are;
+    /// [`SignedIn::hook_scopes`](crate::SignedIn::hook_scopes) narrows it for one. Default: `hook:govern hook:track`.
     pub fn hook_scopes(mut self, scopes: Scopes) -> Self {
         self.settings.hook_scopes = scopes;
+        self
+    }
+
+    /// The scopes that the caller of `POST /oauth-client` must hold, all of them. Default: none, every person's bridge may
+    /// provision a client for its hooks.
+    pub fn provisioning_requires(mut self, scopes: Scopes) -> Self {
+        self.settings.provisioning_scopes = scopes;
         self
     }
 
@@ -298,7 +321,7 @@ impl BridgeBuilder {
         self
     }
 
-    /// How many devices of one person may have a hook secret. Default: 16.
+    /// How many devices of one person may have a hook secret or key. Default: 16.
     pub fn max_devices(mut self, max: u32) -> Self {
         self.settings.max_devices = max;
         self
@@ -313,9 +336,18 @@ impl BridgeBuilder {
         self
     }
 
-    /// How long the store may take to answer before a request is refused with 503. Default: 2 s.
+    /// How long the store may take for what only reads, such as looking a session up, before a request is refused with 503.
+    /// Default: 2 s.
     pub fn store_deadline(mut self, deadline: Duration) -> Self {
         self.settings.store_deadline = deadline;
+        self
+    }
+
+    /// How long the store may take for what ends, opens or renews, before the answer is 503. Default: 10 s: what ends must not be
+    /// given up early. A store has a deadline of its own for that
+    /// ([`PostgresStoreBuilder::write_timeout`](crate::store::PostgresStoreBuilder::write_timeout)).
+    pub fn write_deadline(mut self, deadline: Duration) -> Self {
+        self.settings.write_deadline = deadline;
         self
     }
 

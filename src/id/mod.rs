@@ -1,12 +1,13 @@
 //! Typed identifiers and secrets: parsed once at the edge, compared byte for byte, never mixed up.
 
+mod random;
 mod scope;
 mod secret;
 mod text;
 mod trace;
 
+pub(crate) use random::random_hex;
 pub use scope::{InvalidScope, Scope, Scopes};
-pub(crate) use secret::random_hex;
 pub use secret::{
     AccessToken, AssertionHash, ClientSecret, CodeChallenge, CodeHash, CodeVerifier, ExchangeCode,
     InvalidSecret, KeyThumbprint, RefreshHash, RefreshToken, SecretHash,
@@ -67,7 +68,7 @@ impl ClientId {
         if id.len() <= Self::MAX_CHARACTERS {
             return Self(id.into());
         }
-        let digest = secret::hex(&Sha256::digest(user.as_str().as_bytes()));
+        let digest = random::hex(&Sha256::digest(user.as_str().as_bytes()));
         Self(format!("{}%~{digest}", Self::HOOKS).into())
     }
 

@@ -11,6 +11,8 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
+use super::random::{hex, random_base64url, random_hex};
+
 /// A piece of text does not have the form of the secret it is offered as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("malformed {kind}")]
@@ -202,6 +204,11 @@ impl KeyThumbprint {
         URL_SAFE_NO_PAD.encode(self.0)
     }
 
+    /// The thumbprint that [`to_base64url`](Self::to_base64url) wrote so; `None` for any other text.
+    pub(crate) fn from_base64url(text: &str) -> Option<Self> {
+        URL_SAFE_NO_PAD.decode(text).ok().and_then(|bytes| Self::from_bytes(&bytes))
+    }
+
     /// A thumbprint of 32 bytes; `None` for any other length.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
@@ -334,28 +341,6 @@ impl fmt::Debug for SecretHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SecretHash([redacted])")
     }
-}
-
-/// `N` bytes of the operating system's randomness, as lower-case hex.
-pub(crate) fn random_hex<const N: usize>() -> Zeroizing<String> {
-    Zeroizing::new(hex(&*random_bytes::<N>()))
-}
-
-/// `bytes` as lower-case hex.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |value: u8| char::from(DIGITS[usize::from(value)]);
-    bytes.iter().flat_map(|b| [digit(b >> 4), digit(b & 15)]).collect()
-}
-
-fn random_base64url() -> Zeroizing<String> {
-    Zeroizing::new(URL_SAFE_NO_PAD.encode(*random_bytes::<32>()))
-}
-
-fn random_bytes<const N: usize>() -> Zeroizing<[u8; N]> {
-    let mut bytes = Zeroizing::new([0; N]);
-    rand::Rng::fill_bytes(&mut rand::rng(), &mut *bytes);
-    bytes
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::fmt;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::secret::random_hex;
+use super::random::hex;
 use crate::header::X_TRACE_ID;
 
 /// A W3C trace-id: 32 lower-case hex characters, not all zero.
@@ -17,11 +17,11 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 impl TraceId {
-    /// A new id of 128 random bits.
+    /// A new id of 128 random bits: not of the operating system's, since an id that is in every log need not be hard to guess.
     #[must_use]
     pub fn random() -> Self {
         let mut text = [0; 32];
-        text.copy_from_slice(random_hex::<16>().as_bytes());
+        text.copy_from_slice(hex(&rand::random::<[u8; 16]>()).as_bytes());
         Self(text)
     }
 

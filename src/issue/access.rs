@@ -121,7 +121,7 @@ impl Issuer {
         let settings = &self.settings;
         let audiences = self.audiences(request.audiences.as_deref()).ok_or(AccessError::Audience)?;
         let token_life = checked(request.token_life, settings.token_life, Settings::MAX_TOKEN_LIFE)?;
-        let session_life = checked(request.session_life, settings.session_life, Settings::MAX_SESSION_LIFE)?;
+        let session_life = checked(request.session_life, settings.session_life(), Settings::MAX_SESSION_LIFE)?;
         let client = request.client.unwrap_or_else(|| settings.bridge_client.clone());
         if is_client(&request.user, &client) {
             return Err(AccessError::ReservedUser);
@@ -136,7 +136,7 @@ impl Issuer {
             ..self.new_session(request.session, request.origin)
         };
         let open = OpenSession::Vouched { user: request.user, scopes: request.scopes, session };
-        let opened = within_deadline(settings.store_deadline, self.store.open_session(open)).await?;
+        let opened = within_deadline(settings.write_deadline, self.store.open_session(open)).await?;
         let subject = Subject::User(opened.user.clone());
         let access = self.sign(opened, Grant { subject, client, audiences, token_life })?;
         audit!("access_opened", user_id = %access.user, session_id = %access.session, client_id = %access.client,
@@ -145,10 +145,15 @@ impl Issuer {
     }
 
     /// Those that are asked for, when the bridge issues tokens for them, or else the usual ones.
-    pub(super) fn audiences<'a>(&'a self, asked: Option<&'a [Audience]>) -> Option<&'a [Audience]> {
+    fn audiences<'a>(&'a self, asked: Option<&'a [Audience]>) -> Option<&'a [Audience]> {
         let Some(asked) = asked else { return Some(&self.settings.audiences) };
         let known = asked.iter().all(|audience| self.settings.knows(audience));
         (known && (1..=16).contains(&asked.len())).then_some(asked)
+    }
+
+    /// The one resource that was named, or else the usual audiences.
+    pub(super) fn audiences_of<'a>(&'a self, resource: Option<&'a Audience>) -> &'a [Audience] {
+        resource.map_or(&self.settings.audiences, std::slice::from_ref)
     }
 
     /// A session of the bridge itself, under the id it declared or a new one.
@@ -158,15 +163,18 @@ impl Issuer {
             client: self.settings.bridge_client.clone(),
             call_source: self.settings.call_source.clone(),
             origin,
-            life: self.settings.session_life,
+            life: self.settings.session_life(),
             max_life: self.settings.max_session_life,
             refresh: None,
             limit: self.settings.session_limit,
         }
     }
 
-    /// Signs the token of a session that was just opened.
+    /// Signs the token of a session that was just opened, and tells of those that went for it.
     pub(super) fn sign(&self, opened: OpenedSession, grant: Grant<'_>) -> Result<Access, KeyError> {
+        for evicted in &opened.evicted {
+            audit!("session_evicted", user_id = %opened.user, session_id = %evicted, by_session_id = %opened.id);
+        }
         let now = self.clock.now().as_secs();
         let ttl = grant.token_life.as_secs().min(opened.expires_in.as_secs());
         let claims = Claims {

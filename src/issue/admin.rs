@@ -7,7 +7,10 @@ use std::time::Duration;
 use crate::id::{ClientId, SessionId, UserId};
 use crate::observe::audit;
 use crate::session::Liveness;
-use crate::store::{Revocation, Revoke, Session, Store, StoreError, Swept, within_deadline};
+use crate::settings::Settings;
+use crate::store::{
+    DevicePage, DeviceQuery, Revocation, Revoke, Store, StoreError, Swept, within_deadline,
+};
 
 /// Lists and revokes sessions, disables and enables people, sweeps old rows:
 /// [`Bridge::admin`](crate::Bridge::admin) hands it out.
@@ -22,7 +25,7 @@ use crate::store::{Revocation, Revoke, Session, Store, StoreError, Swept, within
 pub struct Admin {
     store: Arc<dyn Store>,
     liveness: Arc<Liveness>,
-    deadline: Duration,
+    settings: Arc<Settings>,
 }
 
 impl Admin {
@@ -31,17 +34,18 @@ impl Admin {
     /// Revoking a client may touch every session there is: a store may take a minute for it.
     const ALL_OF_A_CLIENT: Duration = Duration::from_secs(75);
 
-    pub(crate) fn new(store: Arc<dyn Store>, liveness: Arc<Liveness>, deadline: Duration) -> Self {
-        Self { store, liveness, deadline }
+    pub(crate) fn new(store: Arc<dyn Store>, liveness: Arc<Liveness>, settings: Arc<Settings>) -> Self {
+        Self { store, liveness, settings }
     }
 
-    /// The live sessions of `user`, newest first, at most 1000.
+    /// The devices of `user`, newest first: every live session, with the credential and the session of its hooks. A page
+    /// says where the next one begins.
     ///
     /// # Errors
     ///
     /// [`StoreError`] when the store cannot answer.
-    pub async fn sessions_of(&self, user: &UserId) -> Result<Vec<Session>, StoreError> {
-        within_deadline(self.deadline, self.store.sessions_of(user)).await
+    pub async fn devices_of(&self, user: &UserId, query: &DeviceQuery) -> Result<DevicePage, StoreError> {
+        within_deadline(self.settings.store_deadline, self.store.devices_of(user, query)).await
     }
 
     /// Revokes one session, the hook credentials it provisioned and the sessions they opened; `false` when there
@@ -101,7 +105,7 @@ impl Admin {
     ///
     /// [`StoreError`] when the store cannot answer: try again, it is not known whether it happened.
     pub async fn disable_user(&self, user: &UserId) -> Result<bool, StoreError> {
-        let found = within_deadline(self.deadline, self.store.disable_user(user)).await?;
+        let found = within_deadline(self.settings.write_deadline, self.store.disable_user(user)).await?;
         self.liveness.forget(&Revocation::User(user.clone()));
         audit!("user_disabled", user_id = %user, found);
         Ok(found)
@@ -113,7 +117,7 @@ impl Admin {
     ///
     /// [`StoreError`] when the store cannot answer.
     pub async fn enable_user(&self, user: &UserId) -> Result<bool, StoreError> {
-        let found = within_deadline(self.deadline, self.store.enable_user(user)).await?;
+        let found = within_deadline(self.settings.write_deadline, self.store.enable_user(user)).await?;
         audit!("user_enabled", user_id = %user, found);
         Ok(found)
     }
@@ -128,7 +132,8 @@ impl Admin {
     pub async fn sweep(&self, mut progress: impl FnMut(&Swept)) -> Result<Swept, StoreError> {
         let mut sum = Swept::default();
         loop {
-            let step = within_deadline(self.deadline, self.store.sweep(Self::SWEEP_BATCH)).await?;
+            let sweep = self.store.sweep(Self::SWEEP_BATCH);
+            let step = within_deadline(self.settings.write_deadline, sweep).await?;
             if step.total() == 0 {
                 return Ok(sum);
             }
@@ -143,11 +148,11 @@ impl Admin {
     ///
     /// [`StoreError`] when it does not.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        within_deadline(self.deadline, self.store.ping()).await
+        within_deadline(self.settings.store_deadline, self.store.ping()).await
     }
 
     async fn revoke(&self, target: Revoke) -> Result<Option<u64>, StoreError> {
-        self.revoke_within(self.deadline, target).await
+        self.revoke_within(self.settings.write_deadline, target).await
     }
 
     async fn revoke_within(&self, deadline: Duration, target: Revoke) -> Result<Option<u64>, StoreError> {

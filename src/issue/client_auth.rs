@@ -7,7 +7,7 @@ use super::Issuer;
 use crate::id::{AssertionHash, ClientId, ClientSecret, SecretHash};
 use crate::observe::audit;
 use crate::settings::ResourceServer;
-use crate::store::{Client, ClientProof, StoreError, within_deadline};
+use crate::store::{Client, ClientProof, KeyQuery, StoreError, within_deadline};
 use crate::token::ClientAssertion;
 
 /// What a client shows of itself, by one method.
@@ -104,9 +104,13 @@ impl Issuer {
         if id.is_some_and(|id| id != client) {
             return Err(INVALID);
         }
-        let keys = within_deadline(deadline, self.store.client_keys(client)).await?;
+        let query = KeyQuery {
+            algorithm: assertion.algorithm().to_owned(),
+            key_id: assertion.key_id().map(str::to_owned),
+        };
+        let keys = within_deadline(deadline, self.store.client_keys(client, &query)).await?;
         let jwks = keys.iter().map(|key| key.jwk.as_str());
-        let key = assertion.signed_by(jwks).and_then(|place| keys.get(place)).ok_or(INVALID)?;
+        let key = assertion.signed_by(jwks).await.and_then(|place| keys.get(place)).ok_or(INVALID)?;
         let now = self.clock.now();
         let left = assertion.check(&self.settings.issuer, now, self.settings.leeway).map_err(|_| INVALID)?;
         let proof = ClientProof::Key(key.thumbprint);

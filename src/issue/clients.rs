@@ -11,7 +11,7 @@ use crate::id::{Audience, ClientId, ClientSecret, Scopes};
 use crate::observe::audit;
 use crate::store::{
     self, Client, ClientCredential, ClientKey, ClientProof, NewSession, OpenSession, OpenSessionError,
-    Origin, ProvisionClient, StoreError, within_deadline,
+    Origin, ProvisionClient, ProvisionedClient, StoreError, within_deadline,
 };
 use crate::token::{KeyError, Subject, VerifyingKey};
 
@@ -26,6 +26,8 @@ pub struct HookKey {
     pub scopes: Scopes,
     /// Where it gets its tokens.
     pub token_endpoint: Url,
+    /// When the key is dead at the latest, as with [`HookClient::secret_expires_at`].
+    pub key_expires_at: SystemTime,
 }
 
 /// A hook client and its new secret, shown once.
@@ -39,8 +41,9 @@ pub struct HookClient {
     pub scopes: Scopes,
     /// Where it gets its tokens.
     pub token_endpoint: Url,
-    /// When the secret expires; `None` is never.
-    pub secret_expires_at: Option<SystemTime>,
+    /// When the secret is dead at the latest: at the absolute end of the session of its device. It dies with that session,
+    /// however that ends.
+    pub secret_expires_at: SystemTime,
 }
 
 /// Why no client was provisioned.
@@ -50,9 +53,15 @@ pub enum ProvisionError {
     /// The bridge has no token endpoint ([`BridgeBuilder::token_endpoint`](crate::BridgeBuilder::token_endpoint)).
     #[error("provisioning is off: the bridge has no token endpoint")]
     Off,
-    /// The caller is a hook client: a client begets no client.
+    /// The caller is a hook client: only a person's bridge provisions one.
     #[error("only a person's bridge provisions a hook client")]
     NotAUser,
+    /// The caller lacks a scope that [provisioning requires](crate::BridgeBuilder::provisioning_requires).
+    #[error("provisioning requires the scopes {required}")]
+    InsufficientScope {
+        /// All that is required.
+        required: Scopes,
+    },
     /// The key is private, too weak, or does not name one algorithm that fits it.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -62,6 +71,9 @@ pub enum ProvisionError {
     /// As many devices as may be have a credential and a live session.
     #[error("too many devices have a credential: revoke a session first")]
     TooManyDevices,
+    /// The device is being given other credentials at this moment, by two calls or more. Try again.
+    #[error("the device is being given other credentials right now")]
+    Overlapped,
     /// The store could not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -89,8 +101,8 @@ pub enum ClientAccessError {
 impl Issuer {
     /// Provisions the hook client of the calling person, or gives it a new secret for the calling device.
     ///
-    /// Each device, named by its session, has a secret of its own; a new one leaves the old one of that
-    /// device good for the overlap. Of calls that overlap, no secret that was returned is dead.
+    /// Each device, named by its session, has a secret of its own; a new one leaves the one before
+    /// good for the overlap. A secret is good only while its device's session is live.
     ///
     /// # Errors
     ///
@@ -102,15 +114,15 @@ impl Issuer {
     /// overlap.
     pub async fn provision_client(&self, caller: &Caller) -> Result<HookClient, ProvisionError> {
         let secret = ClientSecret::random();
-        let (id, token_endpoint) =
+        let (id, token_endpoint, given) =
             self.provision(caller, ClientCredential::Secret(self.hash(&secret))).await?;
-        let scopes = self.settings.hook_scopes.clone();
-        Ok(HookClient { id, secret, scopes, token_endpoint, secret_expires_at: None })
+        let (scopes, secret_expires_at) = (given.scopes, given.ends_at);
+        Ok(HookClient { id, secret, scopes, token_endpoint, secret_expires_at })
     }
 
     /// The same with a public key in place of a secret (`private_key_jwt`, RFC 7523): nothing is shown that could be stolen.
     ///
-    /// `jwk` is a public key of Ed25519, P-256, or RSA of 2048 bits or more, which names its algorithm. What else it says is
+    /// `jwk` is a public key of Ed25519, P-256, or RSA of 2048 to 4096 bits, which names its algorithm. What else it says is
     /// not kept. A key belongs to the device that brought it last.
     ///
     /// # Errors
@@ -124,19 +136,24 @@ impl Issuer {
         let key = VerifyingKey::from_jwk(jwk)?;
         let (thumbprint, jwk) = key.to_jwk().ok_or(KeyError::Private)?;
         let credential = ClientCredential::Key(ClientKey { thumbprint, jwk: jwk.clone() });
-        let (id, token_endpoint) = self.provision(caller, credential).await?;
-        Ok(HookKey { id, jwk, scopes: self.settings.hook_scopes.clone(), token_endpoint })
+        let (id, token_endpoint, given) = self.provision(caller, credential).await?;
+        let (scopes, key_expires_at) = (given.scopes, given.ends_at);
+        Ok(HookKey { id, jwk, scopes, token_endpoint, key_expires_at })
     }
 
-    /// Gives the calling device its credential; the client's id, and where it gets its tokens.
+    /// Gives the calling device its credential; the client's id, where it gets its tokens, and what it was given.
     async fn provision(
         &self,
         caller: &Caller,
         credential: ClientCredential,
-    ) -> Result<(ClientId, Url), ProvisionError> {
+    ) -> Result<(ClientId, Url, ProvisionedClient), ProvisionError> {
         let token_endpoint = self.settings.token_endpoint.clone().ok_or(ProvisionError::Off)?;
         if caller.kind() != CallerKind::User {
             return Err(ProvisionError::NotAUser);
+        }
+        let required = &self.settings.provisioning_scopes;
+        if !caller.scopes().contains_all(required) {
+            return Err(ProvisionError::InsufficientScope { required: required.clone() });
         }
         let id = ClientId::for_hooks_of(caller.user_id());
         let method = if credential.jwk().is_some() { "private_key_jwt" } else { "client_secret" };
@@ -149,15 +166,16 @@ impl Issuer {
             overlap: self.settings.secret_overlap,
             max_devices: self.settings.max_devices,
         };
-        within_deadline(self.settings.store_deadline, self.store.provision_client(provision)).await?;
+        let given = self.store.provision_client(provision);
+        let given = within_deadline(self.settings.write_deadline, given).await?;
         audit!("client_provisioned", client_id = %id, session_id = %caller.session_id(), method);
-        Ok((id, token_endpoint))
+        Ok((id, token_endpoint, given))
     }
 
     /// Opens access for a hook client that shows its secret (`client_credentials`, RFC 6749 §4.4).
     ///
-    /// Without `scopes` it gets all it holds. The session ends with the token, and with the session that
-    /// provisioned the secret.
+    /// Without `scopes` it gets all it holds. The hooks of a device have one session: it is renewed, and it ends with the
+    /// session of the device. Each token has an expiry of its own.
     ///
     /// # Errors
     ///
@@ -189,8 +207,10 @@ impl Issuer {
         audience: Option<Audience>,
         origin: Origin,
     ) -> Result<Access, ClientAccessError> {
-        let scopes = scopes.unwrap_or_else(|| held.scopes.clone());
-        if !held.scopes.contains_all(&scopes) {
+        // What the host has taken away since the client was provisioned is gone.
+        let allowed = held.scopes.intersection(&self.settings.hook_scopes);
+        let scopes = scopes.unwrap_or_else(|| allowed.clone());
+        if !allowed.contains_all(&scopes) {
             return Err(ClientAccessError::InvalidScope);
         }
         let session = NewSession {
@@ -199,12 +219,12 @@ impl Issuer {
             max_life: self.settings.token_life,
             ..self.new_session(None, origin)
         };
-        let open = OpenSession::Client { proof, scopes, session };
-        let opened = within_deadline(self.settings.store_deadline, self.store.open_session(open)).await?;
+        let open = OpenSession::Client { owner: held.owner, proof, scopes, session };
+        let opened = within_deadline(self.settings.write_deadline, self.store.open_session(open)).await?;
         let grant = Grant {
             subject: Subject::HookClient { owner: opened.user.clone() },
             client: held.id,
-            audiences: audience.as_ref().map_or(&self.settings.audiences, std::slice::from_ref),
+            audiences: self.audiences_of(audience.as_ref()),
             token_life: self.settings.token_life,
         };
         let access = self.sign(opened, grant)?;
@@ -220,6 +240,7 @@ impl From<store::ProvisionError> for ProvisionError {
                 Self::SessionNotLive
             }
             store::ProvisionError::TooManyDevices => Self::TooManyDevices,
+            store::ProvisionError::Overlapped => Self::Overlapped,
             store::ProvisionError::Store(fault) => Self::Store(fault),
         }
     }

@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use super::{Issuer, is_client};
-use crate::id::{CodeChallenge, ExchangeCode, Scopes, UserId};
+use crate::id::{Audience, CodeChallenge, ExchangeCode, Scopes, UserId};
 use crate::observe::audit;
 use crate::store::{IssueCodeError, NewCode, within_deadline};
 
@@ -11,11 +11,25 @@ use crate::store::{IssueCodeError, NewCode, within_deadline};
 ///
 /// The host puts it into the extensions of a request for `POST /code`; that is all the endpoint believes.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SignedIn {
     /// Who it is.
     pub user_id: UserId,
     /// What the bridge that is linked may do.
     pub scopes: Scopes,
+    /// What the hooks of this person may ask for, within [`BridgeBuilder::hook_scopes`](crate::BridgeBuilder::hook_scopes);
+    /// `None` is all of that.
+    pub hook_scopes: Option<Scopes>,
+}
+
+/// What a code shall be bound to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CodeRequest {
+    /// The PKCE challenge (`S256`, RFC 7636): only who knows its verifier can exchange the code.
+    pub challenge: Option<CodeChallenge>,
+    /// The one resource (RFC 8707) that the tokens of its session may be for, those got by refreshing too.
+    pub resource: Option<Audience>,
 }
 
 /// A code, shown once.
@@ -30,12 +44,11 @@ pub struct IssuedCode {
 impl Issuer {
     /// Issues a one-time exchange code to a signed-in person, who is made known by this.
     ///
-    /// With a `challenge` (PKCE `S256`, RFC 7636) only who knows its verifier can exchange the code. A
-    /// person has a bounded number of open codes: beyond that the oldest die.
+    /// A person has a bounded number of open codes: beyond that the oldest die.
     ///
     /// # Errors
     ///
-    /// [`IssueCodeError::UserDisabled`], [`IssueCodeError::ReservedUser`], or [`IssueCodeError::Store`] when the store cannot answer.
+    /// [`IssueCodeError`].
     ///
     /// # Cancel safety
     ///
@@ -43,25 +56,65 @@ impl Issuer {
     pub async fn issue_code(
         &self,
         signed_in: &SignedIn,
-        challenge: Option<CodeChallenge>,
+        request: CodeRequest,
     ) -> Result<IssuedCode, IssueCodeError> {
-        let SignedIn { user_id, scopes } = signed_in;
+        let SignedIn { user_id, scopes, .. } = signed_in;
+        let CodeRequest { challenge, resource } = request;
         if is_client(user_id, &self.settings.bridge_client) {
             return Err(IssueCodeError::ReservedUser);
         }
-        self.register_user(user_id, scopes).await?;
+        if challenge.is_none() && self.settings.require_pkce {
+            return Err(IssueCodeError::ChallengeRequired);
+        }
+        if resource.as_ref().is_some_and(|resource| !self.settings.knows(resource)) {
+            return Err(IssueCodeError::Resource);
+        }
+        self.register_user(signed_in).await?;
         let code = ExchangeCode::random();
-        let bound = challenge.is_some();
+        let (pkce, bound_to) = (challenge.is_some(), resource.clone());
         let new = NewCode {
             hash: code.hash(),
             user: user_id.clone(),
             scopes: scopes.clone(),
             challenge,
+            resource,
             life: self.settings.code_life,
             max_open: self.settings.max_open_codes,
         };
-        let expires_at = within_deadline(self.settings.store_deadline, self.store.issue_code(new)).await?;
-        audit!("code_issued", user_id = %user_id, code = ?code.hash(), pkce = bound);
+        let expires_at = within_deadline(self.settings.write_deadline, self.store.issue_code(new)).await?;
+        audit!("code_issued", user_id = %user_id, code = ?code.hash(), pkce,
+            resource = bound_to.as_ref().map(tracing::field::display));
         Ok(IssuedCode { code, expires_at })
+    }
+}
+
+impl SignedIn {
+    /// A person whose bridge may do `scopes`, and whose hooks all that the host lets hooks do.
+    #[must_use]
+    pub fn new(user_id: UserId, scopes: Scopes) -> Self {
+        Self { user_id, scopes, hook_scopes: None }
+    }
+
+    /// Narrows what the person's hooks may ask for. It holds from their next token on.
+    #[must_use]
+    pub fn hook_scopes(mut self, scopes: Scopes) -> Self {
+        self.hook_scopes = Some(scopes);
+        self
+    }
+}
+
+impl CodeRequest {
+    /// Binds the code to a PKCE challenge.
+    #[must_use]
+    pub fn challenge(mut self, challenge: CodeChallenge) -> Self {
+        self.challenge = Some(challenge);
+        self
+    }
+
+    /// Binds the code to a resource: one of the audiences that the bridge issues tokens for.
+    #[must_use]
+    pub fn resource(mut self, resource: Audience) -> Self {
+        self.resource = Some(resource);
+        self
     }
 }

@@ -20,8 +20,9 @@ pub struct Exchange {
     pub session: Option<SessionId>,
     /// Whether the session shall have a refresh token.
     pub refresh: bool,
-    /// Whom the access token shall be for: 1 to 16 of those the bridge issues tokens for, `None` for the usual ones.
-    pub audiences: Option<Vec<Audience>>,
+    /// The one resource (RFC 8707) that the access token shall be for; `None` for the one that the code is bound to, else the
+    /// usual audiences.
+    pub resource: Option<Audience>,
     /// Where the bridge is.
     pub origin: Origin,
 }
@@ -39,9 +40,9 @@ pub enum ExchangeError {
     /// The user has as many live sessions as may be.
     #[error("the user has too many sessions")]
     TooManySessions,
-    /// This bridge issues no token for the audience, or for none at all.
-    #[error("this bridge issues no token for these audiences")]
-    Audience,
+    /// This bridge issues no token for the resource, or the code is bound to another.
+    #[error("no token is issued for this resource")]
+    Resource,
     /// The token could not be signed.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -65,7 +66,10 @@ impl Issuer {
     ///
     /// The code is spent and its session open, or neither. When the answer is lost, link again.
     pub async fn exchange(&self, exchange: Exchange) -> Result<Access, ExchangeError> {
-        let audiences = self.audiences(exchange.audiences.as_deref()).ok_or(ExchangeError::Audience)?;
+        let resource = exchange.resource;
+        if resource.as_ref().is_some_and(|resource| !self.settings.knows(resource)) {
+            return Err(ExchangeError::Resource);
+        }
         let address = exchange.origin.address;
         let declared = exchange.session.filter(|_| self.settings.declared_session_ids);
         let hash = exchange.code.hash();
@@ -73,19 +77,21 @@ impl Issuer {
         let redeem = RedeemCode {
             hash,
             challenge: exchange.verifier.as_ref().map(CodeVerifier::challenge),
+            resource: resource.clone(),
             session: NewSession {
                 refresh: refresh_token.as_ref().map(RefreshToken::hash),
                 ..self.new_session(declared, exchange.origin)
             },
         };
         let session = redeem.session.clone();
-        let opened = within_deadline(self.settings.store_deadline, self.store.redeem_code(redeem))
+        let opened = within_deadline(self.settings.write_deadline, self.store.redeem_code(redeem))
             .await
             .map_err(|error| refused(error, hash, address))?;
+        let resource = opened.resource.clone().or(resource);
         let grant = Grant {
             subject: Subject::User(opened.user.clone()),
             client: session.client,
-            audiences,
+            audiences: self.audiences_of(resource.as_ref()),
             token_life: self.settings.token_life,
         };
         let access = Access { refresh_token, ..self.sign(opened, grant)? };
@@ -114,6 +120,10 @@ fn refused(error: RedeemError, code: CodeHash, address: Option<IpAddr>) -> Excha
             ExchangeError::SessionTaken
         }
         RedeemError::TooManySessions => ExchangeError::TooManySessions,
+        RedeemError::WrongResource => {
+            audit!("code_refused", reason = "wrong resource", code = ?code, address);
+            ExchangeError::Resource
+        }
         RedeemError::Store(fault) => ExchangeError::Store(fault),
     }
 }

@@ -12,7 +12,7 @@ pub use access::{Access, AccessError, AccessRequest};
 pub use admin::Admin;
 pub(crate) use client_auth::{ClientAuthError, OauthClient, ShownClient};
 pub use clients::{ClientAccessError, HookClient, HookKey, ProvisionError};
-pub use codes::{IssuedCode, SignedIn};
+pub use codes::{CodeRequest, IssuedCode, SignedIn};
 pub use exchange::{Exchange, ExchangeError};
 pub use refresh::{Refresh, RefreshError};
 
@@ -20,9 +20,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::clock::Clock;
-use crate::id::{ClientId, RefreshToken, Scopes, UserId};
+use crate::id::{ClientId, RefreshToken, UserId};
 use crate::settings::Settings;
-use crate::store::{RefreshStatus, Store, StoreError, within_deadline};
+use crate::store::{KnownUser, RefreshStatus, Store, StoreError, within_deadline};
 use crate::token::KeyRing;
 
 /// Issues what bridges are let in with: [`Bridge::issuer`](crate::Bridge::issuer) hands it out.
@@ -46,7 +46,7 @@ impl Issuer {
         Self { settings, keys, store, clock }
     }
 
-    /// Makes a person known, or sets what a known person may hand on. A disabled one stays disabled.
+    /// Makes a person known, or sets what a known person and their hooks may do. A disabled one stays disabled.
     ///
     /// [`issue_code`](Self::issue_code) does this by itself; call it before
     /// [`open_access`](Self::open_access).
@@ -58,8 +58,13 @@ impl Issuer {
     /// # Cancel safety
     ///
     /// Done or not done, never half.
-    pub async fn register_user(&self, user: &UserId, scopes: &Scopes) -> Result<(), StoreError> {
-        within_deadline(self.settings.store_deadline, self.store.put_user(user, scopes)).await
+    pub async fn register_user(&self, signed_in: &SignedIn) -> Result<(), StoreError> {
+        let user = KnownUser {
+            id: signed_in.user_id.clone(),
+            scopes: signed_in.scopes.clone(),
+            hook_scopes: signed_in.hook_scopes.clone(),
+        };
+        within_deadline(self.settings.write_deadline, self.store.put_user(&user)).await
     }
 
     /// What is to say of a refresh token now; `None` when nobody was given it.

@@ -20,8 +20,9 @@ pub struct Refresh {
     pub client: ClientId,
     /// What the access token shall allow: `None` is all that its session does.
     pub scopes: Option<Scopes>,
-    /// Whom the access token shall be for: 1 to 16 of those the bridge issues tokens for, `None` for the usual ones.
-    pub audiences: Option<Vec<Audience>>,
+    /// The one resource (RFC 8707) that the access token shall be for; `None` for the one that its session is bound to, else
+    /// the usual audiences.
+    pub resource: Option<Audience>,
     /// Where the client is.
     pub origin: Origin,
 }
@@ -37,9 +38,9 @@ pub enum RefreshError {
     /// A scope is asked for that the session does not have (RFC 6749 §5.2 `invalid_scope`). The token is as it was.
     #[error("the session does not have these scopes")]
     InvalidScope,
-    /// This bridge issues no token for the audience, or for none at all. The refresh token is as it was.
-    #[error("this bridge issues no token for these audiences")]
-    Audience,
+    /// This bridge issues no token for the resource, or the session is bound to another. The refresh token is as it was.
+    #[error("no token is issued for this resource")]
+    Resource,
     /// The token could not be signed.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -49,11 +50,12 @@ pub enum RefreshError {
 }
 
 impl Issuer {
-    /// Trades a refresh token for access and for the token that takes its place, and extends its session up to the
-    /// absolute end.
+    /// Trades a refresh token for access and for the next refresh token, and extends its session up to the absolute end.
     ///
-    /// A token may be used again for as long as the grace lasts, by a client whose answer was lost or which refreshes twice at
-    /// once. Whoever comes with it later, or with an older one, revokes the session: it was copied (RFC 9700 §4.14.2).
+    /// A token is good once. Used again it is answered again within the grace, for programs that share it and refresh at
+    /// once; and later while nothing that it was answered with was used, for a client that lost the answer. What it was
+    /// answered with before is then retired. Used again after that, or retired, two hold it: the session is revoked
+    /// (RFC 9700 §4.14.2).
     ///
     /// # Errors
     ///
@@ -61,9 +63,12 @@ impl Issuer {
     ///
     /// # Cancel safety
     ///
-    /// The token is used or not. When the answer is lost, use it again: within the grace that gives another successor.
+    /// The token is used or not. When the answer is lost, use it again, however late.
     pub async fn refresh(&self, refresh: Refresh) -> Result<Access, RefreshError> {
-        let audiences = self.audiences(refresh.audiences.as_deref()).ok_or(RefreshError::Audience)?;
+        let resource = refresh.resource;
+        if resource.as_ref().is_some_and(|resource| !self.settings.knows(resource)) {
+            return Err(RefreshError::Resource);
+        }
         let address = refresh.origin.address;
         let (presented, successor) = (refresh.token.hash(), RefreshToken::random());
         let wish = RefreshSession {
@@ -71,17 +76,19 @@ impl Issuer {
             successor: successor.hash(),
             client: refresh.client.clone(),
             scopes: refresh.scopes,
+            resource: resource.clone(),
             origin: refresh.origin,
-            life: self.settings.session_life,
+            life: self.settings.session_life(),
             grace: self.settings.refresh.grace,
         };
-        let opened = within_deadline(self.settings.store_deadline, self.store.refresh_session(wish))
+        let opened = within_deadline(self.settings.write_deadline, self.store.refresh_session(wish))
             .await
             .map_err(|error| refused(error, presented, &refresh.client, address))?;
+        let resource = opened.resource.clone().or(resource);
         let grant = Grant {
             subject: Subject::User(opened.user.clone()),
             client: refresh.client,
-            audiences,
+            audiences: self.audiences_of(resource.as_ref()),
             token_life: self.settings.token_life,
         };
         let access = Access { refresh_token: Some(successor), ..self.sign(opened, grant)? };
@@ -100,10 +107,11 @@ fn refused(
 ) -> RefreshError {
     let address = address.map(tracing::field::display);
     match error {
-        RefreshSessionError::Refused(RefreshRefusal::Reused { user, session, rotated_at }) => {
-            let rotated_at = crate::clock::since_epoch(rotated_at).as_secs();
+        RefreshSessionError::Refused(RefreshRefusal::Reused { user, session, used_at, used_from }) => {
+            let used_at = crate::clock::since_epoch(used_at).as_secs();
+            let used_from = used_from.map(tracing::field::display);
             audit!("refresh_reused", user_id = %user, session_id = %session, client_id = %client, token = ?token,
-                rotated_at, address);
+                used_at, used_from, address);
             RefreshError::InvalidGrant
         }
         RefreshSessionError::Refused(reason) => {
@@ -113,6 +121,10 @@ fn refused(
         RefreshSessionError::Scopes => {
             audit!("refresh_refused", reason = "scopes", client_id = %client, token = ?token, address);
             RefreshError::InvalidScope
+        }
+        RefreshSessionError::WrongResource => {
+            audit!("refresh_refused", reason = "wrong resource", client_id = %client, token = ?token, address);
+            RefreshError::Resource
         }
         RefreshSessionError::Store(fault) => RefreshError::Store(fault),
     }

@@ -10,11 +10,11 @@ use super::answer::{Answer, Refusal, Wording, json, no_content};
 use super::body::RequestBody;
 use super::csrf;
 use super::endpoint::check_method;
-use super::sessions::Listing;
+use super::sessions::{Listing, asked};
 use crate::bridge::Bridge;
 use crate::id::{SessionId, UserId};
 use crate::observe::audit;
-use crate::store::StoreError;
+use crate::store::{DeviceQuery, StoreError};
 
 /// An operator, whom the host's own guard has let in.
 ///
@@ -53,7 +53,7 @@ async fn answer(bridge: &Bridge, parts: &Parts) -> Answer {
         Resource::SessionsOf(user) if parts.method == Method::DELETE => {
             revoke_all(bridge, operator, &user_id(user)?).await
         }
-        Resource::SessionsOf(user) => list(bridge, &user_id(user)?).await,
+        Resource::SessionsOf(user) => list(bridge, &user_id(user)?, &asked(&parts.uri)?).await,
         Resource::Session(id) => revoke(bridge, operator, id).await,
         Resource::Disable(user) => disable(bridge, operator, &user_id(user)?).await,
         Resource::Enable(user) => enable(bridge, operator, &user_id(user)?).await,
@@ -86,9 +86,9 @@ impl<'p> Resource<'p> {
 /// What was done; `None` when there is nobody and nothing of that name.
 type Done = Result<Option<Response<Bytes>>, StoreError>;
 
-async fn list(bridge: &Bridge, user: &UserId) -> Done {
-    let sessions = bridge.admin().sessions_of(user).await?;
-    Ok(Some(json(StatusCode::OK, &Listing::new(&sessions, None))))
+async fn list(bridge: &Bridge, user: &UserId, query: &DeviceQuery) -> Done {
+    let page = bridge.admin().devices_of(user, query).await?;
+    Ok(Some(json(StatusCode::OK, &Listing::new(&page, None))))
 }
 
 async fn revoke_all(bridge: &Bridge, operator: &Operator, user: &UserId) -> Done {

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, PRAGMA, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use crate::bridge::Bridge;
 use crate::reject::problem;
@@ -29,6 +30,8 @@ pub(super) struct Refusal {
     code: &'static str,
     detail: &'static str,
     header: Option<(HeaderName, HeaderValue)>,
+    /// What more the caller may know of it, of their own.
+    members: Option<Box<Map<String, Value>>>,
 }
 
 /// How an endpoint words its errors.
@@ -61,7 +64,7 @@ pub(super) fn empty(status: StatusCode) -> Response<Bytes> {
 
 impl Refusal {
     pub(super) const fn new(status: StatusCode, code: &'static str, detail: &'static str) -> Self {
-        Self { status, code, detail, header: None }
+        Self { status, code, detail, header: None, members: None }
     }
 
     pub(super) const fn invalid_request(detail: &'static str) -> Self {
@@ -105,15 +108,21 @@ impl Refusal {
             .header(RETRY_AFTER, HeaderValue::from(seconds.max(1)))
     }
 
-    /// Whether a secret, a code or a token was shown that is not good.
-    pub(super) fn is_wrong_secret(&self) -> bool {
-        self.status == StatusCode::UNAUTHORIZED || self.code == "invalid_grant"
+    /// Whether a secret, a code or a token was shown that is not good, or a session id tried that is taken.
+    pub(super) fn is_failed_attempt(&self) -> bool {
+        self.status == StatusCode::UNAUTHORIZED || ["invalid_grant", "session_id_taken"].contains(&self.code)
     }
 
     /// A token could not be signed; the log is told why.
     pub(super) fn unsigned(fault: &KeyError) -> Self {
         tracing::error!(error = fault as &dyn std::error::Error, "a token could not be signed");
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", "The token could not be made.")
+    }
+
+    /// Adds a member to the problem document (RFC 9457 §3.2).
+    pub(super) fn member(mut self, name: &str, value: Value) -> Self {
+        self.members.get_or_insert_default().insert(name.to_owned(), value);
+        self
     }
 
     #[cfg(test)]
@@ -135,7 +144,8 @@ impl Failure {
         };
         let mut response = match wording {
             Wording::Problem => {
-                let (content_type, body) = problem(refusal.status, refusal.code, refusal.detail);
+                let members = refusal.members.as_deref();
+                let (content_type, body) = problem(refusal.status, refusal.code, refusal.detail, members);
                 answer(refusal.status, content_type, body)
             }
             Wording::Oauth => oauth_error(&refusal),

@@ -39,7 +39,7 @@ pub(super) async fn answer(bridge: &Bridge, mut parts: Parts, body: RequestBody)
         verifier: presented.code_verifier.as_deref().map(verifier),
         code: code(&presented.code),
         refresh: bridge.settings().refresh.at_session,
-        audiences: None,
+        resource: None,
     };
     let access = bridge.issuer().exchange(exchange).await.map_err(|error| refused(bridge, error))?;
     let trace = TraceId::continue_from(&mut parts.headers);
@@ -97,10 +97,10 @@ pub(super) fn refused(bridge: &Bridge, error: ExchangeError) -> Refusal {
             "too_many_sessions",
             "There are as many sessions as may be. The code is not spent: end a session and send it again.",
         ),
-        ExchangeError::Audience => Refusal::new(
+        ExchangeError::Resource => Refusal::new(
             StatusCode::BAD_REQUEST,
             "invalid_target",
-            "No token is issued for what was asked for. The code is not spent.",
+            "No token is issued for that resource, or the code is bound to another. The code is not spent.",
         ),
         ExchangeError::Key(fault) => Refusal::unsigned(&fault),
         ExchangeError::Store(fault) => Refusal::unavailable(bridge, &fault),

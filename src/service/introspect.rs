@@ -137,9 +137,9 @@ fn may_ask_of_refresh(bridge: &Bridge, client: &OauthClient) -> bool {
     server.audiences.iter().any(|audience| bridge.settings().audiences.contains(audience))
 }
 
-/// Whether using it would get a token, and is not for one whose answer was lost.
+/// Whether it is good for its one use.
 fn is_good(found: &RefreshStatus) -> bool {
-    found.is_newest && found.session.state == SessionState::Live
+    found.is_unused && found.session.state == SessionState::Live
 }
 
 fn inactive() -> Answer {

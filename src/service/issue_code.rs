@@ -6,17 +6,20 @@ use serde::{Deserialize, Serialize};
 
 use super::answer::{Answer, Refusal, json};
 use super::body::RequestBody;
+use super::oauth::resource;
 use super::{csrf, limited};
 use crate::bridge::Bridge;
 use crate::clock::since_epoch;
 use crate::id::CodeChallenge;
-use crate::issue::SignedIn;
+use crate::issue::{CodeRequest, SignedIn};
+use crate::settings::Settings;
 use crate::store::IssueCodeError;
 
 #[derive(Default, Deserialize)]
 struct Asked {
     code_challenge: Option<String>,
     code_challenge_method: Option<String>,
+    resource: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -32,7 +35,7 @@ pub(super) async fn answer(bridge: &Bridge, parts: &Parts, body: RequestBody) ->
     })?;
     limited::person(bridge, &signed_in.user_id)?;
     let asked: Asked = body.json(&parts.headers).await?.unwrap_or_default();
-    let issued = bridge.issuer().issue_code(signed_in, asked.challenge()?).await;
+    let issued = bridge.issuer().issue_code(signed_in, asked.request(bridge.settings())?).await;
     let issued = issued.map_err(|error| refused(bridge, error))?;
     let expires_at = since_epoch(issued.expires_at).as_secs();
     Ok(json(StatusCode::CREATED, &Issued { code: issued.code.expose(), expires_at }))
@@ -48,11 +51,32 @@ fn refused(bridge: &Bridge, error: IssueCodeError) -> Refusal {
             "user_id_reserved",
             "The id of this account is that of a client: it may not link a bridge.",
         ),
+        IssueCodeError::ChallengeRequired => {
+            Refusal::invalid_request("A code is issued only for a code_challenge (PKCE, S256). Send one.")
+        }
+        IssueCodeError::Resource => UNKNOWN_RESOURCE,
         IssueCodeError::Store(fault) => Refusal::unavailable(bridge, &fault),
     }
 }
 
+const UNKNOWN_RESOURCE: Refusal = Refusal::new(
+    StatusCode::BAD_REQUEST,
+    "invalid_target",
+    "No token for this resource can be had here. Name one resource by its URL.",
+);
+
 impl Asked {
+    fn request(&self, settings: &Settings) -> Result<CodeRequest, Refusal> {
+        let resource = self.resource.as_deref();
+        let resource = resource.map(|text| resource::find(settings, text).ok_or(UNKNOWN_RESOURCE));
+        let resource = resource.transpose()?;
+        let challenge = self.challenge()?;
+        Ok(challenge.into_iter().fold(
+            resource.into_iter().fold(CodeRequest::default(), CodeRequest::resource),
+            CodeRequest::challenge,
+        ))
+    }
+
     /// The PKCE challenge; only `S256`, and a missing method would be `plain` (RFC 7636 §4.3).
     fn challenge(&self) -> Result<Option<CodeChallenge>, Refusal> {
         let malformed = Refusal::invalid_request(

@@ -1,4 +1,4 @@
-//! The limits on attempts at secrets and codes: where one begins, and where its outcome is known.
+//! The limits: where an attempt at a secret or a code begins, and where its outcome is known; what a session may ask for.
 
 use std::net::IpAddr;
 
@@ -14,17 +14,24 @@ use crate::bridge::Bridge;
 use crate::id::{ClientId, UserId};
 use crate::limit::{Limited, Limits};
 use crate::observe;
+use crate::passage::Passage;
 
 /// What `endpoint` answers, unless the caller has tried too often; a failure counts against them.
 pub(super) async fn answer(bridge: &Bridge, endpoint: &Endpoint, request: Request<RequestBody>) -> Answer {
     let (parts, body) = request.into_parts();
-    let Some(limits) = bridge.limits().filter(|_| endpoint.takes_secrets()) else {
+    let Some(limits) = bridge.limits() else { return endpoint.answer(bridge, parts, body).await };
+    if endpoint.is_guarded()
+        && let Some(caller) = parts.extensions.get::<Passage>().and_then(|passage| passage.caller().ok())
+    {
+        limits.call_of(caller.session_id()).map_err(refused)?;
+    }
+    if !endpoint.takes_secrets() {
         return endpoint.answer(bridge, parts, body).await;
-    };
+    }
     let address = origin::address(bridge.settings(), &parts);
     limits.attempt(address).map_err(refused)?;
     let answer = endpoint.answer(bridge, parts, body).await;
-    if is_wrong_secret(&answer) {
+    if is_failed_attempt(&answer) {
         limits.failed(address);
     }
     answer
@@ -61,8 +68,8 @@ impl ClientAttempt<'_> {
     }
 }
 
-fn is_wrong_secret(answer: &Result<Response<Bytes>, Failure>) -> bool {
-    matches!(answer, Err(Failure::Refusal(refusal)) if refusal.is_wrong_secret())
+fn is_failed_attempt(answer: &Result<Response<Bytes>, Failure>) -> bool {
+    matches!(answer, Err(Failure::Refusal(refusal)) if refusal.is_failed_attempt())
 }
 
 fn refused(limited: Limited) -> Refusal {

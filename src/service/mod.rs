@@ -55,7 +55,7 @@ service! {
     ///
     /// Without a body, or with one that names no key, the client gets a secret. With
     /// `{"token_endpoint_auth_method":"private_key_jwt","jwks":{"keys":[…one…]}}` (RFC 7591 §2) it gets none, and proves
-    /// itself with that public key: Ed25519, P-256, or RSA of 2048 bits or more with its `alg`. Anything else is 400
+    /// itself with that public key: Ed25519, P-256, or RSA of 2048 to 4096 bits with its `alg`. Anything else is 400
     /// `invalid_client_metadata`.
     ///
     /// Mount it behind [`Bridge::layer`](crate::Bridge::layer): without it every answer is 500.

@@ -1,5 +1,7 @@
 //! `POST /oauth-client`: a person's bridge gets an OAuth client for its hooks.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Response, StatusCode};
@@ -10,10 +12,13 @@ use super::answer::{Answer, Failure, Refusal, json};
 use super::body::RequestBody;
 use super::guarded::Guarded;
 use crate::bridge::Bridge;
+use crate::caller::Caller;
 use crate::clock::since_epoch;
 use crate::id::{ClientId, Scope};
 use crate::issue::{HookClient, HookKey, ProvisionError};
-use crate::reject::InvalidCredential;
+use crate::reject::{InvalidCredential, Rejection};
+use crate::store::DeviceQuery;
+use crate::token::KeyError;
 
 /// What a bridge may say of its client (RFC 7591 §2). What is not known here is ignored.
 #[derive(Default, Deserialize)]
@@ -30,7 +35,7 @@ struct Provisioned<'a> {
     client_secret: &'a str,
     scopes: Vec<&'a Scope>,
     token_endpoint: &'a str,
-    /// Unix seconds; 0 is never.
+    /// Unix seconds: the absolute end of the device's session.
     client_secret_expires_at: u64,
 }
 
@@ -59,22 +64,55 @@ pub(super) async fn answer(bridge: &Bridge, parts: &Parts, body: RequestBody) ->
     }
     let user = Guarded::user(bridge, parts)?;
     let metadata = if body.is_empty() { None } else { body.json::<Metadata>(&parts.headers).await? };
-    let (issuer, failure) = (bridge.issuer(), |error| refused(bridge, &user, error));
-    match metadata.unwrap_or_default().credential()? {
+    let issuer = bridge.issuer();
+    let provisioned = match metadata.unwrap_or_default().credential()? {
         Credential::Secret => {
-            issuer.provision_client(user.caller).await.map(|client| with_secret(&client)).map_err(failure)
+            issuer.provision_client(user.caller).await.map(|client| with_secret(&client))
         }
         Credential::Key(jwk) => {
-            issuer.provision_client_key(user.caller, &jwk).await.map(|key| with_key(&key)).map_err(failure)
+            issuer.provision_client_key(user.caller, &jwk).await.map(|key| with_key(&key))
         }
+    };
+    match provisioned {
+        Ok(answer) => Ok(answer),
+        Err(ProvisionError::TooManyDevices) => Err(too_many_devices(bridge, user.caller).await.into()),
+        Err(error) => Err(refused(bridge, &user, error)),
     }
+}
+
+/// As many as may be have a credential: which, so that the person can end one of them.
+async fn too_many_devices(bridge: &Bridge, caller: &Caller) -> Refusal {
+    let query = DeviceQuery { limit: 1000, ..DeviceQuery::default() };
+    let devices = match bridge.admin().devices_of(caller.user_id(), &query).await {
+        Ok(page) => page.devices,
+        Err(fault) => return Refusal::unavailable(bridge, &fault),
+    };
+    let devices = devices.iter().filter(|device| device.has_credential()).map(|device| {
+        object!({
+            "session_id": device.session.id,
+            "device_name": device.session.origin.device_name,
+            "renewed_at": since_epoch(device.session.renewed_at).as_secs(),
+        })
+    });
+    Refusal::new(
+        StatusCode::CONFLICT,
+        "too_many_devices",
+        "As many devices as may be have a secret or a key: those that are listed. End the session of one of them first.",
+    )
+    .member("devices", devices.collect())
 }
 
 const INVALID_METADATA: Refusal = Refusal::new(
     StatusCode::BAD_REQUEST,
     "invalid_client_metadata",
     "Ask for a secret with no body, or send token_endpoint_auth_method private_key_jwt and jwks with one public key: \
-     Ed25519, P-256, or RSA of 2048 bits or more with its alg.",
+     Ed25519, P-256, or RSA of 2048 to 4096 bits with its alg.",
+);
+
+const PRIVATE_KEY: Refusal = Refusal::new(
+    StatusCode::BAD_REQUEST,
+    "invalid_client_metadata",
+    "The key in jwks is a private one, and must now count as disclosed. Make a new key pair, and send its public half alone.",
 );
 
 impl Metadata {
@@ -97,7 +135,7 @@ fn with_secret(client: &HookClient) -> Response<Bytes> {
         client_secret: client.secret.expose(),
         scopes: client.scopes.iter().collect(),
         token_endpoint: client.token_endpoint.as_str(),
-        client_secret_expires_at: client.secret_expires_at.map_or(0, |time| since_epoch(time).as_secs()),
+        client_secret_expires_at: since_epoch(client.secret_expires_at).as_secs(),
     };
     json(StatusCode::OK, &provisioned)
 }
@@ -117,15 +155,16 @@ fn with_key(client: &HookKey) -> Response<Bytes> {
 fn refused(bridge: &Bridge, user: &Guarded<'_>, error: ProvisionError) -> Failure {
     match error {
         ProvisionError::Off | ProvisionError::NotAUser => Refusal::not_found().into(),
+        ProvisionError::Key(KeyError::Private) => PRIVATE_KEY.into(),
         ProvisionError::Key(_) => INVALID_METADATA.into(),
         // It was live a moment ago, when the guard let the request in.
         ProvisionError::SessionNotLive => user.refuse(&InvalidCredential::SessionRevoked.into()),
-        ProvisionError::TooManyDevices => Refusal::new(
-            StatusCode::CONFLICT,
-            "too_many_devices",
-            "As many devices as may be have a secret. End the session of one of them first.",
-        )
-        .into(),
+        ProvisionError::InsufficientScope { required } => user.refuse(&Rejection::InsufficientScope { required }),
+        // Answered with the devices there are.
+        ProvisionError::TooManyDevices => {
+            Refusal::new(StatusCode::CONFLICT, "too_many_devices", "End the session of a device first.").into()
+        }
+        ProvisionError::Overlapped => Refusal::too_many(Duration::from_secs(1)).into(),
         ProvisionError::Store(fault) => Refusal::unavailable(bridge, &fault).into(),
     }
 }

@@ -5,8 +5,9 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{Request, Response, StatusCode};
+use http::{Request, Response, StatusCode, Uri};
 use serde::{Serialize, Serializer};
+use url::form_urlencoded;
 
 use super::answer::{Answer, Failure, Refusal, Wording, json, no_content};
 use super::body::RequestBody;
@@ -16,12 +17,15 @@ use crate::bridge::Bridge;
 use crate::clock::since_epoch;
 use crate::id::{CallSource, ClientId, Scope, SessionId};
 use crate::observe::audit;
-use crate::store::Session;
+use crate::store::{Device, DevicePage, DeviceQuery};
 
-/// Sessions, as their owner and the operators see them.
+/// Devices, as their owner and the operators see them: the session of each, with what hangs on it.
 #[derive(Serialize)]
 pub(super) struct Listing<'a> {
     sessions: Vec<Entry<'a>>,
+    /// What to ask for the next page with; absent on the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_cursor: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -36,9 +40,29 @@ struct Entry<'a> {
     renewed_at: SystemTime,
     #[serde(serialize_with = "unix_seconds")]
     expires_at: SystemTime,
+    #[serde(serialize_with = "unix_seconds")]
+    ends_at: SystemTime,
     #[serde(skip_serializing_if = "Option::is_none")]
     current: Option<bool>,
     origin: Whence<'a>,
+    /// Since when it has a hook secret, and a hook key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret_since: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_since: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hook_session: Option<Hooks<'a>>,
+}
+
+#[derive(Serialize)]
+struct Hooks<'a> {
+    id: &'a SessionId,
+    #[serde(serialize_with = "unix_seconds")]
+    created_at: SystemTime,
+    #[serde(serialize_with = "unix_seconds")]
+    renewed_at: SystemTime,
+    #[serde(serialize_with = "unix_seconds")]
+    expires_at: SystemTime,
 }
 
 #[derive(Serialize)]
@@ -68,10 +92,26 @@ pub(super) async fn serve(bridge: &Bridge, request: Request<RequestBody>) -> Res
 
 pub(super) async fn list(bridge: &Bridge, parts: &Parts) -> Answer {
     let user = Guarded::user(bridge, parts)?;
-    let sessions = bridge.admin().sessions_of(user.caller.user_id()).await;
-    let sessions = sessions.map_err(|fault| Refusal::unavailable(bridge, &fault))?;
-    Ok(json(StatusCode::OK, &Listing::new(&sessions, Some(user.caller.session_id()))))
+    let page = bridge.admin().devices_of(user.caller.user_id(), &asked(&parts.uri)?).await;
+    let page = page.map_err(|fault| Refusal::unavailable(bridge, &fault))?;
+    Ok(json(StatusCode::OK, &Listing::new(&page, Some(user.caller.session_id()))))
 }
+
+/// The page that a query asks for. What is not known here is ignored.
+pub(super) fn asked(uri: &Uri) -> Result<DeviceQuery, Refusal> {
+    let mut query = DeviceQuery::default();
+    for (name, value) in form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()) {
+        match &*name {
+            "limit" => query.limit = value.parse().ok().filter(|limit| (1..=1000).contains(limit)).ok_or(NO_PAGE)?,
+            "cursor" => query.after = Some(value.parse().map_err(|_| NO_PAGE)?),
+            _ => {}
+        }
+    }
+    Ok(query)
+}
+
+const NO_PAGE: Refusal =
+    Refusal::invalid_request("limit is 1 to 1000, and cursor what the page before had as next_cursor.");
 
 pub(super) async fn end(bridge: &Bridge, parts: &Parts, id: &str) -> Answer {
     let user = Guarded::user(bridge, parts)?;
@@ -94,9 +134,20 @@ pub(super) async fn log_out(bridge: &Bridge, parts: &Parts) -> Answer {
 }
 
 impl<'a> Listing<'a> {
-    /// A listing of `sessions`; with `current`, each says whether it is that one.
-    pub(super) fn new(sessions: &'a [Session], current: Option<&SessionId>) -> Self {
-        let entry = |session: &'a Session| Entry {
+    /// A listing of a page; with `current`, each says whether it is that one.
+    pub(super) fn new(page: &'a DevicePage, current: Option<&SessionId>) -> Self {
+        Self {
+            sessions: page.devices.iter().map(|device| Entry::new(device, current)).collect(),
+            next_cursor: page.next.as_ref().map(ToString::to_string),
+        }
+    }
+}
+
+impl<'a> Entry<'a> {
+    fn new(device: &'a Device, current: Option<&SessionId>) -> Self {
+        let Device { session, secret_since, key_since, hook_session } = device;
+        let seconds = |time: &Option<SystemTime>| time.map(|time| since_epoch(time).as_secs());
+        Self {
             id: &session.id,
             client_id: &session.client,
             call_source: &session.call_source,
@@ -104,14 +155,22 @@ impl<'a> Listing<'a> {
             created_at: session.created_at,
             renewed_at: session.renewed_at,
             expires_at: session.expires_at,
+            ends_at: session.ends_at,
             current: current.map(|current| *current == session.id),
             origin: Whence {
                 user_agent: session.origin.user_agent.as_deref(),
                 address: session.origin.address,
                 device_name: session.origin.device_name.as_deref(),
             },
-        };
-        Self { sessions: sessions.iter().map(entry).collect() }
+            secret_since: seconds(secret_since),
+            key_since: seconds(key_since),
+            hook_session: hook_session.as_ref().map(|hooks| Hooks {
+                id: &hooks.id,
+                created_at: hooks.created_at,
+                renewed_at: hooks.renewed_at,
+                expires_at: hooks.expires_at,
+            }),
+        }
     }
 }
 

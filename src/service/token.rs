@@ -88,14 +88,14 @@ async fn authorization_code(bridge: &Bridge, parts: &Parts, form: &Form) -> Resu
     let (Some(code), Some(verifier)) = (form.value("code"), form.value("code_verifier")) else {
         return Err(NO_CODE);
     };
-    let audience = resource::audience(bridge.settings(), form)?;
+    let resource = resource::audience(bridge.settings(), form)?;
     let exchange = Exchange {
         session: exchange::declared_session(bridge, parts)?,
         origin: origin::of(bridge.settings(), parts, None),
         verifier: Some(exchange::verifier(verifier)),
         code: exchange::code(code),
         refresh: bridge.settings().refresh.at_token_endpoint,
-        audiences: audience.map(|audience| vec![audience]),
+        resource,
     };
     bridge.issuer().exchange(exchange).await.map_err(|error| exchange::refused(bridge, error))
 }
@@ -113,13 +113,13 @@ async fn refresh_token(
         token: RefreshToken::parse(token).unwrap_or_else(|_| RefreshToken::random()),
         client,
         scopes: scopes(form)?,
-        audiences: resource::audience(bridge.settings(), form)?.map(|audience| vec![audience]),
+        resource: resource::audience(bridge.settings(), form)?,
         origin: origin::of(bridge.settings(), parts, None),
     };
     bridge.issuer().refresh(refresh).await.map_err(|error| match error {
         RefreshError::InvalidGrant => INVALID_REFRESH_TOKEN,
         RefreshError::InvalidScope => INVALID_SCOPE,
-        RefreshError::Audience => INVALID_TARGET,
+        RefreshError::Resource => INVALID_TARGET,
         RefreshError::Key(fault) => Refusal::unsigned(&fault),
         RefreshError::Store(fault) => Refusal::unavailable(bridge, &fault),
     })

@@ -133,6 +133,16 @@ impl Moment {
         Self { steady, wall }
     }
 
+    /// `None` when a clock cannot say so much.
+    pub(super) fn checked_add(self, duration: Duration) -> Option<Self> {
+        Some(Self::at(self.steady.checked_add(duration)?, self.wall.checked_add(duration)?))
+    }
+
+    /// By both clocks.
+    pub(super) fn is_before(self, later: Self) -> bool {
+        self.steady < later.steady && self.wall < later.wall
+    }
+
     pub(super) const fn steady(self) -> Instant {
         self.steady
     }

@@ -4,12 +4,12 @@
 //! query started. The watcher reads the revocation log and moves on the epochs of what was revoked. A verdict is good
 //! while its epochs are still the current ones, so one whose query ran into a revocation never is: that is the
 //! fence. And it is good only while the last successful reading *started* less than `max_lag` ago: every revocation
-//! acknowledged before that start has moved its epoch. How long ago that was is told by two clocks, because one stands
-//! still while the machine sleeps.
+//! acknowledged before that start has moved its epoch. How long ago that was, and whether the session has expired since,
+//! is told by two clocks, because one stands still while the machine sleeps.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use tokio::sync::watch;
@@ -26,13 +26,13 @@ pub(crate) struct Slot(ArcSwapOption<Verdict>);
 /// A session that was live when `mark` was read.
 struct Verdict {
     mark: Mark,
-    expires_at: Instant,
+    expires_at: Moment,
 }
 
 /// The moment before a query, and the epochs as they were then.
 pub(crate) struct Fence {
     mark: Mark,
-    started: Instant,
+    started: Moment,
 }
 
 /// Watches the revocation log for as long as it is kept.
@@ -79,6 +79,14 @@ impl Slot {
             self.0.store(Some(Arc::new(Verdict { mark: fence.mark, expires_at })));
         }
     }
+
+    /// Whether what is remembered has not expired at `now`, and `epochs` vouch for it.
+    fn is_good(&self, epochs: &Epochs, now: Moment) -> bool {
+        let verdict = self.0.load();
+        verdict
+            .as_ref()
+            .is_some_and(|verdict| now.is_before(verdict.expires_at) && epochs.vouch_for(&verdict.mark, now))
+    }
 }
 
 impl Watch {
@@ -89,17 +97,14 @@ impl Watch {
 
     /// Whether what `slot` remembers is proven fresh and not revoked.
     pub(super) fn vouches_for(&self, slot: &Slot) -> bool {
-        let now = Moment::now();
-        slot.0.load().as_ref().is_some_and(|verdict| {
-            now.steady() < verdict.expires_at && self.watched.epochs.vouch_for(&verdict.mark, now)
-        })
+        slot.is_good(&self.watched.epochs, Moment::now())
     }
 
     /// Reads the epochs of a token's session, user and client, before a query; starts the watcher when it does
     /// not run.
     pub(super) fn fence(&self, claims: &Claims) -> Fence {
         self.keep_running();
-        let started = Instant::now();
+        let started = Moment::now();
         Fence { mark: self.watched.epochs.mark(claims.session(), claims.user(), claims.client()), started }
     }
 
@@ -235,7 +240,7 @@ impl fmt::Debug for Slot {
 
 #[cfg(test)]
 mod tests {
-    use std::time::SystemTime;
+    use std::time::{Instant, SystemTime};
 
     use super::*;
     use crate::id::{ClientId, SessionId, UserId};
@@ -250,6 +255,39 @@ mod tests {
         let mark = epochs.mark(&session, &user, &ClientId::parse("c").unwrap());
         epochs.take_in(Some(&[]), Moment::at(began, started), LAG);
         epochs.vouch_for(&mark, Moment::at(began + steady, started + wall))
+    }
+
+    /// Whether a session that had a minute left is good by what is remembered, `steady` and `wall` later; a reading has
+    /// just proven that nobody revoked it.
+    fn is_good_later(steady: Duration, wall: Duration) -> bool {
+        let (began, started) = (Instant::now(), SystemTime::now());
+        let (epochs, slot) = (Epochs::new(), Slot::default());
+        let (session, user) = (SessionId::parse("s").unwrap(), UserId::parse("u").unwrap());
+        let mark = epochs.mark(&session, &user, &ClientId::parse("c").unwrap());
+        let fence = Fence { mark, started: Moment::at(began, started) };
+        slot.remember(fence, Duration::from_secs(60));
+        let now = Moment::at(began + steady, started + wall);
+        epochs.take_in(Some(&[]), now, LAG);
+        slot.is_good(&epochs, now)
+    }
+
+    #[test]
+    fn a_remembered_session_is_good_until_either_clock_has_passed_its_expiry() {
+        let (before, after) = (Duration::from_secs(59), Duration::from_secs(60));
+        assert!(is_good_later(before, before));
+        assert!(!is_good_later(after, after));
+        assert!(!is_good_later(before, after), "the machine slept");
+        assert!(!is_good_later(after, before), "the wall clock was set back");
+    }
+
+    #[test]
+    fn what_expires_after_the_end_of_time_is_not_remembered() {
+        let slot = Slot::default();
+        let epochs = Epochs::new();
+        let (session, user) = (SessionId::parse("s").unwrap(), UserId::parse("u").unwrap());
+        let mark = epochs.mark(&session, &user, &ClientId::parse("c").unwrap());
+        slot.remember(Fence { mark, started: Moment::now() }, Duration::MAX);
+        assert!(slot.0.load().is_none());
     }
 
     #[test]

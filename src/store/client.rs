@@ -51,6 +51,18 @@ pub struct ClientKey {
     pub jwk: String,
 }
 
+/// Which of a client's public keys an assertion may be signed with.
+///
+/// Both come from the header of an assertion that nobody has verified: fit for finding a key, never for deciding anything.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyQuery {
+    /// The algorithm, as the `alg` of a stored JWK names it (RFC 7518 §3.1; Ed25519 is `EdDSA`).
+    pub algorithm: String,
+    /// The `kid` of the assertion, if it has one: the key's `kid`, or its thumbprint in base64url. 1 to 128 visible ASCII
+    /// characters.
+    pub key_id: Option<String>,
+}
+
 /// What a client proves itself with. Whoever offers a key's thumbprint has verified a signature with that key.
 #[derive(Debug, Clone, Copy)]
 pub enum ClientProof {
@@ -77,6 +89,14 @@ impl ClientCredential {
             Self::Secret(_) => None,
             Self::Key(key) => Some(&key.jwk),
         }
+    }
+}
+
+impl KeyQuery {
+    /// The thumbprint that [`key_id`](Self::key_id) is, when it is one: 32 bytes in base64url.
+    #[must_use]
+    pub fn thumbprint(&self) -> Option<KeyThumbprint> {
+        self.key_id.as_deref().and_then(KeyThumbprint::from_base64url)
     }
 }
 
@@ -128,4 +148,25 @@ pub enum ProvisionError {
     /// The store could not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_id_is_a_thumbprint_in_one_form_alone() {
+        let thumbprint = KeyThumbprint::from_bytes(&[0xfb; 32]).unwrap();
+        let of = |key_id: &str| {
+            KeyQuery { algorithm: "EdDSA".to_owned(), key_id: Some(key_id.to_owned()) }.thumbprint()
+        };
+        let text = thumbprint.to_base64url();
+        assert_eq!(of(&text), Some(thumbprint));
+        for other in
+            ["", "laptop", &text[1..], &format!("{text}="), &format!("{}_", &text[..42]), &"A".repeat(44)]
+        {
+            assert_eq!(of(other), None, "{other}");
+        }
+        assert_eq!(KeyQuery { algorithm: "EdDSA".to_owned(), key_id: None }.thumbprint(), None);
+    }
 }

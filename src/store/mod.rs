@@ -22,7 +22,8 @@ mod turns;
 mod user;
 
 pub use client::{
-    Client, ClientCredential, ClientKey, ClientProof, ProvisionClient, ProvisionError, ProvisionedClient,
+    Client, ClientCredential, ClientKey, ClientProof, KeyQuery, ProvisionClient, ProvisionError,
+    ProvisionedClient,
 };
 pub use code::{GrantRefusal, IssueCodeError, NewCode, RedeemCode, RedeemError};
 pub(crate) use deadline::within_deadline;
@@ -244,13 +245,16 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         proof: &ClientProof,
     ) -> Result<Option<Client>, StoreError>;
 
-    /// The live public keys of a client, newest first, at most one for each device and those in their overlap; none for an
-    /// unknown client, and none when its owner is disabled.
+    /// The live public keys of a client, of [`KeyQuery::algorithm`], that answer to [`KeyQuery::key_id`] (the JWK's `kid`, or the
+    /// thumbprint in base64url), or without one all of the algorithm: newest first, at most two. None for an unknown client, and
+    /// none when its owner is disabled.
+    ///
+    /// Every key that is returned costs a verification, which anybody may ask for: so never more than two.
     ///
     /// # Errors
     ///
     /// [`StoreError`] when the store cannot answer.
-    async fn client_keys(&self, client: &ClientId) -> Result<Vec<ClientKey>, StoreError>;
+    async fn client_keys(&self, client: &ClientId, query: &KeyQuery) -> Result<Vec<ClientKey>, StoreError>;
 
     /// Remembers for `life` that an assertion was used; `false` when it was before. Of any number of racers one is
     /// answered `true`.

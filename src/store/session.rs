@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
+use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory};
+
 use super::{ClientProof, StoreError};
 use crate::id::{Audience, CallSource, ClientId, RefreshHash, Scopes, SessionId, UserId};
 
@@ -193,6 +195,14 @@ pub struct Session {
 }
 
 impl OpenSession {
+    /// The person it is for; of a hook client, its owner.
+    #[must_use]
+    pub fn person(&self) -> &UserId {
+        match self {
+            Self::Vouched { user, .. } | Self::Client { owner: user, .. } => user,
+        }
+    }
+
     /// The session to open.
     #[must_use]
     pub fn session(&self) -> &NewSession {
@@ -219,7 +229,8 @@ impl Origin {
         Self::default()
     }
 
-    /// Sets the `User-Agent`: control characters are dropped, and what is over 256 characters.
+    /// Sets the `User-Agent`: characters that are not shown as themselves are dropped (control, format, private,
+    /// unassigned, line and paragraph separators), and what is over 256 characters.
     #[must_use]
     pub fn user_agent(mut self, text: &str) -> Self {
         self.user_agent = label(text);
@@ -233,7 +244,7 @@ impl Origin {
         self
     }
 
-    /// Sets the device name: control characters are dropped, and what is over 256 characters.
+    /// Sets the device name, of which the same is dropped as of [`user_agent`](Self::user_agent).
     #[must_use]
     pub fn device_name(mut self, text: &str) -> Self {
         self.device_name = label(text);
@@ -243,9 +254,16 @@ impl Origin {
 
 /// Free text from a caller, fit to store and to show.
 fn label(text: &str) -> Option<String> {
-    let kept: String = text.chars().filter(|c| !c.is_control()).take(256).collect();
+    let kept: String = text.chars().filter(|c| is_shown(*c)).take(256).collect();
     let trimmed = kept.trim();
     (!trimmed.is_empty()).then(|| trimmed.to_owned())
+}
+
+/// Whether a reader sees `c` where it stands: one that turns the text around, or hides in it, makes a name look like another.
+fn is_shown(c: char) -> bool {
+    let breaks_line =
+        matches!(c.general_category(), GeneralCategory::LineSeparator | GeneralCategory::ParagraphSeparator);
+    !breaks_line && c.general_category_group() != GeneralCategoryGroup::Other
 }
 
 #[cfg(test)]
@@ -258,5 +276,30 @@ mod tests {
         assert_eq!(origin.user_agent.as_deref(), Some("abc[31m"));
         assert_eq!(origin.device_name.unwrap().chars().count(), 256);
         assert_eq!(Origin::unknown().device_name("\t ").device_name, None);
+    }
+
+    #[test]
+    fn attack_n14_a_label_holds_nothing_that_is_not_shown() {
+        for hidden in [
+            "\u{0}\u{7f}\u{85}",
+            "\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}",
+            "\u{2066}\u{2067}\u{2068}\u{2069}\u{200e}\u{200f}\u{61c}",
+            "\u{200b}\u{200c}\u{200d}\u{2060}\u{ad}\u{feff}",
+            "\u{e0001}\u{e0041}\u{e007f}",
+            "\u{2028}\u{2029}",
+            "\u{e000}\u{f0000}\u{10fffd}",
+            "\u{378}\u{ffff}",
+        ] {
+            let text = hidden.chars().fold("lap".to_owned(), |text, c| format!("{text}{c}t")) + hidden;
+            let shown = format!("lap{}", "t".repeat(hidden.chars().count()));
+            let origin = Origin::unknown().user_agent(&text).device_name(&text);
+            assert_eq!(origin.user_agent.as_deref(), Some(&*shown), "{hidden:?}");
+            assert_eq!(origin.device_name.as_deref(), Some(&*shown), "{hidden:?}");
+            assert_eq!(Origin::unknown().device_name(hidden).device_name, None, "{hidden:?}");
+        }
+        let name = "José’s  laptop\u{a0}日本 e\u{301} 💻 (עברית)";
+        assert_eq!(Origin::unknown().device_name(name).device_name.as_deref(), Some(name));
+        let long = format!("{}{}", "\u{200b}".repeat(300), "a".repeat(300));
+        assert_eq!(Origin::unknown().device_name(&long).device_name, Some("a".repeat(256)));
     }
 }

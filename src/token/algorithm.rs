@@ -11,9 +11,9 @@ use std::fmt;
 pub enum Algorithm {
     /// `EdDSA` with Ed25519: short keys, short signatures, quick. The default choice.
     EdDsa,
-    /// `RS256`: RSASSA-PKCS1-v1_5 with SHA-256.
+    /// `RS256`: RSASSA-PKCS1-v1_5 with SHA-256, and a key of 2048 to 4096 bits.
     Rs256,
-    /// `PS256`: RSASSA-PSS with SHA-256.
+    /// `PS256`: RSASSA-PSS with SHA-256, and a key of 2048 to 4096 bits.
     Ps256,
     /// `ES256`: ECDSA on P-256 with SHA-256.
     Es256,
@@ -47,7 +47,7 @@ impl Algorithm {
     pub(super) const fn key_requirement(self) -> &'static str {
         match self {
             Self::EdDsa => "Ed25519, not of small order",
-            Self::Rs256 | Self::Ps256 => "RSA of 2048 to 8192 bits",
+            Self::Rs256 | Self::Ps256 => "RSA of 2048 to 4096 bits",
             Self::Es256 => "a point of P-256",
         }
     }

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use super::signing_key::generate_pem;
 use super::{Algorithm, KeyError, SigningKey};
 
-/// The most bytes a key file may have; one of RSA with 8192 bits has 6 400.
+/// The most bytes a key file may have; one of RSA with 4096 bits has 3 272.
 const MAX_BYTES: u64 = 64 * 1024;
 
 /// Reads the key in `path`, or makes one there. Of any number of processes that start at once, all

@@ -1,6 +1,7 @@
 //! Keys that verify: pinned to one algorithm, named by one id.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
@@ -38,7 +39,8 @@ impl VerifyingKey {
     /// # Errors
     ///
     /// [`KeyError::Private`] for a private key, [`KeyError::Malformed`] for what is no PEM of a
-    /// public key, [`KeyError::Unsuitable`] when it is of another kind or too weak.
+    /// public key, [`KeyError::Unsuitable`] when it is of another kind, too weak, or RSA of more than
+    /// 4096 bits.
     pub fn from_pem(algorithm: Algorithm, pem: &str) -> Result<Self, KeyError> {
         let pem = pem::parse(pem)
             .map_err(|_| KeyError::Malformed { expected: "a PEM of the kind `PUBLIC KEY`" })?;
@@ -131,6 +133,11 @@ impl VerifyingKey {
         Some((published.members.thumbprint(), jwk))
     }
 
+    /// Whether `key_id` names it: by its id, or by its thumbprint whatever its id is.
+    pub(super) fn is_called(&self, key_id: &str) -> bool {
+        self.0.key_id == key_id || self.0.thumbprint == key_id
+    }
+
     /// Whether both are one key under one id, for one algorithm.
     pub(super) fn is(&self, other: &Self) -> bool {
         self.key_id() == other.key_id()
@@ -165,6 +172,9 @@ impl fmt::Debug for VerifyingKey {
 pub(super) fn is_key_id(text: &str) -> bool {
     matches!(text.len(), 1..=128) && text.bytes().all(|b| b.is_ascii_graphic())
 }
+
+/// Fewer are too weak. More take a verification too long: its time grows with the square of the length.
+const RSA_BITS: RangeInclusive<usize> = 2048..=4096;
 
 /// The key for publication and for use; `None` when it is not one or too weak.
 fn read(algorithm: Algorithm, key: &[u8]) -> Option<(PublicMembers, DecodingKey)> {
@@ -201,7 +211,7 @@ fn read(algorithm: Algorithm, key: &[u8]) -> Option<(PublicMembers, DecodingKey)
                 e: Some(encode(&e)),
                 ..PublicMembers::default()
             };
-            (2048..=8192).contains(&bits).then(|| (public, DecodingKey::from_rsa_raw_components(&n, &e)))
+            RSA_BITS.contains(&bits).then(|| (public, DecodingKey::from_rsa_raw_components(&n, &e)))
         }
     }
 }

@@ -1,13 +1,14 @@
 //! Clients that prove themselves with a key: RFC 7523, rfc7523bis; CHECKLIST rows 26, 27, A82.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use bridge_auth::SessionId;
+use bridge_auth::store::{ClientCredential, ClientKey, KeyQuery, ProvisionClient};
 use bridge_auth::token::{Algorithm, KeyRing, SigningKey};
+use bridge_auth::{ClientId, KeyThumbprint, Scopes, SessionId, UserId};
 use http::StatusCode;
 use http::header::AUTHORIZATION;
 use serde_json::{Value, json};
@@ -24,6 +25,8 @@ crate::store::promises![
     row_26_27_attack_a82_what_is_not_its_own_assertion_for_here_and_now_is_refused,
     an_assertion_that_is_refused_uses_up_no_other,
     a_key_ends_with_the_session_it_was_given_to,
+    an_assertion_names_its_key_by_kid_or_thumbprint_or_is_the_newest_twos,
+    attack_n3_very_many_keys_cost_an_anonymous_assertion_two_signatures_at_most,
 ];
 
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
@@ -38,10 +41,18 @@ struct Device {
 impl Device {
     /// A device of alice's whose key is her hook client's.
     async fn link(gateway: &Gateway) -> Self {
+        Self::link_called(gateway, None).await
+    }
+
+    /// One whose key has this `kid`.
+    async fn link_called(gateway: &Gateway, kid: Option<&str>) -> Self {
         let token = gateway.link("alice").await;
         let key = Ed25519KeyPair::generate().unwrap();
         let public = key.public_key().as_ref();
-        let jwk = json!({ "kty": "OKP", "crv": "Ed25519", "x": URL_SAFE_NO_PAD.encode(public) });
+        let mut jwk = json!({ "kty": "OKP", "crv": "Ed25519", "x": URL_SAFE_NO_PAD.encode(public) });
+        if let Some(kid) = kid {
+            jwk["kid"] = kid.into();
+        }
         let metadata = json!({ "token_endpoint_auth_method": "private_key_jwt", "jwks": { "keys": [jwk] } });
         let answer = send(gateway.post("/oauth-client", &metadata).bearer_auth(&token)).await;
         assert_eq!(
@@ -61,6 +72,17 @@ impl Device {
 
     fn assertion(&self) -> String {
         self.sign(&json!({ "alg": "EdDSA" }), &good_claims())
+    }
+
+    fn assertion_called(&self, kid: &str) -> String {
+        self.sign(&json!({ "alg": "EdDSA", "kid": kid }), &good_claims())
+    }
+
+    /// RFC 7638, §3 and RFC 8037, §2.
+    fn thumbprint(&self) -> String {
+        let x = URL_SAFE_NO_PAD.encode(self.key.public_key());
+        let members = format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#);
+        URL_SAFE_NO_PAD.encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, members.as_bytes()))
     }
 }
 
@@ -218,6 +240,77 @@ async fn a_key_ends_with_the_session_it_was_given_to(db: impl Backend) {
     );
     let answer = send(both.header(AUTHORIZATION, with_secret.basic())).await;
     assert!(answer.is_oauth_error(400, "invalid_request"), "{answer:?}");
+}
+
+async fn an_assertion_names_its_key_by_kid_or_thumbprint_or_is_the_newest_twos(db: impl Backend) {
+    let gateway = gateway(&db).await;
+    let laptop = Device::link_called(&gateway, Some("laptop")).await;
+    let desk = Device::link(&gateway).await;
+    let is_in = async |assertion: String| {
+        let answer = ask(&gateway, &assertion).await;
+        assert!(
+            answer.status == StatusCode::OK || answer.is_oauth_error(401, "invalid_client"),
+            "{answer:?}"
+        );
+        answer.status == StatusCode::OK
+    };
+    assert!(is_in(laptop.assertion()).await && is_in(desk.assertion()).await);
+    assert!(is_in(laptop.assertion_called("laptop")).await);
+    assert!(is_in(laptop.assertion_called(&laptop.thumbprint())).await);
+    assert!(is_in(desk.assertion_called(&desk.thumbprint())).await);
+    for wrong in ["desk", "Laptop", &laptop.thumbprint(), "' OR 1=1--", &"k".repeat(129), ""] {
+        assert!(!is_in(desk.assertion_called(wrong)).await, "{wrong}");
+    }
+    let newest = Device::link(&gateway).await;
+    assert!(is_in(newest.assertion()).await && is_in(desk.assertion()).await);
+    assert!(!is_in(laptop.assertion()).await, "the third says which it is");
+    assert!(is_in(laptop.assertion_called("laptop")).await);
+    assert!(is_in(laptop.assertion_called(&laptop.thumbprint())).await);
+}
+
+async fn attack_n3_very_many_keys_cost_an_anonymous_assertion_two_signatures_at_most(db: impl Backend) {
+    let gateway = gateway(&db).await;
+    let device = Device::link_called(&gateway, Some("laptop")).await;
+    let store = db.open().await;
+    let session = SessionId::parse(claims(&device.token)["sid"].as_str().unwrap()).unwrap();
+    for seed in 0..100 {
+        let key = ClientKey {
+            thumbprint: KeyThumbprint::from_bytes(&[seed; 32]).unwrap(),
+            jwk: rsa4096(seed).to_string(),
+        };
+        let provision = ProvisionClient {
+            client: ClientId::parse(CLIENT).unwrap(),
+            owner: UserId::parse("alice").unwrap(),
+            session: session.clone(),
+            credential: ClientCredential::Key(key),
+            scopes: Scopes::parse("hook:govern hook:track").unwrap(),
+            overlap: Duration::from_secs(3600),
+            max_devices: 10,
+        };
+        store.provision_client(provision).await.unwrap();
+    }
+    for kid in [None, Some("one-for-all")] {
+        let mut header = json!({ "alg": "RS256" });
+        if let Some(kid) = kid {
+            header["kid"] = kid.into();
+        }
+        let query = KeyQuery { algorithm: "RS256".to_owned(), key_id: kid.map(str::to_owned) };
+        let keys = store.client_keys(&ClientId::parse(CLIENT).unwrap(), &query).await.unwrap();
+        // What comes from the store is all that is tried: `ClientAssertion` takes no third.
+        assert_eq!(keys.len(), 2, "{kid:?}");
+        let forged = device.sign(&header, &good_claims());
+        assert!(ask(&gateway, &forged).await.is_oauth_error(401, "invalid_client"), "{kid:?}");
+    }
+    assert_eq!(ask(&gateway, &device.assertion_called("laptop")).await.status, StatusCode::OK);
+    assert_eq!(ask(&gateway, &device.assertion()).await.status, StatusCode::OK);
+}
+
+/// A key of 4096 bits whose private half nobody has.
+fn rsa4096(seed: u8) -> Value {
+    let mut modulus = [0xff; 512];
+    modulus[1] = seed;
+    let n = URL_SAFE_NO_PAD.encode(modulus);
+    json!({ "kty": "RSA", "alg": "RS256", "use": "sig", "kid": "one-for-all", "n": n, "e": "AQAB" })
 }
 
 #[tokio::test]

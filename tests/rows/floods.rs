@@ -164,7 +164,7 @@ async fn attack_a49_who_hangs_up_in_the_transaction_takes_no_place_in_the_pool()
         hang_up(&gateway, code, Duration::from_millis(60)).await;
     }
     // Each of those who hung up still waits on the server; none of them holds a place here.
-    gateway.bridge.issuer().register_user(&user("late"), &Scopes::default()).await.unwrap();
+    gateway.bridge.issuer().register_user(&SignedIn::new(user("late"), Scopes::default())).await.unwrap();
     held.rollback().await.unwrap();
     for (done, code) in (1..).zip(&codes) {
         gateway.exchange(code).await;

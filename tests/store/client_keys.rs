@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bridge_auth::store::{
-    ClientCredential, ClientKey, ClientProof, NewSession, OpenSession, OpenSessionError, OpenedSession,
-    ProvisionClient, Revoke, SessionState, Store,
+    ClientCredential, ClientKey, ClientProof, KeyQuery, NewSession, OpenSession, OpenSessionError,
+    OpenedSession, ProvisionClient, Revoke, SessionState, Store,
 };
 use bridge_auth::{AssertionHash, ClientId, ClientSecret, KeyThumbprint, UserId};
 use futures_util::future::join_all;
@@ -22,6 +22,8 @@ super::promises![
     a_key_goes_with_the_session_of_its_device,
     a_key_is_the_devices_that_brought_it_last,
     a_disabled_owners_keys_are_none,
+    a_key_is_found_by_its_algorithm_and_by_its_id_or_thumbprint,
+    attack_n3_of_very_many_keys_at_most_two_are_found,
     a_secret_takes_the_place_of_a_key,
     of_64_racers_one_spends_an_assertion,
     an_assertion_is_remembered_for_its_life,
@@ -31,14 +33,24 @@ fn thumbprint(seed: u8) -> KeyThumbprint {
     KeyThumbprint::from_bytes(&[seed; 32]).unwrap()
 }
 
-/// A request for a key of `user`'s hooks, asked for by `session`. The store reads none, so any text is one.
+/// A request for a key of `user`'s hooks, asked for by `session`. The store reads the names in it alone.
 fn new_key(provision: ProvisionClient, seed: u8) -> (ProvisionClient, ClientKey) {
-    let key = ClientKey { thumbprint: thumbprint(seed), jwk: format!("{{\"x\":\"{seed}\"}}") };
+    named_key(provision, seed, "EdDSA", &format!("key-{seed}"))
+}
+
+fn named_key(provision: ProvisionClient, seed: u8, alg: &str, kid: &str) -> (ProvisionClient, ClientKey) {
+    let jwk = serde_json::json!({ "alg": alg, "kid": kid, "x": seed.to_string() }).to_string();
+    let key = ClientKey { thumbprint: thumbprint(seed), jwk };
     (ProvisionClient { credential: ClientCredential::Key(key.clone()), ..provision }, key)
 }
 
 async fn keys(store: &dyn Store, owner: &UserId) -> Vec<ClientKey> {
-    store.client_keys(&ClientId::for_hooks_of(owner)).await.unwrap()
+    keys_called(store, owner, "EdDSA", None).await
+}
+
+async fn keys_called(store: &dyn Store, owner: &UserId, alg: &str, kid: Option<&str>) -> Vec<ClientKey> {
+    let query = KeyQuery { algorithm: alg.to_owned(), key_id: kid.map(str::to_owned) };
+    store.client_keys(&ClientId::for_hooks_of(owner), &query).await.unwrap()
 }
 
 async fn verifies(store: &dyn Store, owner: &UserId, proof: ClientProof) -> bool {
@@ -149,6 +161,66 @@ async fn a_disabled_owners_keys_are_none(db: impl Backend) {
     store.disable_user(&alice).await.unwrap();
     assert_eq!(keys(&*store, &alice).await, []);
     assert_eq!(keys(&*store, &UserId::parse("nobody").unwrap()).await, []);
+}
+
+async fn a_key_is_found_by_its_algorithm_and_by_its_id_or_thumbprint(db: impl Backend) {
+    use base64::Engine as _;
+    let store = db.open().await;
+    let alice = user(&*store, "alice").await;
+    let mut made = Vec::new();
+    for (seed, alg, kid) in
+        [(1, "EdDSA", "laptop"), (2, "RS256", "laptop"), (3, "EdDSA", "desk"), (4, "EdDSA", "laptop")]
+    {
+        let device = sign_in(&*store, &alice).await;
+        let (new, key) = named_key(new_secret(&alice, &device), seed, alg, kid);
+        store.provision_client(new).await.unwrap();
+        made.push(key);
+    }
+    let thumbprint_of =
+        |key: &ClientKey| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(key.thumbprint.as_bytes());
+    let by_thumbprint = made.iter().map(thumbprint_of).collect::<Vec<_>>();
+    for (alg, kid, expected) in [
+        ("EdDSA", None, &[3, 2][..]),
+        ("RS256", None, &[1]),
+        ("ES256", None, &[]),
+        ("eddsa", None, &[]),
+        ("EdDSA", Some("laptop"), &[3, 0]),
+        ("EdDSA", Some("desk"), &[2]),
+        ("EdDSA", Some("Laptop"), &[]),
+        ("EdDSA", Some("%"), &[]),
+        ("EdDSA", Some("' OR 1=1--"), &[]),
+        ("EdDSA", Some(&*by_thumbprint[0]), &[0]),
+        ("RS256", Some(&*by_thumbprint[0]), &[]),
+        ("RS256", Some(&*by_thumbprint[1]), &[1]),
+        ("EdDSA", Some(&by_thumbprint[0][..42]), &[]),
+    ] {
+        let expected: Vec<_> = expected.iter().map(|place: &usize| made[*place].clone()).collect();
+        assert_eq!(keys_called(&*store, &alice, alg, kid).await, expected, "{alg} {kid:?}");
+    }
+    // Another person's key by the same name is not hers.
+    let bob = user(&*store, "bob").await;
+    let device = sign_in(&*store, &bob).await;
+    let (new, key) = named_key(new_secret(&bob, &device), 9, "EdDSA", "laptop");
+    store.provision_client(new).await.unwrap();
+    assert_eq!(keys_called(&*store, &alice, "EdDSA", Some(&thumbprint_of(&key))).await, []);
+    assert_eq!(keys_called(&*store, &bob, "EdDSA", Some("laptop")).await, [key]);
+}
+
+async fn attack_n3_of_very_many_keys_at_most_two_are_found(db: impl Backend) {
+    let store = db.open().await;
+    let alice = user(&*store, "alice").await;
+    let device = sign_in(&*store, &alice).await;
+    let mut newest = Vec::new();
+    for seed in 0..200 {
+        let new = ProvisionClient { overlap: HOUR, ..new_secret(&alice, &device) };
+        let (new, key) = named_key(new, seed, "RS256", "one for all");
+        store.provision_client(new).await.unwrap();
+        newest.insert(0, key);
+    }
+    newest.truncate(2);
+    assert_eq!(keys_called(&*store, &alice, "RS256", None).await, newest);
+    assert_eq!(keys_called(&*store, &alice, "RS256", Some("one for all")).await, newest);
+    assert_eq!(keys_called(&*store, &alice, "PS256", None).await, []);
 }
 
 async fn a_secret_takes_the_place_of_a_key(db: impl Backend) {

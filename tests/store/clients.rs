@@ -1,15 +1,19 @@
 //! Hook clients prove themselves with a secret.
 
+use std::collections::HashSet;
+
 use bridge_auth::store::{
-    ClientProof, NewSession, OpenSession, OpenSessionError, ProvisionClient, Revoke, SessionState,
+    ClientProof, NewSession, OpenSession, OpenSessionError, ProvisionClient, RequestedId, Revoke,
+    SessionState,
 };
 use bridge_auth::{ClientId, ClientSecret};
+use futures_util::future::join_all;
 
 use super::given::{
     MINUTE, SECOND, declared, is_good, new_secret, new_session, open_hook, provision, scopes, secret_of,
-    session_id, sign_in, state, user,
+    session_id, sign_in, state, user, vouch,
 };
-use crate::support::Backend;
+use crate::support::{Backend, Listed as _};
 
 super::promises![
     a_hook_session_is_renewed_by_its_own_devices_secret_alone,
@@ -19,6 +23,8 @@ super::promises![
     a_hook_session_belongs_to_the_owner_with_the_scopes_of_the_client,
     a_wrong_secret_opens_nothing,
     a_hook_session_hangs_on_the_device_of_its_secret,
+    attack_n1_thousands_of_token_requests_open_one_session,
+    after_its_session_was_revoked_a_hook_gets_another,
 ];
 
 async fn a_good_secret_names_its_client(db: impl Backend) {
@@ -66,11 +72,12 @@ async fn a_hook_session_belongs_to_the_owner_with_the_scopes_of_the_client(db: i
     let client = ClientId::for_hooks_of(&alice);
     let hook = NewSession { client: client.clone(), life: MINUTE, ..new_session() };
     let asked = scopes("hook:govern admin");
-    let open = OpenSession::Client { proof: ClientProof::Secret(secret), scopes: asked, session: hook };
+    let proof = ClientProof::Secret(secret);
+    let open = OpenSession::Client { owner: alice.clone(), proof, scopes: asked, session: hook };
     let opened = store.open_session(open).await.unwrap();
     assert_eq!(opened.user, alice);
     assert_eq!(opened.scopes, scopes("hook:govern"));
-    assert_eq!(opened.expires_in, MINUTE);
+    assert!(opened.expires_in > 59 * MINUTE, "it expires with its device's session: {opened:?}");
     let status = store.session_statuses(&[opened.id]).await.unwrap().remove(0);
     assert_eq!((status.user, status.client, status.state), (alice, client, SessionState::Live));
 }
@@ -107,6 +114,42 @@ async fn a_hook_session_hangs_on_the_device_of_its_secret(db: impl Backend) {
     assert_eq!(state(&*store, &hooks[1]).await, Some(SessionState::Revoked));
 }
 
+async fn attack_n1_thousands_of_token_requests_open_one_session(db: impl Backend) {
+    let nodes = [db.open().await, db.open().await];
+    let alice = user(&*nodes[0], "alice").await;
+    let device = sign_in(&*nodes[0], &alice).await;
+    let secret = provision(&*nodes[0], &alice, &device).await.unwrap();
+    let ids = join_all((0..2000).map(|n| {
+        let (node, alice) = (&nodes[n % 2], &alice);
+        async move { open_hook(&**node, alice, secret).await.unwrap().id }
+    }));
+    let ids: HashSet<_> = ids.await.into_iter().collect();
+    assert_eq!((ids.len(), db.count("sessions").await), (1, 2));
+    assert_eq!(nodes[0].revoke(&Revoke::User(alice.clone())).await.unwrap(), Some(2));
+    assert!(!is_good(&*nodes[1], &alice, &secret).await);
+}
+
+async fn after_its_session_was_revoked_a_hook_gets_another(db: impl Backend) {
+    let store = db.open().await;
+    let alice = user(&*store, "alice").await;
+    let device = sign_in(&*store, &alice).await;
+    let secret = provision(&*store, &alice, &device).await.unwrap();
+    let first = open_hook(&*store, &alice, secret).await.unwrap();
+    store.revoke(&Revoke::Session(first.id.clone())).await.unwrap();
+    assert_eq!(state(&*store, &device).await, Some(SessionState::Live));
+    let second = open_hook(&*store, &alice, secret).await.unwrap();
+    assert!(!second.renewed && second.id != first.id);
+    assert_eq!(state(&*store, &first.id).await, Some(SessionState::Revoked));
+    assert_eq!(state(&*store, &second.id).await, Some(SessionState::Live));
+    // It follows its device's session, and shows when it was last used.
+    db.pass_time(10 * MINUTE).await;
+    vouch(&*store, &alice, NewSession { id: RequestedId::Declared(device), ..new_session() }).await.unwrap();
+    let third = open_hook(&*store, &alice, secret).await.unwrap();
+    assert!(third.renewed && third.id == second.id && third.expires_in > 59 * MINUTE, "{third:?}");
+    let shown = store.all_devices_of(&alice).await.unwrap().remove(0).hook_session.unwrap();
+    assert!(shown.id == second.id && shown.renewed_at >= shown.created_at + 10 * MINUTE, "{shown:?}");
+}
+
 async fn a_hook_session_is_renewed_by_its_own_devices_secret_alone(db: impl Backend) {
     let store = db.open().await;
     let alice = user(&*store, "alice").await;
@@ -115,7 +158,8 @@ async fn a_hook_session_is_renewed_by_its_own_devices_secret_alone(db: impl Back
     let on_desktop = provision(&*store, &alice, &desktop).await.unwrap();
     let open = |secret| {
         let session = NewSession { client: ClientId::for_hooks_of(&alice), ..declared("hooks") };
-        OpenSession::Client { proof: ClientProof::Secret(secret), scopes: scopes("hook:govern"), session }
+        let (owner, proof) = (alice.clone(), ClientProof::Secret(secret));
+        OpenSession::Client { owner, proof, scopes: scopes("hook:govern"), session }
     };
     assert!(!store.open_session(open(on_laptop)).await.unwrap().renewed);
     assert!(store.open_session(open(on_laptop)).await.unwrap().renewed);

@@ -103,11 +103,11 @@ async fn making_a_user_known_again_changes_the_scopes_and_enables_nobody(db: imp
     let store = db.open().await;
     let alice = user(&*store, "alice").await;
     let before = code(&*store, &alice).await;
-    store.put_user(&alice, &scopes("read")).await.unwrap();
+    store.put_user(&known(&alice, &scopes("read"))).await.unwrap();
     let opened = store.redeem_code(redeem(before)).await.unwrap();
     assert_eq!(opened.scopes, scopes("read"));
     store.disable_user(&alice).await.unwrap();
-    store.put_user(&alice, &scopes("read")).await.unwrap();
+    store.put_user(&known(&alice, &scopes("read"))).await.unwrap();
     let refused = store.issue_code(new_code(&alice)).await;
     assert!(matches!(refused, Err(IssueCodeError::UserDisabled)), "{refused:?}");
 }

@@ -32,7 +32,7 @@ pub fn client_id(text: &str) -> ClientId {
 /// A user who may do everything the tests ask for.
 pub async fn user(store: &dyn Store, name: &str) -> UserId {
     let user = UserId::parse(name).unwrap();
-    store.put_user(&user, &scopes("admin read write")).await.unwrap();
+    store.put_user(&known(&user, &scopes("admin read write"))).await.unwrap();
     user
 }
 
@@ -42,6 +42,7 @@ pub fn new_code(user: &UserId) -> NewCode {
         user: user.clone(),
         scopes: scopes("read write"),
         challenge: None,
+        resource: None,
         life: 2 * MINUTE,
         max_open: 8,
     }
@@ -55,7 +56,7 @@ pub async fn code(store: &dyn Store, user: &UserId) -> CodeHash {
 }
 
 pub fn redeem(hash: CodeHash) -> RedeemCode {
-    RedeemCode { hash, challenge: None, session: new_session() }
+    RedeemCode { hash, challenge: None, resource: None, session: new_session() }
 }
 
 /// A bridge's session of one hour with an id that the server made.
@@ -68,7 +69,7 @@ pub fn new_session() -> NewSession {
         life: HOUR,
         max_life: HOUR * 24 * 30,
         refresh: None,
-        limit: SessionLimit { max: 100, when_full: WhenFull::EndOldest },
+        limit: SessionLimit { max: 100, when_full: WhenFull::Evict },
     }
 }
 
@@ -121,7 +122,7 @@ pub async fn provision(
     session: &SessionId,
 ) -> Result<SecretHash, ProvisionError> {
     let secret = new_secret(user, session);
-    store.provision_client(secret.clone()).await.map(|()| secret_of(&secret))
+    store.provision_client(secret.clone()).await.map(|_| secret_of(&secret))
 }
 
 /// Opens a session of `user`'s hooks.
@@ -133,6 +134,7 @@ pub async fn open_hook(
     let session = NewSession { client: ClientId::for_hooks_of(user), ..new_session() };
     store
         .open_session(OpenSession::Client {
+            owner: user.clone(),
             proof: ClientProof::Secret(secret),
             scopes: scopes("hook:track"),
             session,
@@ -165,6 +167,7 @@ pub fn refresh(token: RefreshHash) -> RefreshSession {
         successor: RefreshToken::random().hash(),
         client: client_id("sp_bridge"),
         scopes: None,
+        resource: None,
         origin: Origin::unknown(),
         life: HOUR,
         grace: 30 * SECOND,

@@ -54,7 +54,7 @@ async fn a_session_that_ends_in_passing_is_in_the_log(db: impl Backend) {
     store.redeem_code(redeem(hash)).await.unwrap_err();
     let oldest = sign_in(&*store, &alice).await;
     db.pass_time(SECOND).await;
-    let limit = SessionLimit { max: 1, when_full: WhenFull::EndOldest };
+    let limit = SessionLimit { max: 1, when_full: WhenFull::Evict };
     vouch(&*store, &alice, NewSession { limit, ..new_session() }).await.unwrap();
     let logged = since(&*store, &cursor).await;
     assert_eq!(logged, HashSet::from([Revocation::Session(replayed), Revocation::Session(oldest)]));

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use bridge_auth::store::{ClientProof, PostgresStore, RedeemCode, SessionState, SqliteStore, Store};
+use bridge_auth::store::{
+    ClientProof, KeyQuery, PostgresStore, RedeemCode, SessionState, SqliteStore, Store,
+};
 use bridge_auth::{ClientId, ClientSecret, ExchangeCode, SessionId, UserId};
 use refinery::Target;
 use tokio_postgres::Client;
@@ -75,7 +77,8 @@ async fn lives_on(store: &dyn Store, code: &ExchangeCode, secret: &ClientSecret)
     assert!(is_good(store, &alice, &secret.hash(None)).await);
     let id = ClientId::for_hooks_of(&alice);
     assert!(store.verify_client(&id, &ClientProof::Secret(secret.hash(None))).await.unwrap().is_some());
-    assert!(store.client_keys(&id).await.unwrap().is_empty());
+    let any = KeyQuery { algorithm: "EdDSA".to_owned(), key_id: None };
+    assert!(store.client_keys(&id, &any).await.unwrap().is_empty());
 
     let other = store.redeem_code(RedeemCode { session: declared("other"), ..redeem(code.hash()) }).await;
     assert!(!other.unwrap().renewed);

@@ -3,15 +3,15 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bridge_auth::SessionId;
-use bridge_auth::store::{ClientProof, NewSession, ProvisionClient, ProvisionError, Revoke};
+use bridge_auth::store::{ClientProof, KnownUser, NewSession, ProvisionClient, ProvisionError, Revoke};
+use bridge_auth::{Scopes, SessionId};
 use futures_util::future::join_all;
 
 use super::given::{
-    HOUR, MINUTE, SECOND, declared, is_good, new_secret, new_session, provision, scopes, secret_of, sign_in,
-    user, vouch,
+    HOUR, MINUTE, SECOND, declared, is_good, new_secret, new_session, open_hook, provision, scopes, secret_of,
+    sign_in, user, vouch,
 };
-use crate::support::Backend;
+use crate::support::{Backend, known};
 
 super::promises![
     a_session_that_is_not_live_gets_no_secret,
@@ -21,7 +21,9 @@ super::promises![
     a_secret_that_was_replaced_lives_no_longer_by_another,
     provisioning_again_sets_the_scopes,
     a_clients_id_of_another_owner_is_not_touched,
-    a_full_client_drops_the_oldest_devices_that_are_not_live,
+    a_device_that_is_not_live_takes_no_place,
+    a_device_has_two_live_credentials_at_most,
+    a_persons_hooks_may_ask_for_no_more_than_they_were_narrowed_to,
     a_client_full_of_live_devices_is_refused,
     a_place_is_not_kept_by_who_took_the_session_id_later,
     racing_devices_stay_within_the_cap,
@@ -73,8 +75,47 @@ async fn a_replaced_secret_is_good_for_the_overlap(db: impl Backend) {
     let third = ProvisionClient { overlap: Duration::ZERO, ..new_secret(&alice, &session) };
     store.provision_client(third.clone()).await.unwrap();
     assert!(!is_good(&*store, &alice, &second).await);
-    db.pass_time(HOUR).await;
+    db.pass_time(HOUR / 2).await;
     assert!(is_good(&*store, &alice, &secret_of(&third)).await);
+}
+
+async fn a_device_has_two_live_credentials_at_most(db: impl Backend) {
+    let store = db.open().await;
+    let alice = user(&*store, "alice").await;
+    let session = sign_in(&*store, &alice).await;
+    let mut secrets = Vec::new();
+    for _ in 0..5 {
+        secrets.push(provision(&*store, &alice, &session).await.unwrap());
+    }
+    let mut good = Vec::new();
+    for secret in &secrets {
+        good.push(is_good(&*store, &alice, secret).await);
+    }
+    assert_eq!(good, [false, false, false, true, true]);
+    assert_eq!(db.count("client_secrets").await, 2);
+}
+
+async fn a_persons_hooks_may_ask_for_no_more_than_they_were_narrowed_to(db: impl Backend) {
+    let store = db.open().await;
+    let alice = user(&*store, "alice").await;
+    let session = sign_in(&*store, &alice).await;
+    let secret = new_secret(&alice, &session);
+    assert_eq!(store.provision_client(secret.clone()).await.unwrap().scopes, scopes("hook:govern hook:track"));
+    let narrow = KnownUser { hook_scopes: Some(scopes("hook:track other")), ..known(&alice, &scopes("read")) };
+    store.put_user(&narrow).await.unwrap();
+    let proof = ClientProof::Secret(secret_of(&secret));
+    let client = store.verify_client(&secret.client, &proof).await.unwrap().unwrap();
+    assert_eq!(client.scopes, scopes("hook:track"), "from the next token on");
+    assert_eq!(open_hook(&*store, &alice, secret_of(&secret)).await.unwrap().scopes, scopes("hook:track"));
+    let again = store.provision_client(new_secret(&alice, &session)).await.unwrap();
+    assert_eq!(again.scopes, scopes("hook:track"));
+    // Nothing, and all again.
+    let none = KnownUser { hook_scopes: Some(Scopes::default()), ..known(&alice, &scopes("read")) };
+    store.put_user(&none).await.unwrap();
+    assert!(store.provision_client(new_secret(&alice, &session)).await.unwrap().scopes.is_empty());
+    store.put_user(&known(&alice, &scopes("read"))).await.unwrap();
+    let again = store.provision_client(new_secret(&alice, &session)).await.unwrap();
+    assert_eq!(again.scopes, scopes("hook:govern hook:track"));
 }
 
 async fn another_devices_secret_stays(db: impl Backend) {
@@ -84,7 +125,7 @@ async fn another_devices_secret_stays(db: impl Backend) {
     let first = provision(&*store, &alice, &one).await.unwrap();
     let other = ProvisionClient { overlap: Duration::ZERO, ..new_secret(&alice, &two) };
     store.provision_client(other.clone()).await.unwrap();
-    db.pass_time(2 * HOUR).await;
+    db.pass_time(HOUR / 2).await;
     assert!(is_good(&*store, &alice, &first).await && is_good(&*store, &alice, &secret_of(&other)).await);
 }
 
@@ -132,7 +173,7 @@ async fn a_clients_id_of_another_owner_is_not_touched(db: impl Backend) {
     assert_eq!(client.owner, alice);
 }
 
-async fn a_full_client_drops_the_oldest_devices_that_are_not_live(db: impl Backend) {
+async fn a_device_that_is_not_live_takes_no_place(db: impl Backend) {
     let store = db.open().await;
     let alice = user(&*store, "alice").await;
     let mut secrets = Vec::new();
@@ -142,13 +183,14 @@ async fn a_full_client_drops_the_oldest_devices_that_are_not_live(db: impl Backe
     }
     db.pass_time(MINUTE).await;
     let newest = sign_in(&*store, &alice).await;
-    let new = ProvisionClient { max_devices: 4, ..new_secret(&alice, &newest) };
+    let new = ProvisionClient { max_devices: 3, ..new_secret(&alice, &newest) };
     store.provision_client(new.clone()).await.unwrap();
     let mut good = Vec::new();
     for secret in secrets.iter().chain([&secret_of(&new)]) {
         good.push(is_good(&*store, &alice, secret).await);
     }
-    assert_eq!(good, [true, false, true, true, true]);
+    assert_eq!(good, [true, false, true, false, true]);
+    assert_eq!(db.count("client_secrets").await, 3);
 }
 
 async fn a_client_full_of_live_devices_is_refused(db: impl Backend) {

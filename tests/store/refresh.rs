@@ -100,7 +100,7 @@ async fn scopes_that_the_session_does_not_have_change_nothing(db: impl Backend) 
         assert!(matches!(refused, Err(RefreshSessionError::Scopes)), "{asked}: {refused:?}");
     }
     assert_eq!(store.sessions_of(&alice).await.unwrap(), before);
-    assert!(store.refresh_status(&token).await.unwrap().unwrap().is_newest);
+    assert!(store.refresh_status(&token).await.unwrap().unwrap().is_unused);
     assert_eq!(rotate(&*store, token).await.unwrap().0.id, session);
 }
 
@@ -108,13 +108,13 @@ async fn a_session_keeps_the_scopes_that_its_user_still_holds(db: impl Backend) 
     let store = db.open().await;
     let alice = user(&*store, "alice").await;
     let (_, token) = sign_in_to_stay(&*store, &alice).await;
-    store.put_user(&alice, &scopes("admin read")).await.unwrap();
+    store.put_user(&known(&alice, &scopes("admin read"))).await.unwrap();
     let lost = RefreshSession { scopes: Some(scopes("write")), ..refresh(token) };
     assert!(matches!(store.refresh_session(lost).await, Err(RefreshSessionError::Scopes)));
     let (refreshed, token) = rotate(&*store, token).await.unwrap();
     assert_eq!(refreshed.scopes, scopes("read"));
     // What was lost does not come back by itself.
-    store.put_user(&alice, &scopes("read write")).await.unwrap();
+    store.put_user(&known(&alice, &scopes("read write"))).await.unwrap();
     assert_eq!(rotate(&*store, token).await.unwrap().0.scopes, scopes("read"));
 }
 
@@ -299,7 +299,7 @@ async fn what_is_said_of_a_refresh_token_changes_nothing(db: impl Backend) {
     for (token, is_newest) in [(token, false), (next, true)] {
         let status = store.refresh_status(&token).await.unwrap().unwrap();
         assert_eq!((&status.session.id, &status.session.user), (&session, &alice));
-        assert_eq!((status.session.state, status.is_newest), (SessionState::Live, is_newest));
+        assert_eq!((status.session.state, status.is_unused), (SessionState::Live, is_newest));
         assert_eq!((status.session.client, status.scopes), (client_id("sp_bridge"), scopes("read write")));
         assert!(status.issued_at >= issued - MINUTE - SECOND && status.issued_at <= issued);
     }

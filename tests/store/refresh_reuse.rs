@@ -1,68 +1,155 @@
-//! A refresh token that comes again: forgiven within the grace, and a theft after it.
+//! A refresh token that comes again: a lost answer is forgiven, and a theft is found.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bridge_auth::store::{
-    NewSession, OpenSession, OpenSessionError, RefreshRefusal, RefreshSession, RefreshSessionError, Revoke,
-    SessionLimit, SessionState, Store, WhenFull,
+    NewSession, OpenSession, OpenSessionError, Origin, RefreshRefusal, RefreshSession, RefreshSessionError,
+    Revoke, SessionLimit, SessionState, Store, WhenFull,
 };
-use bridge_auth::{ClientId, SessionId};
+use bridge_auth::{ClientId, RefreshHash, SessionId};
 use futures_util::future::join_all;
 
 use super::given::{
-    MINUTE, SECOND, client_id, declared, is_good, new_session, open_hook, provision, refresh, refreshable,
+    DAY, HOUR, MINUTE, SECOND, client_id, declared, is_good, new_session, open_hook, provision, refresh, refreshable,
     rotate, scopes, sign_in, sign_in_to_stay, state, user, vouch,
 };
 use super::refresh::refusal;
-use crate::support::Backend;
+use crate::support::{Backend, Listed as _};
 
 super::promises![
-    within_the_grace_a_used_token_gets_another_successor,
-    after_the_grace_a_used_token_revokes_the_session_with_what_it_provisioned,
-    without_grace_a_second_use_is_one_too_many,
+    within_the_grace_a_used_token_gets_a_sibling_and_both_go_on,
+    a_token_that_was_never_used_is_good_however_old_it_is,
+    a_lost_answer_is_answered_again_after_minutes_and_after_days,
+    what_a_lost_answer_brought_is_retired,
+    answers_that_are_lost_again_and_again_are_forgiven,
+    a_thief_after_the_owner_ends_the_session_with_what_it_provisioned,
+    a_thief_before_the_owner_ends_it_once_both_have_used_theirs,
+    a_thief_within_the_grace_ends_it_once_either_comes_back,
+    without_grace_only_the_last_answer_is_good,
     a_stolen_older_token_revokes_the_session_whatever_it_asks_for,
-    of_64_racers_on_one_token_all_are_answered_and_one_family_lives_on,
+    of_64_racers_on_one_token_all_are_answered_and_go_on,
+    of_64_racers_after_a_lost_answer_all_are_answered_and_go_on,
     refreshing_against_revoking_leaves_no_live_session,
     refreshing_against_signing_in_again_leaves_one_family,
     refreshing_against_everything_else_is_always_answered,
 ];
 
-async fn within_the_grace_a_used_token_gets_another_successor(db: impl Backend) {
+async fn within_the_grace_a_used_token_gets_a_sibling_and_both_go_on(db: impl Backend) {
     let store = db.open().await;
     let alice = user(&*store, "alice").await;
     let (session, token) = sign_in_to_stay(&*store, &alice).await;
-    let (_, lost) = rotate(&*store, token).await.unwrap();
+    let (_, mut one) = rotate(&*store, token).await.unwrap();
     db.pass_time(29 * SECOND).await;
-    let (_, found) = rotate(&*store, token).await.unwrap();
-    // Both are of the newest generation; the grace counts from when it was made.
-    for token in [lost, found] {
-        assert!(store.refresh_status(&token).await.unwrap().unwrap().is_newest);
+    let (_, mut two) = rotate(&*store, token).await.unwrap();
+    for token in [one, two] {
+        assert!(store.refresh_status(&token).await.unwrap().unwrap().is_unused);
     }
-    let (_, next) = rotate(&*store, found).await.unwrap();
-    rotate(&*store, lost).await.unwrap();
+    for _ in 0..3 {
+        one = rotate(&*store, one).await.unwrap().1;
+        db.pass_time(10 * MINUTE).await;
+        two = rotate(&*store, two).await.unwrap().1;
+    }
     assert_eq!(state(&*store, &session).await, Some(SessionState::Live));
-    // That of two generations before has no grace.
-    assert!(matches!(refusal(rotate(&*store, token).await), RefreshRefusal::Reused { .. }));
-    assert_eq!(refusal(rotate(&*store, next).await), RefreshRefusal::SessionEnded);
 }
 
-async fn after_the_grace_a_used_token_revokes_the_session_with_what_it_provisioned(db: impl Backend) {
+async fn a_token_that_was_never_used_is_good_however_old_it_is(db: impl Backend) {
     let store = db.open().await;
     let alice = user(&*store, "alice").await;
-    let other = sign_in(&*store, &alice).await;
     let (session, token) = sign_in_to_stay(&*store, &alice).await;
-    let secret = provision(&*store, &alice, &session).await.unwrap();
-    let hook = open_hook(&*store, &alice, secret).await.unwrap();
-    let rotated = SystemTime::now();
-    let (_, next) = rotate(&*store, token).await.unwrap();
-    db.pass_time(31 * SECOND).await;
-    let RefreshRefusal::Reused { user, session: ended, rotated_at } = refusal(rotate(&*store, token).await)
+    let (_, mut busy) = rotate(&*store, token).await.unwrap();
+    let (_, idle) = rotate(&*store, token).await.unwrap();
+    for _ in 0..20 {
+        busy = rotate(&*store, busy).await.unwrap().1;
+        db.pass_time(20 * MINUTE).await;
+    }
+    let (_, next) = rotate(&*store, idle).await.unwrap();
+    rotate(&*store, next).await.unwrap();
+    rotate(&*store, busy).await.unwrap();
+    assert_eq!(state(&*store, &session).await, Some(SessionState::Live));
+}
+
+/// A session whose bridge may be asleep for two weeks.
+async fn sign_in_for_weeks(store: &dyn Store, user: &bridge_auth::UserId) -> (SessionId, RefreshHash) {
+    let (session, token) = refreshable(NewSession { life: 14 * DAY, ..new_session() });
+    (vouch(store, user, session).await.unwrap().id, token)
+}
+
+async fn a_lost_answer_is_answered_again_after_minutes_and_after_days(db: impl Backend) {
+    let store = db.open().await;
+    let alice = user(&*store, "alice").await;
+    for asleep in [5 * SECOND, 35 * SECOND, 10 * MINUTE, HOUR, 3 * DAY] {
+        let (session, token) = sign_in_for_weeks(&*store, &alice).await;
+        let mut held = rotate(&*store, token).await.unwrap().1;
+        for _ in 0..2 {
+            // The answer never arrives.
+            rotate(&*store, held).await.unwrap();
+            db.pass_time(asleep).await;
+            held = rotate(&*store, held).await.unwrap().1;
+        }
+        rotate(&*store, held).await.unwrap();
+        assert_eq!(state(&*store, &session).await, Some(SessionState::Live), "{asleep:?}");
+    }
+}
+
+async fn what_a_lost_answer_brought_is_retired(db: impl Backend) {
+    let store = db.open().await;
+    let alice = user(&*store, "alice").await;
+    let (session, token) = sign_in_to_stay(&*store, &alice).await;
+    let home = Origin::unknown().address([192, 0, 2, 1].into());
+    let lost = RefreshSession { origin: home.clone(), ..refresh(token) };
+    store.refresh_session(lost.clone()).await.unwrap();
+    db.pass_time(MINUTE).await;
+    let again = RefreshSession { origin: home, ..refresh(token) };
+    let came_back = SystemTime::now();
+    store.refresh_session(again.clone()).await.unwrap();
+    let unused = async |token| store.refresh_status(&token).await.unwrap().unwrap().is_unused;
+    assert!(!unused(token).await && !unused(lost.successor).await && unused(again.successor).await);
+    assert_eq!(state(&*store, &session).await, Some(SessionState::Live));
+
+    let RefreshRefusal::Reused { user, session: ended, used_at, used_from } =
+        refusal(rotate(&*store, lost.successor).await)
     else {
         panic!("not reused")
     };
-    assert_eq!((&user, &ended), (&alice, &session));
-    assert!(rotated_at >= rotated - 32 * SECOND && rotated_at <= rotated - 31 * SECOND + MINUTE);
+    assert_eq!((&user, &ended, used_from), (&alice, &session, Some([192, 0, 2, 1].into())));
+    assert!(used_at >= came_back - SECOND && used_at <= came_back + MINUTE);
+    assert_eq!(refusal(rotate(&*store, again.successor).await), RefreshRefusal::SessionEnded);
+}
+
+async fn answers_that_are_lost_again_and_again_are_forgiven(db: impl Backend) {
+    let store = db.open().await;
+    let alice = user(&*store, "alice").await;
+    let (session, token) = sign_in_for_weeks(&*store, &alice).await;
+    for _ in 0..10 {
+        rotate(&*store, token).await.unwrap();
+        db.pass_time(HOUR).await;
+    }
+    let (_, next) = rotate(&*store, token).await.unwrap();
+    rotate(&*store, next).await.unwrap();
+    assert_eq!(state(&*store, &session).await, Some(SessionState::Live));
+}
+
+async fn a_thief_after_the_owner_ends_the_session_with_what_it_provisioned(db: impl Backend) {
+    let store = db.open().await;
+    let alice = user(&*store, "alice").await;
+    let other = sign_in(&*store, &alice).await;
+    let (session, stolen) = sign_in_to_stay(&*store, &alice).await;
+    let secret = provision(&*store, &alice, &session).await.unwrap();
+    let hook = open_hook(&*store, &alice, secret).await.unwrap();
+    let home = Origin::unknown().address([192, 0, 2, 1].into());
+    let used = SystemTime::now();
+    let own = RefreshSession { origin: home, ..refresh(stolen) };
+    store.refresh_session(own.clone()).await.unwrap();
+    let (_, next) = rotate(&*store, own.successor).await.unwrap();
+    db.pass_time(31 * SECOND).await;
+    let RefreshRefusal::Reused { user, session: ended, used_at, used_from } =
+        refusal(rotate(&*store, stolen).await)
+    else {
+        panic!("not reused")
+    };
+    assert_eq!((&user, &ended, used_from), (&alice, &session, Some([192, 0, 2, 1].into())));
+    assert!(used_at >= used - 32 * SECOND && used_at <= used - 31 * SECOND + MINUTE);
     for dead in [&session, &hook.id] {
         assert_eq!(state(&*store, dead).await, Some(SessionState::Revoked));
     }
@@ -71,13 +158,50 @@ async fn after_the_grace_a_used_token_revokes_the_session_with_what_it_provision
     assert_eq!(state(&*store, &other).await, Some(SessionState::Live));
 }
 
-async fn without_grace_a_second_use_is_one_too_many(db: impl Backend) {
+async fn a_thief_before_the_owner_ends_it_once_both_have_used_theirs(db: impl Backend) {
+    let store = db.open().await;
+    let alice = user(&*store, "alice").await;
+    // The thief goes on, and then the owner comes.
+    let (session, stolen) = sign_in_to_stay(&*store, &alice).await;
+    let (_, thiefs) = rotate(&*store, stolen).await.unwrap();
+    rotate(&*store, thiefs).await.unwrap();
+    db.pass_time(MINUTE).await;
+    assert!(matches!(refusal(rotate(&*store, stolen).await), RefreshRefusal::Reused { .. }));
+    assert_eq!(state(&*store, &session).await, Some(SessionState::Revoked));
+    // The owner comes, and then the thief goes on.
+    let (session, stolen) = sign_in_to_stay(&*store, &alice).await;
+    let (_, thiefs) = rotate(&*store, stolen).await.unwrap();
+    db.pass_time(MINUTE).await;
+    let (_, owners) = rotate(&*store, stolen).await.unwrap();
+    rotate(&*store, owners).await.unwrap();
+    assert!(matches!(refusal(rotate(&*store, thiefs).await), RefreshRefusal::Reused { .. }));
+    assert_eq!(state(&*store, &session).await, Some(SessionState::Revoked));
+}
+
+/// Within the grace nobody can tell a thief from another program of the owner's, as long as each uses its own.
+async fn a_thief_within_the_grace_ends_it_once_either_comes_back(db: impl Backend) {
+    let store = db.open().await;
+    let alice = user(&*store, "alice").await;
+    let (session, stolen) = sign_in_to_stay(&*store, &alice).await;
+    let (_, owners) = rotate(&*store, stolen).await.unwrap();
+    rotate(&*store, stolen).await.unwrap();
+    rotate(&*store, owners).await.unwrap();
+    assert_eq!(state(&*store, &session).await, Some(SessionState::Live));
+    db.pass_time(31 * SECOND).await;
+    assert!(matches!(refusal(rotate(&*store, stolen).await), RefreshRefusal::Reused { .. }));
+    assert_eq!(state(&*store, &session).await, Some(SessionState::Revoked));
+}
+
+async fn without_grace_only_the_last_answer_is_good(db: impl Backend) {
     let store = db.open().await;
     let alice = user(&*store, "alice").await;
     let (session, token) = sign_in_to_stay(&*store, &alice).await;
-    rotate(&*store, token).await.unwrap();
-    let again = RefreshSession { grace: Duration::ZERO, ..refresh(token) };
-    assert!(matches!(refusal(store.refresh_session(again).await), RefreshRefusal::Reused { .. }));
+    let strictly = |token| RefreshSession { grace: Duration::ZERO, ..refresh(token) };
+    let first = strictly(token);
+    store.refresh_session(first.clone()).await.unwrap();
+    store.refresh_session(strictly(token)).await.unwrap();
+    let retired = store.refresh_session(strictly(first.successor)).await;
+    assert!(matches!(refusal(retired), RefreshRefusal::Reused { .. }));
     assert_eq!(state(&*store, &session).await, Some(SessionState::Revoked));
 }
 
@@ -89,32 +213,49 @@ async fn a_stolen_older_token_revokes_the_session_whatever_it_asks_for(db: impl 
     for _ in 0..3 {
         token = rotate(&*store, token).await.unwrap().1;
     }
+    db.pass_time(MINUTE).await;
     let greedy = RefreshSession { scopes: Some(scopes("admin")), ..refresh(stolen) };
     assert!(matches!(refusal(store.refresh_session(greedy).await), RefreshRefusal::Reused { .. }));
     assert_eq!(state(&*store, &session).await, Some(SessionState::Revoked));
     assert_eq!(refusal(rotate(&*store, token).await), RefreshRefusal::SessionEnded);
 }
 
-async fn of_64_racers_on_one_token_all_are_answered_and_one_family_lives_on(db: impl Backend) {
-    let nodes = [db.open().await, db.open().await];
-    let alice = user(&*nodes[0], "alice").await;
-    let (session, token) = sign_in_to_stay(&*nodes[0], &alice).await;
+/// Each of 64 gets an answer of its own, and goes on with it long after the grace.
+async fn race(nodes: &[Arc<dyn Store>; 2], db: &impl Backend, session: &SessionId, token: RefreshHash) {
     let racers = (0..64).map(|n| {
         let node = Arc::clone(&nodes[n % 2]);
         tokio::spawn(async move { rotate(&*node, token).await.unwrap() })
     });
     let answers: Vec<_> = join_all(racers).await.into_iter().map(Result::unwrap).collect();
-    assert!(answers.iter().all(|(refreshed, _)| refreshed.id == session));
+    assert!(answers.iter().all(|(refreshed, _)| refreshed.id == *session));
     assert_eq!(db.count("sessions").await, 1);
-    assert_eq!(db.count("refresh_tokens").await, 65);
-    // One generation, of which any goes on and none outlives the next but one.
+    db.pass_time(MINUTE).await;
     for (_, token) in &answers {
-        assert!(nodes[0].refresh_status(token).await.unwrap().unwrap().is_newest);
+        assert!(nodes[0].refresh_status(token).await.unwrap().unwrap().is_unused);
+        let (_, next) = rotate(&*nodes[1], *token).await.unwrap();
+        rotate(&*nodes[0], next).await.unwrap();
     }
-    let (_, next) = rotate(&*nodes[1], answers[63].1).await.unwrap();
-    rotate(&*nodes[1], next).await.unwrap();
-    assert!(matches!(refusal(rotate(&*nodes[0], answers[0].1).await), RefreshRefusal::Reused { .. }));
-    assert_eq!(state(&*nodes[1], &session).await, Some(SessionState::Revoked));
+    assert_eq!(state(&*nodes[1], session).await, Some(SessionState::Live));
+    // And the token that they raced on is not good for ever.
+    db.pass_time(MINUTE).await;
+    assert!(matches!(refusal(rotate(&*nodes[0], token).await), RefreshRefusal::Reused { .. }));
+    assert_eq!(state(&*nodes[1], session).await, Some(SessionState::Revoked));
+}
+
+async fn of_64_racers_on_one_token_all_are_answered_and_go_on(db: impl Backend) {
+    let nodes = [db.open().await, db.open().await];
+    let alice = user(&*nodes[0], "alice").await;
+    let (session, token) = sign_in_to_stay(&*nodes[0], &alice).await;
+    race(&nodes, &db, &session, token).await;
+}
+
+async fn of_64_racers_after_a_lost_answer_all_are_answered_and_go_on(db: impl Backend) {
+    let nodes = [db.open().await, db.open().await];
+    let alice = user(&*nodes[0], "alice").await;
+    let (session, token) = sign_in_for_weeks(&*nodes[0], &alice).await;
+    rotate(&*nodes[0], token).await.unwrap();
+    db.pass_time(2 * DAY).await;
+    race(&nodes, &db, &session, token).await;
 }
 
 async fn refreshing_against_revoking_leaves_no_live_session(db: impl Backend) {
@@ -175,7 +316,7 @@ async fn refreshing_against_everything_else_is_always_answered(db: impl Backend)
         let (store, person) = (Arc::clone(&nodes[caller % 2]), people[caller / 2 % 2].clone());
         tokio::spawn(async move {
             for round in 0..12 {
-                let limit = SessionLimit { max: 3, when_full: WhenFull::EndOldest };
+                let limit = SessionLimit { max: 3, when_full: WhenFull::Evict };
                 let (session, token) = refreshable(NewSession { limit, ..new_session() });
                 // Whoever was disabled just now is enabled again.
                 store.enable_user(&person).await.unwrap();

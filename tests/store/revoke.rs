@@ -10,7 +10,7 @@ use super::given::{
     HOUR, MINUTE, client_id, code, declared, is_good, new_session, open_hook, provision, redeem, scopes,
     sign_in, state, user, vouch,
 };
-use crate::support::Backend;
+use crate::support::{Backend, Listed as _};
 
 super::promises![
     a_revoked_session_is_live_on_no_node,
@@ -18,8 +18,9 @@ super::promises![
     an_unknown_session_or_user_is_told_from_a_known_one,
     another_users_session_is_as_good_as_unknown,
     a_session_takes_along_its_hooks_alone,
-    an_expired_session_can_be_revoked_with_its_hooks,
-    expiry_takes_nothing_along,
+    an_expired_session_can_be_revoked,
+    attack_n4_a_hooks_credential_and_session_end_with_their_devices,
+    what_expired_a_moment_ago_is_revoked_too,
     a_session_never_takes_along_what_another_user_had_under_its_id,
     a_user_takes_along_everything_of_theirs_alone,
     a_client_takes_along_its_sessions_and_secrets,
@@ -96,28 +97,59 @@ async fn a_session_takes_along_its_hooks_alone(db: impl Backend) {
     kept.assert(&*store, SessionState::Live).await;
 }
 
-async fn an_expired_session_can_be_revoked_with_its_hooks(db: impl Backend) {
+async fn an_expired_session_can_be_revoked(db: impl Backend) {
     let store = db.open().await;
     let alice = user(&*store, "alice").await;
     let device = device(&*store, &alice).await;
-    db.pass_time(HOUR + MINUTE).await;
-    let hook = open_hook(&*store, &alice, device.secret).await.unwrap().id;
-    assert_eq!(store.revoke(&Revoke::Session(device.session.clone())).await.unwrap(), Some(3));
-    device.assert(&*store, SessionState::Revoked).await;
-    assert_eq!(state(&*store, &hook).await, Some(SessionState::Revoked));
+    db.pass_time(HOUR + 2 * MINUTE).await;
+    assert!(open_hook(&*store, &alice, device.secret).await.is_err());
+    assert_eq!(store.revoke(&Revoke::Session(device.session.clone())).await.unwrap(), Some(1));
+    assert_eq!(state(&*store, &device.session).await, Some(SessionState::Revoked));
+    // What has expired is as dead as what is revoked, and is not written again.
+    assert_eq!(state(&*store, &device.hook).await, Some(SessionState::Expired));
 }
 
-async fn expiry_takes_nothing_along(db: impl Backend) {
+/// By any end: revoked, expired, past its absolute end, logged out with all of the person, or swept.
+async fn attack_n4_a_hooks_credential_and_session_end_with_their_devices(db: impl Backend) {
     let store = db.open().await;
     let alice = user(&*store, "alice").await;
-    let short = NewSession { life: MINUTE, ..new_session() };
-    let session = vouch(&*store, &alice, short).await.unwrap().id;
-    let secret = provision(&*store, &alice, &session).await.unwrap();
-    let hook = open_hook(&*store, &alice, secret).await.unwrap().id;
-    db.pass_time(2 * MINUTE).await;
+    for end in ["session", "user", "client", "disable", "expiry", "absolute end", "sweep"] {
+        let short = NewSession { life: MINUTE, ..new_session() };
+        let session = vouch(&*store, &alice, short).await.unwrap();
+        let secret = provision(&*store, &alice, &session.id).await.unwrap();
+        let hook = open_hook(&*store, &alice, secret).await.unwrap();
+        assert!(hook.expires_in <= session.expires_in, "{hook:?}");
+        match end {
+            "session" => drop(store.revoke(&Revoke::Session(session.id.clone())).await.unwrap()),
+            "user" => drop(store.revoke(&Revoke::User(alice.clone())).await.unwrap()),
+            "client" => drop(store.revoke(&Revoke::Client(client_id("sp_bridge"))).await.unwrap()),
+            "disable" => {
+                store.disable_user(&alice).await.unwrap();
+                store.enable_user(&alice).await.unwrap();
+            }
+            "expiry" => db.pass_time(MINUTE).await,
+            "absolute end" => db.pass_time(31 * 24 * HOUR).await,
+            _ => {
+                db.pass_time(2 * HOUR).await;
+                while store.sweep(100).await.unwrap().total() > 0 {}
+                assert_eq!(db.count("client_secrets").await, 0);
+            }
+        }
+        assert!(!is_good(&*store, &alice, &secret).await, "{end}");
+        assert!(open_hook(&*store, &alice, secret).await.is_err(), "{end}");
+        assert_ne!(state(&*store, &hook.id).await, Some(SessionState::Live), "{end}");
+    }
+}
+
+/// A clock that is set back, or that of a server which takes over, must not bring back what a revocation found expired.
+async fn what_expired_a_moment_ago_is_revoked_too(db: impl Backend) {
+    let store = db.open().await;
+    let alice = user(&*store, "alice").await;
+    let session = sign_in(&*store, &alice).await;
+    db.pass_time(HOUR + MINUTE / 2).await;
     assert_eq!(state(&*store, &session).await, Some(SessionState::Expired));
-    assert_eq!(state(&*store, &hook).await, Some(SessionState::Live));
-    open_hook(&*store, &alice, secret).await.unwrap();
+    assert_eq!(store.revoke(&Revoke::User(alice)).await.unwrap(), Some(1));
+    assert_eq!(state(&*store, &session).await, Some(SessionState::Revoked));
 }
 
 async fn a_session_never_takes_along_what_another_user_had_under_its_id(db: impl Backend) {
@@ -125,14 +157,15 @@ async fn a_session_never_takes_along_what_another_user_had_under_its_id(db: impl
     let (alice, bob) = (user(&*store, "alice").await, user(&*store, "bob").await);
     let hers = declared("shared");
     let hers = vouch(&*store, &alice, NewSession { life: MINUTE, ..hers }).await.unwrap().id;
-    let secret = provision(&*store, &alice, &hers).await.unwrap();
+    let dead = provision(&*store, &alice, &hers).await.unwrap();
     db.pass_time(MINUTE + HOUR).await;
-    let hook = open_hook(&*store, &alice, secret).await.unwrap().id;
+    let other = device(&*store, &alice).await;
     assert_eq!(store.sweep(100).await.unwrap().sessions, 1);
     let his = vouch(&*store, &bob, declared("shared")).await.unwrap().id;
+    // Nor does her old secret come back with his session.
+    assert!(!is_good(&*store, &alice, &dead).await);
     assert_eq!(store.revoke(&Revoke::Session(his)).await.unwrap(), Some(1));
-    assert_eq!(state(&*store, &hook).await, Some(SessionState::Live));
-    assert!(is_good(&*store, &alice, &secret).await);
+    other.assert(&*store, SessionState::Live).await;
 }
 
 async fn a_user_takes_along_everything_of_theirs_alone(db: impl Backend) {
@@ -249,6 +282,7 @@ impl Device {
         assert_eq!(is_good(store, &self.user, &self.secret).await, live);
         let session = NewSession { client: ClientId::for_hooks_of(&self.user), ..new_session() };
         let open = OpenSession::Client {
+            owner: self.user.clone(),
             proof: ClientProof::Secret(self.secret),
             scopes: scopes("hook:track"),
             session,

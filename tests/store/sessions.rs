@@ -1,19 +1,20 @@
 //! Sessions are opened, renewed, judged and listed.
 
+use std::collections::HashSet;
 use std::time::{Duration, SystemTime};
 
 use bridge_auth::store::{
-    NewSession, OpenSession, OpenSessionError, OpenedSession, Origin, RequestedId, Revoke, SessionLimit,
+    DeviceQuery, NewSession, OpenSession, OpenSessionError, OpenedSession, Origin, RequestedId, Revoke, SessionLimit,
     SessionState, WhenFull,
 };
 use bridge_auth::{CallSource, SessionId, UserId};
 use futures_util::future::join_all;
 
 use super::given::{
-    HOUR, MINUTE, SECOND, client_id, declared, is_good, new_session, open_hook, provision, scopes,
-    session_id, sign_in, state, user, vouch,
+    DAY, HOUR, MINUTE, SECOND, client_id, declared, is_good, new_session, open_hook, provision, scopes,
+    rotate, session_id, sign_in, sign_in_to_stay, state, user, vouch,
 };
-use crate::support::Backend;
+use crate::support::{Backend, Listed as _};
 
 super::promises![
     a_vouched_session_needs_a_known_enabled_user,
@@ -26,7 +27,7 @@ super::promises![
     another_users_declared_id_is_refused,
     another_clients_declared_id_is_refused,
     a_fresh_id_renews_nothing,
-    beyond_the_limit_the_oldest_sessions_end,
+    beyond_the_limit_those_end_that_were_renewed_least_recently,
     beyond_the_limit_a_session_is_refused,
     racing_sessions_stay_within_the_limit,
     hook_sessions_take_no_place,
@@ -34,7 +35,7 @@ super::promises![
     many_sessions_are_judged_at_once,
     a_session_expires_by_the_clock_of_the_database,
     live_sessions_are_listed_newest_first_with_their_origin,
-    at_most_a_thousand_sessions_are_listed,
+    every_live_device_is_on_one_page,
     ids_of_odd_characters_survive,
 ];
 
@@ -145,23 +146,31 @@ async fn a_fresh_id_renews_nothing(db: impl Backend) {
     assert_taken(&vouch(&*store, &alice, same).await);
 }
 
-async fn beyond_the_limit_the_oldest_sessions_end(db: impl Backend) {
+async fn beyond_the_limit_those_end_that_were_renewed_least_recently(db: impl Backend) {
     let store = db.open().await;
     let (alice, bob) = (user(&*store, "alice").await, user(&*store, "bob").await);
     let his = sign_in(&*store, &bob).await;
+    let (laptop, token) = sign_in_to_stay(&*store, &alice).await;
+    db.pass_time(SECOND).await;
+    let declared_first = vouch(&*store, &alice, declared("desktop")).await.unwrap().id;
     let mut opened = Vec::new();
     for _ in 0..4 {
-        opened.push(sign_in(&*store, &alice).await);
         db.pass_time(SECOND).await;
+        opened.push(sign_in(&*store, &alice).await);
     }
     let secret = provision(&*store, &alice, &opened[0]).await.unwrap();
     let hook = open_hook(&*store, &alice, secret).await.unwrap().id;
-    let limit = SessionLimit { max: 3, when_full: WhenFull::EndOldest };
-    let newest = vouch(&*store, &alice, NewSession { limit, ..new_session() }).await.unwrap().id;
+    db.pass_time(SECOND).await;
+    // The oldest two are those that were renewed last.
+    rotate(&*store, token).await.unwrap();
+    vouch(&*store, &alice, declared("desktop")).await.unwrap();
+    let limit = SessionLimit { max: 5, when_full: WhenFull::Evict };
+    let newest = vouch(&*store, &alice, NewSession { limit, ..new_session() }).await.unwrap();
+    assert_eq!(newest.evicted, opened[..2]);
     for ended in [&opened[0], &opened[1], &hook] {
         assert_eq!(state(&*store, ended).await, Some(SessionState::Revoked));
     }
-    for kept in [&opened[2], &opened[3], &newest, &his] {
+    for kept in [&laptop, &declared_first, &opened[2], &opened[3], &newest.id, &his] {
         assert_eq!(state(&*store, kept).await, Some(SessionState::Live));
     }
     assert!(!is_good(&*store, &alice, &secret).await);
@@ -185,7 +194,7 @@ async fn beyond_the_limit_a_session_is_refused(db: impl Backend) {
 async fn racing_sessions_stay_within_the_limit(db: impl Backend) {
     let nodes = [db.open().await, db.open().await];
     let alice = user(&*nodes[0], "alice").await;
-    for when_full in [WhenFull::Refuse, WhenFull::EndOldest] {
+    for when_full in [WhenFull::Refuse, WhenFull::Evict] {
         let limit = SessionLimit { max: 3, when_full };
         let racers = (0..20).map(|n| vouch(&*nodes[n % 2], &alice, NewSession { limit, ..new_session() }));
         let opened = join_all(racers).await.into_iter().filter(Result::is_ok).count();
@@ -204,14 +213,15 @@ async fn hook_sessions_take_no_place(db: impl Backend) {
         open_hook(&*store, &alice, secret).await.unwrap();
     }
     vouch(&*store, &alice, NewSession { limit, ..new_session() }).await.unwrap();
-    assert_eq!(store.sessions_of(&alice).await.unwrap().len(), 5);
+    assert_eq!(store.sessions_of(&alice).await.unwrap().len(), 2);
+    assert_eq!(db.count("sessions").await, 3);
 }
 
 async fn a_renewal_takes_no_place(db: impl Backend) {
     let store = db.open().await;
     let alice = user(&*store, "alice").await;
     let other = sign_in(&*store, &alice).await;
-    for when_full in [WhenFull::Refuse, WhenFull::EndOldest] {
+    for when_full in [WhenFull::Refuse, WhenFull::Evict] {
         let limit = SessionLimit { max: 2, when_full };
         for _ in 0..3 {
             vouch(&*store, &alice, NewSession { limit, ..declared("laptop") }).await.unwrap();
@@ -272,27 +282,52 @@ async fn live_sessions_are_listed_newest_first_with_their_origin(db: impl Backen
     db.pass_time(SECOND).await;
     let secret = provision(&*store, &alice, &device).await.unwrap();
     let hook = open_hook(&*store, &alice, secret).await.unwrap().id;
-    let listed = store.sessions_of(&alice).await.unwrap();
-    assert_eq!(listed.iter().map(|session| session.id.clone()).collect::<Vec<_>>(), [hook, device]);
-    assert_eq!(listed[1].origin, origin);
-    assert_eq!(listed[0].origin, Origin::unknown());
-    assert_eq!((&listed[1].user, &listed[1].client), (&alice, &client_id("sp_bridge")));
-    assert_eq!(listed[1].call_source, CallSource::default());
-    assert_eq!(listed[1].scopes, scopes("read write"));
-    assert_eq!(listed[1].created_at, listed[1].renewed_at);
-    assert_eq!(listed[1].expires_at, listed[1].created_at + HOUR);
+    let newer = sign_in(&*store, &alice).await;
+    let listed = store.all_devices_of(&alice).await.unwrap();
+    let ids: Vec<_> = listed.iter().map(|device| device.session.id.clone()).collect();
+    assert_eq!(ids, [newer, device]);
+    assert!(!listed[0].has_credential() && listed[0].hook_session.is_none());
+    assert!(listed[1].secret_since.is_some() && listed[1].key_since.is_none());
+    assert_eq!(listed[1].hook_session.as_ref().map(|hooks| &hooks.id), Some(&hook));
+    assert_eq!(listed[0].session.origin, Origin::unknown());
+    let shown = &listed[1].session;
+    assert_eq!(shown.origin, origin);
+    assert_eq!((&shown.user, &shown.client), (&alice, &client_id("sp_bridge")));
+    assert_eq!(shown.call_source, CallSource::default());
+    assert_eq!(shown.scopes, scopes("read write"));
+    assert_eq!(shown.created_at, shown.renewed_at);
+    assert_eq!(shown.expires_at, shown.created_at + HOUR);
+    assert_eq!(shown.ends_at, shown.created_at + 30 * DAY);
 }
 
-async fn at_most_a_thousand_sessions_are_listed(db: impl Backend) {
+async fn every_live_device_is_on_one_page(db: impl Backend) {
     let store = db.open().await;
     let alice = user(&*store, "alice").await;
-    let limit = SessionLimit { max: u32::MAX, when_full: WhenFull::Refuse };
-    for _ in 0..26 {
-        let some = (0..39).map(|_| vouch(&*store, &alice, NewSession { limit, ..new_session() }));
-        assert!(join_all(some).await.iter().all(Result::is_ok));
+    let endless = SessionLimit { max: u32::MAX, when_full: WhenFull::Refuse };
+    let mut opened = HashSet::new();
+    for _ in 0..13 {
+        let some = (0..39).map(|_| vouch(&*store, &alice, NewSession { limit: endless, ..new_session() }));
+        opened.extend(join_all(some).await.into_iter().map(|opened| opened.unwrap().id));
     }
-    assert_eq!(db.count("sessions").await, 1014);
-    assert_eq!(store.sessions_of(&alice).await.unwrap().len(), 1000);
+    for limit in [1, 7, 100, 507, 1000] {
+        let mut query = DeviceQuery { after: None, limit };
+        let mut listed = Vec::new();
+        loop {
+            let page = store.devices_of(&alice, &query).await.unwrap();
+            assert!(page.devices.len() <= limit as usize);
+            listed.extend(page.devices.into_iter().map(|device| device.session));
+            let Some(next) = page.next else { break };
+            // What is linked meanwhile, or renewed, moves nothing.
+            if limit == 100 {
+                vouch(&*store, &alice, NewSession { limit: endless, ..new_session() }).await.unwrap();
+            }
+            query.after = Some(next.to_string().parse().unwrap());
+        }
+        assert!(listed.is_sorted_by(|a, b| a.created_at >= b.created_at));
+        let ids: HashSet<_> = listed.iter().map(|session| session.id.clone()).collect();
+        assert_eq!(ids.len(), listed.len(), "none is listed twice");
+        assert!(opened.is_subset(&ids), "none is missing");
+    }
 }
 
 async fn ids_of_odd_characters_survive(db: impl Backend) {

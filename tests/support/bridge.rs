@@ -30,7 +30,7 @@ pub fn builder_over(store: Arc<dyn Store>, keys: KeyRing) -> BridgeBuilder {
 /// Access for `name`, who becomes known by this, with `scopes`.
 pub async fn access(bridge: &Bridge, name: &str, scopes: &str) -> Access {
     let (user, scopes) = (user(name), Scopes::parse(scopes).unwrap());
-    bridge.issuer().register_user(&user, &scopes).await.unwrap();
+    bridge.issuer().register_user(&SignedIn::new(user.clone(), scopes.clone())).await.unwrap();
     bridge.issuer().open_access(AccessRequest::for_user(user, scopes)).await.unwrap()
 }
 

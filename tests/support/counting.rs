@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bridge_auth::store::*;
-use bridge_auth::{AssertionHash, ClientId, RefreshHash, Scopes, SessionId, UserId};
+use bridge_auth::{AssertionHash, ClientId, RefreshHash, SessionId, UserId};
 use tokio::sync::watch;
 
 #[derive(Debug)]
@@ -101,8 +101,8 @@ impl Store for Counting {
         self.store.revocation_hints()
     }
 
-    async fn put_user(&self, user: &UserId, scopes: &Scopes) -> Result<(), StoreError> {
-        self.store.put_user(user, scopes).await
+    async fn put_user(&self, user: &KnownUser) -> Result<(), StoreError> {
+        self.store.put_user(user).await
     }
 
     async fn issue_code(&self, code: NewCode) -> Result<SystemTime, IssueCodeError> {
@@ -117,8 +117,8 @@ impl Store for Counting {
         self.store.open_session(open).await
     }
 
-    async fn sessions_of(&self, user: &UserId) -> Result<Vec<Session>, StoreError> {
-        self.store.sessions_of(user).await
+    async fn devices_of(&self, user: &UserId, query: &DeviceQuery) -> Result<DevicePage, StoreError> {
+        self.store.devices_of(user, query).await
     }
 
     async fn revoke(&self, target: &Revoke) -> Result<Option<u64>, StoreError> {
@@ -133,7 +133,10 @@ impl Store for Counting {
         self.store.enable_user(user).await
     }
 
-    async fn provision_client(&self, provision: ProvisionClient) -> Result<(), ProvisionError> {
+    async fn provision_client(
+        &self,
+        provision: ProvisionClient,
+    ) -> Result<ProvisionedClient, ProvisionError> {
         self.store.provision_client(provision).await
     }
 
@@ -154,9 +157,9 @@ impl Store for Counting {
         self.store.refresh_status(token).await
     }
 
-    async fn client_keys(&self, client: &ClientId) -> Result<Vec<ClientKey>, StoreError> {
+    async fn client_keys(&self, client: &ClientId, query: &KeyQuery) -> Result<Vec<ClientKey>, StoreError> {
         self.verifications.fetch_add(1, Ordering::SeqCst);
-        self.store.client_keys(client).await
+        self.store.client_keys(client, query).await
     }
 
     async fn spend_assertion(&self, assertion: &AssertionHash, life: Duration) -> Result<bool, StoreError> {

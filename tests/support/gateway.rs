@@ -186,7 +186,7 @@ async fn login(mut request: Request, next: Next) -> Response {
         request.headers().get(COOKIE).and_then(|cookie| cookie.to_str().ok()?.strip_prefix("login="));
     if let Some(user_id) = cookie.map(user) {
         let scopes = Scopes::parse("chat tools").unwrap();
-        request.extensions_mut().insert(SignedIn { user_id, scopes });
+        request.extensions_mut().insert(SignedIn::new(user_id, scopes));
     }
     next.run(request).await
 }

@@ -4,6 +4,7 @@ mod backend;
 pub mod bridge;
 pub mod counting;
 pub mod gateway;
+mod listed;
 pub mod postgres;
 pub mod process;
 pub mod record;
@@ -11,5 +12,6 @@ mod sqlite;
 pub mod wire;
 
 pub use backend::Backend;
+pub use listed::{Listed, known};
 pub use postgres::PostgresBackend;
 pub use sqlite::SqliteBackend;

@@ -20,8 +20,8 @@ async fn main() -> Result<()> {
 
     // A real gateway issues codes to whom its own login has signed in, at `POST /v1/auth/bridge/code`.
     let alice =
-        SignedIn { user_id: UserId::parse("alice")?, scopes: Scopes::parse("hook:govern hook:track")? };
-    let issued = server.bridge().issuer().issue_code(&alice, None).await?;
+        SignedIn::new(UserId::parse("alice")?, Scopes::parse("hook:govern hook:track")?);
+    let issued = server.bridge().issuer().issue_code(&alice, Default::default()).await?;
     writeln!(io::stdout(), "code: {}", issued.code.expose())?;
     writeln!(io::stdout(), "listening on http://{address}")?;
     let interrupted = async { drop(tokio::signal::ctrl_c().await) };

@@ -14,7 +14,7 @@ use crate::server::{Server, initialize, result, user};
 async fn row_144_a_token_for_another_audience_is_refused() {
     let server = Server::start().await;
     let issuer = server.bridge.issuer();
-    issuer.register_user(&user("alice"), &Scopes::default()).await.unwrap();
+    issuer.register_user(&SignedIn::new(user("alice"), Scopes::default())).await.unwrap();
     let wish = AccessRequest::for_user(user("alice"), Scopes::default());
     let access = issuer.open_access(wish.audiences([Audience::parse("bridge").unwrap()])).await.unwrap();
 

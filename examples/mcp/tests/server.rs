@@ -43,8 +43,8 @@ impl Server {
 
     /// Links a bridge of `name`'s as bridges do, and gives its token.
     pub(crate) async fn link(&self, name: &str, scopes: &str) -> String {
-        let person = SignedIn { user_id: user(name), scopes: Scopes::parse(scopes).unwrap() };
-        let issued = self.bridge.issuer().issue_code(&person, None).await.unwrap();
+        let person = SignedIn::new(user(name), Scopes::parse(scopes).unwrap());
+        let issued = self.bridge.issuer().issue_code(&person, Default::default()).await.unwrap();
         let exchange = json!({ "code": issued.code.expose() });
         let request = self.http.post(self.url("/v1/auth/bridge/session")).json(&exchange);
         let answer = request.send().await.unwrap();

@@ -21,7 +21,7 @@ pub(in crate::service) fn audience(settings: &Settings, form: &Form) -> Result<O
 
 /// The audience that this URI is a spelling of: what does not tell two resources apart (the case of scheme and host, a
 /// default port, the slash of an empty path) may be written either way (RFC 3986 §6.2).
-fn find(settings: &Settings, resource: &str) -> Option<Audience> {
+pub(in crate::service) fn find(settings: &Settings, resource: &str) -> Option<Audience> {
     let asked = absolute(resource)?;
     let described = settings.protected_resources.iter().map(|found| &found.resource);
     let mut known = settings.audiences.iter().chain(&settings.other_audiences).chain(described);

@@ -7,12 +7,14 @@ use std::time::Duration;
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use tokio_postgres::config::{SslMode, TargetSessionAttrs};
 use tokio_postgres::{Config, NoTls};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::connections::Connections;
+use super::connections::{Connections, Lane};
 use super::error::failed;
 use super::hints::Hints;
+use super::url::Target;
 use super::{PostgresStore, tls, url};
-use crate::store::StoreError;
+use crate::store::{Store as _, StoreError};
 
 /// Makes a [`PostgresStore`]: pool, deadlines, trust.
 #[derive(Clone)]
@@ -23,6 +25,7 @@ pub struct PostgresStoreBuilder {
     wait: Duration,
     connect: Duration,
     statement: Duration,
+    write: Duration,
     root_certificates: Option<PathBuf>,
     migrate: bool,
 }
@@ -35,14 +38,18 @@ impl PostgresStoreBuilder {
             wait: Duration::from_secs(1),
             connect: Duration::from_secs(2),
             statement: Duration::from_secs(2),
+            write: Duration::from_secs(10),
             root_certificates: None,
             migrate: true,
         }
     }
 
-    /// How many connections there may be; default 8, at least 1.
+    /// How many connections there may be; default 8, at least 2.
+    ///
+    /// Up to three of them, and never more than half, are for look-ups alone: so writes, however many, hold up no request that
+    /// only has its session looked up.
     pub fn pool_size(mut self, connections: usize) -> Self {
-        self.pool_size = connections.max(1);
+        self.pool_size = connections.max(2);
         self
     }
 
@@ -58,15 +65,22 @@ impl PostgresStoreBuilder {
         self
     }
 
-    /// How long a statement may take, at least 1 ms; default 2 s. The server is told, and given 200 ms
+    /// How long a look-up may take, at least 1 ms; default 2 s. The server is told, and given 200 ms
     /// more to say so.
     pub fn statement_timeout(mut self, timeout: Duration) -> Self {
         self.statement = timeout.max(Duration::from_millis(1));
         self
     }
 
+    /// How long any other statement may take, at least 4 ms; default 10 s, because it may end something, and what ends must not
+    /// be given up early. For a lock it waits a quarter of that, and never longer than a second.
+    pub fn write_timeout(mut self, timeout: Duration) -> Self {
+        self.write = timeout.max(Duration::from_millis(4));
+        self
+    }
+
     /// A PEM file with the only certificates to trust; default those of the URL's `sslrootcert`, else
-    /// the system's.
+    /// the system's. It asks for TLS, unless the URL says `sslmode=disable`.
     pub fn root_certificates(mut self, file: impl Into<PathBuf>) -> Self {
         self.root_certificates = Some(file.into());
         self
@@ -84,55 +98,73 @@ impl PostgresStoreBuilder {
     /// # Errors
     ///
     /// [`StoreError`] when the URL or the certificates are malformed, the server cannot be reached,
-    /// or a migration fails.
+    /// or a migration fails. When there was no TLS that could be verified, its
+    /// [`source`](std::error::Error::source) names the hosts and what to write instead.
     ///
     /// # Cancel safety
     ///
-    /// Migrations are applied whole or not at all.
+    /// Each migration is applied whole or not at all.
     pub async fn connect(self) -> Result<PostgresStore, StoreError> {
         let store = self.store()?;
-        if self.migrate {
-            store.migrate().await?;
-        } else {
-            store.connections.query_one("SELECT 1", &[]).await?;
-        }
+        let connected = if self.migrate { store.migrate().await } else { store.ping().await };
+        connected.map_err(|fault| url::explain(fault, &self.url))?;
         Ok(store)
     }
 
     fn store(&self) -> Result<PostgresStore, StoreError> {
-        let (mut config, named_root) = url::parse(&self.url)?;
-        self.set_up(&mut config);
-        let root = self.root_certificates.as_deref().or(named_root.as_deref());
+        let Target { mut config, root } = url::parse(&self.url, self.root_certificates.as_deref())?;
+        Self::set_up(&mut config, self.connect);
         let tls = match config.get_ssl_mode() {
             SslMode::Disable => None,
-            _ => Some(tls::connector(root)?),
+            _ => Some(tls::connector(root.as_deref())?),
         };
+        // What listens speaks TLS as the pool does.
         let hints = Hints::new(config.clone(), tls.clone());
+        let for_look_ups = (self.pool_size / 2).clamp(1, Connections::FOR_LOOK_UPS);
+        let look_ups = self.lane(&config, tls.clone(), for_look_ups, self.statement)?;
+        let rest = self.lane(&config, tls, self.pool_size - for_look_ups, self.write)?;
+        Ok(PostgresStore::new(Connections { look_ups, rest }, Some(hints)))
+    }
+
+    fn lane(
+        &self,
+        config: &Config,
+        tls: Option<MakeRustlsConnect>,
+        size: usize,
+        statement: Duration,
+    ) -> Result<Lane, StoreError> {
+        let mut config = config.clone();
+        let lock = (statement / 4).clamp(Duration::from_millis(1), Duration::from_secs(1));
+        let options = format!(
+            "{} -c statement_timeout={} -c lock_timeout={}",
+            config.get_options().unwrap_or_default(),
+            statement.as_millis(),
+            lock.as_millis(),
+        );
+        config.options(options);
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let manager = match tls {
             None => Manager::from_config(config, NoTls, recycling),
             Some(tls) => Manager::from_config(config, tls, recycling),
         };
         let pool = Pool::builder(manager)
-            .max_size(self.pool_size)
+            .max_size(size)
             .wait_timeout(Some(self.wait))
             .create_timeout(Some(self.connect))
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(failed)?;
         let acquire = self.wait.saturating_add(self.connect);
-        let connections = Connections { pool, acquire, statement: self.statement };
-        Ok(PostgresStore { connections, hints: Some(hints) })
+        Ok(Lane { pool, places: None, acquire, statement })
     }
 
     /// Every connection is to a server that takes writes, and stops by itself when its statement is slow or
     /// its server is gone.
-    fn set_up(&self, config: &mut Config) {
-        let options = format!(
-            "{} -c statement_timeout={} -c default_transaction_isolation=read\\ committed",
-            config.get_options().unwrap_or_default(),
-            self.statement.as_millis(),
-        );
+    fn set_up(config: &mut Config, connect: Duration) {
+        // No statement here runs for long enough to be worth compiling, and each has its index: a plan that was made while a
+        // table was empty is kept for long after.
+        let own = "-c default_transaction_isolation=read\\ committed -c jit=off -c enable_seqscan=off";
+        let options = format!("{} {own}", config.get_options().unwrap_or_default());
         config.options(options.trim_start());
         if config.get_application_name().is_none() {
             config.application_name("bridge-auth");
@@ -140,7 +172,7 @@ impl PostgresStoreBuilder {
         // A standby, also one that was the primary a moment ago, may not have heard of a revocation.
         config
             .target_session_attrs(TargetSessionAttrs::ReadWrite)
-            .connect_timeout(self.connect)
+            .connect_timeout(connect)
             .keepalives_idle(Duration::from_secs(10))
             .keepalives_interval(Duration::from_secs(5))
             .keepalives_retries(3)
@@ -156,6 +188,7 @@ impl fmt::Debug for PostgresStoreBuilder {
             .field("wait", &self.wait)
             .field("connect", &self.connect)
             .field("statement", &self.statement)
+            .field("write", &self.write)
             .field("root_certificates", &self.root_certificates)
             .field("migrate", &self.migrate)
             .finish_non_exhaustive()

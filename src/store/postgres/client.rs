@@ -8,12 +8,17 @@ use super::connections::Connections;
 use super::error::failed;
 use super::row::{Columns, micros, session_key};
 use crate::id::{AssertionHash, ClientId, KeyThumbprint, SecretHash};
-use crate::store::{Client, ClientKey, ClientProof, ProvisionClient, ProvisionError, StoreError};
+use crate::store::{
+    Client, ClientKey, ClientProof, KeyQuery, ProvisionClient, ProvisionError, ProvisionedClient, StoreError,
+};
 
-pub(super) async fn provision(db: &Connections, provision: &ProvisionClient) -> Result<(), ProvisionError> {
+pub(super) async fn provision(
+    db: &Connections,
+    provision: &ProvisionClient,
+) -> Result<ProvisionedClient, ProvisionError> {
     let row = db
         .query_one(
-            "SELECT bridge_auth.provision_client($1, $2, $3, $4, $5, $6, $7, $8, $9) AS outcome",
+            "SELECT outcome, scopes, ends_at FROM bridge_auth.provision($1, $2, $3, $4, $5, $6, $7, $8, $9)",
             &[
                 &provision.client.as_str(),
                 &provision.owner.as_str(),
@@ -28,16 +33,17 @@ pub(super) async fn provision(db: &Connections, provision: &ProvisionClient) -> 
         )
         .await?;
     match row.column("outcome")? {
-        "provisioned" => Ok(()),
+        "provisioned" => Ok(ProvisionedClient { scopes: row.scopes()?, ends_at: row.column("ends_at")? }),
         "session_not_live" => Err(ProvisionError::SessionNotLive),
         "user_disabled" => Err(ProvisionError::UserDisabled),
         "too_many_devices" => Err(ProvisionError::TooManyDevices),
+        "overlapped" => Err(ProvisionError::Overlapped),
         other => Err(failed(format!("unknown outcome {other:?}")).into()),
     }
 }
 
 /// Compares every live credential of the kind, and one where there is none: the time it takes tells
-/// neither whether the client exists nor which of its secrets is nearest.
+/// neither whether the client exists nor which of its secrets is nearest. One is live only while its device's session is.
 pub(super) async fn verify(
     db: &Connections,
     client: &ClientId,
@@ -46,12 +52,14 @@ pub(super) async fn verify(
     let presented = proof.digest();
     let rows = db
         .query(
-            "SELECT client.owner AS user_id, client.scopes, secret.hash
+            "SELECT client.owner AS user_id, bridge_auth.allowed_to_hooks(client.scopes, owner) AS scopes, secret.hash
             FROM bridge_auth.clients AS client
             JOIN bridge_auth.users AS owner ON owner.id = client.owner AND NOT owner.disabled
             JOIN bridge_auth.client_secrets AS secret ON secret.client_id = client.id
                 AND (secret.jwk IS NOT NULL) = $2
                 AND (secret.expires_at IS NULL OR secret.expires_at > now())
+            JOIN bridge_auth.sessions AS device ON device.key = secret.session_key
+                AND device.user_id = client.owner AND device.revoked_at IS NULL AND device.expires_at > now()
             WHERE client.id = $1",
             &[&client.as_str(), &proof.is_key()],
         )
@@ -70,7 +78,12 @@ pub(super) async fn verify(
     Ok(good.then_some(found))
 }
 
-pub(super) async fn keys(db: &Connections, client: &ClientId) -> Result<Vec<ClientKey>, StoreError> {
+pub(super) async fn keys(
+    db: &Connections,
+    client: &ClientId,
+    query: &KeyQuery,
+) -> Result<Vec<ClientKey>, StoreError> {
+    let thumbprint = query.thumbprint();
     let rows = db
         .query(
             "SELECT secret.hash, secret.jwk
@@ -78,8 +91,17 @@ pub(super) async fn keys(db: &Connections, client: &ClientId) -> Result<Vec<Clie
             JOIN bridge_auth.users AS owner ON owner.id = client.owner AND NOT owner.disabled
             JOIN bridge_auth.client_secrets AS secret ON secret.client_id = client.id
                 AND secret.jwk IS NOT NULL AND (secret.expires_at IS NULL OR secret.expires_at > now())
-            WHERE client.id = $1 ORDER BY secret.id DESC",
-            &[&client.as_str()],
+            JOIN bridge_auth.sessions AS device ON device.key = secret.session_key
+                AND device.user_id = client.owner AND device.revoked_at IS NULL AND device.expires_at > now()
+            WHERE client.id = $1 AND secret.jwk::jsonb->>'alg' = $2
+                AND ($3::text IS NULL OR secret.jwk::jsonb->>'kid' = $3 OR secret.hash = $4::bytea)
+            ORDER BY coalesce(secret.hash = $4::bytea, false) DESC, secret.id DESC LIMIT 2",
+            &[
+                &client.as_str(),
+                &query.algorithm,
+                &query.key_id,
+                &thumbprint.as_ref().map(|thumbprint| thumbprint.as_bytes().as_slice()),
+            ],
         )
         .await?;
     let key = |row: &Row| {

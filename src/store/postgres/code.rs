@@ -8,7 +8,7 @@ use super::connections::Connections;
 use super::error::failed;
 use super::row::{Columns, micros};
 use super::session::{SessionParams, opened};
-use crate::id::CodeChallenge;
+use crate::id::{Audience, CodeChallenge, CodeHash, UserId};
 use crate::store::{
     GrantRefusal, IssueCodeError, NewCode, OpenedSession, RedeemCode, RedeemError, StoreError,
 };
@@ -16,7 +16,7 @@ use crate::store::{
 pub(super) async fn issue(db: &Connections, code: &NewCode) -> Result<SystemTime, IssueCodeError> {
     let row = db
         .query_one(
-            "SELECT outcome, ends_at FROM bridge_auth.issue_code($1, $2, $3, $4, $5, $6)",
+            "SELECT outcome, ends_at FROM bridge_auth.issue_code($1, $2, $3, $4, $5, $6, $7)",
             &[
                 &code.hash.to_hex(),
                 &code.user.as_str(),
@@ -24,6 +24,7 @@ pub(super) async fn issue(db: &Connections, code: &NewCode) -> Result<SystemTime
                 &code.challenge.as_ref().map(CodeChallenge::as_str),
                 &micros(code.life),
                 &i64::from(code.max_open.max(1)),
+                &code.resource.as_ref().map(Audience::as_str),
             ],
         )
         .await?;
@@ -35,20 +36,28 @@ pub(super) async fn issue(db: &Connections, code: &NewCode) -> Result<SystemTime
     }
 }
 
+/// Whose code it is; `None` when it is unknown.
+pub(super) async fn owner(db: &Connections, code: &CodeHash) -> Result<Option<UserId>, StoreError> {
+    let sql = "SELECT user_id FROM bridge_auth.codes WHERE hash = $1";
+    db.query(sql, &[&code.to_hex()]).await?.first().map(Columns::user).transpose()
+}
+
 pub(super) async fn redeem(db: &Connections, redeem: &RedeemCode) -> Result<OpenedSession, RedeemError> {
     let session = SessionParams::of(&redeem.session);
     let challenge = redeem.challenge.as_ref().map(CodeChallenge::as_str);
+    let resource = redeem.resource.as_ref().map(Audience::as_str);
     let row = db
         .query_one(
             "SELECT * FROM bridge_auth.redeem_code($14, $15,
-                ROW($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)::bridge_auth.new_session, $12, $13)",
-            &session.and([&redeem.hash.to_hex(), &challenge]),
+                ROW($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)::bridge_auth.new_session, $12, $13, $16)",
+            &session.and([&redeem.hash.to_hex(), &challenge, &resource]),
         )
         .await?;
     let refusal = match row.column("outcome")? {
         "opened" => return Ok(opened(&row)?),
         "session_taken" => return Err(RedeemError::SessionTaken),
         "too_many_sessions" => return Err(RedeemError::TooManySessions),
+        "wrong_resource" => return Err(RedeemError::WrongResource),
         "unknown" => GrantRefusal::Unknown,
         "expired" => GrantRefusal::Expired,
         "replayed" => replayed(&row)?,

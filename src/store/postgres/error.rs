@@ -8,9 +8,9 @@ use tokio_postgres::error::SqlState;
 
 use crate::store::{StoreError, StoreErrorKind};
 
-/// The statement ran into `statement_timeout`: its connection is as good as before.
-pub(super) fn is_statement_timeout(error: &tokio_postgres::Error) -> bool {
-    error.code() == Some(&SqlState::QUERY_CANCELED)
+/// The statement ran into `statement_timeout` or `lock_timeout`: its connection is as good as before.
+pub(super) fn leaves_connection_good(error: &tokio_postgres::Error) -> bool {
+    matches!(error.code(), Some(&SqlState::QUERY_CANCELED | &SqlState::LOCK_NOT_AVAILABLE))
 }
 
 pub(super) fn failed(error: impl Into<Box<dyn Error + Send + Sync>>) -> StoreError {

@@ -18,7 +18,7 @@ const DEADLINE: Duration = Duration::from_secs(300);
 
 /// Held while migrating; released when the connection closes, whatever happens to this node. The key
 /// is "bridge" in ASCII.
-const LOCK: &str = "SET statement_timeout = 0; SELECT pg_advisory_lock(x'627269646765'::bigint)";
+const LOCK: &str = "SET statement_timeout = 0; SET lock_timeout = 0; SELECT pg_advisory_lock(x'627269646765'::bigint)";
 
 const UNLOCK: &str = "SELECT pg_advisory_unlock(x'627269646765'::bigint)";
 
@@ -26,15 +26,14 @@ const UNLOCK: &str = "SELECT pg_advisory_unlock(x'627269646765'::bigint)";
 const SCHEMA: &str =
     "DO $$ BEGIN IF to_regnamespace('bridge_auth') IS NULL THEN CREATE SCHEMA bridge_auth; END IF; END $$";
 
-/// Applies what is missing, in one transaction.
+/// Applies what is missing: each migration whole or not at all, in their order.
 pub(super) async fn migrate(connections: &Connections) -> Result<(), StoreError> {
-    let mut lease = connections.lease().await?;
+    let mut lease = connections.rest.lease().await?;
     let client = &mut **lease.connection_mut();
     let work = async {
         client.batch_execute(LOCK).await?;
         client.batch_execute(SCHEMA).await?;
         embedded::migrations::runner()
-            .set_grouped(true)
             .set_migration_table_name("bridge_auth.migrations")
             .run_async(&mut **client)
             .await

@@ -8,6 +8,7 @@ mod builder;
 mod client;
 mod code;
 mod connections;
+mod device;
 mod error;
 mod hints;
 mod migrate;
@@ -27,17 +28,18 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use deadpool_postgres::Pool;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 
 use self::connections::Connections;
 use self::hints::Hints;
+use super::turns::Turns;
 use super::{
-    Client, ClientKey, ClientProof, IssueCodeError, NewCode, OpenSession, OpenSessionError, OpenedSession,
-    ProvisionClient, ProvisionError, RedeemCode, RedeemError, RefreshSession, RefreshSessionError,
-    RefreshStatus, RevocationCursor, RevocationPage, Revoke, Session, SessionStatus, Store, StoreError,
-    Swept,
+    Client, ClientKey, ClientProof, DevicePage, DeviceQuery, GrantRefusal, IssueCodeError, KeyQuery, KnownUser,
+    NewCode, OpenSession, OpenSessionError, OpenedSession, ProvisionClient, ProvisionError, ProvisionedClient,
+    RedeemCode, RedeemError, RefreshRefusal, RefreshSession, RefreshSessionError, RefreshStatus,
+    RevocationCursor, RevocationPage, Revoke, SessionStatus, Store, StoreError, Swept,
 };
-use crate::id::{AssertionHash, ClientId, RefreshHash, Scopes, SessionId, UserId};
+use crate::id::{AssertionHash, ClientId, RefreshHash, SessionId, UserId};
 
 /// A [`Store`] on PostgreSQL.
 ///
@@ -57,11 +59,15 @@ use crate::id::{AssertionHash, ClientId, RefreshHash, Scopes, SessionId, UserId}
 #[derive(Clone)]
 pub struct PostgresStore {
     connections: Connections,
+    turns: Turns<UserId>,
+    /// However many ask whether the server answers, one at a time does.
+    ping: Arc<Mutex<()>>,
     hints: Option<Arc<Hints>>,
 }
 
 impl PostgresStore {
-    /// Connects to `url` with the defaults of [`PostgresStore::builder`], and applies the migrations.
+    /// Connects to `url` with the defaults of [`PostgresStore::builder`], and applies the migrations. To another machine it
+    /// speaks verified TLS, unless the URL says `sslmode=disable`.
     ///
     /// # Errors
     ///
@@ -69,24 +75,38 @@ impl PostgresStore {
     ///
     /// # Cancel safety
     ///
-    /// Migrations are applied whole or not at all.
+    /// Each migration is applied whole or not at all.
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
         Self::builder(url).connect().await
     }
 
     /// Sets up a store at `url` (`postgres://…`, or libpq's `key=value` form).
     ///
-    /// `sslmode` may be `disable`, `prefer` (the default), `require`, `verify-ca` or `verify-full`, and
-    /// `sslrootcert` name a PEM file, both in the URL form. Wherever TLS is spoken the certificate and
-    /// the host name are verified, also with `prefer` and `require`.
+    /// Wherever TLS is spoken the certificate and the host name are verified: against the PEM file that
+    /// `sslrootcert` names, else against the certificates that the system trusts. When that fails, the error's
+    /// [`source`](std::error::Error::source) says what to write instead.
+    ///
+    /// | `sslmode` | this machine | any other |
+    /// |---|---|---|
+    /// | not given | no TLS, unless `sslrootcert` is given | verified TLS |
+    /// | `allow`, `prefer` | verified TLS where the server has TLS | verified TLS |
+    /// | `require`, `verify-ca`, `verify-full` | verified TLS | verified TLS |
+    /// | `disable` | no TLS | no TLS: whoever stands between reads everything, the password too |
+    ///
+    /// This machine is `localhost`, `127.0.0.0/8`, `::1` or a Unix socket: every `host` and every `hostaddr` must be one of
+    /// these.
     ///
     /// Of several hosts the first that takes writes is used, and a standby never, whatever the URL says.
     pub fn builder(url: &str) -> PostgresStoreBuilder {
         PostgresStoreBuilder::new(url)
     }
 
-    /// A store on a pool the host made, with a deadline of 3 s for a connection and 2 s for a
-    /// statement. Call [`PostgresStore::migrate`] once before the first use.
+    fn new(connections: Connections, hints: Option<Arc<Hints>>) -> Self {
+        Self { connections, turns: Turns::default(), ping: Arc::default(), hints }
+    }
+
+    /// A store on a pool the host made, with a deadline of 3 s for a connection and 10 s for a
+    /// statement. Of its connections it leaves three, but never more than half, to look-ups. Call [`PostgresStore::migrate`] once before the first use.
     ///
     /// Such a store hears of revocations only by reading the log: it listens for no notification.
     ///
@@ -95,9 +115,8 @@ impl PostgresStore {
     /// too, and must leave `default_transaction_isolation` at `read committed`: operations fail under another.
     #[must_use]
     pub fn from_pool(pool: Pool) -> Self {
-        let connections =
-            Connections { pool, acquire: Duration::from_secs(3), statement: Duration::from_secs(2) };
-        Self { connections, hints: None }
+        let (acquire, statement) = (Duration::from_secs(3), Duration::from_secs(10));
+        Self::new(Connections::of_one_pool(pool, acquire, statement), None)
     }
 
     /// Applies the migrations that are missing, under a lock: any number of nodes may call it at once.
@@ -108,7 +127,7 @@ impl PostgresStore {
     ///
     /// # Cancel safety
     ///
-    /// Migrations are applied whole or not at all.
+    /// Each migration is applied whole or not at all.
     pub async fn migrate(&self) -> Result<(), StoreError> {
         migrate::migrate(&self.connections).await
     }
@@ -116,29 +135,45 @@ impl PostgresStore {
 
 impl fmt::Debug for PostgresStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PostgresStore").field("pool", &self.connections.pool.status()).finish_non_exhaustive()
+        f.debug_struct("PostgresStore")
+            .field("look_ups", &self.connections.look_ups.pool.status())
+            .field("rest", &self.connections.rest.pool.status())
+            .finish_non_exhaustive()
     }
 }
 
+/// Each write waits for its person's turn before it takes a connection. Whose a code, a token or a session is, is looked up
+/// for that; what is unknown is answered at once.
 #[async_trait]
 impl Store for PostgresStore {
-    async fn put_user(&self, user: &UserId, scopes: &Scopes) -> Result<(), StoreError> {
-        user::put(&self.connections, user, scopes).await
+    async fn put_user(&self, user: &KnownUser) -> Result<(), StoreError> {
+        let _turn = self.turns.take(&user.id).await;
+        user::put(&self.connections, user).await
     }
 
     async fn issue_code(&self, code: NewCode) -> Result<SystemTime, IssueCodeError> {
+        let _turn = self.turns.take(&code.user).await;
         code::issue(&self.connections, &code).await
     }
 
     async fn redeem_code(&self, redeem: RedeemCode) -> Result<OpenedSession, RedeemError> {
+        let Some(owner) = code::owner(&self.connections, &redeem.hash).await? else {
+            return Err(RedeemError::Refused(GrantRefusal::Unknown));
+        };
+        let _turn = self.turns.take(&owner).await;
         code::redeem(&self.connections, &redeem).await
     }
 
     async fn open_session(&self, open: OpenSession) -> Result<OpenedSession, OpenSessionError> {
+        let _turn = self.turns.take(open.person()).await;
         session::open(&self.connections, &open).await
     }
 
     async fn refresh_session(&self, refresh: RefreshSession) -> Result<OpenedSession, RefreshSessionError> {
+        let Some(owner) = refresh::owner(&self.connections, &refresh.presented).await? else {
+            return Err(RefreshSessionError::Refused(RefreshRefusal::Unknown));
+        };
+        let _turn = self.turns.take(&owner).await;
         refresh::refresh(&self.connections, &refresh).await
     }
 
@@ -150,23 +185,41 @@ impl Store for PostgresStore {
         session::statuses(&self.connections, ids).await
     }
 
-    async fn sessions_of(&self, user: &UserId) -> Result<Vec<Session>, StoreError> {
-        session::of_user(&self.connections, user).await
+    async fn devices_of(&self, user: &UserId, query: &DeviceQuery) -> Result<DevicePage, StoreError> {
+        device::of_user(&self.connections, user, query).await
     }
 
     async fn revoke(&self, target: &Revoke) -> Result<Option<u64>, StoreError> {
+        let owner = match target {
+            Revoke::Session(session) => match session::owner(&self.connections, session).await? {
+                Some(owner) => Some(owner),
+                None => return Ok(None),
+            },
+            Revoke::SessionOf { user, .. } | Revoke::User(user) => Some(user.clone()),
+            Revoke::Client(_) => None,
+        };
+        let _turn = match &owner {
+            Some(owner) => Some(self.turns.take(owner).await),
+            None => None,
+        };
         revocation::revoke(&self.connections, target).await
     }
 
     async fn disable_user(&self, user: &UserId) -> Result<bool, StoreError> {
+        let _turn = self.turns.take(user).await;
         user::disable(&self.connections, user).await
     }
 
     async fn enable_user(&self, user: &UserId) -> Result<bool, StoreError> {
+        let _turn = self.turns.take(user).await;
         user::enable(&self.connections, user).await
     }
 
-    async fn provision_client(&self, provision: ProvisionClient) -> Result<(), ProvisionError> {
+    async fn provision_client(
+        &self,
+        provision: ProvisionClient,
+    ) -> Result<ProvisionedClient, ProvisionError> {
+        let _turn = self.turns.take(&provision.owner).await;
         client::provision(&self.connections, &provision).await
     }
 
@@ -178,8 +231,8 @@ impl Store for PostgresStore {
         client::verify(&self.connections, client, proof).await
     }
 
-    async fn client_keys(&self, client: &ClientId) -> Result<Vec<ClientKey>, StoreError> {
-        client::keys(&self.connections, client).await
+    async fn client_keys(&self, client: &ClientId, query: &KeyQuery) -> Result<Vec<ClientKey>, StoreError> {
+        client::keys(&self.connections, client, query).await
     }
 
     async fn spend_assertion(&self, assertion: &AssertionHash, life: Duration) -> Result<bool, StoreError> {
@@ -203,6 +256,7 @@ impl Store for PostgresStore {
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        self.connections.query_one("SELECT 1", &[]).await.map(drop)
+        let _one = self.ping.lock().await;
+        self.connections.query_look_up("SELECT 1", &[]).await.map(drop)
     }
 }

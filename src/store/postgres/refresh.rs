@@ -6,10 +6,24 @@ use super::connections::Connections;
 use super::error::failed;
 use super::row::{Columns, micros};
 use super::session::{opened, status};
-use crate::id::RefreshHash;
+use crate::id::{Audience, RefreshHash, UserId};
 use crate::store::{
     OpenedSession, RefreshRefusal, RefreshSession, RefreshSessionError, RefreshStatus, StoreError,
 };
+
+/// Whose token it is; `None` when it is unknown.
+pub(super) async fn owner(db: &Connections, token: &RefreshHash) -> Result<Option<UserId>, StoreError> {
+    let rows = db
+        .query(
+            "SELECT session.user_id
+            FROM bridge_auth.refresh_tokens AS token
+            JOIN bridge_auth.sessions AS session ON session.key = token.session_key
+            WHERE token.hash = $1",
+            &[&token.as_bytes().as_slice()],
+        )
+        .await?;
+    rows.first().map(Columns::user).transpose()
+}
 
 pub(super) async fn refresh(
     db: &Connections,
@@ -18,7 +32,7 @@ pub(super) async fn refresh(
     let origin = &refresh.origin;
     let row = db
         .query_one(
-            "SELECT * FROM bridge_auth.refresh_session($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+            "SELECT * FROM bridge_auth.refresh_session($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
             &[
                 &refresh.presented.as_bytes().as_slice(),
                 &refresh.successor.as_bytes().as_slice(),
@@ -29,12 +43,14 @@ pub(super) async fn refresh(
                 &origin.device_name,
                 &micros(refresh.life),
                 &micros(refresh.grace),
+                &refresh.resource.as_ref().map(Audience::as_str),
             ],
         )
         .await?;
     let refusal = match row.column("outcome")? {
         "opened" => return Ok(opened(&row)?),
         "scopes" => return Err(RefreshSessionError::Scopes),
+        "wrong_resource" => return Err(RefreshSessionError::WrongResource),
         "unknown" => RefreshRefusal::Unknown,
         "session_ended" => RefreshRefusal::SessionEnded,
         "wrong_client" => RefreshRefusal::WrongClient,
@@ -49,7 +65,8 @@ fn reused(row: &Row) -> Result<RefreshRefusal, StoreError> {
     Ok(RefreshRefusal::Reused {
         user: row.user()?,
         session: row.session("session_id")?,
-        rotated_at: row.column("rotated_at")?,
+        used_at: row.column("rotated_at")?,
+        used_from: row.column("used_from")?,
     })
 }
 
@@ -60,9 +77,12 @@ pub(super) async fn look(db: &Connections, token: &RefreshHash) -> Result<Option
             "SELECT session.id, session.user_id, session.client_id, session.call_source, session.scopes,
                 session.revoked_at IS NOT NULL AS revoked,
                 greatest(extract(epoch FROM session.expires_at - now()) * 1000000, 0)::bigint AS expires_in,
-                token.generation = session.generation AS is_newest, token.issued_at
+                (bridge_auth.refresh_uses(token, session)).rounds = 0
+                    AND NOT coalesce(token.parent_round < parent.rounds, false) AS is_unused,
+                token.issued_at
             FROM bridge_auth.refresh_tokens AS token
             JOIN bridge_auth.sessions AS session ON session.key = token.session_key
+            LEFT JOIN bridge_auth.refresh_tokens AS parent ON parent.hash = token.parent
             WHERE token.hash = $1 AND token.generation >= session.first_generation",
             &[&token.as_bytes().as_slice()],
         )
@@ -71,7 +91,7 @@ pub(super) async fn look(db: &Connections, token: &RefreshHash) -> Result<Option
         Ok(RefreshStatus {
             session: status(row)?,
             scopes: row.scopes()?,
-            is_newest: row.column("is_newest")?,
+            is_unused: row.column("is_unused")?,
             issued_at: row.column("issued_at")?,
         })
     };

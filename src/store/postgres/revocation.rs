@@ -53,7 +53,7 @@ pub(super) async fn since(
     limit: u32,
 ) -> Result<RevocationPage, StoreError> {
     let rows = db
-        .query(
+        .query_look_up(
             "WITH begun AS (
                 INSERT INTO bridge_auth.log_era (era)
                 SELECT $4::bigint WHERE NOT EXISTS (SELECT FROM bridge_auth.log_era)

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::connections::Connections;
 use super::error::failed;
 use super::row::{Columns, micros, session_key};
-use crate::id::{SessionId, UserId};
+use crate::id::{Audience, SessionId, UserId};
 use crate::store::{
     NewSession, OpenSession, OpenSessionError, OpenedSession, Origin, RequestedId, Session, SessionState,
     SessionStatus, StoreError, WhenFull,
@@ -49,7 +49,7 @@ impl<'a> SessionParams<'a> {
             life: micros(session.life),
             // A limit of none would end the very session it lets in.
             max_live: session.limit.max.max(1).into(),
-            end_oldest: session.limit.when_full == WhenFull::EndOldest,
+            end_oldest: session.limit.when_full == WhenFull::Evict,
             max_life: micros(session.max_life),
             refresh: session.refresh.as_ref().map(|hash| hash.as_bytes().as_slice()),
         }
@@ -90,7 +90,7 @@ pub(super) async fn open(db: &Connections, open: &OpenSession) -> Result<OpenedS
             )
             .await?
         }
-        OpenSession::Client { proof, scopes, session } => {
+        OpenSession::Client { proof, scopes, session, .. } => {
             let session = SessionParams::of(session);
             db.query_one(
                 "SELECT * FROM bridge_auth.open_for_client(
@@ -122,7 +122,14 @@ pub(super) fn opened(row: &Row) -> Result<OpenedSession, StoreError> {
         authenticated_at: row.column("authenticated_at")?,
         expires_in: Duration::from_micros(row.count("expires_in")?),
         renewed: row.column("renewed")?,
+        resource: row.column::<Option<&str>>("resource")?.map(Audience::parse).transpose().map_err(failed)?,
+        evicted: evicted(row)?,
     })
+}
+
+fn evicted(row: &Row) -> Result<Vec<SessionId>, StoreError> {
+    let ids = row.column::<Option<Vec<&str>>>("evicted")?.unwrap_or_default();
+    ids.into_iter().map(|id| SessionId::parse(id).map_err(failed)).collect()
 }
 
 pub(super) async fn statuses(db: &Connections, ids: &[SessionId]) -> Result<Vec<SessionStatus>, StoreError> {
@@ -131,7 +138,7 @@ pub(super) async fn statuses(db: &Connections, ids: &[SessionId]) -> Result<Vec<
     }
     let keys: Vec<Uuid> = ids.iter().map(session_key).collect();
     let rows = db
-        .query(
+        .query_look_up(
             "SELECT id, user_id, client_id, call_source, revoked_at IS NOT NULL AS revoked,
                 greatest(extract(epoch FROM expires_at - now()) * 1000000, 0)::bigint AS expires_in
             FROM bridge_auth.sessions WHERE key = ANY ($1)",
@@ -162,34 +169,28 @@ pub(super) fn status(row: &Row) -> Result<SessionStatus, StoreError> {
     })
 }
 
-pub(super) async fn of_user(db: &Connections, user: &UserId) -> Result<Vec<Session>, StoreError> {
-    let rows = db
-        .query(
-            "SELECT id, user_id, client_id, call_source, scopes, user_agent, address, device_name,
-                created_at, renewed_at, expires_at
-            FROM bridge_auth.sessions
-            WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > now()
-            ORDER BY created_at DESC, key DESC LIMIT 1000",
-            &[&user.as_str()],
-        )
-        .await?;
-    rows.iter().map(session).collect()
+/// Whose session it is; `None` when it has no row.
+pub(super) async fn owner(db: &Connections, id: &SessionId) -> Result<Option<UserId>, StoreError> {
+    let sql = "SELECT user_id FROM bridge_auth.sessions WHERE key = $1 AND id = $2";
+    db.query(sql, &[&session_key(id), &id.as_str()]).await?.first().map(Columns::user).transpose()
 }
 
-fn session(row: &Row) -> Result<Session, StoreError> {
+/// Reads a live session.
+pub(super) fn session(row: &Row) -> Result<Session, StoreError> {
+    let origin = Origin::unknown();
+    let origin = row.column::<Option<&str>>("user_agent")?.into_iter().fold(origin, Origin::user_agent);
+    let origin = row.column::<Option<IpAddr>>("address")?.into_iter().fold(origin, Origin::address);
+    let origin = row.column::<Option<&str>>("device_name")?.into_iter().fold(origin, Origin::device_name);
     Ok(Session {
         id: row.session("id")?,
         user: row.user()?,
         client: row.client()?,
         call_source: row.call_source()?,
         scopes: row.scopes()?,
-        origin: Origin {
-            user_agent: row.column("user_agent")?,
-            address: row.column("address")?,
-            device_name: row.column("device_name")?,
-        },
+        origin,
         created_at: row.column("created_at")?,
         renewed_at: row.column("renewed_at")?,
         expires_at: row.column("expires_at")?,
+        ends_at: row.column("ends_at")?,
     })
 }

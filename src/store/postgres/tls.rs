@@ -1,5 +1,6 @@
 //! TLS to PostgreSQL: the certificate and the host name are always verified.
 
+use std::error::Error as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -25,6 +26,38 @@ pub(super) fn connector(root_certificates: Option<&Path>) -> Result<MakeRustlsCo
         .with_root_certificates(roots)
         .with_no_client_auth();
     Ok(MakeRustlsConnect::new(config))
+}
+
+/// TLS was to be spoken, and was not.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "no verified TLS to {hosts}: the server has none, or a certificate that is not trusted or for another name. In its \
+     address write sslmode=verify-full{separator}sslrootcert=FILE where the certificate is a private authority's, or \
+     sslmode=disable only where the network between is trusted"
+)]
+struct NoVerifiedTls {
+    hosts: String,
+    /// What stands between two settings.
+    separator: char,
+    source: StoreError,
+}
+
+/// Says what to write instead, when `fault` is that there was no TLS to `hosts` which could be verified.
+pub(super) fn explain(fault: StoreError, hosts: &str, separator: char) -> StoreError {
+    if !is_of_tls(&fault) {
+        return fault;
+    }
+    let kind = fault.kind();
+    StoreError::new(kind, NoVerifiedTls { hosts: hosts.to_owned(), separator, source: fault })
+}
+
+/// `tokio-postgres` tells which of its errors are of TLS by their text alone.
+fn is_of_tls(fault: &StoreError) -> bool {
+    std::iter::successors(fault.source(), |error| (*error).source()).any(|error| {
+        error
+            .downcast_ref::<tokio_postgres::Error>()
+            .is_some_and(|error| error.to_string() == "error performing TLS handshake")
+    })
 }
 
 fn from_file(path: &Path) -> Result<RootCertStore, StoreError> {

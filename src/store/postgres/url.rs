@@ -1,70 +1,198 @@
-//! The part of libpq's URLs that `tokio-postgres` does not know.
+//! What a connection string says: the part of libpq's that `tokio-postgres` does not know, and where TLS must be spoken.
 
-use std::path::PathBuf;
+use std::borrow::Cow;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 
 use percent_encoding::percent_decode_str;
 use tokio_postgres::Config;
-use tokio_postgres::config::SslMode;
+use tokio_postgres::config::{ChannelBinding, Host, SslMode, SslNegotiation};
 
 use super::error::failed;
+use super::tls;
 use crate::store::StoreError;
 
-/// Reads `url`, and the root certificate file it names.
+/// Where the database is, and whom to trust there.
+#[derive(Debug)]
+pub(super) struct Target {
+    pub(super) config: Config,
+    /// The only certificates to trust; without it the system's.
+    pub(super) root: Option<PathBuf>,
+}
+
+/// A connection string without what `tokio-postgres` does not know.
+#[derive(Default)]
+struct Settings {
+    /// For `tokio-postgres` to read.
+    rest: String,
+    sslmode: Option<Mode>,
+    /// A file, or `system`.
+    sslrootcert: Option<String>,
+}
+
+/// What `sslmode` asks for. There is no TLS without verification here, so `require` and the `verify-…` are one.
+#[derive(Clone, Copy)]
+enum Mode {
+    Disable,
+    /// `allow` and `prefer`: without TLS where the server has none.
+    Prefer,
+    Verify,
+}
+
+/// Reads `text`, a URL or libpq's `key=value` form; `root` is what the builder names instead of `sslrootcert`.
 ///
-/// `sslmode=verify-ca` and `verify-full` mean `require` here, which verifies the certificate and the
-/// host name as they do. With `sslrootcert` and no `sslmode` TLS is required: who names a root wants
-/// it checked.
-pub(super) fn parse(url: &str) -> Result<(Config, Option<PathBuf>), StoreError> {
-    let (base, query) = url.split_once('?').unwrap_or((url, ""));
-    let mut root = None;
-    let mut verify = false;
-    let mut sslmode = false;
-    let mut kept = Vec::new();
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        match pair.split_once('=') {
-            Some(("sslmode", "verify-ca" | "verify-full")) => verify = true,
-            Some(("sslrootcert", "system")) => verify = true,
-            Some(("sslrootcert", path)) => {
-                root = Some(PathBuf::from(&*percent_decode_str(path).decode_utf8().map_err(failed)?));
-            }
-            other => {
-                sslmode |= matches!(other, Some(("sslmode", _)));
-                kept.push(pair);
+/// Nothing goes in clear to another machine unless `sslmode=disable` says so: whoever stands between would only have to say
+/// that the server has no TLS to be given the password. On this machine there is TLS only where it is asked for.
+pub(super) fn parse(text: &str, root: Option<&Path>) -> Result<Target, StoreError> {
+    let settings = if is_url(text) { Settings::of_url(text)? } else { Settings::of_pairs(text)? };
+    let mut config: Config = settings.rest.parse().map_err(failed)?;
+    let named = settings.sslrootcert.as_deref();
+    let of_file = named.filter(|named| *named != "system").map(PathBuf::from);
+    let root = root.map(Path::to_owned).or(of_file);
+    // Who names a root wants it checked.
+    let is_asked_for = root.is_some()
+        || named.is_some()
+        || config.get_ssl_negotiation() == SslNegotiation::Direct
+        || config.get_channel_binding() == ChannelBinding::Require;
+    config.ssl_mode(match settings.sslmode {
+        Some(Mode::Disable) => SslMode::Disable,
+        Some(Mode::Prefer) if is_local(&config) => SslMode::Prefer,
+        None if is_local(&config) && !is_asked_for => SslMode::Disable,
+        _ => SslMode::Require,
+    });
+    Ok(Target { config, root })
+}
+
+/// Says what to write in `text`, when `fault` is that there was no TLS which could be verified.
+pub(super) fn explain(fault: StoreError, text: &str) -> StoreError {
+    match parse(text, None) {
+        Ok(target) => tls::explain(fault, &hosts(&target.config), if is_url(text) { '&' } else { ' ' }),
+        Err(_) => fault,
+    }
+}
+
+impl Settings {
+    /// The query stands where `tokio-postgres` sees it: behind what it takes for the user and the password.
+    fn of_url(url: &str) -> Result<Self, StoreError> {
+        let host = url.find('@').map_or(0, |at| at + 1);
+        let end = url[host..].find('?').map_or(url.len(), |query| host + query);
+        if url[host..end].contains('@') {
+            // What follows the first would be taken for the host, and shown as one.
+            return Err(failed(
+                "the URL has more than one `@` before its `?`: write one in a password as %40",
+            ));
+        }
+        let mut settings = Self { rest: url[..end].to_owned(), ..Self::default() };
+        let mut separator = '?';
+        for pair in url[end..].trim_start_matches('?').split('&').filter(|pair| !pair.is_empty()) {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            if !settings.takes(&decoded(key)?, || decoded(value))? {
+                settings.rest.push(separator);
+                settings.rest.push_str(pair);
+                separator = '&';
             }
         }
+        Ok(settings)
     }
-    let url = if kept.is_empty() { base.to_owned() } else { format!("{base}?{}", kept.join("&")) };
-    let mut config: Config = url.parse().map_err(failed)?;
-    if verify || (root.is_some() && !sslmode) {
-        config.ssl_mode(SslMode::Require);
+
+    fn of_pairs(text: &str) -> Result<Self, StoreError> {
+        let malformed =
+            || failed("the connection string is neither a URL `postgres://…` nor pairs `key=value`");
+        let mut settings = Self::default();
+        let mut left = text.trim_start();
+        while !left.is_empty() {
+            let (key, after) = left.split_once('=').ok_or_else(malformed)?;
+            let key = key.trim_end();
+            if key.is_empty() || key.contains(char::is_whitespace) {
+                return Err(malformed());
+            }
+            let (value, after) = pair_value(after.trim_start()).ok_or_else(malformed)?;
+            if !settings.takes(key, || Ok(Cow::Borrowed(&value)))? {
+                let value = value.replace('\\', r"\\").replace('\'', r"\'");
+                settings.rest.push_str(&format!("{key}='{value}' "));
+            }
+            left = after.trim_start();
+        }
+        Ok(settings)
     }
-    Ok((config, root))
+
+    /// Whether the setting is one that `tokio-postgres` shall not see. Of several the last holds, as in libpq.
+    fn takes<'v>(
+        &mut self,
+        key: &str,
+        value: impl FnOnce() -> Result<Cow<'v, str>, StoreError>,
+    ) -> Result<bool, StoreError> {
+        match key {
+            "sslmode" => self.sslmode = Some(Mode::parse(&value()?)?),
+            "sslrootcert" => self.sslrootcert = Some(value()?.into_owned()),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+}
+
+impl Mode {
+    fn parse(text: &str) -> Result<Self, StoreError> {
+        match text {
+            "disable" => Ok(Self::Disable),
+            "allow" | "prefer" => Ok(Self::Prefer),
+            "require" | "verify-ca" | "verify-full" => Ok(Self::Verify),
+            _ => Err(failed("sslmode must be disable, allow, prefer, require, verify-ca or verify-full")),
+        }
+    }
+}
+
+fn is_url(text: &str) -> bool {
+    ["postgres://", "postgresql://"].iter().any(|scheme| text.starts_with(scheme))
+}
+
+fn decoded(text: &str) -> Result<Cow<'_, str>, StoreError> {
+    percent_decode_str(text).decode_utf8().map_err(failed)
+}
+
+/// The value at the beginning of `text`, plain or in quotes, and what follows it. A backslash takes the next character as it is.
+fn pair_value(text: &str) -> Option<(String, &str)> {
+    let quoted = text.strip_prefix('\'');
+    let mut value = String::new();
+    let mut characters = quoted.unwrap_or(text).chars();
+    loop {
+        let here = characters.as_str();
+        match (characters.next(), quoted) {
+            (Some('\''), Some(_)) => return Some((value, characters.as_str())),
+            (None, Some(_)) => return None,
+            (None, None) => return Some((value, here)).filter(|(value, _)| !value.is_empty()),
+            (Some(c), None) if c.is_whitespace() => {
+                return Some((value, here)).filter(|(value, _)| !value.is_empty());
+            }
+            (Some('\\'), _) => value.extend(characters.next()),
+            (Some(c), _) => value.push(c),
+        }
+    }
+}
+
+/// Whether every host, and every address that stands in for one, is this machine. One is enough to be somewhere else.
+fn is_local(config: &Config) -> bool {
+    let is_loopback = |address: &IpAddr| address.to_canonical().is_loopback();
+    let is_local = |host: &Host| match host {
+        Host::Tcp(name) => {
+            name.eq_ignore_ascii_case("localhost") || name.parse().is_ok_and(|address| is_loopback(&address))
+        }
+        #[cfg(unix)]
+        Host::Unix(_) => true,
+    };
+    config.get_hosts().iter().all(is_local) && config.get_hostaddrs().iter().all(is_loopback)
+}
+
+/// The hosts, to be shown: nothing else of the connection string.
+fn hosts(config: &Config) -> String {
+    let names = config.get_hosts().iter().map(|host| match host {
+        Host::Tcp(name) => name.clone(),
+        #[cfg(unix)]
+        Host::Unix(folder) => folder.display().to_string(),
+    });
+    let names: Vec<_> = names.chain(config.get_hostaddrs().iter().map(ToString::to_string)).collect();
+    names.join(", ")
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::path::Path;
-
-    fn mode_and_root(query: &str) -> (SslMode, Option<PathBuf>) {
-        let (config, root) = parse(&format!("postgres://u:p@h:1/d{query}")).unwrap();
-        assert_eq!((config.get_user(), config.get_dbname()), (Some("u"), Some("d")));
-        (config.get_ssl_mode(), root)
-    }
-
-    #[test]
-    fn verify_modes_and_a_root_certificate_require_tls() {
-        assert_eq!(mode_and_root(""), (SslMode::Prefer, None));
-        assert_eq!(mode_and_root("?sslmode=disable"), (SslMode::Disable, None));
-        assert_eq!(mode_and_root("?sslmode=verify-full&application_name=a"), (SslMode::Require, None));
-        assert_eq!(mode_and_root("?application_name=a&sslmode=verify-ca"), (SslMode::Require, None));
-        let (mode, root) = mode_and_root("?sslrootcert=/a%20b/ca.pem");
-        assert_eq!((mode, root.as_deref()), (SslMode::Require, Some(Path::new("/a b/ca.pem"))));
-    }
-
-    #[test]
-    fn an_error_does_not_show_the_password() {
-        let error = parse("postgres://u:hunter2@h:port/d?sslmode=maybe").unwrap_err();
-        assert!(!format!("{error:?} {error}").contains("hunter2"));
-    }
-}
+mod tests;

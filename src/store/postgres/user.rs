@@ -2,15 +2,18 @@
 
 use super::connections::Connections;
 use super::row::Columns;
-use crate::id::{Scopes, UserId};
-use crate::store::StoreError;
+use crate::id::UserId;
+use crate::store::{KnownUser, StoreError};
 
 /// Writes nothing when nothing changes: hosts call it at every login.
-pub(super) async fn put(db: &Connections, user: &UserId, scopes: &Scopes) -> Result<(), StoreError> {
+pub(super) async fn put(db: &Connections, user: &KnownUser) -> Result<(), StoreError> {
     db.query(
-        "INSERT INTO bridge_auth.users AS held (id, scopes) VALUES ($1, $2)
-        ON CONFLICT (id) DO UPDATE SET scopes = excluded.scopes WHERE held.scopes <> excluded.scopes",
-        &[&user.as_str(), &scopes.to_string()],
+        "SELECT bridge_auth.put_user($1, $2, $3)",
+        &[
+            &user.id.as_str(),
+            &user.scopes.to_string(),
+            &user.hook_scopes.as_ref().map(ToString::to_string),
+        ],
     )
     .await
     .map(drop)
@@ -22,8 +25,6 @@ pub(super) async fn disable(db: &Connections, user: &UserId) -> Result<bool, Sto
 }
 
 pub(super) async fn enable(db: &Connections, user: &UserId) -> Result<bool, StoreError> {
-    let rows = db
-        .query("UPDATE bridge_auth.users SET disabled = false WHERE id = $1 RETURNING id", &[&user.as_str()])
-        .await?;
-    Ok(!rows.is_empty())
+    let row = db.query_one("SELECT bridge_auth.enable_user($1) AS enabled", &[&user.as_str()]).await?;
+    row.column("enabled")
 }

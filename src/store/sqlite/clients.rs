@@ -9,7 +9,7 @@ use rusqlite::{Row, params};
 use super::transaction::{Transaction, millis, text};
 use super::users;
 use crate::id::{AssertionHash, ClientId, KeyThumbprint, Scopes, SecretHash, SessionId, UserId};
-use crate::store::{Client, ClientKey, ClientProof, StoreError};
+use crate::store::{Client, ClientKey, ClientProof, KeyQuery, StoreError};
 
 /// A client whose credential was verified, and the device that it is of.
 pub(super) struct Proven {
@@ -68,15 +68,28 @@ pub(super) fn prove(
     Ok(client.zip(found).map(|(client, device)| Proven { client, device }))
 }
 
-/// The live public keys of a client, newest first.
-pub(super) fn keys(tx: &Transaction<'_>, client: &ClientId) -> Result<Vec<ClientKey>, StoreError> {
+/// The two newest of a client's live public keys that `query` is about.
+pub(super) fn keys(
+    tx: &Transaction<'_>,
+    client: &ClientId,
+    query: &KeyQuery,
+) -> Result<Vec<ClientKey>, StoreError> {
+    let thumbprint = query.thumbprint();
     tx.rows(
         "SELECT secret.hash, secret.jwk FROM clients AS client
          JOIN users AS owner ON owner.id = client.owner AND NOT owner.disabled
          JOIN client_secrets AS secret ON secret.client_id = client.id
-             AND secret.jwk IS NOT NULL AND (secret.expires_at IS NULL OR secret.expires_at > ?)
-         WHERE client.id = ? ORDER BY secret.id DESC",
-        params![tx.now, client.as_str()],
+             AND secret.jwk IS NOT NULL AND (secret.expires_at IS NULL OR secret.expires_at > ?1)
+         WHERE client.id = ?2 AND json_extract(secret.jwk, '$.alg') = ?3
+             AND (?4 IS NULL OR json_extract(secret.jwk, '$.kid') = ?4 OR secret.hash = ?5)
+         ORDER BY secret.id DESC LIMIT 2",
+        params![
+            tx.now,
+            client.as_str(),
+            query.algorithm,
+            query.key_id,
+            thumbprint.as_ref().map(KeyThumbprint::as_bytes),
+        ],
         |row| {
             let thumbprint = digest(row, KeyThumbprint::from_bytes)?;
             Ok(ClientKey { thumbprint, jwk: row.get("jwk")? })

@@ -33,8 +33,8 @@ use self::hints::Hints;
 use self::refresh::Refreshed;
 use self::transaction::system_time;
 use super::{
-    Client, ClientKey, ClientProof, DevicePage, DeviceQuery, GrantRefusal, IssueCodeError, KnownUser,
-    NewCode, OpenSession, OpenSessionError, OpenedSession, ProvisionClient, ProvisionError,
+    Client, ClientKey, ClientProof, DevicePage, DeviceQuery, GrantRefusal, IssueCodeError, KeyQuery,
+    KnownUser, NewCode, OpenSession, OpenSessionError, OpenedSession, ProvisionClient, ProvisionError,
     ProvisionedClient, RedeemCode, RedeemError, RefreshRefusal, RefreshSession, RefreshSessionError,
     RefreshStatus, RevocationCursor, RevocationPage, Revoke, SessionStatus, Store, StoreError, Swept,
 };
@@ -210,9 +210,9 @@ impl Store for SqliteStore {
         self.read(move |tx| clients::verify(tx, &client, &proof)).await
     }
 
-    async fn client_keys(&self, client: &ClientId) -> Result<Vec<ClientKey>, StoreError> {
-        let client = client.clone();
-        self.read(move |tx| clients::keys(tx, &client)).await
+    async fn client_keys(&self, client: &ClientId, query: &KeyQuery) -> Result<Vec<ClientKey>, StoreError> {
+        let (client, query) = (client.clone(), query.clone());
+        self.read(move |tx| clients::keys(tx, &client, &query)).await
     }
 
     async fn spend_assertion(&self, assertion: &AssertionHash, life: Duration) -> Result<bool, StoreError> {

@@ -87,6 +87,25 @@ fn a_key_of_another_kind_or_too_weak_is_refused() {
 }
 
 #[test]
+fn an_rsa_key_has_2048_to_4096_bits() {
+    let of_bits = |bits: usize, algorithm: &str| {
+        let mut modulus = vec![0xff; bits.div_ceil(8)];
+        modulus[0] >>= modulus.len() * 8 - bits;
+        let jwk = json!({ "kty": "RSA", "alg": algorithm, "n": encode(&modulus), "e": "AQAB" });
+        VerifyingKey::from_jwk(&jwk.to_string())
+    };
+    for algorithm in ["RS256", "PS256"] {
+        for bits in [2048, 2049, 3072, 4096] {
+            assert!(of_bits(bits, algorithm).is_ok(), "{bits}");
+        }
+        for bits in [1024, 2047, 4097, 6144, 8192, 16384] {
+            let refusal = of_bits(bits, algorithm).unwrap_err();
+            assert!(matches!(refusal, KeyError::Unsuitable { .. }), "{bits}: {refusal}");
+        }
+    }
+}
+
+#[test]
 fn a_private_key_is_no_public_one_and_is_not_shown() {
     let pem = PemPair::ed25519().private;
     assert!(matches!(VerifyingKey::from_pem(Algorithm::EdDsa, &pem), Err(KeyError::Private)));

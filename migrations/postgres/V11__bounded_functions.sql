@@ -1,0 +1,410 @@
+-- The functions of bounded revocation. The order of locks is that of V2: the user, the code or the client, the sessions
+-- (those without a parent first, each by key), the secrets (by id).
+--
+-- A gateway of the version before may run on: its calls find these functions, and what it does not say has a default.
+-- `enable_seqscan` is off in them, because a plan that was made while a table was empty is kept for long after.
+
+DROP FUNCTION bridge_auth.open_vouched(bridge_auth.new_session, text, text, bigint, bytea);
+DROP FUNCTION bridge_auth.redeem_code(text, text, bridge_auth.new_session, bigint, bytea);
+DROP FUNCTION bridge_auth.refresh_session(bytea, bytea, text, text, text, inet, text, bigint, bigint);
+DROP FUNCTION bridge_auth.open_for_client(bridge_auth.new_session, bytea, text, bigint, bytea, boolean);
+DROP FUNCTION bridge_auth.admit_session(bridge_auth.new_session, text, text, uuid, timestamptz, timestamptz, bigint, bytea);
+DROP FUNCTION bridge_auth.opened_as(bridge_auth.sessions, text, timestamptz, boolean);
+DROP FUNCTION bridge_auth.issue_code(text, text, text, text, bigint, bigint);
+DROP FUNCTION bridge_auth.provision_client(text, text, uuid, text, bytea, text, bigint, bigint, text);
+DROP FUNCTION bridge_auth.device_of(text, bytea, boolean);
+DROP FUNCTION bridge_auth.revoke_session(uuid, text, text);
+DROP FUNCTION bridge_auth.revoke_user(text, boolean);
+DROP FUNCTION bridge_auth.revoke_client(text);
+DROP FUNCTION bridge_auth.end_and_log_sessions(uuid[]);
+DROP FUNCTION bridge_auth.end_sessions(uuid[]);
+DROP FUNCTION bridge_auth.sweep(bigint);
+
+-- Since when something is dead for those who end what is live. What expired a moment ago is ended too: a clock may be set
+-- back, and that of a server that takes over may be behind.
+CREATE FUNCTION bridge_auth.dead_since() RETURNS timestamptz
+LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT clock_timestamp() - interval '1 minute'
+$$;
+
+-- What a person's hooks may ask for of `p_scopes`.
+CREATE FUNCTION bridge_auth.allowed_to_hooks(p_scopes text, p_owner bridge_auth.users) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT CASE
+        WHEN p_owner.hook_scopes IS NULL THEN p_scopes
+        ELSE bridge_auth.shared_scopes(p_scopes, p_owner.hook_scopes)
+    END
+$$;
+
+-- Makes a person known. Writes nothing when nothing changes: hosts call it at every login.
+CREATE FUNCTION bridge_auth.put_user(p_user text, p_scopes text, p_hook_scopes text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+BEGIN
+    PERFORM FROM bridge_auth.users
+    WHERE id = p_user AND scopes = p_scopes AND hook_scopes IS NOT DISTINCT FROM p_hook_scopes;
+    IF NOT FOUND THEN
+        PERFORM bridge_auth.begin_write();
+        INSERT INTO bridge_auth.users (id, scopes, hook_scopes) VALUES (p_user, p_scopes, p_hook_scopes)
+        ON CONFLICT (id) DO UPDATE SET scopes = excluded.scopes, hook_scopes = excluded.hook_scopes;
+    END IF;
+END
+$$;
+
+-- Enables a person again; false when nobody is called so.
+CREATE FUNCTION bridge_auth.enable_user(p_user text) RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+BEGIN
+    PERFORM bridge_auth.begin_write();
+    UPDATE bridge_auth.users SET disabled = false WHERE id = p_user;
+    RETURN FOUND;
+END
+$$;
+
+-- Revokes those of the sessions that are the person's, whose row the caller has locked, with the hook sessions and the
+-- credentials that hang on them, and returns those that were not revoked before.
+CREATE FUNCTION bridge_auth.end_sessions_of(p_user text, p_keys uuid[]) RETURNS uuid[]
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+DECLARE
+    dead_since timestamptz := bridge_auth.dead_since();
+    all_keys   uuid[] := p_keys || ARRAY(
+        SELECT hook.key FROM bridge_auth.sessions AS hook
+        WHERE hook.parent = ANY (p_keys) AND hook.revoked_at IS NULL AND hook.expires_at > dead_since
+    );
+    ended      uuid[];
+BEGIN
+    PERFORM FROM bridge_auth.sessions WHERE key = ANY (all_keys) AND user_id = p_user
+    ORDER BY parent IS NOT NULL, key FOR NO KEY UPDATE;
+
+    WITH revoked AS (
+        UPDATE bridge_auth.sessions SET revoked_at = clock_timestamp()
+        WHERE key = ANY (all_keys) AND user_id = p_user AND revoked_at IS NULL
+        RETURNING key
+    )
+    SELECT coalesce(array_agg(key), '{}') INTO ended FROM revoked;
+
+    DELETE FROM bridge_auth.client_secrets WHERE id IN (
+        SELECT secret.id
+        FROM bridge_auth.client_secrets AS secret
+        JOIN bridge_auth.clients AS client ON client.id = secret.client_id
+        WHERE secret.session_key = ANY (p_keys) AND client.owner = p_user
+        ORDER BY secret.id FOR UPDATE OF secret
+    );
+    RETURN ended;
+END
+$$;
+
+-- The same, and logs each.
+CREATE FUNCTION bridge_auth.end_and_log_sessions_of(p_user text, p_keys uuid[]) RETURNS bigint
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+DECLARE
+    ended uuid[] := bridge_auth.end_sessions_of(p_user, p_keys);
+BEGIN
+    PERFORM bridge_auth.log_revocations(
+        'session', ARRAY(SELECT id FROM bridge_auth.sessions WHERE key = ANY (ended)));
+    RETURN cardinality(ended);
+END
+$$;
+
+-- Revokes one session, if it is `p_user`'s where that is given. Returns how many sessions that were
+-- not revoked before are now, nothing when there is no such session.
+CREATE FUNCTION bridge_auth.revoke_session(p_key uuid, p_id text, p_user text) RETURNS bigint
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+DECLARE
+    held bridge_auth.sessions;
+BEGIN
+    SELECT * INTO held FROM bridge_auth.sessions
+    WHERE key = p_key AND id = p_id AND user_id = coalesce(p_user, user_id);
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    PERFORM bridge_auth.lock_user(held.user_id);
+    -- And again: while this waited it may have been swept, and its id taken by another.
+    PERFORM FROM bridge_auth.sessions
+    WHERE key = p_key AND id = p_id AND user_id = held.user_id AND created_at = held.created_at
+    FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    RETURN bridge_auth.end_and_log_sessions_of(held.user_id, ARRAY[p_key]);
+END
+$$;
+
+-- Revokes all of a user, and disables them if asked. Returns as above.
+CREATE FUNCTION bridge_auth.revoke_user(p_user text, p_disable boolean) RETURNS bigint
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+DECLARE
+    holder     bridge_auth.users := bridge_auth.lock_user(p_user);
+    at         timestamptz := clock_timestamp();
+    dead_since timestamptz := bridge_auth.dead_since();
+    ended      uuid[];
+BEGIN
+    IF holder.id IS NULL THEN
+        RETURN NULL;
+    END IF;
+    UPDATE bridge_auth.users SET not_before = at, disabled = disabled OR p_disable WHERE id = p_user;
+    UPDATE bridge_auth.codes SET expires_at = at
+    WHERE user_id = p_user AND spent_at IS NULL AND expires_at > at;
+    ended := bridge_auth.end_sessions_of(p_user, ARRAY(
+        SELECT key FROM bridge_auth.sessions
+        WHERE user_id = p_user AND revoked_at IS NULL AND expires_at > dead_since));
+    DELETE FROM bridge_auth.client_secrets WHERE id IN (
+        SELECT secret.id
+        FROM bridge_auth.client_secrets AS secret
+        JOIN bridge_auth.clients AS client ON client.id = secret.client_id
+        WHERE client.owner = p_user ORDER BY secret.id FOR UPDATE OF secret
+    );
+    PERFORM bridge_auth.log_revocations('user', ARRAY[p_user]);
+    RETURN cardinality(ended);
+END
+$$;
+
+-- Revokes all of a client, known or not.
+CREATE FUNCTION bridge_auth.revoke_client(p_client text) RETURNS bigint
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+DECLARE
+    dead_since timestamptz;
+    keys       uuid[];
+    hooks      uuid[];
+    ended      uuid[];
+BEGIN
+    PERFORM bridge_auth.begin_write();
+    PERFORM FROM bridge_auth.clients WHERE id = p_client FOR NO KEY UPDATE;
+    dead_since := bridge_auth.dead_since();
+    keys := ARRAY(
+        SELECT key FROM bridge_auth.sessions
+        WHERE client_id = p_client AND revoked_at IS NULL AND expires_at > dead_since);
+    hooks := ARRAY(
+        SELECT hook.key FROM bridge_auth.sessions AS hook
+        JOIN bridge_auth.sessions AS device ON device.key = hook.parent AND device.user_id = hook.user_id
+        WHERE hook.parent = ANY (keys) AND hook.revoked_at IS NULL AND hook.expires_at > dead_since);
+    PERFORM FROM bridge_auth.sessions WHERE key = ANY (keys || hooks)
+    ORDER BY parent IS NOT NULL, key FOR NO KEY UPDATE;
+
+    -- And again: while this waited one may have been swept, and its id taken by another.
+    WITH revoked AS (
+        UPDATE bridge_auth.sessions SET revoked_at = clock_timestamp()
+        WHERE key = ANY (keys || hooks) AND (client_id = p_client OR parent = ANY (keys)) AND revoked_at IS NULL
+        RETURNING key
+    )
+    SELECT coalesce(array_agg(key), '{}') INTO ended FROM revoked;
+    DELETE FROM bridge_auth.client_secrets WHERE id IN (
+        SELECT id FROM bridge_auth.client_secrets WHERE client_id = p_client ORDER BY id FOR UPDATE
+    );
+    -- And those that hung on its sessions.
+    DELETE FROM bridge_auth.client_secrets WHERE id IN (
+        SELECT id FROM bridge_auth.client_secrets WHERE session_key = ANY (ended) ORDER BY id FOR UPDATE
+    );
+    PERFORM bridge_auth.log_revocations('client', ARRAY[p_client]);
+    -- Sessions of hooks that hung on those of this client go by their own names.
+    PERFORM bridge_auth.log_revocations('session', ARRAY(
+        SELECT id FROM bridge_auth.sessions WHERE key = ANY (ended) AND client_id <> p_client));
+    RETURN cardinality(ended);
+END
+$$;
+
+-- What is answered of a session that was just opened, renewed or refreshed.
+CREATE FUNCTION bridge_auth.opened_as(
+    p_session bridge_auth.sessions, p_scopes text, p_at timestamptz, p_renewed boolean
+) RETURNS bridge_auth.opened
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    result bridge_auth.opened;
+BEGIN
+    result.outcome := 'opened';
+    result.user_id := p_session.user_id;
+    result.session_id := p_session.id;
+    result.call_source := p_session.call_source;
+    result.scopes := p_scopes;
+    result.resource := p_session.resource;
+    result.authenticated_at := coalesce(p_session.authenticated_at, p_session.created_at);
+    result.expires_in := extract(epoch FROM p_session.expires_at - p_at) * 1000000;
+    result.renewed := p_renewed;
+    RETURN result;
+END
+$$;
+
+-- Opens or renews a session of a user whose row the caller has locked. Unless the outcome is `opened`, nothing was
+-- written. Its refresh tokens from before are forgotten; `p_refresh` is its new one's hash.
+CREATE FUNCTION bridge_auth.admit_session(
+    p_session bridge_auth.new_session, p_user text, p_scopes text, p_at timestamptz,
+    p_authenticated_at timestamptz, p_max_life bigint, p_refresh bytea, p_resource text
+) RETURNS bridge_auth.opened
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+DECLARE
+    held     bridge_auth.sessions;
+    admitted bridge_auth.sessions;
+    live     uuid[] := '{}';
+    evicted  uuid[] := '{}';
+    last     timestamptz := p_at + p_max_life * interval '1 microsecond';
+    expiry   timestamptz := least(last, p_at + p_session.life * interval '1 microsecond');
+    result   bridge_auth.opened;
+BEGIN
+    SELECT * INTO held FROM bridge_auth.sessions WHERE key = p_session.key;
+    result.renewed := held.key IS NOT NULL;
+    IF result.renewed THEN
+        -- A hook's session is its device's, and nobody else's to keep alive.
+        IF NOT p_session.declared OR held.id <> p_session.id OR held.user_id <> p_user
+            OR held.client_id <> p_session.client_id OR held.parent IS NOT NULL OR held.expires_at <= p_at
+        THEN
+            result.outcome := 'session_taken';
+            RETURN result;
+        END IF;
+        -- Revoking a client does not lock its users, so the row itself has the last word.
+        UPDATE bridge_auth.sessions
+        SET scopes = p_scopes, renewed_at = p_at, user_agent = p_session.user_agent,
+            address = p_session.address, device_name = p_session.device_name, resource = p_resource,
+            expires_at = greatest(expires_at, expiry), ends_at = greatest(expires_at, ends_at, last),
+            -- Of two codes the one that was issued first may be redeemed last.
+            authenticated_at = greatest(authenticated_at, p_authenticated_at),
+            generation = generation + 1, first_generation = generation + 1
+        WHERE key = p_session.key AND user_id = p_user AND revoked_at IS NULL
+        RETURNING * INTO admitted;
+    ELSE
+        live := ARRAY(
+            SELECT key FROM bridge_auth.sessions
+            WHERE user_id = p_user AND parent IS NULL AND revoked_at IS NULL AND expires_at > p_at
+            ORDER BY renewed_at, key
+        );
+        IF cardinality(live) >= p_session.max_live THEN
+            IF NOT p_session.end_oldest THEN
+                result.outcome := 'too_many_sessions';
+                RETURN result;
+            END IF;
+            evicted := live[:cardinality(live) - p_session.max_live + 1];
+        END IF;
+        INSERT INTO bridge_auth.sessions (
+            key, id, user_id, client_id, call_source, scopes, user_agent, address, device_name,
+            created_at, renewed_at, expires_at, ends_at, authenticated_at, resource
+        ) VALUES (
+            p_session.key, p_session.id, p_user, p_session.client_id, p_session.call_source, p_scopes,
+            p_session.user_agent, p_session.address, p_session.device_name,
+            p_at, p_at, expiry, last, p_authenticated_at, p_resource
+        ) ON CONFLICT DO NOTHING
+        RETURNING * INTO admitted;
+    END IF;
+    IF admitted.key IS NULL THEN
+        result.outcome := 'session_taken';
+        RETURN result;
+    END IF;
+    IF p_refresh IS NOT NULL THEN
+        INSERT INTO bridge_auth.refresh_tokens (hash, session_key, generation, issued_at, rounds, is_followed)
+        VALUES (p_refresh, admitted.key, admitted.generation, p_at, 0, false);
+    END IF;
+    result := bridge_auth.opened_as(admitted, p_scopes, p_at, result.renewed);
+    IF cardinality(evicted) > 0 THEN
+        result.evicted := ARRAY(SELECT id FROM bridge_auth.sessions WHERE key = ANY (evicted) ORDER BY renewed_at, key);
+        PERFORM bridge_auth.end_and_log_sessions_of(p_user, evicted);
+    END IF;
+    RETURN result;
+END
+$$;
+
+-- Opens a session for a user for whom the host vouches.
+CREATE FUNCTION bridge_auth.open_vouched(
+    p_session bridge_auth.new_session, p_user text, p_scopes text,
+    p_max_life bigint DEFAULT bridge_auth.default_max_life(), p_refresh bytea DEFAULT NULL
+) RETURNS bridge_auth.opened
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+DECLARE
+    holder bridge_auth.users := bridge_auth.lock_user(p_user);
+    at     timestamptz := clock_timestamp();
+    result bridge_auth.opened;
+BEGIN
+    IF holder.id IS NULL THEN
+        result.outcome := 'unknown_user';
+    ELSIF holder.disabled THEN
+        result.outcome := 'user_disabled';
+    ELSE
+        result := bridge_auth.admit_session(
+            p_session, p_user, bridge_auth.shared_scopes(p_scopes, holder.scopes), at, at, p_max_life, p_refresh, NULL);
+    END IF;
+    RETURN result;
+END
+$$;
+
+-- Stores a code; the outcome is `issued` with its expiry, or a refusal. `p_life` is in microseconds.
+CREATE FUNCTION bridge_auth.issue_code(
+    p_hash text, p_user text, p_scopes text, p_challenge text, p_life bigint, p_max_open bigint,
+    p_resource text DEFAULT NULL, OUT outcome text, OUT ends_at timestamptz
+)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+DECLARE
+    holder bridge_auth.users := bridge_auth.lock_user(p_user);
+    at     timestamptz := clock_timestamp();
+BEGIN
+    IF holder.id IS NULL THEN
+        outcome := 'unknown_user';
+        RETURN;
+    ELSIF holder.disabled THEN
+        outcome := 'user_disabled';
+        RETURN;
+    END IF;
+
+    DELETE FROM bridge_auth.codes WHERE hash IN (
+        SELECT hash FROM bridge_auth.codes
+        WHERE user_id = p_user AND spent_at IS NULL AND expires_at > at
+        ORDER BY issued_at DESC, hash OFFSET p_max_open - 1
+    );
+    INSERT INTO bridge_auth.codes (hash, user_id, scopes, challenge, resource, issued_at, expires_at)
+    VALUES (p_hash, p_user, p_scopes, p_challenge, p_resource, at, at + p_life * interval '1 microsecond')
+    RETURNING expires_at INTO ends_at;
+    outcome := 'issued';
+END
+$$;
+
+-- Spends a code and opens a session, or neither.
+CREATE FUNCTION bridge_auth.redeem_code(
+    p_hash text, p_challenge text, p_session bridge_auth.new_session,
+    p_max_life bigint DEFAULT bridge_auth.default_max_life(), p_refresh bytea DEFAULT NULL,
+    p_resource text DEFAULT NULL
+) RETURNS bridge_auth.opened
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+DECLARE
+    code   bridge_auth.codes;
+    holder bridge_auth.users;
+    at     timestamptz;
+    result bridge_auth.opened;
+BEGIN
+    -- An unknown code locks nothing: guessing must not cost more than a look.
+    SELECT * INTO code FROM bridge_auth.codes WHERE hash = p_hash;
+    IF FOUND THEN
+        holder := bridge_auth.lock_user(code.user_id);
+        SELECT * INTO code FROM bridge_auth.codes WHERE hash = p_hash AND user_id = holder.id FOR UPDATE;
+    END IF;
+    IF NOT FOUND THEN
+        result.outcome := 'unknown';
+        RETURN result;
+    END IF;
+
+    at := clock_timestamp();
+    IF code.spent_at IS NOT NULL THEN
+        -- The id may stand for a younger session by now, when the first was swept.
+        PERFORM bridge_auth.end_and_log_sessions_of(code.user_id, ARRAY(
+            SELECT key FROM bridge_auth.sessions
+            WHERE key = code.session_key AND user_id = code.user_id AND created_at <= code.spent_at
+        ));
+        result.outcome := 'replayed';
+        result.user_id := code.user_id;
+        result.session_id := code.session_id;
+        result.first_used_at := code.spent_at;
+    ELSIF code.expires_at <= at OR code.issued_at <= holder.not_before THEN
+        result.outcome := 'expired';
+    ELSIF holder.disabled THEN
+        result.outcome := 'user_disabled';
+    ELSIF code.challenge IS DISTINCT FROM p_challenge THEN
+        result.outcome := 'wrong_verifier';
+    ELSIF code.resource <> p_resource THEN
+        result.outcome := 'wrong_resource';
+    ELSE
+        result := bridge_auth.admit_session(
+            p_session, code.user_id, bridge_auth.shared_scopes(code.scopes, holder.scopes), at,
+            code.issued_at, p_max_life, p_refresh, code.resource);
+        IF result.outcome = 'opened' THEN
+            UPDATE bridge_auth.codes
+            SET spent_at = at, session_key = p_session.key, session_id = p_session.id
+            WHERE hash = p_hash;
+        END IF;
+    END IF;
+    RETURN result;
+END
+$$;

@@ -1,0 +1,75 @@
+//! Devices: a person's live sessions, each with what hangs on it.
+
+use std::time::SystemTime;
+
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use super::connections::Connections;
+use super::row::{Columns, session_key};
+use super::session::session;
+use crate::id::UserId;
+use crate::store::{Device, DevicePage, DeviceQuery, HookSession, StoreError};
+
+pub(super) async fn of_user(
+    db: &Connections,
+    user: &UserId,
+    query: &DeviceQuery,
+) -> Result<DevicePage, StoreError> {
+    let after = query.after.as_ref();
+    let rows = db
+        .query(
+            "SELECT device.id, device.user_id, device.client_id, device.call_source, device.scopes,
+                device.user_agent, device.address, device.device_name, device.created_at, device.renewed_at,
+                device.expires_at, coalesce(device.ends_at, device.expires_at) AS ends_at,
+                credential.secret_since, credential.key_since,
+                hook.id AS hook_id, hook.created_at AS hook_created_at, hook.renewed_at AS hook_renewed_at,
+                hook.expires_at AS hook_expires_at
+            FROM bridge_auth.sessions AS device
+            LEFT JOIN LATERAL (
+                SELECT max(secret.created_at) FILTER (WHERE secret.jwk IS NULL) AS secret_since,
+                    max(secret.created_at) FILTER (WHERE secret.jwk IS NOT NULL) AS key_since
+                FROM bridge_auth.client_secrets AS secret
+                WHERE secret.session_key = device.key AND (secret.expires_at IS NULL OR secret.expires_at > now())
+            ) AS credential ON true
+            LEFT JOIN LATERAL (
+                SELECT child.id, child.created_at, child.renewed_at, child.expires_at
+                FROM bridge_auth.sessions AS child
+                WHERE child.parent = device.key AND child.user_id = device.user_id
+                    AND child.revoked_at IS NULL AND child.expires_at > now()
+                ORDER BY child.renewed_at DESC LIMIT 1
+            ) AS hook ON true
+            WHERE device.user_id = $1 AND device.parent IS NULL
+                AND device.revoked_at IS NULL AND device.expires_at > now()
+                AND ($2::timestamptz IS NULL OR (device.created_at, device.key) < ($2, $3::uuid))
+            ORDER BY device.created_at DESC, device.key DESC LIMIT $4",
+            &[
+                &user.as_str(),
+                &after.map(|place| place.created_at),
+                &after.map_or_else(Uuid::nil, |place| session_key(&place.session)),
+                // One more tells whether there are more.
+                &(i64::from(query.limit.max(1)) + 1),
+            ],
+        )
+        .await?;
+    Ok(DevicePage::of(rows.iter().map(device).collect::<Result<_, _>>()?, query))
+}
+
+fn device(row: &Row) -> Result<Device, StoreError> {
+    let has_hook = row.column::<Option<&str>>("hook_id")?.is_some();
+    Ok(Device {
+        session: session(row)?,
+        secret_since: row.column::<Option<SystemTime>>("secret_since")?,
+        key_since: row.column::<Option<SystemTime>>("key_since")?,
+        hook_session: if has_hook { Some(hook_session(row)?) } else { None },
+    })
+}
+
+fn hook_session(row: &Row) -> Result<HookSession, StoreError> {
+    Ok(HookSession {
+        id: row.session("hook_id")?,
+        created_at: row.column("hook_created_at")?,
+        renewed_at: row.column("hook_renewed_at")?,
+        expires_at: row.column("hook_expires_at")?,
+    })
+}

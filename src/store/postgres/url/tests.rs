@@ -1,0 +1,152 @@
+use super::*;
+
+fn target(text: &str) -> Target {
+    parse(text, None).unwrap_or_else(|error| panic!("{text}: {error:?}"))
+}
+
+fn mode(text: &str) -> SslMode {
+    target(text).config.get_ssl_mode()
+}
+
+#[test]
+fn without_sslmode_this_machine_needs_no_tls_and_every_other_does() {
+    for local in [
+        "postgres://u:p@localhost/d",
+        "postgresql://u@LocalHost:5433/d",
+        "postgres://u@127.0.0.1/d",
+        "postgres://u@127.8.9.10:1/d?application_name=a",
+        "postgres://u@[::1]:5432/d",
+        "postgres://u@[::ffff:127.0.0.1]/d",
+        "postgres://u@%2Fvar%2Frun%2Fpostgresql/d",
+        "postgres:///d?user=u&host=/var/run/postgresql",
+        "postgres://u@localhost/d?hostaddr=127.0.0.1",
+        "postgres://u@localhost,127.0.0.1:1,[::1]/d",
+        "host=/tmp user=u",
+        "host=localhost user=u password='a b'",
+        "hostaddr=::1 user=u",
+        "host='127.0.0.1,localhost' user=u",
+    ] {
+        assert_eq!(mode(local), SslMode::Disable, "{local}");
+    }
+    for remote in [
+        "postgres://u:p@db.example/d",
+        "postgres://u@10.0.0.1/d",
+        "postgres://u@0.0.0.0/d",
+        "postgres://u@[fd00::1]/d",
+        "postgres://u@localhost.example/d",
+        "postgres://u@127.0.0.1.example/d",
+        "postgres://u@127.1/d",
+        "postgres://localhost:x@db.example/d",
+        "postgres://u@localhost,db.example/d",
+        "postgres://u@%2Ftmp,db.example/d",
+        "postgres://u@localhost/d?host=db.example",
+        "postgres://u@localhost/d?hostaddr=10.0.0.1",
+        "postgres://u@localhost/d?h%6Fstaddr=10.0.0.1",
+        "postgres://u@localhost,localhost/d?hostaddr=127.0.0.1,10.0.0.1",
+        "postgres://u@db.example/d?hostaddr=127.0.0.1",
+        "host=db.example user=u",
+        "host = 'db.example' user=u",
+        "host=localhost hostaddr=10.0.0.1 user=u",
+        "hostaddr=10.0.0.1 user=u",
+    ] {
+        assert_eq!(mode(remote), SslMode::Require, "{remote}");
+    }
+}
+
+#[test]
+fn what_asks_for_tls_gets_it_on_this_machine_too() {
+    for asking in
+        ["sslrootcert=/ca.pem", "sslrootcert=system", "sslnegotiation=direct", "channel_binding=require"]
+    {
+        for text in [format!("postgres://u@localhost/d?{asking}"), format!("host=localhost user=u {asking}")]
+        {
+            assert_eq!(mode(&text), SslMode::Require, "{text}");
+        }
+    }
+    let of_builder = parse("postgres://u@localhost/d", Some(Path::new("/ca.pem"))).unwrap();
+    assert_eq!(of_builder.config.get_ssl_mode(), SslMode::Require);
+    assert_eq!(of_builder.root.as_deref(), Some(Path::new("/ca.pem")));
+}
+
+#[test]
+fn each_sslmode_means_the_same_in_both_forms() {
+    for (sslmode, local, remote) in [
+        ("disable", SslMode::Disable, SslMode::Disable),
+        ("allow", SslMode::Prefer, SslMode::Require),
+        ("prefer", SslMode::Prefer, SslMode::Require),
+        ("require", SslMode::Require, SslMode::Require),
+        ("verify-ca", SslMode::Require, SslMode::Require),
+        ("verify-full", SslMode::Require, SslMode::Require),
+    ] {
+        for (host, expected) in [("localhost", local), ("db.example", remote)] {
+            for text in [
+                format!("postgres://u:p@{host}/d?sslmode={sslmode}"),
+                format!("postgres://u:p@{host}/d?application_name=a&sslmode={sslmode}&keepalives=1"),
+                format!("postgres://u:p@{host}/d?%73slmode={}", sslmode.replace('e', "%65")),
+                format!("postgres://u:p@{host}/d?sslmode=disable&sslmode={sslmode}"),
+                format!("host={host} user=u password=p dbname=d sslmode={sslmode}"),
+                format!("sslmode = '{sslmode}' host={host} user=u password=p dbname=d"),
+            ] {
+                let Target { config, .. } = target(&text);
+                assert_eq!(config.get_ssl_mode(), expected, "{text}");
+                assert_eq!((config.get_user(), config.get_dbname()), (Some("u"), Some("d")), "{text}");
+                assert_eq!(config.get_password(), Some(&b"p"[..]), "{text}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_root_is_percent_encoded_in_a_url_and_quoted_in_pairs() {
+    for (text, root) in [
+        ("postgres://u@h/d?sslrootcert=/a%20b/ca%25.pem&application_name=a", "/a b/ca%.pem"),
+        ("host=h user=u sslrootcert='/a b/it\\'s.pem' application_name=a", "/a b/it's.pem"),
+        ("host=h user=u sslrootcert=/a\\ b/ca%20.pem application_name=a", "/a b/ca%20.pem"),
+    ] {
+        let Target { config, root: read } = target(text);
+        assert_eq!(read.as_deref(), Some(Path::new(root)), "{text}");
+        assert_eq!(config.get_application_name(), Some("a"), "{text}");
+    }
+    assert_eq!(target("postgres://u@h/d?sslrootcert=system").root, None);
+    let both = parse("postgres://u@h/d?sslrootcert=/of-url.pem", Some(Path::new("/of-builder.pem"))).unwrap();
+    assert_eq!(both.root.as_deref(), Some(Path::new("/of-builder.pem")));
+}
+
+#[test]
+fn a_password_is_read_as_tokio_postgres_reads_it() {
+    for (text, password) in [
+        ("postgres://u:a?sslmode=disable&b@db.example/d", "a?sslmode=disable&b"),
+        ("postgres://u:%40%3f%27@db.example/d", "@?'"),
+        (r"host=db.example user=u password='sslmode=disable \'\\ x'", r"sslmode=disable '\ x"),
+        (r"host=db.example user=u password=sslmode\ =disable\'", "sslmode =disable'"),
+        ("host=db.example user=u password=''", ""),
+    ] {
+        let Target { config, .. } = target(text);
+        assert_eq!(config.get_password(), Some(password.as_bytes()), "{text}");
+        assert_eq!(config.get_ssl_mode(), SslMode::Require, "{text}");
+    }
+}
+
+#[test]
+fn an_error_does_not_show_the_password() {
+    for text in [
+        "postgres://u:hunter2@h:port/d?sslmode=maybe",
+        "postgres://u:hunter2@h:port/d",
+        "postgres://u:x@hunter2@h/d",
+        "postgres://u:x@a/hunter2@h/d",
+        "postgres://u:hunter2@h/d?unknown=1",
+        "host=h password=hunter2 sslmode=maybe",
+        "host=h password='hunter2",
+        "host=h password=a hunter2",
+    ] {
+        let error = parse(text, None).map(|target| panic!("{text}: {target:?}")).unwrap_err();
+        let shown = format!("{:?}", explain(error, text));
+        assert!(!shown.contains("hunter2"), "{text}: {shown}");
+    }
+}
+
+#[test]
+fn the_hosts_are_all_that_is_shown() {
+    let shown = hosts(&target("postgres://u:p@db.example,localhost/d?hostaddr=10.0.0.1,::1").config);
+    assert_eq!(shown, "db.example, localhost, 10.0.0.1, ::1");
+}

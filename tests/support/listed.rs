@@ -1,0 +1,37 @@
+//! What is signed in of a person, whole.
+
+use async_trait::async_trait;
+use bridge_auth::store::{Device, DeviceQuery, KnownUser, Session, Store, StoreError};
+use bridge_auth::{Scopes, UserId};
+
+/// All the devices of a person, page by page, and their sessions.
+#[async_trait]
+pub trait Listed {
+    async fn all_devices_of(&self, user: &UserId) -> Result<Vec<Device>, StoreError>;
+
+    async fn sessions_of(&self, user: &UserId) -> Result<Vec<Session>, StoreError> {
+        let devices = self.all_devices_of(user).await?;
+        Ok(devices.into_iter().map(|device| device.session).collect())
+    }
+}
+
+#[async_trait]
+impl<S: Store + ?Sized> Listed for S {
+    async fn all_devices_of(&self, user: &UserId) -> Result<Vec<Device>, StoreError> {
+        let mut query = DeviceQuery { after: None, limit: 100 };
+        let mut all = Vec::new();
+        loop {
+            let page = self.devices_of(user, &query).await?;
+            all.extend(page.devices);
+            match page.next {
+                Some(next) => query.after = Some(next),
+                None => return Ok(all),
+            }
+        }
+    }
+}
+
+/// A person whose hooks are not narrowed.
+pub fn known(user: &UserId, scopes: &Scopes) -> KnownUser {
+    KnownUser { id: user.clone(), scopes: scopes.clone(), hook_scopes: None }
+}
