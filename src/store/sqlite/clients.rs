@@ -1,4 +1,4 @@
-//! Hook clients: provisioned, proven.
+//! Hook clients: proven, and their keys.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -7,64 +7,22 @@ use rusqlite::types::{FromSqlError, Type};
 use rusqlite::{Row, params};
 
 use super::transaction::{Transaction, millis, text};
-use super::{sessions, users};
+use super::users;
 use crate::id::{AssertionHash, ClientId, KeyThumbprint, Scopes, SecretHash, SessionId, UserId};
-use crate::store::{
-    Client, ClientKey, ClientProof, KeyQuery, ProvisionClient, ProvisionError, SessionState, SessionStatus,
-    StoreError, StoreErrorKind,
-};
+use crate::store::{Client, ClientKey, ClientProof, KeyQuery, StoreError};
 
-/// A client whose secret was verified, and the session that provisioned the secret.
+/// A client whose credential was verified, and the device that it is of.
 pub(super) struct Proven {
     pub(super) client: Client,
+    pub(super) device: Device,
+}
+
+/// The live session that provisioned a credential.
+pub(super) struct Device {
     pub(super) session: SessionId,
-}
-
-/// The rows of a device's secrets that a call may replace.
-pub(super) struct Replaced(serde_json::Value);
-
-/// The secrets of the asking device, as they are before the call does anything: no call that
-/// overlaps with it shows its own here.
-pub(super) fn to_replace(tx: &Transaction<'_>, new: &ProvisionClient) -> Result<Replaced, StoreError> {
-    let rows: Vec<i64> = tx.rows(
-        "SELECT id FROM client_secrets
-         WHERE client_id = ? AND session_id = ? AND (expires_at IS NULL OR expires_at > ?)",
-        params![new.client.as_str(), new.session.as_str(), tx.now],
-        |row| row.get(0),
-    )?;
-    Ok(Replaced(rows.into_iter().collect()))
-}
-
-/// Adds a secret or key to a client, which is made when it is new.
-pub(super) fn provision(
-    tx: &Transaction<'_>,
-    new: &ProvisionClient,
-    replaced: &Replaced,
-) -> Result<(), ProvisionError> {
-    let is_own = |asking: &SessionStatus| asking.user == new.owner && asking.state == SessionState::Live;
-    match users::find(tx, &new.owner)? {
-        Some(owner) if owner.disabled => return Err(ProvisionError::UserDisabled),
-        Some(_) if sessions::status(tx, &new.session)?.is_some_and(|asking| is_own(&asking)) => {}
-        _ => return Err(ProvisionError::SessionNotLive),
-    }
-    put(tx, new)?;
-    make_room(tx, new)?;
-    tx.execute(
-        "UPDATE client_secrets SET expires_at = min(coalesce(expires_at, ?1), ?1)
-         WHERE id IN (SELECT value FROM json_each(?2))",
-        params![tx.now + millis(new.overlap), replaced.0.to_string()],
-    )?;
-    let (digest, jwk) = (new.credential.digest(), new.credential.jwk());
-    // A key is the device's that brought it last: with the session of an earlier one it would not end.
-    tx.execute(
-        "DELETE FROM client_secrets WHERE client_id = ? AND hash = ? AND jwk IS NOT NULL AND ? IS NOT NULL",
-        params![new.client.as_str(), digest, jwk],
-    )?;
-    tx.execute(
-        "INSERT INTO client_secrets (client_id, session_id, hash, jwk) VALUES (?, ?, ?, ?)",
-        params![new.client.as_str(), new.session.as_str(), digest, jwk],
-    )?;
-    Ok(())
+    pub(super) expires_at: i64,
+    /// Its absolute end.
+    pub(super) ends_at: i64,
 }
 
 /// The client, when `proof` fits one of its live credentials and its owner is enabled.
@@ -73,9 +31,9 @@ pub(super) fn verify(
     client: &ClientId,
     proof: &ClientProof,
 ) -> Result<Option<Client>, StoreError> {
-    let Some(proven) = prove(tx, client, proof)? else { return Ok(None) };
-    let enabled = users::find(tx, &proven.client.owner)?.is_some_and(|owner| !owner.disabled);
-    Ok(enabled.then_some(proven.client))
+    let Some(Proven { client, .. }) = prove(tx, client, proof)? else { return Ok(None) };
+    let owner = users::find(tx, &client.owner)?.filter(|owner| !owner.disabled);
+    Ok(owner.map(|owner| Client { scopes: owner.for_hooks(&client.scopes), ..client }))
 }
 
 /// The client and the device, when `proof` fits one of its live credentials.
@@ -90,10 +48,14 @@ pub(super) fn prove(
         Ok(Client { id: id.clone(), owner, scopes: text(row, "scopes", Scopes::parse)? })
     })?;
     let live = tx.rows(
-        "SELECT session_id, hash FROM client_secrets
-         WHERE client_id = ? AND (jwk IS NOT NULL) = ? AND (expires_at IS NULL OR expires_at > ?)",
-        params![id.as_str(), proof.is_key(), tx.now],
-        |row| Ok((text(row, "session_id", SessionId::parse)?, digest(row, SecretHash::from_stored)?)),
+        "SELECT secret.hash, secret.session_id, device.expires_at,
+                coalesce(device.ends_at, device.expires_at) AS ends_at
+         FROM client_secrets AS secret CROSS JOIN sessions AS device ON device.id = secret.session_id
+         WHERE secret.client_id = ?1 AND (secret.jwk IS NOT NULL) = ?2
+             AND (secret.expires_at IS NULL OR secret.expires_at > ?3)
+             AND device.user_id = ?4 AND device.revoked_at IS NULL AND device.expires_at > ?3",
+        params![id.as_str(), proof.is_key(), tx.now, client.as_ref().map(|client| client.owner.as_str())],
+        |row| Ok((Device::read(row)?, digest(row, SecretHash::from_stored)?)),
     )?;
     if live.is_empty() {
         // An unknown client takes a comparison too.
@@ -102,8 +64,8 @@ pub(super) fn prove(
     // None is skipped, so that the time tells not which one it was.
     let found = live
         .into_iter()
-        .fold(None, |found, (session, hash)| hash.matches(&presented).then_some(session).or(found));
-    Ok(client.zip(found).map(|(client, session)| Proven { client, session }))
+        .fold(None, |found, (device, hash)| hash.matches(&presented).then_some(device).or(found));
+    Ok(client.zip(found).map(|(client, device)| Proven { client, device }))
 }
 
 /// The two newest of a client's live public keys that `query` is about.
@@ -149,47 +111,11 @@ pub(super) fn spend_assertion(
     Ok(remembered > 0)
 }
 
-fn put(tx: &Transaction<'_>, new: &ProvisionClient) -> Result<(), StoreError> {
-    let changed = tx.execute(
-        "INSERT INTO clients (id, owner, scopes) VALUES (?, ?, ?)
-         ON CONFLICT (id) DO UPDATE SET scopes = excluded.scopes WHERE owner = excluded.owner",
-        params![new.client.as_str(), new.owner.as_str(), new.scopes.to_string()],
-    )?;
-    match changed {
-        0 => Err(StoreError::new(StoreErrorKind::Failed, "the client belongs to another user")),
-        _ => Ok(()),
+impl Device {
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        let session = text(row, "session_id", SessionId::parse)?;
+        Ok(Self { session, expires_at: row.get("expires_at")?, ends_at: row.get("ends_at")? })
     }
-}
-
-/// Drops the secrets of the oldest devices that are no longer signed in, until there is a place.
-fn make_room(tx: &Transaction<'_>, new: &ProvisionClient) -> Result<(), ProvisionError> {
-    struct Device {
-        session: SessionId,
-        live: bool,
-    }
-    let others = tx.rows(
-        "SELECT secret.session_id, max(session.id) IS NOT NULL AS live FROM client_secrets AS secret
-         LEFT JOIN sessions AS session ON session.id = secret.session_id AND session.user_id = ?1
-             AND session.revoked_at IS NULL AND session.expires_at > ?2
-         WHERE secret.client_id = ?3 AND secret.session_id <> ?4
-             AND (secret.expires_at IS NULL OR secret.expires_at > ?2)
-         GROUP BY secret.session_id ORDER BY max(secret.id)",
-        params![new.owner.as_str(), tx.now, new.client.as_str(), new.session.as_str()],
-        |row| Ok(Device { session: text(row, "session_id", SessionId::parse)?, live: row.get("live")? }),
-    )?;
-    let places = new.max_devices.saturating_sub(1) as usize;
-    let beyond = others.len().saturating_sub(places);
-    let dead: Vec<_> = others.iter().filter(|device| !device.live).take(beyond).collect();
-    if dead.len() < beyond {
-        return Err(ProvisionError::TooManyDevices);
-    }
-    for device in dead {
-        tx.execute(
-            "DELETE FROM client_secrets WHERE client_id = ? AND session_id = ?",
-            params![new.client.as_str(), device.session.as_str()],
-        )?;
-    }
-    Ok(())
 }
 
 fn digest<T>(row: &Row<'_>, read: impl FnOnce(&[u8]) -> Option<T>) -> rusqlite::Result<T> {

@@ -5,7 +5,7 @@ use rusqlite::params;
 use super::sessions::{self, Grant, NotOpened};
 use super::transaction::{Transaction, millis, optional_text, system_time, text};
 use super::{revocations, users};
-use crate::id::{CodeChallenge, CodeHash, Scopes, SessionId, UserId};
+use crate::id::{Audience, CodeChallenge, CodeHash, Scopes, SessionId, UserId};
 use crate::store::{
     GrantRefusal, IssueCodeError, NewCode, OpenedSession, RedeemCode, RedeemError, StoreError,
 };
@@ -21,6 +21,7 @@ struct Code {
     user: UserId,
     scopes: Scopes,
     challenge: Option<CodeChallenge>,
+    resource: Option<Audience>,
     created_at: i64,
     expires_at: i64,
     /// When it was first used, and the session that opened.
@@ -36,12 +37,14 @@ pub(super) fn issue(tx: &Transaction<'_>, code: &NewCode) -> Result<i64, IssueCo
     let expires_at = tx.now + millis(code.life);
     let challenge = code.challenge.as_ref().map(CodeChallenge::as_str);
     tx.execute(
-        "INSERT INTO codes (hash, user_id, scopes, challenge, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT INTO codes (hash, user_id, scopes, challenge, resource, created_at, expires_at)
+         VALUES (?, ?, ?, ?, ?, ?, ?)",
         params![
             code.hash.to_hex(),
             code.user.as_str(),
             code.scopes.to_string(),
             challenge,
+            code.resource.as_ref().map(Audience::as_str),
             tx.now,
             expires_at
         ],
@@ -74,8 +77,15 @@ pub(super) fn redeem(tx: &Transaction<'_>, redeem: &RedeemCode) -> Result<Redeem
     if code.challenge != redeem.challenge {
         return refused(GrantRefusal::WrongVerifier);
     }
-    let scopes = code.scopes.intersection(&held);
-    let grant = Grant { user: code.user, scopes, authenticated_at: code.created_at, parent: None };
+    if !admits(code.resource.as_ref(), redeem.resource.as_ref()) {
+        return Err(RedeemError::WrongResource);
+    }
+    let grant = Grant {
+        user: code.user,
+        scopes: code.scopes.intersection(&held),
+        authenticated_at: code.created_at,
+        resource: code.resource,
+    };
     let opened = sessions::open_for(tx, grant, &redeem.session)?;
     tx.execute(
         "UPDATE codes SET spent_at = ?, session_id = ? WHERE hash = ?",
@@ -84,11 +94,23 @@ pub(super) fn redeem(tx: &Transaction<'_>, redeem: &RedeemCode) -> Result<Redeem
     Ok(Redeemed::Opened(opened))
 }
 
-/// Makes every open code of `user` expire now.
+/// Whose code it is; nothing when it is not stored.
+pub(super) fn user(tx: &Transaction<'_>, hash: &CodeHash) -> Result<Option<UserId>, StoreError> {
+    tx.row("SELECT user_id FROM codes WHERE hash = ?", [hash.to_hex()], |row| {
+        text(row, "user_id", UserId::parse)
+    })
+}
+
+/// Whether what is bound to one resource, or to none, is good for the one that was asked for, if any.
+pub(super) fn admits(bound: Option<&Audience>, asked: Option<&Audience>) -> bool {
+    bound.zip(asked).is_none_or(|(bound, asked)| bound == asked)
+}
+
+/// Makes every open code of `user` expire, so long ago that a clock which is set back wakes none.
 pub(super) fn expire_open(tx: &Transaction<'_>, user: &UserId) -> Result<(), StoreError> {
     tx.execute(
         "UPDATE codes SET expires_at = ?1 WHERE user_id = ?2 AND spent_at IS NULL AND expires_at > ?1",
-        params![tx.now, user.as_str()],
+        params![tx.now - revocations::MARGIN, user.as_str()],
     )
     .map(drop)
 }
@@ -112,7 +134,7 @@ fn end_what_it_opened(
 }
 
 fn find(tx: &Transaction<'_>, hash: &CodeHash) -> Result<Option<Code>, StoreError> {
-    let sql = "SELECT user_id, scopes, challenge, created_at, expires_at, spent_at, session_id
+    let sql = "SELECT user_id, scopes, challenge, resource, created_at, expires_at, spent_at, session_id
                FROM codes WHERE hash = ?";
     tx.row(sql, [hash.to_hex()], |row| {
         let spent_at: Option<i64> = row.get("spent_at")?;
@@ -120,6 +142,7 @@ fn find(tx: &Transaction<'_>, hash: &CodeHash) -> Result<Option<Code>, StoreErro
             user: text(row, "user_id", UserId::parse)?,
             scopes: text(row, "scopes", Scopes::parse)?,
             challenge: optional_text(row, "challenge", CodeChallenge::parse)?,
+            resource: optional_text(row, "resource", Audience::parse)?,
             created_at: row.get("created_at")?,
             expires_at: row.get("expires_at")?,
             spent: spent_at.zip(optional_text(row, "session_id", SessionId::parse)?),

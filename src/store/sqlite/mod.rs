@@ -1,37 +1,44 @@
 //! SQLite: one file, no server, for a single machine.
 
+mod builder;
 mod clients;
 mod codes;
 mod connect;
+mod connections;
+mod devices;
 mod hints;
+mod hooks;
+#[cfg(test)]
+mod plans;
+mod provision;
 mod refresh;
+mod refresh_tokens;
 mod revocations;
 mod sessions;
 mod sweep;
 mod transaction;
 mod users;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use deadpool_sqlite::Pool;
-use rusqlite::TransactionBehavior;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
+pub use self::builder::SqliteStoreBuilder;
 use self::codes::Redeemed;
-use self::connect::Role;
+use self::connections::Connections;
 use self::hints::Hints;
 use self::refresh::Refreshed;
-use self::transaction::{Transaction, system_time};
+use self::transaction::system_time;
 use super::{
-    Client, ClientKey, ClientProof, IssueCodeError, KeyQuery, NewCode, OpenSession, OpenSessionError,
-    OpenedSession, ProvisionClient, ProvisionError, RedeemCode, RedeemError, RefreshSession,
-    RefreshSessionError, RefreshStatus, RevocationCursor, RevocationPage, Revoke, Session, SessionStatus,
-    Store, StoreError, StoreErrorKind, Swept,
+    Client, ClientKey, ClientProof, DevicePage, DeviceQuery, GrantRefusal, IssueCodeError, KeyQuery,
+    KnownUser, NewCode, OpenSession, OpenSessionError, OpenedSession, ProvisionClient, ProvisionError,
+    ProvisionedClient, RedeemCode, RedeemError, RefreshRefusal, RefreshSession, RefreshSessionError,
+    RefreshStatus, RevocationCursor, RevocationPage, Revoke, SessionStatus, Store, StoreError, Swept,
 };
-use crate::id::{AssertionHash, ClientId, RefreshHash, Scopes, SessionId, UserId};
+use crate::id::{AssertionHash, ClientId, RefreshHash, SessionId, UserId};
 
 /// A [`Store`] in one SQLite file, which any number of processes on the machine may share.
 ///
@@ -44,19 +51,9 @@ use crate::id::{AssertionHash, ClientId, RefreshHash, Scopes, SessionId, UserId}
 /// only then is its connection used again.
 #[derive(Debug)]
 pub struct SqliteStore {
-    writer: Pool,
-    readers: Pool,
+    connections: Connections,
     runtime: Handle,
     hints: Hints,
-}
-
-/// Settings of a [`SqliteStore`].
-#[derive(Debug, Clone)]
-#[must_use = "call `open`"]
-pub struct SqliteStoreBuilder {
-    path: PathBuf,
-    readers: usize,
-    timeout: Duration,
 }
 
 impl SqliteStore {
@@ -71,72 +68,7 @@ impl SqliteStore {
 
     /// Settings for the file at `path`.
     pub fn builder(path: impl Into<PathBuf>) -> SqliteStoreBuilder {
-        SqliteStoreBuilder { path: path.into(), readers: 4, timeout: Duration::from_secs(5) }
-    }
-
-    async fn read<T, E>(
-        &self,
-        operation: impl FnOnce(&Transaction<'_>) -> Result<T, E> + Send + 'static,
-    ) -> Result<T, E>
-    where
-        T: Send + 'static,
-        E: From<StoreError> + Send + 'static,
-    {
-        run(&self.readers, TransactionBehavior::Deferred, operation).await
-    }
-
-    async fn write<T, E>(
-        &self,
-        operation: impl FnOnce(&Transaction<'_>) -> Result<T, E> + Send + 'static,
-    ) -> Result<T, E>
-    where
-        T: Send + 'static,
-        E: From<StoreError> + Send + 'static,
-    {
-        run(&self.writer, TransactionBehavior::Immediate, operation).await
-    }
-}
-
-impl SqliteStoreBuilder {
-    /// How many reads may go on at once; 4 by default, at least 1.
-    pub fn readers(mut self, readers: usize) -> Self {
-        self.readers = readers.max(1);
-        self
-    }
-
-    /// How long an operation waits for a connection, and then for another process's write to end;
-    /// 5 s each by default.
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
-        self
-    }
-
-    /// Opens the file: makes it, readable to its owner alone, and its folder when they are missing,
-    /// and applies the migrations it lacks.
-    ///
-    /// Any number of processes may do so at once: they take turns under a lock on a file beside it.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] when the file cannot be made, opened or migrated.
-    ///
-    /// # Cancel safety
-    ///
-    /// When the future is dropped, migrations that have begun run to their end.
-    ///
-    /// # Panics
-    ///
-    /// Outside a Tokio runtime.
-    pub async fn open(self) -> Result<SqliteStore, StoreError> {
-        let Self { path, readers, timeout } = self;
-        let prepared = tokio::task::spawn_blocking(move || connect::prepare(&path, timeout));
-        let path: &Path = &prepared.await.map_err(|e| StoreError::new(StoreErrorKind::Failed, e))??;
-        Ok(SqliteStore {
-            writer: connect::pool(path, Role::Writer, 1, timeout)?,
-            readers: connect::pool(path, Role::Reader, readers, timeout)?,
-            runtime: Handle::current(),
-            hints: Hints::new(path.to_owned()),
-        })
+        SqliteStoreBuilder::new(path.into())
     }
 }
 
@@ -144,35 +76,61 @@ impl Drop for SqliteStore {
     /// Closes the idle connections where they can be: on the runtime's blocking threads.
     fn drop(&mut self) {
         let _context = self.runtime.enter();
-        self.writer.close();
-        self.readers.close();
+        self.connections.close();
     }
 }
 
 #[async_trait]
 impl Store for SqliteStore {
-    async fn put_user(&self, user: &UserId, scopes: &Scopes) -> Result<(), StoreError> {
-        let (user, scopes) = (user.clone(), scopes.clone());
-        self.write(move |tx| users::put(tx, &user, &scopes)).await
+    async fn put_user(&self, user: &KnownUser) -> Result<(), StoreError> {
+        let (known, new) = (user.clone(), user.clone());
+        // A host puts the same person at every sign-in.
+        if self.read(move |tx| users::is_put(tx, &known)).await? {
+            return Ok(());
+        }
+        self.write_for(&user.id, move |tx| users::put(tx, &new)).await
     }
 
     async fn issue_code(&self, code: NewCode) -> Result<SystemTime, IssueCodeError> {
-        self.write(move |tx| codes::issue(tx, &code)).await.map(system_time)
+        let user = code.user.clone();
+        self.write_for(&user, move |tx| codes::issue(tx, &code)).await.map(system_time)
     }
 
     async fn redeem_code(&self, redeem: RedeemCode) -> Result<OpenedSession, RedeemError> {
-        match self.write(move |tx| codes::redeem(tx, &redeem)).await? {
+        let hash = redeem.hash;
+        let Some(user) = self.read(move |tx| codes::user(tx, &hash)).await? else {
+            return Err(RedeemError::Refused(GrantRefusal::Unknown));
+        };
+        match self.write_for(&user, move |tx| codes::redeem(tx, &redeem)).await? {
             Redeemed::Opened(session) => Ok(session),
             Redeemed::Replayed(refusal) => Err(RedeemError::Refused(refusal)),
         }
     }
 
     async fn open_session(&self, open: OpenSession) -> Result<OpenedSession, OpenSessionError> {
-        self.write(move |tx| sessions::open(tx, &open)).await
+        match open {
+            OpenSession::Vouched { user, scopes, session } => {
+                let person = user.clone();
+                self.write_for(&person, move |tx| sessions::open(tx, &user, &scopes, &session)).await
+            }
+            OpenSession::Client { owner, proof, scopes, session } => {
+                let person = owner.clone();
+                let wish = hooks::Wish { owner, proof, scopes, session };
+                let look = wish.clone();
+                if let Some(opened) = self.read(move |tx| hooks::look(tx, &look)).await? {
+                    return Ok(opened);
+                }
+                self.write_for(&person, move |tx| hooks::open(tx, &wish)).await
+            }
+        }
     }
 
     async fn refresh_session(&self, refresh: RefreshSession) -> Result<OpenedSession, RefreshSessionError> {
-        match self.write(move |tx| refresh::refresh(tx, &refresh)).await? {
+        let token = refresh.presented;
+        let Some(user) = self.read(move |tx| refresh_tokens::user(tx, &token)).await? else {
+            return Err(RefreshSessionError::Refused(RefreshRefusal::Unknown));
+        };
+        match self.write_for(&user, move |tx| refresh::refresh(tx, &refresh)).await? {
             Refreshed::Extended(session) => Ok(session),
             Refreshed::Reused(refusal) => Err(RefreshSessionError::Refused(refusal)),
         }
@@ -185,25 +143,39 @@ impl Store for SqliteStore {
 
     async fn session_statuses(&self, ids: &[SessionId]) -> Result<Vec<SessionStatus>, StoreError> {
         let ids = ids.to_vec();
-        self.read(move |tx| sessions::statuses(tx, &ids)).await
+        self.look_up(move |tx| sessions::statuses(tx, &ids)).await
     }
 
-    async fn sessions_of(&self, user: &UserId) -> Result<Vec<Session>, StoreError> {
-        let user = user.clone();
-        self.read(move |tx| sessions::of_user(tx, &user)).await
+    async fn devices_of(&self, user: &UserId, query: &DeviceQuery) -> Result<DevicePage, StoreError> {
+        let (user, query) = (user.clone(), query.clone());
+        self.read(move |tx| devices::of_user(tx, &user, &query)).await
     }
 
     async fn revoke(&self, target: &Revoke) -> Result<Option<u64>, StoreError> {
+        let person = match target {
+            Revoke::User(user) | Revoke::SessionOf { user, .. } => user.clone(),
+            Revoke::Session(session) => {
+                let session = session.clone();
+                match self.read(move |tx| sessions::status(tx, &session)).await? {
+                    Some(found) => found.user,
+                    None => return Ok(None),
+                }
+            }
+            Revoke::Client(client) => {
+                let client = client.clone();
+                return self.write(move |tx| revocations::end_client(tx, &client)).await.map(Some);
+            }
+        };
         let target = target.clone();
-        self.write(move |tx| revocations::revoke(tx, &target)).await
+        self.write_for(&person, move |tx| revocations::revoke(tx, &target)).await
     }
 
     async fn disable_user(&self, user: &UserId) -> Result<bool, StoreError> {
-        let user = user.clone();
-        self.write(move |tx| {
-            let known = users::set_disabled(tx, &user, true)?;
+        let person = user.clone();
+        self.write_for(user, move |tx| {
+            let known = users::set_disabled(tx, &person, true)?;
             if known {
-                revocations::end_user(tx, &user)?;
+                revocations::end_user(tx, &person)?;
             }
             Ok(known)
         })
@@ -215,14 +187,18 @@ impl Store for SqliteStore {
     }
 
     async fn enable_user(&self, user: &UserId) -> Result<bool, StoreError> {
-        let user = user.clone();
-        self.write(move |tx| users::set_disabled(tx, &user, false)).await
+        let person = user.clone();
+        self.write_for(user, move |tx| users::set_disabled(tx, &person, false)).await
     }
 
-    async fn provision_client(&self, provision: ProvisionClient) -> Result<(), ProvisionError> {
-        let new = provision.clone();
-        let replaced = self.read(move |tx| clients::to_replace(tx, &new)).await?;
-        self.write(move |tx| clients::provision(tx, &provision, &replaced)).await
+    async fn provision_client(
+        &self,
+        provision: ProvisionClient,
+    ) -> Result<ProvisionedClient, ProvisionError> {
+        let (owner, new) = (provision.owner.clone(), provision.clone());
+        // Before the wait: what is added while this call waits is not replaced by it.
+        let newest = self.read(move |tx| provision::newest(tx, &new)).await?;
+        self.write_for(&owner, move |tx| provision::provision(tx, &provision, newest)).await
     }
 
     async fn verify_client(
@@ -250,7 +226,7 @@ impl Store for SqliteStore {
         limit: u32,
     ) -> Result<RevocationPage, StoreError> {
         let cursor = *cursor;
-        self.read(move |tx| revocations::since(tx, cursor, limit)).await
+        self.look_up(move |tx| revocations::since(tx, cursor, limit)).await
     }
 
     async fn sweep(&self, limit: u32) -> Result<Swept, StoreError> {
@@ -258,26 +234,6 @@ impl Store for SqliteStore {
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        self.read(|tx| tx.row("SELECT 1 FROM users LIMIT 1", [], |_| Ok(()))).await.map(drop)
+        self.look_up(|tx| tx.row("SELECT 1 FROM users LIMIT 1", [], |_| Ok(()))).await.map(drop)
     }
-}
-
-/// Runs `operation` in one transaction, which an error rolls back.
-async fn run<T, E>(
-    pool: &Pool,
-    behavior: TransactionBehavior,
-    operation: impl FnOnce(&Transaction<'_>) -> Result<T, E> + Send + 'static,
-) -> Result<T, E>
-where
-    T: Send + 'static,
-    E: From<StoreError> + Send + 'static,
-{
-    let connection = pool.get().await.map_err(connect::pool_fault)?;
-    let done = connection.interact(move |connection| {
-        let transaction = Transaction::begin(connection, behavior)?;
-        let done = operation(&transaction)?;
-        transaction.commit()?;
-        Ok(done)
-    });
-    done.await.map_err(|e| StoreError::new(StoreErrorKind::Failed, e.to_string()))?
 }

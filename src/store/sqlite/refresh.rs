@@ -1,38 +1,30 @@
-//! Refresh tokens: used, looked at.
+//! Sessions that are refreshed, and what is to say of a refresh token.
 
-use rusqlite::{Row, named_params, params};
+use rusqlite::named_params;
 
+use super::refresh_tokens::{self, Round, Token, Verdict};
 use super::sessions::{self, Written};
-use super::transaction::{Transaction, millis, system_time, text};
-use super::{revocations, users};
-use crate::id::{RefreshHash, Scopes, SessionId};
+use super::transaction::{Transaction, millis, system_time};
+use super::{codes, revocations, users};
+use crate::id::{RefreshHash, Scopes};
 use crate::store::{
     OpenedSession, RefreshRefusal, RefreshSession, RefreshSessionError, RefreshStatus, SessionState,
-    StoreError,
+    SessionStatus, StoreError,
 };
 
 /// What using a token led to, all of which is committed.
 pub(super) enum Refreshed {
     Extended(OpenedSession),
-    /// It was used too often, and its session was revoked.
+    /// Two hold it, and its session was revoked.
     Reused(RefreshRefusal),
 }
 
-/// A token, and what the row of its session says.
-struct Token {
-    session: SessionId,
-    scopes: Scopes,
-    generation: i64,
-    newest: i64,
-    issued_at: i64,
-    /// Nothing before the first refresh.
-    rotated_at: Option<i64>,
-}
-
-/// Puts the successor in the place of the token and extends its session.
+/// Answers a token with a successor and extends its session.
 pub(super) fn refresh(tx: &Transaction<'_>, new: &RefreshSession) -> Result<Refreshed, RefreshSessionError> {
     let refused = |why| Err(RefreshSessionError::Refused(why));
-    let Some(token) = find(tx, &new.presented)? else { return refused(RefreshRefusal::Unknown) };
+    let Some(token) = refresh_tokens::find(tx, &new.presented)? else {
+        return refused(RefreshRefusal::Unknown);
+    };
     let Some(held) = sessions::status(tx, &token.session)? else { return refused(RefreshRefusal::Unknown) };
     if held.state != SessionState::Live {
         return refused(RefreshRefusal::SessionEnded);
@@ -40,15 +32,11 @@ pub(super) fn refresh(tx: &Transaction<'_>, new: &RefreshSession) -> Result<Refr
     if held.client != new.client {
         return refused(RefreshRefusal::WrongClient);
     }
-    if let Some(rotated_at) = token.copied(tx.now, millis(new.grace)) {
-        revocations::end_session(tx, &token.session)?;
-        let rotated_at = system_time(rotated_at);
-        return Ok(Refreshed::Reused(RefreshRefusal::Reused {
-            user: held.user,
-            session: held.id,
-            rotated_at,
-        }));
-    }
+    let (round, begun) = match token.judge(tx.now, millis(new.grace)) {
+        Verdict::Begins(round) => (round, Round { at: tx.now, from: new.origin.address }),
+        Verdict::Joins(round, begun) => (round, begun),
+        Verdict::Reused(by) => return Ok(Refreshed::Reused(end(tx, held, &by)?)),
+    };
     let kept = match users::find(tx, &held.user)? {
         Some(user) if !user.disabled => token.scopes.intersection(&user.scopes),
         _ => return refused(RefreshRefusal::UserDisabled),
@@ -57,70 +45,52 @@ pub(super) fn refresh(tx: &Transaction<'_>, new: &RefreshSession) -> Result<Refr
     if !kept.contains_all(&granted) {
         return Err(RefreshSessionError::Scopes);
     }
-    let Some(written) = extend(tx, &token, &kept, new)? else { return refused(RefreshRefusal::Unknown) };
-    put(tx, &new.successor, &token.session, written.generation)?;
+    if !codes::admits(token.resource.as_ref(), new.resource.as_ref()) {
+        return Err(RefreshSessionError::WrongResource);
+    }
+    let written = extend(tx, &token, &kept, new)?;
+    refresh_tokens::succeed(tx, &new.presented, &token, (round, &begun), &new.successor)?;
     Ok(Refreshed::Extended(written.opened(tx, held.id, held.user, granted, true)))
 }
 
 /// What is to say of a token.
 pub(super) fn look(tx: &Transaction<'_>, hash: &RefreshHash) -> Result<Option<RefreshStatus>, StoreError> {
-    let Some(token) = find(tx, hash)? else { return Ok(None) };
+    let Some(token) = refresh_tokens::find(tx, hash)? else { return Ok(None) };
     let session = sessions::status(tx, &token.session)?;
     Ok(session.map(|session| RefreshStatus {
         session,
-        is_newest: token.generation == token.newest,
+        is_unused: token.is_unused(),
         issued_at: system_time(token.issued_at),
         scopes: token.scopes,
     }))
 }
 
-/// Stores a token of a session.
-pub(super) fn put(
-    tx: &Transaction<'_>,
-    hash: &RefreshHash,
-    session: &SessionId,
-    generation: i64,
-) -> Result<(), StoreError> {
-    tx.execute(
-        "INSERT INTO refresh_tokens (hash, session_id, generation, issued_at) VALUES (?, ?, ?, ?)",
-        params![hash.as_bytes(), session.as_str(), generation, tx.now],
-    )
-    .map(drop)
-}
-
-fn find(tx: &Transaction<'_>, hash: &RefreshHash) -> Result<Option<Token>, StoreError> {
-    let sql = "SELECT token.session_id, token.generation, token.issued_at,
-                      session.scopes, session.generation AS newest, session.rotated_at
-               FROM refresh_tokens AS token JOIN sessions AS session ON session.id = token.session_id
-               WHERE token.hash = ? AND token.generation >= session.first_generation";
-    tx.row(sql, [hash.as_bytes()], |row: &Row<'_>| {
-        Ok(Token {
-            session: text(row, "session_id", SessionId::parse)?,
-            scopes: text(row, "scopes", Scopes::parse)?,
-            generation: row.get("generation")?,
-            newest: row.get("newest")?,
-            issued_at: row.get("issued_at")?,
-            rotated_at: row.get("rotated_at")?,
-        })
+/// Revokes the session of a token that two hold.
+fn end(tx: &Transaction<'_>, held: SessionStatus, by: &Round) -> Result<RefreshRefusal, StoreError> {
+    revocations::end_session(tx, &held.id)?;
+    Ok(RefreshRefusal::Reused {
+        user: held.user,
+        session: held.id,
+        used_at: system_time(by.at),
+        used_from: by.from,
     })
 }
 
-/// Writes the row of the session, as `refresh_session` of the migrations of PostgreSQL does.
+/// Writes the row of the session.
 fn extend(
     tx: &Transaction<'_>,
     token: &Token,
     kept: &Scopes,
     new: &RefreshSession,
-) -> Result<Option<Written>, StoreError> {
-    let is_newest = token.generation == token.newest;
+) -> Result<Written, StoreError> {
     let sql = "UPDATE sessions SET
                    scopes = :scopes, renewed_at = :now, user_agent = :user_agent, address = :address,
                    device_name = coalesce(:device_name, device_name),
                    expires_at = max(expires_at, min(coalesce(ends_at, expires_at), :expires_at)),
-                   generation = generation + :is_newest,
-                   rotated_at = CASE WHEN :is_newest THEN :now ELSE rotated_at END
-               WHERE id = :id RETURNING call_source, created_at, authenticated_at, expires_at, generation";
-    tx.row(
+                   generation = max(generation, :generation)
+               WHERE id = :id
+               RETURNING call_source, created_at, authenticated_at, expires_at, generation, resource";
+    let written = tx.row(
         sql,
         named_params! {
             ":id": token.session.as_str(),
@@ -130,17 +100,9 @@ fn extend(
             ":device_name": new.origin.device_name,
             ":now": tx.now,
             ":expires_at": tx.now + millis(new.life),
-            ":is_newest": is_newest,
+            ":generation": token.generation + 1,
         },
         Written::read,
-    )
-}
-
-impl Token {
-    /// Two of its kind must be about, when it comes again although it was replaced: when that was.
-    fn copied(&self, now: i64, grace: i64) -> Option<i64> {
-        let rotated_at = self.rotated_at.filter(|_| self.generation != self.newest)?;
-        let in_grace = self.generation + 1 == self.newest && now < rotated_at + grace;
-        (!in_grace).then_some(rotated_at)
-    }
+    )?;
+    written.ok_or_else(sessions::no_row)
 }

@@ -7,6 +7,9 @@ use super::{codes, sessions, users};
 use crate::id::{ClientId, InvalidId, SessionId, UserId};
 use crate::store::{Revocation, RevocationCursor, RevocationPage, Revoke, StoreError};
 
+/// What expired less than this many milliseconds ago is revoked like what is live: a clock may be set back.
+pub(super) const MARGIN: i64 = 60 * 1000;
+
 /// Revokes, and returns how many sessions are revoked now that were not before.
 pub(super) fn revoke(tx: &Transaction<'_>, target: &Revoke) -> Result<Option<u64>, StoreError> {
     match target {
@@ -26,22 +29,31 @@ pub(super) fn revoke(tx: &Transaction<'_>, target: &Revoke) -> Result<Option<u64
     }
 }
 
-/// Revokes a session with all it provisioned.
+/// Revokes a session, however long ago it expired, with all it provisioned.
 pub(super) fn end_session(tx: &Transaction<'_>, session: &SessionId) -> Result<u64, StoreError> {
     let ended = end(tx, "id = ?1", session.as_str())?;
     log_sessions(tx, ended.iter().map(|ended| &ended.id))?;
     Ok(ended.len() as u64)
 }
 
-/// Revokes every session of a user, and kills the open codes and hook secrets.
+/// Revokes every session of a user, and kills the open codes and hook credentials.
 pub(super) fn end_user(tx: &Transaction<'_>, user: &UserId) -> Result<u64, StoreError> {
-    let ended = end(tx, "user_id = ?1", user.as_str())?;
+    let ended = end(tx, "user_id = ?1 AND expires_at > ?2", user.as_str())?;
     codes::expire_open(tx, user)?;
     tx.execute(
         "DELETE FROM client_secrets WHERE client_id IN (SELECT id FROM clients WHERE owner = ?)",
         [user.as_str()],
     )?;
     log(tx, "user", user.as_str())?;
+    Ok(ended.len() as u64)
+}
+
+/// Revokes every session of a client, and deletes its credentials.
+pub(super) fn end_client(tx: &Transaction<'_>, client: &ClientId) -> Result<u64, StoreError> {
+    let ended = end(tx, "client_id = ?1 AND expires_at > ?2", client.as_str())?;
+    tx.execute("DELETE FROM client_secrets WHERE client_id = ?", [client.as_str()])?;
+    log(tx, "client", client.as_str())?;
+    log_sessions(tx, ended.iter().filter(|ended| ended.client != *client).map(|ended| &ended.id))?;
     Ok(ended.len() as u64)
 }
 
@@ -76,42 +88,30 @@ struct Ended {
     client: ClientId,
 }
 
-/// Revokes every session of a client, and deletes its secrets.
-fn end_client(tx: &Transaction<'_>, client: &ClientId) -> Result<u64, StoreError> {
-    let ended = end(tx, "client_id = ?1", client.as_str())?;
-    tx.execute("DELETE FROM client_secrets WHERE client_id = ?", [client.as_str()])?;
-    log(tx, "client", client.as_str())?;
-    log_sessions(tx, ended.iter().filter(|ended| ended.client != *client).map(|ended| &ended.id))?;
-    Ok(ended.len() as u64)
-}
-
-/// Revokes the sessions that `which` names, those opened by a secret which one of them provisioned,
-/// and deletes those secrets.
+/// Revokes the sessions that `which` names, those of the hooks that hang on them, and deletes the credentials of both.
 ///
-/// A session's own user is part of the chain, because an id may have been another user's before.
+/// Only a session that `which` names by its id may have expired longer than [`MARGIN`] ago.
 fn end(tx: &Transaction<'_>, which: &'static str, subject: &str) -> Result<Vec<Ended>, StoreError> {
     let family = format!(
         "WITH RECURSIVE family (id, user_id) AS (
             SELECT id, user_id FROM sessions WHERE {which} AND revoked_at IS NULL
             UNION
-            SELECT child.id, child.user_id FROM family JOIN sessions AS child ON child.parent = family.id
-            WHERE child.user_id = family.user_id AND child.revoked_at IS NULL)"
+            SELECT child.id, child.user_id FROM family
+            CROSS JOIN sessions AS child INDEXED BY live_sessions_by_parent ON child.parent = family.id
+            -- An id may have been another user's before.
+            WHERE child.user_id = family.user_id AND child.revoked_at IS NULL AND child.expires_at > ?2)"
     );
+    let since = tx.now - MARGIN;
     tx.execute(
-        &format!(
-            "{family} DELETE FROM client_secrets WHERE id IN (
-                SELECT client_secrets.id FROM family
-                JOIN client_secrets ON client_secrets.session_id = family.id
-                JOIN clients ON clients.id = client_secrets.client_id AND clients.owner = family.user_id)"
-        ),
-        [subject],
+        &format!("{family} DELETE FROM client_secrets WHERE session_id IN (SELECT id FROM family)"),
+        params![subject, since],
     )?;
     tx.rows(
         &format!(
-            "{family} UPDATE sessions SET revoked_at = ?2 WHERE id IN (SELECT id FROM family)
+            "{family} UPDATE sessions SET revoked_at = ?3 WHERE id IN (SELECT id FROM family)
              RETURNING id, client_id"
         ),
-        params![subject, tx.now],
+        params![subject, since, tx.now],
         |row| {
             let client = text(row, "client_id", ClientId::parse)?;
             Ok(Ended { id: text(row, "id", SessionId::parse)?, client })

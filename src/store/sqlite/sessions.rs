@@ -1,13 +1,13 @@
-//! Sessions: opened, renewed, judged, listed.
+//! Sessions: opened, renewed, judged.
 
 use rusqlite::{Row, named_params, params};
 
 use super::transaction::{Transaction, duration, millis, optional_text, system_time, text};
-use super::{clients, refresh, revocations, users};
-use crate::id::{CallSource, ClientId, Scopes, SessionId, UserId};
+use super::{refresh_tokens, revocations, users};
+use crate::id::{Audience, CallSource, ClientId, Scopes, SessionId, UserId};
 use crate::store::{
-    NewSession, OpenSession, OpenSessionError, OpenedSession, Origin, RequestedId, Session, SessionState,
-    SessionStatus, StoreError, StoreErrorKind, WhenFull,
+    NewSession, OpenSessionError, OpenedSession, RequestedId, SessionState, SessionStatus, StoreError,
+    StoreErrorKind, WhenFull,
 };
 
 /// For whom a session is opened, and with what.
@@ -15,8 +15,8 @@ pub(super) struct Grant {
     pub(super) user: UserId,
     pub(super) scopes: Scopes,
     pub(super) authenticated_at: i64,
-    /// The session that provisioned the secret which opens this one.
-    pub(super) parent: Option<SessionId>,
+    /// The one resource that its tokens may be for.
+    pub(super) resource: Option<Audience>,
 }
 
 /// What the row of a session says after it was written.
@@ -24,6 +24,7 @@ pub(super) struct Written {
     pub(super) call_source: CallSource,
     pub(super) authenticated_at: i64,
     pub(super) expires_at: i64,
+    pub(super) resource: Option<Audience>,
     /// The newest generation of its refresh tokens.
     pub(super) generation: i64,
 }
@@ -35,26 +36,20 @@ pub(super) enum NotOpened {
     Store(StoreError),
 }
 
-/// Opens or renews a session without a code.
-pub(super) fn open(tx: &Transaction<'_>, open: &OpenSession) -> Result<OpenedSession, OpenSessionError> {
-    let (asked, session) = match open {
-        OpenSession::Vouched { scopes, session, .. } | OpenSession::Client { scopes, session, .. } => {
-            (scopes, session)
-        }
-    };
-    let (user, held, parent) = match open {
-        OpenSession::Vouched { user, .. } => (user.clone(), None, None),
-        OpenSession::Client { proof, .. } => {
-            let proven = clients::prove(tx, &session.client, proof)?.ok_or(OpenSessionError::WrongSecret)?;
-            (proven.client.owner, Some(proven.client.scopes), Some(proven.session))
-        }
-    };
-    let known = users::find(tx, &user)?.ok_or(OpenSessionError::UnknownUser)?;
+/// Opens or renews a session for whom the host vouches.
+pub(super) fn open(
+    tx: &Transaction<'_>,
+    user: &UserId,
+    asked: &Scopes,
+    new: &NewSession,
+) -> Result<OpenedSession, OpenSessionError> {
+    let known = users::find(tx, user)?.ok_or(OpenSessionError::UnknownUser)?;
     if known.disabled {
         return Err(OpenSessionError::UserDisabled);
     }
-    let scopes = asked.intersection(&held.unwrap_or(known.scopes));
-    Ok(open_for(tx, Grant { user, scopes, authenticated_at: tx.now, parent }, session)?)
+    let scopes = asked.intersection(&known.scopes);
+    let grant = Grant { user: user.clone(), scopes, authenticated_at: tx.now, resource: None };
+    Ok(open_for(tx, grant, new)?)
 }
 
 /// Opens or renews a session for a known, enabled user.
@@ -67,25 +62,21 @@ pub(super) fn open_for(
     let renewed = match status(tx, id)? {
         None => false,
         Some(old) => {
-            // Another device's secret may not keep alive what ends with this one.
-            let own = old.user == grant.user
-                && old.client == new.client
-                && parent(tx, id)? == grant.parent.as_ref().map(|parent| parent.as_str().to_owned());
             let declared = matches!(new.id, RequestedId::Declared(_));
+            let own = old.user == grant.user && old.client == new.client && !is_hooks(tx, id)?;
             if !(declared && own && old.state == SessionState::Live) {
                 return Err(NotOpened::Taken);
             }
             true
         }
     };
-    if grant.parent.is_none() {
-        make_room(tx, &grant.user, new, renewed)?;
-    }
+    let evicted = make_room(tx, &grant.user, new, renewed)?;
     let written = put(tx, &grant, new)?;
     if let Some(hash) = &new.refresh {
-        refresh::put(tx, hash, id, written.generation)?;
+        refresh_tokens::put_first(tx, hash, id, written.generation)?;
     }
-    Ok(written.opened(tx, id.clone(), grant.user, grant.scopes, renewed))
+    let opened = written.opened(tx, id.clone(), grant.user, grant.scopes, renewed);
+    Ok(OpenedSession { evicted, ..opened })
 }
 
 /// Judges many sessions in one query.
@@ -117,66 +108,64 @@ pub(super) fn status(tx: &Transaction<'_>, id: &SessionId) -> Result<Option<Sess
     Ok(statuses(tx, std::slice::from_ref(id))?.pop())
 }
 
-/// The live sessions of `user`, newest first, at most 1000.
-pub(super) fn of_user(tx: &Transaction<'_>, user: &UserId) -> Result<Vec<Session>, StoreError> {
-    let sql = "SELECT id, user_id, client_id, call_source, scopes, user_agent, address, device_name,
-                      created_at, renewed_at, expires_at
-               FROM sessions WHERE user_id = ? AND revoked_at IS NULL AND expires_at > ?
-               ORDER BY created_at DESC, rowid DESC LIMIT 1000";
-    tx.rows(sql, params![user.as_str(), tx.now], session)
-}
-
-/// Keeps the live sessions of `user` (hook clients' aside) within the limit, the new one included.
-fn make_room(tx: &Transaction<'_>, user: &UserId, new: &NewSession, renewed: bool) -> Result<(), NotOpened> {
+/// Keeps the live sessions of `user` (hook clients' aside) within the limit, the new one included, and returns those
+/// that had to go.
+fn make_room(
+    tx: &Transaction<'_>,
+    user: &UserId,
+    new: &NewSession,
+    renewed: bool,
+) -> Result<Vec<SessionId>, NotOpened> {
     let others = new.limit.max.saturating_sub(1);
     let beyond = tx.rows(
         "SELECT id FROM sessions
          WHERE user_id = ? AND id <> ? AND parent IS NULL AND revoked_at IS NULL AND expires_at > ?
-         ORDER BY created_at DESC, rowid DESC LIMIT -1 OFFSET ?",
+         ORDER BY renewed_at DESC, rowid DESC LIMIT -1 OFFSET ?",
         params![user.as_str(), new.id.id().as_str(), tx.now, others],
         |row| text(row, "id", SessionId::parse),
     )?;
     match new.limit.when_full {
         // A renewal asks for no more sessions than there are.
-        WhenFull::Refuse if renewed || beyond.is_empty() => Ok(()),
+        WhenFull::Refuse if renewed || beyond.is_empty() => Ok(Vec::new()),
         WhenFull::Refuse => Err(NotOpened::TooMany),
-        WhenFull::EndOldest => {
-            for oldest in &beyond {
-                revocations::end_session(tx, oldest)?;
+        WhenFull::Evict => {
+            for session in &beyond {
+                revocations::end_session(tx, session)?;
             }
-            Ok(())
+            Ok(beyond)
         }
     }
 }
 
-/// The session that a session is a child of.
-fn parent(tx: &Transaction<'_>, id: &SessionId) -> Result<Option<String>, StoreError> {
-    Ok(tx.row("SELECT parent FROM sessions WHERE id = ?", [id.as_str()], |row| row.get(0))?.flatten())
+/// Whether a session is that of a device's hooks.
+fn is_hooks(tx: &Transaction<'_>, id: &SessionId) -> Result<bool, StoreError> {
+    let sql = "SELECT parent IS NOT NULL FROM sessions WHERE id = ?";
+    Ok(tx.row(sql, [id.as_str()], |row| row.get(0))?.unwrap_or(false))
 }
 
 /// Writes the row. The refresh tokens that it had are forgotten; of two codes the one that was issued first may be
 /// redeemed last.
 fn put(tx: &Transaction<'_>, grant: &Grant, new: &NewSession) -> Result<Written, StoreError> {
-    let sql = "INSERT INTO sessions (id, user_id, client_id, parent, call_source, scopes, user_agent, address,
-                                     device_name, created_at, renewed_at, expires_at, ends_at, authenticated_at)
-               VALUES (:id, :user, :client, :parent, :call_source, :scopes, :user_agent, :address,
-                       :device_name, :now, :now, min(:expires_at, :ends_at), :ends_at, :authenticated_at)
+    let sql =
+        "INSERT INTO sessions (id, user_id, client_id, call_source, scopes, user_agent, address, device_name,
+                                     created_at, renewed_at, expires_at, ends_at, authenticated_at, resource)
+               VALUES (:id, :user, :client, :call_source, :scopes, :user_agent, :address, :device_name,
+                       :now, :now, min(:expires_at, :ends_at), :ends_at, :authenticated_at, :resource)
                ON CONFLICT (id) DO UPDATE SET
-                   scopes = excluded.scopes,
+                   scopes = excluded.scopes, resource = excluded.resource,
                    user_agent = excluded.user_agent, address = excluded.address,
                    device_name = excluded.device_name, renewed_at = excluded.renewed_at,
                    expires_at = max(expires_at, excluded.expires_at),
                    ends_at = max(expires_at, coalesce(ends_at, 0), excluded.ends_at),
                    authenticated_at = max(coalesce(authenticated_at, 0), excluded.authenticated_at),
                    generation = generation + 1, first_generation = generation + 1
-               RETURNING call_source, created_at, authenticated_at, expires_at, generation";
+               RETURNING call_source, created_at, authenticated_at, expires_at, generation, resource";
     let written = tx.row(
         sql,
         named_params! {
             ":id": new.id.id().as_str(),
             ":user": grant.user.as_str(),
             ":client": new.client.as_str(),
-            ":parent": grant.parent.as_ref().map(SessionId::as_str),
             ":call_source": new.call_source.as_str(),
             ":scopes": grant.scopes.to_string(),
             ":user_agent": new.origin.user_agent,
@@ -186,10 +175,16 @@ fn put(tx: &Transaction<'_>, grant: &Grant, new: &NewSession) -> Result<Written,
             ":expires_at": tx.now + millis(new.life),
             ":ends_at": tx.now + millis(new.max_life),
             ":authenticated_at": grant.authenticated_at,
+            ":resource": grant.resource.as_ref().map(Audience::as_str),
         },
         Written::read,
     )?;
-    written.ok_or_else(|| StoreError::new(StoreErrorKind::Failed, "no row where there must be one"))
+    written.ok_or_else(no_row)
+}
+
+/// A statement that writes a row gave none.
+pub(super) fn no_row() -> StoreError {
+    StoreError::new(StoreErrorKind::Failed, "no row where there must be one")
 }
 
 impl Written {
@@ -199,6 +194,7 @@ impl Written {
             call_source: text(row, "call_source", CallSource::parse)?,
             authenticated_at: authenticated_at.map_or_else(|| row.get("created_at"), Ok)?,
             expires_at: row.get("expires_at")?,
+            resource: optional_text(row, "resource", Audience::parse)?,
             generation: row.get("generation")?,
         })
     }
@@ -219,27 +215,10 @@ impl Written {
             authenticated_at: system_time(self.authenticated_at),
             expires_in: duration(self.expires_at - tx.now),
             renewed,
+            resource: self.resource,
+            evicted: Vec::new(),
         }
     }
-}
-
-fn session(row: &Row<'_>) -> rusqlite::Result<Session> {
-    let time = |column| row.get(column).map(system_time);
-    Ok(Session {
-        id: text(row, "id", SessionId::parse)?,
-        user: text(row, "user_id", UserId::parse)?,
-        client: text(row, "client_id", ClientId::parse)?,
-        call_source: text(row, "call_source", CallSource::parse)?,
-        scopes: text(row, "scopes", Scopes::parse)?,
-        origin: Origin {
-            user_agent: row.get("user_agent")?,
-            address: optional_text(row, "address", str::parse)?,
-            device_name: row.get("device_name")?,
-        },
-        created_at: time("created_at")?,
-        renewed_at: time("renewed_at")?,
-        expires_at: time("expires_at")?,
-    })
 }
 
 impl From<StoreError> for NotOpened {

@@ -10,34 +10,40 @@ const DAY: i64 = 24 * HOUR;
 
 /// Deletes at most `limit` dead rows of each table.
 pub(super) fn sweep(tx: &Transaction<'_>, limit: u32) -> Result<Swept, StoreError> {
-    let delete = |table: &str, column: &str, until: i64| {
+    let delete = |table: &str, column: &str, until: i64, limit: u32| {
         let sql = format!(
             "DELETE FROM {table} WHERE rowid IN (
                 SELECT rowid FROM {table} WHERE {column} <= ? ORDER BY {column} LIMIT ?)"
         );
         tx.execute(&sql, params![until, limit])
     };
-    // First, because they may be many to a session, and would all go with it at once.
-    let refresh_tokens = tx.execute(
-        "DELETE FROM refresh_tokens WHERE hash IN (
-            SELECT token.hash FROM (
-                SELECT id FROM sessions WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2
-            ) AS dead JOIN refresh_tokens AS token ON token.session_id = dead.id LIMIT ?2)",
-        params![tx.now - HOUR, limit],
-    )?;
+    // What hangs on sessions goes first: it may be much, and would all go with them at once.
+    let hanging = |table: &str, key: &str| {
+        let sql = format!(
+            "DELETE FROM {table} WHERE {key} IN (
+                SELECT hanging.{key} FROM (
+                    SELECT id FROM sessions WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2
+                ) AS dead CROSS JOIN {table} AS hanging ON hanging.session_id = dead.id LIMIT ?2)"
+        );
+        tx.execute(&sql, params![tx.now - HOUR, limit])
+    };
+    let refresh_tokens = hanging("refresh_tokens", "hash")?;
+    let secrets = hanging("client_secrets", "id")?;
     let sessions = tx.execute(
         "DELETE FROM sessions WHERE id IN (
             SELECT id FROM sessions WHERE expires_at <= ?1
                 AND NOT EXISTS (SELECT 1 FROM refresh_tokens WHERE session_id = sessions.id)
+                AND NOT EXISTS (SELECT 1 FROM client_secrets WHERE session_id = sessions.id)
             ORDER BY expires_at LIMIT ?2)",
         params![tx.now - HOUR, limit],
     )?;
+    let left = limit.saturating_sub(u32::try_from(secrets).unwrap_or(u32::MAX));
     Ok(Swept {
-        codes: delete("codes", "expires_at", tx.now - DAY)?,
+        codes: delete("codes", "expires_at", tx.now - DAY, limit)?,
         sessions,
-        secrets: delete("client_secrets", "expires_at", tx.now)?,
-        revocations: delete("revocations", "at", tx.now - DAY)?,
+        secrets: secrets + delete("client_secrets", "expires_at", tx.now, left)?,
+        revocations: delete("revocations", "at", tx.now - DAY, limit)?,
         refresh_tokens,
-        assertions: delete("used_assertions", "expires_at", tx.now)?,
+        assertions: delete("used_assertions", "expires_at", tx.now, limit)?,
     })
 }

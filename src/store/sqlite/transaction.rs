@@ -4,7 +4,7 @@ use std::error::Error;
 use std::time::{Duration, SystemTime};
 
 use rusqlite::types::Type;
-use rusqlite::{Connection, ErrorCode, Params, Row, TransactionBehavior};
+use rusqlite::{CachedStatement, Connection, ErrorCode, Params, Row, TransactionBehavior};
 
 use crate::store::{StoreError, StoreErrorKind};
 
@@ -36,7 +36,7 @@ impl<'c> Transaction<'c> {
 
     /// Runs a statement and returns how many rows it changed.
     pub(super) fn execute(&self, sql: &str, params: impl Params) -> Result<u64, StoreError> {
-        let changed = self.inner.prepare_cached(sql).and_then(|mut statement| statement.execute(params));
+        let changed = self.prepare(sql).and_then(|mut statement| statement.execute(params));
         changed.map(|rows| rows as u64).map_err(fault)
     }
 
@@ -57,9 +57,15 @@ impl<'c> Transaction<'c> {
         params: impl Params,
         read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Vec<T>, StoreError> {
-        let mut statement = self.inner.prepare_cached(sql).map_err(fault)?;
+        let mut statement = self.prepare(sql).map_err(fault)?;
         let rows = statement.query_map(params, read).and_then(Iterator::collect);
         rows.map_err(fault)
+    }
+
+    fn prepare(&self, sql: &str) -> rusqlite::Result<CachedStatement<'_>> {
+        #[cfg(test)]
+        super::plans::note(sql);
+        self.inner.prepare_cached(sql)
     }
 }
 

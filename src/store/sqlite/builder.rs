@@ -1,0 +1,67 @@
+//! Settings of a file, and its opening.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+
+use super::connections::Connections;
+use super::hints::Hints;
+use super::{SqliteStore, connect};
+use crate::store::{StoreError, StoreErrorKind};
+
+/// Settings of a [`SqliteStore`].
+#[derive(Debug, Clone)]
+#[must_use = "call `open`"]
+pub struct SqliteStoreBuilder {
+    path: PathBuf,
+    readers: usize,
+    timeout: Duration,
+}
+
+impl SqliteStoreBuilder {
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self { path, readers: 4, timeout: Duration::from_secs(5) }
+    }
+
+    /// How many reads may go on at once, beside the look-ups of sessions and revocations, which have three
+    /// connections of their own; 4 by default, at least 1.
+    pub fn readers(mut self, readers: usize) -> Self {
+        self.readers = readers.max(1);
+        self
+    }
+
+    /// How long an operation waits for its person's turn to write, then for a connection, and then for another
+    /// process's write to end; 5 s each by default.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Opens the file: makes it, readable to its owner alone, and its folder when they are missing,
+    /// and applies the migrations it lacks.
+    ///
+    /// Any number of processes may do so at once: they take turns under a lock on a file beside it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the file cannot be made, opened or migrated.
+    ///
+    /// # Cancel safety
+    ///
+    /// When the future is dropped, migrations that have begun run to their end.
+    ///
+    /// # Panics
+    ///
+    /// Outside a Tokio runtime.
+    pub async fn open(self) -> Result<SqliteStore, StoreError> {
+        let Self { path, readers, timeout } = self;
+        let prepared = tokio::task::spawn_blocking(move || connect::prepare(&path, timeout));
+        let path: &Path = &prepared.await.map_err(|e| StoreError::new(StoreErrorKind::Failed, e))??;
+        Ok(SqliteStore {
+            connections: Connections::new(path, readers, timeout)?,
+            runtime: Handle::current(),
+            hints: Hints::new(path.to_owned()),
+        })
+    }
+}

@@ -1,0 +1,120 @@
+//! Who gets which connection: look-ups have their own, and the writes of one person take turns.
+
+use std::path::Path;
+use std::time::Duration;
+
+use deadpool_sqlite::Pool;
+use rusqlite::TransactionBehavior;
+
+use super::SqliteStore;
+use super::connect::{self, Role};
+use super::transaction::Transaction;
+use crate::id::UserId;
+use crate::store::turns::{Turn, Turns};
+use crate::store::{StoreError, StoreErrorKind};
+
+/// How many look-ups may go on at once.
+const LOOKUPS: usize = 3;
+
+/// All connections to one file.
+#[derive(Debug)]
+pub(super) struct Connections {
+    writer: Pool,
+    readers: Pool,
+    /// For what every request needs: nothing else takes them.
+    lookups: Pool,
+    turns: Turns<UserId>,
+    timeout: Duration,
+}
+
+impl Connections {
+    pub(super) fn new(path: &Path, readers: usize, timeout: Duration) -> Result<Self, StoreError> {
+        Ok(Self {
+            writer: connect::pool(path, Role::Writer, 1, timeout)?,
+            readers: connect::pool(path, Role::Reader, readers, timeout)?,
+            lookups: connect::pool(path, Role::Reader, LOOKUPS, timeout)?,
+            turns: Turns::default(),
+            timeout,
+        })
+    }
+
+    /// Closes those that are idle.
+    pub(super) fn close(&self) {
+        for pool in [&self.writer, &self.readers, &self.lookups] {
+            pool.close();
+        }
+    }
+}
+
+impl SqliteStore {
+    /// Reads what every request needs.
+    pub(super) async fn look_up<T, E>(&self, operation: impl Operation<T, E>) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        run(&self.connections.lookups, TransactionBehavior::Deferred, None, operation).await
+    }
+
+    /// Reads anything else.
+    pub(super) async fn read<T, E>(&self, operation: impl Operation<T, E>) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        run(&self.connections.readers, TransactionBehavior::Deferred, None, operation).await
+    }
+
+    /// Writes what is nobody's.
+    pub(super) async fn write<T, E>(&self, operation: impl Operation<T, E>) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        run(&self.connections.writer, TransactionBehavior::Immediate, None, operation).await
+    }
+
+    /// Writes what is `person`'s, in their turn.
+    pub(super) async fn write_for<T, E>(
+        &self,
+        person: &UserId,
+        operation: impl Operation<T, E>,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let Connections { writer, turns, timeout, .. } = &self.connections;
+        let turn = tokio::time::timeout(*timeout, turns.take(person)).await;
+        let turn = turn.map_err(|_| StoreError::timed_out())?;
+        run(writer, TransactionBehavior::Immediate, Some(turn), operation).await
+    }
+}
+
+/// What is done in one transaction, on another thread.
+pub(super) trait Operation<T, E>: FnOnce(&Transaction<'_>) -> Result<T, E> + Send + 'static {}
+
+impl<F, T, E> Operation<T, E> for F where F: FnOnce(&Transaction<'_>) -> Result<T, E> + Send + 'static {}
+
+/// Runs `operation` in one transaction, which an error rolls back.
+async fn run<T, E>(
+    pool: &Pool,
+    behavior: TransactionBehavior,
+    turn: Option<Turn<UserId>>,
+    operation: impl Operation<T, E>,
+) -> Result<T, E>
+where
+    T: Send + 'static,
+    E: From<StoreError> + Send + 'static,
+{
+    let connection = pool.get().await.map_err(connect::pool_fault)?;
+    let done = connection.interact(move |connection| {
+        // The transaction goes on when its future is dropped, and so does the turn.
+        let _turn = turn;
+        let transaction = Transaction::begin(connection, behavior)?;
+        let done = operation(&transaction)?;
+        transaction.commit()?;
+        Ok(done)
+    });
+    done.await.map_err(|e| StoreError::new(StoreErrorKind::Failed, e.to_string()))?
+}

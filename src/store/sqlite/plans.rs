@@ -1,0 +1,231 @@
+//! How SQLite runs each statement: what is dead may not make one slower.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::transaction::Transaction;
+use super::{clients, codes, connect, devices, hooks, provision, refresh, refresh_tokens};
+use super::{revocations, sessions, sweep, users};
+use crate::id::{
+    CallSource, ClientId, ClientSecret, ExchangeCode, RefreshHash, RefreshToken, Scopes, SessionId, UserId,
+};
+use crate::store::{
+    ClientCredential, ClientProof, DeviceQuery, KnownUser, NewCode, NewSession, Origin, ProvisionClient,
+    RedeemCode, RefreshSession, RequestedId, RevocationCursor, Revoke, SessionLimit, WhenFull,
+};
+
+thread_local! {
+    static STATEMENTS: RefCell<BTreeSet<String>> = const { RefCell::new(BTreeSet::new()) };
+}
+
+/// Remembers a statement that is run on this thread.
+pub(super) fn note(sql: &str) {
+    STATEMENTS.with_borrow_mut(|statements| statements.insert(sql.to_owned()));
+}
+
+const HOUR: Duration = Duration::from_secs(60 * 60);
+
+/// A file on which operations are run one after the other.
+struct File {
+    connection: Connection,
+    user: UserId,
+}
+
+impl File {
+    fn open(folder: &tempfile::TempDir) -> Self {
+        let path = connect::prepare(&folder.path().join("bridges.db"), HOUR).unwrap();
+        Self { connection: Connection::open(path).unwrap(), user: UserId::parse("alice").unwrap() }
+    }
+
+    fn run<T, E: std::fmt::Debug>(&mut self, operation: impl FnOnce(&Transaction<'_>) -> Result<T, E>) -> T {
+        let tx = Transaction::begin(&mut self.connection, TransactionBehavior::Immediate).unwrap();
+        let done = operation(&tx).unwrap();
+        tx.commit().unwrap();
+        done
+    }
+
+    /// The steps by which SQLite would run `sql`.
+    fn plan(&self, sql: &str) -> Vec<String> {
+        let mut statement = self.connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let steps = statement.raw_query().mapped(|row| row.get("detail")).collect::<Result<_, _>>();
+        steps.unwrap()
+    }
+}
+
+fn new_session(client: &str) -> NewSession {
+    NewSession {
+        id: RequestedId::Fresh(SessionId::random()),
+        client: ClientId::parse(client).unwrap(),
+        call_source: CallSource::default(),
+        origin: Origin::unknown(),
+        life: HOUR,
+        max_life: HOUR,
+        refresh: None,
+        limit: SessionLimit { max: 2, when_full: WhenFull::Evict },
+    }
+}
+
+fn known(user: &UserId) -> KnownUser {
+    KnownUser { id: user.clone(), scopes: Scopes::parse("read").unwrap(), hook_scopes: None }
+}
+
+fn use_token(presented: RefreshHash, grace: Duration) -> RefreshSession {
+    RefreshSession {
+        presented,
+        successor: RefreshToken::random().hash(),
+        client: ClientId::parse("sp_bridge").unwrap(),
+        scopes: None,
+        resource: None,
+        origin: Origin::unknown(),
+        life: HOUR,
+        grace,
+    }
+}
+
+/// People, codes and sessions. Returns a live session and its refresh token.
+fn sign_in(file: &mut File) -> (SessionId, RefreshHash) {
+    let user = file.user.clone();
+    let scopes = Scopes::parse("read").unwrap();
+    file.run(|tx| users::is_put(tx, &known(&user)));
+    file.run(|tx| users::put(tx, &known(&user)));
+    file.run(|tx| users::set_disabled(tx, &user, false));
+    let hash = ExchangeCode::random().hash();
+    let code = NewCode {
+        hash,
+        user: user.clone(),
+        scopes: scopes.clone(),
+        challenge: None,
+        resource: None,
+        life: HOUR,
+        max_open: 8,
+    };
+    file.run(|tx| codes::issue(tx, &code));
+    file.run(|tx| codes::user(tx, &hash));
+    let redeem = RedeemCode { hash, challenge: None, resource: None, session: new_session("sp_bridge") };
+    for _ in 0..2 {
+        file.run(|tx| codes::redeem(tx, &redeem));
+    }
+    let mut last = new_session("sp_bridge");
+    for _ in 0..4 {
+        let token = RefreshToken::random().hash();
+        last = NewSession { refresh: Some(token), ..new_session("sp_bridge") };
+        file.run(|tx| sessions::open(tx, &user, &scopes, &last));
+    }
+    let again = NewSession { id: RequestedId::Declared(last.id.id().clone()), ..last.clone() };
+    let again = NewSession { refresh: Some(RefreshToken::random().hash()), ..again };
+    file.run(|tx| sessions::open(tx, &user, &scopes, &again));
+    file.run(|tx| sessions::statuses(tx, &[last.id.id().clone(), SessionId::random()]));
+    for after in [None, Some("1.sess")] {
+        let query = DeviceQuery { after: after.map(|after| after.parse().unwrap()), limit: 2 };
+        file.run(|tx| devices::of_user(tx, &user, &query));
+    }
+    (last.id.id().clone(), again.refresh.unwrap())
+}
+
+fn use_hooks(file: &mut File, device: &SessionId) {
+    let user = file.user.clone();
+    let secret = ClientSecret::random().hash(None);
+    let new = ProvisionClient {
+        client: ClientId::for_hooks_of(&user),
+        owner: user.clone(),
+        session: device.clone(),
+        credential: ClientCredential::Secret(secret),
+        scopes: Scopes::default(),
+        overlap: HOUR,
+        max_devices: 8,
+    };
+    let newest = file.run(|tx| provision::newest(tx, &new));
+    file.run(|tx| provision::provision(tx, &new, newest));
+    let session = new_session(new.client.as_str());
+    let proof = ClientProof::Secret(secret);
+    let wish = hooks::Wish { owner: user, proof, scopes: Scopes::default(), session };
+    let told = Origin::unknown().user_agent("curl");
+    let other = hooks::Wish { session: NewSession { origin: told, ..wish.session.clone() }, ..wish.clone() };
+    for wish in [&wish, &wish, &other] {
+        file.run(|tx| hooks::look(tx, wish));
+        file.run(|tx| hooks::open(tx, wish));
+    }
+    file.run(|tx| clients::verify(tx, &new.client, &proof)).expect("it is good");
+}
+
+/// A token that is used, used again, and at last by two; and one from before.
+fn use_refresh_tokens(file: &mut File, token: RefreshHash) {
+    file.run(|tx| refresh_tokens::user(tx, &token));
+    file.run(|tx| refresh::refresh(tx, &use_token(token, HOUR)));
+    file.connection.execute("UPDATE refresh_tokens SET rounds = NULL, parent = NULL", []).unwrap();
+    let mut next = token;
+    for grace in [HOUR, Duration::ZERO] {
+        let again = use_token(token, grace);
+        next = again.successor;
+        file.run(|tx| refresh::refresh(tx, &again));
+        file.run(|tx| refresh::look(tx, &next));
+    }
+    file.run(|tx| refresh::refresh(tx, &use_token(next, HOUR)));
+    file.run(|tx| refresh::refresh(tx, &use_token(token, Duration::ZERO)));
+}
+
+fn end(file: &mut File, device: &SessionId) {
+    let user = file.user.clone();
+    for target in [
+        Revoke::Session(device.clone()),
+        Revoke::SessionOf { user: user.clone(), session: device.clone() },
+        Revoke::User(user.clone()),
+        Revoke::Client(ClientId::parse("sp_bridge").unwrap()),
+    ] {
+        file.run(|tx| revocations::revoke(tx, &target));
+    }
+    file.run(|tx| revocations::since(tx, RevocationCursor::default(), 1000));
+}
+
+/// The statements that are run by all of it, and a file without a row, which was never analysed.
+fn statements() -> (BTreeSet<String>, tempfile::TempDir, File) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut file = File::open(&folder);
+    STATEMENTS.take();
+    let (device, token) = sign_in(&mut file);
+    use_hooks(&mut file, &device);
+    use_refresh_tokens(&mut file, token);
+    end(&mut file, &device);
+    let statements = STATEMENTS.take();
+    let folder = tempfile::tempdir().unwrap();
+    let file = File::open(&folder);
+    (statements, folder, file)
+}
+
+#[test]
+fn no_statement_reads_what_is_dead() {
+    let (statements, _folder, file) = statements();
+    assert!(statements.len() > 40, "{} statements", statements.len());
+    for sql in statements {
+        let plan = file.plan(&sql);
+        for step in &plan {
+            // What is scanned is a result of the statement itself or its parameter, or one row for each table.
+            let scanned = step.strip_prefix("SCAN ").and_then(|rest| rest.split(' ').next());
+            let few = ["json_each", "family", "page", "CONSTANT", "sqlite_sequence"];
+            let is_own = scanned.is_none_or(|name| few.contains(&name));
+            assert!(is_own, "{sql}\n{plan:#?}");
+            assert!(!step.contains("AUTOMATIC"), "{sql}\n{plan:#?}");
+            // They are for the sweep: what is live is nearly all of them, and what is dead the rest.
+            assert!(!step.contains("_by_expiry"), "{sql}\n{plan:#?}");
+            let bounded = ["live_sessions_", "open_codes_"].iter().any(|index| step.contains(index));
+            assert!(!bounded || step.contains("=? AND expires_at>?"), "{sql}\n{plan:#?}");
+        }
+    }
+}
+
+#[test]
+fn a_sweep_begins_with_what_expired_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut file = File::open(&folder);
+    STATEMENTS.take();
+    file.run(|tx| sweep::sweep(tx, 10));
+    for sql in STATEMENTS.take() {
+        let plan = file.plan(&sql);
+        let is_scan = |step: &&String| step.starts_with("SCAN ") && !step.starts_with("SCAN dead");
+        assert_eq!(plan.iter().find(is_scan), None, "{sql}\n{plan:#?}");
+        assert!(plan.iter().any(|step| step.contains("_by_") || step.contains("CONSTANT")), "{sql}");
+    }
+}
