@@ -18,7 +18,7 @@ use std::time::{Duration, SystemTime};
 
 use bridge_auth::store::SqliteStore;
 use bridge_auth::token::{Algorithm, KeyRing, SigningKey};
-use bridge_auth::{AccessRequest, Bridge, BridgeAuth, Freshness, Scopes, SessionId, UserId};
+use bridge_auth::{AccessRequest, Bridge, BridgeAuth, Freshness, Scopes, SessionId, SignedIn, UserId};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use gungraun::prelude::*;

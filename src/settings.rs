@@ -125,7 +125,8 @@ impl Settings {
     pub(crate) const MAX_SESSION_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
     /// How long a session lives by default that nothing extends, and one that refresh tokens do: a laptop may stay closed for
     /// so long.
-    const SESSION_LIVES: [Duration; 2] = [Duration::from_secs(24 * 3600), Duration::from_secs(14 * 24 * 3600)];
+    const SESSION_LIVES: [Duration; 2] =
+        [Duration::from_secs(24 * 3600), Duration::from_secs(14 * 24 * 3600)];
 
     pub(crate) fn new(issuer: String) -> Self {
         let id = "the default is well-formed";

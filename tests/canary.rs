@@ -6,7 +6,8 @@ use std::fmt::Debug;
 use bridge_auth::store::Origin;
 use bridge_auth::token::{Algorithm, KeyRing, SigningKey};
 use bridge_auth::{
-    ClientSecret, CodeVerifier, Exchange, ExchangeCode, Refresh, RefreshToken, Scopes, SignedIn, TraceId,
+    ClientSecret, CodeRequest, CodeVerifier, Exchange, ExchangeCode, Refresh, RefreshToken, Scopes, SignedIn,
+    TraceId,
 };
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue, Request, Response};
@@ -30,7 +31,8 @@ async fn walk(backend: &impl Backend, record: &Record) -> Vec<String> {
 
     let verifier = CodeVerifier::random();
     let signed_in = SignedIn::new(user("alice"), Scopes::parse("a").unwrap());
-    let issued = issuer.issue_code(&signed_in, CodeRequest::default().challenge(verifier.challenge())).await.unwrap();
+    let issued =
+        issuer.issue_code(&signed_in, CodeRequest::default().challenge(verifier.challenge())).await.unwrap();
     let exchange = |verifier| Exchange {
         code: issued.code.clone(),
         verifier,

@@ -5,7 +5,9 @@ use axum::routing::get;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bridge_auth::token::{Algorithm, KeyRing, SigningKey};
-use bridge_auth::{AccessRequest, Audience, Bridge, BridgeBuilder, BuildError, ProtectedResource, Scopes};
+use bridge_auth::{
+    AccessRequest, Audience, Bridge, BridgeBuilder, BuildError, ProtectedResource, Scopes, SignedIn,
+};
 use bytes::Bytes;
 use http::{Method, Request};
 use http_body_util::{BodyExt, Full};

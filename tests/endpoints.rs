@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bridge_auth::store::Origin;
-use bridge_auth::{ClientId, ClientSecret, Scopes};
+use bridge_auth::{ClientId, ClientSecret, Scopes, SignedIn};
 use http::header::{AUTHORIZATION, COOKIE, USER_AGENT};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use bridge_auth::store::PostgresStore;
 use bridge_auth::token::{Algorithm, KeyRing, SigningKey};
-use bridge_auth::{Bridge, BridgeBuilder, Freshness, Scopes};
+use bridge_auth::{Bridge, BridgeBuilder, Freshness, Scopes, SignedIn};
 use futures_util::future::join_all;
 use http::{Method, StatusCode};
 use tokio_postgres::{Client, Transaction};
@@ -282,7 +282,15 @@ async fn what_the_store_could_not_revoke_is_not_said_to_be_revoked() {
     assert!(admin.disable_user(&alice).await.is_err());
     let logout = victim.gateway.call(Method::POST, "/v1/auth/bridge/logout", &victim.good).await;
     says_try_again(&logout);
-    assert!(victim.gateway.bridge.issuer().register_user(&SignedIn::new(alice.clone(), scopes.clone())).await.is_err());
+    assert!(
+        victim
+            .gateway
+            .bridge
+            .issuer()
+            .register_user(&SignedIn::new(alice.clone(), scopes.clone()))
+            .await
+            .is_err()
+    );
     victim.cluster.tell("start");
     victim.recovers().await;
     assert_eq!(admin.revoke_user(&alice).await.unwrap(), Some(1));

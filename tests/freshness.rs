@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bridge_auth::store::{Revoke, Store};
 use bridge_auth::token::{Algorithm, KeyRing, SigningKey};
-use bridge_auth::{Access, Authenticator, Bridge, Freshness, InvalidCredential, Rejection};
+use bridge_auth::{Access, Authenticator, Bridge, Freshness, InvalidCredential, Rejection, SignedIn};
 use futures_util::future::join_all;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;

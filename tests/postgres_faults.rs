@@ -12,8 +12,8 @@ use futures_util::future::join_all;
 use tokio::time::{sleep, timeout};
 use tokio_postgres::Client;
 
-use crate::support::{Backend, Listed as _, known};
 use crate::support::postgres::{Cluster, PostgresBackend};
+use crate::support::{Backend, Listed as _, known};
 
 /// What holds a redeeming up at one of its steps.
 const STEPS: [(&str, &str); 4] = [
@@ -343,6 +343,7 @@ fn new_code(code: &ExchangeCode) -> NewCode {
         user: alice(),
         scopes: Scopes::default(),
         challenge: None,
+        resource: None,
         life: Duration::from_secs(60),
         max_open: 8,
     }
@@ -370,7 +371,7 @@ async fn redeem(
         refresh: None,
         limit: SessionLimit { max: 1, when_full: WhenFull::Evict },
     };
-    store.redeem_code(RedeemCode { hash: code.hash(), challenge: None, session }).await
+    store.redeem_code(RedeemCode { hash: code.hash(), challenge: None, resource: None, session }).await
 }
 
 async fn is_live(store: &PostgresStore, id: &SessionId) -> bool {

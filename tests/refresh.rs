@@ -107,11 +107,10 @@ async fn a_wish_that_cannot_be_met_uses_no_token_up(db: impl Backend) {
     let gateway = Gateway::over(bridge).await;
     let (_, token) = link(&gateway).await;
     let issuer = gateway.bridge.issuer();
-    let audience = |name: &str| Some(vec![Audience::parse(name).unwrap()]);
+    let resource = |name: &str| Some(Audience::parse(name).unwrap());
     for (wish, named) in [
         (Refresh { scopes: Some(Scopes::parse("chat admin").unwrap()), ..with(&token) }, "InvalidScope"),
-        (Refresh { audiences: audience("https://elsewhere.example"), ..with(&token) }, "Audience"),
-        (Refresh { audiences: Some(Vec::new()), ..with(&token) }, "Audience"),
+        (Refresh { resource: resource("https://elsewhere.example"), ..with(&token) }, "Resource"),
         (Refresh { client: ClientId::parse("bridge:alice").unwrap(), ..with(&token) }, "InvalidGrant"),
         (with(RefreshToken::random().expose()), "InvalidGrant"),
     ] {
@@ -126,12 +125,12 @@ async fn a_wish_that_cannot_be_met_uses_no_token_up(db: impl Backend) {
         verifier: None,
         session: None,
         refresh: false,
-        audiences: audience("https://elsewhere.example"),
+        resource: resource("https://elsewhere.example"),
         origin: Origin::unknown(),
     };
     let refused = issuer.exchange(exchange.clone()).await.unwrap_err();
-    assert!(matches!(refused, bridge_auth::ExchangeError::Audience), "{refused:?}");
-    let access = issuer.exchange(Exchange { audiences: audience("mcp"), ..exchange }).await.unwrap();
+    assert!(matches!(refused, bridge_auth::ExchangeError::Resource), "{refused:?}");
+    let access = issuer.exchange(Exchange { resource: resource("mcp"), ..exchange }).await.unwrap();
     assert!(access.refresh_token.is_none());
     assert_eq!(claims(access.token.expose())["aud"], json!(["mcp"]));
 }
@@ -141,8 +140,8 @@ async fn a_token_for_another_audience_is_for_that_alone(db: impl Backend) {
     let builder = builder(&db).await.session_refresh_tokens(true).other_audiences([resource]);
     let gateway = Gateway::over(builder.build().unwrap()).await;
     let (_, token) = link(&gateway).await;
-    let audiences = Some(vec![Audience::parse(resource).unwrap()]);
-    let access = gateway.bridge.issuer().refresh(Refresh { audiences, ..with(&token) }).await.unwrap();
+    let wish = Refresh { resource: Some(Audience::parse(resource).unwrap()), ..with(&token) };
+    let access = gateway.bridge.issuer().refresh(wish).await.unwrap();
     assert_eq!(claims(access.token.expose())["aud"], json!([resource]));
     assert!(!gateway.admits(access.token.expose()).await);
     // The next one is for the usual ones again.
@@ -267,7 +266,7 @@ async fn row_a127_a_lost_answer_has_one_grace_and_a_revoked_session_none(db: imp
 #[tokio::test]
 async fn every_refresh_is_in_the_audit_log_and_no_token_is() {
     let db = SqliteBackend::start().await;
-    let bridge = builder(&db).await.build().unwrap();
+    let bridge = builder(&db).await.refresh_grace(Duration::ZERO).build().unwrap();
     let record = Record::default();
     let subscriber = tracing_subscriber::fmt()
         .json()
@@ -311,7 +310,8 @@ async fn every_refresh_is_in_the_audit_log_and_no_token_is() {
     assert_eq!(named("refreshed")[0]["user_id"], "alice");
     let [reused] = named("refresh_reused")[..] else { panic!("{audit:?}") };
     assert_eq!((&reused["user_id"], &reused["address"]), (&"alice".into(), &"203.0.113.9".into()));
-    assert!(reused["rotated_at"].is_u64(), "{reused}");
+    assert!(reused["used_at"].is_u64(), "{reused}");
+    assert_eq!(reused["used_from"], "203.0.113.9");
     let reasons: Vec<_> = named("refresh_refused").iter().map(|fields| fields["reason"].clone()).collect();
     assert_eq!(reasons, ["scopes", "session ended"]);
     for token in tokens {

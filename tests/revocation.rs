@@ -7,9 +7,9 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use http::{Method, StatusCode};
 
-use crate::support::{Backend, ListedByAdmin as _};
 use crate::support::bridge::{access, builder_with, user};
 use crate::support::gateway::{Answer, Gateway, PREFIX};
+use crate::support::{Backend, ListedByAdmin as _};
 
 crate::store::promises![
     logging_out_ends_this_session_alone,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use bridge_auth::token::{Algorithm, KeyRing, SigningKey};
-use bridge_auth::{AccessRequest, Bridge, Scopes};
+use bridge_auth::{AccessRequest, Bridge, Scopes, SignedIn};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use tokio::sync::RwLock;

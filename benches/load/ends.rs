@@ -4,11 +4,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bridge_auth::store::KnownUser;
 use bridge_auth::store::{
     ClientCredential, ClientProof, NewCode, NewSession, OpenSession, Origin, ProvisionClient, RedeemCode,
     RefreshSession, RequestedId, Revoke, SessionLimit, Store, WhenFull,
 };
-use bridge_auth::store::KnownUser;
 use bridge_auth::{
     CallSource, ClientId, ClientSecret, ExchangeCode, RefreshToken, Scopes, SecretHash, SessionId, UserId,
 };
@@ -159,8 +159,12 @@ impl Person {
                     max_open: 8,
                 };
                 store.issue_code(code).await.unwrap();
-                let redeem =
-                    || RedeemCode { hash, challenge: None, resource: None, session: session(SessionId::random()) };
+                let redeem = || RedeemCode {
+                    hash,
+                    challenge: None,
+                    resource: None,
+                    session: session(SessionId::random()),
+                };
                 store.redeem_code(redeem()).await.unwrap();
                 timed(async { store.redeem_code(redeem()).await.unwrap_err() }).await
             }

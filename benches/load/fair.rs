@@ -66,9 +66,12 @@ pub async fn run(options: &Options) {
          of {} rounds:\n",
         options.connections, options.calls, options.rounds
     );
-    println!("| store | guard | limits | alone p50 ms | p99 ms | beside p50 ms | p99 ms | p99 to alone | attacker's writes/s |");
+    println!(
+        "| store | guard | limits | alone p50 ms | p99 ms | beside p50 ms | p99 ms | p99 to alone | attacker's writes/s |"
+    );
     println!("|---|---|---|--:|--:|--:|--:|--:|--:|");
-    let databases = [Database::postgres_not_analyzed(options.rows).await, Database::sqlite(options.rows).await];
+    let databases =
+        [Database::postgres_not_analyzed(options.rows).await, Database::sqlite(options.rows).await];
     for database in &databases {
         for watched in [false, true] {
             for limits in [true, false] {
@@ -119,10 +122,8 @@ async fn round(options: &Options, database: &Database, watched: bool, limits: bo
     let (client, token) = (client(), link(&self::client(), &url, "innocent").await.unwrap());
     calls(&client, &url, &token, 100).await;
     let alone = calls(&client, &url, &token, options.calls).await;
-    let attack = arguments(
-        "attack",
-        &[("server", url.clone()), ("connections", options.connections.to_string())],
-    );
+    let attack =
+        arguments("attack", &[("server", url.clone()), ("connections", options.connections.to_string())]);
     let attacker = processes::start(&attack).await;
     let begun = Instant::now();
     let beside = calls(&client, &url, &token, options.calls).await;
@@ -155,7 +156,8 @@ fn client() -> Client {
 async fn link(client: &Client, url: &str, person: &str) -> Option<String> {
     let code = client.post(format!("{url}{PREFIX}/code")).header(PERSON, person).send().await.ok()?;
     let code: Value = code.error_for_status().ok()?.json().await.ok()?;
-    let session = client.post(format!("{url}{PREFIX}/session")).json(&serde_json::json!({ "code": code["code"] }));
+    let session =
+        client.post(format!("{url}{PREFIX}/session")).json(&serde_json::json!({ "code": code["code"] }));
     let session: Value = session.send().await.ok()?.error_for_status().ok()?.json().await.ok()?;
     session["token"].as_str().map(ToOwned::to_owned)
 }
@@ -171,7 +173,8 @@ pub async fn attack(options: &Attacker) {
             let mut token = String::new();
             loop {
                 for path in ["/oauth-client", "/logout"] {
-                    let request = client.request(Method::POST, format!("{url}{PREFIX}{path}")).bearer_auth(&token);
+                    let request =
+                        client.request(Method::POST, format!("{url}{PREFIX}{path}")).bearer_auth(&token);
                     let Ok(answer) = request.send().await else { continue };
                     if answer.status() == StatusCode::UNAUTHORIZED
                         && let Some(next) = link(&client, &url, "attacker").await
@@ -228,7 +231,8 @@ pub async fn serve(options: &Server) {
 
 /// The host's own login: whoever asks is who they say.
 async fn sign_in(mut request: Request) -> Request {
-    let person = request.headers().get(PERSON).and_then(|person| person.to_str().ok()?.parse::<UserId>().ok());
+    let person =
+        request.headers().get(PERSON).and_then(|person| person.to_str().ok()?.parse::<UserId>().ok());
     if let Some(person) = person {
         request.extensions_mut().insert(SignedIn::new(person, Scopes::default()));
     }

@@ -73,7 +73,12 @@ impl Writer {
         let issue = async |n| {
             let user_id = UserId::parse(user_id(n)).unwrap();
             let scopes = Scopes::parse("bridge:call").unwrap();
-            self.bridge.issuer().issue_code(&SignedIn::new(user_id, scopes), Default::default()).await.unwrap().code
+            self.bridge
+                .issuer()
+                .issue_code(&SignedIn::new(user_id, scopes), Default::default())
+                .await
+                .unwrap()
+                .code
         };
         let codes = join_all(sessions.map(issue)).await;
         let bridge = &self.bridge;

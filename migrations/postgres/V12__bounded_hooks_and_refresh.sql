@@ -215,20 +215,23 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
         p_client, p_owner, p_session_key, p_session_id, p_hash, p_scopes, p_overlap, p_max_devices, p_jwk)
 $$;
 
--- A refresh token with its rounds. Those of a token from before V10 are told by the generations that came after it.
-CREATE FUNCTION bridge_auth.refresh_uses(p_token bridge_auth.refresh_tokens, p_session bridge_auth.sessions)
-RETURNS bridge_auth.refresh_tokens
+-- A refresh token with its rounds and its parent. Those of a token from before V10 are told by the generations beside it:
+-- the next one was made when it was used first, and what was made before V10 has no parent.
+CREATE FUNCTION bridge_auth.refresh_uses(p_token bridge_auth.refresh_tokens) RETURNS bridge_auth.refresh_tokens
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
-DECLARE
-    last bigint;
 BEGIN
     IF p_token.rounds IS NULL THEN
-        SELECT max(generation) INTO last FROM bridge_auth.refresh_tokens WHERE session_key = p_token.session_key;
-        p_token.rounds := (last > p_token.generation)::int;
-        p_token.is_followed := last > p_token.generation + 1;
-        IF p_token.rounds > 0 THEN
-            p_token.round_at := coalesce(p_session.rotated_at, p_token.issued_at);
-        END IF;
+        SELECT min(issued_at) INTO p_token.round_at FROM bridge_auth.refresh_tokens
+        WHERE session_key = p_token.session_key AND generation = p_token.generation + 1 AND parent IS NULL;
+        p_token.rounds := (p_token.round_at IS NOT NULL)::int;
+        p_token.is_followed := EXISTS (
+            SELECT FROM bridge_auth.refresh_tokens
+            WHERE session_key = p_token.session_key AND generation > p_token.generation + 1
+        );
+        -- If one of those that it may have been given for was answered again since, it is retired.
+        SELECT hash, 1 INTO p_token.parent, p_token.parent_round FROM bridge_auth.refresh_tokens
+        WHERE session_key = p_token.session_key AND generation = p_token.generation - 1 AND rounds > 0
+        ORDER BY rounds DESC LIMIT 1;
     END IF;
     RETURN p_token;
 END
@@ -272,7 +275,7 @@ BEGIN
 
     at := clock_timestamp();
     kept := bridge_auth.shared_scopes(held.scopes, holder.scopes);
-    token := bridge_auth.refresh_uses(token, held);
+    token := bridge_auth.refresh_uses(token);
     SELECT * INTO parent FROM bridge_auth.refresh_tokens WHERE hash = token.parent;
     is_retired := coalesce(token.parent_round < parent.rounds, false);
     -- Beside a use of the same token by another program that shares it.
@@ -306,7 +309,8 @@ BEGIN
         IF NOT is_beside THEN
             token.rounds := token.rounds + 1;
             UPDATE bridge_auth.refresh_tokens
-            SET rounds = token.rounds, round_at = at, round_from = p_address, is_followed = token.is_followed
+            SET rounds = token.rounds, round_at = at, round_from = p_address, is_followed = token.is_followed,
+                parent = token.parent, parent_round = token.parent_round
             WHERE hash = p_presented;
         END IF;
         UPDATE bridge_auth.refresh_tokens SET is_followed = true WHERE hash = token.parent AND NOT is_followed;

@@ -121,7 +121,8 @@ impl Issuer {
         let settings = &self.settings;
         let audiences = self.audiences(request.audiences.as_deref()).ok_or(AccessError::Audience)?;
         let token_life = checked(request.token_life, settings.token_life, Settings::MAX_TOKEN_LIFE)?;
-        let session_life = checked(request.session_life, settings.session_life(), Settings::MAX_SESSION_LIFE)?;
+        let session_life =
+            checked(request.session_life, settings.session_life(), Settings::MAX_SESSION_LIFE)?;
         let client = request.client.unwrap_or_else(|| settings.bridge_client.clone());
         if is_client(&request.user, &client) {
             return Err(AccessError::ReservedUser);

@@ -8,9 +8,7 @@ use crate::id::{ClientId, SessionId, UserId};
 use crate::observe::audit;
 use crate::session::Liveness;
 use crate::settings::Settings;
-use crate::store::{
-    DevicePage, DeviceQuery, Revocation, Revoke, Store, StoreError, Swept, within_deadline,
-};
+use crate::store::{DevicePage, DeviceQuery, Revocation, Revoke, Store, StoreError, Swept, within_deadline};
 
 /// Lists and revokes sessions, disables and enables people, sweeps old rows:
 /// [`Bridge::admin`](crate::Bridge::admin) hands it out.

@@ -1,6 +1,6 @@
 //! Hook clients: provisioned by a person's bridge, let in by their secret or key.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use url::Url;
 
@@ -166,10 +166,23 @@ impl Issuer {
             overlap: self.settings.secret_overlap,
             max_devices: self.settings.max_devices,
         };
-        let given = self.store.provision_client(provision);
-        let given = within_deadline(self.settings.write_deadline, given).await?;
+        let given = within_deadline(self.settings.write_deadline, self.provisioned(provision)).await?;
         audit!("client_provisioned", client_id = %id, session_id = %caller.session_id(), method);
         Ok((id, token_endpoint, given))
+    }
+
+    /// Waits a moment and begins anew when two other calls were answered meanwhile, so that those are told first.
+    async fn provisioned(&self, new: ProvisionClient) -> Result<ProvisionedClient, store::ProvisionError> {
+        const TRIES: usize = 5;
+        for _ in 1..TRIES {
+            match self.store.provision_client(new.clone()).await {
+                Err(store::ProvisionError::Overlapped) => {
+                    tokio::time::sleep(Duration::from_millis(rand::random_range(20..100))).await;
+                }
+                answered => return answered,
+            }
+        }
+        self.store.provision_client(new).await
     }
 
     /// Opens access for a hook client that shows its secret (`client_credentials`, RFC 6749 §4.4).

@@ -66,9 +66,7 @@ pub(super) async fn answer(bridge: &Bridge, parts: &Parts, body: RequestBody) ->
     let metadata = if body.is_empty() { None } else { body.json::<Metadata>(&parts.headers).await? };
     let issuer = bridge.issuer();
     let provisioned = match metadata.unwrap_or_default().credential()? {
-        Credential::Secret => {
-            issuer.provision_client(user.caller).await.map(|client| with_secret(&client))
-        }
+        Credential::Secret => issuer.provision_client(user.caller).await.map(|client| with_secret(&client)),
         Credential::Key(jwk) => {
             issuer.provision_client_key(user.caller, &jwk).await.map(|key| with_key(&key))
         }
@@ -159,10 +157,13 @@ fn refused(bridge: &Bridge, user: &Guarded<'_>, error: ProvisionError) -> Failur
         ProvisionError::Key(_) => INVALID_METADATA.into(),
         // It was live a moment ago, when the guard let the request in.
         ProvisionError::SessionNotLive => user.refuse(&InvalidCredential::SessionRevoked.into()),
-        ProvisionError::InsufficientScope { required } => user.refuse(&Rejection::InsufficientScope { required }),
+        ProvisionError::InsufficientScope { required } => {
+            user.refuse(&Rejection::InsufficientScope { required })
+        }
         // Answered with the devices there are.
         ProvisionError::TooManyDevices => {
-            Refusal::new(StatusCode::CONFLICT, "too_many_devices", "End the session of a device first.").into()
+            Refusal::new(StatusCode::CONFLICT, "too_many_devices", "End the session of a device first.")
+                .into()
         }
         ProvisionError::Overlapped => Refusal::too_many(Duration::from_secs(1)).into(),
         ProvisionError::Store(fault) => Refusal::unavailable(bridge, &fault).into(),

@@ -226,10 +226,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     ///
     /// [`ProvisionError`]: the asking session is no longer live, the user is disabled, all places are
     /// taken, or the store cannot answer.
-    async fn provision_client(
-        &self,
-        provision: ProvisionClient,
-    ) -> Result<ProvisionedClient, ProvisionError>;
+    async fn provision_client(&self, provision: ProvisionClient)
+    -> Result<ProvisionedClient, ProvisionError>;
 
     /// The client, when `proof` fits one of its live credentials and its owner is enabled.
     ///

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bridge_auth::Scopes;
+use bridge_auth::{Scopes, SignedIn};
 use futures_util::future::join_all;
 use http::{Method, StatusCode};
 use serde_json::json;

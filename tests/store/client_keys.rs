@@ -63,7 +63,8 @@ async fn open_with(
     proof: ClientProof,
 ) -> Result<OpenedSession, OpenSessionError> {
     let session = NewSession { client: ClientId::for_hooks_of(owner), ..new_session() };
-    store.open_session(OpenSession::Client { proof, scopes: scopes("hook:track"), session }).await
+    let owner = owner.clone();
+    store.open_session(OpenSession::Client { owner, proof, scopes: scopes("hook:track"), session }).await
 }
 
 async fn a_key_opens_a_session_that_hangs_on_its_device(db: impl Backend) {

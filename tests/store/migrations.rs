@@ -5,7 +5,9 @@ use std::time::Duration;
 use bridge_auth::store::{
     ClientProof, PostgresStore, RedeemCode, RefreshRefusal, Revoke, SessionState, SqliteStore, Store,
 };
-use bridge_auth::{ClientId, ClientSecret, ExchangeCode, RefreshHash, RefreshToken, SecretHash, SessionId, UserId};
+use bridge_auth::{
+    ClientId, ClientSecret, ExchangeCode, RefreshHash, RefreshToken, SecretHash, SessionId, UserId,
+};
 use refinery::Target;
 use tokio_postgres::Client;
 
@@ -128,14 +130,17 @@ impl Before {
                     at + 2592000000, 2, at - 3600000 FROM (SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) AS at);"
             )
         };
-        let mut sql = "BEGIN; INSERT INTO users (id, scopes) VALUES ('alice', 'admin read write');".to_owned();
+        let mut sql =
+            "BEGIN; INSERT INTO users (id, scopes) VALUES ('alice', 'admin read write');".to_owned();
         sql += &session("laptop", "sp_bridge", "NULL", "at + 86400000");
         sql += &session("tablet", "sp_bridge", "NULL", "at - 600000");
         for n in 0..HOOKS {
             sql += &session(&format!("hook-{n}"), "bridge:alice", "'laptop'", "at + 3600000");
         }
         for (generation, token) in tokens.iter().enumerate() {
-            sql += &format!("INSERT INTO refresh_tokens VALUES ({token}, 'laptop', {generation}, unixepoch() * 1000);");
+            sql += &format!(
+                "INSERT INTO refresh_tokens VALUES ({token}, 'laptop', {generation}, unixepoch() * 1000);"
+            );
         }
         sql += &format!(
             "INSERT INTO codes (hash, user_id, scopes, created_at, expires_at)

@@ -8,8 +8,8 @@ use bridge_auth::{Scopes, SessionId};
 use futures_util::future::join_all;
 
 use super::given::{
-    HOUR, MINUTE, SECOND, declared, is_good, new_secret, new_session, open_hook, provision, scopes, secret_of,
-    sign_in, user, vouch,
+    HOUR, MINUTE, SECOND, declared, is_good, new_secret, new_session, open_hook, provision, scopes,
+    secret_of, sign_in, user, vouch,
 };
 use crate::support::{Backend, known};
 
@@ -100,8 +100,12 @@ async fn a_persons_hooks_may_ask_for_no_more_than_they_were_narrowed_to(db: impl
     let alice = user(&*store, "alice").await;
     let session = sign_in(&*store, &alice).await;
     let secret = new_secret(&alice, &session);
-    assert_eq!(store.provision_client(secret.clone()).await.unwrap().scopes, scopes("hook:govern hook:track"));
-    let narrow = KnownUser { hook_scopes: Some(scopes("hook:track other")), ..known(&alice, &scopes("read")) };
+    assert_eq!(
+        store.provision_client(secret.clone()).await.unwrap().scopes,
+        scopes("hook:govern hook:track")
+    );
+    let narrow =
+        KnownUser { hook_scopes: Some(scopes("hook:track other")), ..known(&alice, &scopes("read")) };
     store.put_user(&narrow).await.unwrap();
     let proof = ClientProof::Secret(secret_of(&secret));
     let client = store.verify_client(&secret.client, &proof).await.unwrap().unwrap();

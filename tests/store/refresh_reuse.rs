@@ -11,8 +11,8 @@ use bridge_auth::{ClientId, RefreshHash, SessionId};
 use futures_util::future::join_all;
 
 use super::given::{
-    DAY, HOUR, MINUTE, SECOND, client_id, declared, is_good, new_session, open_hook, provision, refresh, refreshable,
-    rotate, scopes, sign_in, sign_in_to_stay, state, user, vouch,
+    DAY, HOUR, MINUTE, SECOND, client_id, declared, is_good, new_session, open_hook, provision, refresh,
+    refreshable, rotate, scopes, sign_in, sign_in_to_stay, state, user, vouch,
 };
 use super::refresh::refusal;
 use crate::support::{Backend, Listed as _};

@@ -4,15 +4,15 @@ use std::collections::HashSet;
 use std::time::{Duration, SystemTime};
 
 use bridge_auth::store::{
-    DeviceQuery, NewSession, OpenSession, OpenSessionError, OpenedSession, Origin, RequestedId, Revoke, SessionLimit,
-    SessionState, WhenFull,
+    DeviceQuery, NewSession, OpenSession, OpenSessionError, OpenedSession, Origin, RequestedId, Revoke,
+    SessionLimit, SessionState, WhenFull,
 };
 use bridge_auth::{CallSource, SessionId, UserId};
 use futures_util::future::join_all;
 
 use super::given::{
-    DAY, HOUR, MINUTE, SECOND, client_id, declared, is_good, new_session, open_hook, provision, scopes,
-    rotate, session_id, sign_in, sign_in_to_stay, state, user, vouch,
+    DAY, HOUR, MINUTE, SECOND, client_id, declared, is_good, new_session, open_hook, provision, rotate,
+    scopes, session_id, sign_in, sign_in_to_stay, state, user, vouch,
 };
 use crate::support::{Backend, Listed as _};
 

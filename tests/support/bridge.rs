@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bridge_auth::store::Store;
 use bridge_auth::token::{Algorithm, KeyRing, SigningKey};
-use bridge_auth::{Access, AccessRequest, Bridge, BridgeBuilder, Scopes, UserId};
+use bridge_auth::{Access, AccessRequest, Bridge, BridgeBuilder, Scopes, SignedIn, UserId};
 
 use super::Backend;
 

@@ -19,8 +19,7 @@ async fn main() -> Result<()> {
     let server = Server::open(&format!("http://{address}"), &folder.path().join("bridges.db")).await?;
 
     // A real gateway issues codes to whom its own login has signed in, at `POST /v1/auth/bridge/code`.
-    let alice =
-        SignedIn::new(UserId::parse("alice")?, Scopes::parse("hook:govern hook:track")?);
+    let alice = SignedIn::new(UserId::parse("alice")?, Scopes::parse("hook:govern hook:track")?);
     let issued = server.bridge().issuer().issue_code(&alice, Default::default()).await?;
     writeln!(io::stdout(), "code: {}", issued.code.expose())?;
     writeln!(io::stdout(), "listening on http://{address}")?;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bridge_auth::{AccessRequest, Audience, Scopes};
+use bridge_auth::{AccessRequest, Audience, Scopes, SignedIn};
 use reqwest::Method;
 use reqwest::header::{HOST, ORIGIN, WWW_AUTHENTICATE};
 use serde_json::json;

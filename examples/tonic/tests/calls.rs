@@ -52,8 +52,7 @@ impl Server {
     }
 
     async fn link_as(&self, name: &str, scopes: &str) -> Value {
-        let person =
-            SignedIn::new(UserId::parse(name).unwrap(), Scopes::parse(scopes).unwrap());
+        let person = SignedIn::new(UserId::parse(name).unwrap(), Scopes::parse(scopes).unwrap());
         let issued = self.bridge.issuer().issue_code(&person, Default::default()).await.unwrap();
         let exchange = json!({ "code": issued.code.expose() });
         let answer = self.http.post(self.url("session")).json(&exchange).send().await.unwrap();

@@ -52,9 +52,9 @@ pub(super) async fn verify(
     let presented = proof.digest();
     let rows = db
         .query(
-            "SELECT client.owner AS user_id, bridge_auth.allowed_to_hooks(client.scopes, owner) AS scopes, secret.hash
+            "SELECT client.owner AS user_id, bridge_auth.allowed_to_hooks(client.scopes, holder) AS scopes, secret.hash
             FROM bridge_auth.clients AS client
-            JOIN bridge_auth.users AS owner ON owner.id = client.owner AND NOT owner.disabled
+            JOIN bridge_auth.users AS holder ON holder.id = client.owner AND NOT holder.disabled
             JOIN bridge_auth.client_secrets AS secret ON secret.client_id = client.id
                 AND (secret.jwk IS NOT NULL) = $2
                 AND (secret.expires_at IS NULL OR secret.expires_at > now())

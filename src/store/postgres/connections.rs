@@ -82,7 +82,11 @@ impl Connections {
         let mut lease = self.rest.lease().await?;
         let answer = timeout(deadline + GRACE, async {
             let transaction = lease.connection_mut().transaction().await?;
-            let allow = format!("SET LOCAL statement_timeout = {}", deadline.as_millis());
+            let allow = format!(
+                "SET LOCAL statement_timeout = {}; SET LOCAL lock_timeout = {}",
+                deadline.as_millis(),
+                deadline.as_millis() / 4
+            );
             transaction.batch_execute(&allow).await?;
             let row = transaction.query_one(sql, params).await?;
             transaction.commit().await?;

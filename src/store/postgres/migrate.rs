@@ -18,7 +18,8 @@ const DEADLINE: Duration = Duration::from_secs(300);
 
 /// Held while migrating; released when the connection closes, whatever happens to this node. The key
 /// is "bridge" in ASCII.
-const LOCK: &str = "SET statement_timeout = 0; SET lock_timeout = 0; SELECT pg_advisory_lock(x'627269646765'::bigint)";
+const LOCK: &str =
+    "SET statement_timeout = 0; SET lock_timeout = 0; SELECT pg_advisory_lock(x'627269646765'::bigint)";
 
 const UNLOCK: &str = "SELECT pg_advisory_unlock(x'627269646765'::bigint)";
 

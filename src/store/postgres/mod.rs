@@ -34,10 +34,10 @@ use self::connections::Connections;
 use self::hints::Hints;
 use super::turns::Turns;
 use super::{
-    Client, ClientKey, ClientProof, DevicePage, DeviceQuery, GrantRefusal, IssueCodeError, KeyQuery, KnownUser,
-    NewCode, OpenSession, OpenSessionError, OpenedSession, ProvisionClient, ProvisionError, ProvisionedClient,
-    RedeemCode, RedeemError, RefreshRefusal, RefreshSession, RefreshSessionError, RefreshStatus,
-    RevocationCursor, RevocationPage, Revoke, SessionStatus, Store, StoreError, Swept,
+    Client, ClientKey, ClientProof, DevicePage, DeviceQuery, GrantRefusal, IssueCodeError, KeyQuery,
+    KnownUser, NewCode, OpenSession, OpenSessionError, OpenedSession, ProvisionClient, ProvisionError,
+    ProvisionedClient, RedeemCode, RedeemError, RefreshRefusal, RefreshSession, RefreshSessionError,
+    RefreshStatus, RevocationCursor, RevocationPage, Revoke, SessionStatus, Store, StoreError, Swept,
 };
 use crate::id::{AssertionHash, ClientId, RefreshHash, SessionId, UserId};
 

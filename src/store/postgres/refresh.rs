@@ -77,13 +77,15 @@ pub(super) async fn look(db: &Connections, token: &RefreshHash) -> Result<Option
             "SELECT session.id, session.user_id, session.client_id, session.call_source, session.scopes,
                 session.revoked_at IS NOT NULL AS revoked,
                 greatest(extract(epoch FROM session.expires_at - now()) * 1000000, 0)::bigint AS expires_in,
-                (bridge_auth.refresh_uses(token, session)).rounds = 0
-                    AND NOT coalesce(token.parent_round < parent.rounds, false) AS is_unused,
+                token.rounds = 0 AND NOT coalesce(token.parent_round < parent.rounds, false) AS is_unused,
                 token.issued_at
-            FROM bridge_auth.refresh_tokens AS token
+            FROM (
+                SELECT (bridge_auth.refresh_uses(stored)).* FROM bridge_auth.refresh_tokens AS stored
+                WHERE stored.hash = $1
+            ) AS token
             JOIN bridge_auth.sessions AS session ON session.key = token.session_key
             LEFT JOIN bridge_auth.refresh_tokens AS parent ON parent.hash = token.parent
-            WHERE token.hash = $1 AND token.generation >= session.first_generation",
+            WHERE token.generation >= session.first_generation",
             &[&token.as_bytes().as_slice()],
         )
         .await?;

@@ -9,11 +9,7 @@ use crate::store::{KnownUser, StoreError};
 pub(super) async fn put(db: &Connections, user: &KnownUser) -> Result<(), StoreError> {
     db.query(
         "SELECT bridge_auth.put_user($1, $2, $3)",
-        &[
-            &user.id.as_str(),
-            &user.scopes.to_string(),
-            &user.hook_scopes.as_ref().map(ToString::to_string),
-        ],
+        &[&user.id.as_str(), &user.scopes.to_string(), &user.hook_scopes.as_ref().map(ToString::to_string)],
     )
     .await
     .map(drop)
