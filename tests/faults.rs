@@ -12,7 +12,7 @@ use tokio_postgres::{Client, Transaction};
 use crate::support::bridge::{ISSUER, user};
 use crate::support::gateway::{Answer, Gateway};
 use crate::support::postgres::Cluster;
-use crate::support::{Backend, PostgresBackend};
+use crate::support::{Backend, ListedByAdmin as _, PostgresBackend};
 
 /// The store's deadline of these gateways, and what a busy machine may add to it.
 const DEADLINE: Duration = Duration::from_millis(800);

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::oauth::given::{FORM, code_grant, hook_of, oauth_builder, pkce_code, post, server};
 use crate::support::bridge::ISSUER;
 use crate::support::gateway::{Answer, Gateway, OPERATOR, PREFIX, send};
-use crate::support::{Backend, SqliteBackend};
+use crate::support::{Backend, ListedByAdmin as _, SqliteBackend};
 
 /// The document, and what was seen of it.
 struct Book {

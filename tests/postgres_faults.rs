@@ -12,7 +12,7 @@ use futures_util::future::join_all;
 use tokio::time::{sleep, timeout};
 use tokio_postgres::Client;
 
-use crate::support::Backend;
+use crate::support::{Backend, Listed as _, known};
 use crate::support::postgres::{Cluster, PostgresBackend};
 
 /// What holds a redeeming up at one of its steps.

@@ -11,7 +11,7 @@ use tokio::time::{sleep, timeout};
 use crate::postgres_faults::{KILL, kill_the_waiting, revive};
 use crate::store::given::{MINUTE, new_session, refresh, refreshable, rotate, sign_in_to_stay, user, vouch};
 use crate::support::postgres::{Cluster, PostgresBackend};
-use crate::support::{Backend, SqliteBackend};
+use crate::support::{Backend, SqliteBackend, Listed as _};
 
 /// What holds a refresh up at one of its steps.
 const STEPS: [(&str, &str); 3] = [

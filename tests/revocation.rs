@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use http::{Method, StatusCode};
 
-use crate::support::Backend;
+use crate::support::{Backend, ListedByAdmin as _};
 use crate::support::bridge::{access, builder_with, user};
 use crate::support::gateway::{Answer, Gateway, PREFIX};
 

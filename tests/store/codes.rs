@@ -6,7 +6,7 @@ use bridge_auth::UserId;
 use bridge_auth::store::{GrantRefusal, IssueCodeError, NewCode, RedeemError, Store};
 
 use super::given::{MINUTE, SECOND, code, new_code, redeem, scopes, user};
-use crate::support::Backend;
+use crate::support::{Backend, known};
 
 super::promises![
     a_code_needs_a_known_user,

@@ -12,6 +12,8 @@ use bridge_auth::{
     SecretHash, SessionId, UserId,
 };
 
+use crate::support::known;
+
 pub const SECOND: Duration = Duration::from_secs(1);
 pub const MINUTE: Duration = Duration::from_secs(60);
 pub const HOUR: Duration = Duration::from_secs(60 * 60);

@@ -3,16 +3,17 @@
 use std::time::Duration;
 
 use bridge_auth::store::{
-    ClientProof, KeyQuery, PostgresStore, RedeemCode, SessionState, SqliteStore, Store,
+    ClientProof, PostgresStore, RedeemCode, RefreshRefusal, Revoke, SessionState, SqliteStore, Store,
 };
-use bridge_auth::{ClientId, ClientSecret, ExchangeCode, SessionId, UserId};
+use bridge_auth::{ClientId, ClientSecret, ExchangeCode, RefreshHash, RefreshToken, SecretHash, SessionId, UserId};
 use refinery::Target;
 use tokio_postgres::Client;
 
 use super::given::{
-    DAY, HOUR, SECOND, declared, is_good, redeem, refreshable, rotate, scopes, session_id, state, vouch,
+    DAY, declared, is_good, open_hook, provision, redeem, rotate, scopes, session_id, state, vouch,
 };
-use crate::support::PostgresBackend;
+use super::refresh::refusal;
+use crate::support::{Listed as _, PostgresBackend};
 
 mod postgres {
     refinery::embed_migrations!("migrations/postgres");
@@ -22,26 +23,30 @@ mod sqlite {
 }
 
 /// The statements of the version before, with their parameters written in.
-const OPEN: &str = "SELECT outcome, session_id, expires_in FROM bridge_auth.open_vouched(
-    ROW(KEY, 'ID', true, 'sp_bridge', 'bridge', NULL, NULL, NULL, 3600000000, 8, true)::bridge_auth.new_session,
-    'alice', 'read write')";
+const OPEN: &str = "SELECT * FROM bridge_auth.open_vouched(
+    ROW(KEY, 'ID', true, 'sp_bridge', 'bridge', NULL, NULL, NULL, 86400000000, 8, true)::bridge_auth.new_session,
+    'alice', 'read write', 2592000000000, '\\xHASH')";
 const REDEEM: &str = "SELECT * FROM bridge_auth.redeem_code('HASH', NULL,
-    ROW(KEY, 'ID', true, 'sp_bridge', 'bridge', NULL, NULL, NULL, 3600000000, 8, true)::bridge_auth.new_session)";
+    ROW(KEY, 'ID', true, 'sp_bridge', 'bridge', NULL, NULL, NULL, 3600000000, 8, true)::bridge_auth.new_session,
+    2592000000000, NULL)";
 const ISSUE: &str =
     "SELECT outcome, ends_at FROM bridge_auth.issue_code('HASH', 'alice', 'read', NULL, 120000000, 8)";
 const PROVISION: &str = "SELECT bridge_auth.provision_client(
-    'bridge:alice', 'alice', KEY, 'ID', '\\xHASH', 'hook:track', 60000000, 16) AS outcome";
+    'bridge:alice', 'alice', KEY, 'ID', '\\xHASH', 'hook:track', 60000000, 16, NULL) AS outcome";
 const HOOK: &str = "SELECT * FROM bridge_auth.open_for_client(
     ROW(KEY, 'ID', false, 'bridge:alice', 'bridge', NULL, NULL, NULL, 3600000000, 8, true)::bridge_auth.new_session,
-    '\\xHASH', 'hook:track')";
-const SWEEP: &str = "SELECT codes, sessions, secrets, revocations FROM bridge_auth.sweep(100)";
+    '\\xHASH', 'hook:track', 3600000000, NULL, false)";
+const REFRESH: &str = "SELECT * FROM bridge_auth.refresh_session(
+    '\\xID', '\\xHASH', 'sp_bridge', NULL, NULL, NULL, NULL, 86400000000, 30000000)";
+const SWEEP: &str =
+    "SELECT codes, sessions, secrets, revocations, refresh_tokens, assertions FROM bridge_auth.sweep(100)";
 
 fn statement(sql: &str, id: &str, hash: &str) -> String {
     let key = format!("encode(substr(sha256('{id}'), 1, 16), 'hex')::uuid");
     sql.replace("KEY", &key).replace("ID", id).replace("HASH", hash)
 }
 
-/// Runs a statement of the version before, and again where its plan had become invalid; its outcome.
+/// Runs a statement of the version before; its outcome.
 async fn run(client: &Client, sql: &str) -> String {
     let row = client.query_one(sql, &[]).await.unwrap();
     row.try_get("outcome").unwrap_or_default()
@@ -51,63 +56,177 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A database as the version before left it: Alice with a session, a code and a hook secret.
-async fn postgres_of_before(code: &ExchangeCode, secret: &ClientSecret) -> (PostgresBackend, Client) {
-    let backend = PostgresBackend::empty().await;
-    let mut client = backend.client().await;
-    client.batch_execute("CREATE SCHEMA bridge_auth").await.unwrap();
-    let mut before = postgres::migrations::runner().set_grouped(true).set_target(Target::Version(6));
-    before.set_migration_table_name("bridge_auth.migrations").run_async(&mut client).await.unwrap();
-    let user = "INSERT INTO bridge_auth.users (id, scopes) VALUES ('alice', 'admin read write')";
-    client.batch_execute(user).await.unwrap();
-    assert_eq!(run(&client, &statement(OPEN, "laptop", "")).await, "opened");
-    assert_eq!(run(&client, &statement(ISSUE, "", &code.hash().to_hex())).await, "issued");
-    let hash = hex(secret.hash(None).as_bytes());
-    assert_eq!(run(&client, &statement(PROVISION, "laptop", &hash)).await, "provisioned");
-    (backend, client)
+/// What was in a database that the version before left.
+struct Before {
+    code: ExchangeCode,
+    /// The laptop's refresh tokens: the last was never used.
+    tokens: [RefreshHash; 3],
+    /// The laptop's secrets, oldest first.
+    secrets: [SecretHash; 4],
+    /// The tablet's, whose session has expired.
+    forgotten: SecretHash,
 }
 
-/// What the version before left goes on as if it were of this one.
-async fn lives_on(store: &dyn Store, code: &ExchangeCode, secret: &ClientSecret) {
-    let alice = UserId::parse("alice").unwrap();
-    let laptop = session_id("laptop");
-    assert_eq!(state(store, &laptop).await, Some(SessionState::Live));
-    let before = store.sessions_of(&alice).await.unwrap().remove(0);
-    assert_eq!((&before.id, before.expires_at), (&laptop, before.created_at + HOUR));
-    assert!(is_good(store, &alice, &secret.hash(None)).await);
-    let id = ClientId::for_hooks_of(&alice);
-    assert!(store.verify_client(&id, &ClientProof::Secret(secret.hash(None))).await.unwrap().is_some());
-    let any = KeyQuery { algorithm: "EdDSA".to_owned(), key_id: None };
-    assert!(store.client_keys(&id, &any).await.unwrap().is_empty());
+/// How many sessions the laptop's hooks have.
+const HOOKS: usize = 50;
 
-    let other = store.redeem_code(RedeemCode { session: declared("other"), ..redeem(code.hash()) }).await;
-    assert!(!other.unwrap().renewed);
-    // It gets an absolute end when it is renewed, and can be refreshed from then on.
-    let (session, token) = refreshable(declared("laptop"));
-    let renewed = vouch(store, &alice, session).await.unwrap();
-    assert!(renewed.renewed && renewed.expires_in > HOUR - 60 * SECOND);
-    let (refreshed, _) = rotate(store, token).await.unwrap();
-    assert_eq!((refreshed.id, refreshed.scopes), (laptop, scopes("read write")));
+impl Before {
+    fn new() -> Self {
+        let secret = || ClientSecret::random().hash(None);
+        Self {
+            code: ExchangeCode::random(),
+            tokens: std::array::from_fn(|_| RefreshToken::random().hash()),
+            secrets: std::array::from_fn(|_| secret()),
+            forgotten: secret(),
+        }
+    }
+
+    /// Alice with a laptop that was refreshed twice and whose hooks have sessions, a code, and a tablet that has expired.
+    async fn in_postgres(&self) -> (PostgresBackend, Client) {
+        let backend = PostgresBackend::empty().await;
+        let mut client = backend.client().await;
+        client.batch_execute("CREATE SCHEMA bridge_auth").await.unwrap();
+        let mut before = postgres::migrations::runner().set_grouped(true).set_target(Target::Version(8));
+        before.set_migration_table_name("bridge_auth.migrations").run_async(&mut client).await.unwrap();
+        let user = "INSERT INTO bridge_auth.users (id, scopes) VALUES ('alice', 'admin read write')";
+        client.batch_execute(user).await.unwrap();
+        let [first, second, third] = self.tokens.map(|token| hex(token.as_bytes()));
+        assert_eq!(run(&client, &statement(OPEN, "laptop", &first)).await, "opened");
+        assert_eq!(run(&client, &statement(REFRESH, &first, &second)).await, "opened");
+        assert_eq!(run(&client, &statement(REFRESH, &second, &third)).await, "opened");
+        assert_eq!(run(&client, &statement(ISSUE, "", &self.code.hash().to_hex())).await, "issued");
+        for secret in &self.secrets {
+            let secret = hex(secret.as_bytes());
+            assert_eq!(run(&client, &statement(PROVISION, "laptop", &secret)).await, "provisioned");
+        }
+        let newest = hex(self.secrets[3].as_bytes());
+        for n in 0..HOOKS {
+            assert_eq!(run(&client, &statement(HOOK, &format!("hook-{n}"), &newest)).await, "opened");
+        }
+        assert_eq!(run(&client, &statement(OPEN, "tablet", &"cd".repeat(32))).await, "opened");
+        let forgotten = hex(self.forgotten.as_bytes());
+        assert_eq!(run(&client, &statement(PROVISION, "tablet", &forgotten)).await, "provisioned");
+        // The grace of the last refresh is over, and so is the tablet's session.
+        let later = "UPDATE bridge_auth.sessions SET rotated_at = rotated_at - interval '1 hour';
+            UPDATE bridge_auth.sessions SET expires_at = now() - interval '10 minutes' WHERE id = 'tablet'";
+        client.batch_execute(later).await.unwrap();
+        (backend, client)
+    }
+
+    /// The same.
+    fn in_sqlite(&self, path: &std::path::Path) {
+        let mut file = rusqlite::Connection::open(path).unwrap();
+        sqlite::migrations::runner().set_target(Target::Version(3)).run(&mut file).unwrap();
+        let hashes = |hashes: &[String]| hashes.iter().map(|hash| format!("x'{hash}'")).collect::<Vec<_>>();
+        let tokens = hashes(&self.tokens.map(|token| hex(token.as_bytes())));
+        let secrets = hashes(&self.secrets.map(|secret| hex(secret.as_bytes())));
+        let session = |id: &str, client: &str, parent: &str, expires: &str| {
+            format!(
+                "INSERT INTO sessions (id, user_id, client_id, parent, call_source, scopes, created_at, renewed_at,
+                    expires_at, ends_at, generation, rotated_at)
+                SELECT '{id}', 'alice', '{client}', {parent}, 'bridge', 'read write', at, at, {expires},
+                    at + 2592000000, 2, at - 3600000 FROM (SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) AS at);"
+            )
+        };
+        let mut sql = "BEGIN; INSERT INTO users (id, scopes) VALUES ('alice', 'admin read write');".to_owned();
+        sql += &session("laptop", "sp_bridge", "NULL", "at + 86400000");
+        sql += &session("tablet", "sp_bridge", "NULL", "at - 600000");
+        for n in 0..HOOKS {
+            sql += &session(&format!("hook-{n}"), "bridge:alice", "'laptop'", "at + 3600000");
+        }
+        for (generation, token) in tokens.iter().enumerate() {
+            sql += &format!("INSERT INTO refresh_tokens VALUES ({token}, 'laptop', {generation}, unixepoch() * 1000);");
+        }
+        sql += &format!(
+            "INSERT INTO codes (hash, user_id, scopes, created_at, expires_at)
+                VALUES ('{}', 'alice', 'read', unixepoch() * 1000, (unixepoch() + 120) * 1000);
+            INSERT INTO clients (id, owner, scopes) VALUES ('bridge:alice', 'alice', 'hook:track');",
+            self.code.hash().to_hex()
+        );
+        for (place, secret) in secrets.iter().enumerate() {
+            let expires = if place < 3 { "(unixepoch() + 60) * 1000" } else { "NULL" };
+            sql += &format!(
+                "INSERT INTO client_secrets (client_id, session_id, hash, expires_at)
+                    VALUES ('bridge:alice', 'laptop', {secret}, {expires});"
+            );
+        }
+        sql += &format!(
+            "INSERT INTO client_secrets (client_id, session_id, hash) VALUES ('bridge:alice', 'tablet', x'{}'); COMMIT;",
+            hex(self.forgotten.as_bytes())
+        );
+        file.execute_batch(&sql).unwrap();
+    }
+
+    /// What should live goes on as if it were of this version, and what should not is dead.
+    async fn lives_on_in(&self, store: &dyn Store) {
+        let (alice, laptop) = (UserId::parse("alice").unwrap(), session_id("laptop"));
+        assert_eq!(state(store, &laptop).await, Some(SessionState::Live));
+        let devices = store.all_devices_of(&alice).await.unwrap();
+        assert_eq!(devices.len(), 1);
+        assert!(devices[0].secret_since.is_some() && devices[0].hook_session.is_some());
+        assert_eq!(devices[0].session.ends_at, devices[0].session.created_at + 30 * DAY);
+        for n in 0..HOOKS {
+            assert_eq!(state(store, &session_id(&format!("hook-{n}"))).await, Some(SessionState::Live));
+        }
+        let mut good = Vec::new();
+        for secret in self.secrets.iter().chain([&self.forgotten]) {
+            good.push(is_good(store, &alice, secret).await);
+        }
+        // A device has two at most, and one that has expired has none.
+        assert_eq!(good, [false, false, true, true, false]);
+        let id = ClientId::for_hooks_of(&alice);
+        let client = store.verify_client(&id, &ClientProof::Secret(self.secrets[3])).await.unwrap().unwrap();
+        assert_eq!(client.scopes, scopes("hook:track"));
+        let hook = open_hook(store, &alice, self.secrets[3]).await.unwrap();
+        assert!(hook.renewed, "one of those that there were goes on");
+        provision(store, &alice, &laptop).await.unwrap();
+
+        let session = declared("other");
+        let other = store.redeem_code(RedeemCode { session, ..redeem(self.code.hash()) }).await;
+        assert!(!other.unwrap().renewed);
+
+        // The answer to the second token may have been lost, and the third was never used. What came before was.
+        let unused = async |token| store.refresh_status(&token).await.unwrap().unwrap().is_unused;
+        let [first, second, third] = self.tokens;
+        assert!(!unused(first).await && !unused(second).await && unused(third).await);
+        rotate(store, second).await.unwrap();
+        let (refreshed, next) = rotate(store, third).await.unwrap();
+        assert_eq!((&refreshed.id, refreshed.scopes), (&laptop, scopes("read write")));
+        rotate(store, next).await.unwrap();
+        assert!(matches!(refusal(rotate(store, first).await), RefreshRefusal::Reused { .. }));
+        assert_eq!(state(store, &laptop).await, Some(SessionState::Revoked));
+        for n in 0..HOOKS {
+            assert_eq!(state(store, &session_id(&format!("hook-{n}"))).await, Some(SessionState::Revoked));
+        }
+        assert_eq!(store.revoke(&Revoke::User(alice)).await.unwrap(), Some(1), "the other one");
+    }
 }
 
 #[tokio::test]
 async fn a_postgres_database_of_the_version_before_is_migrated_with_all_that_is_in_it() {
-    let (code, secret) = (ExchangeCode::random(), ClientSecret::random());
-    let (backend, client) = postgres_of_before(&code, &secret).await;
+    let before = Before::new();
+    let (backend, client) = before.in_postgres().await;
     let store = PostgresStore::connect(&backend.url()).await.unwrap();
-    let ends = "SELECT ends_at IS NULL AND authenticated_at IS NULL AND generation = first_generation
-        FROM bridge_auth.sessions";
-    let unwritten: bool = client.query_one(ends, &[]).await.unwrap().get(0);
-    assert!(unwritten, "it ends when it expires, and no row was rewritten");
-    lives_on(&store, &code, &secret).await;
-    let ends = "SELECT ends_at > now() + interval '29 days' FROM bridge_auth.sessions WHERE id = 'laptop'";
-    assert!(client.query_one(ends, &[]).await.unwrap().get::<_, bool>(0));
+    let rounds = "SELECT count(*) FROM bridge_auth.refresh_tokens WHERE rounds IS NOT NULL";
+    let rewritten: i64 = client.query_one(rounds, &[]).await.unwrap().get(0);
+    assert_eq!(rewritten, 0, "no row of a large table was rewritten");
+    before.lives_on_in(&store).await;
+}
+
+#[tokio::test]
+async fn a_sqlite_file_of_the_version_before_is_migrated_with_all_that_is_in_it() {
+    let before = Before::new();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bridges.db");
+    before.in_sqlite(&path);
+    let store = SqliteStore::open(&path).await.unwrap();
+    before.lives_on_in(&store).await;
 }
 
 #[tokio::test]
 async fn a_gateway_of_the_version_before_runs_on_while_the_next_one_migrates() {
-    let (code, secret) = (ExchangeCode::random(), ClientSecret::random());
-    let (backend, old) = postgres_of_before(&code, &secret).await;
+    let before = Before::new();
+    let (backend, old) = before.in_postgres().await;
     let prepared = old.prepare(&statement(REDEEM, "other", &"0".repeat(64))).await.unwrap();
     assert_eq!(old.query_one(&prepared, &[]).await.unwrap().get::<_, &str>("outcome"), "unknown");
     let store = PostgresStore::connect(&backend.url()).await.unwrap();
@@ -118,32 +237,28 @@ async fn a_gateway_of_the_version_before_runs_on_while_the_next_one_migrates() {
         assert_eq!(old.query_one(&again, &[]).await.unwrap().get::<_, &str>("outcome"), "unknown");
     }
     let old = backend.client().await;
-    let hash = hex(secret.hash(None).as_bytes());
     let alice = UserId::parse("alice").unwrap();
-    let (session, token) = refreshable(declared("laptop"));
-    vouch(&store, &alice, session).await.unwrap();
-    assert_eq!(run(&old, &statement(HOOK, SessionId::random().as_str(), &hash)).await, "opened");
-    assert_eq!(run(&old, &statement(REDEEM, "other", &code.hash().to_hex())).await, "opened");
+    let secret = hex(before.secrets[3].as_bytes());
+    assert_eq!(run(&old, &statement(HOOK, SessionId::random().as_str(), &secret)).await, "opened");
+    assert_eq!(run(&old, &statement(REDEEM, "other", &before.code.hash().to_hex())).await, "opened");
     assert_eq!(run(&old, &statement(PROVISION, "laptop", &"ab".repeat(32))).await, "provisioned");
+    let [_, _, newest] = before.tokens.map(|token| hex(token.as_bytes()));
+    let next = RefreshToken::random().hash();
+    assert_eq!(run(&old, &statement(REFRESH, &newest, &hex(next.as_bytes()))).await, "opened");
     run(&old, SWEEP).await;
-    rotate(&store, token).await.unwrap();
-    // Its renewal forgets the refresh tokens too, and its sessions have an absolute end.
-    let (_, token) = {
-        let (session, token) = refreshable(declared("laptop"));
-        (vouch(&store, &alice, session).await.unwrap(), token)
-    };
-    assert_eq!(run(&old, &statement(OPEN, "laptop", "")).await, "opened");
+    let (_, token) = rotate(&store, next).await.unwrap();
+    // Its renewal forgets the refresh tokens too.
+    assert_eq!(run(&old, &statement(OPEN, "laptop", &"ef".repeat(32))).await, "opened");
     assert!(rotate(&store, token).await.is_err());
-    let ends = "SELECT ends_at > now() + interval '29 days' FROM bridge_auth.sessions WHERE id = 'other'";
-    assert!(old.query_one(ends, &[]).await.unwrap().get::<_, bool>(0));
+    assert!(vouch(&store, &alice, declared("laptop")).await.unwrap().renewed);
 }
 
 /// Each table locked, in the order of a call that is under way, or by a backup.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_migration_fails_no_call_that_is_under_way_and_holds_up_none() {
     for tables in [["client_secrets", "sessions"], ["sessions", "client_secrets"]] {
-        let (code, secret) = (ExchangeCode::random(), ClientSecret::random());
-        let (backend, old) = postgres_of_before(&code, &secret).await;
+        let before = Before::new();
+        let (backend, old) = before.in_postgres().await;
         let other = backend.client().await;
         let look = |table: &str| format!("SELECT count(*) FROM bridge_auth.{table}");
         old.batch_execute(&format!("BEGIN; {}", look(tables[0]))).await.unwrap();
@@ -162,36 +277,6 @@ async fn a_migration_fails_no_call_that_is_under_way_and_holds_up_none() {
         assert!(!migrating.is_finished());
         old.batch_execute("COMMIT").await.unwrap();
         let store = migrating.await.unwrap().expect("it goes on");
-        lives_on(&store, &code, &secret).await;
+        before.lives_on_in(&store).await;
     }
-}
-
-#[tokio::test]
-async fn a_sqlite_file_of_the_version_before_is_migrated_with_all_that_is_in_it() {
-    let (code, secret) = (ExchangeCode::random(), ClientSecret::random());
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("bridges.db");
-    let mut file = rusqlite::Connection::open(&path).unwrap();
-    sqlite::migrations::runner().set_target(Target::Version(1)).run(&mut file).unwrap();
-    let now = "CAST(unixepoch('subsec') * 1000 AS INTEGER)";
-    file.execute_batch(&format!(
-        "BEGIN;
-        INSERT INTO users (id, scopes) VALUES ('alice', 'admin read write');
-        INSERT INTO sessions
-            (id, user_id, client_id, call_source, scopes, created_at, renewed_at, expires_at)
-            SELECT 'laptop', 'alice', 'sp_bridge', 'bridge', 'read write', at, at, at + {hour}
-            FROM (SELECT {now} AS at);
-        INSERT INTO codes (hash, user_id, scopes, created_at, expires_at)
-            VALUES ('{code}', 'alice', 'read', {now}, {now} + {day});
-        INSERT INTO clients (id, owner, scopes) VALUES ('bridge:alice', 'alice', 'hook:track');
-        INSERT INTO client_secrets (client_id, session_id, hash) VALUES ('bridge:alice', 'laptop', x'{secret}');
-        COMMIT",
-        hour = HOUR.as_millis(),
-        day = DAY.as_millis(),
-        code = code.hash().to_hex(),
-        secret = hex(secret.hash(None).as_bytes()),
-    ))
-    .unwrap();
-    let store = SqliteStore::open(&path).await.unwrap();
-    lives_on(&store, &code, &secret).await;
 }

@@ -14,7 +14,7 @@ use super::given::{
     HOUR, MINUTE, SECOND, code, declared, is_good, new_code, new_session, open_hook, provision, redeem,
     scopes, sign_in, state, user, vouch,
 };
-use crate::support::Backend;
+use crate::support::{Backend, Listed as _};
 
 super::promises![
     a_code_opens_a_session_of_its_user,

@@ -11,7 +11,7 @@ use super::given::{
     DAY, HOUR, MINUTE, SECOND, client_id, code, declared, new_session, redeem, refresh, refreshable, rotate,
     scopes, sign_in, sign_in_to_stay, state, user, vouch,
 };
-use crate::support::Backend;
+use crate::support::{Backend, Listed as _, known};
 
 super::promises![
     a_refresh_token_extends_its_session_and_makes_the_next,

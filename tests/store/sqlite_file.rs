@@ -12,7 +12,7 @@ use futures_util::future::join_all;
 use tokio::time::timeout;
 
 use super::given::{code, is_good, new_secret, redeem, secret_of, sign_in, state, user};
-use crate::support::{Backend, SqliteBackend};
+use crate::support::{Backend, SqliteBackend, Listed as _};
 
 #[tokio::test]
 async fn the_file_and_its_folder_are_made_for_the_owner_alone() {

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use bridge_auth::store::{Device, DeviceQuery, KnownUser, Session, Store, StoreError};
-use bridge_auth::{Scopes, UserId};
+use bridge_auth::{Admin, Scopes, UserId};
 
 /// All the devices of a person, page by page, and their sessions.
 #[async_trait]
@@ -28,6 +28,20 @@ impl<S: Store + ?Sized> Listed for S {
                 None => return Ok(all),
             }
         }
+    }
+}
+
+/// The same as operators see them.
+#[async_trait]
+pub trait ListedByAdmin {
+    async fn sessions_of(&self, user: &UserId) -> Result<Vec<Session>, StoreError>;
+}
+
+#[async_trait]
+impl ListedByAdmin for Admin {
+    async fn sessions_of(&self, user: &UserId) -> Result<Vec<Session>, StoreError> {
+        let page = self.devices_of(user, &DeviceQuery::default()).await?;
+        Ok(page.devices.into_iter().map(|device| device.session).collect())
     }
 }
 

@@ -12,6 +12,6 @@ mod sqlite;
 pub mod wire;
 
 pub use backend::Backend;
-pub use listed::{Listed, known};
+pub use listed::{Listed, ListedByAdmin, known};
 pub use postgres::PostgresBackend;
 pub use sqlite::SqliteBackend;

@@ -83,9 +83,9 @@ impl Backend for PostgresBackend {
             ("users", "not_before"),
             ("sessions", "created_at renewed_at expires_at revoked_at ends_at authenticated_at rotated_at"),
             ("codes", "issued_at expires_at spent_at"),
-            ("client_secrets", "expires_at"),
+            ("client_secrets", "created_at expires_at"),
             ("revocations", "at"),
-            ("refresh_tokens", "issued_at"),
+            ("refresh_tokens", "issued_at round_at"),
             ("used_assertions", "expires_at"),
         ];
         let client = self.client().await;

@@ -30,9 +30,9 @@ const TIMES: [(&str, &[&str]); 6] = [
         ],
     ),
     ("codes", &["created_at", "expires_at", "spent_at"]),
-    ("client_secrets", &["expires_at"]),
+    ("client_secrets", &["created_at", "expires_at"]),
     ("revocations", &["at"]),
-    ("refresh_tokens", &["issued_at"]),
+    ("refresh_tokens", &["issued_at", "round_at"]),
     ("used_assertions", &["expires_at"]),
 ];
 
