@@ -103,7 +103,7 @@ pub(super) fn find(tx: &Transaction<'_>, hash: &RefreshHash) -> Result<Option<To
                       token.rounds, token.round_at, token.round_from, token.is_followed,
                       token.parent, token.parent_round, parent.rounds AS parent_rounds,
                       parent.round_at AS parent_round_at, parent.round_from AS parent_round_from,
-                      session.scopes, session.resource
+                      session.scopes, session.resource, session.rotated_at
                FROM refresh_tokens AS token
                CROSS JOIN sessions AS session ON session.id = token.session_id
                LEFT JOIN refresh_tokens AS parent ON parent.hash = token.parent
@@ -119,10 +119,14 @@ pub(super) fn find(tx: &Transaction<'_>, hash: &RefreshHash) -> Result<Option<To
             used: rounds.filter(|rounds| *rounds > 0).map(|rounds| Used::read(row, rounds)).transpose()?,
             parent: Parent::read(row)?,
         };
-        Ok((token, rounds.is_none()))
+        let rotated_at: Option<i64> = row.get("rotated_at")?;
+        Ok((token, rounds.is_none().then_some(rotated_at)))
     })?;
     match found {
-        Some((token, true)) => from_before(tx, token).map(Some),
+        Some((token, Some(rotated_at))) => {
+            let used = used_before(tx, &token, rotated_at)?;
+            Ok(Some(Token { used, ..token }))
+        }
         found => Ok(found.map(|(token, _)| token)),
     }
 }
@@ -150,23 +154,18 @@ pub(super) fn succeed(
     (round, begun): (i64, &Round),
     successor: &RefreshHash,
 ) -> Result<(), StoreError> {
-    let parent = token.parent.as_ref();
     // Of a token from before, it is written down now what was known by the generations alone.
     tx.execute(
-        "UPDATE refresh_tokens SET rounds = ?2, round_at = ?3, round_from = ?4, is_followed = ?5,
-                                   parent = ?6, parent_round = ?7
-         WHERE hash = ?1",
+        "UPDATE refresh_tokens SET rounds = ?, round_at = ?, round_from = ?, is_followed = ? WHERE hash = ?",
         params![
-            presented.as_bytes(),
             round,
             begun.at,
             begun.from.map(|address| address.to_string()),
             token.used.as_ref().is_some_and(|used| used.is_followed),
-            parent.map(|parent| &parent.hash),
-            parent.map(|parent| parent.round),
+            presented.as_bytes(),
         ],
     )?;
-    if let Some(parent) = parent {
+    if let Some(parent) = &token.parent {
         tx.execute("UPDATE refresh_tokens SET is_followed = TRUE WHERE hash = ?", [&parent.hash])?;
     }
     tx.execute(
@@ -185,33 +184,25 @@ pub(super) fn succeed(
     .map(drop)
 }
 
-/// A token whose row is from before rounds were stored: the generations of its session say how it was used.
-///
-/// What was made before has no parent, so it tells what was used before; what is written since then is known exactly.
-fn from_before(tx: &Transaction<'_>, token: Token) -> Result<Token, StoreError> {
-    let (session, generation) = (token.session.as_str(), token.generation);
-    // The next generation was made when this one was used first.
-    let used = tx.row(
-        "SELECT min(issued_at) AS used_at, EXISTS (
-             SELECT 1 FROM refresh_tokens WHERE session_id = ?1 AND generation >= ?2 + 2) AS is_followed
-         FROM refresh_tokens WHERE session_id = ?1 AND generation = ?2 + 1 AND parent IS NULL",
-        params![session, generation],
-        |row| {
-            let used_at: Option<i64> = row.get("used_at")?;
-            let is_followed = row.get("is_followed")?;
-            Ok(used_at.map(|at| Used { rounds: 1, last: Round { at, from: None }, is_followed }))
-        },
-    )?;
-    // If one of those that it may have been given for was answered again since, it is retired.
-    let parent = tx.row(
-        "SELECT hash AS parent, 1 AS parent_round, rounds AS parent_rounds,
-                round_at AS parent_round_at, round_from AS parent_round_from
-         FROM refresh_tokens WHERE session_id = ?1 AND generation = ?2 - 1 AND rounds > 0
-         ORDER BY rounds DESC LIMIT 1",
-        params![session, generation],
-        Parent::read,
-    )?;
-    Ok(Token { used: used.flatten(), parent: parent.flatten(), ..token })
+/// How a token was used whose row is from before rounds were stored: the generations that came after it tell.
+fn used_before(
+    tx: &Transaction<'_>,
+    token: &Token,
+    rotated_at: Option<i64>,
+) -> Result<Option<Used>, StoreError> {
+    let newest: Option<i64> = tx
+        .row(
+            "SELECT max(generation) FROM refresh_tokens WHERE session_id = ?",
+            [token.session.as_str()],
+            |row| row.get(0),
+        )?
+        .flatten();
+    let later = newest.map_or(0, |newest| newest - token.generation);
+    Ok((later > 0).then(|| Used {
+        rounds: 1,
+        last: Round { at: rotated_at.unwrap_or(token.issued_at), from: None },
+        is_followed: later > 1,
+    }))
 }
 
 impl Used {
