@@ -21,7 +21,7 @@ ALTER TABLE refresh_tokens ADD COLUMN round_from TEXT;
 -- Whether a token that it was answered with was ever used.
 ALTER TABLE refresh_tokens ADD COLUMN is_followed INTEGER;
 
--- A session has as many rows as it was refreshed, and rows from before are looked up by their generation.
+-- A session has as many rows as it was refreshed, and its newest generation is looked up without a look at the others.
 DROP INDEX refresh_tokens_by_session;
 CREATE INDEX refresh_tokens_by_session ON refresh_tokens (session_id, generation);
 

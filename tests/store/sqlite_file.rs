@@ -6,12 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bridge_auth::store::{
-    GrantRefusal, ProvisionClient, RedeemError, Revoke, SessionState, SqliteStore, Store, StoreErrorKind,
+    GrantRefusal, OpenSessionError, ProvisionClient, RedeemError, RefreshRefusal, RefreshSessionError,
+    Revoke, SessionState, SqliteStore, Store, StoreErrorKind,
 };
+use bridge_auth::{ClientSecret, ExchangeCode, RefreshToken, SessionId};
 use futures_util::future::join_all;
 use tokio::time::timeout;
 
-use super::given::{code, is_good, new_secret, redeem, secret_of, sign_in, state, user};
+use super::given::{
+    code, is_good, new_secret, open_hook, provision, redeem, rotate, secret_of, sign_in, state, user,
+};
 use crate::support::{Backend, Listed as _, SqliteBackend};
 
 #[tokio::test]
@@ -125,6 +129,28 @@ async fn a_writer_elsewhere_that_takes_too_long_is_a_timeout_and_reads_go_on() {
     store.ping().await.unwrap();
     elsewhere.execute_batch("ROLLBACK").unwrap();
     assert_eq!(store.revoke(&Revoke::Session(session)).await.unwrap(), Some(1));
+}
+
+#[tokio::test]
+async fn what_changes_nothing_waits_for_no_writer() {
+    let db = SqliteBackend::start().await;
+    let store = SqliteStore::builder(db.path()).timeout(Duration::from_millis(50)).open().await.unwrap();
+    let alice = user(&store, "alice").await;
+    let session = sign_in(&store, &alice).await;
+    let secret = provision(&store, &alice, &session).await.unwrap();
+    let hook = open_hook(&store, &alice, secret).await.unwrap();
+    let elsewhere = rusqlite::Connection::open(db.path()).unwrap();
+    elsewhere.execute_batch("BEGIN IMMEDIATE").unwrap();
+    user(&store, "alice").await;
+    let again = open_hook(&store, &alice, secret).await.unwrap();
+    assert_eq!((again.id, again.renewed), (hook.id, true));
+    let wrong = open_hook(&store, &alice, ClientSecret::random().hash(None)).await;
+    assert!(matches!(wrong, Err(OpenSessionError::WrongSecret)), "{wrong:?}");
+    let unknown = store.redeem_code(redeem(ExchangeCode::random().hash())).await;
+    assert!(matches!(unknown, Err(RedeemError::Refused(GrantRefusal::Unknown))), "{unknown:?}");
+    let unknown = rotate(&store, RefreshToken::random().hash()).await;
+    assert!(matches!(unknown, Err(RefreshSessionError::Refused(RefreshRefusal::Unknown))), "{unknown:?}");
+    assert_eq!(store.revoke(&Revoke::Session(SessionId::random())).await.unwrap(), None);
 }
 
 #[tokio::test(flavor = "multi_thread")]

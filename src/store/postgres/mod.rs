@@ -133,6 +133,48 @@ impl PostgresStore {
     }
 }
 
+/// Writes run to their end, whatever becomes of who asked: a server goes on with a statement whose client has gone, and until
+/// it is done, its connection and its person's turn are taken.
+impl PostgresStore {
+    /// Writes what is `person`'s, in their turn, which comes before a connection is taken.
+    async fn write_for<T, E, F>(
+        &self,
+        person: &UserId,
+        write: impl FnOnce(Connections) -> F + Send,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: Future<Output = Result<T, E>> + Send + 'static,
+    {
+        let turn = self.turns.take(person).await;
+        let written = write(self.connections.clone());
+        to_its_end(async move {
+            let _turn = turn;
+            written.await
+        })
+        .await
+    }
+
+    /// Writes what waits for nobody's turn.
+    async fn write<T, E, F>(&self, write: impl FnOnce(Connections) -> F + Send) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: Future<Output = Result<T, E>> + Send + 'static,
+    {
+        to_its_end(write(self.connections.clone())).await
+    }
+}
+
+async fn to_its_end<T, E>(write: impl Future<Output = Result<T, E>> + Send + 'static) -> Result<T, E>
+where
+    T: Send + 'static,
+    E: From<StoreError> + Send + 'static,
+{
+    tokio::spawn(write).await.unwrap_or_else(|end| Err(error::failed(end).into()))
+}
+
 impl fmt::Debug for PostgresStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PostgresStore")
@@ -142,39 +184,35 @@ impl fmt::Debug for PostgresStore {
     }
 }
 
-/// Each write waits for its person's turn before it takes a connection. Whose a code, a token or a session is, is looked up
-/// for that; what is unknown is answered at once.
 #[async_trait]
 impl Store for PostgresStore {
     async fn put_user(&self, user: &KnownUser) -> Result<(), StoreError> {
-        let _turn = self.turns.take(&user.id).await;
-        user::put(&self.connections, user).await
+        let (person, user) = (user.id.clone(), user.clone());
+        self.write_for(&person, |db| async move { user::put(&db, &user).await }).await
     }
 
     async fn issue_code(&self, code: NewCode) -> Result<SystemTime, IssueCodeError> {
-        let _turn = self.turns.take(&code.user).await;
-        code::issue(&self.connections, &code).await
+        let person = code.user.clone();
+        self.write_for(&person, |db| async move { code::issue(&db, &code).await }).await
     }
 
     async fn redeem_code(&self, redeem: RedeemCode) -> Result<OpenedSession, RedeemError> {
-        let Some(owner) = code::owner(&self.connections, &redeem.hash).await? else {
+        let Some(person) = code::owner(&self.connections, &redeem.hash).await? else {
             return Err(RedeemError::Refused(GrantRefusal::Unknown));
         };
-        let _turn = self.turns.take(&owner).await;
-        code::redeem(&self.connections, &redeem).await
+        self.write_for(&person, |db| async move { code::redeem(&db, &redeem).await }).await
     }
 
     async fn open_session(&self, open: OpenSession) -> Result<OpenedSession, OpenSessionError> {
-        let _turn = self.turns.take(open.person()).await;
-        session::open(&self.connections, &open).await
+        let person = open.person().clone();
+        self.write_for(&person, |db| async move { session::open(&db, &open).await }).await
     }
 
     async fn refresh_session(&self, refresh: RefreshSession) -> Result<OpenedSession, RefreshSessionError> {
-        let Some(owner) = refresh::owner(&self.connections, &refresh.presented).await? else {
+        let Some(person) = refresh::owner(&self.connections, &refresh.presented).await? else {
             return Err(RefreshSessionError::Refused(RefreshRefusal::Unknown));
         };
-        let _turn = self.turns.take(&owner).await;
-        refresh::refresh(&self.connections, &refresh).await
+        self.write_for(&person, |db| async move { refresh::refresh(&db, &refresh).await }).await
     }
 
     async fn refresh_status(&self, token: &RefreshHash) -> Result<Option<RefreshStatus>, StoreError> {
@@ -190,37 +228,33 @@ impl Store for PostgresStore {
     }
 
     async fn revoke(&self, target: &Revoke) -> Result<Option<u64>, StoreError> {
-        let owner = match target {
-            Revoke::Session(session) => match session::owner(&self.connections, session).await? {
-                Some(owner) => Some(owner),
-                None => return Ok(None),
-            },
-            Revoke::SessionOf { user, .. } | Revoke::User(user) => Some(user.clone()),
-            Revoke::Client(_) => None,
-        };
-        let _turn = match &owner {
-            Some(owner) => Some(self.turns.take(owner).await),
-            None => None,
-        };
-        revocation::revoke(&self.connections, target).await
+        let target = target.clone();
+        match &target {
+            Revoke::SessionOf { user, .. } => {
+                let person = user.clone();
+                self.write_for(&person, |db| async move { revocation::revoke(&db, &target).await }).await
+            }
+            // An operator's word does not wait behind the person it is about.
+            _ => self.write(|db| async move { revocation::revoke(&db, &target).await }).await,
+        }
     }
 
     async fn disable_user(&self, user: &UserId) -> Result<bool, StoreError> {
-        let _turn = self.turns.take(user).await;
-        user::disable(&self.connections, user).await
+        let user = user.clone();
+        self.write(|db| async move { user::disable(&db, &user).await }).await
     }
 
     async fn enable_user(&self, user: &UserId) -> Result<bool, StoreError> {
-        let _turn = self.turns.take(user).await;
-        user::enable(&self.connections, user).await
+        let user = user.clone();
+        self.write(|db| async move { user::enable(&db, &user).await }).await
     }
 
     async fn provision_client(
         &self,
         provision: ProvisionClient,
     ) -> Result<ProvisionedClient, ProvisionError> {
-        let _turn = self.turns.take(&provision.owner).await;
-        client::provision(&self.connections, &provision).await
+        let person = provision.owner.clone();
+        self.write_for(&person, |db| async move { client::provision(&db, &provision).await }).await
     }
 
     async fn verify_client(

@@ -169,12 +169,6 @@ pub(super) fn status(row: &Row) -> Result<SessionStatus, StoreError> {
     })
 }
 
-/// Whose session it is; `None` when it has no row.
-pub(super) async fn owner(db: &Connections, id: &SessionId) -> Result<Option<UserId>, StoreError> {
-    let sql = "SELECT user_id FROM bridge_auth.sessions WHERE key = $1 AND id = $2";
-    db.query(sql, &[&session_key(id), &id.as_str()]).await?.first().map(Columns::user).transpose()
-}
-
 /// Reads a live session.
 pub(super) fn session(row: &Row) -> Result<Session, StoreError> {
     let origin = Origin::unknown();

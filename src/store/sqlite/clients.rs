@@ -77,12 +77,14 @@ pub(super) fn keys(
     let thumbprint = query.thumbprint();
     tx.rows(
         "SELECT secret.hash, secret.jwk FROM clients AS client
-         JOIN users AS owner ON owner.id = client.owner AND NOT owner.disabled
-         JOIN client_secrets AS secret ON secret.client_id = client.id
+         CROSS JOIN users AS owner ON owner.id = client.owner AND NOT owner.disabled
+         CROSS JOIN client_secrets AS secret ON secret.client_id = client.id
              AND secret.jwk IS NOT NULL AND (secret.expires_at IS NULL OR secret.expires_at > ?1)
+         CROSS JOIN sessions AS device ON device.id = secret.session_id
+             AND device.user_id = client.owner AND device.revoked_at IS NULL AND device.expires_at > ?1
          WHERE client.id = ?2 AND json_extract(secret.jwk, '$.alg') = ?3
              AND (?4 IS NULL OR json_extract(secret.jwk, '$.kid') = ?4 OR secret.hash = ?5)
-         ORDER BY secret.id DESC LIMIT 2",
+         ORDER BY coalesce(secret.hash = ?5, FALSE) DESC, secret.id DESC LIMIT 2",
         params![
             tx.now,
             client.as_str(),

@@ -124,6 +124,30 @@ fn unavailable(error: io::Error) -> StoreError {
 mod tests {
     use super::*;
 
+    #[test]
+    fn credentials_that_a_migration_drops_leave_their_ids_behind() {
+        let mut file = Connection::open_in_memory().unwrap();
+        migrations::runner().set_target(refinery::Target::Version(3)).run(&mut file).unwrap();
+        file.execute_batch(
+            "INSERT INTO users (id, scopes) VALUES ('alice', '');
+            INSERT INTO clients (id, owner, scopes) VALUES ('bridge:alice', 'alice', '');
+            INSERT INTO client_secrets (id, client_id, session_id, hash) VALUES (7, 'bridge:alice', 'gone', x'00')",
+        )
+        .unwrap();
+        migrations::runner().run(&mut file).unwrap();
+        let left: i64 = file.query_one("SELECT count(*) FROM client_secrets", [], |row| row.get(0)).unwrap();
+        assert_eq!(left, 0, "it was of no live device");
+        file.execute_batch(
+            "INSERT INTO sessions (id, user_id, client_id, call_source, scopes, created_at, renewed_at, expires_at)
+            VALUES ('laptop', 'alice', 'sp_bridge', 'bridge', '', 0, 0, 0)",
+        )
+        .unwrap();
+        let insert = "INSERT INTO client_secrets (client_id, session_id, hash, created_at)
+            VALUES ('bridge:alice', 'laptop', x'01', 0) RETURNING id";
+        let id: i64 = file.query_one(insert, [], |row| row.get(0)).unwrap();
+        assert_eq!(id, 8);
+    }
+
     #[tokio::test]
     async fn every_pooled_connection_keeps_what_it_acknowledged() {
         let folder = tempfile::tempdir().unwrap();

@@ -84,10 +84,27 @@ impl SqliteStore {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        let Connections { writer, turns, timeout, .. } = &self.connections;
-        let turn = tokio::time::timeout(*timeout, turns.take(person)).await;
-        let turn = turn.map_err(|_| StoreError::timed_out())?;
-        run(writer, TransactionBehavior::Immediate, Some(turn), operation).await
+        let turn = self.turn(person).await?;
+        self.write_in(turn, operation).await
+    }
+
+    /// The turn of `person`.
+    pub(super) async fn turn(&self, person: &UserId) -> Result<Turn<UserId>, StoreError> {
+        let Connections { turns, timeout, .. } = &self.connections;
+        tokio::time::timeout(*timeout, turns.take(person)).await.map_err(|_| StoreError::timed_out())
+    }
+
+    /// Writes in a turn, which ends with it.
+    pub(super) async fn write_in<T, E>(
+        &self,
+        turn: Turn<UserId>,
+        operation: impl Operation<T, E>,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        run(&self.connections.writer, TransactionBehavior::Immediate, Some(turn), operation).await
     }
 }
 
@@ -117,4 +134,46 @@ where
         Ok(done)
     });
     done.await.map_err(|e| StoreError::new(StoreErrorKind::Failed, e.to_string()))?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::{RefreshToken, Scopes};
+    use crate::store::{KnownUser, Store as _};
+
+    async fn open(folder: &tempfile::TempDir) -> SqliteStore {
+        let store = SqliteStore::builder(folder.path().join("bridges.db"));
+        store.readers(1).timeout(Duration::from_millis(50)).open().await.unwrap()
+    }
+
+    fn person(name: &str) -> KnownUser {
+        let id = UserId::parse(name).unwrap();
+        KnownUser { id, scopes: Scopes::default(), hook_scopes: None }
+    }
+
+    #[tokio::test]
+    async fn look_ups_go_on_when_every_other_connection_is_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(&folder).await;
+        let _reader = store.connections.readers.get().await.unwrap();
+        let _writer = store.connections.writer.get().await.unwrap();
+        let other = store.refresh_status(&RefreshToken::random().hash()).await;
+        assert_eq!(other.unwrap_err().kind(), StoreErrorKind::TimedOut);
+        store.ping().await.unwrap();
+        store.session_statuses(&[]).await.unwrap();
+        store.revocations_since(&Default::default(), 1).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_their_own_turn_holds_up_nobody_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(&folder).await;
+        let (alice, bob) = (person("alice"), person("bob"));
+        let turn = store.connections.turns.take(&alice.id).await;
+        assert_eq!(store.put_user(&alice).await.unwrap_err().kind(), StoreErrorKind::TimedOut);
+        store.put_user(&bob).await.unwrap();
+        drop(turn);
+        store.put_user(&alice).await.unwrap();
+    }
 }

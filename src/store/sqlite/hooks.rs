@@ -21,9 +21,10 @@ pub(super) struct Wish {
     pub(super) session: NewSession,
 }
 
-/// What a client that proved itself gets.
+/// What a client that proved itself may have.
 struct Grant {
     device: Device,
+    /// All that it may ask for: what it asks for this time is of its token, not of its session.
     scopes: Scopes,
 }
 
@@ -39,7 +40,7 @@ struct Held {
 pub(super) fn look(tx: &Transaction<'_>, wish: &Wish) -> Result<Option<OpenedSession>, OpenSessionError> {
     let grant = judge(tx, wish)?;
     let held = find(tx, wish, &grant)?.filter(|held| held.is_fresh);
-    Ok(held.map(|held| answer(tx, wish, grant, held.id, held.row, true)))
+    Ok(held.map(|held| answer(tx, wish, &grant, held.id, held.row, true)))
 }
 
 /// Renews the session of the device's hooks, or opens it.
@@ -52,7 +53,7 @@ pub(super) fn open(tx: &Transaction<'_>, wish: &Wish) -> Result<OpenedSession, O
         None if sessions::status(tx, new.id.id())?.is_some() => return Err(OpenSessionError::SessionTaken),
         None => (new.id.id().clone(), insert(tx, wish, &grant)?, false),
     };
-    Ok(answer(tx, wish, grant, id, row, renewed))
+    Ok(answer(tx, wish, &grant, id, row, renewed))
 }
 
 /// Whether the proof is good, and what it is good for.
@@ -64,8 +65,7 @@ fn judge(tx: &Transaction<'_>, wish: &Wish) -> Result<Grant, OpenSessionError> {
     if owner.disabled {
         return Err(OpenSessionError::UserDisabled);
     }
-    let scopes = owner.for_hooks(&wish.scopes.intersection(&proven.client.scopes));
-    Ok(Grant { device: proven.device, scopes })
+    Ok(Grant { device: proven.device, scopes: owner.for_hooks(&proven.client.scopes) })
 }
 
 /// The live session of the device's hooks; the newest, where there are several from before there was one alone.
@@ -165,11 +165,12 @@ fn insert(tx: &Transaction<'_>, wish: &Wish, grant: &Grant) -> Result<Written, S
 fn answer(
     tx: &Transaction<'_>,
     wish: &Wish,
-    grant: Grant,
+    grant: &Grant,
     id: SessionId,
     row: Written,
     renewed: bool,
 ) -> OpenedSession {
     let row = Written { authenticated_at: tx.now, ..row };
-    row.opened(tx, id, wish.owner.clone(), grant.scopes, renewed)
+    let scopes = wish.scopes.intersection(&grant.scopes);
+    row.opened(tx, id, wish.owner.clone(), scopes, renewed)
 }

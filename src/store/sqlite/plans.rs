@@ -13,8 +13,9 @@ use crate::id::{
     CallSource, ClientId, ClientSecret, ExchangeCode, RefreshHash, RefreshToken, Scopes, SessionId, UserId,
 };
 use crate::store::{
-    ClientCredential, ClientProof, DeviceQuery, KnownUser, NewCode, NewSession, Origin, ProvisionClient,
-    RedeemCode, RefreshSession, RequestedId, RevocationCursor, Revoke, SessionLimit, WhenFull,
+    ClientCredential, ClientProof, DeviceQuery, KeyQuery, KnownUser, NewCode, NewSession, Origin,
+    ProvisionClient, RedeemCode, RefreshSession, RequestedId, RevocationCursor, Revoke, SessionLimit,
+    WhenFull,
 };
 
 thread_local! {
@@ -149,6 +150,8 @@ fn use_hooks(file: &mut File, device: &SessionId) {
         file.run(|tx| hooks::open(tx, wish));
     }
     file.run(|tx| clients::verify(tx, &new.client, &proof)).expect("it is good");
+    let query = KeyQuery { algorithm: "EdDSA".to_owned(), key_id: None };
+    file.run(|tx| clients::keys(tx, &new.client, &query));
 }
 
 /// A token that is used, used again, and at last by two; and one from before.

@@ -70,7 +70,8 @@ pub(super) fn open_for(
             true
         }
     };
-    let evicted = make_room(tx, &grant.user, new, renewed)?;
+    // A renewal asks for no more sessions than there are.
+    let evicted = if renewed { Vec::new() } else { make_room(tx, &grant.user, new)? };
     let written = put(tx, &grant, new)?;
     if let Some(hash) = &new.refresh {
         refresh_tokens::put_first(tx, hash, id, written.generation)?;
@@ -108,33 +109,25 @@ pub(super) fn status(tx: &Transaction<'_>, id: &SessionId) -> Result<Option<Sess
     Ok(statuses(tx, std::slice::from_ref(id))?.pop())
 }
 
-/// Keeps the live sessions of `user` (hook clients' aside) within the limit, the new one included, and returns those
-/// that had to go.
-fn make_room(
-    tx: &Transaction<'_>,
-    user: &UserId,
-    new: &NewSession,
-    renewed: bool,
-) -> Result<Vec<SessionId>, NotOpened> {
+/// Keeps the live sessions of `user` (hook clients' aside) within the limit, a new one included, and returns those that
+/// had to go, the least recently renewed first.
+fn make_room(tx: &Transaction<'_>, user: &UserId, new: &NewSession) -> Result<Vec<SessionId>, NotOpened> {
     let others = new.limit.max.saturating_sub(1);
-    let beyond = tx.rows(
+    let mut beyond = tx.rows(
         "SELECT id FROM sessions
-         WHERE user_id = ? AND id <> ? AND parent IS NULL AND revoked_at IS NULL AND expires_at > ?
+         WHERE user_id = ? AND parent IS NULL AND revoked_at IS NULL AND expires_at > ?
          ORDER BY renewed_at DESC, rowid DESC LIMIT -1 OFFSET ?",
-        params![user.as_str(), new.id.id().as_str(), tx.now, others],
+        params![user.as_str(), tx.now, others],
         |row| text(row, "id", SessionId::parse),
     )?;
-    match new.limit.when_full {
-        // A renewal asks for no more sessions than there are.
-        WhenFull::Refuse if renewed || beyond.is_empty() => Ok(Vec::new()),
-        WhenFull::Refuse => Err(NotOpened::TooMany),
-        WhenFull::Evict => {
-            for session in &beyond {
-                revocations::end_session(tx, session)?;
-            }
-            Ok(beyond)
-        }
+    if !beyond.is_empty() && new.limit.when_full == WhenFull::Refuse {
+        return Err(NotOpened::TooMany);
     }
+    beyond.reverse();
+    for session in &beyond {
+        revocations::end_session(tx, session)?;
+    }
+    Ok(beyond)
 }
 
 /// Whether a session is that of a device's hooks.
