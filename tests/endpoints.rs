@@ -169,6 +169,10 @@ async fn a_hook_client_is_provisioned_for_a_person_alone(db: impl Backend) {
     assert_eq!(provisioned.status, StatusCode::OK, "{provisioned:?}");
     assert!(provisioned.is_not_stored(), "{provisioned:?}");
     let secret = provisioned.text("client_secret");
+    // The absolute end of its session.
+    let ends_at = provisioned.json()["client_secret_expires_at"].as_u64().unwrap();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    assert!((now + 29 * 86400..=now + 30 * 86400).contains(&ends_at), "{ends_at}");
     assert_eq!(
         provisioned.json(),
         json!({
@@ -176,13 +180,20 @@ async fn a_hook_client_is_provisioned_for_a_person_alone(db: impl Backend) {
             "client_secret": secret,
             "scopes": ["hook:govern", "hook:track"],
             "token_endpoint": "https://gateway.example/token",
-            "client_secret_expires_at": 0,
+            "client_secret_expires_at": ends_at,
         })
     );
 
     let second_device = gateway.link("alice").await;
     let full = gateway.call(Method::POST, &url, &second_device).await;
-    assert!(full.is_problem(409, "too_many_devices"), "{full:?}");
+    assert_eq!(full.status, StatusCode::CONFLICT);
+    assert_eq!(full.json()["code"], "too_many_devices");
+    // The answer says which device holds the credential.
+    let holders = full.json()["devices"].clone();
+    let listed = gateway.call(Method::GET, &format!("{PREFIX}/sessions"), &token).await.json();
+    let current = listed["sessions"].as_array().unwrap().iter().find(|session| session["current"] == true);
+    assert_eq!(holders[0]["session_id"], current.unwrap()["id"], "{holders}");
+    assert_eq!(holders.as_array().unwrap().len(), 1);
 
     let client = ClientId::parse("bridge:alice").unwrap();
     let secret = ClientSecret::parse(&secret).unwrap();

@@ -7,7 +7,7 @@ use bridge_auth::store::{
     RequestedId, Revocation, RevocationCursor, Revoke, SessionLimit, SessionState, Store, StoreError,
     StoreErrorKind, WhenFull,
 };
-use bridge_auth::{CallSource, ClientId, ExchangeCode, Scopes, SessionId, UserId};
+use bridge_auth::{CallSource, ClientId, ExchangeCode, RefreshToken, Scopes, SessionId, UserId};
 use futures_util::future::join_all;
 use tokio::time::{sleep, timeout};
 use tokio_postgres::Client;
@@ -178,7 +178,10 @@ async fn an_empty_pool_times_out_within_the_deadline() {
         async move { store.issue_code(new_code(&ExchangeCode::random())).await }
     });
     wait_for_waiters(&backend.client().await).await;
-    let (error, took) = failing(store.ping()).await;
+    // One connection is for look-ups alone: they go on. All else waits for the other.
+    store.ping().await.unwrap();
+    let unknown = RefreshToken::random().hash();
+    let (error, took) = failing(async { store.refresh_status(&unknown).await.map(drop) }).await;
     assert_eq!(error.kind(), StoreErrorKind::TimedOut, "{error:?}");
     assert!(took < Duration::from_secs(1), "{took:?}");
     held.rollback().await.unwrap();
@@ -192,11 +195,12 @@ async fn a_statement_that_waits_too_long_times_out_and_keeps_its_connection() {
     given_alice(&backend).await;
     let store = PostgresStore::builder(&backend.url())
         .pool_size(1)
-        .statement_timeout(Duration::from_millis(100))
+        .write_timeout(Duration::from_millis(400))
         .connect()
         .await
         .unwrap();
     store.ping().await.unwrap();
+    store.refresh_status(&RefreshToken::random().hash()).await.unwrap();
     let client = backend.client().await;
     let before = backends(&client).await;
     let mut holder = backend.client().await;

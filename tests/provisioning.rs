@@ -147,10 +147,11 @@ async fn row_127_129_without_a_key_there_is_a_secret_as_ever_and_nothing_is_prom
     let members = |answer: Answer| {
         assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
         assert_eq!(answer.text("client_secret").len(), 43);
+        let ends_at = answer.json()["client_secret_expires_at"].to_string();
         let text = String::from_utf8(answer.body.to_vec()).unwrap();
-        text.replace(&answer.text("client_secret"), "SECRET")
+        text.replace(&answer.text("client_secret"), "SECRET").replace(&ends_at, "ENDS_AT")
     };
-    let body = r#"{"client_id":"bridge:alice","client_secret":"SECRET","scopes":["hook:govern","hook:track"],"token_endpoint":"https://gateway.example/token","client_secret_expires_at":0}"#;
+    let body = r#"{"client_id":"bridge:alice","client_secret":"SECRET","scopes":["hook:govern","hook:track"],"token_endpoint":"https://gateway.example/token","client_secret_expires_at":ENDS_AT}"#;
     assert_eq!(members(gateway.call(Method::POST, &url, &token).await), body);
     // `curl -d ''` calls nothing a form.
     let form = gateway.request(Method::POST, &url).bearer_auth(&token);

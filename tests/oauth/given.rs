@@ -65,6 +65,17 @@ pub async fn hook_of(gateway: &Gateway, token: &str) -> Hook {
     Hook { id: answer.text("client_id"), secret: answer.text("client_secret") }
 }
 
+/// Of so many provisions at once for the bridge with `token`, the one that was answered last.
+pub async fn last_of(many: usize, gateway: &Gateway, token: &str) -> Hook {
+    let answered = std::sync::Mutex::new(Vec::new());
+    let provisions = (0..many).map(async |_| {
+        let hook = hook_of(gateway, token).await;
+        answered.lock().unwrap().push(hook);
+    });
+    futures_util::future::join_all(provisions).await;
+    answered.into_inner().unwrap().pop().unwrap()
+}
+
 /// A code for `person` that only [`VERIFIER`] exchanges.
 pub async fn pkce_code(gateway: &Gateway, person: &str) -> String {
     let body = json!({ "code_challenge": CHALLENGE, "code_challenge_method": "S256" });

@@ -14,6 +14,7 @@ use http::header::AUTHORIZATION;
 use serde_json::{Value, json};
 
 use super::given::{Fields, claims, gateway, hook_of, post, with_oauth};
+use crate::store::given::{new_session, vouch};
 use crate::support::bridge::{ISSUER, builder_over};
 use crate::support::counting::Counting;
 use crate::support::gateway::{Answer, Gateway, send};
@@ -272,20 +273,22 @@ async fn attack_n3_very_many_keys_cost_an_anonymous_assertion_two_signatures_at_
     let gateway = gateway(&db).await;
     let device = Device::link_called(&gateway, Some("laptop")).await;
     let store = db.open().await;
-    let session = SessionId::parse(claims(&device.token)["sid"].as_str().unwrap()).unwrap();
-    for seed in 0..100 {
+    let alice = UserId::parse("alice").unwrap();
+    for seed in 0..60 {
+        // Of a device two are kept, so it takes many devices to have many.
+        let session = vouch(&*store, &alice, new_session()).await.unwrap().id;
         let key = ClientKey {
             thumbprint: KeyThumbprint::from_bytes(&[seed; 32]).unwrap(),
             jwk: rsa4096(seed).to_string(),
         };
         let provision = ProvisionClient {
             client: ClientId::parse(CLIENT).unwrap(),
-            owner: UserId::parse("alice").unwrap(),
-            session: session.clone(),
+            owner: alice.clone(),
+            session,
             credential: ClientCredential::Key(key),
             scopes: Scopes::parse("hook:govern hook:track").unwrap(),
             overlap: Duration::from_secs(3600),
-            max_devices: 10,
+            max_devices: 1000,
         };
         store.provision_client(provision).await.unwrap();
     }

@@ -33,7 +33,8 @@ async fn revoke_as_bridge(gateway: &Gateway, token: &str) -> Answer {
 async fn row_121_a_client_ends_its_own_tokens_and_no_others(db: impl Backend) {
     let gateway = gateway(&db).await;
     let (alice, bob) = (hook(&gateway, "alice").await, hook(&gateway, "bob").await);
-    let (token, other) = (alice.token(&gateway).await, alice.token(&gateway).await);
+    let token = alice.token(&gateway).await;
+    let other = hook(&gateway, "alice").await.token(&gateway).await;
     let persons = gateway.link("alice").await;
     for (client, token) in [(&bob, &token), (&alice, &persons)] {
         let refused = revoke(&gateway, client, token).await;
@@ -51,6 +52,7 @@ async fn row_121_a_client_ends_its_own_tokens_and_no_others(db: impl Backend) {
     for _ in 0..2 {
         assert!(is_done(&revoke(&gateway, &alice, &token).await));
     }
+    // With it goes the session of that device's hooks, and nothing of another device.
     assert!(!gateway.admits(&token).await && gateway.admits(&other).await && gateway.admits(&persons).await);
     let missing = alice.send(&gateway, "/revoke", &[]).await;
     assert!(missing.is_oauth_error(400, "invalid_request"), "{missing:?}");

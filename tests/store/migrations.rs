@@ -63,6 +63,8 @@ struct Before {
     code: ExchangeCode,
     /// The laptop's refresh tokens: the last was never used.
     tokens: [RefreshHash; 3],
+    /// The desktop's: whether the answer with the second arrived, nobody knows.
+    lost: [RefreshHash; 2],
     /// The laptop's secrets, oldest first.
     secrets: [SecretHash; 4],
     /// The tablet's, whose session has expired.
@@ -78,6 +80,7 @@ impl Before {
         Self {
             code: ExchangeCode::random(),
             tokens: std::array::from_fn(|_| RefreshToken::random().hash()),
+            lost: std::array::from_fn(|_| RefreshToken::random().hash()),
             secrets: std::array::from_fn(|_| secret()),
             forgotten: secret(),
         }
@@ -96,6 +99,9 @@ impl Before {
         assert_eq!(run(&client, &statement(OPEN, "laptop", &first)).await, "opened");
         assert_eq!(run(&client, &statement(REFRESH, &first, &second)).await, "opened");
         assert_eq!(run(&client, &statement(REFRESH, &second, &third)).await, "opened");
+        let [used, lost] = self.lost.map(|token| hex(token.as_bytes()));
+        assert_eq!(run(&client, &statement(OPEN, "desktop", &used)).await, "opened");
+        assert_eq!(run(&client, &statement(REFRESH, &used, &lost)).await, "opened");
         assert_eq!(run(&client, &statement(ISSUE, "", &self.code.hash().to_hex())).await, "issued");
         for secret in &self.secrets {
             let secret = hex(secret.as_bytes());
@@ -110,6 +116,7 @@ impl Before {
         assert_eq!(run(&client, &statement(PROVISION, "tablet", &forgotten)).await, "provisioned");
         // The grace of the last refresh is over, and so is the tablet's session.
         let later = "UPDATE bridge_auth.sessions SET rotated_at = rotated_at - interval '1 hour';
+            UPDATE bridge_auth.refresh_tokens SET issued_at = issued_at - interval '1 hour';
             UPDATE bridge_auth.sessions SET expires_at = now() - interval '10 minutes' WHERE id = 'tablet'";
         client.batch_execute(later).await.unwrap();
         (backend, client)
@@ -121,6 +128,7 @@ impl Before {
         sqlite::migrations::runner().set_target(Target::Version(3)).run(&mut file).unwrap();
         let hashes = |hashes: &[String]| hashes.iter().map(|hash| format!("x'{hash}'")).collect::<Vec<_>>();
         let tokens = hashes(&self.tokens.map(|token| hex(token.as_bytes())));
+        let lost = hashes(&self.lost.map(|token| hex(token.as_bytes())));
         let secrets = hashes(&self.secrets.map(|secret| hex(secret.as_bytes())));
         let session = |id: &str, client: &str, parent: &str, expires: &str| {
             format!(
@@ -133,13 +141,17 @@ impl Before {
         let mut sql =
             "BEGIN; INSERT INTO users (id, scopes) VALUES ('alice', 'admin read write');".to_owned();
         sql += &session("laptop", "sp_bridge", "NULL", "at + 86400000");
+        sql += &session("desktop", "sp_bridge", "NULL", "at + 86400000");
         sql += &session("tablet", "sp_bridge", "NULL", "at - 600000");
         for n in 0..HOOKS {
             sql += &session(&format!("hook-{n}"), "bridge:alice", "'laptop'", "at + 3600000");
         }
-        for (generation, token) in tokens.iter().enumerate() {
+        let laptop = tokens.iter().enumerate().map(|(generation, token)| (token, "laptop", generation));
+        // The fixture's sessions say that they have three generations.
+        let desktop = lost.iter().enumerate().map(|(place, token)| (token, "desktop", place + 1));
+        for (token, session, generation) in laptop.chain(desktop) {
             sql += &format!(
-                "INSERT INTO refresh_tokens VALUES ({token}, 'laptop', {generation}, unixepoch() * 1000);"
+                "INSERT INTO refresh_tokens VALUES ({token}, '{session}', {generation}, (unixepoch() - 3600) * 1000);"
             );
         }
         sql += &format!(
@@ -167,9 +179,10 @@ impl Before {
         let (alice, laptop) = (UserId::parse("alice").unwrap(), session_id("laptop"));
         assert_eq!(state(store, &laptop).await, Some(SessionState::Live));
         let devices = store.all_devices_of(&alice).await.unwrap();
-        assert_eq!(devices.len(), 1);
-        assert!(devices[0].secret_since.is_some() && devices[0].hook_session.is_some());
-        assert_eq!(devices[0].session.ends_at, devices[0].session.created_at + 30 * DAY);
+        assert_eq!(devices.len(), 2);
+        let shown = devices.iter().find(|device| device.session.id == laptop).unwrap();
+        assert!(shown.secret_since.is_some() && shown.hook_session.is_some());
+        assert_eq!(shown.session.ends_at, shown.session.created_at + 30 * DAY);
         for n in 0..HOOKS {
             assert_eq!(state(store, &session_id(&format!("hook-{n}"))).await, Some(SessionState::Live));
         }
@@ -190,15 +203,22 @@ impl Before {
         let other = store.redeem_code(RedeemCode { session, ..redeem(self.code.hash()) }).await;
         assert!(!other.unwrap().renewed);
 
-        // The answer to the second token may have been lost, and the third was never used. What came before was.
+        // A lost answer from before is answered again, and what it brought is retired.
         let unused = async |token| store.refresh_status(&token).await.unwrap().unwrap().is_unused;
+        let [used, lost] = self.lost;
+        assert!(!unused(used).await && unused(lost).await);
+        let (_, found) = rotate(store, used).await.unwrap();
+        assert!(!unused(lost).await && unused(found).await);
+        assert!(matches!(refusal(rotate(store, lost).await), RefreshRefusal::Reused { .. }));
+        assert_eq!(state(store, &session_id("desktop")).await, Some(SessionState::Revoked));
+
+        // The third token was never used. What came before it was, and is known for copied.
         let [first, second, third] = self.tokens;
         assert!(!unused(first).await && !unused(second).await && unused(third).await);
-        rotate(store, second).await.unwrap();
         let (refreshed, next) = rotate(store, third).await.unwrap();
         assert_eq!((&refreshed.id, refreshed.scopes), (&laptop, scopes("read write")));
         rotate(store, next).await.unwrap();
-        assert!(matches!(refusal(rotate(store, first).await), RefreshRefusal::Reused { .. }));
+        assert!(matches!(refusal(rotate(store, second).await), RefreshRefusal::Reused { .. }));
         assert_eq!(state(store, &laptop).await, Some(SessionState::Revoked));
         for n in 0..HOOKS {
             assert_eq!(state(store, &session_id(&format!("hook-{n}"))).await, Some(SessionState::Revoked));

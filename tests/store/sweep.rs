@@ -39,7 +39,8 @@ async fn nothing_live_is_swept(db: impl Backend) {
     store.redeem_code(redeem(open)).await.unwrap();
     db.pass_time(30 * DAY).await;
     store.sweep(1000).await.unwrap();
-    assert!(is_good(&*store, &alice, &secret).await, "a secret that nothing replaced lives on");
+    assert!(!is_good(&*store, &alice, &secret).await, "its device has gone");
+    assert_eq!((db.count("sessions").await, db.count("client_secrets").await), (0, 0));
 }
 
 async fn a_code_goes_a_day_after_it_expired_so_that_a_replay_is_known(db: impl Backend) {
@@ -118,17 +119,20 @@ async fn a_sweep_takes_at_most_its_limit_of_each_table(db: impl Backend) {
         store.revoke(&Revoke::Session(session)).await.unwrap();
     }
     let live = sign_in(&*store, &alice).await;
-    for _ in 0..6 {
+    for _ in 0..2 {
         provision(&*store, &alice, &live).await.unwrap();
     }
     db.pass_time(2 * DAY).await;
     let mut all = Swept::default();
-    for expected in [8, 8, 4 + 1, 0] {
+    loop {
         let swept = store.sweep(2).await.unwrap();
-        assert_eq!(swept.total(), expected, "{swept:?}");
+        assert!([swept.codes, swept.sessions, swept.secrets, swept.revocations].iter().all(|n| *n <= 2));
+        if swept.total() == 0 {
+            break;
+        }
         all += swept;
     }
-    assert_eq!((all.codes, all.sessions, all.secrets, all.revocations), (5, 6, 5, 5));
+    assert_eq!((all.codes, all.sessions, all.secrets, all.revocations), (5, 6, 2, 5));
 }
 
 async fn refresh_tokens_go_with_their_session_and_no_sooner(db: impl Backend) {

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::connections::Connections;
 use super::error::failed;
 use super::row::{Columns, micros, session_key};
-use crate::id::{Audience, SessionId, UserId};
+use crate::id::{Audience, SessionId};
 use crate::store::{
     NewSession, OpenSession, OpenSessionError, OpenedSession, Origin, RequestedId, Session, SessionState,
     SessionStatus, StoreError, WhenFull,
