@@ -119,7 +119,8 @@ async fn round(options: &Options, database: &Database, watched: bool, limits: bo
     serve.extend(limits.then(|| "--limits".to_owned()));
     let server = processes::start(&serve).await;
     let url = format!("http://{}", server.line);
-    let (client, token) = (client(), link(&self::client(), &url, "innocent").await.unwrap());
+    let client = client();
+    let token = link(&client, &url, "innocent").await.unwrap();
     calls(&client, &url, &token, 100).await;
     let alone = calls(&client, &url, &token, options.calls).await;
     let attack =
@@ -216,14 +217,14 @@ pub async fn serve(options: &Server) {
         .route_layer(bridge.layer("bridge").unwrap())
         .nest_service(PREFIX, bridge.service())
         .layer(axum::middleware::map_request(sign_in))
-        .layer(axum::middleware::map_response(async move |response: Response| {
+        .layer(axum::middleware::map_response(move |response: Response| {
             // Codes and log-outs: nobody else has any.
             if [StatusCode::CREATED, StatusCode::NO_CONTENT].contains(&response.status()) {
                 counted.fetch_add(1, Ordering::Relaxed);
             }
-            response
+            std::future::ready(response)
         }))
-        .route("/done", get(async move || done.load(Ordering::Relaxed).to_string()));
+        .route("/done", get(move || std::future::ready(done.load(Ordering::Relaxed).to_string())));
     println!("{address}");
     std::io::stdout().flush().unwrap();
     axum::serve(listener, app).await.unwrap();
