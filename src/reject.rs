@@ -24,6 +24,7 @@ use crate::token::InvalidToken;
 /// | [`InvalidRequest`](Self::InvalidRequest) | 400 | `invalid_request` | `error="invalid_request"` | `INVALID_ARGUMENT` |
 /// | [`NoCredential`](Self::NoCredential) | 401 | `credential_required` | without `error`, `scope` | `UNAUTHENTICATED` |
 /// | [`InvalidCredential`](Self::InvalidCredential) | 401 | `invalid_token` | `error="invalid_token"`, `scope` | `UNAUTHENTICATED` |
+/// | [`CrossSite`](Self::CrossSite) | 403 | `cross_site` | none | `PERMISSION_DENIED` |
 /// | [`InsufficientScope`](Self::InsufficientScope), [`CallerKind`](Self::CallerKind), [`ForeignCaller`](Self::ForeignCaller) | 403 | `insufficient_scope` | `error="insufficient_scope"`, `scope` | `PERMISSION_DENIED` |
 /// | [`Unavailable`](Self::Unavailable), [`IssuerUnavailable`](Self::IssuerUnavailable) | 503, `Retry-After` | `temporarily_unavailable` | none: the token may be good | `UNAVAILABLE`, `grpc-retry-pushback-ms` |
 ///
@@ -31,8 +32,8 @@ use crate::token::InvalidToken;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Rejection {
-    /// The `Authorization` header is longer than any token may be.
-    #[error("the Authorization header is too large")]
+    /// The `Authorization` header, or what stands in another place for the token, is longer than any token may be.
+    #[error("the credential is too large")]
     CredentialTooLarge,
     /// There is more than one credential, or it is malformed (RFC 6750 §3.1 `invalid_request`).
     #[error("{0}")]
@@ -63,6 +64,9 @@ pub enum Rejection {
         /// All the scopes that the route requires.
         required: Scopes,
     },
+    /// The token is in a cookie, and a browser sent it for a page of another site.
+    #[error("a page of another site sent the cookie")]
+    CrossSite,
     /// The store could not answer, so nothing is known of the session.
     #[error("the session could not be looked up")]
     Unavailable(StoreErrorKind),
@@ -75,12 +79,17 @@ pub enum Rejection {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum MalformedCredential {
-    /// More than one `Authorization` header.
-    #[error("more than one Authorization header")]
+    /// More than one `Authorization` header, or what holds the token in another place is sent more than once.
+    #[error("more than one credential of one kind")]
     Repeated,
-    /// A bearer token in the header and another in the query (RFC 6750 §2).
-    #[error("a token in the header and in the query")]
+    /// A token in more than one place: of `Authorization`, the query (RFC 6750 §2) and the
+    /// [other places](crate::Authenticator::token_from) that are read.
+    #[error("a token in more than one place")]
     TwoWays,
+    /// A token in the query, behind a layer that lets requests without one in: it is never read, and would reach the
+    /// handler.
+    #[error("a token in the query")]
+    InQuery,
     /// `Authorization` is not a scheme and a token (RFC 9110 §11.4, RFC 6750 §2.1).
     #[error("malformed Authorization header")]
     Malformed,
@@ -121,9 +130,10 @@ impl Rejection {
             Self::CredentialTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::InvalidRequest(_) => StatusCode::BAD_REQUEST,
             Self::NoCredential | Self::InvalidCredential(_) => StatusCode::UNAUTHORIZED,
-            Self::InsufficientScope { .. } | Self::CallerKind { .. } | Self::ForeignCaller { .. } => {
-                StatusCode::FORBIDDEN
-            }
+            Self::InsufficientScope { .. }
+            | Self::CallerKind { .. }
+            | Self::ForeignCaller { .. }
+            | Self::CrossSite => StatusCode::FORBIDDEN,
             Self::Unavailable(_) | Self::IssuerUnavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -139,6 +149,7 @@ impl Rejection {
             Self::InsufficientScope { .. } | Self::CallerKind { .. } | Self::ForeignCaller { .. } => {
                 "insufficient_scope"
             }
+            Self::CrossSite => "cross_site",
             Self::Unavailable(_) | Self::IssuerUnavailable => "temporarily_unavailable",
         }
     }
@@ -151,12 +162,14 @@ impl Rejection {
             Self::CredentialTooLarge => "credential_too_large",
             Self::InvalidRequest(MalformedCredential::Repeated) => "repeated_authorization",
             Self::InvalidRequest(MalformedCredential::TwoWays) => "two_credentials",
+            Self::InvalidRequest(MalformedCredential::InQuery) => "token_in_query",
             Self::InvalidRequest(MalformedCredential::Malformed) => "malformed_authorization",
             Self::NoCredential => "no_credential",
             Self::InvalidCredential(credential) => credential.reason(),
             Self::InsufficientScope { .. } => "insufficient_scope",
             Self::CallerKind { .. } => "caller_kind",
             Self::ForeignCaller { .. } => "foreign_caller",
+            Self::CrossSite => "cross_site",
             Self::Unavailable(StoreErrorKind::Unavailable) => "store_unavailable",
             Self::Unavailable(StoreErrorKind::TimedOut) => "store_timed_out",
             Self::Unavailable(StoreErrorKind::Failed) => "store_failed",
@@ -167,13 +180,14 @@ impl Rejection {
     /// What the caller may do about it, in a sentence that gives nothing away.
     pub(crate) fn detail(&self) -> &'static str {
         match self {
-            Self::CredentialTooLarge => "The Authorization header is larger than any token issued here.",
+            Self::CredentialTooLarge => "The credential is larger than any token issued here.",
             Self::InvalidRequest(_) => "Send exactly one Authorization header of the form: Bearer <token>.",
             Self::NoCredential => "Send an access token in the Authorization header: Bearer <token>.",
             Self::InvalidCredential(_) => "The access token is not valid here. Link the bridge again.",
             Self::InsufficientScope { .. } | Self::CallerKind { .. } | Self::ForeignCaller { .. } => {
                 "The access token does not allow this."
             }
+            Self::CrossSite => "A page of another site may not do this.",
             Self::Unavailable(_) => "The session cannot be checked right now. Keep the token and try again.",
             Self::IssuerUnavailable => "The token cannot be checked right now. Keep it and try again.",
         }
@@ -182,7 +196,9 @@ impl Rejection {
     /// The `WWW-Authenticate` value, where there is one.
     fn challenge(&self, challenge: &Challenge) -> Option<HeaderValue> {
         match self {
-            Self::CredentialTooLarge | Self::Unavailable(_) | Self::IssuerUnavailable => None,
+            Self::CredentialTooLarge | Self::CrossSite | Self::Unavailable(_) | Self::IssuerUnavailable => {
+                None
+            }
             Self::NoCredential => Some(challenge.bare()),
             Self::InvalidRequest(_) => Some(challenge.write(Some(self.code()), &Scopes::default())),
             Self::InvalidCredential(_) => Some(challenge.write(Some(self.code()), &challenge.scopes)),

@@ -9,7 +9,8 @@
 //!
 //! Layers of one bridge may be nested, say an optional one around the whole app and a stricter one around
 //! some routes: the inner one takes the outer one's verdict on the same request and adds its own
-//! requirements.
+//! requirements. So an outer layer must admit hook clients ([`BridgeAuthLayer::admit_hook_clients`]) for an inner one
+//! to see them.
 //!
 //! # gRPC
 //!
@@ -19,6 +20,7 @@
 //! [`Caller`](crate::Caller) in `request.extensions()`.
 
 mod body;
+mod conceal;
 mod decide;
 mod future;
 mod grpc;

@@ -36,9 +36,10 @@ service! {
     /// `POST /code`: a signed-in person gets an exchange code for their bridge.
     ///
     /// The person is whom the host's own login has put into the request's extensions as
-    /// [`SignedIn`](crate::SignedIn); without it the answer is 401. A request that a browser sends from
-    /// another site is refused with 403, judged by `Sec-Fetch-Site`, else by `Origin` against the host that
-    /// was asked: a proxy in front must leave `Host` as it came.
+    /// [`SignedIn`](crate::SignedIn); without it the answer is 401. A request that a browser sends for a page of
+    /// another site is refused with 403: `Origin`, where it is sent, must be the issuer's own, whatever `Host` says, or one
+    /// of [`BridgeBuilder::trusted_origins`](crate::BridgeBuilder::trusted_origins); `Sec-Fetch-Site`, where it is sent, must
+    /// be `same-origin` or `none`, but for the page of a trusted origin.
     CodeService => |bridge, request| endpoint::serve(bridge, Endpoint::Code, request)
 }
 
@@ -79,7 +80,8 @@ service! {
 service! {
     /// `POST /logout`: ends the session that the request belongs to.
     ///
-    /// Mount it behind [`Bridge::layer`](crate::Bridge::layer): without it every answer is 500.
+    /// Mount it behind [`Bridge::layer`](crate::Bridge::layer): without it every answer is 500. Hook clients may log out
+    /// where the layer [admits them](crate::BridgeAuthLayer::admit_hook_clients).
     LogoutService => |bridge, request| endpoint::serve(bridge, Endpoint::Logout, request)
 }
 
