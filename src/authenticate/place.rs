@@ -185,16 +185,16 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn sent(name: HeaderName, values: &[&str]) -> HeaderMap {
+    fn sent(name: &HeaderName, values: &[&str]) -> HeaderMap {
         let values = values.iter().map(|value| HeaderValue::from_str(value).unwrap());
         values.fold(HeaderMap::new(), |mut headers, value| {
-            headers.append(&name, value);
+            headers.append(name, value);
             headers
         })
     }
 
     fn found(place: &TokenPlace, values: &[&str]) -> Result<Option<String>, Rejection> {
-        let headers = sent(place.header(), values);
+        let headers = sent(&place.header(), values);
         place.find(&headers).map(|token| token.map(|token| String::from_utf8(token.to_vec()).unwrap()))
     }
 

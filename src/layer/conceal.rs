@@ -116,3 +116,106 @@ fn candidates(value: &[u8]) -> impl Iterator<Item = &str> {
         })
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn token() -> String {
+        format!("eyJ{}.{}.{}", "h".repeat(60), "p".repeat(200), "s".repeat(86))
+    }
+
+    fn sent(lines: &[(&'static str, &str)]) -> HeaderMap {
+        let line = |(name, value): &(&'static str, &str)| {
+            (HeaderName::from_static(name), HeaderValue::from_str(&value.replace("{T}", &token())).unwrap())
+        };
+        lines.iter().map(line).fold(HeaderMap::new(), |mut headers, (name, value)| {
+            headers.append(name, value);
+            headers
+        })
+    }
+
+    fn left(lines: &[(&'static str, &str)]) -> Vec<String> {
+        let mut headers = sent(lines);
+        remove_token(&mut headers, token().as_bytes());
+        headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect()
+    }
+
+    #[test]
+    fn of_lists_the_part_goes_and_of_all_else_the_value() {
+        assert_eq!(left(&[("cookie", "a=b;token={T}; c=d")]), ["cookie: a=b; c=d"]);
+        assert_eq!(left(&[("cookie", "token={T}; c=d")]), ["cookie: c=d"]);
+        assert_eq!(
+            left(&[("sec-websocket-protocol", "{T},{T} , chat, v2")]),
+            ["sec-websocket-protocol: chat, v2"]
+        );
+        let none: [&str; 0] = [];
+        assert_eq!(left(&[("cookie", "token={T}"), ("x-a", "b, {T}")]), none);
+    }
+
+    #[test]
+    fn other_values_of_the_name_stay_in_their_order() {
+        for place in 0..4 {
+            let mut lines = vec![("x-a", "1"), ("x-a", "2"), ("x-a", "3")];
+            lines.insert(place, ("x-a", "{T}"));
+            assert_eq!(left(&lines), ["x-a: 1", "x-a: 2", "x-a: 3"], "{place}");
+        }
+    }
+
+    #[test]
+    fn what_is_left_of_a_sensitive_value_is_sensitive() {
+        let mut headers = sent(&[("cookie", "a=b; token={T}")]);
+        headers.get_mut(COOKIE).unwrap().set_sensitive(true);
+        remove_token(&mut headers, token().as_bytes());
+        assert!(headers[COOKIE].is_sensitive());
+    }
+
+    #[test]
+    fn a_token_is_found_whatever_it_is_wrapped_in() {
+        let token = token();
+        for around in [
+            "{T}",
+            "Bearer {T}",
+            "key-{T}",
+            "v1.{T}",
+            "{T}.more",
+            "a={T}&b",
+            "[\"{T}\"]",
+            "a.b.c.{T}.d",
+            "{T}, x",
+            "\u{e9}{T}",
+        ] {
+            let value = around.replace("{T}", &token);
+            assert!(candidates(value.as_bytes()).any(|found| found == token), "{around}");
+        }
+        for other in
+            ["", "eyJ", "eyJ.a.b", "a.b.c", &"a".repeat(500), &"eyJ.".repeat(200), &token.replace('.', "")]
+        {
+            let found: Vec<_> = candidates(other.as_bytes()).collect();
+            assert!(found.is_empty(), "{other} {found:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_value_panics_and_what_is_taken_was_there(value in any::<Vec<u8>>(), padding in "[eyJ.a]{0,300}") {
+            let value = [&value[..], padding.as_bytes()].concat();
+            for found in candidates(&value) {
+                prop_assert!(memmem::find(&value, found.as_bytes()).is_some());
+                prop_assert_eq!(found.split('.').count(), 3);
+            }
+        }
+
+        #[test]
+        fn a_token_is_in_no_header_afterwards(before in "[ -~]{0,20}", after in "[ -~]{0,20}") {
+            for name in ["cookie", "sec-websocket-protocol", "x-api-key"] {
+                let value = format!("{before}{}{after}", token());
+                let mut headers = sent(&[(name, &value), (name, "a=b")]);
+                remove_token(&mut headers, token().as_bytes());
+                prop_assert!(headers.values().all(|value| memmem::find(value.as_bytes(), token().as_bytes()).is_none()));
+                prop_assert!(headers.get_all(name).iter().any(|value| value == "a=b"));
+            }
+        }
+    }
+}
