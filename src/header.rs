@@ -46,9 +46,9 @@ pub(crate) fn overwrite(headers: &mut HeaderMap, values: [&HeaderValue; 5], long
     let (mut is_spoofed, mut is_connection_sent, mut is_long_met) = (false, false, false);
     for (name, sent) in headers.iter_mut() {
         is_long_met |= sent.len() >= long;
-        is_connection_sent |= *name == CONNECTION;
         let name = name.as_str();
         if !name.starts_with('x') {
+            is_connection_sent |= name == "connection";
             continue;
         }
         if let Some(place) = CALLER_HEADERS.iter().position(|ours| ours.as_str() == name) {

@@ -34,6 +34,10 @@ pub(super) fn find(headers: &HeaderMap) -> Result<&[u8], Rejection> {
 
 /// What stands behind `Bearer` and a space.
 pub(crate) fn after_scheme(value: &[u8]) -> Option<&[u8]> {
+    // How nearly all spell it, compared at once.
+    if let Some(token) = value.strip_prefix(b"Bearer ") {
+        return Some(trim_spaces(token));
+    }
     let (scheme, token) = value.split_at_checked(BEARER.len())?;
     let is_bearer = scheme.eq_ignore_ascii_case(BEARER) && token.first() == Some(&b' ');
     is_bearer.then(|| trim_spaces(token))
