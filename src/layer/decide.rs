@@ -18,7 +18,7 @@ use crate::foreign::ForeignCaller;
 use crate::header::{self, X_TRACE_ID};
 use crate::id::TraceId;
 use crate::observe;
-use crate::passage::Passage;
+use crate::passage::{Passage, SetAside};
 use crate::reject::{MalformedCredential, Rejection};
 
 /// The admission, or the refusal to answer with.
@@ -152,9 +152,13 @@ fn admit(guard: &Guard, parts: &mut Parts, admitted: Option<Admitted>, trace: Tr
             conceal::remove_own_tokens(&mut parts.headers, &guard.authenticator);
         }
     }
-    if let Some(mut authorization) = authorization.filter(|_| guard.forward_authorization) {
+    if let Some(mut authorization) = authorization {
         authorization.set_sensitive(true);
-        parts.headers.insert(AUTHORIZATION, authorization);
+        if guard.forward_authorization {
+            parts.headers.insert(AUTHORIZATION, authorization);
+        } else if admitted.is_none() {
+            parts.extensions.insert(SetAside(authorization));
+        }
     }
     parts.extensions.insert(Passage { admitted, trace, refusals: guard.refusals.clone() });
 }

@@ -193,9 +193,10 @@ service! {
     /// without it, so it can be nested there, be a fallback, or be all there is. Paths are compared byte for
     /// byte: a doubled or trailing slash, a dot segment or an encoded letter is another path, and 404.
     ///
-    /// The endpoints that need a caller are behind the bridge's own layer, for its first audience. A layer of
-    /// the same bridge outside of that does no harm, except that it hides declared session ids from
-    /// `POST /session`.
+    /// The endpoints that need a caller are behind the bridge's own layer, for its first audience; hook clients may log
+    /// out, and no more. A layer of the same bridge outside of that does no harm, except that it hides declared session
+    /// ids from `POST /session`, and keeps hook clients from logging out unless it
+    /// [admits them](crate::BridgeAuthLayer::admit_hook_clients).
     BridgeService => |bridge, request| combined::serve(bridge, request)
 }
 
@@ -203,7 +204,8 @@ service! {
     /// The operators' endpoints, for the host to nest behind a guard of its own.
     ///
     /// The guard says who the operator is by putting an [`Operator`] into the request's extensions; without
-    /// one every answer is 401. A write that a browser sends from another site is refused with 403.
+    /// one every answer is 401. A write that a browser sends for a page of another site is refused with 403, as at
+    /// [`CodeService`].
     ///
     /// | call | answer |
     /// |---|---|
