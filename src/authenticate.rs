@@ -185,7 +185,8 @@ impl Authenticator {
     /// A token of [another issuer](crate::foreign) that has no session is refused with [`Rejection::ForeignCaller`].
     ///
     /// Give it the headers as they came in: it compares the `x-session-id` that the bridge sent with the
-    /// token's. Of the other identity headers it reads none.
+    /// token's. Of the other identity headers it reads none. It removes nothing: whoever hands the request on must take the
+    /// token out of it, as the layer does.
     ///
     /// # Errors
     ///
