@@ -3,6 +3,8 @@
 mod bearer;
 mod foreign;
 mod known;
+mod place;
+mod recognize;
 mod session_end;
 
 use std::convert::Infallible;
@@ -12,7 +14,10 @@ use std::time::Duration;
 use http::HeaderMap;
 use quick_cache::sync::Cache;
 
-pub(crate) use bearer::has_query_token;
+pub(crate) use bearer::{after_scheme, has_query_token, is_bare_token};
+pub(crate) use place::MARKER;
+pub use place::TokenPlace;
+pub(crate) use recognize::Recognized;
 pub use session_end::SessionEnd;
 
 use crate::caller::{Authority, Caller, CallerKind, Context, Known};
@@ -20,6 +25,7 @@ use crate::foreign::{ForeignCaller, TrustedIssuers};
 use crate::header::X_SESSION_ID;
 use crate::id::{Audience, CallSource, PolicyVersion, Scopes, SessionId};
 use crate::reject::{InvalidCredential, Rejection};
+use crate::same_site::Origins;
 use crate::session::{Liveness, WatchStatus};
 use crate::store::{SessionState, SessionStatus};
 use crate::token::{Claims, InvalidToken, TokenVerifier};
@@ -28,17 +34,22 @@ use known::KnownTokens;
 
 /// Decides whether a request may come in: the decision that layer, extractors and tests all share.
 ///
-/// [`Bridge::authenticator`](crate::Bridge::authenticator) makes one for an audience; what else a route
-/// requires is added with [`require_scopes`](Self::require_scopes) and
-/// [`require_kind`](Self::require_kind). Cloning is cheap.
+/// [`Bridge::authenticator`](crate::Bridge::authenticator) makes one for an audience. It admits people's bridges alone;
+/// [`admit_hook_clients`](Self::admit_hook_clients) admits hook clients too. What else a route requires is added with
+/// [`require_scopes`](Self::require_scopes) and [`require_kind`](Self::require_kind). Cloning is cheap.
 #[derive(Debug, Clone)]
 pub struct Authenticator {
     guard: Arc<Guard>,
     audience: Audience,
     scopes: Scopes,
+    /// The one kind that may come in, where the host named one.
     kind: Option<CallerKind>,
+    /// Whether hook clients may come in, where the host named no kind.
+    hook_clients: bool,
     /// Whether callers without a session may come in.
     foreign: bool,
+    /// Where the token may stand beside `Authorization`.
+    places: Vec<TokenPlace>,
 }
 
 /// Who is let in.
@@ -82,6 +93,7 @@ pub(crate) struct Guard {
     policy_version: PolicyVersion,
     authority: Authority,
     trusted: Option<TrustedIssuers>,
+    origins: Origins,
 }
 
 impl Guard {
@@ -95,15 +107,21 @@ impl Guard {
         liveness: Arc<Liveness>,
         policy_version: PolicyVersion,
         trusted: Option<TrustedIssuers>,
+        origins: Origins,
     ) -> Self {
         let known = KnownTokens::new(Self::KNOWN_BYTES);
         let contexts = Cache::new(Self::CONTEXTS);
         let authority = Authority::new();
-        Self { verifier, liveness, known, contexts, policy_version, authority, trusted }
+        Self { verifier, liveness, known, contexts, policy_version, authority, trusted, origins }
     }
 
     pub(crate) fn authority(&self) -> &Authority {
         &self.authority
+    }
+
+    /// The origins whose pages may use a person's cookies here.
+    pub(crate) fn origins(&self) -> &Origins {
+        &self.origins
     }
 
     pub(crate) fn watch_status(&self) -> Option<WatchStatus> {
@@ -113,7 +131,15 @@ impl Guard {
 
 impl Authenticator {
     pub(crate) fn new(guard: Arc<Guard>, audience: Audience) -> Self {
-        Self { guard, audience, scopes: Scopes::default(), kind: None, foreign: false }
+        Self {
+            guard,
+            audience,
+            scopes: Scopes::default(),
+            kind: None,
+            hook_clients: false,
+            foreign: false,
+            places: Vec::new(),
+        }
     }
 
     /// Requires all of `scopes`. Default: none.
@@ -123,7 +149,17 @@ impl Authenticator {
         self
     }
 
-    /// Requires a caller of this kind. Default: any.
+    /// Admits hook clients beside people's bridges. Default: they are refused with [`Rejection::CallerKind`].
+    ///
+    /// [`require_kind`](Self::require_kind) goes before it, whichever is called first.
+    #[must_use]
+    pub fn admit_hook_clients(mut self) -> Self {
+        self.hook_clients = true;
+        self
+    }
+
+    /// Requires a caller of this kind: with [`CallerKind::HookClient`], hook clients alone are admitted. Default: none
+    /// is required, and people's bridges alone are admitted.
     #[must_use]
     pub fn require_kind(mut self, kind: CallerKind) -> Self {
         self.kind = Some(kind);
@@ -142,14 +178,15 @@ impl Authenticator {
 
     /// Who sent a request with these headers.
     ///
-    /// In this order, each step before the next: the size and the form of `Authorization`, the form of the
-    /// token, its signature, its claims, the audience, `x-session-id` where it is sent, the session in the
+    /// In this order, each step before the next: the size and the form of `Authorization` (and of the
+    /// [other places](Self::token_from) that it was told of), the form of the token, its signature, its claims, the audience, `x-session-id` where it is sent, the session in the
     /// store, scopes and kind. Nothing reaches the store before the signature holds.
     ///
     /// A token of [another issuer](crate::foreign) that has no session is refused with [`Rejection::ForeignCaller`].
     ///
     /// Give it the headers as they came in: it compares the `x-session-id` that the bridge sent with the
-    /// token's. Of the other identity headers it reads none.
+    /// token's. Of the other identity headers it reads none. It removes nothing: whoever hands the request on must take the
+    /// token out of it, as the layer does.
     ///
     /// # Errors
     ///
@@ -190,7 +227,7 @@ impl Authenticator {
     /// All of [`authenticate`](Self::authenticate) that needs no I/O: the whole of it, when the session is
     /// remembered to be live.
     pub(crate) fn begin(&self, headers: &HeaderMap) -> Result<Begun, Rejection> {
-        let known = match self.guard.verify(bearer::find(headers)?)? {
+        let known = match self.guard.verify(self.find(headers)?)? {
             Token::Own(known) => known,
             Token::Foreign(foreign) => return self.begin_foreign(foreign, headers),
         };
@@ -239,14 +276,21 @@ impl Authenticator {
     /// Lets a caller in who is and has what is required.
     fn grant(&self, caller: Caller) -> Result<Admitted, Rejection> {
         let required = || self.scopes.clone();
+        let found = caller.kind();
+        if !self.admits(found) {
+            return Err(Rejection::CallerKind { found, required: required() });
+        }
+        if !caller.scopes().contains_all(&self.scopes) {
+            return Err(Rejection::InsufficientScope { required: required() });
+        }
+        Ok(Admitted::Caller(caller))
+    }
+
+    /// Whether callers of this kind may come in.
+    fn admits(&self, kind: CallerKind) -> bool {
         match self.kind {
-            Some(kind) if kind != caller.kind() => {
-                Err(Rejection::CallerKind { found: caller.kind(), required: required() })
-            }
-            _ if !caller.scopes().contains_all(&self.scopes) => {
-                Err(Rejection::InsufficientScope { required: required() })
-            }
-            _ => Ok(Admitted::Caller(caller)),
+            Some(required) => kind == required,
+            None => kind == CallerKind::User || self.hook_clients,
         }
     }
 }
@@ -264,11 +308,6 @@ impl Guard {
     /// The claims of a token that was issued here and has not expired, whether or not its session has ended.
     pub(crate) fn unexpired(&self, token: &str) -> Option<Claims> {
         self.verifier.verify(token).ok()
-    }
-
-    /// The claims of a token that was issued here, whether or not it has expired or its session has ended.
-    pub(crate) fn recognize(&self, token: &str) -> Option<Claims> {
-        self.verifier.verify_at_any_time(token).ok()
     }
 
     /// The claims of `token`: from memory when these very bytes were verified before and nothing has changed since.

@@ -51,7 +51,8 @@ pub(crate) struct Context {
 pub enum CallerKind {
     /// A person's bridge, with a token that carries the person in `sub`.
     User,
-    /// A person's hook client (`client_credentials`), which acts for its owner.
+    /// A person's hook client (`client_credentials`), which acts for its owner. It comes in only where the host
+    /// [admits hook clients](crate::BridgeAuthLayer::admit_hook_clients).
     HookClient,
 }
 
@@ -127,11 +128,12 @@ impl Caller {
         self.known.claims.audiences().contains(audience)
     }
 
-    /// Writes the identity headers that say who the caller is, in place of any that stand there.
-    pub(crate) fn write_headers(&self, headers: &mut HeaderMap) {
+    /// Writes the identity headers that say who the caller is, in place of any that stand there. Tells whether a header
+    /// was met whose value has `long` bytes or more.
+    pub(crate) fn write_headers(&self, headers: &mut HeaderMap, long: usize) -> bool {
         let [user, session, client] = &self.known.headers;
         let [policy_version, call_source] = &self.context.headers;
-        header::overwrite(headers, [user, session, client, policy_version, call_source]);
+        header::overwrite(headers, [user, session, client, policy_version, call_source], long)
     }
 }
 

@@ -40,13 +40,15 @@ pub fn strip(headers: &mut HeaderMap) {
 
 /// Puts `values` (user id, session id, client id, policy version, call source) in the place of what was sent under
 /// their names, and removes every other spelling of an identity header: one walk over the headers, which mostly finds
-/// what a bridge was told to send.
-pub(crate) fn overwrite(headers: &mut HeaderMap, values: [&HeaderValue; 5]) {
+/// what a bridge was told to send. Tells whether the walk met a value of `long` bytes or more.
+pub(crate) fn overwrite(headers: &mut HeaderMap, values: [&HeaderValue; 5], long: usize) -> bool {
     let mut seen = [false; 5];
-    let mut is_spoofed = false;
+    let (mut is_spoofed, mut is_connection_sent, mut is_long_met) = (false, false, false);
     for (name, sent) in headers.iter_mut() {
+        is_long_met |= sent.len() >= long;
         let name = name.as_str();
         if !name.starts_with('x') {
+            is_connection_sent |= name == "connection";
             continue;
         }
         if let Some(place) = CALLER_HEADERS.iter().position(|ours| ours.as_str() == name) {
@@ -66,7 +68,10 @@ pub(crate) fn overwrite(headers: &mut HeaderMap, values: [&HeaderValue; 5]) {
             headers.insert(name, value.clone());
         }
     }
-    strip_connection(headers);
+    if is_connection_sent {
+        strip_connection(headers);
+    }
+    is_long_met
 }
 
 /// Removes the identity headers that are not spelt as they should be.

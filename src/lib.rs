@@ -100,13 +100,14 @@ mod limit;
 mod observe;
 mod passage;
 mod reject;
+mod same_site;
 mod service;
 mod session;
 mod settings;
 pub mod store;
 pub mod token;
 
-pub use authenticate::{Authenticator, SessionEnd};
+pub use authenticate::{Authenticator, SessionEnd, TokenPlace};
 pub use bridge::{Bridge, BridgeBuilder};
 pub use caller::{Caller, CallerKind};
 pub use clock::{Clock, SystemClock};

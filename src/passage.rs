@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::Response;
+use http::{HeaderValue, Response};
 
 use crate::authenticate::Admitted;
 use crate::caller::Caller;
@@ -24,6 +24,11 @@ pub(crate) struct Passage {
     pub(crate) trace: TraceId,
     pub(crate) refusals: Refusals,
 }
+
+/// The `Authorization` of another scheme that an optional layer took out of a request: a client may prove itself with it at
+/// the endpoints of OAuth behind that layer, and no handler sees it.
+#[derive(Debug, Clone)]
+pub(crate) struct SetAside(pub(crate) HeaderValue);
 
 impl Passage {
     /// The caller with a session.

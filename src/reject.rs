@@ -1,13 +1,14 @@
 //! Refusals: one enum, and what the caller is told of each.
 
-use std::time::Duration;
+mod challenge;
+
+pub(crate) use challenge::Challenge;
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, PRAGMA, RETRY_AFTER, VARY, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
 use serde::Serialize;
 use serde_json::{Map, Value};
-use url::Url;
 
 use crate::caller::CallerKind;
 use crate::id::Scopes;
@@ -25,6 +26,7 @@ use crate::token::InvalidToken;
 /// | [`InvalidRequest`](Self::InvalidRequest) | 400 | `invalid_request` | `error="invalid_request"` | `INVALID_ARGUMENT` |
 /// | [`NoCredential`](Self::NoCredential) | 401 | `credential_required` | without `error`, `scope` | `UNAUTHENTICATED` |
 /// | [`InvalidCredential`](Self::InvalidCredential) | 401 | `invalid_token` | `error="invalid_token"`, `scope` | `UNAUTHENTICATED` |
+/// | [`CrossSite`](Self::CrossSite) | 403 | `cross_site` | none | `PERMISSION_DENIED` |
 /// | [`InsufficientScope`](Self::InsufficientScope), [`CallerKind`](Self::CallerKind), [`ForeignCaller`](Self::ForeignCaller) | 403 | `insufficient_scope` | `error="insufficient_scope"`, `scope` | `PERMISSION_DENIED` |
 /// | [`Unavailable`](Self::Unavailable), [`IssuerUnavailable`](Self::IssuerUnavailable) | 503, `Retry-After` | `temporarily_unavailable` | none: the token may be good | `UNAVAILABLE`, `grpc-retry-pushback-ms` |
 ///
@@ -32,8 +34,8 @@ use crate::token::InvalidToken;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Rejection {
-    /// The `Authorization` header is longer than any token may be.
-    #[error("the Authorization header is too large")]
+    /// The `Authorization` header, or what stands in another place for the token, is longer than any token may be.
+    #[error("the credential is too large")]
     CredentialTooLarge,
     /// There is more than one credential, or it is malformed (RFC 6750 §3.1 `invalid_request`).
     #[error("{0}")]
@@ -64,6 +66,9 @@ pub enum Rejection {
         /// All the scopes that the route requires.
         required: Scopes,
     },
+    /// The token is in a cookie, and a browser sent it for a page of another site.
+    #[error("a page of another site sent the cookie")]
+    CrossSite,
     /// The store could not answer, so nothing is known of the session.
     #[error("the session could not be looked up")]
     Unavailable(StoreErrorKind),
@@ -76,12 +81,17 @@ pub enum Rejection {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum MalformedCredential {
-    /// More than one `Authorization` header.
-    #[error("more than one Authorization header")]
+    /// More than one `Authorization` header, or what holds the token in another place is sent more than once.
+    #[error("more than one credential of one kind")]
     Repeated,
-    /// A bearer token in the header and another in the query (RFC 6750 §2).
-    #[error("a token in the header and in the query")]
+    /// A token in more than one place: of `Authorization`, the query (RFC 6750 §2) and the
+    /// [other places](crate::Authenticator::token_from) that are read.
+    #[error("a token in more than one place")]
     TwoWays,
+    /// A token in the query, behind a layer that lets requests without one in: it is never read, and would reach the
+    /// handler.
+    #[error("a token in the query")]
+    InQuery,
     /// `Authorization` is not a scheme and a token (RFC 9110 §11.4, RFC 6750 §2.1).
     #[error("malformed Authorization header")]
     Malformed,
@@ -122,9 +132,10 @@ impl Rejection {
             Self::CredentialTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::InvalidRequest(_) => StatusCode::BAD_REQUEST,
             Self::NoCredential | Self::InvalidCredential(_) => StatusCode::UNAUTHORIZED,
-            Self::InsufficientScope { .. } | Self::CallerKind { .. } | Self::ForeignCaller { .. } => {
-                StatusCode::FORBIDDEN
-            }
+            Self::InsufficientScope { .. }
+            | Self::CallerKind { .. }
+            | Self::ForeignCaller { .. }
+            | Self::CrossSite => StatusCode::FORBIDDEN,
             Self::Unavailable(_) | Self::IssuerUnavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -140,6 +151,7 @@ impl Rejection {
             Self::InsufficientScope { .. } | Self::CallerKind { .. } | Self::ForeignCaller { .. } => {
                 "insufficient_scope"
             }
+            Self::CrossSite => "cross_site",
             Self::Unavailable(_) | Self::IssuerUnavailable => "temporarily_unavailable",
         }
     }
@@ -152,12 +164,14 @@ impl Rejection {
             Self::CredentialTooLarge => "credential_too_large",
             Self::InvalidRequest(MalformedCredential::Repeated) => "repeated_authorization",
             Self::InvalidRequest(MalformedCredential::TwoWays) => "two_credentials",
+            Self::InvalidRequest(MalformedCredential::InQuery) => "token_in_query",
             Self::InvalidRequest(MalformedCredential::Malformed) => "malformed_authorization",
             Self::NoCredential => "no_credential",
             Self::InvalidCredential(credential) => credential.reason(),
             Self::InsufficientScope { .. } => "insufficient_scope",
             Self::CallerKind { .. } => "caller_kind",
             Self::ForeignCaller { .. } => "foreign_caller",
+            Self::CrossSite => "cross_site",
             Self::Unavailable(StoreErrorKind::Unavailable) => "store_unavailable",
             Self::Unavailable(StoreErrorKind::TimedOut) => "store_timed_out",
             Self::Unavailable(StoreErrorKind::Failed) => "store_failed",
@@ -168,13 +182,14 @@ impl Rejection {
     /// What the caller may do about it, in a sentence that gives nothing away.
     pub(crate) fn detail(&self) -> &'static str {
         match self {
-            Self::CredentialTooLarge => "The Authorization header is larger than any token issued here.",
+            Self::CredentialTooLarge => "The credential is larger than any token issued here.",
             Self::InvalidRequest(_) => "Send exactly one Authorization header of the form: Bearer <token>.",
             Self::NoCredential => "Send an access token in the Authorization header: Bearer <token>.",
             Self::InvalidCredential(_) => "The access token is not valid here. Link the bridge again.",
             Self::InsufficientScope { .. } | Self::CallerKind { .. } | Self::ForeignCaller { .. } => {
                 "The access token does not allow this."
             }
+            Self::CrossSite => "A page of another site may not do this.",
             Self::Unavailable(_) => "The session cannot be checked right now. Keep the token and try again.",
             Self::IssuerUnavailable => "The token cannot be checked right now. Keep it and try again.",
         }
@@ -183,7 +198,9 @@ impl Rejection {
     /// The `WWW-Authenticate` value, where there is one.
     fn challenge(&self, challenge: &Challenge) -> Option<HeaderValue> {
         match self {
-            Self::CredentialTooLarge | Self::Unavailable(_) | Self::IssuerUnavailable => None,
+            Self::CredentialTooLarge | Self::CrossSite | Self::Unavailable(_) | Self::IssuerUnavailable => {
+                None
+            }
             Self::NoCredential => Some(challenge.bare()),
             Self::InvalidRequest(_) => Some(challenge.write(Some(self.code()), &Scopes::default())),
             Self::InvalidCredential(_) => Some(challenge.write(Some(self.code()), &challenge.scopes)),
@@ -287,62 +304,10 @@ pub(crate) fn problem(
     (HeaderValue::from_static("application/problem+json"), body.into())
 }
 
-/// What every challenge of a host says.
-#[derive(Debug, Clone)]
-pub(crate) struct Challenge {
-    pub(crate) realm: Option<String>,
-    pub(crate) resource_metadata: Option<Url>,
-    /// What to ask for, said to those who show no token or a bad one.
-    pub(crate) scopes: Scopes,
-    pub(crate) retry_after: Duration,
-}
-
-impl Default for Challenge {
-    fn default() -> Self {
-        Self {
-            realm: None,
-            resource_metadata: None,
-            scopes: Scopes::default(),
-            retry_after: Duration::from_secs(1),
-        }
-    }
-}
-
-impl Challenge {
-    /// The challenge to one who showed no credential: no `error` (RFC 6750 §3.1).
-    pub(crate) fn bare(&self) -> HeaderValue {
-        self.write(None, &self.scopes)
-    }
-
-    /// The challenge to a client that did not prove itself (RFC 7617 §2), whose realm is not optional.
-    pub(crate) fn basic(&self) -> HeaderValue {
-        let realm = self.realm.as_deref().unwrap_or("oauth");
-        HeaderValue::from_str(&format!("Basic realm=\"{realm}\", charset=\"UTF-8\""))
-            .expect("a realm is printable ASCII without quotes")
-    }
-
-    fn write(&self, error: Option<&str>, scopes: &Scopes) -> HeaderValue {
-        let scopes = (!scopes.is_empty()).then(|| scopes.to_string());
-        let realm = self.realm.as_deref().map(|realm| ("realm", realm));
-        let metadata = self.resource_metadata.as_ref().map(|url| ("resource_metadata", url.as_str()));
-        let parameters: Vec<String> = realm
-            .into_iter()
-            .chain(metadata)
-            .chain(error.map(|error| ("error", error)))
-            .chain(scopes.as_deref().map(|scopes| ("scope", scopes)))
-            .map(|(name, value)| format!("{name}=\"{value}\""))
-            .collect();
-        let text = if parameters.is_empty() {
-            "Bearer".to_owned()
-        } else {
-            format!("Bearer {}", parameters.join(", "))
-        };
-        HeaderValue::from_str(&text).expect("realm, URL, code and scopes are visible ASCII without quotes")
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use url::Url;
+
     use super::*;
 
     fn answer(rejection: &Rejection) -> Response<Bytes> {

@@ -113,6 +113,7 @@ pub(crate) struct Settings {
     pub(crate) write_deadline: Duration,
     pub(crate) challenge: Challenge,
     pub(crate) trusted_proxies: Vec<IpNet>,
+    pub(crate) trusted_origins: Vec<Url>,
     pub(crate) peer_address: PeerAddress,
     pub(crate) prefix: String,
     pub(crate) rate_limits: RateLimits,
@@ -163,6 +164,7 @@ impl Settings {
             write_deadline: Duration::from_secs(10),
             challenge: Challenge::default(),
             trusted_proxies: Vec::new(),
+            trusted_origins: Vec::new(),
             peer_address: Arc::new(|extensions| Some(extensions.get::<PeerAddr>()?.0)),
             prefix: "/v1/auth/bridge".to_owned(),
             rate_limits: RateLimits::default(),
@@ -251,6 +253,7 @@ impl Settings {
         ] {
             check_endpoint(what, url.as_ref())?;
         }
+        self.trusted_origins.iter().try_for_each(check_origin)?;
         self.check_resources()
     }
 
@@ -372,6 +375,18 @@ pub(crate) fn check_endpoint(what: &'static str, url: Option<&Url>) -> Result<()
     }
 }
 
+/// Refuses what is more than an origin, and one whose pages others could write on the way.
+fn check_origin(url: &Url) -> Result<(), BuildError> {
+    if is_safe(url) && url.path() == "/" && url.query().is_none() {
+        return Ok(());
+    }
+    Err(BuildError::Text {
+        what: "the trusted origin",
+        value: url.to_string(),
+        allowed: "an https URL without path, query, fragment and user (http is for loopback alone)",
+    })
+}
+
 /// Whether nobody else can listen at `url`, and it names a place and nothing more.
 fn is_safe(url: &Url) -> bool {
     let is_loopback = match url.host() {
@@ -479,6 +494,18 @@ mod tests {
             let url: Url = good.parse().unwrap();
             assert!(!refused(|s| s.token_endpoint = Some(url.clone())), "{good}");
             assert!(!refused(|s| s.challenge.resource_metadata = Some(url)), "{good}");
+        }
+    }
+
+    #[test]
+    fn a_trusted_origin_that_is_more_or_less_than_one_is_refused() {
+        for bad in
+            ["http://app.example", "https://a/b", "https://a/?q", "https://a/#f", "https://u@a", "data:a"]
+        {
+            assert!(refused(|s| s.trusted_origins = vec![bad.parse().unwrap()]), "{bad}");
+        }
+        for good in ["https://app.example", "https://app.example:8443/", "http://localhost:3000"] {
+            assert!(!refused(|s| s.trusted_origins = vec![good.parse().unwrap()]), "{good}");
         }
     }
 

@@ -1,10 +1,11 @@
 //! What a page of another site can make a signed-in person's browser do: nothing.
 
-use http::header::{CONTENT_TYPE, COOKIE, HOST, ORIGIN};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST, ORIGIN};
 use http::{Method, StatusCode};
 use serde_json::json;
 
-use crate::support::gateway::{Answer, Gateway, PREFIX, send};
+use crate::support::bridge::{ISSUER, builder};
+use crate::support::gateway::{Answer, Gateway, OPERATOR, PREFIX, send};
 use crate::support::{Backend, SqliteBackend};
 
 const SEC_FETCH_SITE: &str = "sec-fetch-site";
@@ -18,15 +19,15 @@ async fn ask(gateway: &Gateway, headers: &[(&str, &str)]) -> Answer {
 async fn a_page_of_another_site_gets_no_code() {
     let db = SqliteBackend::start().await;
     let gateway = Gateway::start(&db).await;
-    let own = format!("http://{}", gateway.address);
+    let own = ISSUER;
     for headers in [
         &[(SEC_FETCH_SITE, "cross-site")][..],
         &[(SEC_FETCH_SITE, "same-site")],
-        &[(SEC_FETCH_SITE, "cross-site"), (ORIGIN.as_str(), &own)],
+        &[(SEC_FETCH_SITE, "cross-site"), (ORIGIN.as_str(), own)],
         &[(ORIGIN.as_str(), "https://evil.example")],
         &[(ORIGIN.as_str(), "null")],
         &[(ORIGIN.as_str(), "http://127.0.0.1:1")],
-        &[(ORIGIN.as_str(), &own), (ORIGIN.as_str(), "https://evil.example")],
+        &[(ORIGIN.as_str(), own), (ORIGIN.as_str(), "https://evil.example")],
     ] {
         let refused = ask(&gateway, headers).await;
         assert_eq!(
@@ -43,15 +44,61 @@ async fn a_page_of_another_site_gets_no_code() {
 async fn the_hosts_own_page_and_what_is_no_browser_get_one() {
     let db = SqliteBackend::start().await;
     let gateway = Gateway::start(&db).await;
-    let own = format!("http://{}", gateway.address);
     for headers in [
         &[][..],
-        &[(SEC_FETCH_SITE, "same-origin"), (ORIGIN.as_str(), &own)],
+        &[(SEC_FETCH_SITE, "same-origin"), (ORIGIN.as_str(), ISSUER)],
         &[(SEC_FETCH_SITE, "none")],
-        &[(ORIGIN.as_str(), &own)],
-        &[(ORIGIN.as_str(), "https://gateway.example"), (HOST.as_str(), "gateway.example")],
+        &[(ORIGIN.as_str(), ISSUER)],
+        &[(ORIGIN.as_str(), ISSUER), (HOST.as_str(), "behind-a-proxy.example")],
     ] {
         assert_eq!(ask(&gateway, headers).await.status, StatusCode::CREATED, "{headers:?}");
+    }
+}
+
+#[tokio::test]
+async fn attack_n15_an_origin_that_equals_a_rebound_host() {
+    let db = SqliteBackend::start().await;
+    let gateway = Gateway::start(&db).await;
+    let reached = format!("http://{}", gateway.address);
+    for headers in [
+        &[(ORIGIN.as_str(), "http://rebound.example"), (HOST.as_str(), "rebound.example")][..],
+        &[
+            (ORIGIN.as_str(), "http://rebound.example"),
+            (HOST.as_str(), "rebound.example"),
+            (SEC_FETCH_SITE, "same-origin"),
+        ],
+        &[(ORIGIN.as_str(), &reached)],
+        &[(ORIGIN.as_str(), &reached), (SEC_FETCH_SITE, "same-origin")],
+        &[(ORIGIN.as_str(), "http://gateway.example"), (HOST.as_str(), "gateway.example")],
+    ] {
+        let refused = ask(&gateway, headers).await;
+        assert!(refused.is_problem(403, "cross_site"), "{headers:?} {refused:?}");
+        let operator = gateway.request(Method::POST, "/admin/users/alice/disable");
+        let operator = operator.header(AUTHORIZATION, OPERATOR);
+        let operator = headers.iter().fold(operator, |request, (name, value)| request.header(*name, *value));
+        assert!(send(operator).await.is_problem(403, "cross_site"), "{headers:?}");
+    }
+    assert_eq!(db.count("codes").await, 0);
+}
+
+#[tokio::test]
+async fn a_page_of_a_trusted_origin_gets_a_code_too() {
+    const APP: &str = "https://app.example";
+    let db = SqliteBackend::start().await;
+    let trusting = || async { builder(&db).await };
+    let bridge = trusting().await.trusted_origins([APP.parse().unwrap()]).build().unwrap();
+    let gateway = Gateway::over(bridge).await;
+    for headers in [
+        &[(ORIGIN.as_str(), APP)][..],
+        &[(ORIGIN.as_str(), APP), (SEC_FETCH_SITE, "cross-site")],
+        &[(ORIGIN.as_str(), ISSUER), (SEC_FETCH_SITE, "same-origin")],
+    ] {
+        assert_eq!(ask(&gateway, headers).await.status, StatusCode::CREATED, "{headers:?}");
+    }
+    let both = [(ORIGIN.as_str(), APP), (ORIGIN.as_str(), "https://evil.example")];
+    assert_eq!(ask(&gateway, &both).await.status, StatusCode::FORBIDDEN);
+    for bad in ["http://app.example", "https://app.example/page", "data:a"] {
+        assert!(trusting().await.trusted_origins([bad.parse().unwrap()]).build().is_err(), "{bad}");
     }
 }
 

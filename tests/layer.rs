@@ -237,7 +237,7 @@ async fn each_layer_requires_its_own_audience_scopes_and_kind() {
 async fn a_hook_clients_token_is_not_a_persons() {
     let (_backend, bridge) = bridge().await;
     let person = access(&bridge, "alice", "a").await;
-    let authenticator = bridge.authenticator("bridge").unwrap();
+    let authenticator = bridge.authenticator("bridge").unwrap().admit_hook_clients();
     let headers = HeaderMap::from_iter([(AUTHORIZATION, person.token.to_header_value())]);
     let caller = authenticator.authenticate(&headers).await.unwrap();
     let client = bridge.issuer().provision_client(&caller).await.unwrap();

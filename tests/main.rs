@@ -31,4 +31,5 @@ mod rotation;
 mod rows;
 mod store;
 mod support;
+mod token_from;
 mod tokens;

@@ -1,10 +1,13 @@
 //! The endpoints in every way a host may mount them: nested, alone, as a fallback, over any body.
 
 use axum::Router;
+use axum::routing::post;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD as STANDARD;
 use bridge_auth::{Bridge, Operator, Scopes, SignedIn};
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
-use http::{Method, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty, Full};
 use tower::{Layer, Service, ServiceExt};
 
@@ -177,4 +180,31 @@ async fn a_layer_of_the_host_around_the_combined_service_does_no_harm() {
         assert_eq!(listed.status(), StatusCode::OK);
         assert_eq!(ask(service, Method::GET, "/sessions", None).await.status(), StatusCode::UNAUTHORIZED);
     }
+}
+
+#[tokio::test]
+async fn an_optional_layer_around_the_token_endpoint_leaves_a_client_its_proof_and_no_handler_sees_it() {
+    let (_db, bridge) = bridge().await;
+    let token = access(&bridge, "alice", "chat").await.token;
+    let headers = HeaderMap::from_iter([(AUTHORIZATION, token.to_header_value())]);
+    let caller = bridge.authenticator("bridge").unwrap().authenticate(&headers).await.unwrap();
+    let client = bridge.issuer().provision_client(&caller).await.unwrap();
+    let basic = format!("Basic {}", STANDARD.encode(format!("{}:{}", client.id, client.secret.expose())));
+    let optional = || bridge.layer("bridge").unwrap().optional();
+    let handler = |headers: HeaderMap| async move { headers.contains_key(AUTHORIZATION).to_string() };
+    let app = Router::new()
+        .route("/handler", post(handler))
+        .nest_service("/v1/auth/bridge", optional().layer(bridge.service()))
+        .layer(optional());
+    let send = async |path: &str| {
+        let request = Request::post(path)
+            .header(AUTHORIZATION, &basic)
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(axum::body::Body::from("grant_type=client_credentials"));
+        let (parts, body) = app.clone().oneshot(request.unwrap()).await.unwrap().into_parts();
+        (parts.status, body.collect().await.unwrap().to_bytes())
+    };
+    let (status, body) = send("/v1/auth/bridge/token").await;
+    assert_eq!(status, StatusCode::OK, "{body:?}");
+    assert_eq!(send("/handler").await.1, "false");
 }

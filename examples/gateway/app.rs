@@ -12,6 +12,7 @@ use bridge_auth::{Admin, Bridge, BuildError, Caller, CallerKind, Granted, TraceI
 use serde_json::{Value, json};
 use tower_http::trace::TraceLayer;
 
+use crate::host::{self, OwnHost};
 use crate::login::{self, Logins};
 use crate::operators::{self, AdminToken};
 use crate::upstream::Upstream;
@@ -41,12 +42,13 @@ impl AppState {
 
 /// The whole gateway, which is one resource: `resource` is its URL.
 pub fn app(bridge: &Bridge, resource: &str, state: AppState) -> Result<Router, BuildError> {
-    // Only callers with a good token and a live session get past the layer.
-    let guarded = Router::new()
+    // Only people's bridges with a good token and a live session get past the layer.
+    let people = Router::new().route("/v1/messages", post(messages)).route_layer(bridge.layer(resource)?);
+    // Their hooks come as far as this, and no further.
+    let hooks_too = Router::new()
         .route("/v1/whoami", get(whoami))
-        .route("/v1/messages", post(messages))
         .route("/v1/track", post(track))
-        .route_layer(bridge.layer(resource)?);
+        .route_layer(bridge.layer(resource)?.admit_hook_clients());
     // Here nobody may come in too, but not somebody with a bad token.
     let open =
         Router::new().route("/v1/greeting", get(greeting)).route_layer(bridge.layer(resource)?.optional());
@@ -58,13 +60,16 @@ pub fn app(bridge: &Bridge, resource: &str, state: AppState) -> Result<Router, B
         .nest_service("/admin", bridge.admin_service())
         .route_layer(middleware::from_fn_with_state(state.clone(), operators::check));
     Ok(Router::new()
-        .merge(guarded)
+        .merge(people)
+        .merge(hooks_too)
         .merge(open)
         .merge(bridges)
         .merge(admin)
         .route("/demo/login", post(login::log_in))
         .route_service("/.well-known/{*document}", bridge.well_known_service())
         .route_service("/v1/auth/bridge/openapi.json", bridge.openapi_service())
+        // What is added after this answers under any name: a probe knows none.
+        .layer(middleware::from_fn_with_state(OwnHost::of(resource), host::check))
         .route("/healthz", get(|| async { "ok" }))
         .route("/readyz", get(ready).with_state(bridge.admin().clone()))
         // Outside of the guards, so that refused requests are traced too.

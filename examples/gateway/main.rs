@@ -8,6 +8,7 @@ mod app;
 mod demo;
 #[path = "../shared/hop_by_hop.rs"]
 mod hop_by_hop;
+mod host;
 mod login;
 mod operators;
 mod options;

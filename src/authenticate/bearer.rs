@@ -22,17 +22,30 @@ pub(super) fn find(headers: &HeaderMap) -> Result<&[u8], Rejection> {
         return Err(Rejection::CredentialTooLarge);
     }
     let bytes = value.as_bytes();
-    let (scheme, token) = match bytes.iter().position(|b| *b == b' ') {
-        Some(end) => (&bytes[..end], &bytes[end..]),
-        None => (bytes, &bytes[bytes.len()..]),
-    };
-    if scheme.eq_ignore_ascii_case(b"bearer") {
-        return Ok(trim_spaces(token));
+    if let Some(token) = after_scheme(bytes) {
+        return Ok(token);
     }
-    if scheme.is_empty() || !scheme.iter().all(|b| is_tchar(*b)) {
+    let scheme = bytes.split(|b| *b == b' ').next().unwrap_or_default();
+    if scheme.is_empty() || scheme.eq_ignore_ascii_case(BEARER) || !scheme.iter().all(|b| is_tchar(*b)) {
         return Err(MALFORMED);
     }
     Err(Rejection::NoCredential)
+}
+
+/// What stands behind `Bearer` and a space.
+pub(crate) fn after_scheme(value: &[u8]) -> Option<&[u8]> {
+    // How nearly all spell it, compared at once.
+    if let Some(token) = value.strip_prefix(b"Bearer ") {
+        return Some(trim_spaces(token));
+    }
+    let (scheme, token) = value.split_at_checked(BEARER.len())?;
+    let is_bearer = scheme.eq_ignore_ascii_case(BEARER) && token.first() == Some(&b' ');
+    is_bearer.then(|| trim_spaces(token))
+}
+
+/// Whether `value` of `Authorization` is a token without a scheme: what a client sends that was told nothing of schemes.
+pub(crate) fn is_bare_token(value: &[u8]) -> bool {
+    !value.contains(&b' ') && value.iter().filter(|b| **b == b'.').count() == 2
 }
 
 /// The token as text, when it has the form of one (RFC 9110 §11.2: what `b64token` of RFC 6750 §2.1 is now
@@ -58,9 +71,11 @@ fn is_tchar(b: u8) -> bool {
     b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b)
 }
 
+const BEARER: &[u8] = b"bearer";
+
 const MALFORMED: Rejection = Rejection::InvalidRequest(MalformedCredential::Malformed);
 
-fn trim_spaces(mut bytes: &[u8]) -> &[u8] {
+pub(super) fn trim_spaces(mut bytes: &[u8]) -> &[u8] {
     while let [b' ', rest @ ..] | [rest @ .., b' '] = bytes {
         bytes = rest;
     }

@@ -46,7 +46,7 @@ impl Authenticator {
         let token = match foreign {
             Foreign::Verified(token) => token,
             Foreign::Unverified(place, issuer) => {
-                let text = bearer::token68(bearer::find(headers)?)?;
+                let text = bearer::token68(self.find(headers)?)?;
                 let token = issuer.verify(text, &self.guard.authority).await?;
                 self.guard.remember_foreign(place, &token);
                 token

@@ -22,6 +22,7 @@ use crate::layer::BridgeAuthLayer;
 use crate::limit::{Limits, RateLimits};
 use crate::passage::Refusals;
 use crate::reject::{ProblemJson, RejectionBody};
+use crate::same_site::Origins;
 use crate::session::{Freshness, Liveness};
 use crate::settings::{
     AssuranceLevel, BuildError, ProtectedResource, ResourceServer, Settings, check_issuer,
@@ -82,14 +83,19 @@ impl BridgeBuilder {
         let liveness = Liveness::new(self.store.clone(), self.freshness, settings.store_deadline);
         let liveness = Arc::new(liveness);
         let trusted = TrustedIssuers::new(self.trusted, &settings, &self.clock)?;
-        let guard = Guard::new(verifier, liveness.clone(), settings.policy_version.clone(), trusted);
+        let own_url =
+            Url::parse(&settings.issuer).map_err(|_| BuildError::Issuer(settings.issuer.clone()))?;
+        let origins = Origins::new(&own_url, &settings.trusted_origins);
+        let guard = Guard::new(verifier, liveness.clone(), settings.policy_version.clone(), trusted, origins);
         let admin = Admin::new(self.store.clone(), liveness, settings.clone());
         let issuer = Issuer::new(settings.clone(), self.keys.clone(), self.store, self.clock);
         let guard = Arc::new(guard);
         let own = settings.audiences.first().ok_or(BuildError::Audiences)?.clone();
         let refusals =
             Refusals { challenge: Arc::new(settings.challenge.clone()), body: self.rejection_body };
-        let own_layer = BridgeAuthLayer::new(Authenticator::new(guard.clone(), own), refusals.clone());
+        // Hook clients may log out; at the other endpoints `Guarded::user` refuses them.
+        let own_layer = BridgeAuthLayer::new(Authenticator::new(guard.clone(), own), refusals.clone())
+            .admit_hook_clients();
         let limits = Limits::new(settings.rate_limits, MonotonicClock);
         let parts = Parts { settings, keys: self.keys, guard, refusals, own_layer, issuer, admin, limits };
         Ok(Bridge { parts: Arc::new(parts) })
@@ -378,6 +384,13 @@ impl BridgeBuilder {
     /// The networks of proxies whose `X-Forwarded-For` is believed. Default: none, the socket's address counts.
     pub fn trusted_proxies(mut self, networks: impl IntoIterator<Item = IpNet>) -> Self {
         self.settings.trusted_proxies = networks.into_iter().collect();
+        self
+    }
+
+    /// Origins other than the issuer's whose pages too may ask for codes, and may use a cookie that a layer
+    /// [reads the token from](BridgeAuthLayer::token_from): https, or http on loopback. Default: none.
+    pub fn trusted_origins(mut self, origins: impl IntoIterator<Item = Url>) -> Self {
+        self.settings.trusted_origins = origins.into_iter().collect();
         self
     }
 

@@ -56,7 +56,8 @@ impl Bridge {
         BridgeBuilder::new(issuer.into(), keys, store)
     }
 
-    /// The middleware that lets in only requests with a valid token for `audience` and a live session.
+    /// The middleware that lets in only requests with a valid token for `audience` and a live session: those of people's bridges,
+    /// and of hook clients where it [says so](BridgeAuthLayer::admit_hook_clients).
     ///
     /// For the URL of a [protected resource](BridgeBuilder::protected_resource) its challenges point to the metadata of that
     /// resource and name its scopes (RFC 9728 §5.1).
@@ -78,7 +79,7 @@ impl Bridge {
         Ok(BridgeAuthLayer::new(authenticator, refusals))
     }
 
-    /// The decision alone, for those who need no middleware.
+    /// The decision alone, for those who need no middleware; it admits whom [`layer`](Self::layer) admits.
     ///
     /// # Errors
     ///

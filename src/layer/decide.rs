@@ -8,16 +8,17 @@ use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Response};
 
+use super::conceal;
 use super::future::without_body;
 use super::grpc;
 use super::layer::Guard;
-use crate::authenticate::{Admitted, Begun, SessionEnd, has_query_token};
+use crate::authenticate::{Admitted, Begun, SessionEnd, after_scheme, has_query_token, is_bare_token};
 use crate::caller::Caller;
 use crate::foreign::ForeignCaller;
 use crate::header::{self, X_TRACE_ID};
 use crate::id::TraceId;
 use crate::observe;
-use crate::passage::Passage;
+use crate::passage::{Passage, SetAside};
 use crate::reject::{MalformedCredential, Rejection};
 
 /// The admission, or the refusal to answer with.
@@ -27,6 +28,8 @@ pub(super) type Verdict = Result<Admission, Response<Bytes>>;
 pub(super) struct Admission {
     pub(super) parts: Parts,
     pub(super) ended: Option<SessionEnd>,
+    /// What the answer varies with beside `Authorization`.
+    pub(super) vary: Option<Arc<HeaderValue>>,
 }
 
 /// A verdict, or the look-up it hangs on.
@@ -52,7 +55,7 @@ pub(super) fn decide(guard: &Arc<Guard>, parts: Parts) -> Decision {
             }));
         }
         Ok(Begun::Admitted(admitted)) => Ok(Some(admitted)),
-        Err(Rejection::NoCredential) if guard.optional => Ok(None),
+        Err(Rejection::NoCredential) if guard.optional => check_nobody(&parts).map(|()| None),
         Err(rejection) => Err(rejection),
     };
     Decision::Made(conclude(guard, parts, outcome))
@@ -61,16 +64,35 @@ pub(super) fn decide(guard: &Arc<Guard>, parts: Parts) -> Decision {
 /// Who calls, as far as it is known without I/O; an outer layer of the same bridge may have found out.
 fn begin(guard: &Guard, parts: &Parts) -> Result<Begun, Rejection> {
     let outer = parts.extensions.get::<Passage>().and_then(|passage| passage.admitted.as_ref());
+    let two_ways = Err(Rejection::InvalidRequest(MalformedCredential::TwoWays));
+    let is_sent_elsewhere = || guard.authenticator.sees_token_elsewhere(&parts.headers);
     if let Some(outer) = outer
         && !parts.headers.contains_key(AUTHORIZATION)
         && let Some(verdict) = guard.authenticator.readmit(outer)
     {
-        return verdict.map(Begun::Admitted);
+        // The outer layer has taken the token away that it let the caller in on: this is another.
+        return if is_sent_elsewhere() { two_ways } else { verdict.map(Begun::Admitted) };
     }
-    if has_query_token(&parts.uri) && parts.headers.contains_key(AUTHORIZATION) {
-        return Err(Rejection::InvalidRequest(MalformedCredential::TwoWays));
+    if parts.uri.query().is_some()
+        && has_query_token(&parts.uri)
+        && (parts.headers.contains_key(AUTHORIZATION) || is_sent_elsewhere())
+    {
+        return two_ways;
     }
     guard.authenticator.begin(&parts.headers)
+}
+
+/// Refuses a request that would come in as nobody with a token that is not read.
+fn check_nobody(parts: &Parts) -> Result<(), Rejection> {
+    if has_query_token(&parts.uri) {
+        return Err(Rejection::InvalidRequest(MalformedCredential::InQuery));
+    }
+    match parts.headers.get(AUTHORIZATION) {
+        Some(value) if is_bare_token(value.as_bytes()) => {
+            Err(Rejection::InvalidRequest(MalformedCredential::Malformed))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Prepares the head for the inner service, or the refusal.
@@ -82,7 +104,7 @@ fn conclude(guard: &Guard, mut parts: Parts, outcome: Result<Option<Admitted>, R
             observe::admitted(admitted.as_ref(), &trace);
             let ended = admitted.as_ref().and_then(|admitted| session_end(guard, admitted));
             admit(guard, &mut parts, admitted, trace);
-            Ok(Admission { parts, ended })
+            Ok(Admission { parts, ended, vary: guard.vary.clone() })
         }
         Err(rejection) => {
             observe::refused(&rejection, &trace);
@@ -111,19 +133,32 @@ fn refuse(guard: &Guard, parts: &Parts, rejection: &Rejection) -> Response<Bytes
 }
 
 fn admit(guard: &Guard, parts: &mut Parts, admitted: Option<Admitted>, trace: TraceId) {
+    let authorization = parts.headers.remove(AUTHORIZATION);
     match &admitted {
         Some(Admitted::Caller(caller)) => {
-            caller.write_headers(&mut parts.headers);
             parts.extensions.insert(caller.clone());
-            hide_token(guard, &mut parts.headers);
+            hide_token(guard, &mut parts.headers, authorization.as_ref(), |headers, length| {
+                caller.write_headers(headers, length)
+            });
         }
         Some(Admitted::Foreign(caller)) => {
             // Nothing the identity headers could say is true of it: upstream would take its names for ours.
             write_no_caller(parts, &trace);
             parts.extensions.insert(caller.clone());
-            hide_token(guard, &mut parts.headers);
+            hide_token(guard, &mut parts.headers, authorization.as_ref(), |_, _| true);
         }
-        None => write_no_caller(parts, &trace),
+        None => {
+            write_no_caller(parts, &trace);
+            conceal::remove_own_tokens(&mut parts.headers, &guard.authenticator);
+        }
+    }
+    if let Some(mut authorization) = authorization {
+        authorization.set_sensitive(true);
+        if guard.forward_authorization {
+            parts.headers.insert(AUTHORIZATION, authorization);
+        } else if admitted.is_none() {
+            parts.extensions.insert(SetAside(authorization));
+        }
     }
     parts.extensions.insert(Passage { admitted, trace, refusals: guard.refusals.clone() });
 }
@@ -136,10 +171,24 @@ fn write_no_caller(parts: &mut Parts, trace: &TraceId) {
     parts.extensions.remove::<ForeignCaller>();
 }
 
-fn hide_token(guard: &Guard, headers: &mut HeaderMap) {
-    if guard.forward_authorization {
-        headers.get_mut(AUTHORIZATION).into_iter().for_each(|value| HeaderValue::set_sensitive(value, true));
-    } else {
-        headers.remove(AUTHORIZATION);
+/// Removes the token that a caller was let in on from every header. `write` is told its length, and tells whether a value
+/// could hold it.
+fn hide_token(
+    guard: &Guard,
+    headers: &mut HeaderMap,
+    authorization: Option<&HeaderValue>,
+    write: impl FnOnce(&mut HeaderMap, usize) -> bool,
+) {
+    let bearer = authorization.and_then(|value| after_scheme(value.as_bytes()));
+    let elsewhere = if bearer.is_none() { guard.authenticator.token_elsewhere(headers) } else { None };
+    // A layer outside of this one has hidden it already where there is none.
+    let token = bearer.or(elsewhere.as_deref());
+    if write(headers, token.map_or(usize::MAX, <[u8]>::len))
+        && let Some(token) = token
+    {
+        conceal::remove_token(headers, token);
+        if guard.authenticator.reads_protocols() {
+            conceal::remove_marker(headers);
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -34,7 +35,7 @@ pin_project! {
     #[project = StateProjection]
     enum State<S, F, B> {
         Pending { verdict: PendingVerdict, waiting: Option<(S, B)> },
-        Admitted { #[pin] future: F, ended: Option<SessionEnd> },
+        Admitted { #[pin] future: F, ended: Option<SessionEnd>, vary: Option<Arc<HeaderValue>> },
         Refused { refusal: Option<Response<Bytes>> },
     }
 }
@@ -59,8 +60,8 @@ where
 {
     fn follow(verdict: Verdict, body: B, mut service: S) -> Self {
         match verdict {
-            Ok(Admission { parts, ended }) => {
-                Self::Admitted { future: service.call(Request::from_parts(parts, body)), ended }
+            Ok(Admission { parts, ended, vary }) => {
+                Self::Admitted { future: service.call(Request::from_parts(parts, body)), ended, vary }
             }
             Err(refusal) => Self::Refused { refusal: Some(refusal) },
         }
@@ -86,9 +87,12 @@ where
                     let refusal = refusal.take().expect("not polled after it was ready");
                     return Poll::Ready(Ok(refusal.map(ResponseBody::refusal)));
                 }
-                StateProjection::Admitted { future, ended } => {
+                StateProjection::Admitted { future, ended, vary } => {
                     let mut response = ready!(future.poll(cx))?;
                     keep_from_shared_caches(response.headers_mut());
+                    if let Some(vary) = vary.take() {
+                        response.headers_mut().append(VARY, HeaderValue::clone(&vary));
+                    }
                     let limit = ended
                         .take()
                         .map(|session| Limit { session, grpc: grpc::ends_with_trailers(response.headers()) });

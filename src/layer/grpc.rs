@@ -69,7 +69,8 @@ fn code(rejection: &Rejection) -> &'static str {
         Rejection::InvalidRequest(_) => "3",
         Rejection::InsufficientScope { .. }
         | Rejection::CallerKind { .. }
-        | Rejection::ForeignCaller { .. } => "7",
+        | Rejection::ForeignCaller { .. }
+        | Rejection::CrossSite => "7",
         Rejection::CredentialTooLarge => "8",
         Rejection::Unavailable(_) | Rejection::IssuerUnavailable => "14",
         Rejection::NoCredential | Rejection::InvalidCredential(_) => "16",
@@ -118,6 +119,7 @@ mod tests {
             (Rejection::InvalidRequest(MalformedCredential::Repeated), "3"),
             (Rejection::InsufficientScope { required: scopes.clone() }, "7"),
             (Rejection::CallerKind { found: CallerKind::User, required: scopes }, "7"),
+            (Rejection::CrossSite, "7"),
             (Rejection::CredentialTooLarge, "8"),
             (Rejection::Unavailable(StoreErrorKind::TimedOut), "14"),
             (Rejection::IssuerUnavailable, "14"),

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Response;
 use http::request::Parts;
+use http::{HeaderValue, Response};
 use tower_layer::Layer;
 
 use super::decide::{Decision, decide};
 use super::service::BridgeAuth;
-use crate::authenticate::Authenticator;
+use crate::authenticate::{Authenticator, TokenPlace};
 use crate::caller::CallerKind;
 use crate::id::Scopes;
 use crate::passage::Refusals;
@@ -18,12 +18,16 @@ use crate::reject::RejectionBody;
 
 /// Lets in only requests with a valid token and a live session, and tells the inner service who calls.
 ///
+/// It admits people's bridges alone. A hook client's token is good for what the host opens to hooks with
+/// [`admit_hook_clients`](Self::admit_hook_clients), and for nothing else.
+///
 /// Made by [`Bridge::layer`](crate::Bridge::layer). For each request it
 ///
 /// - removes every identity header the client sent, however spelt, on every path,
 /// - authenticates the request ([`Authenticator::authenticate`] says how),
 /// - puts a [`Caller`](crate::Caller) into the extensions and writes the six identity headers,
-/// - removes `Authorization`, so that no service behind it can store or forward the token,
+/// - removes `Authorization`, and the token wherever else among the headers it stands (`X-Api-Key` beside
+///   `Authorization`, a cookie, …), so that no service behind it can store or forward the token,
 /// - marks the answer `Cache-Control: private` (unless it says otherwise) and `Vary: authorization`.
 ///
 /// A refused request never reaches the inner service. It is answered with the status, challenge and body
@@ -42,6 +46,8 @@ pub(super) struct Guard {
     pub(super) optional: bool,
     pub(super) forward_authorization: bool,
     pub(super) streams_end_within: Option<Duration>,
+    /// The headers beside `Authorization` that the answer hangs on.
+    pub(super) vary: Option<Arc<HeaderValue>>,
 }
 
 impl BridgeAuthLayer {
@@ -52,16 +58,28 @@ impl BridgeAuthLayer {
             optional: false,
             forward_authorization: false,
             streams_end_within: None,
+            vary: None,
         };
         Self { guard: Arc::new(guard) }
     }
 
     /// Lets requests without a credential in, as nobody: `Option<Caller>` is then `None`.
     ///
-    /// A credential that is sent must still be good: an invalid one is refused, not ignored. Default: a
-    /// credential is required.
+    /// A credential that is sent must still be good: an invalid one is refused, not ignored. One in a form that is not
+    /// read reaches nobody: `Authorization` of another scheme is removed (the bridge's own OAuth endpoints still take it), a token there without a scheme and
+    /// `access_token` in the query are refused with 400, and a token of this issuer in any other header is removed.
+    /// Default: a credential is required.
     pub fn optional(self) -> Self {
         self.change(|guard| guard.optional = true)
+    }
+
+    /// Lets hook clients in beside people's bridges. Default: they are refused with 403
+    /// ([`Rejection::CallerKind`](crate::Rejection::CallerKind)).
+    ///
+    /// Of nested layers each holds the caller to its own requirement: the outer one must admit hook clients for the
+    /// inner one to see them.
+    pub fn admit_hook_clients(self) -> Self {
+        self.change(|guard| guard.authenticator = guard.authenticator.clone().admit_hook_clients())
     }
 
     /// Lets callers of [other issuers](crate::foreign) in that have no session: each is a
@@ -71,6 +89,30 @@ impl BridgeAuthLayer {
     /// A layer that [requires a kind](Self::require_kind) refuses them all the same.
     pub fn admit_foreign(self) -> Self {
         self.change(|guard| guard.authenticator = guard.authenticator.clone().also_foreign())
+    }
+
+    /// Reads the token also from `place`, and removes it from there; each call adds one. Default: from `Authorization`
+    /// alone, which always counts.
+    ///
+    /// A request has its token in one place: in two it is refused with 400, also when both hold the same. Clients that
+    /// send one token as `Authorization` and as `X-Api-Key` work without this. Of nested layers the outer one must read
+    /// every place that the inner one reads: what it does not read it takes away.
+    ///
+    /// ```
+    /// # fn guard(bridge: &bridge_auth::Bridge) -> Result<bridge_auth::BridgeAuthLayer, bridge_auth::BuildError> {
+    /// use bridge_auth::TokenPlace;
+    /// use http::HeaderName;
+    ///
+    /// let api_key = TokenPlace::Header(HeaderName::from_static("x-api-key"));
+    /// let guard = bridge.layer("bridge")?.token_from(api_key).token_from(TokenPlace::WebSocketProtocol);
+    /// # Ok(guard)
+    /// # }
+    /// ```
+    pub fn token_from(self, place: TokenPlace) -> Self {
+        self.change(|guard| {
+            guard.authenticator = guard.authenticator.clone().token_from(place);
+            guard.vary = guard.authenticator.vary().map(Arc::new);
+        })
     }
 
     /// Requires all of `scopes` of every caller, and names all of them to those who must get a token. Default: none.
@@ -83,7 +125,8 @@ impl BridgeAuthLayer {
         })
     }
 
-    /// Requires callers of this kind. Default: any.
+    /// Requires callers of this kind, whatever else the layer admits: with [`CallerKind::HookClient`], hook clients
+    /// alone come in. Default: none is required, and people's bridges alone come in.
     pub fn require_kind(self, kind: CallerKind) -> Self {
         self.change(|guard| guard.authenticator = guard.authenticator.clone().require_kind(kind))
     }
@@ -93,7 +136,8 @@ impl BridgeAuthLayer {
         self.change(|guard| guard.refusals.body = Arc::new(body))
     }
 
-    /// Leaves `Authorization` on the request for the inner service. Default: it is removed.
+    /// Leaves `Authorization` on the request for the inner service, also what is of another scheme behind an
+    /// [optional](Self::optional) layer. Default: it is removed. Elsewhere the token is removed all the same.
     ///
     /// Whoever sees a bearer token can use it: do this only for a service that must verify it again.
     pub fn insecure_forward_authorization(self) -> Self {

@@ -9,7 +9,23 @@
 //!
 //! Layers of one bridge may be nested, say an optional one around the whole app and a stricter one around
 //! some routes: the inner one takes the outer one's verdict on the same request and adds its own
-//! requirements.
+//! requirements. So an outer layer must admit hook clients ([`BridgeAuthLayer::admit_hook_clients`]) for an inner one
+//! to see them, and must read every place that an inner one reads the token from
+//! ([`BridgeAuthLayer::token_from`]): what it does not read it takes away.
+//!
+//! # Where the token is not
+//!
+//! Behind a layer no header holds the token of the caller, wherever it was sent: of `Cookie` only the pair that holds it is
+//! removed, of `Sec-WebSocket-Protocol` only the entry, of any other header the whole value. Behind an optional
+//! layer that lets a request in as nobody, no header holds a token that this bridge issued. What is encoded once more
+//! (Base64 in `Authorization: Basic`) is not found, and neither is what stands in the path or in the body.
+//!
+//! # Trailers
+//!
+//! Trailers (RFC 9110 §6.5) are the client's word, and come after the decision. The guard reads none, neither a token nor
+//! an identity header, and removes none: that would change the type of the body of every inner service. A handler must
+//! not read who calls from them either, nor merge them into the headers. The [`Caller`](crate::Caller) in the extensions
+//! and the extractors are as they were before the body was read.
 //!
 //! # gRPC
 //!
@@ -19,6 +35,7 @@
 //! [`Caller`](crate::Caller) in `request.extensions()`.
 
 mod body;
+mod conceal;
 mod decide;
 mod future;
 mod grpc;

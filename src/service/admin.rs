@@ -47,7 +47,7 @@ async fn answer(bridge: &Bridge, parts: &Parts) -> Answer {
     let resource = Resource::at(parts.uri.path()).ok_or_else(Refusal::not_found)?;
     check_method(&parts.method, resource.methods())?;
     if parts.method != Method::GET && parts.method != Method::HEAD {
-        csrf::refuse_cross_site(parts)?;
+        csrf::refuse_cross_site(bridge, parts)?;
     }
     let answer = match resource {
         Resource::SessionsOf(user) if parts.method == Method::DELETE => {

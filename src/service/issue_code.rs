@@ -29,7 +29,7 @@ struct Issued<'a> {
 }
 
 pub(super) async fn answer(bridge: &Bridge, parts: &Parts, body: RequestBody) -> Answer {
-    csrf::refuse_cross_site(parts)?;
+    csrf::refuse_cross_site(bridge, parts)?;
     let signed_in = parts.extensions.get::<SignedIn>().ok_or_else(|| {
         Refusal::unauthenticated(bridge, "sign_in_required", "Sign in first: a code is issued to a person.")
     })?;

@@ -36,9 +36,10 @@ service! {
     /// `POST /code`: a signed-in person gets an exchange code for their bridge.
     ///
     /// The person is whom the host's own login has put into the request's extensions as
-    /// [`SignedIn`](crate::SignedIn); without it the answer is 401. A request that a browser sends from
-    /// another site is refused with 403, judged by `Sec-Fetch-Site`, else by `Origin` against the host that
-    /// was asked: a proxy in front must leave `Host` as it came.
+    /// [`SignedIn`](crate::SignedIn); without it the answer is 401. A request that a browser sends for a page of
+    /// another site is refused with 403: `Origin`, where it is sent, must be the issuer's own, whatever `Host` says, or one
+    /// of [`BridgeBuilder::trusted_origins`](crate::BridgeBuilder::trusted_origins); `Sec-Fetch-Site`, where it is sent, must
+    /// be `same-origin` or `none`, but for the page of a trusted origin.
     CodeService => |bridge, request| endpoint::serve(bridge, Endpoint::Code, request)
 }
 
@@ -79,7 +80,8 @@ service! {
 service! {
     /// `POST /logout`: ends the session that the request belongs to.
     ///
-    /// Mount it behind [`Bridge::layer`](crate::Bridge::layer): without it every answer is 500.
+    /// Mount it behind [`Bridge::layer`](crate::Bridge::layer): without it every answer is 500. Hook clients may log out
+    /// where the layer [admits them](crate::BridgeAuthLayer::admit_hook_clients).
     LogoutService => |bridge, request| endpoint::serve(bridge, Endpoint::Logout, request)
 }
 
@@ -191,9 +193,10 @@ service! {
     /// without it, so it can be nested there, be a fallback, or be all there is. Paths are compared byte for
     /// byte: a doubled or trailing slash, a dot segment or an encoded letter is another path, and 404.
     ///
-    /// The endpoints that need a caller are behind the bridge's own layer, for its first audience. A layer of
-    /// the same bridge outside of that does no harm, except that it hides declared session ids from
-    /// `POST /session`.
+    /// The endpoints that need a caller are behind the bridge's own layer, for its first audience; hook clients may log
+    /// out, and no more. A layer of the same bridge outside of that does no harm, except that it hides declared session
+    /// ids from `POST /session`, and keeps hook clients from logging out unless it
+    /// [admits them](crate::BridgeAuthLayer::admit_hook_clients).
     BridgeService => |bridge, request| combined::serve(bridge, request)
 }
 
@@ -201,7 +204,8 @@ service! {
     /// The operators' endpoints, for the host to nest behind a guard of its own.
     ///
     /// The guard says who the operator is by putting an [`Operator`] into the request's extensions; without
-    /// one every answer is 401. A write that a browser sends from another site is refused with 403.
+    /// one every answer is 401. A write that a browser sends for a page of another site is refused with 403, as at
+    /// [`CodeService`].
     ///
     /// | call | answer |
     /// |---|---|

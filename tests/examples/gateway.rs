@@ -11,6 +11,7 @@ use tokio::time::sleep;
 use super::{Gateway, alice, text};
 use crate::support::PostgresBackend;
 use crate::support::process::{example, run, start};
+use crate::support::wire::raw;
 
 #[tokio::test]
 async fn only_who_is_signed_in_gets_a_code_and_only_operators_operate() {
@@ -81,6 +82,34 @@ async fn a_scope_in_a_signature_is_required() {
 }
 
 #[tokio::test]
+async fn attack_n8_a_hook_token_never_reaches_the_messages() {
+    let gateway = Gateway::start(&[]).await;
+    let person = text(&gateway.link(alice()).await, "token");
+    let hook = hook_token(&gateway, &person).await;
+    let post = async |path: &str, token: &str| {
+        let request = gateway.client.post(gateway.url(path)).bearer_auth(token).body("{}");
+        request.send().await.unwrap().status().as_u16()
+    };
+    assert_eq!((post("/v1/messages", &person).await, post("/v1/messages", &hook).await), (200, 403));
+    assert_eq!(post("/v1/track", &hook).await, 200);
+    assert_eq!(gateway.get("/v1/whoami", &hook).await.status(), 200);
+    assert_eq!(gateway.get("/v1/greeting", &hook).await.status(), 403);
+}
+
+/// The token of the hook client that the bridge with `token` provisions.
+async fn hook_token(gateway: &Gateway, token: &str) -> String {
+    let provision = gateway.client.post(gateway.url("/v1/auth/bridge/oauth-client")).bearer_auth(token);
+    let client: Value = provision.send().await.unwrap().json().await.unwrap();
+    let request = gateway
+        .client
+        .post(gateway.url("/v1/auth/bridge/token"))
+        .basic_auth(text(&client, "client_id"), Some(text(&client, "client_secret")))
+        .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .body("grant_type=client_credentials&scope=hook:track");
+    text(&request.send().await.unwrap().json().await.unwrap(), "access_token")
+}
+
+#[tokio::test]
 async fn the_upstream_gets_the_body_and_nothing_that_was_for_the_gateway_alone() {
     let gateway = Gateway::start(&[]).await;
     let token = text(&gateway.link(alice()).await, "token");
@@ -107,6 +136,46 @@ async fn the_upstream_gets_the_body_and_nothing_that_was_for_the_gateway_alone()
     for name in ["connection", "x-for-this-hop", "te", "cookie", "authorization", "x_user_id"] {
         assert!(!headers.contains_key(name), "{name}");
     }
+}
+
+#[tokio::test]
+async fn only_its_own_names_and_addresses_lead_to_the_gateway() {
+    let gateway = Gateway::start(&["--issuer", "https://gateway.example"]).await;
+    let address = gateway.running.url.strip_prefix("http://").unwrap().to_owned();
+    let status = async |head: String| {
+        let answer =
+            raw(address.parse().unwrap(), format!("{head}connection: close\r\n\r\n").as_bytes()).await;
+        answer.split(' ').nth(1).unwrap().parse::<u16>().unwrap()
+    };
+    let get = |path: &str, host: &str| format!("GET {path} HTTP/1.1\r\nhost: {host}\r\n");
+    for host in [
+        "gateway.example",
+        "GATEWAY.example:8443",
+        "localhost",
+        "localhost:1",
+        "127.0.0.1",
+        "192.0.2.7:80",
+        "[::1]:8080",
+    ] {
+        assert_eq!(status(get("/v1/greeting", host)).await, 200, "{host}");
+    }
+    for host in ["rebound.example", "gateway.example.evil.example", "localhost.evil.example", "", "a b", "@"]
+    {
+        for path in
+            ["/v1/greeting", "/v1/auth/bridge/code", "/admin/users/a/sessions", "/demo/login", "/nowhere"]
+        {
+            let found = status(get(path, host)).await;
+            assert!(found == 421 || (found == 400 && host == "a b"), "{host:?} {path} {found}");
+        }
+        for probe in ["/healthz", "/readyz"] {
+            assert!([200, 400].contains(&status(get(probe, host)).await), "{host:?} {probe}");
+        }
+    }
+    let absolute = |target: &str, host: &str| get(&format!("http://{target}/v1/greeting"), host);
+    assert_eq!(status(absolute("gateway.example", "gateway.example")).await, 200);
+    assert_eq!(status(absolute("rebound.example", "gateway.example")).await, 421);
+    assert_eq!(status(absolute("gateway.example", "rebound.example")).await, 421);
+    assert_eq!(status("GET /v1/greeting HTTP/1.0\r\n".to_owned()).await, 421);
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::server::AuthorizationServer;
 use super::{Ahead, HERE, World, ask, gateway, partner};
 use crate::support::bridge::{ISSUER, access};
-use crate::support::gateway::{Gateway, PREFIX};
+use crate::support::gateway::{Gateway, PREFIX, head};
 use crate::support::{Backend, SqliteBackend};
 
 bridge_auth::required_scopes! {
@@ -118,6 +118,23 @@ async fn a_token_of_a_trusted_issuer_is_let_in_as_what_it_is_and_as_nobody_here(
         );
     }
     assert_eq!(world.server.fetches(), 1);
+}
+
+#[tokio::test]
+async fn attack_n9_a_foreign_token_is_nowhere_behind_the_guard_either() {
+    let world = World::start().await;
+    let guard = world.bridge.layer("bridge").unwrap().admit_foreign();
+    let app = Router::new().route("/head", get(head)).layer(guard);
+    let token = world.server.token();
+    let cookies = format!("a=b; token={token}");
+    let proxy = format!("Bearer {token}");
+    let siblings = [("x-api-key", &*token), ("cookie", &cookies), ("proxy-authorization", &proxy)];
+    for _ in 0..2 {
+        let answer = ask(&app, "/head", &token, &siblings).await;
+        let seen = String::from_utf8_lossy(&answer.body);
+        assert_eq!(answer.status, 200, "{seen}");
+        assert!(seen.contains("a=b") && !seen.contains(&token), "{seen}");
+    }
 }
 
 #[tokio::test]

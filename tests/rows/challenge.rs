@@ -212,7 +212,8 @@ async fn row_54_whatever_is_wrong_with_a_token_or_its_session_is_answered_alike(
 async fn row_55_a_lacking_scope_is_403_and_names_all_that_are_needed() {
     let db = SqliteBackend::start().await;
     let bridge = builder(&db).await.resource_metadata(METADATA.parse().unwrap()).build().unwrap();
-    let layer = |scopes| bridge.layer("bridge").unwrap().require_scopes(Scopes::parse(scopes).unwrap());
+    let hooks_too = || bridge.layer("bridge").unwrap().admit_hook_clients();
+    let layer = |scopes| hooks_too().require_scopes(Scopes::parse(scopes).unwrap());
     let hooks_only = bridge.layer("bridge").unwrap().require_kind(CallerKind::HookClient);
     let routes = Router::new()
         .route("/govern", get(|| async {}).layer(layer("hook:govern")))

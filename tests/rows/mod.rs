@@ -5,9 +5,12 @@ mod challenge;
 mod credential;
 mod floods;
 mod framing;
+mod hidden;
+mod hooks;
 mod identity;
 mod routes;
 mod streams;
+mod trailers;
 
 use http::StatusCode;
 

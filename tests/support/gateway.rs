@@ -10,7 +10,7 @@ use axum::{Json, Router};
 use bridge_auth::{Bridge, Caller, Operator, Scopes, SignedIn};
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, DATE};
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -174,7 +174,8 @@ fn app(bridge: &Bridge) -> Router {
     Router::new()
         .route("/v1/echo", get(echo))
         .route("/v1/panic", get(panics))
-        .layer(bridge.layer("bridge").unwrap())
+        // What it echoes is no person's alone: tests of hook clients call it too.
+        .layer(bridge.layer("bridge").unwrap().admit_hook_clients())
         .nest_service(PREFIX, ServiceBuilder::new().layer(from_fn(login)).service(bridge.service()))
         .route_service("/.well-known/{*document}", bridge.well_known_service())
         .nest_service("/admin", from_fn(operators_only).layer(bridge.admin_service()))
@@ -215,6 +216,13 @@ pub async fn echo(
         "scopes": caller.scopes(),
         "headers": headers,
     }))
+}
+
+/// The whole head that a handler sees, each value for itself, and who calls.
+pub async fn head(caller: Option<Caller>, headers: HeaderMap) -> impl IntoResponse {
+    let value = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    let headers: Vec<_> = headers.iter().map(|(name, sent)| (name.to_string(), value(sent))).collect();
+    Json(json!({ "user_id": caller.map(|caller| caller.user_id().clone()), "headers": headers }))
 }
 
 /// A handler with a defect.

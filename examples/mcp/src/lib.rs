@@ -106,7 +106,9 @@ impl Server {
             .with_cancellation_token(streams);
         let sessions = Arc::new(LocalSessionManager::default());
         let mcp = StreamableHttpService::new(|| Ok(Tools), sessions, config);
-        let guard = self.bridge.layer(&self.resource)?.end_streams_within(STREAMS_END_WITHIN);
+        // The tools are for hooks too.
+        let guard =
+            self.bridge.layer(&self.resource)?.admit_hook_clients().end_streams_within(STREAMS_END_WITHIN);
         Ok(Router::new()
             .route_service(MCP, mcp)
             .layer(middleware::from_fn(scopes::require))

@@ -63,7 +63,8 @@ pub async fn serve(listener: TcpListener, bridge: &Bridge, stop: impl Future<Out
 
 /// Both services behind guards of their own, and beside them the endpoints that bridges call over plain HTTP.
 fn routes(bridge: &Bridge) -> Result<Routes> {
-    let guard = bridge.layer("bridge")?;
+    // Both services are for hooks too.
+    let guard = bridge.layer("bridge")?.admit_hook_clients();
     let track =
         guard.clone().require_scopes(Scopes::parse("hook:track")?).end_streams_within(STREAMS_END_WITHIN);
     let services = Routes::new(guard.named_layer(IdentityServer::new(IdentityService)))

@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::HeaderMap;
+use http::HeaderValue;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use percent_encoding::percent_decode_str;
@@ -13,6 +13,7 @@ use super::form::Form;
 use crate::bridge::Bridge;
 use crate::id::{ClientId, ClientSecret};
 use crate::issue::{ClientAuthError, OauthClient, ShownClient};
+use crate::passage::SetAside;
 use crate::service::answer::Refusal;
 use crate::service::limited;
 use crate::token::ClientAssertion;
@@ -23,7 +24,9 @@ pub(in crate::service) async fn authenticate(
     parts: &Parts,
     form: &Form,
 ) -> Result<OauthClient, Refusal> {
-    let Some(shown) = shown(&parts.headers, form)? else { return Err(invalid_client(bridge)) };
+    let set_aside = parts.extensions.get().map(|SetAside(authorization)| authorization);
+    let authorizations = parts.headers.get_all(AUTHORIZATION).iter().chain(set_aside);
+    let Some(shown) = shown(authorizations, form)? else { return Err(invalid_client(bridge)) };
     let attempt = limited::client(bridge, parts, shown.proves())?;
     let outcome = bridge.issuer().authenticate_client(&shown).await;
     outcome.map_err(|error| match error {
@@ -36,8 +39,10 @@ pub(in crate::service) async fn authenticate(
 }
 
 /// What the client shows, by one method; `None` when that proves nothing whoever it is.
-fn shown(headers: &HeaderMap, form: &Form) -> Result<Option<ShownClient>, Refusal> {
-    let mut authorizations = headers.get_all(AUTHORIZATION).iter();
+fn shown<'h>(
+    mut authorizations: impl Iterator<Item = &'h HeaderValue>,
+    form: &Form,
+) -> Result<Option<ShownClient>, Refusal> {
     let authorization = authorizations.next();
     let secret = form.value("client_secret");
     let assertion = match (form.value("client_assertion_type"), form.value("client_assertion")) {

@@ -1,0 +1,62 @@
+//! What a challenge says (RFC 6750 §3, RFC 9728 §5.1).
+
+use std::time::Duration;
+
+use http::HeaderValue;
+use url::Url;
+
+use crate::id::Scopes;
+
+/// What every challenge of a host says.
+#[derive(Debug, Clone)]
+pub(crate) struct Challenge {
+    pub(crate) realm: Option<String>,
+    pub(crate) resource_metadata: Option<Url>,
+    /// What to ask for, said to those who show no token or a bad one.
+    pub(crate) scopes: Scopes,
+    pub(crate) retry_after: Duration,
+}
+
+impl Default for Challenge {
+    fn default() -> Self {
+        Self {
+            realm: None,
+            resource_metadata: None,
+            scopes: Scopes::default(),
+            retry_after: Duration::from_secs(1),
+        }
+    }
+}
+
+impl Challenge {
+    /// The challenge to one who showed no credential: no `error` (RFC 6750 §3.1).
+    pub(crate) fn bare(&self) -> HeaderValue {
+        self.write(None, &self.scopes)
+    }
+
+    /// The challenge to a client that did not prove itself (RFC 7617 §2), whose realm is not optional.
+    pub(crate) fn basic(&self) -> HeaderValue {
+        let realm = self.realm.as_deref().unwrap_or("oauth");
+        HeaderValue::from_str(&format!("Basic realm=\"{realm}\", charset=\"UTF-8\""))
+            .expect("a realm is printable ASCII without quotes")
+    }
+
+    pub(super) fn write(&self, error: Option<&str>, scopes: &Scopes) -> HeaderValue {
+        let scopes = (!scopes.is_empty()).then(|| scopes.to_string());
+        let realm = self.realm.as_deref().map(|realm| ("realm", realm));
+        let metadata = self.resource_metadata.as_ref().map(|url| ("resource_metadata", url.as_str()));
+        let parameters: Vec<String> = realm
+            .into_iter()
+            .chain(metadata)
+            .chain(error.map(|error| ("error", error)))
+            .chain(scopes.as_deref().map(|scopes| ("scope", scopes)))
+            .map(|(name, value)| format!("{name}=\"{value}\""))
+            .collect();
+        let text = if parameters.is_empty() {
+            "Bearer".to_owned()
+        } else {
+            format!("Bearer {}", parameters.join(", "))
+        };
+        HeaderValue::from_str(&text).expect("realm, URL, code and scopes are visible ASCII without quotes")
+    }
+}
