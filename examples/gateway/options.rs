@@ -51,9 +51,9 @@ pub struct Options {
     #[arg(long, env = "BRIDGE_AUTH_TOKEN_LIFE", value_name = "SECONDS", default_value_t = 3600)]
     token_life: u64,
 
-    /// How long a session lives
-    #[arg(long, env = "BRIDGE_AUTH_SESSION_LIFE", value_name = "SECONDS", default_value_t = 86400)]
-    session_life: u64,
+    /// How long a session lives that is not renewed [default: 14 days]
+    #[arg(long, env = "BRIDGE_AUTH_SESSION_LIFE", value_name = "SECONDS")]
+    session_life: Option<u64>,
 
     /// What a live session means: `strict`, or `watched` with at most so many milliseconds of lag
     #[arg(long, env = "BRIDGE_AUTH_FRESHNESS", value_name = "strict|watched[:MILLISECONDS]", default_value = "strict",
@@ -129,13 +129,15 @@ impl Options {
             .rate_limits(limits)
             .code_life(Duration::from_secs(self.code_life))
             .token_life(Duration::from_secs(self.token_life))
-            .session_life(Duration::from_secs(self.session_life))
             .freshness(self.freshness)
             .trusted_proxies(self.trusted_proxy.iter().copied())
             // `into_make_service_with_connect_info` leaves the peer's address here.
-            .peer_address(|extensions| Some(extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip()))
-            .build()?;
-        Ok(bridge)
+            .peer_address(|extensions| Some(extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip()));
+        let bridge = match self.session_life {
+            Some(seconds) => bridge.session_life(Duration::from_secs(seconds)),
+            None => bridge,
+        };
+        Ok(bridge.build()?)
     }
 
     fn keys(&self, database: &Database, folder: &Path) -> Result<KeyRing> {
