@@ -71,21 +71,12 @@ async fn every_act_is_in_the_log_with_who_did_it_and_no_secret_is() {
     let db = SqliteBackend::start().await;
     let bridge = builder(&db).await.build().unwrap();
     let record = Record::default();
-    let subscriber = tracing_subscriber::fmt()
-        .json()
-        .with_max_level(tracing::Level::TRACE)
-        .with_writer(record.clone())
-        .finish();
     let secrets = {
-        let _guard = tracing::subscriber::set_default(subscriber);
+        let _guard = record.listen();
         walk(&bridge).await
     };
     let text = record.text();
-    let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let audit: Vec<_> = lines
-        .filter(|line| line["target"] == "bridge_auth::audit")
-        .map(|line| line["fields"].clone())
-        .collect();
+    let audit = record.audit();
     let find = |event: &str| {
         let found = audit.iter().find(|fields| fields["event"] == event);
         found.unwrap_or_else(|| panic!("{event} is not in {audit:?}"))

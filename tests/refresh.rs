@@ -272,14 +272,9 @@ async fn every_refresh_is_in_the_audit_log_and_no_token_is() {
     let db = SqliteBackend::start().await;
     let bridge = builder(&db).await.refresh_grace(Duration::ZERO).build().unwrap();
     let record = Record::default();
-    let subscriber = tracing_subscriber::fmt()
-        .json()
-        .with_max_level(tracing::Level::TRACE)
-        .with_writer(record.clone())
-        .finish();
     let mut tokens = Vec::new();
     {
-        let _guard = tracing::subscriber::set_default(subscriber);
+        let _guard = record.listen();
         let issuer = bridge.issuer();
         let signed_in = SignedIn::new(user("alice"), Scopes::parse("chat").unwrap());
         let code = issuer.issue_code(&signed_in, Default::default()).await.unwrap().code;
@@ -304,11 +299,7 @@ async fn every_refresh_is_in_the_audit_log_and_no_token_is() {
         tokens.extend([first, second]);
     }
     let text = record.text();
-    let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let audit: Vec<_> = lines
-        .filter(|line| line["target"] == "bridge_auth::audit")
-        .map(|line| line["fields"].clone())
-        .collect();
+    let audit = record.audit();
     let named = |event: &str| audit.iter().filter(|fields| fields["event"] == event).collect::<Vec<_>>();
     assert_eq!(named("refreshed").len(), 2);
     assert_eq!(named("refreshed")[0]["user_id"], "alice");

@@ -2,7 +2,6 @@
 
 use http::header::AUTHORIZATION;
 use serde_json::{Value, json};
-use tracing_subscriber::EnvFilter;
 
 use super::given::{
     Hook, SERVER_SECRET, VERIFIER, code_grant, hook_of, oauth_builder, pkce_code, post, server,
@@ -61,22 +60,12 @@ async fn attack_a71_a79_every_act_is_logged_and_no_secret_is() {
     let db = SqliteBackend::start().await;
     let gateway = Gateway::over(oauth_builder(&db).await.refresh_tokens(true).build().unwrap()).await;
     let record = Record::default();
-    let subscriber = tracing_subscriber::fmt()
-        .json()
-        .with_env_filter(EnvFilter::new("bridge_auth=trace"))
-        .with_writer(record.clone())
-        .finish();
     let secrets = {
-        let _guard = tracing::subscriber::set_default(subscriber);
+        let _guard = record.listen();
         walk(&gateway).await
     };
     let text = record.text();
-    let audit: Vec<_> = text
-        .lines()
-        .map(|line| serde_json::from_str::<Value>(line).unwrap())
-        .filter(|line| line["target"] == "bridge_auth::audit")
-        .map(|line| line["fields"].clone())
-        .collect();
+    let audit = record.audit();
     for (event, client) in [
         ("refreshed", json!("sp_bridge")),
         ("client_refused", json!("bridge:alice")),

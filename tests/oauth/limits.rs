@@ -226,6 +226,24 @@ async fn attack_a78_nobody_passes_for_another_source() {
 }
 
 #[tokio::test]
+async fn who_tries_session_ids_is_stopped_as_who_guesses_codes_is() {
+    let db = SqliteBackend::start().await;
+    let limits = RateLimits::default().per_address(100).failure_cost(30);
+    let gateway = behind_proxy(&db, |builder| builder.rate_limits(limits)).await;
+    let declare = async |person: &str, source: &str| {
+        let body = json!({ "code": gateway.code(person).await });
+        from(source, gateway.post("/session", &body).header("x-session-id", "laptop")).await
+    };
+    assert_eq!(declare("alice", "192.0.2.7").await.status, 200);
+    let answers = [(); 6].map(|()| declare("mallory", "198.51.100.1"));
+    let answers = futures_util::future::join_all(answers).await;
+    let taken = answers.iter().filter(|answer| answer.is_oauth_error(409, "session_id_taken")).count();
+    let stopped = answers.iter().filter(|answer| is_too_many(answer)).count();
+    assert!((1..=4).contains(&taken) && taken + stopped == 6, "{answers:?}");
+    assert_eq!(declare("alice", "192.0.2.7").await.status, 200, "her own, from elsewhere");
+}
+
+#[tokio::test]
 async fn limits_can_be_off_and_none_can_be_zero() {
     let db = SqliteBackend::start().await;
     let gateway = behind_proxy(&db, |builder| builder.rate_limits(RateLimits::off())).await;
@@ -237,6 +255,7 @@ async fn limits_can_be_off_and_none_can_be_zero() {
         limits.per_address(0),
         limits.per_client(0),
         limits.codes_per_person(0),
+        limits.calls_per_session(0),
         limits.failure_cost(0),
         limits.max_keys(0),
     ] {

@@ -3,6 +3,7 @@
 mod bearer;
 mod challenge;
 mod credential;
+mod crowd;
 mod floods;
 mod framing;
 mod hidden;

@@ -4,6 +4,8 @@ use std::fmt::Debug;
 use std::io;
 use std::sync::{Arc, Mutex};
 
+use serde_json::Value;
+use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 /// All that was logged or shown.
@@ -22,6 +24,26 @@ impl Record {
             self.0.lock().unwrap().extend(format!("{error}\n").into_bytes());
             next = error.source();
         }
+    }
+
+    /// Takes down all that this thread logs, until the guard goes.
+    pub fn listen(&self) -> tracing::subscriber::DefaultGuard {
+        let subscriber = tracing_subscriber::fmt()
+            .json()
+            .with_env_filter(EnvFilter::new("bridge_auth=trace"))
+            .with_writer(self.clone())
+            .finish();
+        tracing::subscriber::set_default(subscriber)
+    }
+
+    /// The fields of all that was logged for the auditor.
+    pub fn audit(&self) -> Vec<Value> {
+        let text = self.text();
+        let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        lines
+            .filter(|line| line["target"] == "bridge_auth::audit")
+            .map(|mut line| line["fields"].take())
+            .collect()
     }
 
     pub fn text(&self) -> String {

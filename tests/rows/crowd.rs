@@ -1,0 +1,90 @@
+//! Section 2.7, N2: one person who writes in a loop over very many connections takes the gateway from nobody.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use bridge_auth::{Freshness, RateLimits};
+use futures_util::future::join_all;
+use http::{Method, StatusCode};
+
+use crate::support::Backend;
+use crate::support::bridge::builder;
+use crate::support::gateway::{Gateway, PREFIX, send};
+
+crate::store::promises![
+    attack_n2_one_persons_writes_from_40_connections_refuse_nobody_else_a_look_up,
+    attack_n2_one_persons_writes_from_40_connections_refuse_nobody_else_a_watched_call,
+    attack_n2_a_session_that_calls_too_often_is_told_to_slow_down,
+];
+
+async fn attack_n2_one_persons_writes_from_40_connections_refuse_nobody_else_a_look_up(db: impl Backend) {
+    for limits in [RateLimits::off(), RateLimits::default()] {
+        withstands(&db, Freshness::Strict, limits).await;
+    }
+}
+
+async fn attack_n2_one_persons_writes_from_40_connections_refuse_nobody_else_a_watched_call(
+    db: impl Backend,
+) {
+    for limits in [RateLimits::off(), RateLimits::default()] {
+        withstands(&db, Freshness::watched(), limits).await;
+    }
+}
+
+async fn withstands(db: &impl Backend, freshness: Freshness, limits: RateLimits) {
+    let bridge = builder(db).await.freshness(freshness).rate_limits(limits).build().unwrap();
+    let gateway = Gateway::over(bridge).await;
+    let innocent = gateway.link("innocent").await;
+    let (over, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let attack = (0..40).map(|_| async {
+        let mut token = gateway.link("attacker").await;
+        while !over.load(Ordering::Relaxed) {
+            for path in ["/oauth-client", "/logout"] {
+                let answer = gateway.call(Method::POST, &format!("{PREFIX}{path}"), &token).await;
+                answered.fetch_add(1, Ordering::Relaxed);
+                if answer.status == StatusCode::UNAUTHORIZED {
+                    let code = send(
+                        gateway.post("/code", &serde_json::json!({})).header("cookie", "login=attacker"),
+                    )
+                    .await;
+                    if code.status == StatusCode::CREATED {
+                        token = gateway.exchange(&code.text("code")).await.json()["token"]
+                            .as_str()
+                            .unwrap_or_default()
+                            .to_owned();
+                    }
+                }
+            }
+        }
+    });
+    let calls = async {
+        for n in 0..500 {
+            let answer = gateway.call(Method::GET, "/v1/echo", &innocent).await;
+            assert_eq!(answer.status, StatusCode::OK, "{n}: {answer:?}");
+        }
+        over.store(true, Ordering::Relaxed);
+    };
+    tokio::join!(join_all(attack), calls);
+    assert!(answered.load(Ordering::Relaxed) > 100, "it was attacked");
+}
+
+async fn attack_n2_a_session_that_calls_too_often_is_told_to_slow_down(db: impl Backend) {
+    let limits = RateLimits::default().calls_per_session(6);
+    let gateway = Gateway::over(builder(&db).await.rate_limits(limits).build().unwrap()).await;
+    let attacker = gateway.link("attacker").await;
+    let provision =
+        async |token: &str| gateway.call(Method::POST, &format!("{PREFIX}/oauth-client"), token).await;
+    let answers = join_all((0..40).map(|_| provision(&attacker))).await;
+    let allowed = answers.iter().filter(|answer| answer.status == StatusCode::OK).count();
+    let limited: Vec<_> = answers.iter().filter(|answer| answer.is_problem(429, "slow_down")).collect();
+    assert!(allowed <= 6 && allowed + limited.len() == 40, "{answers:?}");
+    assert!(limited.iter().all(|answer| answer.header("retry-after").parse::<u64>().is_ok()));
+    for path in ["/sessions", "/logout"] {
+        let method = if path == "/logout" { Method::POST } else { Method::GET };
+        let answer = gateway.call(method, &format!("{PREFIX}{path}"), &attacker).await;
+        assert!(answer.is_problem(429, "slow_down"), "{path} {answer:?}");
+    }
+    // The session alone is meant: its calls go on, and so does all of another of the same person.
+    assert!(gateway.admits(&attacker).await);
+    assert_eq!(provision(&gateway.link("attacker").await).await.status, StatusCode::OK);
+    assert_eq!(provision(&gateway.link("innocent").await).await.status, StatusCode::OK);
+}
