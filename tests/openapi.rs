@@ -1,7 +1,8 @@
 //! The OpenAPI document, held against a real gateway: every documented answer is given, and every answer is as documented.
 
-use std::collections::BTreeSet;
-use std::net::{Ipv4Addr, SocketAddr};
+mod book;
+
+use std::net::SocketAddr;
 
 use axum::Router;
 use axum::extract::ConnectInfo;
@@ -11,109 +12,14 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE};
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 
+use self::book::Book;
 use crate::oauth::given::{
     CHALLENGE, FORM, MCP, TOOLS, VERIFIER, claims, code_grant, hook_of, oauth_builder, pkce_code, post,
     server,
 };
 use crate::support::bridge::{ISSUER, user};
-use crate::support::gateway::{Answer, Gateway, OPERATOR, PREFIX, send};
+use crate::support::gateway::{Gateway, OPERATOR, PREFIX, send};
 use crate::support::{Backend, ListedByAdmin as _, SqliteBackend};
-
-/// The document, and what was seen of it.
-struct Book {
-    document: Value,
-    seen: BTreeSet<(String, u16)>,
-    /// Each call comes from an address of its own, so that its failures are held against no other.
-    calls: u32,
-}
-
-impl Book {
-    async fn of(gateway: &Gateway) -> Self {
-        let path = format!("{PREFIX}/openapi.json");
-        let answer = send(gateway.request(Method::GET, &path)).await;
-        assert_eq!((answer.status.as_u16(), answer.header("content-type")), (200, "application/json"));
-        assert_eq!(answer.header("cache-control"), "public, max-age=300");
-        Self { document: answer.json(), seen: BTreeSet::new(), calls: 0 }
-    }
-
-    /// What a component stands for.
-    fn resolve<'a>(&'a self, value: &'a Value) -> &'a Value {
-        match value["$ref"].as_str() {
-            Some(reference) => {
-                self.document.pointer(&reference[1..]).unwrap_or_else(|| panic!("{reference}"))
-            }
-            None => value,
-        }
-    }
-
-    /// The answer to `request`, which the operation (`post /code`) documents.
-    async fn call(&mut self, operation: &str, status: u16, request: RequestBuilder) -> Answer {
-        self.calls += 1;
-        let source = Ipv4Addr::from(0x0a00_0000 + self.calls);
-        self.call_from(&source.to_string(), operation, status, request).await
-    }
-
-    /// The same from this address.
-    async fn call_from(
-        &mut self,
-        source: &str,
-        operation: &str,
-        status: u16,
-        request: RequestBuilder,
-    ) -> Answer {
-        let answer = send(request.header("x-forwarded-for", source)).await;
-        assert_eq!(answer.status, status, "{operation}: {answer:?}");
-        let (method, path) = operation.split_once(' ').unwrap();
-        let responses = &self.document["paths"][path][method]["responses"];
-        let response = self.resolve(&responses[status.to_string()]);
-        assert!(response.is_object(), "{operation} documents no {status}");
-        for (name, header) in response["headers"].as_object().into_iter().flatten() {
-            let is_required = self.resolve(header)["required"].as_bool().unwrap();
-            let is_there = answer.headers.contains_key(name.as_str());
-            assert!(is_there || !is_required, "{operation} {status} without {name}");
-        }
-        match response["content"].as_object() {
-            None => assert!(answer.body.is_empty(), "{operation} {status}: {answer:?}"),
-            Some(content) => {
-                let media_type = answer.header("content-type");
-                let schema =
-                    content.get(media_type).unwrap_or_else(|| panic!("{operation} {status}: {media_type}"));
-                self.check(&schema["schema"], &answer.json(), operation);
-            }
-        }
-        self.seen.insert((operation.to_owned(), status));
-        answer
-    }
-
-    fn check(&self, schema: &Value, body: &Value, operation: &str) {
-        let whole = json!({
-            "$schema": "https://json-schema.org/draft/2020-12/schema",
-            "allOf": [schema],
-            "components": self.document["components"],
-        });
-        let validator = jsonschema::validator_for(&whole).unwrap();
-        let errors: Vec<_> = validator.iter_errors(body).map(|error| error.to_string()).collect();
-        assert!(errors.is_empty(), "{operation}: {body} {errors:?}");
-    }
-
-    /// What is documented and was not seen.
-    fn unseen(&self) -> Vec<(String, u16)> {
-        let mut unseen = Vec::new();
-        for (path, item) in self.document["paths"].as_object().unwrap() {
-            for (method, operation) in
-                item.as_object().unwrap().iter().filter(|(name, _)| *name != "parameters")
-            {
-                for status in operation["responses"].as_object().unwrap().keys() {
-                    let documented = (format!("{method} {path}"), status.parse().unwrap());
-                    if !self.seen.contains(&documented) {
-                        unseen.push(documented);
-                    }
-                }
-            }
-        }
-        unseen
-    }
-}
 
 /// The gateway with everything on, where one failure is one too many for a while.
 async fn everything(db: &SqliteBackend) -> Gateway {
