@@ -24,14 +24,14 @@ use crate::settings::BuildError;
 /// caller (IPv6 by its /64) and by the client that they name, and `/code` by person. So are `/logout`, `/sessions` and
 /// `/oauth-client`, by session. Beyond a limit the answer is 429 with `Retry-After`, before anything is done.
 ///
-/// - **A failure is dearer than a success,** and what cannot be paid is owed: whoever guesses is soon refused
-///   for longer, but never for more than an hour.
+/// - **A failed attempt costs 20 attempts** ([`failure_cost`](Self::failure_cost)), and the balance may go below zero: whoever
+///   guesses is soon refused for longer, but never for more than an hour. A declared session id that is taken (409) is a failed attempt too.
 /// - **Nobody is locked out by others.** A client whose secret is guessed at from many addresses is refused at those that have
 ///   just failed, and at no other.
 /// - **Memory is bounded.** Of more keys than [`max_keys`](Self::max_keys) those are forgotten that are used least.
 ///
-/// Each gateway counts for itself, in memory. A caller whose address is not known is limited by nothing but its person: one
-/// attacker would otherwise lock out all of them. So set [`BridgeBuilder::peer_address`](crate::BridgeBuilder::peer_address),
+/// Each gateway counts for itself, in memory. A caller whose address is not known is limited by its person and its session
+/// alone: one attacker would otherwise lock out all of them. So set [`BridgeBuilder::peer_address`](crate::BridgeBuilder::peer_address),
 /// and behind a proxy [`BridgeBuilder::trusted_proxies`](crate::BridgeBuilder::trusted_proxies): else all clients of the proxy
 /// are one address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -302,7 +302,7 @@ pub(crate) struct Refresh {
     pub(crate) at_token_endpoint: bool,
     /// Whether `POST /session` gives one too.
     pub(crate) at_session: bool,
-    /// How long a token may be used again after its successor was made.
+    /// How long after its use a token may be used again beside it.
     pub(crate) grace: Duration,
 }
 

@@ -1,115 +1,25 @@
 //! The OpenAPI document, held against a real gateway: every documented answer is given, and every answer is as documented.
 
-use std::collections::BTreeSet;
-use std::net::{Ipv4Addr, SocketAddr};
+mod book;
+
+use std::net::SocketAddr;
 
 use axum::Router;
 use axum::extract::ConnectInfo;
-use bridge_auth::{BridgeBuilder, ProtectedResource, RateLimits};
+use bridge_auth::{AccessRequest, BridgeBuilder, ProtectedResource, RateLimits, Scopes};
 use http::Method;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE};
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 
-use crate::oauth::given::{FORM, code_grant, hook_of, oauth_builder, pkce_code, post, server};
-use crate::support::bridge::ISSUER;
-use crate::support::gateway::{Answer, Gateway, OPERATOR, PREFIX, send};
+use self::book::Book;
+use crate::oauth::given::{
+    CHALLENGE, FORM, MCP, TOOLS, VERIFIER, claims, code_grant, hook_of, oauth_builder, pkce_code, post,
+    server,
+};
+use crate::support::bridge::{ISSUER, user};
+use crate::support::gateway::{Gateway, OPERATOR, PREFIX, send};
 use crate::support::{Backend, ListedByAdmin as _, SqliteBackend};
-
-/// The document, and what was seen of it.
-struct Book {
-    document: Value,
-    seen: BTreeSet<(String, u16)>,
-    /// Each call comes from an address of its own, so that its failures are held against no other.
-    calls: u32,
-}
-
-impl Book {
-    async fn of(gateway: &Gateway) -> Self {
-        let path = format!("{PREFIX}/openapi.json");
-        let answer = send(gateway.request(Method::GET, &path)).await;
-        assert_eq!((answer.status.as_u16(), answer.header("content-type")), (200, "application/json"));
-        assert_eq!(answer.header("cache-control"), "public, max-age=300");
-        Self { document: answer.json(), seen: BTreeSet::new(), calls: 0 }
-    }
-
-    /// What a component stands for.
-    fn resolve<'a>(&'a self, value: &'a Value) -> &'a Value {
-        match value["$ref"].as_str() {
-            Some(reference) => {
-                self.document.pointer(&reference[1..]).unwrap_or_else(|| panic!("{reference}"))
-            }
-            None => value,
-        }
-    }
-
-    /// The answer to `request`, which the operation (`post /code`) documents.
-    async fn call(&mut self, operation: &str, status: u16, request: RequestBuilder) -> Answer {
-        self.calls += 1;
-        let source = Ipv4Addr::from(0x0a00_0000 + self.calls);
-        self.call_from(&source.to_string(), operation, status, request).await
-    }
-
-    /// The same from this address.
-    async fn call_from(
-        &mut self,
-        source: &str,
-        operation: &str,
-        status: u16,
-        request: RequestBuilder,
-    ) -> Answer {
-        let answer = send(request.header("x-forwarded-for", source)).await;
-        assert_eq!(answer.status, status, "{operation}: {answer:?}");
-        let (method, path) = operation.split_once(' ').unwrap();
-        let responses = &self.document["paths"][path][method]["responses"];
-        let response = self.resolve(&responses[status.to_string()]);
-        assert!(response.is_object(), "{operation} documents no {status}");
-        for (name, header) in response["headers"].as_object().into_iter().flatten() {
-            assert_eq!(self.resolve(header)["required"], true);
-            assert!(answer.headers.contains_key(name.as_str()), "{operation} {status} without {name}");
-        }
-        match response["content"].as_object() {
-            None => assert!(answer.body.is_empty(), "{operation} {status}: {answer:?}"),
-            Some(content) => {
-                let media_type = answer.header("content-type");
-                let schema =
-                    content.get(media_type).unwrap_or_else(|| panic!("{operation} {status}: {media_type}"));
-                self.check(&schema["schema"], &answer.json(), operation);
-            }
-        }
-        self.seen.insert((operation.to_owned(), status));
-        answer
-    }
-
-    fn check(&self, schema: &Value, body: &Value, operation: &str) {
-        let whole = json!({
-            "$schema": "https://json-schema.org/draft/2020-12/schema",
-            "allOf": [schema],
-            "components": self.document["components"],
-        });
-        let validator = jsonschema::validator_for(&whole).unwrap();
-        let errors: Vec<_> = validator.iter_errors(body).map(|error| error.to_string()).collect();
-        assert!(errors.is_empty(), "{operation}: {body} {errors:?}");
-    }
-
-    /// What is documented and was not seen.
-    fn unseen(&self) -> Vec<(String, u16)> {
-        let mut unseen = Vec::new();
-        for (path, item) in self.document["paths"].as_object().unwrap() {
-            for (method, operation) in
-                item.as_object().unwrap().iter().filter(|(name, _)| *name != "parameters")
-            {
-                for status in operation["responses"].as_object().unwrap().keys() {
-                    let documented = (format!("{method} {path}"), status.parse().unwrap());
-                    if !self.seen.contains(&documented) {
-                        unseen.push(documented);
-                    }
-                }
-            }
-        }
-        unseen
-    }
-}
 
 /// The gateway with everything on, where one failure is one too many for a while.
 async fn everything(db: &SqliteBackend) -> Gateway {
@@ -118,7 +28,10 @@ async fn everything(db: &SqliteBackend) -> Gateway {
             .refresh_tokens(true)
             .session_refresh_tokens(true)
             .max_devices(1)
-            .rate_limits(RateLimits::default().failure_cost(10_000).codes_per_person(10))
+            .provisioning_requires(Scopes::parse("chat").unwrap())
+            .rate_limits(
+                RateLimits::default().failure_cost(10_000).codes_per_person(10).calls_per_session(30),
+            )
             .protected_resource(ProtectedResource::new(ISSUER).name("The gateway"))
             .peer_address(|extensions| Some(extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip()))
             .trusted_proxies(["127.0.0.0/8".parse().unwrap()])
@@ -155,6 +68,7 @@ async fn every_documented_answer_is_given_and_is_as_documented() {
     link(&gateway, &mut book).await;
     sessions(&gateway, &mut book).await;
     oauth(&gateway, &mut book).await;
+    bound_to_a_resource(&gateway, &mut book).await;
     discovery(&gateway, &mut book).await;
     operators(&gateway, &mut book).await;
     bodies(&gateway, &mut book).await;
@@ -168,6 +82,9 @@ async fn link(gateway: &Gateway, book: &mut Book) {
     let ask = |body: Value| gateway.post("/code", &body).header(COOKIE, "login=alice");
     let issued = book.call(&code, 201, ask(json!({}))).await;
     book.call(&code, 400, ask(json!({ "code_challenge": "x" }))).await;
+    book.call(&code, 201, ask(json!({ "resource": TOOLS }))).await;
+    let unknown = book.call(&code, 400, ask(json!({ "resource": "https://evil.example" }))).await;
+    assert_eq!(unknown.text("code"), "invalid_target");
     book.call(&code, 401, gateway.post("/code", &json!({}))).await;
     book.call(&code, 403, ask(json!({})).header("sec-fetch-site", "cross-site")).await;
 
@@ -200,6 +117,7 @@ async fn sessions(gateway: &Gateway, book: &mut Book) {
     }
     let list = bridge_operation("get", "/sessions");
     let all = |token: &str| gateway.request(Method::GET, &format!("{PREFIX}/sessions")).bearer_auth(token);
+    pages(gateway, book, &list, &token).await;
     let listed = book.call(&list, 200, all(&token)).await;
     let end = bridge_operation("delete", "/sessions/{id}");
     let gone = gateway.request(Method::DELETE, &format!("{PREFIX}/sessions/sess_of_nobody"));
@@ -212,20 +130,63 @@ async fn sessions(gateway: &Gateway, book: &mut Book) {
     book.call(&bridge_operation("post", "/logout"), 204, log_out).await;
 }
 
+/// One device of a person's a page, with all that hangs on it.
+async fn pages(gateway: &Gateway, book: &mut Book, list: &str, token: &str) {
+    hook_of(gateway, token).await.token(gateway).await;
+    gateway.link("carol").await;
+    let page =
+        |query: &str| gateway.request(Method::GET, &format!("{PREFIX}/sessions?{query}")).bearer_auth(token);
+    let operators_page = |query: &str| {
+        let path = format!("/admin/users/carol/sessions?{query}");
+        gateway.request(Method::GET, &path).header(AUTHORIZATION, OPERATOR)
+    };
+    let operators_list = "get /admin/users/{user}/sessions";
+    let [mut of_owner, mut of_operator] = ["limit=1".to_owned(), "limit=1".to_owned()];
+    let mut last = Value::Null;
+    for number in 1..=2 {
+        let (own, theirs) = (page(&of_owner), operators_page(&of_operator));
+        let own = book.call(list, 200, own).await.json();
+        let theirs = book.call(operators_list, 200, theirs).await.json();
+        for (listed, query) in [(&own, &mut of_owner), (&theirs, &mut of_operator)] {
+            assert_eq!(listed["sessions"].as_array().unwrap().len(), 1, "{number}");
+            assert_eq!(listed["next_cursor"].is_string(), number == 1, "{listed}");
+            *query = format!("limit=1&cursor={}", listed["next_cursor"].as_str().unwrap_or_default());
+        }
+        last = own["sessions"][0].clone();
+        assert!(last["current"].is_boolean() && theirs["sessions"][0]["current"].is_null());
+    }
+    assert!(last["secret_since"].is_u64() && last["key_since"].is_null(), "{last}");
+    assert!(last["hook_session"]["id"].is_string() && last["ends_at"].is_u64(), "{last}");
+    for malformed in ["limit=0", "limit=1001", "limit=x", "cursor=x", "cursor="] {
+        book.call(list, 400, page(malformed)).await;
+        book.call(operators_list, 400, operators_page(malformed)).await;
+    }
+}
+
 async fn oauth(gateway: &Gateway, book: &mut Book) {
     let provision = bridge_operation("post", "/oauth-client");
     let person = gateway.link("erin").await;
     let client =
         |token: &str| gateway.request(Method::POST, &format!("{PREFIX}/oauth-client")).bearer_auth(token);
-    book.call(&provision, 200, client(&person)).await;
-    book.call(&provision, 409, client(&gateway.link("erin").await)).await;
+    let provisioned = book.call(&provision, 200, client(&person)).await;
+    let devices = gateway.bridge.admin().sessions_of(&user("erin")).await.unwrap();
+    let ends_at = devices[0].ends_at.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    assert_eq!(provisioned.json()["client_secret_expires_at"], ends_at);
+    let full = book.call(&provision, 409, client(&gateway.link("erin").await)).await;
+    assert_eq!(full.json()["devices"][0]["session_id"], devices[0].id.as_str());
+    assert_eq!(full.json()["devices"].as_array().unwrap().len(), 1);
+    let narrow = AccessRequest::for_user(user("erin"), Scopes::parse("tools").unwrap());
+    let narrow = gateway.bridge.issuer().open_access(narrow).await.unwrap();
+    let lacking = book.call(&provision, 403, client(narrow.token.expose())).await;
+    assert!(lacking.header("www-authenticate").contains("error=\"insufficient_scope\", scope=\"chat\""));
     let with_key = json!({
         "token_endpoint_auth_method": "private_key_jwt",
         "jwks": { "keys": [{ "kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" }] },
     });
     let json_body =
         |body: &Value| client(&person).header(CONTENT_TYPE, "application/json").body(body.to_string());
-    book.call(&provision, 200, json_body(&with_key)).await;
+    let given = book.call(&provision, 200, json_body(&with_key)).await;
+    assert!(given.json()["jwks"]["keys"][0]["kid"].is_string());
     book.call(&provision, 400, json_body(&json!({ "jwks_uri": "https://evil.example" }))).await;
     book.call(&provision, 401, client("x.y.z")).await;
     let hook = hook_of(gateway, &gateway.link("frank").await).await;
@@ -267,6 +228,24 @@ async fn oauth(gateway: &Gateway, book: &mut Book) {
     book.call(&revoke, 200, as_hook(end(&[("token", &access)]))).await;
 }
 
+async fn bound_to_a_resource(gateway: &Gateway, book: &mut Book) {
+    let token = bridge_operation("post", "/token");
+    let bound = json!({ "code_challenge": CHALLENGE, "code_challenge_method": "S256", "resource": TOOLS });
+    let code = gateway.code_with("grace", &bound).await;
+    let other = [&code_grant(&code)[..], &[("resource", MCP)]].concat();
+    let wrong = book.call(&token, 400, post(gateway, "/token", &other)).await;
+    assert_eq!(wrong.text("error"), "invalid_target");
+    let exchange = json!({ "code": code, "code_verifier": VERIFIER });
+    let opened =
+        book.call(&bridge_operation("post", "/session"), 200, gateway.post("/session", &exchange)).await;
+    assert_eq!(claims(&opened.text("token"))["aud"], json!([TOOLS]));
+    let refresh = opened.text("refresh_token");
+    let fields = [("grant_type", "refresh_token"), ("client_id", "sp_bridge"), ("refresh_token", &refresh)];
+    let other = [&fields[..], &[("resource", MCP)]].concat();
+    let wrong = book.call(&token, 400, post(gateway, "/token", &other)).await;
+    assert_eq!(wrong.text("error"), "invalid_target");
+}
+
 async fn discovery(gateway: &Gateway, book: &mut Book) {
     for path in [
         "/.well-known/jwks.json",
@@ -288,12 +267,12 @@ async fn operators(gateway: &Gateway, book: &mut Book) {
         ("delete", "/sessions/{id}", 204),
     ] {
         let name = format!("{method} /admin{path}");
-        let session = gateway.bridge.admin().sessions_of(&crate::support::bridge::user("bob")).await.unwrap();
+        let session = gateway.bridge.admin().sessions_of(&user("bob")).await.unwrap();
         let id = match session.first() {
             Some(session) => session.id.to_string(),
             None => {
                 gateway.link("bob").await;
-                let sessions = gateway.bridge.admin().sessions_of(&crate::support::bridge::user("bob")).await;
+                let sessions = gateway.bridge.admin().sessions_of(&user("bob")).await;
                 sessions.unwrap()[0].id.to_string()
             }
         };
@@ -351,6 +330,15 @@ async fn too_many(gateway: &Gateway, book: &mut Book) {
     let ask = || gateway.post("/code", &json!({})).header(COOKIE, "login=mallory");
     while send(ask()).await.status == 201 {}
     book.call(&bridge_operation("post", "/code"), 429, ask()).await;
+    let token = gateway.link("niaj").await;
+    for (method, path) in
+        [("get", "/sessions"), ("post", "/oauth-client"), ("delete", "/sessions/{id}"), ("post", "/logout")]
+    {
+        while gateway.call(Method::GET, &format!("{PREFIX}/sessions"), &token).await.status == 200 {}
+        let name = bridge_operation(method, path);
+        let request = Operation { gateway, name: name.clone() }.request().bearer_auth(&token);
+        book.call(&name, 429, request).await;
+    }
 }
 
 async fn store_down(gateway: &Gateway, db: &SqliteBackend, book: &mut Book) {
@@ -383,6 +371,22 @@ async fn store_down(gateway: &Gateway, db: &SqliteBackend, book: &mut Book) {
         let request = Operation { gateway, name: name.to_owned() }.request().header(AUTHORIZATION, OPERATOR);
         book.call(name, 503, request).await;
     }
+}
+
+#[tokio::test]
+async fn where_pkce_is_required_a_code_without_a_challenge_is_refused_as_documented() {
+    let db = SqliteBackend::start().await;
+    let bridge = oauth_builder(&db).await.require_pkce(true).build().unwrap();
+    let document = format!("{PREFIX}/openapi.json");
+    let route = Router::new().route_service(&document, bridge.openapi_service());
+    let gateway = Gateway::with_routes(bridge, route).await;
+    let mut book = Book::of(&gateway).await;
+    let code = bridge_operation("post", "/code");
+    let ask = |body: Value| gateway.post("/code", &body).header(COOKIE, "login=alice");
+    let refused = book.call(&code, 400, ask(json!({}))).await;
+    assert_eq!(refused.text("code"), "invalid_request");
+    let with_challenge = json!({ "code_challenge": CHALLENGE, "code_challenge_method": "S256" });
+    book.call(&code, 201, ask(with_challenge)).await;
 }
 
 #[tokio::test]

@@ -107,8 +107,8 @@ impl BridgeBuilder {
         self
     }
 
-    /// Audiences that only [`Issuer::open_access`] issues tokens for, such as resource URIs (RFC 8707).
-    /// Default: none.
+    /// Audiences that a token is for only when it is asked for them: resource URIs by `resource` (RFC 8707), any by
+    /// [`Issuer::open_access`]. Default: none.
     pub fn other_audiences<A: AsRef<str>>(mut self, audiences: impl IntoIterator<Item = A>) -> Self {
         self.settings.other_audiences = self.parse_all("audience", audiences);
         self
@@ -321,7 +321,7 @@ impl BridgeBuilder {
     /// How long a replaced client secret stays good, in whole seconds up to 24 h. Default: 60 s.
     ///
     /// It covers answers that are still on their way when the next call replaces their secret: keep it
-    /// longer than the store's deadline.
+    /// longer than the [write deadline](Self::write_deadline).
     pub fn secret_overlap(mut self, overlap: Duration) -> Self {
         self.settings.secret_overlap = overlap;
         self
@@ -350,7 +350,7 @@ impl BridgeBuilder {
     }
 
     /// How long the store may take for what ends, opens or renews, before the answer is 503. Default: 10 s: what ends must not be
-    /// given up early. A store has a deadline of its own for that
+    /// given up early. A write that has begun runs to its end all the same. A store has a deadline of its own for that
     /// ([`PostgresStoreBuilder::write_timeout`](crate::store::PostgresStoreBuilder::write_timeout)).
     pub fn write_deadline(mut self, deadline: Duration) -> Self {
         self.settings.write_deadline = deadline;

@@ -13,8 +13,9 @@ use crate::store::{DevicePage, DeviceQuery, Revocation, Revoke, Store, StoreErro
 /// Lists and revokes sessions, disables and enables people, sweeps old rows:
 /// [`Bridge::admin`](crate::Bridge::admin) hands it out.
 ///
-/// Every method is idempotent. Once a revocation has returned, no request that is sent afterwards is let in
-/// on what it revoked, through this bridge at once, and on any node as [`Freshness`](crate::Freshness) promises.
+/// Every method is idempotent. Once a revocation has returned, this bridge answers 401 to what it revoked at once, and any
+/// node as [`Freshness`](crate::Freshness) promises. Revocations wait for no other write of the person's that waits in this
+/// gateway, and have the bridge's [write deadline](crate::BridgeBuilder::write_deadline), 10 s by default.
 ///
 /// # Cancel safety
 ///
@@ -46,8 +47,8 @@ impl Admin {
         within_deadline(self.settings.store_deadline, self.store.devices_of(user, query)).await
     }
 
-    /// Revokes one session, the hook credentials it provisioned and the sessions they opened; `false` when there
-    /// is no such session.
+    /// Revokes one session, with the credentials and the session of its device's hooks; `false` when there is no such
+    /// session.
     ///
     /// # Errors
     ///
@@ -58,7 +59,8 @@ impl Admin {
         Ok(revoked.is_some())
     }
 
-    /// Revokes one session of `user`; `false` when there is no such session or it is another's.
+    /// Revokes one session of `user`; `false` when there is no such session or it is another's. It takes its turn with the
+    /// person's other writes, for it is the person who asks.
     ///
     /// # Errors
     ///
@@ -84,8 +86,7 @@ impl Admin {
 
     /// Revokes every session and every credential of `client`; returns how many sessions that were.
     ///
-    /// That may be every session there is, so this alone may take longer than the store's deadline: up to
-    /// 75 s.
+    /// That may be every session there is, so this alone may take longer than the write deadline: up to 75 s.
     ///
     /// # Errors
     ///

@@ -31,7 +31,7 @@ pub struct Refresh {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RefreshError {
-    /// The token is unknown, used too often, another client's, or its session has ended: the caller is not told which
+    /// The token is unknown, reused, another client's, or its session has ended: the caller is not told which
     /// (RFC 6749 §5.2 `invalid_grant`). Sign in again.
     #[error("the refresh token is not good")]
     InvalidGrant,

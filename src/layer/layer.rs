@@ -66,8 +66,9 @@ impl BridgeAuthLayer {
     /// Lets requests without a credential in, as nobody: `Option<Caller>` is then `None`.
     ///
     /// A credential that is sent must still be good: an invalid one is refused, not ignored. One in a form that is not
-    /// read reaches nobody: `Authorization` of another scheme is removed (the bridge's own OAuth endpoints still take it), a token there without a scheme and
-    /// `access_token` in the query are refused with 400, and a token of this issuer in any other header is removed.
+    /// read reaches nobody: `Authorization` of another scheme is removed (the bridge's own OAuth endpoints still take it), a
+    /// token there without a scheme and `access_token` in the query are refused with 400, and a token of this issuer in any
+    /// other header is removed.
     /// Default: a credential is required.
     pub fn optional(self) -> Self {
         self.change(|guard| guard.optional = true)

@@ -59,6 +59,11 @@ service! {
     /// itself with that public key: Ed25519, P-256, or RSA of 2048 to 4096 bits with its `alg`. Anything else is 400
     /// `invalid_client_metadata`.
     ///
+    /// A device has at most two credentials, the new one and the one before for the
+    /// [overlap](crate::BridgeBuilder::secret_overlap). They end with its session, at `client_secret_expires_at` at the
+    /// latest. A caller without the scopes that [provisioning requires](crate::BridgeBuilder::provisioning_requires) is
+    /// refused with 403. When as many devices have credentials as may, the answer is 409 and lists them in `devices`.
+    ///
     /// Mount it behind [`Bridge::layer`](crate::Bridge::layer): without it every answer is 500.
     OauthClientService => |bridge, request| endpoint::serve(bridge, Endpoint::OauthClient, request)
 }
@@ -69,7 +74,10 @@ service! {
 }
 
 service! {
-    /// `GET /sessions` and `DELETE /sessions/{id}`: a person's own live sessions, and the end of one.
+    /// `GET /sessions` and `DELETE /sessions/{id}`: a person's own devices, and the end of one.
+    ///
+    /// The list has each live session, with its credentials and the session of its hooks, newest first. `limit` (1 to 1000,
+    /// 100 by default) says how many a page has, and `cursor` takes the `next_cursor` of the page before.
     ///
     /// Mount it with `nest_service` under any path that ends the way you like, or at `/sessions` and
     /// `/sessions/{id}` under the bridge's prefix, and behind [`Bridge::layer`](crate::Bridge::layer):
@@ -209,7 +217,7 @@ service! {
     ///
     /// | call | answer |
     /// |---|---|
-    /// | `GET /users/{id}/sessions` | 200 `{"sessions"}` |
+    /// | `GET /users/{id}/sessions`, with `limit` and `cursor` as in [`SessionsService`] | 200 `{"sessions","next_cursor"}` |
     /// | `DELETE /users/{id}/sessions` | 200 `{"revoked"}`, how many |
     /// | `POST /users/{id}/disable`, `POST /users/{id}/enable` | 204 |
     /// | `DELETE /sessions/{id}` | 204 |

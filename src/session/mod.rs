@@ -26,8 +26,8 @@ use watch::Watch;
 ///
 /// | mode | promise | cost |
 /// |---|---|---|
-/// | [`Strict`](Self::Strict) | a request sent after a revocation was acknowledged is refused, on every node | a look-up a request; concurrent ones share queries |
-/// | [`Watched`](Self::Watched) | a request sent more than `max_lag` after it is refused, on every node | no look-up for a session seen before |
+/// | [`Strict`](Self::Strict) | after the revoke call returns, every node answers 401 to that session | a look-up a request; concurrent ones share queries |
+/// | [`Watched`](Self::Watched) | every node does so at most `max_lag` after the call returned | no look-up for a session seen before |
 ///
 /// Neither lets anyone in when it cannot keep its promise: Watched falls back to Strict while its watcher
 /// cannot prove how fresh it is, and Strict answers 503 when the store does not.
@@ -37,7 +37,7 @@ pub enum Freshness {
     /// The verdict comes from a query that started after the request arrived: linearizable with revocation.
     #[default]
     Strict,
-    /// A verdict is remembered until it is revoked; a watcher reads the revocation log.
+    /// A verdict is remembered until the session is revoked or expires; a watcher reads the revocation log.
     Watched {
         /// The most time between the acknowledgement of a revocation and the last request that is let in on
         /// it; 10 ms to 60 s. The watcher reads the log four times in it, and at once when the database says

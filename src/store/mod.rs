@@ -188,7 +188,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// is unknown (for [`Revoke::SessionOf`] also when it is another user's).
     ///
     /// Idempotent. Once it returns, no later look-up on any node says live. What each target takes
-    /// along stands at [`Revoke`]. The work is bounded, whatever the person did before.
+    /// along stands at [`Revoke`]. The work is bounded, whatever the person did before; that of [`Revoke::Client`] is not.
     ///
     /// # Errors
     ///

@@ -3,10 +3,13 @@
 use crate::id::{ClientId, SessionId, UserId};
 
 /// What to revoke.
+///
+/// What expired less than a minute ago is revoked like what is live: a clock may be set back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Revoke {
-    /// One session: with it go the hook credentials it provisioned and the sessions they opened.
+    /// One session: with it go the credentials and the session of its device's hooks. The session itself is revoked however
+    /// long ago it expired.
     Session(SessionId),
     /// One session, if it belongs to this user: another's is as good as unknown.
     SessionOf {
@@ -17,7 +20,8 @@ pub enum Revoke {
     },
     /// All of a user: every session (hook clients' too), every open code, every hook credential.
     User(UserId),
-    /// All of a client: every session it has and every credential.
+    /// All of a client: every session it has, with what [`Session`](Self::Session) takes along, and every credential. It alone
+    /// may touch every session there is.
     Client(ClientId),
 }
 

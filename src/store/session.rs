@@ -23,7 +23,8 @@ pub struct NewSession {
     pub life: Duration,
     /// How long it may live at most since the person last signed in, however often it is refreshed.
     pub max_life: Duration,
-    /// The hash of its first refresh token, when it is to have one. Those that it had before are forgotten.
+    /// The hash of its first refresh token, when it is to have one. Those that it had before are unknown from then on, with or
+    /// without a new one.
     pub refresh: Option<RefreshHash>,
     /// How many live sessions its user may have.
     pub limit: SessionLimit,

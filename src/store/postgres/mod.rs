@@ -106,13 +106,14 @@ impl PostgresStore {
     }
 
     /// A store on a pool the host made, with a deadline of 3 s for a connection and 10 s for a
-    /// statement. Of its connections it leaves three, but never more than half, to look-ups. Call [`PostgresStore::migrate`] once before the first use.
+    /// statement. Of its connections it leaves three, but never more than half, to look-ups. Call
+    /// [`PostgresStore::migrate`] once before the first use.
     ///
     /// Such a store hears of revocations only by reading the log: it listens for no notification.
     ///
     /// The pool's connections must reach the primary alone (`target_session_attrs=read-write`): a standby
-    /// may not have heard of a revocation. They should set `statement_timeout`, so that the server stops
-    /// too, and must leave `default_transaction_isolation` at `read committed`: operations fail under another.
+    /// may not have heard of a revocation. They should set `statement_timeout` and a shorter `lock_timeout`, so that the server
+    /// stops too, and must leave `default_transaction_isolation` at `read committed`: operations fail under another.
     #[must_use]
     pub fn from_pool(pool: Pool) -> Self {
         let (acquire, statement) = (Duration::from_secs(3), Duration::from_secs(10));
