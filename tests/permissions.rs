@@ -1,6 +1,6 @@
 //! What a host may ask of those who come in: PKCE, a resource to stay within, a scope to provision with.
 
-use bridge_auth::{RateLimits, Scopes, SignedIn};
+use bridge_auth::{CodeRequest, RateLimits, Scopes, SignedIn};
 use http::header::COOKIE;
 use http::{Method, StatusCode};
 use serde_json::json;
@@ -27,11 +27,8 @@ async fn where_pkce_is_required_no_code_is_issued_without() {
     let code = pkce_code(&gateway, "alice").await;
     assert_eq!(gateway.exchange(&code).await.status, StatusCode::BAD_REQUEST);
     assert_eq!(send(post(&gateway, "/token", &code_grant(&code))).await.status, StatusCode::OK);
-    let bare = gateway
-        .bridge
-        .issuer()
-        .issue_code(&SignedIn::new(user("alice"), Scopes::default()), bridge_auth::CodeRequest::default());
-    assert!(bare.await.is_err());
+    let signed_in = SignedIn::new(user("alice"), Scopes::default());
+    assert!(gateway.bridge.issuer().issue_code(&signed_in, CodeRequest::default()).await.is_err());
 }
 
 async fn a_code_that_is_bound_to_a_resource_gives_tokens_for_that_alone(db: impl Backend) {
