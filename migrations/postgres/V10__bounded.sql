@@ -22,6 +22,7 @@ DROP INDEX bridge_auth.sessions_by_user;
 DROP INDEX bridge_auth.sessions_by_client;
 DROP INDEX bridge_auth.sessions_by_parent;
 DROP INDEX bridge_auth.codes_unspent;
+DROP INDEX bridge_auth.refresh_tokens_by_session;
 
 -- What the person's hooks may ask for; nothing where that is all that the host lets any hook ask for.
 ALTER TABLE bridge_auth.users ADD COLUMN hook_scopes text;

@@ -2,7 +2,8 @@
 -- (those without a parent first, each by key), the secrets (by id).
 --
 -- A gateway of the version before may run on: its calls find these functions, and what it does not say has a default.
--- `enable_seqscan` is off in them, because a plan that was made while a table was empty is kept for long after.
+-- `enable_seqscan` is off in them, and each statement is planned for what it is called with: a plan that was made while a
+-- table was empty is kept for long after, and reads an index from end to end.
 
 DROP FUNCTION bridge_auth.open_vouched(bridge_auth.new_session, text, text, bigint, bytea);
 DROP FUNCTION bridge_auth.redeem_code(text, text, bridge_auth.new_session, bigint, bytea);
@@ -38,7 +39,7 @@ $$;
 
 -- Makes a person known. Writes nothing when nothing changes: hosts call it at every login.
 CREATE FUNCTION bridge_auth.put_user(p_user text, p_scopes text, p_hook_scopes text) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_custom_plan AS $$
 BEGIN
     PERFORM FROM bridge_auth.users
     WHERE id = p_user AND scopes = p_scopes AND hook_scopes IS NOT DISTINCT FROM p_hook_scopes;
@@ -52,7 +53,7 @@ $$;
 
 -- Enables a person again; false when nobody is called so.
 CREATE FUNCTION bridge_auth.enable_user(p_user text) RETURNS boolean
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_custom_plan AS $$
 BEGIN
     PERFORM bridge_auth.begin_write();
     UPDATE bridge_auth.users SET disabled = false WHERE id = p_user;
@@ -63,21 +64,23 @@ $$;
 -- Revokes those of the sessions that are the person's, whose row the caller has locked, with the hook sessions and the
 -- credentials that hang on them, and returns those that were not revoked before.
 CREATE FUNCTION bridge_auth.end_sessions_of(p_user text, p_keys uuid[]) RETURNS uuid[]
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_custom_plan AS $$
 DECLARE
     dead_since timestamptz := bridge_auth.dead_since();
     all_keys   uuid[] := p_keys || ARRAY(
         SELECT hook.key FROM bridge_auth.sessions AS hook
         WHERE hook.parent = ANY (p_keys) AND hook.revoked_at IS NULL AND hook.expires_at > dead_since
     );
+    locked     uuid[] := ARRAY(
+        SELECT key FROM bridge_auth.sessions WHERE key = ANY (all_keys) AND user_id = p_user
+        ORDER BY parent IS NOT NULL, key FOR NO KEY UPDATE
+    );
     ended      uuid[];
 BEGIN
-    PERFORM FROM bridge_auth.sessions WHERE key = ANY (all_keys) AND user_id = p_user
-    ORDER BY parent IS NOT NULL, key FOR NO KEY UPDATE;
-
+    -- By their keys alone: an index by person would be read past all that has expired of them.
     WITH revoked AS (
         UPDATE bridge_auth.sessions SET revoked_at = clock_timestamp()
-        WHERE key = ANY (all_keys) AND user_id = p_user AND revoked_at IS NULL
+        WHERE key = ANY (locked) AND revoked_at IS NULL
         RETURNING key
     )
     SELECT coalesce(array_agg(key), '{}') INTO ended FROM revoked;
@@ -95,7 +98,7 @@ $$;
 
 -- The same, and logs each.
 CREATE FUNCTION bridge_auth.end_and_log_sessions_of(p_user text, p_keys uuid[]) RETURNS bigint
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_custom_plan AS $$
 DECLARE
     ended uuid[] := bridge_auth.end_sessions_of(p_user, p_keys);
 BEGIN
@@ -108,7 +111,7 @@ $$;
 -- Revokes one session, if it is `p_user`'s where that is given. Returns how many sessions that were
 -- not revoked before are now, nothing when there is no such session.
 CREATE FUNCTION bridge_auth.revoke_session(p_key uuid, p_id text, p_user text) RETURNS bigint
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_custom_plan AS $$
 DECLARE
     held bridge_auth.sessions;
 BEGIN
@@ -131,7 +134,7 @@ $$;
 
 -- Revokes all of a user, and disables them if asked. Returns as above.
 CREATE FUNCTION bridge_auth.revoke_user(p_user text, p_disable boolean) RETURNS bigint
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_custom_plan AS $$
 DECLARE
     holder     bridge_auth.users := bridge_auth.lock_user(p_user);
     at         timestamptz := clock_timestamp();
@@ -160,7 +163,7 @@ $$;
 
 -- Revokes all of a client, known or not.
 CREATE FUNCTION bridge_auth.revoke_client(p_client text) RETURNS bigint
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_custom_plan AS $$
 DECLARE
     dead_since timestamptz;
     keys       uuid[];
@@ -172,18 +175,17 @@ BEGIN
     dead_since := bridge_auth.dead_since();
     keys := ARRAY(
         SELECT key FROM bridge_auth.sessions
-        WHERE client_id = p_client AND revoked_at IS NULL AND expires_at > dead_since);
+        WHERE client_id = p_client AND revoked_at IS NULL AND expires_at > dead_since
+        ORDER BY parent IS NOT NULL, key FOR NO KEY UPDATE);
+    -- After the wait for those: what hung itself on one meanwhile ends with it.
     hooks := ARRAY(
         SELECT hook.key FROM bridge_auth.sessions AS hook
         JOIN bridge_auth.sessions AS device ON device.key = hook.parent AND device.user_id = hook.user_id
-        WHERE hook.parent = ANY (keys) AND hook.revoked_at IS NULL AND hook.expires_at > dead_since);
-    PERFORM FROM bridge_auth.sessions WHERE key = ANY (keys || hooks)
-    ORDER BY parent IS NOT NULL, key FOR NO KEY UPDATE;
-
-    -- And again: while this waited one may have been swept, and its id taken by another.
+        WHERE hook.parent = ANY (keys) AND hook.revoked_at IS NULL AND hook.expires_at > dead_since
+        ORDER BY hook.key FOR NO KEY UPDATE OF hook);
     WITH revoked AS (
         UPDATE bridge_auth.sessions SET revoked_at = clock_timestamp()
-        WHERE key = ANY (keys || hooks) AND (client_id = p_client OR parent = ANY (keys)) AND revoked_at IS NULL
+        WHERE key = ANY (keys || hooks) AND revoked_at IS NULL
         RETURNING key
     )
     SELECT coalesce(array_agg(key), '{}') INTO ended FROM revoked;
@@ -229,7 +231,7 @@ CREATE FUNCTION bridge_auth.admit_session(
     p_session bridge_auth.new_session, p_user text, p_scopes text, p_at timestamptz,
     p_authenticated_at timestamptz, p_max_life bigint, p_refresh bytea, p_resource text
 ) RETURNS bridge_auth.opened
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_custom_plan AS $$
 DECLARE
     held     bridge_auth.sessions;
     admitted bridge_auth.sessions;
@@ -249,7 +251,8 @@ BEGIN
             result.outcome := 'session_taken';
             RETURN result;
         END IF;
-        -- Revoking a client does not lock its users, so the row itself has the last word.
+        -- Revoking a client does not lock its users, so the row itself has the last word. It is found by its key: with
+        -- another comparison of the person an index would do that is read past all that has expired of them.
         UPDATE bridge_auth.sessions
         SET scopes = p_scopes, renewed_at = p_at, user_agent = p_session.user_agent,
             address = p_session.address, device_name = p_session.device_name, resource = p_resource,
@@ -257,7 +260,7 @@ BEGIN
             -- Of two codes the one that was issued first may be redeemed last.
             authenticated_at = greatest(authenticated_at, p_authenticated_at),
             generation = generation + 1, first_generation = generation + 1
-        WHERE key = p_session.key AND user_id = p_user AND revoked_at IS NULL
+        WHERE key = p_session.key AND user_id IS NOT DISTINCT FROM p_user AND revoked_at IS NULL
         RETURNING * INTO admitted;
     ELSE
         live := ARRAY(
@@ -304,7 +307,7 @@ CREATE FUNCTION bridge_auth.open_vouched(
     p_session bridge_auth.new_session, p_user text, p_scopes text,
     p_max_life bigint DEFAULT bridge_auth.default_max_life(), p_refresh bytea DEFAULT NULL
 ) RETURNS bridge_auth.opened
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_custom_plan AS $$
 DECLARE
     holder bridge_auth.users := bridge_auth.lock_user(p_user);
     at     timestamptz := clock_timestamp();
@@ -327,7 +330,7 @@ CREATE FUNCTION bridge_auth.issue_code(
     p_hash text, p_user text, p_scopes text, p_challenge text, p_life bigint, p_max_open bigint,
     p_resource text DEFAULT NULL, OUT outcome text, OUT ends_at timestamptz
 )
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_custom_plan AS $$
 DECLARE
     holder bridge_auth.users := bridge_auth.lock_user(p_user);
     at     timestamptz := clock_timestamp();
@@ -358,7 +361,7 @@ CREATE FUNCTION bridge_auth.redeem_code(
     p_max_life bigint DEFAULT bridge_auth.default_max_life(), p_refresh bytea DEFAULT NULL,
     p_resource text DEFAULT NULL
 ) RETURNS bridge_auth.opened
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_custom_plan AS $$
 DECLARE
     code   bridge_auth.codes;
     holder bridge_auth.users;

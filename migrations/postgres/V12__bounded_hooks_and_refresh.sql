@@ -3,7 +3,7 @@
 -- The device of the live secret with this hash, or of the live key with this thumbprint. One is live only while its
 -- device's session is. Compares salted digests, all of them: the time it takes tells nothing of the stored ones.
 CREATE FUNCTION bridge_auth.device_of(p_client text, p_hash bytea, p_is_key boolean) RETURNS uuid
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_custom_plan AS $$
 DECLARE
     salt bytea := uuid_send(gen_random_uuid());
     at   timestamptz := clock_timestamp();
@@ -28,9 +28,11 @@ CREATE FUNCTION bridge_auth.hook_client(
     OUT client bridge_auth.clients, OUT holder bridge_auth.users,
     OUT device bridge_auth.sessions, OUT hook bridge_auth.sessions
 )
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_custom_plan AS $$
 DECLARE
     device_key uuid := bridge_auth.device_of(p_client, p_hash, p_is_key);
+    -- No index is read from a time that may change while it is read.
+    at         timestamptz := clock_timestamp();
 BEGIN
     IF device_key IS NOT NULL THEN
         SELECT * INTO client FROM bridge_auth.clients WHERE id = p_client;
@@ -38,7 +40,7 @@ BEGIN
         SELECT * INTO device FROM bridge_auth.sessions WHERE key = device_key AND user_id = client.owner;
         SELECT * INTO hook FROM bridge_auth.sessions
         WHERE parent = device.key AND user_id = client.owner AND client_id = client.id
-            AND revoked_at IS NULL AND expires_at > clock_timestamp()
+            AND revoked_at IS NULL AND expires_at > at
         ORDER BY renewed_at DESC LIMIT 1;
     END IF;
 END
@@ -53,21 +55,24 @@ CREATE FUNCTION bridge_auth.open_for_client(
     p_max_life bigint DEFAULT bridge_auth.default_max_life(), p_refresh bytea DEFAULT NULL,
     p_is_key boolean DEFAULT false
 ) RETURNS bridge_auth.opened
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_custom_plan AS $$
 DECLARE
-    found    record;
-    admitted bridge_auth.sessions;
-    allowed  text;
-    renewed  boolean;
-    at       timestamptz;
-    result   bridge_auth.opened;
+    found      record;
+    device_key uuid;
+    admitted   bridge_auth.sessions;
+    allowed    text;
+    renewed    boolean;
+    at         timestamptz;
+    result     bridge_auth.opened;
 BEGIN
     FOR is_locked IN 0..1 LOOP
         IF is_locked = 1 THEN
             PERFORM bridge_auth.lock_user((found.holder).id);
             PERFORM FROM bridge_auth.clients WHERE id = p_session.client_id FOR SHARE;
+            -- Looked up again, because a key may have become another device's while this waited.
+            device_key := bridge_auth.device_of(p_session.client_id, p_hash, p_is_key);
             -- Whoever revokes the device's session waits for this one, and then takes it along.
-            PERFORM FROM bridge_auth.sessions WHERE key = (found.device).key FOR SHARE;
+            PERFORM FROM bridge_auth.sessions WHERE key = device_key FOR SHARE;
         END IF;
         SELECT * INTO found FROM bridge_auth.hook_client(p_session.client_id, p_hash, p_is_key);
         at := clock_timestamp();
@@ -123,7 +128,7 @@ CREATE FUNCTION bridge_auth.provision(
     p_hash bytea, p_scopes text, p_overlap bigint, p_max_devices bigint, p_jwk text,
     OUT outcome text, OUT scopes text, OUT ends_at timestamptz
 )
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_custom_plan AS $$
 #variable_conflict use_column
 DECLARE
     -- Read before the lock: what a call that overlaps this one adds meanwhile is not replaced.
@@ -144,15 +149,13 @@ BEGIN
         RAISE EXCEPTION 'the client belongs to another user' USING ERRCODE = 'integrity_constraint_violation';
     END IF;
     SELECT * INTO device FROM bridge_auth.sessions
-    WHERE key = p_session_key AND id = p_session_id AND user_id = p_owner
-        AND revoked_at IS NULL AND expires_at > clock_timestamp()
-    FOR SHARE;
-    IF NOT FOUND THEN
+    WHERE key = p_session_key AND id = p_session_id AND user_id IS NOT DISTINCT FROM p_owner FOR SHARE;
+    at := clock_timestamp();
+    IF device.key IS NULL OR device.revoked_at IS NOT NULL OR device.expires_at <= at THEN
         outcome := 'session_not_live';
         RETURN;
     END IF;
 
-    at := clock_timestamp();
     -- A third live one would end one of two that nobody was told of yet.
     IF (
         SELECT count(*) FROM bridge_auth.client_secrets
@@ -218,7 +221,7 @@ $$;
 -- A refresh token with its rounds and its parent. Those of a token from before V10 are told by the generations beside it:
 -- the next one was made when it was used first, and what was made before V10 has no parent.
 CREATE FUNCTION bridge_auth.refresh_uses(p_token bridge_auth.refresh_tokens) RETURNS bridge_auth.refresh_tokens
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_custom_plan AS $$
 BEGIN
     IF p_token.rounds IS NULL THEN
         SELECT min(issued_at) INTO p_token.round_at FROM bridge_auth.refresh_tokens
@@ -244,7 +247,7 @@ CREATE FUNCTION bridge_auth.refresh_session(
     p_user_agent text, p_address inet, p_device_name text, p_life bigint, p_grace bigint,
     p_resource text DEFAULT NULL
 ) RETURNS bridge_auth.opened
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_custom_plan AS $$
 DECLARE
     token      bridge_auth.refresh_tokens;
     parent     bridge_auth.refresh_tokens;
@@ -328,7 +331,7 @@ CREATE FUNCTION bridge_auth.sweep(
     p_limit bigint, OUT codes bigint, OUT sessions bigint, OUT secrets bigint, OUT revocations bigint,
     OUT refresh_tokens bigint, OUT assertions bigint
 )
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_custom_plan AS $$
 DECLARE
     swept_at      timestamptz := clock_timestamp();
     dead          uuid[];
@@ -345,9 +348,14 @@ BEGIN
         SELECT key FROM bridge_auth.sessions WHERE expires_at <= swept_at - interval '1 hour'
         ORDER BY expires_at LIMIT p_limit
     );
-    -- First, because they may be many to a session, and would all go with it at once.
+    -- First, because they may be many to a session, and would all go with it at once. Of those that are dead still: another
+    -- sweep may have been here, and an id been taken again.
     DELETE FROM bridge_auth.refresh_tokens WHERE hash IN (
-        SELECT hash FROM bridge_auth.refresh_tokens WHERE session_key = ANY (dead) LIMIT p_limit FOR UPDATE SKIP LOCKED
+        SELECT token.hash
+        FROM bridge_auth.sessions AS session
+        JOIN bridge_auth.refresh_tokens AS token ON token.session_key = session.key
+        WHERE session.key = ANY (dead) AND session.expires_at <= swept_at - interval '1 hour'
+        LIMIT p_limit FOR UPDATE OF token SKIP LOCKED
     );
     GET DIAGNOSTICS refresh_tokens = ROW_COUNT;
     DELETE FROM bridge_auth.client_secrets WHERE id IN (
@@ -356,8 +364,11 @@ BEGIN
     );
     GET DIAGNOSTICS secrets = ROW_COUNT;
     DELETE FROM bridge_auth.client_secrets WHERE id IN (
-        SELECT id FROM bridge_auth.client_secrets WHERE session_key = ANY (dead)
-        ORDER BY id LIMIT p_limit - secrets FOR UPDATE SKIP LOCKED
+        SELECT secret.id
+        FROM bridge_auth.sessions AS session
+        JOIN bridge_auth.client_secrets AS secret ON secret.session_key = session.key
+        WHERE session.key = ANY (dead) AND session.expires_at <= swept_at - interval '1 hour'
+        ORDER BY secret.id LIMIT p_limit - secrets FOR UPDATE OF secret SKIP LOCKED
     );
     GET DIAGNOSTICS with_sessions = ROW_COUNT;
     secrets := secrets + with_sessions;

@@ -7,6 +7,7 @@ mod clients;
 mod codes;
 mod log;
 mod migrations;
+mod plans;
 mod provision;
 mod redeem;
 mod refresh;

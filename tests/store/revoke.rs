@@ -8,9 +8,9 @@ use futures_util::future::join_all;
 
 use super::given::{
     HOUR, MINUTE, client_id, code, declared, is_good, new_session, open_hook, provision, redeem, scopes,
-    sign_in, state, user, vouch,
+    session_id, sign_in, state, user, vouch,
 };
-use crate::support::{Backend, Listed as _};
+use crate::support::{Backend, Listed as _, PostgresBackend};
 
 super::promises![
     a_revoked_session_is_live_on_no_node,
@@ -28,6 +28,7 @@ super::promises![
     disabling_revokes_all_and_enabling_brings_nothing_back,
     opening_against_disabling_leaves_no_live_session,
     opening_a_hook_against_revoking_its_device_leaves_none_live,
+    opening_a_hook_against_revoking_its_devices_client_leaves_none_live,
 ];
 
 async fn a_revoked_session_is_live_on_no_node(db: impl Backend) {
@@ -256,6 +257,52 @@ async fn opening_a_hook_against_revoking_its_device_leaves_none_live(db: impl Ba
         }
         assert!(nodes[0].sessions_of(&alice).await.unwrap().is_empty());
     }
+}
+
+async fn opening_a_hook_against_revoking_its_devices_client_leaves_none_live(db: impl Backend) {
+    let nodes = [db.open().await, db.open().await];
+    let alice = user(&*nodes[0], "alice").await;
+    for _ in 0..20 {
+        let session = sign_in(&*nodes[0], &alice).await;
+        let secret = provision(&*nodes[0], &alice, &session).await.unwrap();
+        let bridges = Revoke::Client(client_id("sp_bridge"));
+        let (opened, revoked) =
+            tokio::join!(open_hook(&*nodes[0], &alice, secret), nodes[1].revoke(&bridges));
+        assert!(revoked.unwrap().is_some());
+        if let Ok(hook) = opened {
+            assert_eq!(state(&*nodes[1], &hook.id).await, Some(SessionState::Revoked));
+        }
+    }
+}
+
+/// As above, with the hook just where it matters: opened, and not yet committed when the revocation comes.
+#[tokio::test]
+async fn a_hook_that_is_being_opened_ends_with_its_devices_client() {
+    let db = PostgresBackend::start().await;
+    let store = db.open().await;
+    let alice = user(&*store, "alice").await;
+    let session = sign_in(&*store, &alice).await;
+    let secret = provision(&*store, &alice, &session).await.unwrap();
+    let client = db.client().await;
+    client.batch_execute("BEGIN").await.unwrap();
+    let open = "SELECT outcome FROM bridge_auth.open_for_client(
+        ROW(encode(substr(sha256('hook'), 1, 16), 'hex')::uuid, 'hook', false, 'bridge:alice',
+        'bridge', NULL, NULL, NULL, 3600000000, 8, true)::bridge_auth.new_session, $1, 'hook:track')";
+    let opened = client.query_one(open, &[&secret.as_bytes().as_slice()]).await.unwrap();
+    assert_eq!(opened.get::<_, &str>("outcome"), "opened");
+    let revoking = tokio::spawn({
+        let store = Arc::clone(&store);
+        async move { store.revoke(&Revoke::Client(client_id("sp_bridge"))).await }
+    });
+    let waiting = "SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let watch = db.client().await;
+    while watch.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0) == 0 {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    client.batch_execute("COMMIT").await.unwrap();
+    assert_eq!(revoking.await.unwrap().unwrap(), Some(2));
+    assert_eq!(state(&*store, &session_id("hook")).await, Some(SessionState::Revoked));
 }
 
 /// A bridge's session with a hook secret and a session of that.

@@ -122,6 +122,10 @@ impl PostgresStoreBuilder {
         let hints = Hints::new(config.clone(), tls.clone());
         let for_look_ups = (self.pool_size / 2).clamp(1, Connections::FOR_LOOK_UPS);
         let look_ups = self.lane(&config, tls.clone(), for_look_ups, self.statement)?;
+        // What joins is planned for what it is called with: a plan that was made while a table was empty reads an index from
+        // end to end.
+        let planned = "-c plan_cache_mode=force_custom_plan";
+        config.options(format!("{} {planned}", config.get_options().unwrap_or_default()));
         let rest = self.lane(&config, tls, self.pool_size - for_look_ups, self.write)?;
         Ok(PostgresStore::new(Connections { look_ups, rest }, Some(hints)))
     }

@@ -29,6 +29,7 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use deadpool_postgres::Pool;
 use tokio::sync::{Mutex, watch};
+use tokio::time::timeout;
 
 use self::connections::Connections;
 use self::hints::Hints;
@@ -44,8 +45,8 @@ use crate::id::{AssertionHash, ClientId, RefreshHash, SessionId, UserId};
 /// A [`Store`] on PostgreSQL.
 ///
 /// Clones share one pool. Every operation has a deadline: a server that is slow, stopped or
-/// unreachable is a [`StoreError`] within the sum of the builder's three, and the store recovers by
-/// itself. [`Revoke::Client`] alone may take a minute: it may touch every session there is.
+/// unreachable is a [`StoreError`] within the sum of the builder's three (a write that waits for its person's turn gives up as
+/// early as one that waits for a connection), and the store recovers by itself. [`Revoke::Client`] alone may take a minute: it may touch every session there is.
 /// A connection whose answer was not awaited, or that failed, is closed, never lent again.
 ///
 /// ```no_run
@@ -148,7 +149,8 @@ impl PostgresStore {
         E: From<StoreError> + Send + 'static,
         F: Future<Output = Result<T, E>> + Send + 'static,
     {
-        let turn = self.turns.take(person).await;
+        let longest = self.connections.rest.acquire;
+        let turn = timeout(longest, self.turns.take(person)).await.map_err(|_| StoreError::timed_out())?;
         let written = write(self.connections.clone());
         to_its_end(async move {
             let _turn = turn;

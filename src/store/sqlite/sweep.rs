@@ -29,12 +29,14 @@ pub(super) fn sweep(tx: &Transaction<'_>, limit: u32) -> Result<Swept, StoreErro
     };
     let refresh_tokens = hanging("refresh_tokens", "hash")?;
     let secrets = hanging("client_secrets", "id")?;
+    // Of the same sessions alone: beyond them is all that later steps are for.
     let sessions = tx.execute(
         "DELETE FROM sessions WHERE id IN (
-            SELECT id FROM sessions WHERE expires_at <= ?1
-                AND NOT EXISTS (SELECT 1 FROM refresh_tokens WHERE session_id = sessions.id)
-                AND NOT EXISTS (SELECT 1 FROM client_secrets WHERE session_id = sessions.id)
-            ORDER BY expires_at LIMIT ?2)",
+            SELECT id FROM (
+                SELECT id FROM sessions WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2
+            ) AS dead
+            WHERE NOT EXISTS (SELECT 1 FROM refresh_tokens WHERE session_id = dead.id)
+                AND NOT EXISTS (SELECT 1 FROM client_secrets WHERE session_id = dead.id))",
         params![tx.now - HOUR, limit],
     )?;
     let left = limit.saturating_sub(u32::try_from(secrets).unwrap_or(u32::MAX));

@@ -1,0 +1,82 @@
+//! PostgreSQL reads no more rows for those that are dead, or another's: also by plans from when its tables were empty.
+
+use tokio_postgres::Client;
+
+use crate::support::{Backend as _, PostgresBackend};
+
+/// All that one person does and what ends them; `LAPTOP` is their session's key.
+const OPERATIONS: [&str; 8] = [
+    "SELECT bridge_auth.open_vouched(ROW(LAPTOP, 'laptop', true, 'sp_bridge', 'bridge', NULL, NULL, NULL, 86400000000, 8,
+        true)::bridge_auth.new_session, 'alice', 'read')",
+    "SELECT bridge_auth.provision('bridge:alice', 'alice', LAPTOP, 'laptop', '\\x01', 'hook:track', 60000000, 16, NULL)",
+    "SELECT bridge_auth.open_for_client(ROW(gen_random_uuid(), gen_random_uuid(), false, 'bridge:alice', 'bridge',
+        gen_random_uuid(), NULL, NULL, 1, 8, true)::bridge_auth.new_session, '\\x01', 'hook:track')",
+    "SELECT bridge_auth.issue_code(gen_random_uuid()::text, 'alice', 'read', NULL, 120000000, 2)",
+    // At the limit.
+    "SELECT bridge_auth.open_vouched(ROW(gen_random_uuid(), gen_random_uuid(), false, 'sp_bridge', 'bridge', NULL, NULL,
+        NULL, 86400000000, 1, true)::bridge_auth.new_session, 'alice', 'read')",
+    "SELECT bridge_auth.revoke_session(LAPTOP, 'laptop', NULL)",
+    "SELECT bridge_auth.revoke_client('bridge:alice')",
+    "SELECT bridge_auth.revoke_user('alice', false)",
+];
+
+/// What has expired of hers, and what is live of others.
+const FILL: &str = "
+    INSERT INTO bridge_auth.users (id, scopes) SELECT 'u' || n, 'read' FROM generate_series(1, 3000) AS n;
+    INSERT INTO bridge_auth.sessions (key, id, user_id, client_id, call_source, scopes, created_at, renewed_at, expires_at)
+    SELECT gen_random_uuid(), 's' || n, 'u' || n % 3000 + 1, 'sp_bridge', 'bridge', 'read', now(), now(), now() + '1 day'
+    FROM generate_series(1, 20000) AS n;
+    INSERT INTO bridge_auth.sessions (key, id, user_id, client_id, parent, call_source, scopes, created_at, renewed_at,
+        expires_at)
+    SELECT gen_random_uuid(), 'h' || n, 'u' || n, 'bridge:u' || n, gen_random_uuid(), 'bridge', 'read', now(), now(),
+        now() + '1 day' FROM generate_series(1, 3000) AS n;
+    INSERT INTO bridge_auth.sessions (key, id, user_id, client_id, call_source, scopes, created_at, renewed_at, expires_at)
+    SELECT gen_random_uuid(), 'd' || n, 'alice', 'sp_bridge', 'bridge', 'read', now(), now(), now() - '10 minutes'::interval
+    FROM generate_series(1, 20000) AS n;
+    INSERT INTO bridge_auth.codes (hash, user_id, scopes, issued_at, expires_at)
+    SELECT 'd' || n, 'alice', 'read', now(), now() - '10 minutes'::interval FROM generate_series(1, 20000) AS n;
+    INSERT INTO bridge_auth.codes (hash, user_id, scopes, issued_at, expires_at)
+    SELECT 'u' || n, 'u' || n, 'read', now(), now() + '1 minute'::interval FROM generate_series(1, 3000) AS n";
+
+/// How many rows this transaction has read.
+async fn read(client: &Client) -> i64 {
+    let sql = "SELECT sum(coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0))::bigint
+        FROM pg_stat_xact_user_tables WHERE schemaname = 'bridge_auth'";
+    client.query_one(sql, &[]).await.unwrap().get(0)
+}
+
+#[tokio::test]
+async fn no_operation_reads_what_is_dead_or_anothers_by_a_plan_from_an_empty_table() {
+    let db = PostgresBackend::start().await;
+    let client = db.client().await;
+    let run = async |operation: &str| {
+        let sql = operation.replace("LAPTOP", "'00000000-0000-0000-0000-000000000001'::uuid");
+        let before = read(&client).await;
+        client.batch_execute(&sql).await.unwrap();
+        read(&client).await - before
+    };
+    client
+        .batch_execute("INSERT INTO bridge_auth.users (id, scopes) VALUES ('alice', 'read'); BEGIN")
+        .await
+        .unwrap();
+    for _ in 0..8 {
+        for operation in OPERATIONS {
+            client.batch_execute("SAVEPOINT before").await.unwrap();
+            for earlier in &OPERATIONS[..2] {
+                run(earlier).await;
+            }
+            run(operation).await;
+            client.batch_execute("ROLLBACK TO before").await.unwrap();
+        }
+    }
+    client.batch_execute(FILL).await.unwrap();
+    for operation in OPERATIONS {
+        client.batch_execute("SAVEPOINT before").await.unwrap();
+        for earlier in &OPERATIONS[..2] {
+            run(earlier).await;
+        }
+        let rows = run(operation).await;
+        assert!(rows < 200, "{rows} rows for {operation}");
+        client.batch_execute("ROLLBACK TO before").await.unwrap();
+    }
+}
