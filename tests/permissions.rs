@@ -100,7 +100,9 @@ async fn a_persons_hooks_get_what_the_host_lets_hers_have(db: impl Backend) {
         gateway.call(Method::POST, &format!("{PREFIX}/oauth-client"), &gateway.link("bob").await).await;
     assert_eq!(bobs.status, StatusCode::OK, "his login said nothing of hooks: {bobs:?}");
     admits("alice", None).await;
-    assert_eq!(scopes().await, "hook:govern hook:track");
+    assert_eq!(scopes().await, "hook:track", "as it was provisioned last");
+    let again = hook_of(&gateway, &token).await;
+    assert_eq!(again.ask(&gateway, &[]).await.text("scope"), "hook:govern hook:track");
 }
 
 #[tokio::test]
