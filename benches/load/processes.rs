@@ -1,5 +1,6 @@
 //! This program again, as a process of its own.
 
+use std::path::PathBuf;
 use std::process::Stdio;
 
 use serde::de::DeserializeOwned;
@@ -21,21 +22,32 @@ impl Running {
 
 /// Runs it to its end, and reads what it printed.
 pub async fn run<T: DeserializeOwned>(arguments: &[String]) -> T {
-    let output = command(arguments).output().await.unwrap();
+    let output = command(std::env::current_exe().unwrap(), arguments).output().await.unwrap();
     assert!(output.status.success(), "{arguments:?} failed");
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
 /// Starts it, and waits for the first line it prints.
 pub async fn start(arguments: &[String]) -> Running {
-    let mut child = command(arguments).spawn().unwrap();
+    started(command(std::env::current_exe().unwrap(), arguments)).await
+}
+
+/// The same, behind all that others want of the machine.
+pub async fn start_gently(arguments: &[String]) -> Running {
+    let mut command = command("nice".into(), &["-n".to_owned(), "19".to_owned()]);
+    command.arg(std::env::current_exe().unwrap()).args(arguments);
+    started(command).await
+}
+
+async fn started(mut command: Command) -> Running {
+    let mut child = command.spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let line = lines.next_line().await.unwrap().expect("it says when it is ready");
     Running { line, child }
 }
 
-fn command(arguments: &[String]) -> Command {
-    let mut command = Command::new(std::env::current_exe().unwrap());
+fn command(program: PathBuf, arguments: &[String]) -> Command {
+    let mut command = Command::new(program);
     command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::inherit()).kill_on_drop(true);
     command
 }

@@ -33,7 +33,7 @@ pub(super) async fn answer(bridge: &Bridge, parts: &Parts, body: RequestBody) ->
     let signed_in = parts.extensions.get::<SignedIn>().ok_or_else(|| {
         Refusal::unauthenticated(bridge, "sign_in_required", "Sign in first: a code is issued to a person.")
     })?;
-    limited::person(bridge, &signed_in.user_id)?;
+    limited::person(bridge, &signed_in.user_id).await?;
     let asked: Asked = body.json(&parts.headers).await?.unwrap_or_default();
     let issued = bridge.issuer().issue_code(signed_in, asked.request(bridge.settings())?).await;
     let issued = issued.map_err(|error| refused(bridge, error))?;

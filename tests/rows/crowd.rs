@@ -1,6 +1,7 @@
 //! Section 2.7, N2: one person who writes in a loop over very many connections takes the gateway from nobody.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use bridge_auth::{Freshness, RateLimits};
 use futures_util::future::join_all;
@@ -85,6 +86,9 @@ async fn attack_n2_a_session_that_calls_too_often_is_told_to_slow_down(db: impl 
         let answer = gateway.call(method, &format!("{PREFIX}{path}"), &attacker).await;
         assert!(answer.is_problem(429, "slow_down"), "{path} {answer:?}");
     }
+    let begun = Instant::now();
+    assert!(provision(&attacker).await.is_problem(429, "slow_down"));
+    assert!(begun.elapsed() > Duration::from_millis(900), "who asks in a loop waits");
     // The session alone is meant: its calls go on, and so does all of another of the same person.
     assert!(gateway.admits(&attacker).await);
     assert_eq!(provision(&gateway.link("attacker").await).await.status, StatusCode::OK);
