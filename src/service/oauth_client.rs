@@ -115,6 +115,9 @@ const PRIVATE_KEY: Refusal = Refusal::new(
 
 impl Metadata {
     fn credential(&self) -> Result<Credential, Refusal> {
+        if self.jwks.as_ref().is_some_and(shows_private_key) {
+            return Err(PRIVATE_KEY);
+        }
         let method = self.token_endpoint_auth_method.as_ref().map(Value::as_str);
         let keys = self.jwks.as_ref().map(|jwks| jwks["keys"].as_array().map(Vec::as_slice));
         match (method, keys, &self.jwks_uri) {
@@ -125,6 +128,15 @@ impl Metadata {
             _ => Err(INVALID_METADATA),
         }
     }
+}
+
+/// Whether a key set, or what was sent for one, holds a private or symmetric key, however badly it is written.
+fn shows_private_key(jwks: &Value) -> bool {
+    const PRIVATE: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
+    let keys = jwks["keys"].as_array().or_else(|| jwks.as_array());
+    keys.map_or(std::slice::from_ref(jwks), Vec::as_slice)
+        .iter()
+        .any(|key| PRIVATE.iter().any(|member| key.get(member).is_some_and(|value| !value.is_null())))
 }
 
 fn with_secret(client: &HookClient) -> Response<Bytes> {
