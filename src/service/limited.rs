@@ -23,7 +23,7 @@ pub(super) async fn answer(bridge: &Bridge, endpoint: &Endpoint, request: Reques
     if endpoint.is_guarded()
         && let Some(caller) = parts.extensions.get::<Passage>().and_then(|passage| passage.caller().ok())
     {
-        limits.call_of(caller.session_id()).map_err(refused)?;
+        limits.call_of(caller.session_id(), *endpoint == Endpoint::Logout).map_err(refused)?;
     }
     if !endpoint.takes_secrets() {
         return endpoint.answer(bridge, parts, body).await;
