@@ -103,7 +103,7 @@ pub(super) fn asked(uri: &Uri) -> Result<DeviceQuery, Refusal> {
     for (name, value) in form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()) {
         match &*name {
             "limit" => {
-                query.limit = value.parse().ok().filter(|limit| (1..=1000).contains(limit)).ok_or(NO_PAGE)?
+                query.limit = value.parse().ok().filter(|limit| (1..=1000).contains(limit)).ok_or(NO_PAGE)?;
             }
             "cursor" => query.after = Some(value.parse().map_err(|_| NO_PAGE)?),
             _ => {}
