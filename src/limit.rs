@@ -87,7 +87,8 @@ impl RateLimits {
         self
     }
 
-    /// How many calls of `/logout`, `/sessions` and `/oauth-client` a session may make a minute, and at once. Default: 120.
+    /// How many calls of `/sessions` and `/oauth-client` a session may make a minute, and at once, and as many of `/logout` beside
+    /// them. Default: 120.
     pub fn calls_per_session(mut self, calls: u32) -> Self {
         self.calls_per_session = calls;
         self
@@ -215,9 +216,10 @@ impl<C: Clock + Clone> Limits<C> {
         self.people.spend(self.key(person)).map_err(|wait| Limited { by: "person", wait })
     }
 
-    /// `session` calls what writes for it.
-    pub(crate) fn call_of(&self, session: &SessionId) -> Result<(), Limited> {
-        self.sessions.spend(self.key(session)).map_err(|wait| Limited { by: "session", wait })
+    /// `session` calls what writes for it. Whether that is its logout counts apart: whoever has its token too, and calls without
+    /// end, must not keep its owner from ending it.
+    pub(crate) fn call_of(&self, session: &SessionId, is_logout: bool) -> Result<(), Limited> {
+        self.sessions.spend(self.key((session, is_logout))).map_err(|wait| Limited { by: "session", wait })
     }
 
     /// The key that stands for `source`: of one size whatever a caller chose to send, and not to be foreseen, so that nobody can

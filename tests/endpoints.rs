@@ -2,8 +2,8 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use bridge_auth::store::Origin;
-use bridge_auth::{ClientId, ClientSecret, Scopes, SignedIn};
+use bridge_auth::store::{Origin, SessionLimit, WhenFull};
+use bridge_auth::{AccessRequest, ClientId, ClientSecret, Scopes, SignedIn};
 use http::header::{AUTHORIZATION, COOKIE, USER_AGENT};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -210,6 +210,26 @@ async fn a_hook_client_is_provisioned_for_a_person_alone(db: impl Backend) {
     let logged_out = gateway.call(Method::POST, &format!("{PREFIX}/logout"), hook).await;
     assert_eq!(logged_out.status, StatusCode::NO_CONTENT, "{logged_out:?}");
     assert!(!gateway.admits(hook).await && gateway.admits(&token).await);
+}
+
+#[tokio::test]
+async fn the_devices_that_hold_credentials_are_told_however_many_are_newer() {
+    let db = SqliteBackend::start().await;
+    let limit = SessionLimit { max: 2000, when_full: WhenFull::Refuse };
+    let bridge = builder(&db).await.max_devices(1).session_limit(limit).build().unwrap();
+    let gateway = Gateway::over(bridge).await;
+    let url = format!("{PREFIX}/oauth-client");
+    let first = gateway.exchange(&gateway.code("alice").await).await;
+    assert_eq!(gateway.call(Method::POST, &url, &first.text("token")).await.status, StatusCode::OK);
+    let mut newest = None;
+    for _ in 0..1001 {
+        let request = AccessRequest::for_user(user("alice"), Scopes::default());
+        newest = Some(gateway.bridge.issuer().open_access(request).await.unwrap().token);
+    }
+    let full = gateway.call(Method::POST, &url, newest.unwrap().expose()).await;
+    assert_eq!(full.status, StatusCode::CONFLICT, "{full:?}");
+    assert_eq!(full.json()["devices"].as_array().unwrap().len(), 1, "{full:?}");
+    assert_eq!(full.json()["devices"][0]["session_id"], first.json()["headers"]["x-session-id"]);
 }
 
 #[tokio::test]

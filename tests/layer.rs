@@ -442,3 +442,122 @@ async fn a_refused_grpc_call_is_answered_with_a_grpc_status_whatever_the_host_wo
     assert_eq!(response.headers()[WWW_AUTHENTICATE], "Bearer");
     assert_eq!(response.extensions().get(), Some(&Rejection::NoCredential));
 }
+
+/// Names that the layer reads, writes or looks into, spelt as they should be and not, and others.
+const FUZZED: [&str; 22] = [
+    "authorization",
+    "cookie",
+    "sec-websocket-protocol",
+    "x-api-key",
+    "connection",
+    "x-user-id",
+    "x_user_id",
+    "x-session-id",
+    "x_session-id",
+    "x-trace-id",
+    "traceparent",
+    "tracestate",
+    "origin",
+    "sec-fetch-site",
+    "content-type",
+    "host",
+    "proxy-authorization",
+    "forwarded",
+    "vary",
+    "a",
+    "x",
+    "x-client_id",
+];
+
+/// Pieces of which values are made; `T` is a live token.
+const PIECES: [&str; 20] = [
+    "T",
+    "T",
+    "Bearer ",
+    "bearer",
+    "Basic ",
+    ",",
+    ";",
+    "=",
+    "\"",
+    " ",
+    "\t",
+    "t=",
+    "chat",
+    "\u{e9}",
+    "x-user-id",
+    ".",
+    "eyJ",
+    "https://gateway.example",
+    "same-origin",
+    "application/grpc",
+];
+
+/// Of whatever lines of headers: no layer panics, and behind none of them the token is to be found.
+#[test]
+fn whatever_the_headers_no_layer_panics_or_lets_the_token_through() {
+    use bridge_auth::TokenPlace;
+    use proptest::prelude::*;
+    use proptest::test_runner::{Config, TestRunner};
+
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(1).build().unwrap();
+    let (_backend, bridge) = runtime.block_on(bridge());
+    let access = runtime.block_on(access(&bridge, "alice", ""));
+    let token = access.token.expose();
+    let layer = || bridge.layer("bridge").unwrap();
+    let all = |layer: bridge_auth::BridgeAuthLayer| {
+        let layer = layer.token_from(TokenPlace::Header(HeaderName::from_static("x-api-key")));
+        layer.token_from(TokenPlace::Cookie("t".to_owned())).token_from(TokenPlace::WebSocketProtocol)
+    };
+    let stacks = [
+        vec![layer()],
+        vec![layer().optional()],
+        vec![all(layer())],
+        vec![all(layer().optional())],
+        vec![layer(), all(layer().optional())],
+        vec![all(layer().admit_hook_clients()), layer().optional()],
+        vec![all(layer().optional()), all(layer().optional())],
+    ];
+    let value = proptest::collection::vec(0..PIECES.len(), 0..6);
+    let lines = proptest::collection::vec((0..FUZZED.len(), value), 0..12);
+    let check = |(places, with_bearer): (Vec<(usize, Vec<usize>)>, bool)| {
+        for stack in &stacks {
+            let mut sent = request(with_bearer.then(|| access.token.to_header_value()));
+            for (name, pieces) in &places {
+                let text: String = pieces.iter().map(|piece| PIECES[*piece]).collect();
+                let Ok(value) = HeaderValue::from_bytes(text.replace('T', token).as_bytes()) else {
+                    continue;
+                };
+                sent.headers_mut().append(FUZZED[*name], value);
+            }
+            let seen = Seen::default();
+            // The first of the stack is the innermost.
+            let inner = tower::util::BoxCloneService::new(
+                seen.service().map_response(|r| r.map(axum::body::Body::new)),
+            );
+            let service = stack.iter().fold(inner, |inner, layer| {
+                let guarded = layer.layer(inner).map_response(|answer| answer.map(axum::body::Body::new));
+                tower::util::BoxCloneService::new(guarded)
+            });
+            let sent_headers = sent.headers().clone();
+            let answer = runtime.block_on(service.oneshot(sent)).unwrap();
+            prop_assert!(!answer.status().is_server_error(), "{:?}", sent_headers);
+            if seen.calls() == 0 {
+                continue;
+            }
+            let (headers, caller) = seen.last();
+            let leaks =
+                |value: &HeaderValue| memchr::memmem::find(value.as_bytes(), token.as_bytes()).is_some();
+            // A value that was glued to more of its own alphabet was no token to anybody.
+            let found: Vec<_> = headers.iter().filter(|(_, value)| leaks(value)).collect();
+            prop_assert!(caller.is_none() || found.is_empty(), "{:?} {:?}", found, sent_headers);
+            let users: Vec<_> = headers.get_all("x-user-id").iter().collect();
+            prop_assert_eq!(users.len(), usize::from(caller.is_some()));
+            prop_assert!(!headers.contains_key("x_user_id") && !headers.contains_key("x-client_id"));
+        }
+        Ok(())
+    };
+    TestRunner::new(Config { cases: 300, failure_persistence: None, ..Config::default() })
+        .run(&(lines, any::<bool>()), check)
+        .unwrap();
+}

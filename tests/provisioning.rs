@@ -133,6 +133,22 @@ async fn a_private_key_is_refused_as_disclosed(db: impl Backend) {
     assert!(detail.contains("private") && detail.contains("disclosed"), "{detail}");
     assert!(detail.contains("public half"), "{detail}");
     assert!(!format!("{refused:?}").contains("c2VjcmV0"));
+    // Nor does it matter how it was sent, or how badly it is written.
+    let public = public_jwk(Algorithm::EdDsa);
+    let mut padded = private.clone();
+    padded["d"] = json!("c2VjcmV0=");
+    for metadata in [
+        with_key(&padded),
+        json!({ "jwks": { "keys": [private] } }),
+        json!({ "token_endpoint_auth_method": "client_secret_basic", "jwks": { "keys": [private] } }),
+        json!({ "token_endpoint_auth_method": "private_key_jwt", "jwks": { "keys": [public, private] } }),
+        json!({ "token_endpoint_auth_method": "private_key_jwt", "jwks": private }),
+    ] {
+        let refused = provision(&gateway, &token, &metadata).await;
+        assert!(refused.is_problem(400, "invalid_client_metadata"), "{metadata} {refused:?}");
+        assert!(refused.text("detail").contains("disclosed"), "{metadata} {refused:?}");
+        assert!(!format!("{refused:?}").contains("c2VjcmV0"));
+    }
     let general = provision(&gateway, &token, &with_key(&Value::Null)).await;
     assert!(!general.text("detail").contains("disclosed"));
     assert_eq!((db.count("clients").await, db.count("client_secrets").await), (0, 0));

@@ -503,6 +503,8 @@ BEGIN
             AND (admitted.scopes, admitted.user_agent, admitted.address, admitted.device_name)
                 IS NOT DISTINCT FROM (allowed, p_session.user_agent, p_session.address, p_session.device_name)
         THEN
+            -- Its tokens may be for what those of its device may be for.
+            admitted.resource := (found.device).resource;
             RETURN bridge_auth.opened_as(admitted, bridge_auth.shared_scopes(p_scopes, allowed), at, true);
         END IF;
     END LOOP;
@@ -530,6 +532,7 @@ BEGIN
         result.outcome := 'session_taken';
         RETURN result;
     END IF;
+    admitted.resource := (found.device).resource;
     RETURN bridge_auth.opened_as(admitted, bridge_auth.shared_scopes(p_scopes, allowed), at, renewed);
 END
 $$;

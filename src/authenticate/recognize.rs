@@ -17,6 +17,9 @@ pub(crate) enum Recognized {
 impl Authenticator {
     /// Whether `token` was issued here, whether or not it has expired or its session has ended.
     pub(crate) fn recognize(&self, token: &str) -> Recognized {
+        if self.guard.known.get(self.guard.known.place(token.as_bytes())).is_some() {
+            return Recognized::Ours;
+        }
         match self.guard.verifier.verify_at_any_time(token) {
             Ok(_) => Recognized::Ours,
             Err(

@@ -62,11 +62,20 @@ impl Issuer {
         if let Err(ClientAuthError::InvalidClient) = &outcome {
             audit!(
                 "client_refused",
-                client_id = shown.id().map(tracing::field::display),
+                client_id =
+                    shown.id().filter(|id| self.has_form_of_a_client(id)).map(tracing::field::display),
                 method = shown.method()
             );
         }
         outcome
+    }
+
+    /// Whether `id` may stand in the log though nothing proves it: who mistakes one field for another sends a secret there.
+    fn has_form_of_a_client(&self, id: &ClientId) -> bool {
+        let settings = &self.settings;
+        id.is_for_hooks()
+            || *id == settings.bridge_client
+            || settings.resource_servers.iter().any(|server| server.client == *id)
     }
 
     /// What is stored of `secret`.

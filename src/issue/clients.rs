@@ -90,6 +90,9 @@ pub enum ClientAccessError {
     /// A scope is asked for that the client does not hold (RFC 6749 §5.2 `invalid_scope`).
     #[error("the client does not hold these scopes")]
     InvalidScope,
+    /// The session of the client's device is bound to another resource (RFC 8707 §2 `invalid_target`).
+    #[error("no token is issued for this resource")]
+    Resource,
     /// The token could not be signed.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -234,10 +237,15 @@ impl Issuer {
         };
         let open = OpenSession::Client { owner: held.owner, proof, scopes, session };
         let opened = within_deadline(self.settings.write_deadline, self.store.open_session(open)).await?;
+        // What the bridge was linked for alone, its hooks are for too.
+        let resource = opened.resource.clone().or_else(|| audience.clone());
+        if audience.is_some() && audience != resource {
+            return Err(ClientAccessError::Resource);
+        }
         let grant = Grant {
             subject: Subject::HookClient { owner: opened.user.clone() },
             client: held.id,
-            audiences: self.audiences_of(audience.as_ref()),
+            audiences: self.audiences_of(resource.as_ref()),
             token_life: self.settings.token_life,
         };
         let access = self.sign(opened, grant)?;

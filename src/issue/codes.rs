@@ -28,7 +28,8 @@ pub struct SignedIn {
 pub struct CodeRequest {
     /// The PKCE challenge (`S256`, RFC 7636): only who knows its verifier can exchange the code.
     pub challenge: Option<CodeChallenge>,
-    /// The one resource (RFC 8707) that the tokens of its session may be for, those got by refreshing too.
+    /// The one resource (RFC 8707) that the tokens of its session may be for, those got by refreshing and those of its hooks
+    /// too.
     pub resource: Option<Audience>,
 }
 

@@ -171,8 +171,8 @@ fn write_no_caller(parts: &mut Parts, trace: &TraceId) {
     parts.extensions.remove::<ForeignCaller>();
 }
 
-/// Removes the token that a caller was let in on from every header. `write` is told its length, and tells whether a value
-/// could hold it.
+/// Removes the token that a caller was let in on from every header, and what other tokens of ours there are. `write` is told
+/// how long a value must be to hold one, and tells whether it met any.
 fn hide_token(
     guard: &Guard,
     headers: &mut HeaderMap,
@@ -183,10 +183,11 @@ fn hide_token(
     let elsewhere = if bearer.is_none() { guard.authenticator.token_elsewhere(headers) } else { None };
     // A layer outside of this one has hidden it already where there is none.
     let token = bearer.or(elsewhere.as_deref());
-    if write(headers, token.map_or(usize::MAX, <[u8]>::len))
+    if write(headers, token.map_or(usize::MAX, |token| token.len().min(conceal::LEAST_BYTES)))
         && let Some(token) = token
     {
         conceal::remove_token(headers, token);
+        conceal::remove_own_tokens(headers, &guard.authenticator);
         if guard.authenticator.reads_protocols() {
             conceal::remove_marker(headers);
         }

@@ -27,7 +27,8 @@ use crate::reject::RejectionBody;
 /// - authenticates the request ([`Authenticator::authenticate`] says how),
 /// - puts a [`Caller`](crate::Caller) into the extensions and writes the six identity headers,
 /// - removes `Authorization`, and the token wherever else among the headers it stands (`X-Api-Key` beside
-///   `Authorization`, a cookie, …), so that no service behind it can store or forward the token,
+///   `Authorization`, a cookie, …), with all others that this issuer signed, so that no service behind it can store or
+///   forward a token,
 /// - marks the answer `Cache-Control: private` (unless it says otherwise) and `Vary: authorization`.
 ///
 /// A refused request never reaches the inner service. It is answered with the status, challenge and body

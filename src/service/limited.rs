@@ -25,7 +25,7 @@ pub(super) async fn answer(bridge: &Bridge, endpoint: &Endpoint, request: Reques
     if endpoint.is_guarded()
         && let Some(caller) = parts.extensions.get::<Passage>().and_then(|passage| passage.caller().ok())
     {
-        hold(limits.call_of(caller.session_id())).await?;
+        hold(limits.call_of(caller.session_id(), *endpoint == Endpoint::Logout)).await?;
     }
     if !endpoint.takes_secrets() {
         return endpoint.answer(bridge, parts, body).await;

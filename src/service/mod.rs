@@ -128,8 +128,8 @@ service! {
     /// `POST /revoke`: the end of a token, and of the session it belongs to (RFC 7009), where
     /// [`BridgeBuilder::revocation_endpoint`](crate::BridgeBuilder::revocation_endpoint) is set.
     ///
-    /// A client ends the tokens it was given, expired or not; the bridge names itself with `client_id`. Another's are
-    /// `invalid_grant`, and go on.
+    /// A client ends the tokens it was given; the bridge names itself with `client_id`. An access token that has expired is no
+    /// token any more: the answer is 200, and nothing ends. Another's are `invalid_grant`, and go on.
     RevocationService => |bridge, request| endpoint::serve(bridge, Endpoint::Revoke, request)
 }
 

@@ -80,24 +80,32 @@ pub(super) async fn answer(bridge: &Bridge, parts: &Parts, body: RequestBody) ->
 
 /// As many as may be have a credential: which, so that the person can end one of them.
 async fn too_many_devices(bridge: &Bridge, caller: &Caller) -> Refusal {
-    let query = DeviceQuery { limit: 1000, ..DeviceQuery::default() };
-    let devices = match bridge.admin().devices_of(caller.user_id(), &query).await {
-        Ok(page) => page.devices,
-        Err(fault) => return Refusal::unavailable(bridge, &fault),
-    };
-    let devices = devices.iter().filter(|device| device.has_credential()).map(|device| {
-        object!({
-            "session_id": device.session.id,
-            "device_name": device.session.origin.device_name,
-            "renewed_at": since_epoch(device.session.renewed_at).as_secs(),
-        })
-    });
+    let mut query = DeviceQuery { limit: 1000, ..DeviceQuery::default() };
+    let mut devices = Vec::new();
+    // Those that hold credentials are few, but may be older than a whole page of others.
+    loop {
+        let page = match bridge.admin().devices_of(caller.user_id(), &query).await {
+            Ok(page) => page,
+            Err(fault) => return Refusal::unavailable(bridge, &fault),
+        };
+        devices.extend(page.devices.iter().filter(|device| device.has_credential()).map(|device| {
+            object!({
+                "session_id": device.session.id,
+                "device_name": device.session.origin.device_name,
+                "renewed_at": since_epoch(device.session.renewed_at).as_secs(),
+            })
+        }));
+        match page.next {
+            Some(next) => query.after = Some(next),
+            None => break,
+        }
+    }
     Refusal::new(
         StatusCode::CONFLICT,
         "too_many_devices",
         "As many devices as may be have a secret or a key: those that are listed. End the session of one of them first.",
     )
-    .member("devices", devices.collect())
+    .member("devices", devices.into())
 }
 
 const INVALID_METADATA: Refusal = Refusal::new(
@@ -115,6 +123,9 @@ const PRIVATE_KEY: Refusal = Refusal::new(
 
 impl Metadata {
     fn credential(&self) -> Result<Credential, Refusal> {
+        if self.jwks.as_ref().is_some_and(shows_private_key) {
+            return Err(PRIVATE_KEY);
+        }
         let method = self.token_endpoint_auth_method.as_ref().map(Value::as_str);
         let keys = self.jwks.as_ref().map(|jwks| jwks["keys"].as_array().map(Vec::as_slice));
         match (method, keys, &self.jwks_uri) {
@@ -125,6 +136,15 @@ impl Metadata {
             _ => Err(INVALID_METADATA),
         }
     }
+}
+
+/// Whether a key set, or what was sent for one, holds a private or symmetric key, however badly it is written.
+fn shows_private_key(jwks: &Value) -> bool {
+    const PRIVATE: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
+    let keys = jwks["keys"].as_array().or_else(|| jwks.as_array());
+    keys.map_or(std::slice::from_ref(jwks), Vec::as_slice)
+        .iter()
+        .any(|key| PRIVATE.iter().any(|member| key.get(member).is_some_and(|value| !value.is_null())))
 }
 
 fn with_secret(client: &HookClient) -> Response<Bytes> {

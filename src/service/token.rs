@@ -78,6 +78,7 @@ async fn client_credentials(
     opened.map_err(|error| match error {
         ClientAccessError::InvalidClient => invalid_client(bridge),
         ClientAccessError::InvalidScope => INVALID_SCOPE,
+        ClientAccessError::Resource => INVALID_TARGET,
         ClientAccessError::Key(fault) => Refusal::unsigned(&fault),
         ClientAccessError::Store(fault) => Refusal::unavailable(bridge, &fault),
     })

@@ -111,7 +111,8 @@ pub struct OpenedSession {
     pub expires_in: Duration,
     /// Whether it was live before.
     pub renewed: bool,
-    /// The one resource that its tokens may be for, where its code was bound to one.
+    /// The one resource that its tokens may be for, where its code was bound to one; of a hook client's session, where that of
+    /// its device is.
     pub resource: Option<Audience>,
     /// The sessions that it took the place of, at the limit.
     pub evicted: Vec<SessionId>,

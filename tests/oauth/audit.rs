@@ -22,6 +22,11 @@ async fn walk(gateway: &Gateway) -> Vec<String> {
     let canary = "a-secret-that-is-wrong".to_owned();
     let wrong = Hook { secret: canary.clone(), ..hook.clone() };
     wrong.ask(gateway, &[]).await;
+    // Name and secret in each other's place, as it happens.
+    let swapped = Hook { id: hook.secret.clone(), secret: hook.id.replace(':', "-") };
+    swapped.ask(gateway, &[]).await;
+    let swapped = [("grant_type", "refresh_token"), ("client_id", &*refresh), ("refresh_token", "sp_bridge")];
+    send(post(gateway, "/token", &swapped)).await;
     let assertion = "canary.of-an.assertion".to_owned();
     let shown = [
         ("grant_type", "client_credentials"),

@@ -6,12 +6,13 @@ use axum::extract::ConnectInfo;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bridge_auth::{BridgeBuilder, BuildError, RateLimits};
+use http::Method;
 use http::header::{AUTHORIZATION, COOKIE};
 use serde_json::json;
 
 use super::given::{Hook, basic, hook, oauth_builder, post};
 use crate::support::bridge::ISSUER;
-use crate::support::gateway::{Answer, Gateway, send};
+use crate::support::gateway::{Answer, Gateway, PREFIX, send};
 use crate::support::{Backend, SqliteBackend};
 
 const GRANT: (&str, &str) = ("grant_type", "client_credentials");
@@ -76,7 +77,7 @@ async fn row_17_every_endpoint_that_checks_a_secret_shares_the_limit() {
         assert!(is_too_many(&from(&source, wrong()).await), "{endpoint}");
         let code = gateway.post("/session", &json!({ "code": "0".repeat(64) }));
         assert!(is_too_many(&from(&source, code).await), "{endpoint}");
-        let harmless = gateway.request(http::Method::GET, "/v1/auth/bridge/capabilities");
+        let harmless = gateway.request(Method::GET, "/v1/auth/bridge/capabilities");
         assert_eq!(from(&source, harmless).await.status, 200);
     }
 }
@@ -264,4 +265,29 @@ async fn limits_can_be_off_and_none_can_be_zero() {
         let refused = oauth_builder(&db).await.rate_limits(nothing).build();
         assert!(matches!(refused, Err(BuildError::OutOfRange { .. })), "{nothing:?}");
     }
+}
+
+#[tokio::test]
+async fn what_a_session_calls_is_limited_and_keeps_nobody_from_ending_it() {
+    let db = SqliteBackend::start().await;
+    let limits = RateLimits::default().calls_per_session(5);
+    let gateway = behind_proxy(&db, |builder| builder.rate_limits(limits)).await;
+    let (token, other) = (gateway.link("alice").await, gateway.link("alice").await);
+    let call = |method, endpoint: &str, token: &str| {
+        let (path, token) = (format!("{PREFIX}{endpoint}"), token.to_owned());
+        let gateway = &gateway;
+        async move { gateway.call(method, &path, &token).await }
+    };
+    for n in 0..10 {
+        let answer = call(Method::GET, "/sessions", &token).await;
+        assert_eq!(is_too_many(&answer), n >= 5, "{n} {answer:?}");
+    }
+    for (method, endpoint) in [(Method::POST, "/oauth-client"), (Method::DELETE, "/sessions/x")] {
+        let answer = call(method, endpoint, &token).await;
+        assert!(is_too_many(&answer) && answer.is_problem(429, "slow_down"), "{endpoint} {answer:?}");
+    }
+    assert_eq!(call(Method::GET, "/sessions", &other).await.status, 200);
+    // Whoever has a copy of the token and calls without end must not keep its owner from ending the session.
+    assert_eq!(call(Method::POST, "/logout", &token).await.status, 204);
+    assert!(!gateway.admits(&token).await);
 }

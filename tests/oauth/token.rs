@@ -5,7 +5,8 @@ use http::{Method, StatusCode};
 use serde_json::json;
 
 use super::given::{
-    FORM, Hook, MCP, TOOLS, claims, code_grant, gateway, hook, oauth_builder, pkce_code, post, raw_post,
+    FORM, Hook, MCP, TOOLS, claims, code_grant, gateway, hook, hook_of, oauth_builder, pkce_code, post,
+    raw_post,
 };
 use crate::support::gateway::{Gateway, PREFIX, send};
 use crate::support::{Backend, SqliteBackend};
@@ -13,6 +14,7 @@ use crate::support::{Backend, SqliteBackend};
 crate::store::promises![
     a_hook_client_gets_a_token_by_basic_and_by_body,
     row_130_131_every_secret_that_was_shown_last_works,
+    row_125_the_hooks_of_a_bound_session_stay_within_its_resource,
 ];
 
 async fn a_hook_client_gets_a_token_by_basic_and_by_body(db: impl Backend) {
@@ -46,7 +48,7 @@ async fn row_130_131_every_secret_that_was_shown_last_works(db: impl Backend) {
     let token = gateway.link("alice").await;
     let last = super::given::last_of(8, &gateway, &token).await;
     assert_eq!(last.ask(&gateway, &[]).await.status, StatusCode::OK);
-    let next = super::given::hook_of(&gateway, &token).await;
+    let next = hook_of(&gateway, &token).await;
     assert_ne!(last.secret, next.secret);
     assert_eq!(last.ask(&gateway, &[]).await.status, StatusCode::OK, "within its overlap");
     db.pass_time(std::time::Duration::from_secs(120)).await;
@@ -312,7 +314,7 @@ async fn row_28_attack_a74_a_clients_token_is_no_persons() {
     }
     // A person whose id is that of a client has a client of another name.
     let namesake = crate::support::bridge::access(&gateway.bridge, "bridge:alice", "chat").await;
-    let other = super::given::hook_of(&gateway, namesake.token.expose()).await;
+    let other = hook_of(&gateway, namesake.token.expose()).await;
     assert_eq!(other.id, "bridge:bridge:alice");
 }
 
@@ -370,5 +372,35 @@ async fn row_125_126_151_a_resource_is_the_audience_of_its_token() {
         let fields: Vec<_> = resources.iter().map(|resource| ("resource", *resource)).collect();
         let answer = hook.ask(&gateway, &fields).await;
         assert!(answer.is_oauth_error(400, "invalid_target"), "{resources:?} {answer:?}");
+    }
+}
+
+/// What a session may not have its hooks may not either: else a bridge that was linked for one resource gets to all by way of
+/// its own hook client.
+async fn row_125_the_hooks_of_a_bound_session_stay_within_its_resource(db: impl Backend) {
+    let gateway =
+        Gateway::over(oauth_builder(&db).await.audiences([MCP, "bridge", TOOLS]).build().unwrap()).await;
+    let asked = |hook: Hook, resource: &'static str| {
+        let gateway = &gateway;
+        async move {
+            let answer = hook.ask(gateway, &[("resource", resource)]).await;
+            if answer.status == StatusCode::OK {
+                return claims(&answer.text("access_token"))["aud"].clone();
+            }
+            assert!(answer.is_oauth_error(400, "invalid_target"), "{answer:?}");
+            json!("refused")
+        }
+    };
+    let code = gateway.code_with("alice", &json!({ "resource": MCP })).await;
+    let bound = hook_of(&gateway, &gateway.exchange(&code).await.text("token")).await;
+    let open = hook(&gateway, "alice").await;
+    // The second time its session is renewed, or answered as it is.
+    for _ in 0..2 {
+        assert_eq!(asked(bound.clone(), "").await, json!([MCP]));
+        assert_eq!(asked(bound.clone(), MCP).await, json!([MCP]));
+        assert_eq!(asked(bound.clone(), TOOLS).await, json!("refused"));
+        assert_eq!(asked(open.clone(), "").await, json!([MCP, "bridge", TOOLS]));
+        assert_eq!(asked(open.clone(), TOOLS).await, json!([TOOLS]));
+        db.pass_time(std::time::Duration::from_secs(61)).await;
     }
 }

@@ -148,6 +148,33 @@ async fn attack_n9_nobody_brings_a_token_of_ours_to_the_handler() {
     }
 }
 
+/// A client that keeps its token in two places renews one before the other.
+#[tokio::test]
+async fn attack_n9_another_token_of_ours_does_not_come_in_beside_the_callers() {
+    for freshness in [Freshness::Strict, Freshness::Watched { max_lag: Duration::from_secs(60) }] {
+        let (_db, gateway, token) = gateway(freshness).await;
+        let other = access(&gateway.bridge, "alice", "").await.token.expose().to_owned();
+        let longer =
+            access(&gateway.bridge, "bob-with-a-longer-name", "chat").await.token.expose().to_owned();
+        for other in [other, longer] {
+            for (sibling, kept) in SIBLINGS {
+                let lines = sibling.replace("{T}", &other);
+                for path in ["/required", "/optional", "/nested"] {
+                    let (user, headers) = behind(&gateway, path, &(bearer(&token) + &lines)).await;
+                    let (mut headers, mut expected) = (headers, owned(kept));
+                    headers.sort();
+                    expected.sort();
+                    assert_eq!((user, headers), (json!("alice"), expected), "{path} {sibling}");
+                }
+            }
+        }
+        let theirs =
+            format!("{}x-api-key: sk-{}\r\ncookie: a={}", bearer(&token), "k".repeat(200), "c".repeat(3000));
+        let (_, headers) = behind(&gateway, "/required", &theirs).await;
+        assert_eq!(headers.len(), 2, "what is no token of ours stays");
+    }
+}
+
 /// The token with other bytes where its signature stands.
 fn forged(token: &str, number: u8) -> String {
     let (signed, _) = token.rsplit_once('.').unwrap();

@@ -6,9 +6,9 @@ use std::time::Duration;
 use rusqlite::types::{FromSqlError, Type};
 use rusqlite::{Row, params};
 
-use super::transaction::{Transaction, millis, text};
+use super::transaction::{Transaction, millis, optional_text, text};
 use super::users;
-use crate::id::{AssertionHash, ClientId, KeyThumbprint, Scopes, SecretHash, SessionId, UserId};
+use crate::id::{AssertionHash, Audience, ClientId, KeyThumbprint, Scopes, SecretHash, SessionId, UserId};
 use crate::store::{Client, ClientKey, ClientProof, KeyQuery, StoreError};
 
 /// A client whose credential was verified, and the device that it is of.
@@ -23,6 +23,8 @@ pub(super) struct Device {
     pub(super) expires_at: i64,
     /// Its absolute end.
     pub(super) ends_at: i64,
+    /// The one resource that its tokens, and those of its hooks, may be for.
+    pub(super) resource: Option<Audience>,
 }
 
 /// The client, when `proof` fits one of its live credentials and its owner is enabled.
@@ -49,7 +51,7 @@ pub(super) fn prove(
     })?;
     let live = tx.rows(
         "SELECT secret.hash, secret.session_id, device.expires_at,
-                coalesce(device.ends_at, device.expires_at) AS ends_at
+                coalesce(device.ends_at, device.expires_at) AS ends_at, device.resource
          FROM client_secrets AS secret CROSS JOIN sessions AS device ON device.id = secret.session_id
          WHERE secret.client_id = ?1 AND (secret.jwk IS NOT NULL) = ?2
              AND (secret.expires_at IS NULL OR secret.expires_at > ?3)
@@ -116,7 +118,8 @@ pub(super) fn spend_assertion(
 impl Device {
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         let session = text(row, "session_id", SessionId::parse)?;
-        Ok(Self { session, expires_at: row.get("expires_at")?, ends_at: row.get("ends_at")? })
+        let resource = optional_text(row, "resource", Audience::parse)?;
+        Ok(Self { session, expires_at: row.get("expires_at")?, ends_at: row.get("ends_at")?, resource })
     }
 }
 

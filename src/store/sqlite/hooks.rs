@@ -161,7 +161,7 @@ fn insert(tx: &Transaction<'_>, wish: &Wish, grant: &Grant) -> Result<Written, S
     written.ok_or_else(sessions::no_row)
 }
 
-/// Its owner proved themselves just now, whether that was written or not.
+/// Its owner proved themselves just now, whether that was written or not; and it is bound to what its device is.
 fn answer(
     tx: &Transaction<'_>,
     wish: &Wish,
@@ -170,7 +170,7 @@ fn answer(
     row: Written,
     renewed: bool,
 ) -> OpenedSession {
-    let row = Written { authenticated_at: tx.now, ..row };
+    let row = Written { authenticated_at: tx.now, resource: grant.device.resource.clone(), ..row };
     let scopes = wish.scopes.intersection(&grant.scopes);
     row.opened(tx, id, wish.owner.clone(), scopes, renewed)
 }
