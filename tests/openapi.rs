@@ -7,9 +7,12 @@ use std::net::SocketAddr;
 use axum::Router;
 use axum::extract::ConnectInfo;
 use bridge_auth::{AccessRequest, BridgeBuilder, ProtectedResource, RateLimits, Scopes};
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use http::Method;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE};
 use reqwest::RequestBuilder;
+use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use self::book::Book;
@@ -21,6 +24,9 @@ use crate::support::bridge::{ISSUER, user};
 use crate::support::gateway::{Gateway, OPERATOR, PREFIX, send};
 use crate::support::{Backend, ListedByAdmin as _, SqliteBackend};
 
+/// What a session may call a minute.
+const CALLS: u32 = 30;
+
 /// The gateway with everything on, where one failure is one too many for a while.
 async fn everything(db: &SqliteBackend) -> Gateway {
     let set = |builder: BridgeBuilder| {
@@ -30,7 +36,7 @@ async fn everything(db: &SqliteBackend) -> Gateway {
             .max_devices(1)
             .provisioning_requires(Scopes::parse("chat").unwrap())
             .rate_limits(
-                RateLimits::default().failure_cost(10_000).codes_per_person(10).calls_per_session(30),
+                RateLimits::default().failure_cost(10_000).codes_per_person(10).calls_per_session(CALLS),
             )
             .protected_resource(ProtectedResource::new(ISSUER).name("The gateway"))
             .peer_address(|extensions| Some(extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip()))
@@ -72,7 +78,7 @@ async fn every_documented_answer_is_given_and_is_as_documented() {
     discovery(&gateway, &mut book).await;
     operators(&gateway, &mut book).await;
     bodies(&gateway, &mut book).await;
-    too_many(&gateway, &mut book).await;
+    too_many(&gateway, &db, &mut book).await;
     store_down(&gateway, &db, &mut book).await;
     assert_eq!(book.unseen(), []);
 }
@@ -317,7 +323,7 @@ async fn bodies(gateway: &Gateway, book: &mut Book) {
     }
 }
 
-async fn too_many(gateway: &Gateway, book: &mut Book) {
+async fn too_many(gateway: &Gateway, db: &SqliteBackend, book: &mut Book) {
     const SOURCE: &str = "198.51.100.1";
     let session = bridge_operation("post", "/session");
     let guess = || gateway.post("/session", &json!({ "code": "x" }));
@@ -331,14 +337,21 @@ async fn too_many(gateway: &Gateway, book: &mut Book) {
     while send(ask()).await.status == 201 {}
     book.call(&bridge_operation("post", "/code"), 429, ask()).await;
     let token = gateway.link("niaj").await;
-    for (method, path) in
-        [("get", "/sessions"), ("post", "/oauth-client"), ("delete", "/sessions/{id}"), ("post", "/logout")]
-    {
+    for (method, path) in [("get", "/sessions"), ("post", "/oauth-client"), ("delete", "/sessions/{id}")] {
         while gateway.call(Method::GET, &format!("{PREFIX}/sessions"), &token).await.status == 200 {}
         let name = bridge_operation(method, path);
         let request = Operation { gateway, name: name.clone() }.request().bearer_auth(&token);
         book.call(&name, 429, request).await;
     }
+    // The first that is done ends the session; so none is done yet.
+    let name = bridge_operation("post", "/logout");
+    let log_out = || Operation { gateway, name: name.clone() }.request().bearer_auth(&token);
+    let writer = Connection::open(db.path()).unwrap();
+    writer.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let mut under_way: FuturesUnordered<_> = (0..=CALLS).map(|_| send(log_out())).collect();
+    assert_eq!(under_way.next().await.unwrap().status, 429);
+    book.call(&name, 429, log_out()).await;
+    writer.execute_batch("ROLLBACK").unwrap();
 }
 
 async fn store_down(gateway: &Gateway, db: &SqliteBackend, book: &mut Book) {

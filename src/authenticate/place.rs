@@ -19,7 +19,8 @@ pub enum TokenPlace {
     /// A browser sends it whoever's page asks, so the request must come from a page of the issuer's own origin or of one of
     /// [`BridgeBuilder::trusted_origins`](crate::BridgeBuilder::trusted_origins); else it is refused with
     /// [`Rejection::CrossSite`], also behind a layer that is optional, and also when it only follows a link from another
-    /// site. Set the cookie with `HttpOnly`, `Secure` and `SameSite=Strict`.
+    /// site. Set the cookie with `HttpOnly`, `Secure` and `SameSite=Strict`, and call it
+    /// `__Host-…`: then no sibling of your host can set another of its name.
     Cookie(String),
     /// `Sec-WebSocket-Protocol`, where the entry after `bearer` is the token: a browser can set no other header of a
     /// handshake.

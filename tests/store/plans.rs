@@ -46,7 +46,7 @@ async fn read(client: &Client) -> i64 {
 }
 
 #[tokio::test]
-async fn no_operation_reads_what_is_dead_or_anothers_by_a_plan_from_an_empty_table() {
+async fn attack_n13_no_operation_reads_what_is_dead_or_anothers_by_a_plan_from_an_empty_table() {
     let db = PostgresBackend::start().await;
     let client = db.client().await;
     let run = async |operation: &str| {

@@ -18,14 +18,14 @@ use super::refresh::refusal;
 use crate::support::{Backend, Listed as _};
 
 super::promises![
-    within_the_grace_a_used_token_gets_a_sibling_and_both_go_on,
+    attack_n6_two_processes_that_refresh_at_once_and_go_on_apart_stay_live,
     a_token_that_was_never_used_is_good_however_old_it_is,
-    a_lost_answer_is_answered_again_after_minutes_and_after_days,
+    attack_n5_a_lost_answer_is_answered_again_after_minutes_and_after_days,
     what_a_lost_answer_brought_is_retired,
     answers_that_are_lost_again_and_again_are_forgiven,
-    a_thief_after_the_owner_ends_the_session_with_what_it_provisioned,
-    a_thief_before_the_owner_ends_it_once_both_have_used_theirs,
-    a_thief_within_the_grace_ends_it_once_either_comes_back,
+    attack_n7_a_thief_after_the_owner_ends_the_session_with_what_it_provisioned,
+    attack_n7_a_thief_before_the_owner_ends_it_once_both_have_used_theirs,
+    attack_n7_a_thief_within_the_grace_ends_it_once_either_comes_back,
     without_grace_only_the_last_answer_is_good,
     a_stolen_older_token_revokes_the_session_whatever_it_asks_for,
     of_64_racers_on_one_token_all_are_answered_and_go_on,
@@ -35,7 +35,7 @@ super::promises![
     refreshing_against_everything_else_is_always_answered,
 ];
 
-async fn within_the_grace_a_used_token_gets_a_sibling_and_both_go_on(db: impl Backend) {
+async fn attack_n6_two_processes_that_refresh_at_once_and_go_on_apart_stay_live(db: impl Backend) {
     let store = db.open().await;
     let alice = user(&*store, "alice").await;
     let (session, token) = sign_in_to_stay(&*store, &alice).await;
@@ -75,7 +75,7 @@ async fn sign_in_for_weeks(store: &dyn Store, user: &bridge_auth::UserId) -> (Se
     (vouch(store, user, session).await.unwrap().id, token)
 }
 
-async fn a_lost_answer_is_answered_again_after_minutes_and_after_days(db: impl Backend) {
+async fn attack_n5_a_lost_answer_is_answered_again_after_minutes_and_after_days(db: impl Backend) {
     let store = db.open().await;
     let alice = user(&*store, "alice").await;
     for asleep in [5 * SECOND, 35 * SECOND, 10 * MINUTE, HOUR, 3 * DAY] {
@@ -130,7 +130,7 @@ async fn answers_that_are_lost_again_and_again_are_forgiven(db: impl Backend) {
     assert_eq!(state(&*store, &session).await, Some(SessionState::Live));
 }
 
-async fn a_thief_after_the_owner_ends_the_session_with_what_it_provisioned(db: impl Backend) {
+async fn attack_n7_a_thief_after_the_owner_ends_the_session_with_what_it_provisioned(db: impl Backend) {
     let store = db.open().await;
     let alice = user(&*store, "alice").await;
     let other = sign_in(&*store, &alice).await;
@@ -158,7 +158,7 @@ async fn a_thief_after_the_owner_ends_the_session_with_what_it_provisioned(db: i
     assert_eq!(state(&*store, &other).await, Some(SessionState::Live));
 }
 
-async fn a_thief_before_the_owner_ends_it_once_both_have_used_theirs(db: impl Backend) {
+async fn attack_n7_a_thief_before_the_owner_ends_it_once_both_have_used_theirs(db: impl Backend) {
     let store = db.open().await;
     let alice = user(&*store, "alice").await;
     // The thief goes on, and then the owner comes.
@@ -179,7 +179,7 @@ async fn a_thief_before_the_owner_ends_it_once_both_have_used_theirs(db: impl Ba
 }
 
 /// Within the grace nobody can tell a thief from another program of the owner's, as long as each uses its own.
-async fn a_thief_within_the_grace_ends_it_once_either_comes_back(db: impl Backend) {
+async fn attack_n7_a_thief_within_the_grace_ends_it_once_either_comes_back(db: impl Backend) {
     let store = db.open().await;
     let alice = user(&*store, "alice").await;
     let (session, stolen) = sign_in_to_stay(&*store, &alice).await;
