@@ -71,20 +71,15 @@ DECLARE
         SELECT hook.key FROM bridge_auth.sessions AS hook
         WHERE hook.parent = ANY (p_keys) AND hook.revoked_at IS NULL AND hook.expires_at > dead_since
     );
-    locked     uuid[] := ARRAY(
-        SELECT key FROM bridge_auth.sessions WHERE key = ANY (all_keys) AND user_id = p_user
-        ORDER BY parent IS NOT NULL, key FOR NO KEY UPDATE
-    );
     ended      uuid[];
 BEGIN
-    -- By their keys alone: an index by person would be read past all that has expired of them.
-    WITH revoked AS (
-        UPDATE bridge_auth.sessions SET revoked_at = clock_timestamp()
-        WHERE key = ANY (locked) AND revoked_at IS NULL
-        RETURNING key
-    )
-    SELECT coalesce(array_agg(key), '{}') INTO ended FROM revoked;
-
+    -- By their keys alone: by whether they are revoked, an index of all that are live would be read from end to end.
+    SELECT coalesce(array_agg(key) FILTER (WHERE revoked_at IS NULL), '{}') INTO ended
+    FROM (
+        SELECT key, revoked_at FROM bridge_auth.sessions WHERE key = ANY (all_keys) AND user_id = p_user
+        ORDER BY parent IS NOT NULL, key FOR NO KEY UPDATE
+    ) AS locked;
+    UPDATE bridge_auth.sessions SET revoked_at = clock_timestamp() WHERE key = ANY (ended);
     DELETE FROM bridge_auth.client_secrets WHERE id IN (
         SELECT secret.id
         FROM bridge_auth.client_secrets AS secret
@@ -183,12 +178,8 @@ BEGIN
         JOIN bridge_auth.sessions AS device ON device.key = hook.parent AND device.user_id = hook.user_id
         WHERE hook.parent = ANY (keys) AND hook.revoked_at IS NULL AND hook.expires_at > dead_since
         ORDER BY hook.key FOR NO KEY UPDATE OF hook);
-    WITH revoked AS (
-        UPDATE bridge_auth.sessions SET revoked_at = clock_timestamp()
-        WHERE key = ANY (keys || hooks) AND revoked_at IS NULL
-        RETURNING key
-    )
-    SELECT coalesce(array_agg(key), '{}') INTO ended FROM revoked;
+    ended := keys || hooks;
+    UPDATE bridge_auth.sessions SET revoked_at = clock_timestamp() WHERE key = ANY (ended);
     DELETE FROM bridge_auth.client_secrets WHERE id IN (
         SELECT id FROM bridge_auth.client_secrets WHERE client_id = p_client ORDER BY id FOR UPDATE
     );

@@ -2,7 +2,8 @@
 
 use url::Url;
 
-use super::{BuildError, is_quotable, is_safe};
+use super::BuildError;
+use super::check::{is_quotable, is_safe};
 use crate::id::{Audience, Scopes};
 
 /// A resource of this gateway that OAuth clients may find by themselves (RFC 9728).
