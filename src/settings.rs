@@ -3,7 +3,9 @@
 mod check;
 mod resource;
 
-pub(crate) use check::{check_endpoint, check_issuer};
+#[cfg(feature = "jwks-http")]
+pub(crate) use check::check_endpoint;
+pub(crate) use check::check_issuer;
 pub use resource::ProtectedResource;
 pub(crate) use resource::{Resource, is_inserted};
 

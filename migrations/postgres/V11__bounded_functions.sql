@@ -67,13 +67,17 @@ CREATE FUNCTION bridge_auth.end_sessions_of(p_user text, p_keys uuid[]) RETURNS 
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_custom_plan AS $$
 DECLARE
     dead_since timestamptz := bridge_auth.dead_since();
+    -- Each device by itself: for many at once an index of all that are live might be read from end to end.
     all_keys   uuid[] := p_keys || ARRAY(
-        SELECT hook.key FROM bridge_auth.sessions AS hook
-        WHERE hook.parent = ANY (p_keys) AND hook.revoked_at IS NULL AND hook.expires_at > dead_since
+        SELECT hook.key FROM unnest(p_keys) AS device (key) CROSS JOIN LATERAL (
+            SELECT key FROM bridge_auth.sessions
+            WHERE parent = device.key AND revoked_at IS NULL AND expires_at > dead_since
+            OFFSET 0
+        ) AS hook
     );
     ended      uuid[];
 BEGIN
-    -- By their keys alone: by whether they are revoked, an index of all that are live would be read from end to end.
+    -- By their keys alone, for the same reason.
     SELECT coalesce(array_agg(key) FILTER (WHERE revoked_at IS NULL), '{}') INTO ended
     FROM (
         SELECT key, revoked_at FROM bridge_auth.sessions WHERE key = ANY (all_keys) AND user_id = p_user
@@ -174,11 +178,20 @@ BEGIN
         ORDER BY parent IS NOT NULL, key FOR NO KEY UPDATE);
     -- After the wait for those: what hung itself on one meanwhile ends with it.
     hooks := ARRAY(
-        SELECT hook.key FROM bridge_auth.sessions AS hook
-        JOIN bridge_auth.sessions AS device ON device.key = hook.parent AND device.user_id = hook.user_id
-        WHERE hook.parent = ANY (keys) AND hook.revoked_at IS NULL AND hook.expires_at > dead_since
-        ORDER BY hook.key FOR NO KEY UPDATE OF hook);
-    ended := keys || hooks;
+        SELECT hook.key
+        FROM unnest(keys) AS held (key)
+        JOIN bridge_auth.sessions AS device ON device.key = held.key
+        CROSS JOIN LATERAL (
+            SELECT key FROM bridge_auth.sessions
+            WHERE parent = device.key AND user_id = device.user_id AND revoked_at IS NULL AND expires_at > dead_since
+            OFFSET 0
+        ) AS hook
+    );
+    SELECT keys || coalesce(array_agg(key) FILTER (WHERE parent = ANY (keys) AND revoked_at IS NULL), '{}') INTO ended
+    FROM (
+        SELECT key, parent, revoked_at FROM bridge_auth.sessions WHERE key = ANY (hooks)
+        ORDER BY key FOR NO KEY UPDATE
+    ) AS locked;
     UPDATE bridge_auth.sessions SET revoked_at = clock_timestamp() WHERE key = ANY (ended);
     DELETE FROM bridge_auth.client_secrets WHERE id IN (
         SELECT id FROM bridge_auth.client_secrets WHERE client_id = p_client ORDER BY id FOR UPDATE
