@@ -1,6 +1,6 @@
 //! Load: many requests at once, beside a comparator, in rounds that take turns. `BENCHMARKS.md` tells how to read it.
 //!
-//! `cargo bench --bench load -- in-process|sockets|growth|writes|ends|fair|lag`; `--help` after each tells its options.
+//! `cargo bench --bench load -- in-process|sockets|growth|writes|ends|fair|stranger|lag`; `--help` after each tells its options.
 
 #![allow(unreachable_pub, clippy::unwrap_used, clippy::print_stdout)]
 
@@ -12,6 +12,7 @@ mod in_process;
 mod lag;
 mod processes;
 mod sockets;
+mod stranger;
 #[allow(dead_code, reason = "the tests use more of it")]
 #[path = "../support/mod.rs"]
 mod support;
@@ -42,6 +43,8 @@ enum Bench {
     Ends(ends::Options),
     /// An innocent person's calls beside one who writes in a loop.
     Fair(fair::Options),
+    /// What one `POST /token` of a stranger costs.
+    Stranger(stranger::Options),
     /// From the acknowledgement of a revocation to the first refusal on another node.
     Lag(lag::Options),
     #[command(hide = true)]
@@ -65,6 +68,7 @@ async fn main() {
         Bench::Writes(options) => writes::run(&options).await,
         Bench::Ends(options) => ends::run(&options).await,
         Bench::Fair(options) => fair::run(&options).await,
+        Bench::Stranger(options) => stranger::run(&options).await,
         Bench::ServeAll(options) => fair::serve(&options).await,
         Bench::Attack(options) => fair::attack(&options).await,
         Bench::Lag(options) => lag::run(&options).await,
