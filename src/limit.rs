@@ -28,8 +28,8 @@ use crate::settings::BuildError;
 ///   guesses is soon refused for longer, but never for more than an hour. A declared session id that is taken (409) is a failed attempt too.
 /// - **Nobody is locked out by others.** A client whose secret is guessed at from many addresses is refused at those that have
 ///   just failed, and at no other.
-/// - **Who is known is refused slowly.** A refusal by person or by session is held back for a second, or until it would be due no
-///   more: a program that asks in a loop, on however many connections, leaves the machine to others.
+/// - **Who is known is refused slowly.** A refusal by person or by session is held back for a second, or for as long as the limit
+///   would last where that is less. So a program that asks in a loop leaves the machine to others.
 /// - **Memory is bounded.** Of more keys than [`max_keys`](Self::max_keys) those are forgotten that are used least.
 ///
 /// Each gateway counts for itself, in memory. A caller whose address is not known is limited by its person and its session

@@ -1,6 +1,6 @@
 -- Indexes by which what is live is found however much is dead: what has expired lies behind them.
 --
--- A transaction of its own, because it takes long on a large table: writes wait for it, about a second for a million
+-- A transaction of its own, because it takes long on a large table: writes wait for it, a second or two for a million
 -- sessions, and look-ups do not.
 
 CREATE INDEX sessions_live_of_user ON bridge_auth.sessions (user_id, expires_at) WHERE revoked_at IS NULL;
