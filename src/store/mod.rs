@@ -216,7 +216,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// A device ([`ProvisionClient::session`]) has at most two live credentials: the new one, and the one before, which stays
     /// good for [`ProvisionClient::overlap`] more; that is to be longer than an answer may be on its way. One that was
     /// committed **after this call reached the database** is not replaced by it. So no credential that was returned last is
-    /// dead; a call beside which two others were answered is [`ProvisionError::Overlapped`]. A key that the client has
+    /// dead; a call beside which two others were answered is [`ProvisionError::Overlapped`]. Two later calls, the second begun after
+    /// the first was committed, end a credential at once, also while its own answer is on its way. A key that the client has
     /// already becomes this device's, and its alone: so it ends with the session that brought it last.
     ///
     /// A credential is live only while the session of its device is. A client has live credentials of at most
