@@ -1,12 +1,10 @@
 //! The limits: where an attempt at a secret or a code begins, and where its outcome is known; what a session may ask for.
 
 use std::net::IpAddr;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Request, Response};
-use tokio::time::sleep;
 
 use super::answer::{Answer, Failure, Refusal};
 use super::body::RequestBody;
@@ -25,7 +23,7 @@ pub(super) async fn answer(bridge: &Bridge, endpoint: &Endpoint, request: Reques
     if endpoint.is_guarded()
         && let Some(caller) = parts.extensions.get::<Passage>().and_then(|passage| passage.caller().ok())
     {
-        hold(limits.call_of(caller.session_id(), *endpoint == Endpoint::Logout)).await?;
+        hold(limits, limits.call_of(caller.session_id(), *endpoint == Endpoint::Logout)).await?;
     }
     if !endpoint.takes_secrets() {
         return endpoint.answer(bridge, parts, body).await;
@@ -42,21 +40,17 @@ pub(super) async fn answer(bridge: &Bridge, endpoint: &Endpoint, request: Reques
 /// Refuses a person who asks for too many codes.
 pub(super) async fn person(bridge: &Bridge, person: &UserId) -> Result<(), Refusal> {
     match bridge.limits() {
-        Some(limits) => hold(limits.code_for(person)).await,
+        Some(limits) => hold(limits, limits.code_for(person)).await,
         None => Ok(()),
     }
 }
 
-/// Refuses one who is known, and not at once: who asks in a loop takes no more of the machine from others than this lets them.
-async fn hold(checked: Result<(), Limited>) -> Result<(), Refusal> {
+/// Refuses one who is known, and not at once.
+async fn hold(limits: &Limits, checked: Result<(), Limited>) -> Result<(), Refusal> {
     let Err(limited) = checked else { return Ok(()) };
-    let refusal = refused(limited);
-    sleep(limited.wait.min(MOST_HELD)).await;
-    Err(refusal)
+    limits.hold(&limited).await;
+    Err(refused(limited))
 }
-
-/// How long a refusal by person or by session is held back at most.
-const MOST_HELD: Duration = Duration::from_secs(1);
 
 /// Refuses an attempt to prove to be `client` where too many have failed.
 pub(super) fn client<'r>(
