@@ -44,7 +44,7 @@ impl BridgeBuilder {
     }
 
     /// A resource that OAuth clients may find by themselves: its metadata (RFC 9728) is served, its URL is an audience that
-    /// tokens may be asked for with `resource` (RFC 8707), and [`Bridge::layer`] of its URL points its challenges there.
+    /// tokens may be asked for with `resource` (RFC 8707), and [`Bridge::layer`](crate::Bridge::layer) of its URL points its challenges there.
     ///
     /// The metadata stand on the resource's own host, by their path alone: two resources cannot share one.
     pub fn protected_resource(mut self, resource: ProtectedResource) -> Self {
@@ -58,7 +58,7 @@ impl BridgeBuilder {
     /// A server of the host's that may introspect tokens for any of `audiences` (RFC 7662 §2.1), and proves itself with this
     /// secret, of 32 characters or more, by `client_secret_basic` or `client_secret_post`.
     ///
-    /// Each call counts towards its address's [rate limit](RateLimits::per_address): raise that for one that introspects more than
+    /// Each call counts towards its address's [rate limit](crate::RateLimits::per_address): raise that for one that introspects more than
     /// twenty times a second.
     pub fn resource_server<A: AsRef<str>>(
         mut self,
