@@ -60,8 +60,10 @@ pub struct DevicePage {
 /// stays live is missed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeviceCursor {
-    pub(crate) created_at: SystemTime,
-    pub(crate) session: SessionId,
+    /// When the device at this place was linked: whole microseconds.
+    pub created_at: SystemTime,
+    /// Its session: of those that were linked in the same microsecond the ids tell.
+    pub session: SessionId,
 }
 
 /// The text is no place in a list of devices.
@@ -78,7 +80,8 @@ impl Default for DeviceQuery {
 
 impl DevicePage {
     /// The page of those of `devices` that `query` has room for, when one more than that was looked for.
-    pub(crate) fn of(mut devices: Vec<Device>, query: &DeviceQuery) -> Self {
+    #[must_use]
+    pub fn of(mut devices: Vec<Device>, query: &DeviceQuery) -> Self {
         let limit = query.limit.max(1) as usize;
         let is_cut = devices.len() > limit;
         devices.truncate(limit);

@@ -18,6 +18,7 @@ mod error;
 mod refresh;
 mod revocation;
 mod session;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod turns;
 mod user;
 
