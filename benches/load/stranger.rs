@@ -25,8 +25,8 @@ use crate::support::processor::Processes;
 
 #[derive(clap::Args)]
 pub struct Options {
-    /// How many devices have two RSA keys of 4096 bits each.
-    #[arg(long, default_value_t = 1000)]
+    /// How many devices have two RSA keys of 4096 bits each: as many as may.
+    #[arg(long, default_value_t = 128)]
     devices: u16,
     #[arg(long, default_value_t = 1000)]
     requests: usize,

@@ -40,14 +40,15 @@ impl Settings {
                 return Err(BuildError::OutOfRange { what, allowed: "above 0, at most 60 seconds" });
             }
         }
-        for (what, count) in [
-            ("the most open codes", self.max_open_codes),
-            ("the most sessions", self.session_limit.max),
-            ("the most devices", self.max_devices),
-        ] {
+        for (what, count) in
+            [("the most open codes", self.max_open_codes), ("the most sessions", self.session_limit.max)]
+        {
             if !(1..=10_000).contains(&count) {
                 return Err(BuildError::OutOfRange { what, allowed: "1 to 10 000" });
             }
+        }
+        if !(1..=128).contains(&self.max_devices) {
+            return Err(BuildError::OutOfRange { what: "the most devices", allowed: "1 to 128" });
         }
         self.rate_limits.check()?;
         let is_path = |b: u8| b.is_ascii_alphanumeric() || b"/-._~".contains(&b);
@@ -238,6 +239,7 @@ mod tests {
         assert!(refused(|s| s.leeway = Duration::from_secs(61)));
         assert!(refused(|s| s.store_deadline = Duration::ZERO));
         assert!(refused(|s| s.max_open_codes = 0));
+        assert!(refused(|s| s.max_devices = 129));
         assert!(refused(|s| s.audiences.clear()));
         assert!(refused(|s| s.prefix = "v1".to_owned()));
     }

@@ -104,7 +104,9 @@ impl BridgeBuilder {
         self
     }
 
-    /// How many devices of one person may have a hook secret or key. Default: 16.
+    /// How many devices of one person may have a hook secret or key, 1 to 128. Default: 16.
+    ///
+    /// Whoever shows a wrong credential has it held against all of these: what that costs grows with them.
     pub fn max_devices(mut self, max: u32) -> Self {
         self.settings.max_devices = max;
         self
