@@ -79,13 +79,11 @@ pub(super) async fn look(db: &Connections, token: &RefreshHash) -> Result<Option
                 greatest(extract(epoch FROM session.expires_at - now()) * 1000000, 0)::bigint AS expires_in,
                 token.rounds = 0 AND NOT coalesce(token.parent_round < parent.rounds, false) AS is_unused,
                 token.issued_at
-            FROM (
-                SELECT (bridge_auth.refresh_uses(stored)).* FROM bridge_auth.refresh_tokens AS stored
-                WHERE stored.hash = $1
-            ) AS token
+            FROM bridge_auth.refresh_tokens AS stored
+            CROSS JOIN LATERAL bridge_auth.refresh_uses(stored) AS token
             JOIN bridge_auth.sessions AS session ON session.key = token.session_key
             LEFT JOIN bridge_auth.refresh_tokens AS parent ON parent.hash = token.parent
-            WHERE token.generation >= session.first_generation",
+            WHERE stored.hash = $1 AND token.generation >= session.first_generation",
             &[&token.as_bytes().as_slice()],
         )
         .await?;
