@@ -7,8 +7,12 @@ use std::collections::HashMap;
 use std::fmt;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::OwnedMutexGuard;
+use tokio::time::timeout;
+
+use super::StoreError;
 
 /// Who waits, by person; as large as the number of people who are writing.
 pub(crate) struct Turns<K>(Arc<Mutex<HashMap<K, Queue>>>)
@@ -41,6 +45,15 @@ impl<K: Eq + Hash + Clone> Turns<K> {
         let mut turn = Turn { turns: self.clone(), person: person.clone(), held: None };
         turn.held = Some(queue.lock_owned().await);
         turn
+    }
+
+    /// The same, for `longest` at most.
+    ///
+    /// # Errors
+    ///
+    /// The turn did not come in time.
+    pub(crate) async fn take_within(&self, longest: Duration, person: &K) -> Result<Turn<K>, StoreError> {
+        timeout(longest, self.take(person)).await.map_err(|_| StoreError::timed_out())
     }
 }
 
@@ -112,7 +125,7 @@ mod tests {
     async fn who_gives_up_waiting_leaves_nothing_behind() {
         let turns = Turns::<&str>::default();
         let held = turns.take(&"alice").await;
-        let waiting = tokio::time::timeout(std::time::Duration::from_millis(20), turns.take(&"alice"));
+        let waiting = timeout(Duration::from_millis(20), turns.take(&"alice"));
         assert!(waiting.await.is_err());
         drop(held);
         assert!(turns.lock().is_empty());

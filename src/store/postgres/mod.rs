@@ -29,7 +29,6 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use deadpool_postgres::Pool;
 use tokio::sync::{Mutex, watch};
-use tokio::time::timeout;
 
 use self::connections::Connections;
 use self::hints::Hints;
@@ -45,8 +44,9 @@ use crate::id::{AssertionHash, ClientId, RefreshHash, SessionId, UserId};
 /// A [`Store`] on PostgreSQL.
 ///
 /// Clones share one pool. Every operation has a deadline: a server that is slow, stopped or
-/// unreachable is a [`StoreError`] within the sum of the builder's three (a write that waits for its person's turn gives up as
-/// early as one that waits for a connection), and the store recovers by itself. [`Revoke::Client`] alone may take a minute: it may touch every session there is.
+/// unreachable is a [`StoreError`] within the sum of the builder's waits, and the store recovers by itself. A write waits for
+/// its person's turn no longer than for a connection. [`Revoke::Client`] alone may take a minute: it may touch every session
+/// there is.
 /// A connection whose answer was not awaited, or that failed, is closed, never lent again.
 ///
 /// ```no_run
@@ -149,8 +149,7 @@ impl PostgresStore {
         E: From<StoreError> + Send + 'static,
         F: Future<Output = Result<T, E>> + Send + 'static,
     {
-        let longest = self.connections.rest.acquire;
-        let turn = timeout(longest, self.turns.take(person)).await.map_err(|_| StoreError::timed_out())?;
+        let turn = self.turns.take_within(self.connections.rest.acquire, person).await?;
         let written = write(self.connections.clone());
         to_its_end(async move {
             let _turn = turn;

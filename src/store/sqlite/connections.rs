@@ -91,7 +91,7 @@ impl SqliteStore {
     /// The turn of `person`.
     pub(super) async fn turn(&self, person: &UserId) -> Result<Turn<UserId>, StoreError> {
         let Connections { turns, timeout, .. } = &self.connections;
-        tokio::time::timeout(*timeout, turns.take(person)).await.map_err(|_| StoreError::timed_out())
+        turns.take_within(*timeout, person).await
     }
 
     /// Writes in a turn, which ends with it.
