@@ -182,6 +182,11 @@ impl Settings {
         self.session_life.unwrap_or(default)
     }
 
+    /// Whether tokens are issued for all of these, if any.
+    pub(crate) fn knows_all<'a>(&self, audiences: impl IntoIterator<Item = &'a Audience>) -> bool {
+        audiences.into_iter().all(|audience| self.knows(audience))
+    }
+
     pub(crate) fn knows(&self, audience: &Audience) -> bool {
         self.audiences.contains(audience)
             || self.other_audiences.contains(audience)

@@ -148,8 +148,7 @@ impl Issuer {
     /// Those that are asked for, when the bridge issues tokens for them, or else the usual ones.
     fn audiences<'a>(&'a self, asked: Option<&'a [Audience]>) -> Option<&'a [Audience]> {
         let Some(asked) = asked else { return Some(&self.settings.audiences) };
-        let known = asked.iter().all(|audience| self.settings.knows(audience));
-        (known && (1..=16).contains(&asked.len())).then_some(asked)
+        (self.settings.knows_all(asked) && (1..=16).contains(&asked.len())).then_some(asked)
     }
 
     /// The one resource that was named, or else the usual audiences.

@@ -67,7 +67,7 @@ impl Issuer {
         if challenge.is_none() && self.settings.require_pkce {
             return Err(IssueCodeError::ChallengeRequired);
         }
-        if resource.as_ref().is_some_and(|resource| !self.settings.knows(resource)) {
+        if !self.settings.knows_all(&resource) {
             return Err(IssueCodeError::Resource);
         }
         self.register_user(signed_in).await?;

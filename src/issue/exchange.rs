@@ -67,7 +67,7 @@ impl Issuer {
     /// The code is spent and its session open, or neither. When the answer is lost, link again.
     pub async fn exchange(&self, exchange: Exchange) -> Result<Access, ExchangeError> {
         let resource = exchange.resource;
-        if resource.as_ref().is_some_and(|resource| !self.settings.knows(resource)) {
+        if !self.settings.knows_all(&resource) {
             return Err(ExchangeError::Resource);
         }
         let address = exchange.origin.address;

@@ -66,7 +66,7 @@ impl Issuer {
     /// The token is used or not. When the answer is lost, use it again, however late.
     pub async fn refresh(&self, refresh: Refresh) -> Result<Access, RefreshError> {
         let resource = refresh.resource;
-        if resource.as_ref().is_some_and(|resource| !self.settings.knows(resource)) {
+        if !self.settings.knows_all(&resource) {
             return Err(RefreshError::Resource);
         }
         let address = refresh.origin.address;
