@@ -124,8 +124,7 @@ impl PostgresStoreBuilder {
         let look_ups = self.lane(&config, tls.clone(), for_look_ups, self.statement)?;
         // What joins is planned for what it is called with: a plan that was made while a table was empty reads an index from
         // end to end.
-        let planned = "-c plan_cache_mode=force_custom_plan";
-        config.options(format!("{} {planned}", config.get_options().unwrap_or_default()));
+        add_options(&mut config, "-c plan_cache_mode=force_custom_plan");
         let rest = self.lane(&config, tls, self.pool_size - for_look_ups, self.write)?;
         Ok(PostgresStore::new(Connections { look_ups, rest }, Some(hints)))
     }
@@ -139,13 +138,8 @@ impl PostgresStoreBuilder {
     ) -> Result<Lane, StoreError> {
         let mut config = config.clone();
         let lock = (statement / 4).clamp(Duration::from_millis(1), Duration::from_secs(1));
-        let options = format!(
-            "{} -c statement_timeout={} -c lock_timeout={}",
-            config.get_options().unwrap_or_default(),
-            statement.as_millis(),
-            lock.as_millis(),
-        );
-        config.options(options);
+        let (statement_ms, lock_ms) = (statement.as_millis(), lock.as_millis());
+        add_options(&mut config, &format!("-c statement_timeout={statement_ms} -c lock_timeout={lock_ms}"));
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let manager = match tls {
             None => Manager::from_config(config, NoTls, recycling),
@@ -168,8 +162,7 @@ impl PostgresStoreBuilder {
         // No statement here runs for long enough to be worth compiling, and each has its index: a plan that was made while a
         // table was empty is kept for long after.
         let own = "-c default_transaction_isolation=read\\ committed -c jit=off -c enable_seqscan=off";
-        let options = format!("{} {own}", config.get_options().unwrap_or_default());
-        config.options(options.trim_start());
+        add_options(config, own);
         if config.get_application_name().is_none() {
             config.application_name("bridge-auth");
         }
@@ -182,6 +175,12 @@ impl PostgresStoreBuilder {
             .keepalives_retries(3)
             .tcp_user_timeout(Duration::from_secs(10));
     }
+}
+
+/// Behind those that the URL has: of two for one setting the server takes the last.
+fn add_options(config: &mut Config, more: &str) {
+    let options = format!("{} {more}", config.get_options().unwrap_or_default());
+    config.options(options.trim_start());
 }
 
 impl fmt::Debug for PostgresStoreBuilder {
