@@ -69,12 +69,7 @@ impl Asked {
     fn request(&self, settings: &Settings) -> Result<CodeRequest, Refusal> {
         let resource = self.resource.as_deref();
         let resource = resource.map(|text| resource::find(settings, text).ok_or(UNKNOWN_RESOURCE));
-        let resource = resource.transpose()?;
-        let challenge = self.challenge()?;
-        Ok(challenge.into_iter().fold(
-            resource.into_iter().fold(CodeRequest::default(), CodeRequest::resource),
-            CodeRequest::challenge,
-        ))
+        Ok(CodeRequest { resource: resource.transpose()?, challenge: self.challenge()? })
     }
 
     /// The PKCE challenge; only `S256`, and a missing method would be `plain` (RFC 7636 §4.3).

@@ -73,8 +73,7 @@ pub(super) async fn answer(bridge: &Bridge, parts: &Parts, body: RequestBody) ->
     };
     match provisioned {
         Ok(answer) => Ok(answer),
-        Err(ProvisionError::TooManyDevices) => Err(too_many_devices(bridge, user.caller).await.into()),
-        Err(error) => Err(refused(bridge, &user, error)),
+        Err(error) => Err(refused(bridge, &user, error).await),
     }
 }
 
@@ -170,7 +169,7 @@ fn with_key(client: &HookKey) -> Response<Bytes> {
     json(StatusCode::OK, &provisioned)
 }
 
-fn refused(bridge: &Bridge, user: &Guarded<'_>, error: ProvisionError) -> Failure {
+async fn refused(bridge: &Bridge, user: &Guarded<'_>, error: ProvisionError) -> Failure {
     match error {
         ProvisionError::Off | ProvisionError::NotAUser => Refusal::not_found().into(),
         ProvisionError::Key(KeyError::Private) => PRIVATE_KEY.into(),
@@ -180,11 +179,7 @@ fn refused(bridge: &Bridge, user: &Guarded<'_>, error: ProvisionError) -> Failur
         ProvisionError::InsufficientScope { required } => {
             user.refuse(&Rejection::InsufficientScope { required })
         }
-        // Answered with the devices there are.
-        ProvisionError::TooManyDevices => {
-            Refusal::new(StatusCode::CONFLICT, "too_many_devices", "End the session of a device first.")
-                .into()
-        }
+        ProvisionError::TooManyDevices => too_many_devices(bridge, user.caller).await.into(),
         ProvisionError::Overlapped => Refusal::too_many(Duration::from_secs(1)).into(),
         ProvisionError::Store(fault) => Refusal::unavailable(bridge, &fault).into(),
     }
