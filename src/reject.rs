@@ -175,6 +175,7 @@ impl Rejection {
             Self::Unavailable(StoreErrorKind::Unavailable) => "store_unavailable",
             Self::Unavailable(StoreErrorKind::TimedOut) => "store_timed_out",
             Self::Unavailable(StoreErrorKind::Failed) => "store_failed",
+            Self::Unavailable(StoreErrorKind::Unproven) => "freshness_unproven",
             Self::IssuerUnavailable => "issuer_unavailable",
         }
     }

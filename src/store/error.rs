@@ -21,8 +21,10 @@ pub enum StoreErrorKind {
     Unavailable,
     /// The answer did not come in time, or every connection was busy for too long.
     TimedOut,
-    /// The database refused or answered what it should not: a missing migration, a full disk, a defect.
+    /// The database refused or answered what it should not: a full disk, a defect.
     Failed,
+    /// The server answers, but cannot prove that it is still the primary, or takes no writes: another may have taken over.
+    Unproven,
 }
 
 impl StoreError {
@@ -34,7 +36,12 @@ impl StoreError {
     /// The answer did not come in time.
     #[must_use]
     pub const fn timed_out() -> Self {
-        Self { kind: StoreErrorKind::TimedOut, source: None }
+        Self::of(StoreErrorKind::TimedOut)
+    }
+
+    /// An error whose cause was told before.
+    pub(crate) const fn of(kind: StoreErrorKind) -> Self {
+        Self { kind, source: None }
     }
 
     /// What kept the store from answering.
@@ -44,12 +51,29 @@ impl StoreError {
     }
 }
 
+impl StoreErrorKind {
+    /// All of them.
+    pub(crate) const ALL: [Self; 4] = [Self::Unavailable, Self::TimedOut, Self::Failed, Self::Unproven];
+
+    /// A stable word for it, for logs and metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unavailable => "unavailable",
+            Self::TimedOut => "timed_out",
+            Self::Failed => "failed",
+            Self::Unproven => "unproven",
+        }
+    }
+}
+
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.kind {
             StoreErrorKind::Unavailable => "the store is unavailable",
             StoreErrorKind::TimedOut => "the store did not answer in time",
             StoreErrorKind::Failed => "the store failed",
+            StoreErrorKind::Unproven => "the store cannot prove that its answers are fresh",
         })
     }
 }
