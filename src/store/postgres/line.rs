@@ -340,7 +340,7 @@ pub(super) fn takes_no_writes() -> StoreError {
 
 fn unacknowledged() -> StoreError {
     StoreError::new(
-        StoreErrorKind::Unproven,
+        StoreErrorKind::TimedOut,
         "a write was not acknowledged in time: the synchronous standby does not answer, or another server has taken over",
     )
 }
