@@ -80,12 +80,8 @@ impl BridgeBuilder {
             settings.leeway,
             Settings::MAX_TOKEN_LIFE,
         );
-        let liveness = Liveness::new(
-            self.store.clone(),
-            self.freshness,
-            settings.store_deadline,
-            settings.fence,
-        );
+        let liveness =
+            Liveness::new(self.store.clone(), self.freshness, settings.store_deadline, settings.fence);
         let liveness = Arc::new(liveness);
         let trusted = TrustedIssuers::new(self.trusted, &settings, &self.clock)?;
         let own_url =

@@ -105,7 +105,8 @@ impl Liveness {
             Freshness::Strict => (None, fence),
             // What is looked up is remembered no better than it was found.
             Freshness::Watched { max_lag } => {
-                let watch = Watch::new(store.clone(), max_lag, deadline, fence.is_some().then(|| ticks.clone()));
+                let watch =
+                    Watch::new(store.clone(), max_lag, deadline, fence.is_some().then(|| ticks.clone()));
                 (Some(watch), fence.map(|fence| fence.min(max_lag)))
             }
         };

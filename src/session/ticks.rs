@@ -74,7 +74,8 @@ impl Ticks {
     ///
     /// A dropped future leaves the tick to those who wait with it.
     pub(super) async fn ensure(&self, max_age: Duration, asked: Moment) -> Result<(), StoreErrorKind> {
-        let is_young = |began: Moment, max_age| began.steady() >= asked.steady() || asked.since(began) < max_age;
+        let is_young =
+            |began: Moment, max_age| began.steady() >= asked.steady() || asked.since(began) < max_age;
         let newest = self.shared.state().newest();
         if newest.is_some_and(|began| is_young(began, max_age / 4)) {
             return Ok(());
@@ -115,8 +116,7 @@ impl Ticks {
 
     /// Whether an answer that shows `tick` is at most `max_age` older than `asked`.
     pub(super) fn vouch_for(&self, tick: Tick, max_age: Duration, asked: Moment) -> bool {
-        self.began(tick)
-            .is_some_and(|began| began.steady() >= asked.steady() || asked.since(began) < max_age)
+        self.began(tick).is_some_and(|began| began.steady() >= asked.steady() || asked.since(began) < max_age)
     }
 
     pub(super) fn newest(&self) -> Option<Moment> {

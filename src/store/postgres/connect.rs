@@ -159,7 +159,10 @@ where
     loop {
         match poll_fn(|context| connection.poll_message(context)).await {
             Some(Ok(AsyncMessage::Notice(notice))) if gave_up_waiting(&notice) => {
-                tracing::warn!(notice = notice.message(), "a commit may not be replicated: it is not acknowledged");
+                tracing::warn!(
+                    notice = notice.message(),
+                    "a commit may not be replicated: it is not acknowledged"
+                );
                 return;
             }
             Some(Ok(AsyncMessage::Notification(_))) => {

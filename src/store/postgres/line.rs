@@ -95,7 +95,8 @@ impl Line {
     /// The wait for a synchronous standby itself is never given up: one that is cancelled looks like one that has ended. So no
     /// other tick is begun meanwhile, unless another server has taken over.
     pub(super) async fn tick(&self, longest: Duration) -> Result<Proof, StoreError> {
-        let turn = timeout(longest, self.shared.turn.clone().lock_owned()).await.map_err(|_| unacknowledged())?;
+        let turn =
+            timeout(longest, self.shared.turn.clone().lock_owned()).await.map_err(|_| unacknowledged())?;
         let shared = self.shared.clone();
         let ticking = ToItsEnd::new(async move {
             let _turn = turn;
@@ -117,7 +118,10 @@ impl Line {
                 loop {
                     shared.to_notify.notified().await;
                     if let Err(fault) = shared.send_hint().await {
-                        tracing::debug!(error = &fault as &dyn std::error::Error, "no hint of a revocation was sent");
+                        tracing::debug!(
+                            error = &fault as &dyn std::error::Error,
+                            "no hint of a revocation was sent"
+                        );
                     }
                 }
             }
@@ -217,6 +221,8 @@ impl Shared {
             if row.column("read_only")? {
                 return Err(takes_no_writes());
             }
+            // By itself: whoever begins an era in a tick has all others wait for the standby.
+            client.execute("SELECT bridge_auth.era()", &[]).await?;
             let tick = client.prepare(Line::TICK).await?;
             Ok(Call {
                 client,
@@ -258,7 +264,7 @@ impl Shared {
         Ok(Proof::new(Tick::new(call.lease.as_u128(), number), row.column("era")?, replication))
     }
 
-    /// A line to another server than `call`'s, or to the same one when `call` is not waiting for a standby, but broken.
+    /// A line to another server than `call`'s, or to the same one when the tick has not reached it, or its answer got lost.
     async fn look_elsewhere(&self, call: &Call) -> Option<Call> {
         for place in self.dial.places() {
             let Ok(other) = self.dial_at(place).await else { continue };
@@ -270,12 +276,12 @@ impl Shared {
         None
     }
 
-    /// Whether `call` waits for a standby, as `other` sees it, which is to the same server.
+    /// Whether the server is at work on the tick of `call`, as it says to `other`.
     async fn is_waiting(&self, call: &Call, other: &Call) -> bool {
-        let sql = "SELECT coalesce(wait_event = 'SyncRep', false) AS waits FROM pg_stat_activity WHERE pid = $1";
+        let sql = "SELECT state = 'active' AS waits FROM pg_stat_activity WHERE pid = $1";
         let asked = timeout(self.connect, other.client.query_opt(sql, &[&call.backend])).await;
         match asked {
-            Ok(Ok(row)) => row.is_some_and(|row| row.column("waits").unwrap_or(true)),
+            Ok(Ok(row)) => row.is_some_and(|row| row.column("waits").ok().flatten().unwrap_or(true)),
             _ => true,
         }
     }

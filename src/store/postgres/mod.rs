@@ -262,7 +262,8 @@ impl Store for PostgresStore {
         let Some(person) = owner.await? else {
             return Err(RefreshSessionError::Refused(RefreshRefusal::Unknown));
         };
-        let refreshed = self.write_for(&person, |db| async move { refresh::refresh(&db, &refresh).await }).await;
+        let refreshed =
+            self.write_for(&person, |db| async move { refresh::refresh(&db, &refresh).await }).await;
         let refusal = refreshed.as_ref().err();
         self.hint_if(matches!(refusal, Some(RefreshSessionError::Refused(RefreshRefusal::Reused { .. }))));
         refreshed

@@ -181,7 +181,10 @@ pub(super) fn shown_tick(db: &Connections, rows: &[Row], lease: Uuid) -> Result<
         None if lease.is_nil() => Ok(Tick::default()),
         None => {
             db.leave("the server does not show the ticks of the primary");
-            Err(StoreError::new(StoreErrorKind::Unproven, "the server does not show the ticks of the primary"))
+            Err(StoreError::new(
+                StoreErrorKind::Unproven,
+                "the server does not show the ticks of the primary",
+            ))
         }
     }
 }
