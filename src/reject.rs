@@ -174,6 +174,9 @@ impl Rejection {
             Self::CrossSite => "cross_site",
             Self::Unavailable(StoreErrorKind::Unavailable) => "store_unavailable",
             Self::Unavailable(StoreErrorKind::TimedOut) => "store_timed_out",
+            Self::Unavailable(StoreErrorKind::ReadOnly) => "store_read_only",
+            Self::Unavailable(StoreErrorKind::Full) => "store_full",
+            Self::Unavailable(StoreErrorKind::Moved) => "store_moved",
             Self::Unavailable(StoreErrorKind::Failed) => "store_failed",
             Self::IssuerUnavailable => "issuer_unavailable",
         }

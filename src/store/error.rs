@@ -21,7 +21,13 @@ pub enum StoreErrorKind {
     Unavailable,
     /// The answer did not come in time, or every connection was busy for too long.
     TimedOut,
-    /// The database refused or answered what it should not: a missing migration, a full disk, a defect.
+    /// The database takes no writes: it was opened or made read-only.
+    ReadOnly,
+    /// There is no room for what was to be written.
+    Full,
+    /// The file of the database was moved, removed or replaced by another while it was in use.
+    Moved,
+    /// The database refused or answered what it should not: a missing migration, a broken disk, a defect.
     Failed,
 }
 
@@ -49,6 +55,9 @@ impl fmt::Display for StoreError {
         f.write_str(match self.kind {
             StoreErrorKind::Unavailable => "the store is unavailable",
             StoreErrorKind::TimedOut => "the store did not answer in time",
+            StoreErrorKind::ReadOnly => "the store takes no writes",
+            StoreErrorKind::Full => "the store has no room left to write",
+            StoreErrorKind::Moved => "the store's file was moved, removed or replaced",
             StoreErrorKind::Failed => "the store failed",
         })
     }

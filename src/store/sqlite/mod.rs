@@ -8,8 +8,10 @@ mod connections;
 mod devices;
 mod hints;
 mod hooks;
+mod place;
 #[cfg(test)]
 mod plans;
+mod probe;
 mod provision;
 mod refresh;
 mod refresh_tokens;
@@ -45,6 +47,27 @@ use crate::id::{AssertionHash, ClientId, RefreshHash, SessionId, UserId};
 /// What it acknowledged is on the disk: the file is in WAL mode with `synchronous=FULL`. Writes take
 /// turns on one connection, reads go on beside them. Its clock is the machine's.
 ///
+/// # The file
+///
+/// Its path names a file. A database in memory is refused, because each connection would have one of its own: `:memory:`,
+/// an empty path and every `file:` URI. Write the path of a file in a temporary folder instead.
+///
+/// The file must stay where it was opened, with the `-wal` and `-shm` files that SQLite keeps beside it. While one of them
+/// is moved, removed, or replaced by another file, every operation answers [`StoreErrorKind::Moved`](super::StoreErrorKind::Moved): no write is
+/// acknowledged, no look-up and no reading of the log answers. The error's source says which file it is. The store looks
+/// after the commit and before it acknowledges, so what was under way may be lost, and so may what was acknowledged
+/// before, if the file does not come back. Once the same files are back at their paths, the store works again. Where
+/// another file was put, it is refused until the store is opened anew; a restored backup therefore needs a restart.
+/// On Unix a file is known by its device and inode, elsewhere by the time it was created.
+///
+/// # Readiness
+///
+/// [`ping`](Store::ping) reads, and writes the file's `user_version` as it is (one page of the log), so that it notices a
+/// disk that is full ([`StoreErrorKind::Full`](super::StoreErrorKind::Full)), broken ([`StoreErrorKind::Failed`](super::StoreErrorKind::Failed)) or read-only
+/// ([`StoreErrorKind::ReadOnly`](super::StoreErrorKind::ReadOnly)). It does so at most once a second in each process: calls in between share the last result,
+/// and without calls nothing is written. It waits at most 250 ms for another writer; one who writes longer changes nothing
+/// in what was found last.
+///
 /// # Cancel safety
 ///
 /// An operation that has begun runs to its end on its own thread when its future is dropped, and
@@ -61,7 +84,7 @@ impl SqliteStore {
     ///
     /// # Errors
     ///
-    /// [`StoreError`] when the file cannot be made, opened or migrated.
+    /// [`StoreError`] when the path names no file, or the file cannot be made, opened or migrated.
     pub async fn open(path: impl Into<PathBuf>) -> Result<Self, StoreError> {
         Self::builder(path).open().await
     }
@@ -76,7 +99,7 @@ impl Drop for SqliteStore {
     /// Closes the idle connections where they can be: on the runtime's blocking threads.
     fn drop(&mut self) {
         let _context = self.runtime.enter();
-        self.connections.close();
+        self.connections.close(&self.runtime);
     }
 }
 
@@ -227,7 +250,9 @@ impl Store for SqliteStore {
         self.write(move |tx| sweep::sweep(tx, limit)).await
     }
 
+    /// Reads, and writes a few bytes unless that was done less than a second ago.
     async fn ping(&self) -> Result<(), StoreError> {
-        self.look_up(|tx| tx.row("SELECT 1 FROM users LIMIT 1", [], |_| Ok(()))).await.map(drop)
+        self.look_up(|tx| tx.row("SELECT 1 FROM users LIMIT 1", [], |_| Ok(()))).await?;
+        self.connections.can_write().await
     }
 }
