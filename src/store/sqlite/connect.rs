@@ -69,8 +69,11 @@ pub(super) fn pool(opened: &Opened, role: Role, size: usize, timeout: Duration) 
         Box::pin(async move {
             let configured = connection.interact(move |connection| {
                 // Before anything is read: SQLite would apply the log of the one file to the other.
-                place.check().map_err(|e| HookError::message(e.to_string()))?;
-                configure(connection, role, timeout).map_err(HookError::Backend)
+                let check = || place.check().map_err(|e| HookError::message(e.to_string()));
+                check()?;
+                configure(connection, role, timeout).map_err(HookError::Backend)?;
+                // And after: this opened the log.
+                check()
             });
             configured.await.map_err(|e| HookError::message(e.to_string()))?
         })
