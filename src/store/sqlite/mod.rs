@@ -53,20 +53,25 @@ use crate::id::{AssertionHash, ClientId, RefreshHash, SessionId, UserId};
 /// an empty path and every `file:` URI. Write the path of a file in a temporary folder instead.
 ///
 /// The file must stay where it was opened, with the `-wal` and `-shm` files that SQLite keeps beside it. While one of them
-/// is moved, removed, or replaced by another file, every operation answers [`StoreErrorKind::Moved`](super::StoreErrorKind::Moved): no write is
-/// acknowledged, no look-up and no reading of the log answers. The error's source says which file it is. The store looks
-/// after the commit and before it acknowledges, so what was under way may be lost, and so may what was acknowledged
-/// before, if the file does not come back. Once the same files are back at their paths, the store works again. Where
-/// another file was put, it is refused until the store is opened anew; a restored backup therefore needs a restart.
-/// On Unix a file is known by its device and inode, elsewhere by the time it was created.
+/// is moved, removed or replaced by another file, every operation answers [`Moved`]: no write is acknowledged, no look-up
+/// and no reading of the log answers. The error's source says which file it is and what to do.
+///
+/// The store looks after the commit and before it acknowledges. So a write that was answered with an error may be done or
+/// lost, and what was acknowledged before goes with the file if the file does not come back. Once the same files are back
+/// at their paths, the store works again. Another file is refused until the store is opened anew: a restored backup needs
+/// a restart. On Unix a file is known by its device and inode, elsewhere by the time it was created.
 ///
 /// # Readiness
 ///
-/// [`ping`](Store::ping) reads, and writes the file's `user_version` as it is (one page of the log), so that it notices a
-/// disk that is full ([`StoreErrorKind::Full`](super::StoreErrorKind::Full)), broken ([`StoreErrorKind::Failed`](super::StoreErrorKind::Failed)) or read-only
-/// ([`StoreErrorKind::ReadOnly`](super::StoreErrorKind::ReadOnly)). It does so at most once a second in each process: calls in between share the last result,
-/// and without calls nothing is written. It waits at most 250 ms for another writer; one who writes longer changes nothing
-/// in what was found last.
+/// [`ping`](Store::ping) reads, and writes one page, so that it notices a disk that is [`Full`], one that is broken
+/// ([`Failed`]) and a file that is [`ReadOnly`]. The page is that of `user_version`, which keeps its value. It is written at
+/// most once a second by each store: the calls in between share the result, and without calls nothing is written. The write
+/// waits at most 250 ms for another writer. One who writes for longer changes nothing in what was found before.
+///
+/// [`Moved`]: super::StoreErrorKind::Moved
+/// [`Full`]: super::StoreErrorKind::Full
+/// [`Failed`]: super::StoreErrorKind::Failed
+/// [`ReadOnly`]: super::StoreErrorKind::ReadOnly
 ///
 /// # Cancel safety
 ///

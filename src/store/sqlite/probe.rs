@@ -188,13 +188,15 @@ mod tests {
         becomes(&probe, None).await;
     }
 
-    #[tokio::test]
-    async fn while_a_write_hangs_no_second_thread_waits_for_the_disk() {
+    #[test]
+    fn while_a_write_hangs_no_second_thread_waits_for_the_disk() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let folder = tempfile::tempdir().unwrap();
         let probe = probe(&folder);
         let hanging = lock(&probe.inner.connection);
-        assert_eq!(probe.can_write().await.unwrap_err().kind(), StoreErrorKind::TimedOut);
+        let error = runtime.block_on(probe.can_write()).unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::TimedOut);
         drop(hanging);
-        becomes(&probe, None).await;
+        runtime.block_on(becomes(&probe, None));
     }
 }
