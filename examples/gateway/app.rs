@@ -72,7 +72,8 @@ pub fn app(bridge: &Bridge, resource: &str, state: AppState) -> Result<Router, B
         .route_service("/v1/auth/bridge/openapi.json", bridge.openapi_service())
         // What is added after this answers under any name: a probe knows none.
         .layer(middleware::from_fn_with_state(OwnHost::of(resource), host::check))
-        .merge(readiness::probes(bridge.admin()))
+        .route("/healthz", get(readiness::alive))
+        .route("/readyz", readiness::ready(bridge.admin()))
         // Outside of the guards, so that refused requests are traced too.
         .layer(TraceLayer::new_for_http().make_span_with(span))
         .with_state(state))

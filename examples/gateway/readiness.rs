@@ -9,16 +9,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use axum::{Router, routing::MethodRouter};
+use axum::routing::{MethodRouter, get};
 use bridge_auth::Admin;
 use bridge_auth::store::{StoreError, StoreErrorKind};
 
-/// `GET /healthz` and `GET /readyz`.
-pub fn probes<S: Clone + Send + Sync + 'static>(admin: &Admin) -> Router<S> {
-    let readiness = Readiness { admin: admin.clone(), told: Arc::default() };
-    let ready: MethodRouter<S> = get(ready).with_state(readiness);
-    Router::new().route("/healthz", get(|| async { "ok" })).route("/readyz", ready)
+/// `GET /healthz`.
+pub async fn alive() -> &'static str {
+    "ok"
+}
+
+/// `GET /readyz`.
+pub fn ready<S: Clone + Send + Sync + 'static>(admin: &Admin) -> MethodRouter<S> {
+    get(answer).with_state(Readiness { admin: admin.clone(), told: Arc::default() })
 }
 
 #[derive(Clone)]
@@ -57,7 +59,7 @@ impl From<StoreError> for Unready {
     }
 }
 
-async fn ready(State(readiness): State<Readiness>) -> Response {
+async fn answer(State(readiness): State<Readiness>) -> Response {
     let judged = judge(&readiness.admin).await;
     readiness.tell(&judged);
     match judged {
