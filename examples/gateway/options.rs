@@ -183,12 +183,24 @@ impl FromStr for Database {
     fn from_str(text: &str) -> Result<Self> {
         if let Some(file) = text.strip_prefix("sqlite:") {
             ensure!(!file.is_empty(), "sqlite: names no file");
+            ensure!(
+                !is_in_memory(file),
+                "SQLite would make a database in memory for each connection: write sqlite:FILE, \
+                 for instance in a temporary folder"
+            );
             return Ok(Self::Sqlite(file.into()));
         }
         let is_postgres = text.starts_with("postgres://") || text.starts_with("postgresql://");
         ensure!(is_postgres, "a database is sqlite:FILE or postgres://…");
         Ok(Self::Postgres(text.to_owned()))
     }
+}
+
+/// What other programs' URLs say when they mean no file.
+fn is_in_memory(file: &str) -> bool {
+    let file = file.to_ascii_lowercase();
+    let name = file.trim_start_matches('/').trim_start_matches("file:");
+    name.starts_with(":memory:") || file.contains("?mode=memory") || file.contains("&mode=memory")
 }
 
 fn freshness(text: &str) -> Result<Freshness> {

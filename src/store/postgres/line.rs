@@ -339,7 +339,7 @@ impl Deref for Talk {
 /// The server is a standby, or was made read-only.
 pub(super) fn takes_no_writes() -> StoreError {
     StoreError::new(
-        StoreErrorKind::Unproven,
+        StoreErrorKind::ReadOnly,
         "the server takes no writes: it is a standby, or its transactions are read-only",
     )
 }
