@@ -113,6 +113,7 @@ impl Connections {
         params: Params<'_>,
     ) -> Result<Row, StoreError> {
         let mut lease = self.rest.lease().await?;
+        let made = lease.made;
         let answer = async {
             let transaction = lease.connection_mut().transaction().await?;
             let allow = format!(
@@ -125,7 +126,7 @@ impl Connections {
             transaction.commit().await?;
             Ok(row)
         };
-        let answer = answer.await;
+        let answer = self.rest.unless_left(made, answer).await?;
         lease.end(answer)
     }
 }
@@ -153,19 +154,24 @@ impl Lane {
     /// Runs one statement. Not given up before its answer, unless the server is left: see [`run`](Self::run).
     pub(super) async fn query(&self, sql: &'static str, params: Params<'_>) -> Result<Vec<Row>, StoreError> {
         let lease = self.lease().await?;
-        let mut left = self.left.subscribe();
-        let made = lease.made;
-        let answer = tokio::select! {
-            biased;
-            answer = async {
-                let statement = lease.connection().prepare_cached(sql).await?;
-                lease.connection().query(&statement, params).await
-            } => answer,
-            _ = left.wait_for(|left| left.is_some_and(|left| made < left)) => {
-                return Err(StoreError::new(StoreErrorKind::Unavailable, "the server was left"));
-            }
+        let answer = async {
+            let statement = lease.connection().prepare_cached(sql).await?;
+            lease.connection().query(&statement, params).await
         };
+        let answer = self.unless_left(lease.made, answer).await?;
         lease.end(answer)
+    }
+
+    /// What `work` answers on a connection that was `made` then, unless its server is left before.
+    async fn unless_left<T>(&self, made: Instant, work: impl Future<Output = T>) -> Result<T, StoreError> {
+        let mut left = self.left.subscribe();
+        tokio::select! {
+            biased;
+            answer = work => Ok(answer),
+            _ = left.wait_for(|left| left.is_some_and(|left| made < left)) => {
+                Err(StoreError::new(StoreErrorKind::Unavailable, "the server was left"))
+            }
+        }
     }
 
     /// Takes a connection out of the pool.

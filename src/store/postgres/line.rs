@@ -215,7 +215,7 @@ impl Shared {
             if self.is_listening.load(Ordering::SeqCst) {
                 client.batch_execute("LISTEN bridge_auth_revoked").await?;
             }
-            let sql = "SELECT pg_backend_pid() AS backend, pg_postmaster_start_time()::text AS server,
+            let sql = "SELECT pg_backend_pid() AS backend, extract(epoch FROM pg_postmaster_start_time())::text AS server,
                 current_setting('transaction_read_only') = 'on' AS read_only";
             let row = client.query_one(sql, &[]).await?;
             if row.column("read_only")? {
