@@ -31,6 +31,7 @@ mod requests;
 mod revocation;
 mod rotation;
 mod rows;
+mod statements;
 mod store;
 mod support;
 mod token_from;
