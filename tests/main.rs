@@ -32,6 +32,7 @@ mod revocation;
 mod rotation;
 mod rows;
 mod statements;
+mod stock_postgres;
 mod store;
 mod support;
 mod token_from;

@@ -18,7 +18,7 @@ use tokio_postgres::{Client, NoTls};
 
 use self::coverage::{Seen, missing_operations, uncalled_functions};
 use self::log::{Log, OURS};
-use self::rules::{SMALL, faults};
+use self::rules::{SMALL, Tables, faults};
 use crate::support::PostgresBackend;
 
 /// More often than a prepared statement is planned for its values, at first.
@@ -88,16 +88,16 @@ impl Trial {
     /// and with new ones.
     async fn run(&mut self, handle: Handle) {
         let store = handle.open(&self.db).await;
-        self.all("while it was empty", &store, ROUNDS).await;
+        self.all("while it was empty", Tables::Empty, &store, ROUNDS).await;
         self.fill().await;
-        self.all("by connections from when it was empty", &store, 2).await;
+        self.all("by connections from when it was empty", Tables::Filled, &store, 2).await;
         drop(store);
         let store = handle.open(&self.db).await;
-        self.all("once it was filled", &store, ROUNDS).await;
+        self.all("once it was filled", Tables::Filled, &store, ROUNDS).await;
         self.is_never_analysed().await;
     }
 
-    async fn all(&mut self, when: &str, store: &Arc<dyn Store>, rounds: usize) {
+    async fn all(&mut self, when: &str, tables: Tables, store: &Arc<dyn Store>, rounds: usize) {
         for round in 0..rounds {
             let name = if round == 0 { "busy".to_owned() } else { format!("alice-{round}") };
             self.performed.extend(operations::perform(&**store, &self.admin, &name).await);
@@ -106,7 +106,7 @@ impl Trial {
         let statements = self.log.take();
         assert!(statements.len() > 100 * rounds, "only {} statements were seen {when}", statements.len());
         self.seen.add(&statements);
-        self.faults.extend(faults(&statements).into_iter().map(|fault| format!("{when}: {fault}")));
+        self.faults.extend(faults(&statements, tables).into_iter().map(|fault| format!("{when}: {fault}")));
     }
 
     async fn fill(&self) {
