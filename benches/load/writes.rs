@@ -41,7 +41,8 @@ pub async fn run(options: &Options) {
     println!("\nWrites, {} rows, medians of {} rounds:\n", options.rows, options.rounds);
     println!("| store | operation | at once | operations/s | p50 ms | p99 ms |");
     println!("|---|---|--:|--:|--:|--:|");
-    for database in [Database::postgres(options.rows).await, Database::sqlite(options.rows).await] {
+    let [fresh, analyzed] = Database::postgres_both(options.rows).await;
+    for database in [fresh, analyzed, Database::sqlite(options.rows).await] {
         let mint = Mint::new();
         let own = bridge(Freshness::Strict, 16, &mint, &database.address).await;
         let authenticator = own.bridge.authenticator("bridge").unwrap();
@@ -55,7 +56,7 @@ pub async fn run(options: &Options) {
                 rounds[2].push(writer.revoke(*concurrent).await);
             }
             for (operation, rounds) in ["exchange", "provision", "revoke"].iter().zip(&rounds) {
-                print(database.address.name(), operation, *concurrent, rounds);
+                print(&database.name(), operation, *concurrent, rounds);
             }
         }
     }
