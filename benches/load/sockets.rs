@@ -130,7 +130,9 @@ pub async fn run(options: &Options) {
 }
 
 async fn start(options: &Options, mint: &str, database: &Database) -> Vec<Contestant> {
-    let Address::Postgres(url) = &database.address else { unreachable!("sockets are measured on PostgreSQL") };
+    let Address::Postgres(url) = &database.address else {
+        unreachable!("sockets are measured on PostgreSQL")
+    };
     let mut contestants = Vec::new();
     for guard in [Guard::Comparator, Guard::Strict, Guard::Watched, Guard::Bare] {
         let pools = if guard == Guard::Comparator { &options.pools[..] } else { &options.pools[..1] };

@@ -16,6 +16,8 @@ pub const SESSIONS: u64 = 1_000_000;
 pub struct Database {
     pub address: Address,
     pub statistics: Statistics,
+    /// How many it was filled with.
+    pub sessions: u64,
     keep: Keep,
 }
 
@@ -75,8 +77,12 @@ impl Database {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         let keep = Keep::Cluster { cluster: cluster.clone() };
-        let analyzed =
-            Self { address: Address::Postgres(other("analyzed")), statistics: Statistics::Analyzed, keep };
+        let analyzed = Self {
+            address: Address::Postgres(other("analyzed")),
+            statistics: Statistics::Analyzed,
+            sessions,
+            keep,
+        };
         analyzed.analyze().await;
         [fresh, analyzed]
     }
@@ -98,7 +104,7 @@ impl Database {
         client.batch_execute(&fill).await.unwrap();
         client.batch_execute("CHECKPOINT").await.unwrap();
         let statistics = Statistics::None;
-        Self { address: Address::Postgres(url), statistics, keep: Keep::Cluster { cluster } }
+        Self { address: Address::Postgres(url), statistics, sessions, keep: Keep::Cluster { cluster } }
     }
 
     async fn analyze(&self) {
@@ -117,7 +123,7 @@ impl Database {
         let fill = include_str!("fill_sqlite.sql").replace("{sessions}", &sessions.to_string());
         rusqlite::Connection::open(&path).unwrap().execute_batch(&fill).unwrap();
         let statistics = Statistics::None;
-        Self { address: Address::Sqlite(path), statistics, keep: Keep::Folder { _folder: folder } }
+        Self { address: Address::Sqlite(path), statistics, sessions, keep: Keep::Folder { _folder: folder } }
     }
 
     /// What it is called in a table.
