@@ -2,18 +2,19 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bridge_auth::store::{
     ClientCredential, ClientKey, ClientProof, DeviceQuery, KeyQuery, KnownUser, NewCode, NewSession,
     OpenSession, Origin, ProvisionClient, RedeemCode, RefreshRefusal, RefreshSession, RefreshSessionError,
-    RevocationCursor, Revoke, SessionLimit, Store, WhenFull,
+    RequestedId, RevocationCursor, Revoke, SessionLimit, Store, WhenFull,
 };
 use bridge_auth::token::{Algorithm, KeyRing, SigningKey};
 use bridge_auth::{
-    AssertionHash, ClientId, ExchangeCode, Freshness, KeyThumbprint, RefreshHash, RefreshToken, SessionId,
-    UserId,
+    Access, AssertionHash, ClientId, ExchangeCode, Freshness, KeyThumbprint, RefreshHash, RefreshToken,
+    SessionId, UserId,
 };
 use futures_util::future::join_all;
 use http::HeaderMap;
@@ -64,7 +65,7 @@ pub async fn guard(store: &Arc<dyn Store>, name: &str) {
         let bridge = builder_over(store.clone(), keys.clone()).freshness(freshness).build().unwrap();
         let authenticator = bridge.authenticator("bridge").unwrap();
         let all = join_all((0..20).map(|_| access(&bridge, name, "read"))).await;
-        let enter = async |access: &bridge_auth::Access| {
+        let enter = async |access: &Access| {
             let headers = HeaderMap::from_iter([(AUTHORIZATION, access.token.to_header_value())]);
             authenticator.authenticate(&headers).await.unwrap();
         };
@@ -108,11 +109,7 @@ impl Person<'_> {
     async fn opens(&mut self) {
         let declared = format!("laptop-of-{}", SessionId::random());
         for _ in 0..2 {
-            self.open(NewSession {
-                id: bridge_auth::store::RequestedId::Declared(session_id(&declared)),
-                ..new_session()
-            })
-            .await;
+            self.open(NewSession { id: RequestedId::Declared(session_id(&declared)), ..new_session() }).await;
         }
         let limit = SessionLimit { max: 1, when_full: WhenFull::Evict };
         self.open(NewSession { limit, ..new_session() }).await;
@@ -127,7 +124,7 @@ impl Person<'_> {
     async fn refreshes(&mut self) {
         let (session, first) = refreshable(new_session());
         self.open(session).await;
-        let use_of = |presented: RefreshHash| RefreshSession { grace: SECOND * 0, ..refresh(presented) };
+        let use_of = |presented: RefreshHash| RefreshSession { grace: Duration::ZERO, ..refresh(presented) };
         let second = use_of(first);
         ask!(self.refresh_session(second.clone())).unwrap();
         let third = use_of(second.successor);
@@ -176,7 +173,7 @@ impl Person<'_> {
             let query = KeyQuery { algorithm: "EdDSA".to_owned(), key_id };
             assert_eq!(ask!(self.client_keys(&client, &query)).unwrap().len(), 1);
         }
-        let assertion = AssertionHash::of(&client, &SessionId::random().to_string());
+        let assertion = AssertionHash::of(&client, SessionId::random().as_str());
         assert!(ask!(self.spend_assertion(&assertion, MINUTE)).unwrap());
         assert!(!ask!(self.spend_assertion(&assertion, MINUTE)).unwrap());
     }
