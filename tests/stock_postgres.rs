@@ -120,7 +120,7 @@ impl Node {
     }
 
     fn is_proven(&self) -> bool {
-        self.bridge.watch_status().unwrap().proven
+        self.bridge.watch_status().proven
     }
 
     /// In which part of the time remembered verdicts were used.

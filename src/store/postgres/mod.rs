@@ -123,13 +123,19 @@ impl PostgresStore {
     /// Such a store hears of revocations only by reading the log: it listens for no notification. Nor does it hear when an operator
     /// cancels the wait for a synchronous standby (`pg_cancel_backend`): it takes the commit for replicated.
     ///
-    /// The pool's connections must reach the primary alone (`target_session_attrs=read-write`): a standby
-    /// may not have heard of a revocation. They should set `statement_timeout` and a shorter `lock_timeout`, so that the server
-    /// stops too, and must leave `default_transaction_isolation` at `read committed`: operations fail under another.
+    /// **Give it a pool of its own.** Each connection is set up at its first use here, for good: `statement_timeout`,
+    /// `lock_timeout`, `default_transaction_isolation`, `jit`, and how statements are planned (`enable_seqscan` is off). The pool's
+    /// connections should reach the primary alone (`target_session_attrs=read-write`): one to a standby answers nothing,
+    /// and is closed.
     #[must_use]
     pub fn from_pool(pool: Pool) -> Self {
         let (acquire, statement) = (Duration::from_secs(3), Duration::from_secs(10));
-        let connections = Connections::of_one_pool(pool.clone(), acquire, statement);
+        let settings = format!(
+            "{}; {}; SET plan_cache_mode = force_custom_plan",
+            builder::OWN_SETTINGS,
+            builder::limits(statement)
+        );
+        let connections = Connections::of_one_pool(pool.clone(), acquire, statement, settings);
         Self::new(connections, Dial::Pool(pool))
     }
 
