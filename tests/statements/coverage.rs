@@ -13,11 +13,14 @@ const OLD: [(&str, &str); 2] = [
     ("default_max_life", "the default for gateways from before V7"),
 ];
 
-/// Operations that have no call of their own in `operations.rs`, because a watching bridge makes them by itself.
-const BY_THE_BRIDGE: [&str; 1] = ["tick"];
+/// Operations that have no call of their own in `operations.rs`: a bridge makes them by itself, or they ask the server nothing.
+const BY_THE_BRIDGE: [&str; 2] = ["tick", "pool_status"];
 
 /// Statements that are not planned with the others, by how they begin, and why.
-const APART: [(&str, &str); 0] = [];
+const APART: [(&str, &str); 1] = [(
+    "SELECT state = 'active' AS waits FROM pg_stat_activity",
+    "of a tick that is not answered: a view of the server's own, in memory",
+)];
 
 /// All that was seen of the store's statements, without what spaces and comments they have.
 #[derive(Default)]

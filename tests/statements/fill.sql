@@ -67,3 +67,7 @@ FROM generate_series(1, 20000) AS n;
 INSERT INTO bridge_auth.revocations (kind, subject, at)
 SELECT 'session', 's' || n, CASE WHEN n % 2 = 0 THEN now() - interval '2 days' ELSE now() END
 FROM generate_series(1, 20000) AS n;
+-- Leases of gateways that were restarted for years.
+INSERT INTO bridge_auth.ticks (lease, number, era, xid, begun_at, at)
+SELECT gen_random_uuid(), 1, 1, '1'::xid8, now() - n * '1 minute'::interval, now() - n * '1 minute'::interval
+FROM generate_series(1, 20000) AS n;
