@@ -35,3 +35,4 @@ mod store;
 mod support;
 mod token_from;
 mod tokens;
+mod two_primaries;

@@ -128,11 +128,29 @@ impl Cluster {
     ///
     /// When PostgreSQL is not installed or does not start.
     pub fn start_with(settings: &[String]) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        Self::make(free_port(), "", "", settings)
+    }
+
+    /// Starts one.
+    pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// Starts a standby of the server at the port `primary`, where it is known as `name`.
+    pub fn standby_of(primary: u16, name: &str) -> Self {
+        Self::standby_at(free_port(), primary, name)
+    }
+
+    /// The same at a port that is free by now.
+    pub fn standby_at(port: u16, primary: u16, name: &str) -> Self {
+        Self::make(port, &primary.to_string(), name, &[])
+    }
+
+    fn make(port: u16, primary: &str, name: &str, settings: &[String]) -> Self {
         let mut script = as_unprivileged("sh")
             .args(["-c", include_str!("postgres_cluster.sh"), "cluster"])
             .arg(binaries())
-            .arg(port.to_string())
+            .args([&port.to_string(), primary, name])
             .args(settings)
             .current_dir("/")
             .stdin(Stdio::piped())
@@ -148,11 +166,6 @@ impl Cluster {
         cluster
     }
 
-    /// Starts one.
-    pub fn start() -> Self {
-        Self::start_with(&[])
-    }
-
     pub fn port(&self) -> u16 {
         self.port
     }
@@ -162,8 +175,13 @@ impl Cluster {
         format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
     }
 
-    /// Shuts the server down, or starts it again, or freezes all its processes, or thaws them: `stop`,
-    /// `start`, `pause`, `resume`.
+    /// A connection as its superuser, past any store.
+    pub async fn client(&self) -> Client {
+        connect(&self.url()).await
+    }
+
+    /// Shuts the server down, or starts it again, or kills all its processes, or freezes them, or thaws them, or makes a
+    /// standby a primary: `stop`, `start`, `kill`, `pause`, `resume`, `promote`.
     pub fn tell(&self, command: &str) {
         writeln!(self.input.lock().unwrap().as_mut().unwrap(), "{command}").unwrap();
         assert_eq!(self.answer(), command);
@@ -234,6 +252,16 @@ fn url_of(server: &str, database: &str) -> String {
     let mut url = reqwest::Url::parse(server).unwrap();
     url.set_path(database);
     url.into()
+}
+
+/// A port that stays free while its server is down: below those that the system gives to whoever connects.
+fn free_port() -> u16 {
+    loop {
+        let port = rand::random_range(15_000..32_000);
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// The folder with `initdb` and `pg_ctl`.
