@@ -264,7 +264,7 @@ fn free_port() -> u16 {
     }
 }
 
-/// The folder with `initdb` and `pg_ctl`.
+/// The folder with `initdb`, `pg_basebackup` and `pg_ctl`.
 fn binaries() -> PathBuf {
     let in_path = std::env::var_os("PATH")
         .into_iter()
@@ -276,7 +276,9 @@ fn binaries() -> PathBuf {
         .map(|version| version.path().join("bin"))
         .collect();
     versions.sort();
-    let found = in_path.chain(versions.into_iter().rev()).find(|folder| folder.join("initdb").exists());
+    // Somebody's path may have links to some of them.
+    let has_all = |folder: &PathBuf| ["initdb", "pg_basebackup"].iter().all(|name| folder.join(name).exists());
+    let found = in_path.chain(versions.into_iter().rev()).find(has_all);
     found.expect(
         "these tests need PostgreSQL: `apt-get install postgresql`, or set DATABASE_URL to a server where \
          databases may be created",

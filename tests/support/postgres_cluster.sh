@@ -39,9 +39,9 @@ make() {
         "$bin/initdb" -D "$data" -U postgres -A trust -E UTF8 --locale=C --no-sync
     else
         "$bin/pg_basebackup" -D "$data" -R -X stream -c fast --no-sync \
-            -d "host=127.0.0.1 port=$primary user=postgres application_name=$name"
-        # What was set on the primary by ALTER SYSTEM is the primary's alone.
-        sed -i '/^primary_conninfo/!d' "$data/postgresql.auto.conf"
+            -d "host=127.0.0.1 port=$primary user=postgres application_name=$name" &&
+            # What was set on the primary by ALTER SYSTEM is the primary's alone.
+            sed -i '/^primary_conninfo/!d' "$data/postgresql.auto.conf"
     fi
 }
 
