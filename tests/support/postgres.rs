@@ -277,7 +277,8 @@ fn binaries() -> PathBuf {
         .collect();
     versions.sort();
     // Somebody's path may have links to some of them.
-    let has_all = |folder: &PathBuf| ["initdb", "pg_basebackup"].iter().all(|name| folder.join(name).exists());
+    let has_all =
+        |folder: &PathBuf| ["initdb", "pg_basebackup"].iter().all(|name| folder.join(name).exists());
     let found = in_path.chain(versions.into_iter().rev()).find(has_all);
     found.expect(
         "these tests need PostgreSQL: `apt-get install postgresql`, or set DATABASE_URL to a server where \

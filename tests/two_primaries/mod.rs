@@ -118,7 +118,8 @@ impl Gateway {
     /// Calls with the token of `session`.
     async fn call(&self, session: &Session) -> Answer {
         let sent = Instant::now();
-        let answer = self.request(Method::GET, "/v1/whoami").bearer_auth(&session.token).send().await.unwrap();
+        let answer =
+            self.request(Method::GET, "/v1/whoami").bearer_auth(&session.token).send().await.unwrap();
         Answer {
             sent,
             took: sent.elapsed(),
@@ -175,7 +176,10 @@ impl Gateway {
             if answer.status == StatusCode::OK && ready == StatusCode::OK {
                 return;
             }
-            assert!(start.elapsed() < RECOVERY, "not recovered after {RECOVERY:?}: {answer:?}, /readyz: {why}");
+            assert!(
+                start.elapsed() < RECOVERY,
+                "not recovered after {RECOVERY:?}: {answer:?}, /readyz: {why}"
+            );
             sleep(Duration::from_millis(50)).await;
         }
     }

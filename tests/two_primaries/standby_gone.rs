@@ -111,11 +111,12 @@ async fn attack_n10_a_cancelled_wait_for_the_standby_acknowledges_nothing_and_pr
         }
         cancelled
     };
-    let write = join_all(gateways.iter().zip(&doomed).zip(&codes).map(|((gateway, doomed), code)| async move {
-        let revoked = gateway.revoke(doomed).await;
-        let exchanged = gateway.exchange(code).await.map(|session| session.id);
-        (revoked, exchanged, gateway.revoke_all("mallory").await)
-    }));
+    let write =
+        join_all(gateways.iter().zip(&doomed).zip(&codes).map(|((gateway, doomed), code)| async move {
+            let revoked = gateway.revoke(doomed).await;
+            let exchanged = gateway.exchange(code).await.map(|session| session.id);
+            (revoked, exchanged, gateway.revoke_all("mallory").await)
+        }));
     // Nobody waits for longer than a write may take.
     let write = timeout(Duration::from_secs(40), write);
     let call = join_all(gateways.iter().map(|gateway| gateway.call_for(time, &live)));
