@@ -142,7 +142,7 @@ impl Faults {
             Fault::OldPrimaryAlive => {
                 self.scene.two_primaries_begin();
                 self.pair.promote().await;
-                let end = Instant::now() + self.until_nothing_is_proved();
+                let end = Instant::now() + self.until_nothing_is_proved() + self.pause;
                 // Some of one gateway's connections are to the one primary, and some to the other, and then all to the new one.
                 while Instant::now() < end {
                     self.terminate(&format!("usename = '{MOVER}' AND random() < 0.3")).await;

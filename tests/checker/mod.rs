@@ -54,7 +54,7 @@ impl Plan {
     }
 
     fn new(freshness: String, promise: Promise) -> Self {
-        Self { freshness, promise, duration: Duration::ZERO, calls: 0, people: 4, tells: false }
+        Self { freshness, promise, duration: Duration::ZERO, calls: 0, people: 8, tells: false }
     }
 
     /// Carries it out.

@@ -9,10 +9,13 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::history::{Call, History, Revocation, Span, Verdict};
 use super::scene::Scene;
+
+/// How long half of the people wait for a revocation.
+const IMPATIENT: Duration = Duration::from_millis(700);
 
 /// How often a bridge calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -191,7 +194,14 @@ impl Person {
                 ("disable", None, None, scene.operate(Method::POST, &format!("/admin/users/{name}/disable")))
             }
         };
-        let (span, answer) = scene.send(request).await;
+        // Who does not wait for a gateway on an old primary may reach one on the new one while both live.
+        let patience = if rand::random() { IMPATIENT } else { Duration::MAX };
+        let sent = scene.start.elapsed();
+        let Ok((span, answer)) = timeout(patience, scene.send(request)).await else {
+            let span = Span { sent, answered: scene.start.elapsed() };
+            self.history.revocations.push(Revocation { what, session: named, span, acknowledged: false });
+            return;
+        };
         let done = if matches!(act, Act::EndAll) { StatusCode::OK } else { StatusCode::NO_CONTENT };
         let verdict = answer.map_or_else(Verdict::Other, |answer| verdict(answer, done));
         let acknowledged = verdict == Verdict::LetIn;
