@@ -90,9 +90,7 @@ async fn call_on(
         let now = *pace.borrow_and_update();
         match now {
             Pace::Calm => {
-                let _ =
-                    tokio::time::timeout(Duration::from_millis(rand::random_range(5..40)), pace.changed())
-                        .await;
+                let _ = timeout(Duration::from_millis(rand::random_range(5..40)), pace.changed()).await;
             }
             Pace::Quick => {}
             Pace::Over => return calls,

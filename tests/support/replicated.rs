@@ -174,3 +174,36 @@ async fn wait_until_free(port: u16) {
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     spawn_blocking(work).await.unwrap()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn both_servers_go_with_the_pair_also_when_frozen_or_killed() {
+        let pair = Pair::start(Replication::Synchronous("on")).await;
+        let ports = [pair.primary.port(), pair.standby.port()];
+        tell(&pair.standby, "pause").await;
+        tell(&pair.primary, "kill").await;
+        drop(pair);
+        for port in ports {
+            wait_until_free(port).await;
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn what_was_acknowledged_outlives_a_failover_and_the_pair_is_whole_again() {
+        let mut pair = Pair::start(Replication::Synchronous("remote_apply")).await;
+        let create = "CREATE TABLE kept AS SELECT 1";
+        pair.primary.client().await.batch_execute(create).await.unwrap();
+        for _ in 0..2 {
+            tell(&pair.primary, "kill").await;
+            pair.promote().await;
+            pair.rebuild().await;
+            let client = pair.primary.client().await;
+            client.batch_execute("INSERT INTO kept SELECT 1; SELECT FROM kept").await.unwrap();
+        }
+        let kept = pair.standby.client().await.query_one("SELECT count(*) FROM kept", &[]).await.unwrap();
+        assert_eq!(kept.get::<_, i64>(0), 3);
+    }
+}
