@@ -187,7 +187,8 @@ impl History {
 }
 
 impl Span {
-    fn overlaps(&self, others: &[Self]) -> bool {
+    /// Whether some of it is in one of these.
+    pub fn overlaps(&self, others: &[Self]) -> bool {
         others.iter().any(|other| self.sent <= other.answered && other.sent <= self.answered)
     }
 }

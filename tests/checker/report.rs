@@ -12,6 +12,8 @@ pub struct Report {
     pub refused: usize,
     pub unavailable: usize,
     pub acknowledged: usize,
+    /// Of those, while there were two primaries.
+    pub beside: usize,
     pub unanswered: usize,
     pub faults: usize,
     pub violations: Vec<Violation>,
@@ -30,7 +32,9 @@ impl Report {
                 Verdict::Other(_) => {}
             }
         }
-        let acknowledged = history.revocations.iter().filter(|revocation| revocation.acknowledged).count();
+        let acknowledged = || history.revocations.iter().filter(|revocation| revocation.acknowledged);
+        self.beside += acknowledged().filter(|revocation| revocation.span.overlaps(doubled)).count();
+        let acknowledged = acknowledged().count();
         self.acknowledged += acknowledged;
         self.unanswered += history.revocations.len() - acknowledged;
         self.delays.extend(history.delays());
@@ -45,6 +49,7 @@ impl Report {
         self.refused += part.refused;
         self.unavailable += part.unavailable;
         self.acknowledged += part.acknowledged;
+        self.beside += part.beside;
         self.unanswered += part.unanswered;
         self.delays.extend(part.delays);
         self.violations.extend(part.violations);
@@ -65,8 +70,8 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             f,
-            "{} revocations acknowledged, {} not; {} faults",
-            self.acknowledged, self.unanswered, self.faults
+            "{} revocations acknowledged, of them {} beside a second primary, {} not; {} faults",
+            self.acknowledged, self.beside, self.unanswered, self.faults
         )?;
         let spread = |f: &mut fmt::Formatter<'_>, what, of: fn(&Delay) -> Duration| {
             let mut delays: Vec<_> = self.delays.iter().map(of).collect();
