@@ -132,10 +132,12 @@ pub async fn cancel_synchronous_waits(client: &Client) -> usize {
     client.query(sql, &[]).await.unwrap().len()
 }
 
-/// How many connections gateways have on the server, whether the gateway still knows of them or not.
-pub async fn gateways_backends(client: &Client) -> usize {
-    let sql = "SELECT FROM pg_stat_activity WHERE application_name = 'bridge-auth'";
-    client.query(sql, &[]).await.unwrap().len()
+/// The connections that gateways have on the server, whether the gateway still knows of them or not: what each does.
+pub async fn gateways_backends(client: &Client) -> Vec<String> {
+    let sql =
+        "SELECT concat_ws(' ', pid, client_port, state, wait_event, now() - backend_start, left(query, 80))
+        FROM pg_stat_activity WHERE application_name = 'bridge-auth'";
+    client.query(sql, &[]).await.unwrap().iter().map(|row| row.get(0)).collect()
 }
 
 /// A connection to a server that may just be coming up again.
