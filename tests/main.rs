@@ -37,3 +37,4 @@ mod store;
 mod support;
 mod token_from;
 mod tokens;
+mod two_primaries;

@@ -8,6 +8,7 @@ mod listed;
 pub mod postgres;
 pub mod process;
 pub mod record;
+pub mod replicated;
 mod sqlite;
 pub mod wire;
 
