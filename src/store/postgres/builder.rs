@@ -11,7 +11,7 @@ use tokio_postgres::config::{SslMode, TargetSessionAttrs};
 use super::connect::Connector;
 use super::connections::Connections;
 use super::error::failed;
-use super::line::Dial;
+use super::line::{Dial, Line};
 use super::url::Target;
 use super::{PostgresStore, tls, url};
 use crate::store::{Store as _, StoreError};
@@ -44,14 +44,14 @@ impl PostgresStoreBuilder {
         }
     }
 
-    /// How many connections there may be on the server; default 8, at least 3.
+    /// How many connections there may be on the server; default 8, at least 4.
     ///
-    /// One is for [ticks](Store::tick) and hints. Up to three of the others, and never more than half, are for look-ups alone: so
-    /// writes, however many, hold up no request that only has its session looked up. A connection whose statement has not
-    /// ended on the server counts until it has, also when nobody waits for it any more. (For a moment there may be one more: while
-    /// a tick waits, it is asked now and then whether another server has taken over.)
+    /// One is for [ticks](Store::tick) and hints, one is kept free to find out whether another server has taken over while a tick
+    /// waits. Up to three of the others, and never more than half, are for look-ups alone: so writes, however many, hold up no
+    /// request that only has its session looked up. A connection whose statement has not ended on the server counts until
+    /// it has, also when nobody waits for it any more.
     pub fn pool_size(mut self, connections: usize) -> Self {
-        self.pool_size = connections.max(3);
+        self.pool_size = connections.max(4);
         self
     }
 
@@ -120,7 +120,8 @@ impl PostgresStoreBuilder {
             SslMode::Disable => None,
             _ => Some(tls::connector(root.as_deref())?),
         };
-        let for_look_ups = ((self.pool_size - 1) / 2).clamp(1, Connections::FOR_LOOK_UPS);
+        let lanes = self.pool_size - Line::CONNECTIONS;
+        let for_look_ups = (lanes / 2).clamp(1, Connections::FOR_LOOK_UPS);
         let own = Connector::new(&config, tls, OWN_SETTINGS);
         // Each host has its time, one after the other.
         let connect = self.connect.saturating_mul(own.hosts());
@@ -129,7 +130,7 @@ impl PostgresStoreBuilder {
         // end to end.
         let rest = own.with(&limits(self.write)).with("SET plan_cache_mode = force_custom_plan");
         let look_ups = (self.pool(look_ups, for_look_ups, connect)?, self.statement);
-        let rest = (self.pool(rest, self.pool_size - 1 - for_look_ups, connect)?, self.write);
+        let rest = (self.pool(rest, lanes - for_look_ups, connect)?, self.write);
         let connections = Connections::new(look_ups, rest, self.wait.saturating_add(connect));
         // A wait that a time-out cancels looks like one that has ended.
         let line = own.with("SET statement_timeout = 0; SET lock_timeout = 0");

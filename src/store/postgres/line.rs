@@ -71,6 +71,9 @@ enum Talk {
 }
 
 impl Line {
+    /// How many connections it may have: the second one for a moment, to look for another server.
+    pub(super) const CONNECTIONS: usize = 2;
+
     const TICK: &'static str = "SELECT era, replication FROM bridge_auth.tick($1, $2)";
 
     /// A line beside `connections`, which it has left when their server is no longer the primary.

@@ -376,6 +376,6 @@ impl Store for PostgresStore {
     }
 
     fn pool_status(&self) -> Option<PoolStatus> {
-        Some(self.connections.status(1))
+        Some(self.connections.status(Line::CONNECTIONS))
     }
 }
