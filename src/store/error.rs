@@ -21,8 +21,11 @@ pub enum StoreErrorKind {
     Unavailable,
     /// The answer did not come in time, or every connection was busy for too long.
     TimedOut,
-    /// The database refused or answered what it should not: a missing migration, a full disk, a defect.
+    /// The database refused or answered what it should not: a full disk, a defect.
     Failed,
+    /// It stays so until somebody mends it: missing rights, a missing or changed migration, a wrong encoding, a transaction
+    /// pooler, a wrong password. The [`source`](Error::source) says what to write.
+    Misconfigured,
 }
 
 impl StoreError {
@@ -50,6 +53,7 @@ impl fmt::Display for StoreError {
             StoreErrorKind::Unavailable => "the store is unavailable",
             StoreErrorKind::TimedOut => "the store did not answer in time",
             StoreErrorKind::Failed => "the store failed",
+            StoreErrorKind::Misconfigured => "the store is set up wrongly",
         })
     }
 }

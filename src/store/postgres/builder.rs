@@ -14,7 +14,7 @@ use super::error::failed;
 use super::hints::Hints;
 use super::url::Target;
 use super::{PostgresStore, tls, url};
-use crate::store::{Store as _, StoreError};
+use crate::store::StoreError;
 
 /// Makes a [`PostgresStore`]: pool, deadlines, trust.
 #[derive(Clone)]
@@ -87,7 +87,7 @@ impl PostgresStoreBuilder {
     }
 
     /// Whether to apply the migrations; default `true`. Turn it off where the gateway's role may not
-    /// change the schema, and let one that may call [`PostgresStore::migrate`].
+    /// change the schema, and let one that may call [`PostgresStore::migrate`] first.
     pub fn migrate(mut self, migrate: bool) -> Self {
         self.migrate = migrate;
         self
@@ -98,15 +98,15 @@ impl PostgresStoreBuilder {
     /// # Errors
     ///
     /// [`StoreError`] when the URL or the certificates are malformed, the server cannot be reached,
-    /// or a migration fails. When there was no TLS that could be verified, its
-    /// [`source`](std::error::Error::source) names the hosts and what to write instead.
+    /// or a migration fails. Its [`source`](std::error::Error::source) says what to write where somebody must mend something
+    /// first: no TLS that could be verified, and all that [`PostgresStore::check`] finds. No error shows a password.
     ///
     /// # Cancel safety
     ///
     /// Each migration is applied whole or not at all.
     pub async fn connect(self) -> Result<PostgresStore, StoreError> {
         let store = self.store()?;
-        let connected = if self.migrate { store.migrate().await } else { store.ping().await };
+        let connected = if self.migrate { store.migrate().await } else { store.check().await };
         connected.map_err(|fault| url::explain(fault, &self.url))?;
         Ok(store)
     }

@@ -1,0 +1,165 @@
+//! What a server must be before anything is prepared or changed on it. Simple queries alone: behind a transaction pooler a
+//! prepared statement is what goes wrong.
+
+use tokio::time::timeout;
+use tokio_postgres::{Client, SimpleQueryMessage, SimpleQueryRow};
+
+use super::connections::{Connections, Lease};
+use super::error::{TRANSACTION_POOLER, failed, misconfigured};
+use super::version::State;
+use super::{rights, version};
+use crate::store::StoreError;
+
+/// Each is a chance to see a pooler at work, where other clients' load may hide it from one of them.
+const ROUNDS: usize = 8;
+
+/// Refuses a server on which a gateway cannot work, and a database that lacks migrations.
+pub(super) async fn check(connections: &Connections) -> Result<(), StoreError> {
+    let [first, second] = two(connections).await?;
+    let (first, second) = (first.connection(), second.connection());
+    let checks = async {
+        check_server(connections, first, second).await?;
+        rights::to_use(first).await?;
+        match version::read(first).await? {
+            State::Usable => Ok(()),
+            State::Behind(missing) => Err(misconfigured(format!(
+                "the database lacks the migrations {missing}: let `PostgresStore::migrate` run on it first, with a role that \
+                 may change the schema bridge_auth"
+            ))),
+        }
+    };
+    timeout(connections.rest.statement, checks).await.unwrap_or_else(|_| Err(StoreError::timed_out()))
+}
+
+/// Two connections at once.
+pub(super) async fn two(connections: &Connections) -> Result<[Lease; 2], StoreError> {
+    let (rest, size) = (&connections.rest, connections.rest.pool.status().max_size);
+    if is_the_hosts(connections) && size < 2 {
+        return Err(misconfigured("the pool has one connection: give it at least two (`max_size`)"));
+    }
+    let first = rest.lease().await?;
+    // Where the rest has one place alone, the other is lent by the look-ups.
+    let lane = if is_the_hosts(connections) || size < 2 { &connections.look_ups } else { rest };
+    Ok([first, lane.lease().await?])
+}
+
+/// Refuses a transaction pooler, another encoding than UTF8, and a host's pool whose settings are not good.
+pub(super) async fn check_server(
+    connections: &Connections,
+    first: &Client,
+    second: &Client,
+) -> Result<(), StoreError> {
+    for round in 0..ROUNDS {
+        let (one, other) = if round % 2 == 0 { (first, second) } else { (second, first) };
+        if is_shared(one, other).await? {
+            return Err(misconfigured(TRANSACTION_POOLER));
+        }
+    }
+    check_encoding(first).await?;
+    if is_the_hosts(connections) {
+        check_settings_of_host(first).await?;
+    }
+    Ok(())
+}
+
+/// Whether the connections come from a pool that the host made.
+fn is_the_hosts(connections: &Connections) -> bool {
+    connections.rest.places.is_some()
+}
+
+/// Whether two connections of ours, used in turn, meet on one of the server, or one of them changes it.
+async fn is_shared(one: &Client, other: &Client) -> Result<bool, StoreError> {
+    let marker = format!("{:032x}", rand::random::<u128>());
+    // The start tells two of one number on two machines apart.
+    let look = "SELECT pg_backend_pid() || '/' || coalesce((SELECT backend_start::text FROM pg_stat_activity
+        WHERE pid = pg_backend_pid()), '') AS server, coalesce(current_setting('bridge_auth.probe', true), '')";
+    let before = row(one, &format!("SET bridge_auth.probe = '{marker}'; {look}")).await?;
+    // While this transaction is open, the other's server connection is taken.
+    let beside = row(other, &format!("BEGIN; {look}")).await?;
+    if beside.get(0) == before.get(0) || beside.get(1) == Some(&*marker) {
+        // The first would wait for the connection that the second holds.
+        return Ok(true);
+    }
+    let after = row(one, look).await?;
+    other.batch_execute("ROLLBACK").await?;
+    one.batch_execute("RESET bridge_auth.probe").await?;
+    Ok(after.get(0) != before.get(0) || after.get(1) != Some(&*marker))
+}
+
+async fn check_encoding(client: &Client) -> Result<(), StoreError> {
+    let row = row(
+        client,
+        "SELECT pg_encoding_to_char(encoding), quote_ident(datname) FROM pg_database WHERE datname = current_database()",
+    )
+    .await?;
+    match row.get(0) {
+        Some("UTF8") => Ok(()),
+        encoding => Err(misconfigured(format!(
+            "the encoding of the database {} is {}, and names, devices and user agents need UTF8. Create another one: CREATE \
+             DATABASE … ENCODING 'UTF8' TEMPLATE template0",
+            row.get(1).unwrap_or_default(),
+            encoding.unwrap_or("unknown"),
+        ))),
+    }
+}
+
+/// A pool of the host's: its connections are set up by the host.
+async fn check_settings_of_host(client: &Client) -> Result<(), StoreError> {
+    let sql = "SELECT current_setting('default_transaction_isolation'), current_setting('statement_timeout')";
+    let row = row(client, sql).await?;
+    let (isolation, timeout) = (row.get(0).unwrap_or_default(), row.get(1).unwrap_or_default());
+    if isolation != "read committed" {
+        return Err(misconfigured(format!(
+            "default_transaction_isolation is `{isolation}` on the pool's connections: set it to `read committed` (in the \
+             pool's `Config`: options \"-c default_transaction_isolation=read\\ committed\")"
+        )));
+    }
+    if timeout == "0" {
+        return Err(misconfigured(
+            "statement_timeout is 0 on the pool's connections, so a statement that is given up would run on: set it, and a \
+             shorter lock_timeout (in the pool's `Config`: options \"-c statement_timeout=10s -c lock_timeout=1s\", or behind \
+             a pooler ALTER ROLE … SET statement_timeout = '10s')",
+        ));
+    }
+    Ok(())
+}
+
+/// Refuses a connection on which a setting of `expected` is not what it was set to; values are in the units of `pg_settings`.
+#[allow(dead_code, reason = "called where connections are set up")]
+pub(super) async fn check_settings(
+    client: &Client,
+    expected: &[(&'static str, String)],
+) -> Result<(), StoreError> {
+    let names: Vec<_> = expected.iter().map(|(name, _)| format!("'{name}'")).collect();
+    let sql = format!("SELECT name, setting FROM pg_settings WHERE name IN ({})", names.join(", "));
+    let rows = rows(client, &sql).await?;
+    for (name, value) in expected {
+        let seen = rows.iter().find(|row| row.get(0) == Some(name)).and_then(|row| row.get(1));
+        if seen != Some(value) {
+            let seen = seen.unwrap_or("unknown to the server");
+            return Err(misconfigured(format!(
+                "the setting {name} did not reach the server: it was set to `{value}` and is `{seen}`. Whatever stands between \
+                 must pass SET on and keep a connection for a session: write `pool_mode = session` for this database in \
+                 pgbouncer.ini, or connect to PostgreSQL directly"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// The rows of the last statement in `sql`.
+pub(super) async fn rows(client: &Client, sql: &str) -> Result<Vec<SimpleQueryRow>, StoreError> {
+    let messages = client.simple_query(sql).await?;
+    Ok(messages
+        .into_iter()
+        .filter_map(|message| match message {
+            SimpleQueryMessage::Row(row) => Some(row),
+            _ => None,
+        })
+        .collect())
+}
+
+/// The one row of the last statement in `sql`.
+pub(super) async fn row(client: &Client, sql: &str) -> Result<SimpleQueryRow, StoreError> {
+    rows(client, sql).await?.pop().ok_or_else(|| failed("no row where there must be one"))
+}

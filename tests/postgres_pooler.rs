@@ -1,0 +1,159 @@
+//! The store behind PgBouncer: whole in session mode with its defaults, refused in every other.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bridge_auth::store::{PostgresStore, Store, StoreError, StoreErrorKind};
+use bridge_auth::token::{Algorithm, KeyRing, SigningKey};
+use bridge_auth::Freshness;
+use deadpool_postgres::{Manager, Pool};
+use http::Method;
+use tokio::task::JoinSet;
+use tokio_postgres::NoTls;
+
+use crate::support::bridge::builder_over;
+use crate::support::gateway::Gateway;
+use crate::support::pgbouncer::PgBouncer;
+use crate::support::postgres::connect;
+use crate::support::record::Record;
+use crate::support::{Backend, PostgresBackend};
+
+/// In both of its forms: as a database is that no gateway was on yet, and as one that has all migrations.
+async fn refused(url: &str) -> [StoreError; 2] {
+    let migrating = PostgresStore::connect(url).await.expect_err("it would migrate through a transaction pooler");
+    let checking = PostgresStore::builder(url).migrate(false).connect().await.expect_err("it would go on");
+    [migrating, checking]
+}
+
+fn assert_is_told_of_the_pooler(error: &StoreError) {
+    let told = Record::told(error);
+    assert_eq!(error.kind(), StoreErrorKind::Misconfigured, "{told}");
+    assert!(told.contains("pool_mode = session") && told.contains("connect to PostgreSQL directly"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn attack_a66_a_transaction_pooler_is_refused_before_anything_is_prepared_or_changed() {
+    for mode in ["transaction", "statement"] {
+        for more in ["", "default_pool_size = 1", "server_round_robin = 1"] {
+            let backend = PostgresBackend::empty().await;
+            let lines = [&format!("pool_mode = {mode}"), "ignore_startup_parameters = options", more];
+            let bouncer = PgBouncer::start(&backend.url(), &lines);
+            for error in refused(&bouncer.url(&backend.url())).await {
+                assert_is_told_of_the_pooler(&error);
+            }
+            let client = backend.client().await;
+            let sql = "SELECT to_regnamespace('bridge_auth') IS NULL";
+            assert!(client.query_one(sql, &[]).await.unwrap().get::<_, bool>(0), "{mode} {more}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transaction_pooler_is_refused_under_the_load_of_others_too() {
+    let backend = PostgresBackend::empty().await;
+    let lines = ["pool_mode = transaction", "ignore_startup_parameters = options"];
+    let bouncer = PgBouncer::start(&backend.url(), &lines);
+    let url = bouncer.url(&backend.url());
+    let over = Arc::new(AtomicBool::new(false));
+    let mut others = JoinSet::new();
+    for _ in 0..8 {
+        let (client, over) = (connect(&url).await, over.clone());
+        others.spawn(async move {
+            while !over.load(Ordering::Relaxed) {
+                client.batch_execute("BEGIN; SELECT pg_sleep(0.0005); COMMIT").await.unwrap();
+            }
+        });
+    }
+    for _ in 0..10 {
+        for error in refused(&url).await {
+            assert_is_told_of_the_pooler(&error);
+        }
+    }
+    over.store(true, Ordering::Relaxed);
+    while let Some(ended) = others.join_next().await {
+        ended.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_session_mode_with_the_defaults_of_pgbouncer_everything_works() {
+    let backend = PostgresBackend::empty().await;
+    let bouncer = PgBouncer::start(&backend.url(), &[]);
+    let keys = KeyRing::new(SigningKey::generate(Algorithm::EdDsa).unwrap()).unwrap();
+    let watched = Freshness::Watched { max_lag: Duration::from_secs(1) };
+    let mut gateways = Vec::new();
+    for freshness in [Freshness::Strict, watched] {
+        let store = PostgresStore::connect(&bouncer.url(&backend.url())).await.unwrap();
+        store.check().await.unwrap();
+        let bridge = builder_over(Arc::new(store), keys.clone()).freshness(freshness).build().unwrap();
+        gateways.push(Gateway::over(bridge).await);
+    }
+    let [strict, watched] = &gateways[..] else { panic!("there are two") };
+    for round in 0..20 {
+        let token = strict.link("alice").await;
+        assert!(strict.admits(&token).await && watched.admits(&token).await, "{round}");
+        strict.operate(Method::DELETE, "/users/alice/sessions").await;
+        assert!(!strict.admits(&token).await, "{round}");
+        // Heard of, or read, within the lag.
+        let acknowledged = std::time::Instant::now();
+        while watched.admits(&token).await {
+            assert!(acknowledged.elapsed() < Duration::from_secs(1), "{round}");
+        }
+    }
+    while !watched.bridge.watch_status().unwrap().proven {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn options_in_the_url_that_a_pooler_refuses_are_explained() {
+    let backend = PostgresBackend::start().await;
+    let bouncer = PgBouncer::start(&backend.url(), &[]);
+    let url = format!("{}?options=-c%20work_mem%3D8MB", bouncer.url(&backend.url()));
+    let error = PostgresStore::connect(&url).await.unwrap_err();
+    let told = Record::told(&error);
+    assert_eq!(error.kind(), StoreErrorKind::Misconfigured, "{told}");
+    assert!(told.contains("remove `options` from the database's URL"), "{told}");
+    assert!(told.contains("unsupported startup parameter"), "{told}");
+}
+
+/// A pool as a host makes it, with `options` for its connections.
+fn pool(url: &str, options: &str, size: usize) -> Pool {
+    let mut config: tokio_postgres::Config = url.parse().unwrap();
+    if !options.is_empty() {
+        config.options(options);
+    }
+    Pool::builder(Manager::new(config, NoTls)).max_size(size).build().unwrap()
+}
+
+#[tokio::test]
+async fn a_pool_of_the_host_is_checked_before_its_first_use() {
+    let backend = PostgresBackend::empty().await;
+    let timeout = "-c statement_timeout=10s";
+    for (options, to_write) in [
+        ("", "statement_timeout=10s"),
+        ("-c statement_timeout=10s -c default_transaction_isolation=serializable", "read committed"),
+        ("-c statement_timeout=10s -c default_transaction_isolation=repeatable\\ read", "read committed"),
+    ] {
+        let store = PostgresStore::from_pool(pool(&backend.url(), options, 4));
+        for error in [store.migrate().await.unwrap_err(), store.check().await.unwrap_err()] {
+            let told = Record::told(&error);
+            assert_eq!(error.kind(), StoreErrorKind::Misconfigured, "{told}");
+            assert!(told.contains(to_write), "{told}");
+        }
+    }
+    let lone = PostgresStore::from_pool(pool(&backend.url(), timeout, 1)).migrate().await.unwrap_err();
+    assert!(Record::told(&lone).contains("at least two"), "{lone:?}");
+    for size in [2, 3, 8] {
+        let store = PostgresStore::from_pool(pool(&backend.url(), timeout, size));
+        store.migrate().await.unwrap();
+        store.check().await.unwrap();
+        store.ping().await.unwrap();
+    }
+    let bouncer = PgBouncer::start(&backend.url(), &["pool_mode = transaction"]);
+    let store = PostgresStore::from_pool(pool(&bouncer.url(&backend.url()), "", 4));
+    for error in [store.migrate().await.unwrap_err(), store.check().await.unwrap_err()] {
+        assert_is_told_of_the_pooler(&error);
+    }
+}
