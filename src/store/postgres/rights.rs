@@ -30,7 +30,7 @@ const MISSING: &str = "
     UNION ALL
     SELECT format('GRANT USAGE ON SEQUENCE %s TO %I', string_agg('bridge_auth.' || quote_ident(relname), ', '), current_user)
         FROM pg_class JOIN schema ON schema.oid = relnamespace
-        WHERE relkind = 'S' AND NOT has_sequence_privilege(pg_class.oid, 'USAGE')
+        WHERE CASE WHEN relkind = 'S' THEN NOT has_sequence_privilege(pg_class.oid, 'USAGE') ELSE false END
             AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = pg_class.oid AND deptype = 'i')
         HAVING count(*) > 0
     UNION ALL
