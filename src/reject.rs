@@ -367,6 +367,19 @@ mod tests {
     }
 
     #[test]
+    fn a_store_that_somebody_must_mend_tells_nobody_to_try_again() {
+        let rejection = Rejection::Unavailable(StoreErrorKind::Misconfigured);
+        let response = answer(&rejection);
+        assert_eq!(response.status(), 503);
+        assert!(!response.headers().contains_key(RETRY_AFTER));
+        assert!(!response.headers().contains_key(WWW_AUTHENTICATE));
+        assert_eq!(
+            (rejection.code(), rejection.reason()),
+            ("temporarily_unavailable", "store_misconfigured")
+        );
+    }
+
+    #[test]
     fn a_missing_scope_names_all_that_are_needed() {
         let required = Scopes::parse("b a").unwrap();
         let response = answer(&Rejection::InsufficientScope { required });

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use bridge_auth::Freshness;
 use bridge_auth::store::{PostgresStore, Store, StoreError, StoreErrorKind};
 use bridge_auth::token::{Algorithm, KeyRing, SigningKey};
-use bridge_auth::Freshness;
 use deadpool_postgres::{Manager, Pool};
 use http::Method;
 use tokio::task::JoinSet;
@@ -21,7 +21,8 @@ use crate::support::{Backend, PostgresBackend};
 
 /// In both of its forms: as a database is that no gateway was on yet, and as one that has all migrations.
 async fn refused(url: &str) -> [StoreError; 2] {
-    let migrating = PostgresStore::connect(url).await.expect_err("it would migrate through a transaction pooler");
+    let migrating =
+        PostgresStore::connect(url).await.expect_err("it would migrate through a transaction pooler");
     let checking = PostgresStore::builder(url).migrate(false).connect().await.expect_err("it would go on");
     [migrating, checking]
 }
@@ -29,15 +30,20 @@ async fn refused(url: &str) -> [StoreError; 2] {
 fn assert_is_told_of_the_pooler(error: &StoreError) {
     let told = Record::told(error);
     assert_eq!(error.kind(), StoreErrorKind::Misconfigured, "{told}");
-    assert!(told.contains("pool_mode = session") && told.contains("connect to PostgreSQL directly"), "{told}");
+    assert!(
+        told.contains("pool_mode = session") && told.contains("connect to PostgreSQL directly"),
+        "{told}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn attack_a66_a_transaction_pooler_is_refused_before_anything_is_prepared_or_changed() {
     for mode in ["transaction", "statement"] {
-        for more in ["", "default_pool_size = 1", "server_round_robin = 1"] {
+        for more in
+            ["", "default_pool_size = 1", "server_round_robin = 1", "ignore_startup_parameters = options"]
+        {
             let backend = PostgresBackend::empty().await;
-            let lines = [&format!("pool_mode = {mode}"), "ignore_startup_parameters = options", more];
+            let lines = [&format!("pool_mode = {mode}"), more];
             let bouncer = PgBouncer::start(&backend.url(), &lines);
             for error in refused(&bouncer.url(&backend.url())).await {
                 assert_is_told_of_the_pooler(&error);

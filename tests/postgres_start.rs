@@ -3,13 +3,13 @@
 use std::time::{Duration, Instant};
 
 use bridge_auth::store::{PostgresStore, Revoke, Store, StoreError, StoreErrorKind};
-use http::{Method, StatusCode};
 use bridge_auth::token::{Algorithm, KeyRing, SigningKey};
+use http::{Method, StatusCode};
 use std::sync::Arc;
 
+use crate::store::given;
 use crate::support::bridge::builder_over;
 use crate::support::gateway::Gateway;
-use crate::store::given;
 use crate::support::record::Record;
 use crate::support::{Backend, PostgresBackend};
 
@@ -33,7 +33,8 @@ async fn refused(url: &str, words: &[&str]) {
     }
 }
 
-const NEWER: &str = "INSERT INTO bridge_auth.migrations VALUES (99, 'of_tomorrow', '2026-01-01T00:00:00Z', '7')";
+const NEWER: &str =
+    "INSERT INTO bridge_auth.migrations VALUES (99, 'of_tomorrow', '2026-01-01T00:00:00Z', '7')";
 
 #[tokio::test]
 async fn a_database_of_a_newer_version_is_refused_in_those_words() {
@@ -211,7 +212,13 @@ async fn missing_rights_are_named_by_the_grants_that_give_them() {
     for migrate in [true, false] {
         let builder = PostgresStore::builder(&role.url).migrate(migrate);
         let told = grants(&builder.connect().await.unwrap_err());
-        for part in ["USAGE ON SCHEMA", "USAGE ON TYPE", "EXECUTE ON ALL FUNCTIONS", "SELECT, INSERT, UPDATE, DELETE ON", &role.name] {
+        for part in [
+            "USAGE ON SCHEMA",
+            "USAGE ON TYPE",
+            "EXECUTE ON ALL FUNCTIONS",
+            "SELECT, INSERT, UPDATE, DELETE ON",
+            &role.name,
+        ] {
             assert!(told.contains(part), "{part}: {told}");
         }
     }
@@ -238,7 +245,10 @@ async fn missing_rights_are_named_by_the_grants_that_give_them() {
     let one = format!("REVOKE DELETE ON bridge_auth.codes FROM {}", role.name);
     client.batch_execute(&one).await.unwrap();
     let error = PostgresStore::connect(&role.url).await.unwrap_err();
-    assert_eq!(grants(&error), format!("GRANT SELECT, INSERT, UPDATE, DELETE ON bridge_auth.codes TO {}", role.name));
+    assert_eq!(
+        grants(&error),
+        format!("GRANT SELECT, INSERT, UPDATE, DELETE ON bridge_auth.codes TO {}", role.name)
+    );
 
     // While it runs: nobody is told to try again, and the log says what to write, once.
     let all = format!("REVOKE SELECT ON bridge_auth.sessions FROM {}", role.name);

@@ -15,7 +15,7 @@ use tokio::sync::SetOnce;
 
 use super::batches::{Answer, Batches, Running};
 use crate::id::SessionId;
-use crate::store::{SessionStatus, Store, StoreErrorKind, within_deadline};
+use crate::store::{SessionStatus, Store, StoreErrorKind, log_fault, within_deadline};
 
 /// Looks sessions up, many at once.
 pub(super) struct Lookups {
@@ -110,7 +110,7 @@ async fn run(mut running: Running<Found>, store: Arc<dyn Store>, deadline: Durat
         let _ = batch.answer().set(match found {
             Ok(statuses) => Ok(batch.sort(statuses, |status| &status.id)),
             Err(fault) => {
-                tracing::warn!(error = &fault as &dyn std::error::Error, "session look-up failed");
+                log_fault(&fault, "session look-up failed");
                 Err(fault.kind())
             }
         });

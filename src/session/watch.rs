@@ -16,7 +16,9 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::epochs::{Epochs, Mark, Moment};
-use crate::store::{Revocation, RevocationCursor, RevocationPage, Store, StoreErrorKind, within_deadline};
+use crate::store::{
+    Revocation, RevocationCursor, RevocationPage, Store, StoreErrorKind, log_fault, within_deadline,
+};
 use crate::token::Claims;
 
 /// What is remembered of a session's verdict, if anything.
@@ -173,7 +175,7 @@ impl Watched {
         health.last_fault = Some(fault.kind());
         drop(health);
         crate::observe::count("bridge_auth_watch_faults_total", "fault");
-        tracing::warn!(error = fault as &dyn std::error::Error, "revocation log could not be read");
+        log_fault(fault, "revocation log could not be read");
     }
 
     /// How long to wait for the next reading: a quarter of the lag, and longer, with jitter, after faults.

@@ -62,7 +62,8 @@ pub(super) async fn to_use(client: &Client) -> Result<(), StoreError> {
     if missing.is_empty() {
         return Ok(());
     }
-    let grants: Vec<_> = missing.iter().filter_map(|row| row.get(0)).map(|grant| format!("{grant};")).collect();
+    let grants: Vec<_> =
+        missing.iter().filter_map(|row| row.get(0)).map(|grant| format!("{grant};")).collect();
     Err(misconfigured(format!(
         "the gateway's role lacks rights. As the owner of the schema bridge_auth, on this database, run: {}",
         grants.join(" ")

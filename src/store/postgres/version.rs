@@ -82,7 +82,9 @@ pub(super) async fn read(client: &Client) -> Result<State, StoreError> {
 fn judge(applied: &[Applied], known: &[Migration], since: Option<i32>) -> Verdict {
     let newest_known = known.iter().map(Migration::version).max().unwrap_or_default();
     let newest = applied.iter().map(|applied| applied.version).max().unwrap_or_default();
-    for Applied { version, name, checksum } in applied.iter().filter(|applied| applied.version <= newest_known) {
+    for Applied { version, name, checksum } in
+        applied.iter().filter(|applied| applied.version <= newest_known)
+    {
         match known.iter().find(|known| known.version() == *version) {
             Some(known) if known.name() == name && known.checksum().to_string() == *checksum => {}
             Some(known) => {
@@ -122,7 +124,9 @@ mod tests {
     use super::*;
 
     fn known() -> Vec<Migration> {
-        [1, 2, 4].map(|version| Migration::unapplied(&format!("V{version}__step"), "SELECT 1").unwrap()).into()
+        [1, 2, 4]
+            .map(|version| Migration::unapplied(&format!("V{version}__step"), "SELECT 1").unwrap())
+            .into()
     }
 
     fn applied(versions: &[i32]) -> Vec<Applied> {
@@ -160,6 +164,8 @@ mod tests {
         }
         let mut changed = applied(&[1, 2, 4, 9]);
         changed[1].checksum = "8".to_owned();
-        assert!(matches!(judge(&changed, &known(), Some(1)), Verdict::Broken(why) if why.contains("V2__step")));
+        assert!(
+            matches!(judge(&changed, &known(), Some(1)), Verdict::Broken(why) if why.contains("V2__step"))
+        );
     }
 }
