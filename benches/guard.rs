@@ -172,7 +172,7 @@ fn gateway(kind: Kind) -> Gateway {
         let other = bridge.issuer().open_access(open()).await.unwrap();
         let answer = guarded.clone().call(request(Some(other.token.expose()))).await.unwrap();
         assert_eq!(answer.status(), StatusCode::OK);
-        while !bridge.watch_status().unwrap().proven {
+        while !bridge.watch_status().proven {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         (guarded, access.token.expose().to_owned(), brief.token.expose().to_owned())

@@ -124,8 +124,8 @@ impl Guard {
         &self.origins
     }
 
-    pub(crate) fn watch_status(&self) -> Option<WatchStatus> {
-        self.liveness.watch_status()
+    pub(crate) fn watch_status(&self) -> WatchStatus {
+        self.liveness.status()
     }
 }
 

@@ -86,6 +86,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod authenticate;
+mod background;
 mod bridge;
 mod caller;
 mod clock;

@@ -50,3 +50,21 @@ pub(crate) fn count(name: &'static str, reason: &'static str) {
 
 #[cfg(not(feature = "metrics"))]
 pub(crate) fn count(_name: &'static str, _reason: &'static str) {}
+
+/// Adds a value to a histogram.
+#[cfg(feature = "metrics")]
+pub(crate) fn record(name: &'static str, value: f64) {
+    metrics::histogram!(name).record(value);
+}
+
+#[cfg(not(feature = "metrics"))]
+pub(crate) fn record(_name: &'static str, _value: f64) {}
+
+/// Sets a gauge.
+#[cfg(feature = "metrics")]
+pub(crate) fn gauge(name: &'static str, value: f64) {
+    metrics::gauge!(name).set(value);
+}
+
+#[cfg(not(feature = "metrics"))]
+pub(crate) fn gauge(_name: &'static str, _value: f64) {}

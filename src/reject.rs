@@ -176,6 +176,7 @@ impl Rejection {
             Self::Unavailable(StoreErrorKind::TimedOut) => "store_timed_out",
             Self::Unavailable(StoreErrorKind::Failed) => "store_failed",
             Self::Unavailable(StoreErrorKind::Misconfigured) => "store_misconfigured",
+            Self::Unavailable(StoreErrorKind::Unproven) => "freshness_unproven",
             Self::IssuerUnavailable => "issuer_unavailable",
         }
     }

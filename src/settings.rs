@@ -112,6 +112,8 @@ pub(crate) struct Settings {
     pub(crate) secret_overlap: Duration,
     pub(crate) max_devices: u32,
     pub(crate) pepper: Option<SecretSlice<u8>>,
+    /// How old a tick may be that a look-up shows; nothing where none is asked for.
+    pub(crate) fence: Option<Duration>,
     pub(crate) store_deadline: Duration,
     /// For what writes, and so may end something.
     pub(crate) write_deadline: Duration,
@@ -164,6 +166,7 @@ impl Settings {
             secret_overlap: Duration::from_secs(60),
             max_devices: 16,
             pepper: None,
+            fence: Some(Duration::from_secs(1)),
             store_deadline: Duration::from_secs(2),
             write_deadline: Duration::from_secs(10),
             challenge: Challenge::default(),

@@ -379,7 +379,7 @@ async fn redeem(
 }
 
 async fn is_live(store: &PostgresStore, id: &SessionId) -> bool {
-    let statuses = store.session_statuses(std::slice::from_ref(id)).await.unwrap();
+    let statuses = store.session_statuses(std::slice::from_ref(id)).await.unwrap().found;
     statuses.iter().any(|status| status.state == SessionState::Live)
 }
 

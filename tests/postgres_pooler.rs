@@ -9,6 +9,8 @@ use bridge_auth::store::{PostgresStore, Store, StoreError, StoreErrorKind};
 use bridge_auth::token::{Algorithm, KeyRing, SigningKey};
 use deadpool_postgres::{Manager, Pool};
 use http::Method;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_postgres::NoTls;
 
@@ -107,7 +109,7 @@ async fn in_session_mode_with_the_defaults_of_pgbouncer_everything_works() {
             assert!(acknowledged.elapsed() < Duration::from_secs(1), "{round}");
         }
     }
-    while !watched.bridge.watch_status().unwrap().proven {
+    while !watched.bridge.watch_status().proven {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
@@ -122,6 +124,57 @@ async fn options_in_the_url_that_a_pooler_refuses_are_explained() {
     assert_eq!(error.kind(), StoreErrorKind::Misconfigured, "{told}");
     assert!(told.contains("remove `options` from the database's URL"), "{told}");
     assert!(told.contains("unsupported startup parameter"), "{told}");
+}
+
+/// Something between that changes settings on their way: the address to connect to instead.
+async fn between(url: &str, sent: &'static str, arrives: &'static str) -> String {
+    assert_eq!(sent.len(), arrives.len());
+    let mut url = reqwest::Url::parse(url).unwrap();
+    let server = (url.host_str().unwrap().to_owned(), url.port().unwrap_or(5432));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    url.set_host(Some("127.0.0.1")).unwrap();
+    url.set_port(Some(listener.local_addr().unwrap().port())).unwrap();
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let server = TcpStream::connect(&server).await.unwrap();
+            tokio::spawn(async move {
+                let (mut from_client, mut to_client) = client.into_split();
+                let (mut from_server, mut to_server) = server.into_split();
+                tokio::spawn(async move { tokio::io::copy(&mut from_server, &mut to_client).await });
+                let mut bytes = vec![0; 65536];
+                while let Ok(length @ 1..) = from_client.read(&mut bytes).await {
+                    let read = &mut bytes[..length];
+                    let place = read.windows(sent.len()).position(|window| window == sent.as_bytes());
+                    if let Some(place) = place {
+                        read[place..place + sent.len()].copy_from_slice(arrives.as_bytes());
+                    }
+                    to_server.write_all(read).await.unwrap();
+                }
+            });
+        }
+    });
+    url.into()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn settings_that_do_not_reach_the_server_are_noticed_and_refused() {
+    let backend = PostgresBackend::start().await;
+    for (setting, sent, arrives) in [
+        ("statement_timeout", "statement_timeout = 10000", "statement_timeout = 00000"),
+        ("statement_timeout", "statement_timeout = 2000", "statement_timeout = 0000"),
+        ("lock_timeout", "lock_timeout = 1000", "lock_timeout = 9999"),
+        ("jit", "jit = off", "jit = on "),
+        ("default_transaction_isolation", "'read committed'", "'serializable'  "),
+    ] {
+        let url = between(&backend.url(), sent, arrives).await;
+        for error in refused(&url).await {
+            let told = Record::told(&error);
+            assert_eq!(error.kind(), StoreErrorKind::Misconfigured, "{told}");
+            assert!(told.contains(&format!("the setting {setting} did not reach the server")), "{told}");
+        }
+    }
+    let url = between(&backend.url(), "nothing", "nothing").await;
+    PostgresStore::connect(&url).await.unwrap();
 }
 
 /// A pool as a host makes it, with `options` for its connections.

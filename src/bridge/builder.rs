@@ -80,7 +80,8 @@ impl BridgeBuilder {
             settings.leeway,
             Settings::MAX_TOKEN_LIFE,
         );
-        let liveness = Liveness::new(self.store.clone(), self.freshness, settings.store_deadline);
+        let liveness =
+            Liveness::new(self.store.clone(), self.freshness, settings.store_deadline, settings.fence);
         let liveness = Arc::new(liveness);
         let trusted = TrustedIssuers::new(self.trusted, &settings, &self.clock)?;
         let own_url =
@@ -238,6 +239,29 @@ impl BridgeBuilder {
     /// Setting or changing it makes every secret that was issued before useless.
     pub fn pepper(mut self, pepper: impl Into<Vec<u8>>) -> Self {
         self.settings.pepper = Some(SecretSlice::from(pepper.into()));
+        self
+    }
+
+    /// How old the proof may be that the server is still the primary, when a session is looked up; up to 60 s. Default: 1 s.
+    ///
+    /// The proof is a [tick](crate::store::Store::tick), which one look-up in a while waits for and all share. After a failover
+    /// a session that was revoked through the new primary is refused by those on the old one once this long has passed. With
+    /// zero each shared look-up makes a tick of its own: then strict freshness is linearizable whatever server takes over, and
+    /// each look-up costs a write. Keep it above twice the time that a commit takes, or zero. A
+    /// [watched](Freshness::Watched) bridge takes `max_lag` where that is shorter.
+    ///
+    /// **A synchronous standby that is gone cannot be told from one that has taken over.** While it is gone no write is acknowledged,
+    /// and no proof is to be had: every request is refused with 503. Have two, and `ANY 1 (a, b)`.
+    pub fn fence(mut self, age: Duration) -> Self {
+        self.settings.fence = Some(age);
+        self
+    }
+
+    /// Takes the word of any server that answers, with no proof that it is still the primary. After a failover, gateways that still
+    /// reach the old primary let in what was revoked through the new one, for as long as it runs. In return requests are
+    /// judged while a synchronous standby is gone.
+    pub fn danger_without_fence(mut self) -> Self {
+        self.settings.fence = None;
         self
     }
 

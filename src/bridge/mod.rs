@@ -192,9 +192,9 @@ impl Bridge {
         OpenApiService::new(self)
     }
 
-    /// How the watcher of a [`Freshness::Watched`](crate::Freshness::Watched) bridge fares, for health pages; `None` for a strict one.
+    /// How the freshness of this bridge fares, for health pages: the age of its proof, look-ups, the pool, and 503 by cause.
     #[must_use]
-    pub fn watch_status(&self) -> Option<WatchStatus> {
+    pub fn watch_status(&self) -> WatchStatus {
         self.parts.guard.watch_status()
     }
 

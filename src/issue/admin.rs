@@ -141,13 +141,14 @@ impl Admin {
         }
     }
 
-    /// Whether the store answers: for a readiness probe.
+    /// Whether requests could be judged now, and the store be written to: for a readiness probe.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] when it does not.
+    /// [`StoreError`] when not; its [kind](StoreError::kind) says what is wrong.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        within_deadline(self.settings.store_deadline, self.store.ping()).await
+        within_deadline(self.settings.store_deadline, self.store.ping()).await?;
+        self.liveness.check().await.map_err(StoreError::of)
     }
 
     async fn revoke(&self, target: Revoke) -> Result<Option<u64>, StoreError> {

@@ -85,8 +85,8 @@ impl Epochs {
             && nanoseconds(since_epoch(now.wall)) < self.wall_bound.load(Ordering::Acquire)
     }
 
-    /// Moves on the epoch of all that was revoked, every one for `None`, and only then counts the reading that
-    /// started at `started`.
+    /// Moves on the epoch of all that was revoked, every one for `None`, and only then counts the reading, which found all
+    /// that was revoked before `started`.
     pub(super) fn take_in(&self, revoked: Option<&[Revocation]>, started: Moment, max_lag: Duration) {
         match revoked {
             Some(revoked) => revoked.iter().for_each(|revocation| self.move_on(revocation)),
@@ -136,6 +136,11 @@ impl Moment {
     /// `None` when a clock cannot say so much.
     pub(super) fn checked_add(self, duration: Duration) -> Option<Self> {
         Some(Self::at(self.steady.checked_add(duration)?, self.wall.checked_add(duration)?))
+    }
+
+    /// The one that is longer ago, by each clock.
+    pub(super) fn earlier(self, other: Self) -> Self {
+        Self::at(self.steady.min(other.steady), self.wall.min(other.wall))
     }
 
     /// By both clocks.

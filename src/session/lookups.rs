@@ -5,23 +5,34 @@
 //! request waits for nobody, and a crowd needs a handful of queries.
 
 use std::fmt;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use tokio::runtime::Handle;
 use tokio::sync::SetOnce;
 
 use super::batches::{Answer, Batches, Running};
+use super::epochs::Moment;
+use super::figures::Figures;
+use super::ticks::Ticks;
 use crate::id::SessionId;
-use crate::store::{SessionStatus, Store, StoreErrorKind, log_fault, within_deadline};
+use crate::store::{
+    SessionStatus, SessionStatuses, Store, StoreErrorKind, ToItsEnd, log_fault, within_deadline,
+};
 
 /// Looks sessions up, many at once.
 pub(super) struct Lookups {
+    asker: Arc<Asker>,
+    batches: Arc<Batches<Found>>,
+}
+
+/// Asks the store, and holds its answer against the newest tick.
+struct Asker {
     store: Arc<dyn Store>,
     deadline: Duration,
-    batches: Arc<Batches<Found>>,
+    ticks: Arc<Ticks>,
+    /// How old a tick may be that an answer shows; nothing where that does not count.
+    fence: Option<Duration>,
+    figures: Arc<Figures>,
 }
 
 /// What a query found, by place, once it is there.
@@ -31,8 +42,15 @@ impl Lookups {
     /// How many queries run at once.
     const MAX_QUERIES: usize = 2;
 
-    pub(super) fn new(store: Arc<dyn Store>, deadline: Duration) -> Self {
-        Self { store, deadline, batches: Batches::new(Self::MAX_QUERIES) }
+    pub(super) fn new(
+        store: Arc<dyn Store>,
+        deadline: Duration,
+        ticks: Arc<Ticks>,
+        fence: Option<Duration>,
+        figures: Arc<Figures>,
+    ) -> Self {
+        let asker = Asker { store, deadline, ticks, fence, figures };
+        Self { asker: Arc::new(asker), batches: Batches::new(Self::MAX_QUERIES) }
     }
 
     /// What the store knows of the session, from a query that starts after this call.
@@ -45,7 +63,7 @@ impl Lookups {
         let answered = async {
             if let Some(running) = running {
                 let is_alone = running.is_alone();
-                let query = Query::new(run(running, self.store.clone(), self.deadline));
+                let query = ToItsEnd::new(run(running, self.asker.clone()));
                 // A lone request asks for itself: nothing has to be woken. Its query goes on without it as soon as it
                 // is dropped, or others wait. No more than one does so: a request that is kept but not polled must
                 // leave the others a query that runs.
@@ -55,43 +73,10 @@ impl Lookups {
             }
             found.wait().await
         };
-        match tokio::time::timeout(self.deadline, answered).await {
+        match tokio::time::timeout(self.asker.deadline, answered).await {
             Ok(Ok(found)) => Ok(found.get(place).cloned().flatten()),
             Ok(Err(fault)) => Err(*fault),
             Err(_) => Err(StoreErrorKind::TimedOut),
-        }
-    }
-}
-
-/// A query that goes on by itself once it is dropped.
-struct Query(Option<Pin<Box<dyn Future<Output = ()> + Send>>>);
-
-impl Query {
-    fn new(query: impl Future<Output = ()> + Send + 'static) -> Self {
-        Self(Some(Box::pin(query)))
-    }
-}
-
-impl Future for Query {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        // Taken out while it is polled: one that panics (a store of the host's own) must not go on.
-        if let Some(mut query) = self.0.take()
-            && query.as_mut().poll(cx).is_pending()
-        {
-            self.0 = Some(query);
-            return Poll::Pending;
-        }
-        Poll::Ready(())
-    }
-}
-
-impl Drop for Query {
-    fn drop(&mut self) {
-        // Without a runtime there is nobody to wait for it either.
-        if let (Some(rest), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
-            runtime.spawn(rest);
         }
     }
 }
@@ -103,23 +88,42 @@ impl Answer for Found {
     }
 }
 
-async fn run(mut running: Running<Found>, store: Arc<dyn Store>, deadline: Duration) {
+async fn run(mut running: Running<Found>, asker: Arc<Asker>) {
     while let Some(batch) = running.batch() {
-        let found = within_deadline(deadline, store.session_statuses(batch.ids())).await;
+        let started = Instant::now();
+        let found = asker.ask(batch.ids()).await;
+        asker.figures.looked_up(batch.ids().len(), started.elapsed());
         // Nobody else sets it while this query runs.
-        let _ = batch.answer().set(match found {
-            Ok(statuses) => Ok(batch.sort(statuses, |status| &status.id)),
-            Err(fault) => {
-                log_fault(&fault, "session look-up failed");
-                Err(fault.kind())
-            }
-        });
+        let _ = batch.answer().set(found.map(|found| batch.sort(found, |status| &status.id)));
         running.next();
+    }
+}
+
+impl Asker {
+    /// What the store has of these sessions, from a query that starts now, of a server that is still the primary.
+    async fn ask(&self, ids: &[SessionId]) -> Result<Vec<SessionStatus>, StoreErrorKind> {
+        // Twice: the server may have been left while the first query ran.
+        for _ in 0..2 {
+            let asked = Moment::now();
+            if let Some(fence) = self.fence {
+                self.ticks.ensure(fence, asked).await?;
+            }
+            let answer = within_deadline(self.deadline, self.store.session_statuses(ids)).await;
+            let SessionStatuses { found, tick } = answer.map_err(|fault| {
+                log_fault(&fault, "session look-up failed");
+                fault.kind()
+            })?;
+            if self.fence.is_none_or(|fence| self.ticks.vouch_for(tick, fence, asked)) {
+                return Ok(found);
+            }
+        }
+        tracing::warn!("session look-up proves nothing: the server does not show the newest tick");
+        Err(StoreErrorKind::Unproven)
     }
 }
 
 impl fmt::Debug for Lookups {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lookups").field("store", &self.store).finish_non_exhaustive()
+        f.debug_struct("Lookups").field("store", &self.asker.store).finish_non_exhaustive()
     }
 }

@@ -2,14 +2,16 @@
 
 mod batches;
 mod epochs;
+mod figures;
 mod lookups;
 #[cfg(test)]
 #[allow(clippy::duplicate_mod, reason = "it runs the others over loom's types")]
 mod model;
 mod sync;
+mod ticks;
 mod watch;
 
-pub use watch::WatchStatus;
+pub use figures::WatchStatus;
 pub(crate) use watch::{Fence, Slot};
 
 use std::sync::Arc;
@@ -19,7 +21,10 @@ use crate::id::SessionId;
 use crate::settings::BuildError;
 use crate::store::{Revocation, SessionStatus, Store, StoreErrorKind};
 use crate::token::Claims;
+use epochs::Moment;
+use figures::Figures;
 use lookups::Lookups;
+use ticks::Ticks;
 use watch::Watch;
 
 /// What "live" promises.
@@ -30,7 +35,17 @@ use watch::Watch;
 /// | [`Watched`](Self::Watched) | every node does so at most `max_lag` after the call returned | no look-up for a session seen before |
 ///
 /// Neither lets anyone in when it cannot keep its promise: Watched falls back to Strict while its watcher
-/// cannot prove how fresh it is, and Strict answers 503 when the store does not.
+/// cannot prove how fresh it is, and Strict answers 503 when the store does not answer, or cannot prove that it is still the
+/// primary.
+///
+/// # When another server takes over
+///
+/// A primary that was replaced may go on running, and its gateways with it. So every answer of the store must show a *tick*: a
+/// write that the server acknowledged as the primary of its synchronous set. With a synchronous standby, a session that was
+/// revoked through the new primary is refused by every gateway on the old one: [strict](Self::Strict) once
+/// [`fence`](crate::BridgeBuilder::fence) has passed since the acknowledgement (1 s by default), [watched](Self::Watched) within
+/// `max_lag`. Until then and from then on a gateway that reaches only the old primary answers 503. Without a synchronous
+/// standby a tick proves less: [`WatchStatus::replication`] says which promise holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Freshness {
@@ -67,17 +82,36 @@ impl Freshness {
 /// Answers whether sessions are live.
 #[derive(Debug)]
 pub(crate) struct Liveness {
+    store: Arc<dyn Store>,
     lookups: Lookups,
     watch: Option<Watch>,
+    ticks: Arc<Ticks>,
+    /// How old a tick may be that an answer shows; nothing where that does not count.
+    fence: Option<Duration>,
+    figures: Arc<Figures>,
 }
 
 impl Liveness {
-    pub(crate) fn new(store: Arc<dyn Store>, freshness: Freshness, deadline: Duration) -> Self {
-        let watch = match freshness {
-            Freshness::Strict => None,
-            Freshness::Watched { max_lag } => Some(Watch::new(store.clone(), max_lag, deadline)),
+    /// `fence` is how old a tick may be that a look-up shows; nothing where that does not count.
+    pub(crate) fn new(
+        store: Arc<dyn Store>,
+        freshness: Freshness,
+        deadline: Duration,
+        fence: Option<Duration>,
+    ) -> Self {
+        let ticks = Arc::new(Ticks::new(store.clone(), deadline));
+        let figures = Arc::new(Figures::default());
+        let (watch, fence) = match freshness {
+            Freshness::Strict => (None, fence),
+            // What is looked up is remembered no better than it was found.
+            Freshness::Watched { max_lag } => {
+                let watch =
+                    Watch::new(store.clone(), max_lag, deadline, fence.is_some().then(|| ticks.clone()));
+                (Some(watch), fence.map(|fence| fence.min(max_lag)))
+            }
         };
-        Self { lookups: Lookups::new(store, deadline), watch }
+        let lookups = Lookups::new(store.clone(), deadline, ticks.clone(), fence, figures.clone());
+        Self { store, lookups, watch, ticks, fence, figures }
     }
 
     /// Whether what `slot` remembers of a session proves that it is live now. No I/O, no lock.
@@ -96,7 +130,11 @@ impl Liveness {
     ///
     /// A dropped future leaves the shared query to those who wait with it.
     pub(crate) async fn look_up(&self, id: &SessionId) -> Result<Option<SessionStatus>, StoreErrorKind> {
-        self.lookups.status(id).await
+        let found = self.lookups.status(id).await;
+        if let Err(cause) = found {
+            self.figures.unavailable(cause);
+        }
+        found
     }
 
     /// Forgets what was just revoked through this very bridge, sooner than the log tells.
@@ -106,8 +144,33 @@ impl Liveness {
         }
     }
 
-    /// How the watcher fares, `None` without one.
-    pub(crate) fn watch_status(&self) -> Option<WatchStatus> {
-        self.watch.as_ref().map(Watch::status)
+    /// Whether a request could be judged now: by a look-up of a session that nobody has.
+    pub(crate) async fn check(&self) -> Result<(), StoreErrorKind> {
+        self.lookups.status(&SessionId::random()).await.map(drop)
+    }
+
+    /// How it fares.
+    pub(crate) fn status(&self) -> WatchStatus {
+        let (tick_faults, tick_fault) = self.ticks.faults();
+        let watched = self.watch.as_ref().map(Watch::health);
+        let (proven, age, faults, last_fault) = match watched {
+            Some(health) => (health.proven, health.age, health.faults, health.last_fault),
+            None => {
+                let age = self.ticks.newest().map(|began| Moment::now().since(began));
+                let proven = self.fence.is_none_or(|fence| age.is_some_and(|age| age < fence));
+                (proven, age, 0, None)
+            }
+        };
+        WatchStatus {
+            proven,
+            age,
+            faults: faults + tick_faults,
+            last_fault: last_fault.or(tick_fault),
+            replication: self.ticks.replication(),
+            look_up_time: self.figures.look_up_time(),
+            batch_size: self.figures.batch_size(),
+            pool: self.store.pool_status(),
+            unavailable: self.figures.by_cause(),
+        }
     }
 }

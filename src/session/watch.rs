@@ -3,9 +3,10 @@
 //! A verdict is remembered together with the *epochs* of its session, its user and its client, read **before** its
 //! query started. The watcher reads the revocation log and moves on the epochs of what was revoked. A verdict is good
 //! while its epochs are still the current ones, so one whose query ran into a revocation never is: that is the
-//! fence. And it is good only while the last successful reading *started* less than `max_lag` ago: every revocation
-//! acknowledged before that start has moved its epoch. How long ago that was, and whether the session has expired since,
-//! is told by two clocks, because one stands still while the machine sleeps.
+//! fence. And it is good only while the last successful reading, and the newest acknowledged tick that it showed, both
+//! *started* less than `max_lag` ago: every revocation acknowledged before that, by whatever server, has moved its epoch.
+//! How long ago that was, and whether the session has expired since, is told by two clocks, because one stands still
+//! while the machine sleeps.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,11 +14,14 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
 use super::epochs::{Epochs, Mark, Moment};
+use super::figures::proof_age;
+use super::ticks::Ticks;
+use crate::background::Background;
 use crate::store::{
-    Revocation, RevocationCursor, RevocationPage, Store, StoreErrorKind, log_fault, within_deadline,
+    Revocation, RevocationCursor, RevocationPage, Store, StoreError, StoreErrorKind, log_fault,
+    within_deadline,
 };
 use crate::token::Claims;
 
@@ -40,8 +44,8 @@ pub(crate) struct Fence {
 /// Watches the revocation log for as long as it is kept.
 pub(super) struct Watch {
     watched: Arc<Watched>,
-    store: Arc<dyn Store>,
-    task: Mutex<Option<JoinHandle<()>>>,
+    log: Log,
+    task: Background,
 }
 
 /// What the watcher and the requests share.
@@ -52,26 +56,31 @@ struct Watched {
     health: Mutex<Health>,
 }
 
+/// Where revocations are read, and by what the age of a reading is known.
+#[derive(Clone)]
+struct Log {
+    store: Arc<dyn Store>,
+    /// Nothing where a reading counts whatever it shows.
+    ticks: Option<Arc<Ticks>>,
+}
+
 #[derive(Default)]
 struct Health {
+    /// When the last reading started.
     last_success: Option<Moment>,
+    /// Since when it proves that nothing was revoked: also its tick had started then.
+    proven_at: Option<Moment>,
     faults: u64,
     consecutive_faults: u32,
     last_fault: Option<StoreErrorKind>,
 }
 
-/// How the watcher of a [`Freshness::Watched`](crate::Freshness::Watched) bridge fares.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct WatchStatus {
-    /// Whether remembered verdicts are used now; when not, every request asks the store.
-    pub proven: bool,
-    /// How long ago the last successful reading of the revocation log started; `None` before the first.
-    pub age: Option<Duration>,
-    /// How many readings have failed since the start.
-    pub faults: u64,
-    /// Why the last reading failed; `None` once one has succeeded again.
-    pub last_fault: Option<StoreErrorKind>,
+/// How the watcher fares.
+pub(super) struct WatchHealth {
+    pub(super) proven: bool,
+    pub(super) age: Option<Duration>,
+    pub(super) faults: u64,
+    pub(super) last_fault: Option<StoreErrorKind>,
 }
 
 impl Slot {
@@ -92,9 +101,15 @@ impl Slot {
 }
 
 impl Watch {
-    pub(super) fn new(store: Arc<dyn Store>, max_lag: Duration, deadline: Duration) -> Self {
+    /// Without `ticks` a reading counts whatever server it is of.
+    pub(super) fn new(
+        store: Arc<dyn Store>,
+        max_lag: Duration,
+        deadline: Duration,
+        ticks: Option<Arc<Ticks>>,
+    ) -> Self {
         let watched = Watched { epochs: Epochs::new(), max_lag, deadline, health: Mutex::default() };
-        Self { watched: Arc::new(watched), store, task: Mutex::default() }
+        Self { watched: Arc::new(watched), log: Log { store, ticks }, task: Background::default() }
     }
 
     /// Whether what `slot` remembers is proven fresh and not revoked.
@@ -114,12 +129,12 @@ impl Watch {
         self.watched.epochs.move_on(revocation);
     }
 
-    pub(super) fn status(&self) -> WatchStatus {
+    pub(super) fn health(&self) -> WatchHealth {
         let now = Moment::now();
         let health = self.watched.health();
-        WatchStatus {
+        WatchHealth {
             proven: self.watched.epochs.are_proven_at(now),
-            age: health.last_success.map(|success| now.since(success)),
+            age: health.proven_at.map(|began| now.since(began)),
             faults: health.faults,
             last_fault: health.last_fault,
         }
@@ -127,19 +142,7 @@ impl Watch {
 
     /// The watcher runs from the first request on, and again should it have died with a panic or its runtime.
     fn keep_running(&self) {
-        let mut task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
-        if task.as_ref().is_none_or(JoinHandle::is_finished) {
-            *task = Some(tokio::spawn(watch_log(self.watched.clone(), self.store.clone())));
-        }
-    }
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        let task = self.task.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if let Some(task) = task.take() {
-            task.abort();
-        }
+        self.task.ensure(|| watch_log(self.watched.clone(), self.log.clone()));
     }
 }
 
@@ -158,18 +161,23 @@ impl Watched {
         self.health.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn apply(&self, page: &RevocationPage, started: Moment) {
+    /// Takes in what was read from `started` on, which proves nothing that was revoked after `proven_at`.
+    fn apply(&self, page: &RevocationPage, started: Moment, proven_at: Moment) {
         let mut health = self.health();
         let gap = health.last_success.map_or(Duration::ZERO, |last| started.since(last));
         let revoked = page.entries.as_deref().filter(|_| gap < Self::LOG_IS_KEPT);
-        self.epochs.take_in(revoked, started, self.max_lag);
+        self.epochs.take_in(revoked, proven_at, self.max_lag);
         health.last_success = Some(started);
+        health.proven_at = Some(proven_at);
         health.consecutive_faults = 0;
         health.last_fault = None;
     }
 
-    fn fail(&self, fault: &crate::store::StoreError) {
+    fn fail(&self, fault: &StoreError) {
         let mut health = self.health();
+        if let Some(began) = health.proven_at {
+            proof_age(Moment::now().since(began));
+        }
         health.faults += 1;
         health.consecutive_faults += 1;
         health.last_fault = Some(fault.kind());
@@ -196,21 +204,45 @@ impl Watched {
 }
 
 /// Reads the log again and again; a hint from the database only makes it do so earlier.
-async fn watch_log(watched: Arc<Watched>, store: Arc<dyn Store>) {
+async fn watch_log(watched: Arc<Watched>, log: Log) {
     let mut cursor = RevocationCursor::default();
-    let mut hints = store.revocation_hints();
+    let mut hints = log.store.revocation_hints();
     loop {
+        log.make_tick(watched.max_lag / 4).await;
         let started = Moment::now();
-        let reading = store.revocations_since(&cursor, Watched::PAGE);
-        match within_deadline(watched.deadline, reading).await {
-            Ok(page) => {
+        let reading = log.store.revocations_since(&cursor, Watched::PAGE);
+        let read = within_deadline(watched.deadline, reading).await;
+        match read.and_then(|page| Ok((log.proven_at(&page, started)?, page))) {
+            Ok((proven_at, page)) => {
                 cursor = page.next;
-                watched.apply(&page, started);
+                watched.apply(&page, started, proven_at);
+                proof_age(Moment::now().since(proven_at));
             }
+            // Nothing was taken in: the next reading begins where this one did.
             Err(fault) => watched.fail(&fault),
         }
         wait(watched.pause(), &mut hints).await;
         tokio::time::sleep_until((started.steady() + watched.min_pause()).into()).await;
+    }
+}
+
+impl Log {
+    /// Has a tick made that the next reading may show, and waits for it as long as that may take without harm.
+    async fn make_tick(&self, at_most: Duration) {
+        if let Some(ticks) = &self.ticks {
+            let ticked = ticks.ensure(at_most, Moment::now());
+            // The reading counts by whatever tick it shows.
+            let _ = tokio::time::timeout(at_most, ticked).await;
+        }
+    }
+
+    /// Since when a reading that began at `started` proves that nothing was revoked.
+    fn proven_at(&self, page: &RevocationPage, started: Moment) -> Result<Moment, StoreError> {
+        let Some(ticks) = &self.ticks else { return Ok(started) };
+        let began = ticks.began(page.tick).ok_or_else(|| {
+            StoreError::new(StoreErrorKind::Unproven, "the server does not show the newest tick")
+        })?;
+        Ok(began.earlier(started))
     }
 }
 
@@ -230,7 +262,7 @@ async fn wait(pause: Duration, hints: &mut Option<watch::Receiver<()>>) {
 
 impl fmt::Debug for Watch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Watch").field(&self.status()).finish()
+        f.debug_struct("Watch").field("proven", &self.health().proven).finish_non_exhaustive()
     }
 }
 

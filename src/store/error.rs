@@ -26,6 +26,8 @@ pub enum StoreErrorKind {
     /// It stays so until somebody mends it: missing rights, a missing or changed migration, a wrong encoding, a transaction
     /// pooler, a wrong password. The [`source`](Error::source) says what to write.
     Misconfigured,
+    /// The server answers, but cannot prove that it is still the primary, or takes no writes: another may have taken over.
+    Unproven,
 }
 
 impl StoreError {
@@ -37,13 +39,36 @@ impl StoreError {
     /// The answer did not come in time.
     #[must_use]
     pub const fn timed_out() -> Self {
-        Self { kind: StoreErrorKind::TimedOut, source: None }
+        Self::of(StoreErrorKind::TimedOut)
+    }
+
+    /// An error whose cause was told before.
+    pub(crate) const fn of(kind: StoreErrorKind) -> Self {
+        Self { kind, source: None }
     }
 
     /// What kept the store from answering.
     #[must_use]
     pub const fn kind(&self) -> StoreErrorKind {
         self.kind
+    }
+}
+
+impl StoreErrorKind {
+    /// All of them.
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Unavailable, Self::TimedOut, Self::Failed, Self::Misconfigured, Self::Unproven];
+
+    /// A stable word for it, for logs and metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unavailable => "unavailable",
+            Self::TimedOut => "timed_out",
+            Self::Failed => "failed",
+            Self::Misconfigured => "misconfigured",
+            Self::Unproven => "unproven",
+        }
     }
 }
 
@@ -54,6 +79,7 @@ impl fmt::Display for StoreError {
             StoreErrorKind::TimedOut => "the store did not answer in time",
             StoreErrorKind::Failed => "the store failed",
             StoreErrorKind::Misconfigured => "the store is set up wrongly",
+            StoreErrorKind::Unproven => "the store cannot prove that its answers are fresh",
         })
     }
 }

@@ -19,6 +19,8 @@ mod fault_log;
 mod refresh;
 mod revocation;
 mod session;
+mod tick;
+mod to_its_end;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod turns;
 mod user;
@@ -42,6 +44,8 @@ pub use session::{
 };
 #[cfg(feature = "sqlite")]
 pub use sqlite::{SqliteStore, SqliteStoreBuilder};
+pub use tick::{Proof, Replication, SessionStatuses, Tick};
+pub(crate) use to_its_end::ToItsEnd;
 pub use user::KnownUser;
 
 use std::fmt;
@@ -172,12 +176,24 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
 
     /// Looks many sessions up by primary key in one query, and judges each by the database's clock.
     ///
-    /// A session without a row is left out. The order of the answer is not that of `ids`.
+    /// A session without a row is left out. The order of the answer is not that of `ids`. The answer names the newest
+    /// [`tick`](Self::tick) that its snapshot shows: only so is known how old it may be.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] when the store cannot answer: it is then not known whether they are live.
-    async fn session_statuses(&self, ids: &[SessionId]) -> Result<Vec<SessionStatus>, StoreError>;
+    /// [`StoreError`] when the store cannot answer, or its server takes no writes: it is then not known whether they are live.
+    async fn session_statuses(&self, ids: &[SessionId]) -> Result<SessionStatuses, StoreError>;
+
+    /// Writes, and waits until that is acknowledged as every other write is: by the whole synchronous set, where there is one.
+    ///
+    /// So it proves that the server could still acknowledge writes **when this was called**: a primary that was replaced, and
+    /// does not know it, never can. A tick that is acknowledged with a warning, or whose wait was cancelled, proves nothing, and is
+    /// an error. A store of one server that nothing can replace may answer at once, with the same tick each time.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when it is not acknowledged, or not in time.
+    async fn tick(&self) -> Result<Proof, StoreError>;
 
     /// The live sessions of `user` that `query` asks for, newest first, each with what hangs on it.
     ///
@@ -271,11 +287,12 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Every revocation that was acknowledged before this call began, and after the call that gave
     /// `cursor`, is in the page: commits out of order, and transactions that stay open, hide none.
     /// One may come more than once. When there are more than `limit`, [`RevocationPage::entries`] is
-    /// `None`: forget every verdict and go on from [`RevocationPage::next`].
+    /// `None`: forget every verdict and go on from [`RevocationPage::next`]. The page names the newest
+    /// [`tick`](Self::tick) that its snapshot shows.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] when the store cannot answer.
+    /// [`StoreError`] when the store cannot answer, or its server takes no writes.
     async fn revocations_since(
         &self,
         cursor: &RevocationCursor,
@@ -302,10 +319,27 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// [`StoreError`] when the store cannot answer.
     async fn sweep(&self, limit: u32) -> Result<Swept, StoreError>;
 
-    /// Whether the store can answer at all.
+    /// Whether the store can answer and be written to: a full disk is found out too.
     ///
     /// # Errors
     ///
     /// [`StoreError`] when it cannot.
     async fn ping(&self) -> Result<(), StoreError>;
+
+    /// How its pool fares; `None` where there is none to tell of. The default.
+    fn pool_status(&self) -> Option<PoolStatus> {
+        None
+    }
+}
+
+/// How the pool of a store fares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct PoolStatus {
+    /// How many connections there may be on the server at once.
+    pub size: usize,
+    /// How many are lent now, also to statements that nobody waits for any more.
+    pub connections_out: usize,
+    /// How long the last operation waited for one.
+    pub last_wait: Duration,
 }

@@ -1,5 +1,6 @@
 //! Revocation: what can be revoked, the log of it, and the broom.
 
+use super::Tick;
 use crate::id::{ClientId, SessionId, UserId};
 
 /// What to revoke.
@@ -43,6 +44,8 @@ pub struct RevocationCursor {
     pub(crate) place: u64,
     /// Which of the log's lives the place belongs to, where it may have several.
     pub(crate) era: i64,
+    /// The tick that the page before showed.
+    pub(crate) tick: Tick,
 }
 
 /// What happened since a place in the revocation log.
@@ -52,6 +55,8 @@ pub struct RevocationPage {
     pub entries: Option<Vec<Revocation>>,
     /// Where to go on.
     pub next: RevocationCursor,
+    /// The newest tick that the server showed in the same answer.
+    pub tick: Tick,
 }
 
 /// How many rows a sweep deleted.

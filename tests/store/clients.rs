@@ -78,7 +78,7 @@ async fn a_hook_session_belongs_to_the_owner_with_the_scopes_of_the_client(db: i
     assert_eq!(opened.user, alice);
     assert_eq!(opened.scopes, scopes("hook:govern"));
     assert!(opened.expires_in > 59 * MINUTE, "it expires with its device's session: {opened:?}");
-    let status = store.session_statuses(&[opened.id]).await.unwrap().remove(0);
+    let status = store.session_statuses(&[opened.id]).await.unwrap().found.remove(0);
     assert_eq!((status.user, status.client, status.state), (alice, client, SessionState::Live));
 }
 

@@ -187,6 +187,6 @@ pub async fn rotate(
 
 /// What a look-up says of `session`.
 pub async fn state(store: &dyn Store, session: &SessionId) -> Option<SessionState> {
-    let found = store.session_statuses(std::slice::from_ref(session)).await.unwrap();
+    let found = store.session_statuses(std::slice::from_ref(session)).await.unwrap().found;
     found.into_iter().next().map(|status| status.state)
 }

@@ -211,7 +211,7 @@ async fn redeeming_against_disabling_leaves_no_live_session(db: impl Backend) {
         assert!(nodes[1].disable_user(&alice).await.unwrap());
         let opened = join_all(redeeming).await.into_iter().filter_map(|task| task.unwrap().ok());
         let opened: Vec<SessionId> = opened.collect();
-        let statuses = nodes[1].session_statuses(&opened).await.unwrap();
+        let statuses = nodes[1].session_statuses(&opened).await.unwrap().found;
         assert_eq!(statuses.len(), opened.len());
         assert!(statuses.iter().all(|status| status.state == SessionState::Revoked), "{statuses:?}");
         assert!(nodes[0].sessions_of(&alice).await.unwrap().is_empty());

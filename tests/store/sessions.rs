@@ -241,7 +241,7 @@ async fn many_sessions_are_judged_at_once(db: impl Backend) {
     db.pass_time(MINUTE).await;
     let mut asked = vec![live.clone(), revoked.clone(), expired.clone()];
     asked.extend((0..1000).map(|_| SessionId::random()));
-    let mut statuses = store.session_statuses(&asked).await.unwrap();
+    let mut statuses = store.session_statuses(&asked).await.unwrap().found;
     statuses.sort_by_key(|status| asked.iter().position(|id| *id == status.id));
     let states: Vec<_> = statuses.iter().map(|status| (status.id.clone(), status.state)).collect();
     let expected =
@@ -250,7 +250,7 @@ async fn many_sessions_are_judged_at_once(db: impl Backend) {
     assert!(statuses.iter().all(|status| status.user == alice && status.client == client_id("sp_bridge")));
     assert_eq!(statuses[2].call_source, source);
     assert!(statuses[2].expires_in.is_zero() && !statuses[0].expires_in.is_zero());
-    assert!(store.session_statuses(&[]).await.unwrap().is_empty());
+    assert!(store.session_statuses(&[]).await.unwrap().found.is_empty());
 }
 
 async fn a_session_expires_by_the_clock_of_the_database(db: impl Backend) {
@@ -346,7 +346,7 @@ async fn ids_of_odd_characters_survive(db: impl Backend) {
             ..new_session()
         };
         vouch(&*store, &person, session).await.unwrap();
-        let status = store.session_statuses(&[id]).await.unwrap().remove(0);
+        let status = store.session_statuses(&[id]).await.unwrap().found.remove(0);
         assert_eq!((status.user, status.client, status.call_source), (person.clone(), client, source));
         assert_eq!(store.sessions_of(&person).await.unwrap().len(), 1);
         assert_eq!(store.revoke(&Revoke::User(person)).await.unwrap(), Some(1));

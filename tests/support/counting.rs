@@ -80,7 +80,7 @@ fn check(broken: &AtomicBool) -> Result<(), StoreError> {
 
 #[async_trait]
 impl Store for Counting {
-    async fn session_statuses(&self, ids: &[SessionId]) -> Result<Vec<SessionStatus>, StoreError> {
+    async fn session_statuses(&self, ids: &[SessionId]) -> Result<SessionStatuses, StoreError> {
         check(&self.look_ups_are_broken)?;
         assert!(!self.look_ups_panic.load(Ordering::SeqCst), "a defect of the store");
         self.queries.fetch_add(1, Ordering::SeqCst);
@@ -168,6 +168,10 @@ impl Store for Counting {
 
     async fn sweep(&self, limit: u32) -> Result<Swept, StoreError> {
         self.store.sweep(limit).await
+    }
+
+    async fn tick(&self) -> Result<Proof, StoreError> {
+        self.store.tick().await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -5,15 +5,16 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use tokio::time::timeout;
+use tokio_postgres::Config;
 use tokio_postgres::config::{SslMode, TargetSessionAttrs};
-use tokio_postgres::{Config, NoTls};
-use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::connections::{Connections, Lane};
+use super::connect::Connector;
+use super::connections::Connections;
 use super::error::failed;
-use super::hints::Hints;
+use super::line::Dial;
 use super::url::Target;
-use super::{PostgresStore, tls, url};
+use super::{PostgresStore, preflight, tls, url};
 use crate::store::StoreError;
 
 /// Makes a [`PostgresStore`]: pool, deadlines, trust.
@@ -44,12 +45,14 @@ impl PostgresStoreBuilder {
         }
     }
 
-    /// How many connections there may be; default 8, at least 2.
+    /// How many connections there may be on the server; default 8, at least 3.
     ///
-    /// Up to three of them, and never more than half, are for look-ups alone: so writes, however many, hold up no request that
-    /// only has its session looked up.
+    /// One is for [ticks](Store::tick) and hints. Up to three of the others, and never more than half, are for look-ups alone: so
+    /// writes, however many, hold up no request that only has its session looked up. A connection whose statement has not
+    /// ended on the server counts until it has, also when nobody waits for it any more. (For a moment there may be one more: while
+    /// a tick waits, it is asked now and then whether another server has taken over.)
     pub fn pool_size(mut self, connections: usize) -> Self {
-        self.pool_size = connections.max(2);
+        self.pool_size = connections.max(3);
         self
     }
 
@@ -59,7 +62,7 @@ impl PostgresStoreBuilder {
         self
     }
 
-    /// How long connecting may take, TLS and login included; default 2 s.
+    /// How long connecting to one host may take, TLS and login included; default 2 s.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect = timeout;
         self
@@ -105,64 +108,55 @@ impl PostgresStoreBuilder {
     ///
     /// Each migration is applied whole or not at all.
     pub async fn connect(self) -> Result<PostgresStore, StoreError> {
-        let store = self.store()?;
-        let connected = if self.migrate { store.migrate().await } else { store.check().await };
-        connected.map_err(|fault| url::explain(fault, &self.url))?;
+        let (store, connectors) = self.store()?;
+        let connected = async {
+            let longest = self.connect.saturating_mul(2 * connectors[0].hosts()).saturating_add(self.write);
+            let checked = timeout(longest, preflight::check_connectors(connectors.each_ref())).await;
+            checked.unwrap_or_else(|_| Err(StoreError::timed_out()))?;
+            if self.migrate { store.migrate().await } else { store.check().await }
+        };
+        connected.await.map_err(|fault| url::explain(fault, &self.url))?;
         Ok(store)
     }
 
-    fn store(&self) -> Result<PostgresStore, StoreError> {
+    /// The store, and what makes the connections of its two pools.
+    fn store(&self) -> Result<(PostgresStore, [Connector; 2]), StoreError> {
         let Target { mut config, root } = url::parse(&self.url, self.root_certificates.as_deref())?;
         Self::set_up(&mut config, self.connect);
         let tls = match config.get_ssl_mode() {
             SslMode::Disable => None,
             _ => Some(tls::connector(root.as_deref())?),
         };
-        // What listens speaks TLS as the pool does.
-        let hints = Hints::new(config.clone(), tls.clone());
-        let for_look_ups = (self.pool_size / 2).clamp(1, Connections::FOR_LOOK_UPS);
-        let look_ups = self.lane(&config, tls.clone(), for_look_ups, self.statement)?;
+        let for_look_ups = ((self.pool_size - 1) / 2).clamp(1, Connections::FOR_LOOK_UPS);
+        let own = Connector::new(&config, tls, OWN_SETTINGS);
+        // Each host has its time, one after the other.
+        let connect = self.connect.saturating_mul(own.hosts());
+        let look_ups = own.with(&limits(self.statement)).with("SET plan_cache_mode = force_generic_plan");
         // What joins is planned for what it is called with: a plan that was made while a table was empty reads an index from
         // end to end.
-        add_options(&mut config, "-c plan_cache_mode=force_custom_plan");
-        let rest = self.lane(&config, tls, self.pool_size - for_look_ups, self.write)?;
-        Ok(PostgresStore::new(Connections { look_ups, rest }, Some(hints)))
+        let rest = own.with(&limits(self.write)).with("SET plan_cache_mode = force_custom_plan");
+        let connectors = [look_ups.clone(), rest.clone()];
+        let look_ups = (self.pool(look_ups, for_look_ups, connect)?, self.statement);
+        let rest = (self.pool(rest, self.pool_size - 1 - for_look_ups, connect)?, self.write);
+        let connections = Connections::new(look_ups, rest, self.wait.saturating_add(connect));
+        // A wait that a time-out cancels looks like one that has ended.
+        let line = own.with("SET statement_timeout = 0; SET lock_timeout = 0");
+        Ok((PostgresStore::new(connections, Dial::Own(line)), connectors))
     }
 
-    fn lane(
-        &self,
-        config: &Config,
-        tls: Option<MakeRustlsConnect>,
-        size: usize,
-        statement: Duration,
-    ) -> Result<Lane, StoreError> {
-        let mut config = config.clone();
-        let lock = (statement / 4).clamp(Duration::from_millis(1), Duration::from_secs(1));
-        let (statement_ms, lock_ms) = (statement.as_millis(), lock.as_millis());
-        add_options(&mut config, &format!("-c statement_timeout={statement_ms} -c lock_timeout={lock_ms}"));
+    fn pool(&self, connector: Connector, size: usize, connect: Duration) -> Result<Pool, StoreError> {
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let manager = match tls {
-            None => Manager::from_config(config, NoTls, recycling),
-            Some(tls) => Manager::from_config(config, tls, recycling),
-        };
-        let pool = Pool::builder(manager)
+        Pool::builder(Manager::from_connect(Config::new(), connector, recycling))
             .max_size(size)
             .wait_timeout(Some(self.wait))
-            .create_timeout(Some(self.connect))
+            .create_timeout(Some(connect))
             .runtime(Runtime::Tokio1)
             .build()
-            .map_err(failed)?;
-        let acquire = self.wait.saturating_add(self.connect);
-        Ok(Lane { pool, places: None, acquire, statement })
+            .map_err(failed)
     }
 
-    /// Every connection is to a server that takes writes, and stops by itself when its statement is slow or
-    /// its server is gone.
+    /// Every connection is to a server that takes writes, and stops by itself when its server is gone.
     fn set_up(config: &mut Config, connect: Duration) {
-        // No statement here runs for long enough to be worth compiling, and each has its index: a plan that was made while a
-        // table was empty is kept for long after.
-        let own = "-c default_transaction_isolation=read\\ committed -c jit=off -c enable_seqscan=off";
-        add_options(config, own);
         if config.get_application_name().is_none() {
             config.application_name("bridge-auth");
         }
@@ -177,10 +171,17 @@ impl PostgresStoreBuilder {
     }
 }
 
-/// Behind those that the URL has: of two for one setting the server takes the last.
-fn add_options(config: &mut Config, more: &str) {
-    let options = format!("{} {more}", config.get_options().unwrap_or_default());
-    config.options(options.trim_start());
+/// What every connection is set to, whatever the URL says.
+///
+/// No statement here runs for long enough to be worth compiling, and each has its index: a plan that was made while a
+/// table was empty is kept for long after. A warning must come through: it may say that a commit was not replicated.
+const OWN_SETTINGS: &str = "SET default_transaction_isolation = 'read committed'; SET jit = off; \
+    SET enable_seqscan = off; SET client_min_messages = warning";
+
+/// The server stops a statement that is slow, and does not wait for long for a lock.
+fn limits(statement: Duration) -> String {
+    let lock = (statement / 4).clamp(Duration::from_millis(1), Duration::from_secs(1));
+    format!("SET statement_timeout = {}; SET lock_timeout = {}", statement.as_millis(), lock.as_millis())
 }
 
 impl fmt::Debug for PostgresStoreBuilder {

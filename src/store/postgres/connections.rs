@@ -1,20 +1,19 @@
 //! Connections, lent for one statement each.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use deadpool_postgres::{Object, Pool};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::error::Elapsed;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::timeout;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use super::error::{failed, leaves_connection_good};
-use crate::store::StoreError;
+use crate::store::{PoolStatus, StoreError, StoreErrorKind, ToItsEnd};
 
-/// How much longer than the server the client waits: an answer that says so keeps the connection,
-/// giving up costs it.
+/// How much longer than the server the client waits: mostly the server's own word is more telling.
 const GRACE: Duration = Duration::from_millis(200);
 
 pub(super) type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
@@ -25,6 +24,8 @@ pub(super) struct Connections {
     /// For what every request waits for: whether sessions are live, and what was revoked.
     pub(super) look_ups: Lane,
     pub(super) rest: Lane,
+    /// When the server was left last: connections made before that count no more.
+    left: Arc<watch::Sender<Option<Instant>>>,
 }
 
 /// Connections for one purpose, and their deadlines.
@@ -32,38 +33,75 @@ pub(super) struct Connections {
 pub(super) struct Lane {
     pub(super) pool: Pool,
     /// How many of the pool's connections it may take at once, where it has no pool of its own.
-    pub(super) places: Option<Arc<Semaphore>>,
+    places: Option<Arc<Semaphore>>,
     /// For a place in the pool and the connection that takes it.
     pub(super) acquire: Duration,
     /// For the statement, as the server was told.
     pub(super) statement: Duration,
+    left: Arc<watch::Sender<Option<Instant>>>,
+    /// How long the last one waited, in nanoseconds.
+    last_wait: Arc<AtomicU64>,
 }
 
 impl Connections {
-    /// Two queries of shared look-ups, and one that is a reading of the log or a ping.
+    /// Two queries of shared look-ups, and one that is a reading of the log.
     pub(super) const FOR_LOOK_UPS: usize = 3;
+
+    /// A pool for each lane, with the time that a statement may take there.
+    pub(super) fn new(look_ups: (Pool, Duration), rest: (Pool, Duration), acquire: Duration) -> Self {
+        let left = Arc::new(watch::Sender::new(None));
+        let lane = |(pool, statement)| Lane {
+            pool,
+            places: None,
+            acquire,
+            statement,
+            left: left.clone(),
+            last_wait: Arc::default(),
+        };
+        Self { look_ups: lane(look_ups), rest: lane(rest), left }
+    }
 
     /// All of one pool: the rest leaves as many connections as look-ups need.
     pub(super) fn of_one_pool(pool: Pool, acquire: Duration, statement: Duration) -> Self {
         let size = pool.status().max_size;
         let places = size.saturating_sub(Self::FOR_LOOK_UPS).max(size / 2).max(1);
-        let look_ups = Lane { pool, places: None, acquire, statement };
-        let rest = Lane { places: Some(Arc::new(Semaphore::new(places))), ..look_ups.clone() };
-        Self { look_ups, rest }
+        let mut connections = Self::new((pool.clone(), statement), (pool, statement), acquire);
+        connections.rest.places = Some(Arc::new(Semaphore::new(places)));
+        connections
+    }
+
+    /// Whether all come from one pool, which the host made.
+    pub(super) fn are_of_one_pool(&self) -> bool {
+        self.rest.places.is_some()
+    }
+
+    /// Closes all connections, and those that are lent as well: their server is not the primary, or no longer.
+    pub(super) fn leave(&self, why: &str) {
+        tracing::warn!(why, "all connections to the database are made anew");
+        self.left.send_replace(Some(Instant::now()));
+        for lane in [&self.look_ups, &self.rest] {
+            lane.pool.retain(|_, _| false);
+        }
+    }
+
+    pub(super) fn status(&self, own: usize) -> PoolStatus {
+        let out = |pool: &Pool| {
+            let status = pool.status();
+            status.size.saturating_sub(status.available)
+        };
+        let mut pools = vec![&self.look_ups.pool];
+        pools.extend(self.rest.places.is_none().then_some(&self.rest.pool));
+        let waited = [&self.look_ups, &self.rest].map(|lane| lane.last_wait.load(Ordering::Relaxed));
+        PoolStatus {
+            size: pools.iter().map(|pool| pool.status().max_size).sum::<usize>() + own,
+            connections_out: pools.iter().map(|pool| out(pool)).sum(),
+            last_wait: Duration::from_nanos(waited.into_iter().max().unwrap_or_default()),
+        }
     }
 
     /// Runs one statement, which is a transaction by itself.
     pub(super) async fn query(&self, sql: &'static str, params: Params<'_>) -> Result<Vec<Row>, StoreError> {
         self.rest.query(sql, params).await
-    }
-
-    /// Runs one statement that requests wait for, beside whatever is written.
-    pub(super) async fn query_look_up(
-        &self,
-        sql: &'static str,
-        params: Params<'_>,
-    ) -> Result<Vec<Row>, StoreError> {
-        self.look_ups.query(sql, params).await
     }
 
     /// Runs one statement that answers with exactly one row.
@@ -80,7 +118,7 @@ impl Connections {
         params: Params<'_>,
     ) -> Result<Row, StoreError> {
         let mut lease = self.rest.lease().await?;
-        let answer = timeout(deadline + GRACE, async {
+        let answer = async {
             let transaction = lease.connection_mut().transaction().await?;
             let allow = format!(
                 "SET LOCAL statement_timeout = {}; SET LOCAL lock_timeout = {}",
@@ -91,33 +129,72 @@ impl Connections {
             let row = transaction.query_one(sql, params).await?;
             transaction.commit().await?;
             Ok(row)
-        });
+        };
         let answer = answer.await;
         lease.end(answer)
     }
 }
 
 impl Lane {
+    /// Runs `work` for as long as its connection and its statement may take. What takes longer goes on by itself,
+    /// and keeps its connection until the server is done with it: there are never more than the pool has.
+    pub(super) async fn run<T, E>(
+        &self,
+        work: impl Future<Output = Result<T, E>> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let done = timeout(self.longest(), ToItsEnd::new(work)).await;
+        done.unwrap_or_else(|_| Err(StoreError::timed_out().into()))
+    }
+
+    /// How long a connection and its statement may take.
+    pub(super) fn longest(&self) -> Duration {
+        self.acquire.saturating_add(self.statement).saturating_add(GRACE)
+    }
+
+    /// Runs one statement. Not given up before its answer, unless the server is left: see [`run`](Self::run).
     pub(super) async fn query(&self, sql: &'static str, params: Params<'_>) -> Result<Vec<Row>, StoreError> {
         let lease = self.lease().await?;
-        let answer = timeout(self.statement + GRACE, async {
-            let statement = lease.connection().prepare_cached(sql).await?;
-            lease.connection().query(&statement, params).await
-        });
-        let answer = answer.await;
+        let mut left = self.left.subscribe();
+        let made = lease.made;
+        let answer = tokio::select! {
+            biased;
+            answer = async {
+                let statement = lease.connection().prepare_cached(sql).await?;
+                lease.connection().query(&statement, params).await
+            } => answer,
+            _ = left.wait_for(|left| left.is_some_and(|left| made < left)) => {
+                return Err(StoreError::new(StoreErrorKind::Unavailable, "the server was left"));
+            }
+        };
         lease.end(answer)
     }
 
     /// Takes a connection out of the pool.
     pub(super) async fn lease(&self) -> Result<Lease, StoreError> {
+        let asked = Instant::now();
         let acquired = timeout(self.acquire, async {
             let place = match &self.places {
                 Some(places) => Some(places.clone().acquire_owned().await.map_err(failed)?),
                 None => None,
             };
-            Ok(Lease { object: Some(self.pool.get().await?), _place: place })
+            loop {
+                let object = self.pool.get().await?;
+                let made = Object::metrics(&object).created;
+                if self.left.borrow().is_none_or(|left| made >= left) {
+                    return Ok(Lease { object: Some(object), made, _place: place });
+                }
+                drop(Object::take(object));
+            }
         });
-        acquired.await.unwrap_or_else(|_| Err(StoreError::timed_out()))
+        let acquired = acquired.await.unwrap_or_else(|_| Err(StoreError::timed_out()));
+        let waited = asked.elapsed();
+        self.last_wait.store(u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        crate::observe::record("bridge_auth_pool_wait_seconds", waited.as_secs_f64());
+        acquired
     }
 }
 
@@ -127,6 +204,7 @@ impl Lane {
 /// outstanding, a prepared statement may have become invalid, a lock may be held.
 pub(super) struct Lease {
     object: Option<Object>,
+    made: Instant,
     _place: Option<OwnedSemaphorePermit>,
 }
 
@@ -139,9 +217,8 @@ impl Lease {
         self.object.as_mut().expect("taken only by what consumes the lease")
     }
 
-    /// Gives the connection back if nothing is outstanding and nothing is wrong with it.
-    fn end<T>(mut self, answer: Result<Result<T, tokio_postgres::Error>, Elapsed>) -> Result<T, StoreError> {
-        let answer = answer.map_err(|_| StoreError::timed_out())?;
+    /// Gives the connection back if nothing is wrong with it.
+    fn end<T>(mut self, answer: Result<T, tokio_postgres::Error>) -> Result<T, StoreError> {
         if answer.as_ref().map_or_else(leaves_connection_good, |_| true) {
             drop(self.object.take());
         }

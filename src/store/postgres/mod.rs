@@ -7,10 +7,11 @@
 mod builder;
 mod client;
 mod code;
+mod connect;
 mod connections;
 mod device;
 mod error;
-mod hints;
+mod line;
 mod migrate;
 mod migration_lock;
 mod preflight;
@@ -32,16 +33,18 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use deadpool_postgres::Pool;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::watch;
+use tokio::time::timeout;
 
 use self::connections::Connections;
-use self::hints::Hints;
+use self::line::{Dial, Line};
 use super::turns::Turns;
 use super::{
     Client, ClientKey, ClientProof, DevicePage, DeviceQuery, GrantRefusal, IssueCodeError, KeyQuery,
-    KnownUser, NewCode, OpenSession, OpenSessionError, OpenedSession, ProvisionClient, ProvisionError,
-    ProvisionedClient, RedeemCode, RedeemError, RefreshRefusal, RefreshSession, RefreshSessionError,
-    RefreshStatus, RevocationCursor, RevocationPage, Revoke, SessionStatus, Store, StoreError, Swept,
+    KnownUser, NewCode, OpenSession, OpenSessionError, OpenedSession, PoolStatus, Proof, ProvisionClient,
+    ProvisionError, ProvisionedClient, RedeemCode, RedeemError, RefreshRefusal, RefreshSession,
+    RefreshSessionError, RefreshStatus, RevocationCursor, RevocationPage, Revoke, SessionStatuses, Store,
+    StoreError, Swept,
 };
 use crate::id::{AssertionHash, ClientId, RefreshHash, SessionId, UserId};
 
@@ -51,7 +54,14 @@ use crate::id::{AssertionHash, ClientId, RefreshHash, SessionId, UserId};
 /// unreachable is a [`StoreError`] within the sum of the builder's waits, and the store recovers by itself. A write waits for
 /// its person's turn no longer than for a connection. [`Revoke::Client`] alone may take a minute: it may touch every session
 /// there is.
-/// A connection whose answer was not awaited, or that failed, is closed, never lent again.
+/// A statement that nobody waits for any more keeps its connection until the server has ended it, so that there are never more
+/// connections than the pool's size. A connection that failed is closed, never lent again.
+///
+/// # The primary
+///
+/// Every answer that lets somebody in comes from a server that takes writes and shows the newest [`tick`](Store::tick). One that does
+/// not is left at once, with all connections. So is a server whose tick is not acknowledged, as soon as the URL leads to
+/// another one that takes writes.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), bridge_auth::store::StoreError> {
@@ -65,9 +75,7 @@ use crate::id::{AssertionHash, ClientId, RefreshHash, SessionId, UserId};
 pub struct PostgresStore {
     connections: Connections,
     turns: Turns<UserId>,
-    /// However many ask whether the server answers, one at a time does.
-    ping: Arc<Mutex<()>>,
-    hints: Option<Arc<Hints>>,
+    line: Arc<Line>,
 }
 
 impl PostgresStore {
@@ -106,16 +114,19 @@ impl PostgresStore {
         PostgresStoreBuilder::new(url)
     }
 
-    fn new(connections: Connections, hints: Option<Arc<Hints>>) -> Self {
-        Self { connections, turns: Turns::default(), ping: Arc::default(), hints }
+    fn new(connections: Connections, dial: Dial) -> Self {
+        let (connect, patience) = (connections.rest.acquire, connections.look_ups.statement / 2);
+        let line = Line::new(dial, connections.clone(), connect, patience);
+        Self { connections, turns: Turns::default(), line: Arc::new(line) }
     }
 
     /// A store on a pool the host made, with a deadline of 3 s for a connection and 10 s for a
-    /// statement. Of its connections it leaves three, but never more than half, to look-ups. Call
-    /// [`PostgresStore::migrate`] or [`PostgresStore::check`] once before the first use: nothing else looks for a transaction
-    /// pooler, on which gateways run each other's statements.
+    /// statement. Of its connections it leaves three, but never more than half, to look-ups, and takes one more for its
+    /// [ticks](Store::tick), beside those of the pool. Call [`PostgresStore::migrate`] or [`PostgresStore::check`] once before
+    /// the first use: nothing else looks for a transaction pooler, on which gateways run each other's statements.
     ///
-    /// Such a store hears of revocations only by reading the log: it listens for no notification.
+    /// Such a store hears of revocations only by reading the log: it listens for no notification. Nor does it hear when an operator
+    /// cancels the wait for a synchronous standby (`pg_cancel_backend`): it takes the commit for replicated.
     ///
     /// The pool's connections must reach the primary alone (`target_session_attrs=read-write`): a standby
     /// may not have heard of a revocation. They must set `statement_timeout`, and should set a shorter `lock_timeout`, so that
@@ -123,7 +134,8 @@ impl PostgresStore {
     #[must_use]
     pub fn from_pool(pool: Pool) -> Self {
         let (acquire, statement) = (Duration::from_secs(3), Duration::from_secs(10));
-        Self::new(Connections::of_one_pool(pool, acquire, statement), None)
+        let connections = Connections::of_one_pool(pool.clone(), acquire, statement);
+        Self::new(connections, Dial::Pool(pool))
     }
 
     /// Applies the migrations that are missing, under a lock: any number of nodes may call it at once. While it waits for
@@ -163,9 +175,19 @@ impl PostgresStore {
     }
 }
 
-/// Writes run to their end, whatever becomes of who asked: a server goes on with a statement whose client has gone, and until
-/// it is done, its connection and its person's turn are taken.
+/// What has begun runs to its end, whatever becomes of who asked: a server goes on with a statement whose client has gone, and
+/// until it is done, its connection and its person's turn are taken.
 impl PostgresStore {
+    /// Reads anything but sessions and the log.
+    async fn read<T, E, F>(&self, read: impl FnOnce(Connections) -> F + Send) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: Future<Output = Result<T, E>> + Send + 'static,
+    {
+        self.connections.rest.run(read(self.connections.clone())).await
+    }
+
     /// Writes what is `person`'s, in their turn, which comes before a connection is taken.
     async fn write_for<T, E, F>(
         &self,
@@ -179,11 +201,11 @@ impl PostgresStore {
     {
         let turn = self.turns.take_within(self.connections.rest.acquire, person).await?;
         let written = write(self.connections.clone());
-        to_its_end(async move {
+        let work = async move {
             let _turn = turn;
             written.await
-        })
-        .await
+        };
+        self.to_its_end(self.connections.rest.longest(), work).await
     }
 
     /// Writes what waits for nobody's turn.
@@ -193,16 +215,31 @@ impl PostgresStore {
         E: From<StoreError> + Send + 'static,
         F: Future<Output = Result<T, E>> + Send + 'static,
     {
-        to_its_end(write(self.connections.clone())).await
+        self.to_its_end(self.connections.rest.longest(), write(self.connections.clone())).await
     }
-}
 
-async fn to_its_end<T, E>(write: impl Future<Output = Result<T, E>> + Send + 'static) -> Result<T, E>
-where
-    T: Send + 'static,
-    E: From<StoreError> + Send + 'static,
-{
-    tokio::spawn(write).await.unwrap_or_else(|end| Err(error::failed(end).into()))
+    /// A task of its own: who asks may stop polling without going away, and keep the turn.
+    async fn to_its_end<T, E>(
+        &self,
+        longest: Duration,
+        write: impl Future<Output = Result<T, E>> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        match timeout(longest, tokio::spawn(write)).await {
+            Ok(written) => written.unwrap_or_else(|end| Err(error::failed(end).into())),
+            Err(_) => Err(StoreError::timed_out().into()),
+        }
+    }
+
+    /// Hints at what was just revoked, where something was.
+    fn hint_if(&self, revoked: bool) {
+        if revoked {
+            self.line.notify();
+        }
+    }
 }
 
 impl fmt::Debug for PostgresStore {
@@ -227,51 +264,83 @@ impl Store for PostgresStore {
     }
 
     async fn redeem_code(&self, redeem: RedeemCode) -> Result<OpenedSession, RedeemError> {
-        let Some(person) = code::owner(&self.connections, &redeem.hash).await? else {
+        let hash = redeem.hash;
+        let owner = self.read(|db| async move { code::owner(&db, &hash).await });
+        let Some(person) = owner.await? else {
             return Err(RedeemError::Refused(GrantRefusal::Unknown));
         };
-        self.write_for(&person, |db| async move { code::redeem(&db, &redeem).await }).await
+        let redeemed = self.write_for(&person, |db| async move { code::redeem(&db, &redeem).await }).await;
+        self.hint_if(match &redeemed {
+            Ok(opened) => !opened.evicted.is_empty(),
+            Err(error) => matches!(error, RedeemError::Refused(GrantRefusal::Replayed { .. })),
+        });
+        redeemed
     }
 
     async fn open_session(&self, open: OpenSession) -> Result<OpenedSession, OpenSessionError> {
         let person = open.person().clone();
-        self.write_for(&person, |db| async move { session::open(&db, &open).await }).await
+        let opened = self.write_for(&person, |db| async move { session::open(&db, &open).await }).await;
+        self.hint_if(opened.as_ref().is_ok_and(|opened| !opened.evicted.is_empty()));
+        opened
     }
 
     async fn refresh_session(&self, refresh: RefreshSession) -> Result<OpenedSession, RefreshSessionError> {
-        let Some(person) = refresh::owner(&self.connections, &refresh.presented).await? else {
+        let token = refresh.presented;
+        let owner = self.read(|db| async move { refresh::owner(&db, &token).await });
+        let Some(person) = owner.await? else {
             return Err(RefreshSessionError::Refused(RefreshRefusal::Unknown));
         };
-        self.write_for(&person, |db| async move { refresh::refresh(&db, &refresh).await }).await
+        let refreshed =
+            self.write_for(&person, |db| async move { refresh::refresh(&db, &refresh).await }).await;
+        let refusal = refreshed.as_ref().err();
+        self.hint_if(matches!(refusal, Some(RefreshSessionError::Refused(RefreshRefusal::Reused { .. }))));
+        refreshed
     }
 
     async fn refresh_status(&self, token: &RefreshHash) -> Result<Option<RefreshStatus>, StoreError> {
-        refresh::look(&self.connections, token).await
+        let token = *token;
+        self.read(|db| async move { refresh::look(&db, &token).await }).await
     }
 
-    async fn session_statuses(&self, ids: &[SessionId]) -> Result<Vec<SessionStatus>, StoreError> {
-        session::statuses(&self.connections, ids).await
+    async fn session_statuses(&self, ids: &[SessionId]) -> Result<SessionStatuses, StoreError> {
+        let (db, ids, lease) = (self.connections.clone(), ids.to_vec(), self.line.lease());
+        self.connections.look_ups.run(async move { session::statuses(&db, &ids, lease).await }).await
+    }
+
+    async fn tick(&self) -> Result<Proof, StoreError> {
+        self.line.tick(self.connections.look_ups.statement).await
     }
 
     async fn devices_of(&self, user: &UserId, query: &DeviceQuery) -> Result<DevicePage, StoreError> {
-        device::of_user(&self.connections, user, query).await
+        let (user, query) = (user.clone(), query.clone());
+        self.read(|db| async move { device::of_user(&db, &user, &query).await }).await
     }
 
     async fn revoke(&self, target: &Revoke) -> Result<Option<u64>, StoreError> {
         let target = target.clone();
-        match &target {
+        let revoked = match &target {
             Revoke::SessionOf { user, .. } => {
                 let person = user.clone();
                 self.write_for(&person, |db| async move { revocation::revoke(&db, &target).await }).await
             }
+            // It may touch every session there is.
+            Revoke::Client(_) => {
+                let (db, longest) = (self.connections.clone(), revocation::ALL_OF_A_CLIENT);
+                let longest = longest.saturating_add(self.connections.rest.longest());
+                self.to_its_end(longest, async move { revocation::revoke(&db, &target).await }).await
+            }
             // An operator's word does not wait behind the person it is about.
             _ => self.write(|db| async move { revocation::revoke(&db, &target).await }).await,
-        }
+        };
+        self.hint_if(matches!(revoked, Ok(Some(_))));
+        revoked
     }
 
     async fn disable_user(&self, user: &UserId) -> Result<bool, StoreError> {
         let user = user.clone();
-        self.write(|db| async move { user::disable(&db, &user).await }).await
+        let disabled = self.write(|db| async move { user::disable(&db, &user).await }).await;
+        self.hint_if(matches!(disabled, Ok(true)));
+        disabled
     }
 
     async fn enable_user(&self, user: &UserId) -> Result<bool, StoreError> {
@@ -292,15 +361,18 @@ impl Store for PostgresStore {
         client: &ClientId,
         proof: &ClientProof,
     ) -> Result<Option<Client>, StoreError> {
-        client::verify(&self.connections, client, proof).await
+        let (client, proof) = (client.clone(), *proof);
+        self.read(|db| async move { client::verify(&db, &client, &proof).await }).await
     }
 
     async fn client_keys(&self, client: &ClientId, query: &KeyQuery) -> Result<Vec<ClientKey>, StoreError> {
-        client::keys(&self.connections, client, query).await
+        let (client, query) = (client.clone(), query.clone());
+        self.read(|db| async move { client::keys(&db, &client, &query).await }).await
     }
 
     async fn spend_assertion(&self, assertion: &AssertionHash, life: Duration) -> Result<bool, StoreError> {
-        client::spend_assertion(&self.connections, assertion, life).await
+        let assertion = *assertion;
+        self.write(|db| async move { client::spend_assertion(&db, &assertion, life).await }).await
     }
 
     async fn revocations_since(
@@ -308,19 +380,24 @@ impl Store for PostgresStore {
         cursor: &RevocationCursor,
         limit: u32,
     ) -> Result<RevocationPage, StoreError> {
-        revocation::since(&self.connections, cursor, limit).await
+        let (db, cursor, lease) = (self.connections.clone(), *cursor, self.line.lease());
+        let read = async move { revocation::since(&db, &cursor, limit, lease).await };
+        self.connections.look_ups.run(read).await
     }
 
     fn revocation_hints(&self) -> Option<watch::Receiver<()>> {
-        self.hints.as_ref().map(|hints| hints.subscribe())
+        self.line.hints()
     }
 
     async fn sweep(&self, limit: u32) -> Result<Swept, StoreError> {
-        revocation::sweep(&self.connections, limit).await
+        self.write(|db| async move { revocation::sweep(&db, limit).await }).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        let _one = self.ping.lock().await;
-        self.connections.query_look_up("SELECT 1", &[]).await.map(drop)
+        self.tick().await.map(drop)
+    }
+
+    fn pool_status(&self) -> Option<PoolStatus> {
+        Some(self.connections.status(1))
     }
 }

@@ -4,6 +4,7 @@
 use tokio::time::timeout;
 use tokio_postgres::{Client, SimpleQueryMessage, SimpleQueryRow};
 
+use super::connect::Connector;
 use super::connections::{Connections, Lease};
 use super::error::{TRANSACTION_POOLER, failed, misconfigured};
 use super::version::State;
@@ -34,37 +35,51 @@ pub(super) async fn check(connections: &Connections) -> Result<(), StoreError> {
 /// Two connections at once.
 pub(super) async fn two(connections: &Connections) -> Result<[Lease; 2], StoreError> {
     let (rest, size) = (&connections.rest, connections.rest.pool.status().max_size);
-    if is_the_hosts(connections) && size < 2 {
+    if connections.are_of_one_pool() && size < 2 {
         return Err(misconfigured("the pool has one connection: give it at least two (`max_size`)"));
     }
     let first = rest.lease().await?;
     // Where the rest has one place alone, the other is lent by the look-ups.
-    let lane = if is_the_hosts(connections) || size < 2 { &connections.look_ups } else { rest };
+    let lane = if connections.are_of_one_pool() || size < 2 { &connections.look_ups } else { rest };
     Ok([first, lane.lease().await?])
 }
 
-/// Refuses a transaction pooler, another encoding than UTF8, and a host's pool whose settings are not good.
+/// Refuses another encoding than UTF8, and a host's pool that is a transaction pooler's or whose settings are not good. Those
+/// connections that are made here were checked before the first of them: see [`check_connectors`].
 pub(super) async fn check_server(
     connections: &Connections,
     first: &Client,
     second: &Client,
 ) -> Result<(), StoreError> {
+    if connections.are_of_one_pool() {
+        refuse_transaction_pooler(first, second).await?;
+        check_settings_of_host(first).await?;
+    }
+    check_encoding(first).await
+}
+
+/// Refuses a server that is reached through a transaction pooler, or on which the settings of one of the connectors do not hold.
+///
+/// The settings come last: behind a transaction pooler they would stay on connections that serve others.
+pub(super) async fn check_connectors(connectors: [&Connector; 2]) -> Result<(), StoreError> {
+    let (first, _driving) = connectors[0].bare().open().await?;
+    let (second, _driving_too) = connectors[1].bare().open().await?;
+    refuse_transaction_pooler(&first, &second).await?;
+    for (client, connector) in [(first, connectors[0]), (second, connectors[1])] {
+        client.batch_execute(connector.settings()).await?;
+        check_settings(&client, connector.settings()).await?;
+    }
+    Ok(())
+}
+
+async fn refuse_transaction_pooler(first: &Client, second: &Client) -> Result<(), StoreError> {
     for round in 0..ROUNDS {
         let (one, other) = if round % 2 == 0 { (first, second) } else { (second, first) };
         if is_shared(one, other).await? {
             return Err(misconfigured(TRANSACTION_POOLER));
         }
     }
-    check_encoding(first).await?;
-    if is_the_hosts(connections) {
-        check_settings_of_host(first).await?;
-    }
     Ok(())
-}
-
-/// Whether the connections come from a pool that the host made.
-fn is_the_hosts(connections: &Connections) -> bool {
-    connections.rest.places.is_some()
 }
 
 /// Whether two connections of ours, used in turn, meet on one of the server, or one of them changes it.
@@ -124,27 +139,31 @@ async fn check_settings_of_host(client: &Client) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Refuses a connection on which a setting of `expected` is not what it was set to; values are in the units of `pg_settings`.
-#[allow(dead_code, reason = "called where connections are set up")]
-pub(super) async fn check_settings(
-    client: &Client,
-    expected: &[(&'static str, String)],
-) -> Result<(), StoreError> {
+/// Refuses a connection on which something that `settings` sets (`SET name = value`, with `;` between) is not so.
+async fn check_settings(client: &Client, settings: &str) -> Result<(), StoreError> {
+    let expected: Vec<_> = settings.split(';').filter_map(setting).collect();
     let names: Vec<_> = expected.iter().map(|(name, _)| format!("'{name}'")).collect();
+    // In the units that they were set in.
     let sql = format!("SELECT name, setting FROM pg_settings WHERE name IN ({})", names.join(", "));
     let rows = rows(client, &sql).await?;
     for (name, value) in expected {
         let seen = rows.iter().find(|row| row.get(0) == Some(name)).and_then(|row| row.get(1));
         if seen != Some(value) {
-            let seen = seen.unwrap_or("unknown to the server");
             return Err(misconfigured(format!(
-                "the setting {name} did not reach the server: it was set to `{value}` and is `{seen}`. Whatever stands between \
-                 must pass SET on and keep a connection for a session: write `pool_mode = session` for this database in \
-                 pgbouncer.ini, or connect to PostgreSQL directly"
+                "the setting {name} did not reach the server: it was set to `{value}` and is `{}`. What stands between must pass \
+                 SET on and keep a server connection for a session: write `pool_mode = session` for this database in \
+                 pgbouncer.ini, or connect to PostgreSQL directly",
+                seen.unwrap_or("unknown to the server")
             )));
         }
     }
     Ok(())
+}
+
+/// Name and value in `SET name = value`.
+fn setting(statement: &str) -> Option<(&str, &str)> {
+    let (name, value) = statement.trim().strip_prefix("SET ")?.split_once(" = ")?;
+    Some((name, value.trim_matches('\'')))
 }
 
 /// The rows of the last statement in `sql`.

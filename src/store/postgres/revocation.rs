@@ -3,15 +3,17 @@
 use std::time::Duration;
 
 use tokio_postgres::Row;
+use uuid::Uuid;
 
 use super::connections::Connections;
 use super::error::failed;
 use super::row::{Columns, session_key};
+use super::session::shown_tick;
 use crate::id::{ClientId, SessionId, UserId};
 use crate::store::{Revocation, RevocationCursor, RevocationPage, Revoke, StoreError, Swept};
 
 /// The client of all bridges may have millions of sessions, and must be revoked whole or not at all.
-const ALL_OF_A_CLIENT: Duration = Duration::from_secs(60);
+pub(super) const ALL_OF_A_CLIENT: Duration = Duration::from_secs(60);
 
 pub(super) async fn revoke(db: &Connections, target: &Revoke) -> Result<Option<u64>, StoreError> {
     let row = match target {
@@ -43,50 +45,47 @@ async fn revoke_session(
 /// The cursor is the oldest transaction that was running when the page before was read: every one that
 /// page could not see has that number or a higher one.
 ///
-/// So a transaction that stays open makes entries come again, and hides none. A reader who was away
-/// while entries were swept has missed them. A cursor from the future stems from a database that was
-/// since restored or failed over: everything may have changed. So may it in a new era: after a crash, or on
-/// another server, numbers come again that were passed before.
+/// So a transaction that stays open makes entries come again, and hides none. But the cursor never goes beyond the tick that
+/// the page shows: transactions before that are on the disk, so their numbers do not come again after a crash.
+///
+/// A reader who was away while entries were swept has missed them. In a new era, after a crash or on another
+/// server, everything may have changed; so may it where the tick of the page before is missing, or the cursor is from the
+/// future: the database was restored. Nothing is written, so a standby can answer as well.
 pub(super) async fn since(
     db: &Connections,
     cursor: &RevocationCursor,
     limit: u32,
+    lease: Uuid,
 ) -> Result<RevocationPage, StoreError> {
     let rows = db
-        .query_look_up(
-            "WITH begun AS (
-                INSERT INTO bridge_auth.log_era (era)
-                SELECT $4::bigint WHERE NOT EXISTS (SELECT FROM bridge_auth.log_era)
-                ON CONFLICT DO NOTHING RETURNING era
-            )
-            SELECT pg_snapshot_xmin(seen)::text AS next, coalesce(log.era, begun.era) AS era,
-                log.era IS DISTINCT FROM $3::bigint OR pg_snapshot_xmax(seen) < $1::text::xid8
-                    OR coalesce(swept.newest >= $1::text::xid8, false) AS lost,
+        .look_ups
+        .query(
+            "SELECT current_setting('transaction_read_only') = 'on' AS read_only, tick.number AS tick, tick.era,
+                least(pg_snapshot_xmin(seen), tick.xid)::text AS next,
+                pg_snapshot_xmax(seen) < $1::text::xid8
+                    OR coalesce((SELECT max(newest) FROM bridge_auth.swept_log) >= $1::text::xid8, false) AS lost,
                 page.kind, page.subject
             FROM pg_current_snapshot() AS seen
-            LEFT JOIN bridge_auth.log_era AS log ON true
-            LEFT JOIN begun ON true
-            CROSS JOIN bridge_auth.swept_log AS swept
+            LEFT JOIN bridge_auth.ticks AS tick ON tick.lease = $3
             LEFT JOIN (
                 SELECT kind, subject FROM bridge_auth.revocations
                 WHERE xid >= $1::text::xid8 ORDER BY xid LIMIT $2
             ) AS page ON true",
-            &[
-                &cursor.place.to_string(),
-                &(i64::from(limit) + 1),
-                &cursor.era,
-                &rand::random_range(1..i64::MAX),
-            ],
+            &[&cursor.place.to_string(), &(i64::from(limit) + 1), &lease],
         )
         .await?;
+    let tick = shown_tick(db, &rows, lease)?;
     let first = rows.first().ok_or_else(|| failed("no snapshot"))?;
-    // None when another reader was just beginning one: the next reading sees it, and forgets once more.
+    // Zero before the first tick.
     let era = first.column::<Option<i64>>("era")?.unwrap_or_default();
-    let next = RevocationCursor { place: first.column::<&str>("next")?.parse().map_err(failed)?, era };
+    let place = first.column::<&str>("next")?.parse().map_err(failed)?;
+    let next = RevocationCursor { place, era, tick };
     let entries: Vec<Revocation> =
         rows.iter().filter_map(|row| entry(row).transpose()).collect::<Result<_, _>>()?;
-    let complete = entries.len() <= limit as usize && !first.column::<bool>("lost")?;
-    Ok(RevocationPage { entries: complete.then_some(entries), next })
+    let is_undone = cursor.tick.lease == tick.lease && cursor.tick.number > tick.number;
+    let is_lost = first.column::<bool>("lost")? || is_undone || cursor.era != era;
+    let complete = entries.len() <= limit as usize && !is_lost;
+    Ok(RevocationPage { entries: complete.then_some(entries), next, tick })
 }
 
 /// The entry of a row; `None` in the row that stands for an empty page.

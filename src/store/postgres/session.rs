@@ -10,11 +10,12 @@ use uuid::Uuid;
 
 use super::connections::Connections;
 use super::error::failed;
+use super::line::takes_no_writes;
 use super::row::{Columns, micros, session_key};
 use crate::id::{Audience, SessionId};
 use crate::store::{
     NewSession, OpenSession, OpenSessionError, OpenedSession, Origin, RequestedId, Session, SessionState,
-    SessionStatus, StoreError, WhenFull,
+    SessionStatus, SessionStatuses, StoreError, StoreErrorKind, Tick, WhenFull,
 };
 
 /// What the migrations need to know of a session to open; its parameters come first in every statement.
@@ -132,23 +133,60 @@ fn evicted(row: &Row) -> Result<Vec<SessionId>, StoreError> {
     ids.into_iter().map(|id| SessionId::parse(id).map_err(failed)).collect()
 }
 
-pub(super) async fn statuses(db: &Connections, ids: &[SessionId]) -> Result<Vec<SessionStatus>, StoreError> {
+/// `lease` is the one whose newest tick the answer shall show.
+pub(super) async fn statuses(
+    db: &Connections,
+    ids: &[SessionId],
+    lease: Uuid,
+) -> Result<SessionStatuses, StoreError> {
     if ids.is_empty() {
-        return Ok(Vec::new());
+        return Ok(SessionStatuses::default());
     }
     let keys: Vec<Uuid> = ids.iter().map(session_key).collect();
     let rows = db
-        .query_look_up(
-            "SELECT id, user_id, client_id, call_source, revoked_at IS NOT NULL AS revoked,
+        .look_ups
+        .query(
+            "SELECT current_setting('transaction_read_only') = 'on' AS read_only,
+                (SELECT number FROM bridge_auth.ticks WHERE lease = $2) AS tick,
+                id, user_id, client_id, call_source, revoked_at IS NOT NULL AS revoked,
                 greatest(extract(epoch FROM expires_at - now()) * 1000000, 0)::bigint AS expires_in
-            FROM bridge_auth.sessions WHERE key = ANY ($1)",
-            &[&keys],
+            FROM (SELECT) AS always LEFT JOIN bridge_auth.sessions ON key = ANY ($1)",
+            &[&keys, &lease],
         )
         .await?;
+    let tick = shown_tick(db, &rows, lease)?;
     // Half a digest is the key, so another id could be made to share it: only those asked for count.
     let asked: HashSet<&SessionId> = ids.iter().collect();
-    let statuses = rows.iter().map(status);
-    statuses.filter(|status| status.as_ref().map_or(true, |found| asked.contains(&found.id))).collect()
+    let mut found = Vec::with_capacity(rows.len());
+    for row in &rows {
+        if row.column::<Option<&str>>("id")?.is_some() {
+            let status = status(row)?;
+            found.extend(asked.contains(&status.id).then_some(status));
+        }
+    }
+    Ok(SessionStatuses { found, tick })
+}
+
+/// The newest tick of `lease` that the answer shows. A server that takes no writes, or that does not have that lease at all, is left:
+/// it is not the one that acknowledges.
+pub(super) fn shown_tick(db: &Connections, rows: &[Row], lease: Uuid) -> Result<Tick, StoreError> {
+    let row = rows.first().ok_or_else(|| failed("no row where there must be one"))?;
+    if row.column("read_only")? {
+        db.leave("the server takes no writes");
+        return Err(takes_no_writes());
+    }
+    match row.column::<Option<i64>>("tick")? {
+        Some(number) => Ok(Tick::new(lease.as_u128(), u64::try_from(number).map_err(failed)?)),
+        // None was acknowledged yet.
+        None if lease.is_nil() => Ok(Tick::default()),
+        None => {
+            db.leave("the server does not show the ticks of the primary");
+            Err(StoreError::new(
+                StoreErrorKind::Unproven,
+                "the server does not show the ticks of the primary",
+            ))
+        }
+    }
 }
 
 /// Reads the columns of [`statuses`].

@@ -34,9 +34,10 @@ use self::refresh::Refreshed;
 use self::transaction::system_time;
 use super::{
     Client, ClientKey, ClientProof, DevicePage, DeviceQuery, GrantRefusal, IssueCodeError, KeyQuery,
-    KnownUser, NewCode, OpenSession, OpenSessionError, OpenedSession, ProvisionClient, ProvisionError,
+    KnownUser, NewCode, OpenSession, OpenSessionError, OpenedSession, Proof, ProvisionClient, ProvisionError,
     ProvisionedClient, RedeemCode, RedeemError, RefreshRefusal, RefreshSession, RefreshSessionError,
-    RefreshStatus, RevocationCursor, RevocationPage, Revoke, SessionStatus, Store, StoreError, Swept,
+    RefreshStatus, Replication, RevocationCursor, RevocationPage, Revoke, SessionStatuses, Store, StoreError,
+    Swept, Tick,
 };
 use crate::id::{AssertionHash, ClientId, RefreshHash, SessionId, UserId};
 
@@ -141,9 +142,15 @@ impl Store for SqliteStore {
         self.read(move |tx| refresh::look(tx, &token)).await
     }
 
-    async fn session_statuses(&self, ids: &[SessionId]) -> Result<Vec<SessionStatus>, StoreError> {
+    async fn session_statuses(&self, ids: &[SessionId]) -> Result<SessionStatuses, StoreError> {
         let ids = ids.to_vec();
-        self.look_up(move |tx| sessions::statuses(tx, &ids)).await
+        let found = self.look_up(move |tx| sessions::statuses(tx, &ids)).await?;
+        Ok(SessionStatuses { found, tick: Tick::default() })
+    }
+
+    /// No other server can take the place of a file.
+    async fn tick(&self) -> Result<Proof, StoreError> {
+        Ok(Proof::new(Tick::default(), 0, Replication::OneNode))
     }
 
     async fn devices_of(&self, user: &UserId, query: &DeviceQuery) -> Result<DevicePage, StoreError> {

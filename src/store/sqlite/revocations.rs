@@ -5,7 +5,7 @@ use rusqlite::params;
 use super::transaction::{Transaction, text};
 use super::{codes, sessions, users};
 use crate::id::{ClientId, InvalidId, SessionId, UserId};
-use crate::store::{Revocation, RevocationCursor, RevocationPage, Revoke, StoreError};
+use crate::store::{Revocation, RevocationCursor, RevocationPage, Revoke, StoreError, Tick};
 
 /// What expired less than this many milliseconds ago is revoked like what is live: a clock may be set back.
 pub(super) const MARGIN: i64 = 60 * 1000;
@@ -68,11 +68,13 @@ pub(super) fn since(
 ) -> Result<RevocationPage, StoreError> {
     let last = tx.row("SELECT seq FROM sqlite_sequence WHERE name = 'revocations'", [], |row| row.get(0))?;
     let last: i64 = last.unwrap_or(0);
-    let next = RevocationCursor { place: last.unsigned_abs(), era: 0 };
+    let next = RevocationCursor { place: last.unsigned_abs(), ..RevocationCursor::default() };
+    // One file, one server for good.
+    let tick = Tick::default();
     // A cursor from beyond the log comes from another database: one that a backup has replaced.
     let Some(missed) = next.place.checked_sub(cursor.place).filter(|missed| *missed <= u64::from(limit))
     else {
-        return Ok(RevocationPage { entries: None, next });
+        return Ok(RevocationPage { entries: None, next, tick });
     };
     let entries =
         tx.rows("SELECT kind, subject FROM revocations WHERE id > ?", [cursor.place.cast_signed()], |row| {
@@ -80,7 +82,7 @@ pub(super) fn since(
             text(row, "subject", |subject| entry(&kind, subject))
         })?;
     let complete = entries.len() as u64 == missed;
-    Ok(RevocationPage { entries: complete.then_some(entries), next })
+    Ok(RevocationPage { entries: complete.then_some(entries), next, tick })
 }
 
 struct Ended {

@@ -1,0 +1,37 @@
+//! A task that runs beside its owner, and ends with it.
+
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+
+use tokio::task::JoinHandle;
+
+/// Runs at most one task, from the first [`ensure`](Self::ensure) on until this is dropped.
+#[derive(Default)]
+pub(crate) struct Background(Mutex<Option<JoinHandle<()>>>);
+
+impl Background {
+    /// Starts the task unless it runs: at first, and again should it have died with a panic or its runtime.
+    pub(crate) fn ensure<F>(&self, task: impl FnOnce() -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if running.as_ref().is_none_or(JoinHandle::is_finished) {
+            *running = Some(tokio::spawn(task()));
+        }
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        if let Some(task) = self.0.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
+            task.abort();
+        }
+    }
+}
+
+impl fmt::Debug for Background {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Background")
+    }
+}

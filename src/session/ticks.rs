@@ -1,0 +1,255 @@
+//! Ticks: how fresh the answers of the store can be, when two servers may both take themselves for the primary.
+//!
+//! A tick is a write that the server acknowledges only as the primary of its synchronous set. An answer that shows a
+//! tick holds all that was acknowledged, anywhere, before that tick **began**. So an answer is as old as the newest tick that it
+//! shows and whose acknowledgement has come, and no older. One tick serves all requests of a gateway: it is made when
+//! somebody wants one, and a little before the last one is too old.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+use tokio::time::{sleep, timeout};
+
+use super::epochs::Moment;
+use crate::background::Background;
+use crate::store::{Proof, Replication, Store, StoreError, StoreErrorKind, Tick, log_fault};
+
+/// Makes ticks for as long as it is kept, and knows when each began.
+pub(super) struct Ticks {
+    shared: Arc<Shared>,
+    task: Background,
+}
+
+struct Shared {
+    store: Arc<dyn Store>,
+    deadline: Duration,
+    state: Mutex<State>,
+    wanted: Notify,
+    /// Changes after each attempt.
+    attempted: watch::Sender<()>,
+}
+
+/// What is known of the lease whose tick was acknowledged last; those before it count no more.
+#[derive(Default)]
+struct State {
+    lease: Option<u128>,
+    /// The number of each tick, oldest first, and when it began.
+    proved: VecDeque<(u64, Moment)>,
+    last: Option<Proof>,
+    fault: Option<Fault>,
+    faults: u64,
+}
+
+/// Why the last attempt failed.
+struct Fault {
+    kind: StoreErrorKind,
+    at: Moment,
+}
+
+impl Ticks {
+    /// An answer may be judged after younger ticks were acknowledged: so many are remembered.
+    const REMEMBERED: usize = 64;
+    /// The least time between two attempts, and between those that fail.
+    const PAUSES: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(100)];
+    /// How much longer than an attempt may take a fault is remembered: while attempts go on failing nobody waits for the next.
+    const FAULT_COUNTS: Duration = Duration::from_millis(500);
+
+    pub(super) fn new(store: Arc<dyn Store>, deadline: Duration) -> Self {
+        let (wanted, attempted) = (Notify::new(), watch::Sender::new(()));
+        let shared = Shared { store, deadline, state: Mutex::default(), wanted, attempted };
+        Self { shared: Arc::new(shared), task: Background::default() }
+    }
+
+    /// Waits until a tick is acknowledged that began less than `max_age` before `asked`, or after it. A new one is
+    /// begun early enough that mostly nobody waits.
+    ///
+    /// # Errors
+    ///
+    /// None was, in time, or the store has just said why none will be.
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped future leaves the tick to those who wait with it.
+    pub(super) async fn ensure(&self, max_age: Duration, asked: Moment) -> Result<(), StoreErrorKind> {
+        let is_young =
+            |began: Moment, max_age| began.steady() >= asked.steady() || asked.since(began) < max_age;
+        let newest = self.shared.state().newest();
+        if newest.is_some_and(|began| is_young(began, max_age / 4)) {
+            return Ok(());
+        }
+        self.want();
+        if newest.is_some_and(|began| is_young(began, max_age)) {
+            return Ok(());
+        }
+        let mut attempted = self.shared.attempted.subscribe();
+        let waited = timeout(self.shared.deadline, async {
+            loop {
+                {
+                    let state = self.shared.state();
+                    if state.newest().is_some_and(|began| is_young(began, max_age)) {
+                        return Ok(());
+                    }
+                    let fault = state.fault.as_ref();
+                    let counts =
+                        |fault: &&Fault| asked.since(fault.at) < self.shared.deadline + Self::FAULT_COUNTS;
+                    if let Some(fault) = fault.filter(counts) {
+                        return Err(fault.kind);
+                    }
+                }
+                self.want();
+                // The sender lives as long as this.
+                let _ = attempted.changed().await;
+            }
+        });
+        waited.await.unwrap_or(Err(StoreErrorKind::Unproven))
+    }
+
+    /// When the newest acknowledged tick began of those that an answer shows which shows `tick`.
+    pub(super) fn began(&self, tick: Tick) -> Option<Moment> {
+        let state = self.shared.state();
+        let proved = state.proved.iter().rev().filter(|_| state.lease == Some(tick.lease));
+        proved.into_iter().find(|(number, _)| *number <= tick.number).map(|(_, began)| *began)
+    }
+
+    /// Whether an answer that shows `tick` is at most `max_age` older than `asked`.
+    pub(super) fn vouch_for(&self, tick: Tick, max_age: Duration, asked: Moment) -> bool {
+        self.began(tick).is_some_and(|began| began.steady() >= asked.steady() || asked.since(began) < max_age)
+    }
+
+    pub(super) fn newest(&self) -> Option<Moment> {
+        self.shared.state().newest()
+    }
+
+    pub(super) fn replication(&self) -> Option<Replication> {
+        self.shared.state().last.map(|proof| proof.replication)
+    }
+
+    /// How many attempts have failed, and why the last one did if it failed.
+    pub(super) fn faults(&self) -> (u64, Option<StoreErrorKind>) {
+        let state = self.shared.state();
+        (state.faults, state.fault.as_ref().map(|fault| fault.kind))
+    }
+
+    /// Has a tick made.
+    fn want(&self) {
+        self.task.ensure(|| make_ticks(self.shared.clone()));
+        self.shared.wanted.notify_one();
+    }
+}
+
+async fn make_ticks(shared: Arc<Shared>) {
+    let [usual, after_fault] = Ticks::PAUSES;
+    loop {
+        shared.wanted.notified().await;
+        let began = Moment::now();
+        let ticked = timeout(shared.deadline, shared.store.tick()).await;
+        let ticked = ticked.unwrap_or_else(|_| Err(StoreError::of(StoreErrorKind::Unproven)));
+        let pause = if ticked.is_ok() { usual } else { after_fault };
+        match ticked {
+            Ok(proof) => shared.take_in(proof, began),
+            Err(fault) => shared.fail(&fault),
+        }
+        shared.attempted.send_replace(());
+        sleep(pause).await;
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take_in(&self, proof: Proof, began: Moment) {
+        let mut state = self.state();
+        let last = state.last.replace(proof);
+        state.fault = None;
+        if state.lease != Some(proof.tick.lease) {
+            state.lease = Some(proof.tick.lease);
+            state.proved.clear();
+        }
+        // A store of one server may show the same tick for ever.
+        if state.proved.back().is_some_and(|(number, _)| *number == proof.tick.number) {
+            state.proved.pop_back();
+        }
+        if state.proved.len() == Ticks::REMEMBERED {
+            state.proved.pop_front();
+        }
+        state.proved.push_back((proof.tick.number, began));
+        drop(state);
+        report(last, proof);
+    }
+
+    fn fail(&self, fault: &StoreError) {
+        let mut state = self.state();
+        state.faults += 1;
+        let is_first = state.fault.is_none();
+        state.fault = Some(Fault { kind: fault.kind(), at: Moment::now() });
+        drop(state);
+        crate::observe::count("bridge_auth_tick_faults_total", fault.kind().as_str());
+        if is_first {
+            log_fault(fault, "no proof that the database is the primary: requests are refused with 503");
+        }
+    }
+}
+
+impl State {
+    fn newest(&self) -> Option<Moment> {
+        self.proved.back().map(|(_, began)| *began)
+    }
+}
+
+/// Says what is promised, at first and whenever that changes, and that another era has begun.
+fn report(last: Option<Proof>, proof: Proof) {
+    let replication = proof.replication.as_str();
+    let Some(last) = last else {
+        tracing::info!(replication, "{}", promise(proof.replication));
+        return;
+    };
+    if last.era != proof.era {
+        crate::observe::count("bridge_auth_era_changes_total", replication);
+        match (last.replication, proof.replication) {
+            (Replication::Synchronous, _) => tracing::warn!(
+                replication,
+                "the database has restarted after a crash, or another server has taken over: nothing acknowledged is lost"
+            ),
+            (Replication::OneNode, Replication::OneNode) => tracing::warn!(
+                replication,
+                "the database has restarted after a crash: nothing acknowledged is lost, unless it was restored from a backup"
+            ),
+            _ => tracing::warn!(
+                replication,
+                "the database has restarted after a crash, or an asynchronous replica has taken over: what was acknowledged \
+                 shortly before may be undone, revocations too. To end every session of all bridges: \
+                 DELETE {{operators' endpoints}}/clients/{{bridge client id}}/sessions, or Admin::revoke_client"
+            ),
+        }
+    }
+    if last.replication != proof.replication {
+        tracing::warn!(replication, was = last.replication.as_str(), "{}", promise(proof.replication));
+    }
+}
+
+fn promise(replication: Replication) -> &'static str {
+    match replication {
+        Replication::OneNode => {
+            "freshness: the database is one node. Revocations hold as promised while no other server takes its place"
+        }
+        Replication::Asynchronous => {
+            "freshness: the database has asynchronous replicas. When one takes over, the last revocations may be undone, and \
+             gateways that still reach the old primary do not notice"
+        }
+        Replication::Synchronous => {
+            "freshness: the database has a synchronous standby. Revocations hold as promised when it takes over too"
+        }
+    }
+}
+
+impl fmt::Debug for Ticks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let newest = self.newest().map(|began| Moment::now().since(began));
+        f.debug_struct("Ticks").field("age", &newest).finish_non_exhaustive()
+    }
+}

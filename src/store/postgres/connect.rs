@@ -1,0 +1,196 @@
+//! New connections: set up by SQL, and watched for a commit that was not replicated.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use deadpool_postgres::Connect;
+use tokio::task::JoinHandle;
+use tokio_postgres::config::Host;
+use tokio_postgres::error::DbError;
+use tokio_postgres::tls::MakeTlsConnect;
+use tokio_postgres::{AsyncMessage, Client, Config, Connection, Error, NoTls, Socket};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+/// Makes connections of one kind.
+#[derive(Clone)]
+pub(super) struct Connector {
+    /// One for each host of the URL.
+    hosts: Arc<[Config]>,
+    /// The one to try first: where the primary was found last.
+    preferred: Arc<AtomicUsize>,
+    tls: Option<MakeRustlsConnect>,
+    /// `SET` statements, run before all else.
+    settings: Arc<str>,
+}
+
+/// What is done when a notification comes.
+pub(super) type OnNotification = Arc<dyn Fn() + Send + Sync>;
+
+impl Connector {
+    /// Settings are made by SQL and not by the connection's `options`: poolers refuse those, or swallow them.
+    pub(super) fn new(config: &Config, tls: Option<MakeRustlsConnect>, settings: &str) -> Self {
+        let hosts = config.get_hosts().len().max(config.get_hostaddrs().len()).max(1);
+        Self {
+            hosts: (0..hosts).map(|place| of_one_host(config, place)).collect(),
+            preferred: Arc::default(),
+            tls,
+            settings: settings.into(),
+        }
+    }
+
+    /// The same with more settings. The host that is tried first is the same for both.
+    pub(super) fn with(&self, settings: &str) -> Self {
+        Self { settings: format!("{}; {settings}", self.settings).into(), ..self.clone() }
+    }
+
+    /// The same without any settings.
+    pub(super) fn bare(&self) -> Self {
+        Self { settings: "".into(), ..self.clone() }
+    }
+
+    /// The settings, as they are run.
+    pub(super) fn settings(&self) -> &str {
+        &self.settings
+    }
+
+    /// How many hosts there are to try.
+    pub(super) fn hosts(&self) -> u32 {
+        u32::try_from(self.hosts.len()).unwrap_or(u32::MAX)
+    }
+
+    /// The host to try first, and how many there are.
+    pub(super) fn places(&self) -> (usize, usize) {
+        (self.preferred.load(Ordering::Relaxed), self.hosts.len())
+    }
+
+    /// Has the host at `place` tried first from now on.
+    pub(super) fn prefer(&self, place: usize) {
+        self.preferred.store(place, Ordering::Relaxed);
+    }
+
+    /// Connects to the first host that takes writes; the task that drives the connection ends with the client.
+    pub(super) async fn open(&self) -> Result<(Client, JoinHandle<()>), Error> {
+        let (first, hosts) = self.places();
+        for step in 0..hosts - 1 {
+            let opened = self.open_at((first + step) % hosts, None).await;
+            if opened.is_ok() {
+                return opened;
+            }
+        }
+        self.open_at((first + hosts - 1) % hosts, None).await
+    }
+
+    /// Connects to one host, if that takes writes.
+    pub(super) async fn open_at(
+        &self,
+        place: usize,
+        on_notification: Option<OnNotification>,
+    ) -> Result<(Client, JoinHandle<()>), Error> {
+        let config = &self.hosts[place];
+        match self.tls.clone() {
+            None => self.open_with(config, NoTls, on_notification).await,
+            Some(tls) => self.open_with(config, tls, on_notification).await,
+        }
+    }
+
+    async fn open_with<T>(
+        &self,
+        config: &Config,
+        tls: T,
+        on_notification: Option<OnNotification>,
+    ) -> Result<(Client, JoinHandle<()>), Error>
+    where
+        T: MakeTlsConnect<Socket>,
+        T::Stream: Send + 'static,
+    {
+        let (client, connection) = config.connect(tls).await?;
+        let driving = tokio::spawn(drive(connection, on_notification));
+        client.batch_execute(&self.settings).await?;
+        Ok((client, driving))
+    }
+}
+
+impl Connect for Connector {
+    fn connect(
+        &self,
+        _: &Config,
+    ) -> Pin<Box<dyn Future<Output = Result<(Client, JoinHandle<()>), Error>> + Send + '_>> {
+        Box::pin(self.open())
+    }
+}
+
+/// The part of `config` that is about its host at `place`.
+fn of_one_host(config: &Config, place: usize) -> Config {
+    let mut one = Config::new();
+    match config.get_hosts().get(place) {
+        Some(Host::Tcp(name)) => {
+            one.host(name);
+        }
+        #[cfg(unix)]
+        Some(Host::Unix(folder)) => {
+            one.host_path(folder);
+        }
+        None => {}
+    }
+    // One port may stand for all.
+    let ports = config.get_ports();
+    let port = ports.get(place).or(ports.first());
+    let address = config.get_hostaddrs().get(place);
+    let _ = address.map(|address| one.hostaddr(*address));
+    let _ = port.map(|port| one.port(*port));
+    let _ = config.get_user().map(|user| one.user(user));
+    let _ = config.get_password().map(|password| one.password(password));
+    let _ = config.get_dbname().map(|name| one.dbname(name));
+    let _ = config.get_options().map(|options| one.options(options));
+    let _ = config.get_application_name().map(|name| one.application_name(name));
+    let _ = config.get_connect_timeout().map(|timeout| one.connect_timeout(*timeout));
+    let _ = config.get_tcp_user_timeout().map(|timeout| one.tcp_user_timeout(*timeout));
+    let _ = config.get_keepalives_interval().map(|interval| one.keepalives_interval(interval));
+    let _ = config.get_keepalives_retries().map(|retries| one.keepalives_retries(retries));
+    one.ssl_mode(config.get_ssl_mode())
+        .ssl_negotiation(config.get_ssl_negotiation())
+        .keepalives(config.get_keepalives())
+        .keepalives_idle(config.get_keepalives_idle())
+        .target_session_attrs(config.get_target_session_attrs())
+        .channel_binding(config.get_channel_binding());
+    one
+}
+
+/// Drives a connection to its end.
+///
+/// It ends at once when the server says that it stopped waiting for the synchronous standby: the transaction is committed
+/// here, perhaps here alone, and its answer, which comes next, must not be taken for an acknowledgement.
+async fn drive<T>(mut connection: Connection<Socket, T>, on_notification: Option<OnNotification>)
+where
+    T: tokio_postgres::tls::TlsStream + Unpin,
+{
+    loop {
+        match poll_fn(|context| connection.poll_message(context)).await {
+            Some(Ok(AsyncMessage::Notice(notice))) if gave_up_waiting(&notice) => {
+                tracing::warn!(
+                    notice = notice.message(),
+                    "a commit may not be replicated: it is not acknowledged"
+                );
+                return;
+            }
+            Some(Ok(AsyncMessage::Notification(_))) => {
+                if let Some(heard) = &on_notification {
+                    heard();
+                }
+            }
+            Some(Ok(_)) => {}
+            Some(Err(error)) => {
+                tracing::debug!(error = &error as &dyn std::error::Error, "a connection was lost");
+                return;
+            }
+            None => return,
+        }
+    }
+}
+
+/// Whether the server stopped waiting for the synchronous standby. Its words depend on its language; where it says so does not.
+fn gave_up_waiting(notice: &DbError) -> bool {
+    notice.routine() == Some("SyncRepWaitForLSN")
+}

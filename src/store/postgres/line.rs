@@ -1,0 +1,351 @@
+//! The line to the primary: one connection for ticks, for hints of revocations, and to find out that another server has
+//! taken over.
+
+use std::ops::Deref;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use deadpool_postgres::{ClientWrapper, Object, Pool};
+use tokio::sync::{Notify, watch};
+use tokio::time::timeout;
+use tokio_postgres::{Client, Row, Statement};
+use uuid::Uuid;
+
+use super::connect::{Connector, OnNotification};
+use super::connections::Connections;
+use super::error::failed;
+use super::row::Columns as _;
+use crate::background::Background;
+use crate::store::{Proof, Replication, StoreError, StoreErrorKind, Tick, ToItsEnd};
+
+/// The line, made when it is needed, and made again when it is lost.
+pub(super) struct Line {
+    shared: Arc<Shared>,
+    /// Sends the hints.
+    notifier: Background,
+}
+
+struct Shared {
+    dial: Dial,
+    connections: Connections,
+    /// For a connection to come about.
+    connect: Duration,
+    /// How long a tick may wait before it is asked whether another server has taken over.
+    patience: Duration,
+    /// Held while a tick is made, however long that takes: there is one at a time.
+    turn: Arc<tokio::sync::Mutex<()>>,
+    call: Mutex<Option<Arc<Call>>>,
+    /// The lease whose tick was acknowledged last.
+    proved: Mutex<Option<Uuid>>,
+    hint: watch::Sender<()>,
+    is_listening: AtomicBool,
+    to_notify: Notify,
+}
+
+/// Where the connection comes from.
+pub(super) enum Dial {
+    Own(Connector),
+    /// One is taken out of the host's pool. What the server says beside its answers is not heard there.
+    Pool(Pool),
+}
+
+/// A connection to one server: a lease.
+struct Call {
+    client: Talk,
+    /// Which host it is to.
+    place: usize,
+    lease: Uuid,
+    tick: Statement,
+    /// When the server was started: no two servers are the same one by that.
+    server: String,
+    backend: i32,
+    number: AtomicU64,
+    /// Nothing more is to be said on it.
+    hung_up: AtomicBool,
+}
+
+enum Talk {
+    Own(Client),
+    Pooled(ClientWrapper),
+}
+
+impl Line {
+    const TICK: &'static str = "SELECT era, replication FROM bridge_auth.tick($1, $2)";
+
+    /// A line beside `connections`, which it has left when their server is no longer the primary.
+    pub(super) fn new(dial: Dial, connections: Connections, connect: Duration, patience: Duration) -> Self {
+        let shared = Shared {
+            dial,
+            connections,
+            connect,
+            patience,
+            turn: Arc::default(),
+            call: Mutex::default(),
+            proved: Mutex::default(),
+            hint: watch::Sender::new(()),
+            is_listening: AtomicBool::new(false),
+            to_notify: Notify::new(),
+        };
+        Self { shared: Arc::new(shared), notifier: Background::default() }
+    }
+
+    /// Makes a tick, and waits for it for twice `longest` at most.
+    ///
+    /// The wait for a synchronous standby itself is never given up: one that is cancelled looks like one that has ended. So no
+    /// other tick is begun meanwhile, unless another server has taken over.
+    pub(super) async fn tick(&self, longest: Duration) -> Result<Proof, StoreError> {
+        let turn =
+            timeout(longest, self.shared.turn.clone().lock_owned()).await.map_err(|_| unacknowledged())?;
+        let shared = self.shared.clone();
+        let ticking = ToItsEnd::new(async move {
+            let _turn = turn;
+            shared.tick().await
+        });
+        timeout(longest, ticking).await.unwrap_or_else(|_| Err(unacknowledged()))
+    }
+
+    /// The lease that answers must show.
+    pub(super) fn lease(&self) -> Uuid {
+        self.shared.proved.lock().unwrap_or_else(PoisonError::into_inner).unwrap_or(Uuid::nil())
+    }
+
+    /// Tells all gateways that something was revoked: soon, and once for many.
+    pub(super) fn notify(&self) {
+        self.notifier.ensure(|| {
+            let shared = self.shared.clone();
+            async move {
+                loop {
+                    shared.to_notify.notified().await;
+                    if let Err(fault) = shared.send_hint().await {
+                        tracing::debug!(
+                            error = &fault as &dyn std::error::Error,
+                            "no hint of a revocation was sent"
+                        );
+                    }
+                }
+            }
+        });
+        self.shared.to_notify.notify_one();
+    }
+
+    /// A channel that changes when a hint has come, while the line stands; nothing where none can be heard.
+    pub(super) fn hints(&self) -> Option<watch::Receiver<()>> {
+        if matches!(self.shared.dial, Dial::Pool(_)) {
+            return None;
+        }
+        if !self.shared.is_listening.swap(true, Ordering::SeqCst) {
+            // It listens from its next tick on, which makes it anew.
+            self.shared.call.lock().unwrap_or_else(PoisonError::into_inner).take();
+        }
+        Some(self.shared.hint.subscribe())
+    }
+}
+
+impl Shared {
+    async fn tick(&self) -> Result<Proof, StoreError> {
+        loop {
+            let call = self.call().await?;
+            match self.tick_on(&call).await {
+                Ok(Some(proof)) => return Ok(proof),
+                // Another server has taken over.
+                Ok(None) => {}
+                Err(fault) => {
+                    call.hang_up();
+                    return Err(fault);
+                }
+            }
+        }
+    }
+
+    /// The line as it stands; a new one where there is none.
+    async fn call(&self) -> Result<Arc<Call>, StoreError> {
+        if let Some(call) = self.standing() {
+            return Ok(call);
+        }
+        let call = Arc::new(self.dial().await?);
+        self.take_up(&call);
+        Ok(call)
+    }
+
+    fn standing(&self) -> Option<Arc<Call>> {
+        let call = self.call.lock().unwrap_or_else(PoisonError::into_inner);
+        call.clone().filter(|call| !call.is_over())
+    }
+
+    fn take_up(&self, call: &Arc<Call>) {
+        if let Dial::Own(connector) = &self.dial {
+            connector.prefer(call.place);
+        }
+        let before = self.call.lock().unwrap_or_else(PoisonError::into_inner).replace(call.clone());
+        if before.is_some_and(|before| before.server != call.server) {
+            self.connections.leave("another server has taken over, or this one was restarted");
+        }
+        // What came before it was not heard.
+        self.hint.send_replace(());
+    }
+
+    /// A line to the first host that takes writes, the one where the primary was found last before all others.
+    async fn dial(&self) -> Result<Call, StoreError> {
+        let mut fault = StoreError::timed_out();
+        for place in self.dial.places() {
+            match self.dial_at(place).await {
+                Ok(call) => return Ok(call),
+                Err(error) => fault = error,
+            }
+        }
+        Err(fault)
+    }
+
+    async fn dial_at(&self, place: usize) -> Result<Call, StoreError> {
+        let dialled = timeout(self.connect, async {
+            let client = match &self.dial {
+                Dial::Own(connector) => {
+                    let hint = self.hint.clone();
+                    let heard: OnNotification = Arc::new(move || hint.send_modify(|()| {}));
+                    let (client, _) = connector.open_at(place, Some(heard)).await?;
+                    Talk::Own(client)
+                }
+                Dial::Pool(pool) => {
+                    let client = Object::take(pool.get().await?);
+                    client.batch_execute("SET statement_timeout = 0; SET lock_timeout = 0").await?;
+                    Talk::Pooled(client)
+                }
+            };
+            if self.is_listening.load(Ordering::SeqCst) {
+                client.batch_execute("LISTEN bridge_auth_revoked").await?;
+            }
+            let sql = "SELECT pg_backend_pid() AS backend, pg_postmaster_start_time()::text AS server,
+                current_setting('transaction_read_only') = 'on' AS read_only";
+            let row = client.query_one(sql, &[]).await?;
+            if row.column("read_only")? {
+                return Err(takes_no_writes());
+            }
+            let tick = client.prepare(Line::TICK).await?;
+            Ok(Call {
+                client,
+                place,
+                lease: Uuid::from_u128(rand::random()),
+                tick,
+                server: row.column("server")?,
+                backend: row.column("backend")?,
+                number: AtomicU64::new(0),
+                hung_up: AtomicBool::new(false),
+            })
+        });
+        dialled.await.unwrap_or_else(|_| Err(StoreError::timed_out()))
+    }
+
+    /// Makes a tick, or finds out that another server has taken over.
+    async fn tick_on(&self, call: &Arc<Call>) -> Result<Option<Proof>, StoreError> {
+        let number = call.number.fetch_add(1, Ordering::SeqCst) + 1;
+        let mut ticking = std::pin::pin!(call.tick(number));
+        loop {
+            if let Ok(row) = timeout(self.patience, &mut ticking).await {
+                return self.proof(call, number, &row?).map(Some);
+            }
+            if let Some(other) = self.look_elsewhere(call).await {
+                self.take_up(&Arc::new(other));
+                return Ok(None);
+            }
+        }
+    }
+
+    fn proof(&self, call: &Call, number: u64, row: &Row) -> Result<Proof, StoreError> {
+        let replication = match row.column("replication")? {
+            "one_node" => Replication::OneNode,
+            "asynchronous" => Replication::Asynchronous,
+            "synchronous" => Replication::Synchronous,
+            other => return Err(failed(format!("unknown kind of replication {other:?}"))),
+        };
+        *self.proved.lock().unwrap_or_else(PoisonError::into_inner) = Some(call.lease);
+        Ok(Proof::new(Tick::new(call.lease.as_u128(), number), row.column("era")?, replication))
+    }
+
+    /// A line to another server than `call`'s, or to the same one when `call` is not waiting for a standby, but broken.
+    async fn look_elsewhere(&self, call: &Call) -> Option<Call> {
+        for place in self.dial.places() {
+            let Ok(other) = self.dial_at(place).await else { continue };
+            // One tick waits there already: a second one would wait with it.
+            if other.server != call.server || !self.is_waiting(call, &other).await {
+                return Some(other);
+            }
+        }
+        None
+    }
+
+    /// Whether `call` waits for a standby, as `other` sees it, which is to the same server.
+    async fn is_waiting(&self, call: &Call, other: &Call) -> bool {
+        let sql =
+            "SELECT coalesce(wait_event = 'SyncRep', false) AS waits FROM pg_stat_activity WHERE pid = $1";
+        let asked = timeout(self.connect, other.client.query_opt(sql, &[&call.backend])).await;
+        match asked {
+            Ok(Ok(row)) => row.is_some_and(|row| row.column("waits").unwrap_or(true)),
+            _ => true,
+        }
+    }
+
+    async fn send_hint(&self) -> Result<(), StoreError> {
+        let call = match self.standing() {
+            Some(call) => call,
+            None => {
+                let _turn = self.turn.lock().await;
+                self.call().await?
+            }
+        };
+        Ok(call.client.batch_execute("NOTIFY bridge_auth_revoked").await?)
+    }
+}
+
+impl Dial {
+    /// Which hosts to try, in this order.
+    fn places(&self) -> impl Iterator<Item = usize> + use<> {
+        let (first, hosts) = match self {
+            Self::Own(connector) => connector.places(),
+            Self::Pool(_) => (0, 1),
+        };
+        (0..hosts).map(move |step| (first + step) % hosts)
+    }
+}
+
+impl Call {
+    fn is_over(&self) -> bool {
+        self.client.is_closed() || self.hung_up.load(Ordering::SeqCst)
+    }
+
+    /// Kept all the same until the next one stands: to know the server by.
+    fn hang_up(&self) {
+        self.hung_up.store(true, Ordering::SeqCst);
+    }
+
+    async fn tick(&self, number: u64) -> Result<Row, StoreError> {
+        let number = i64::try_from(number).map_err(failed)?;
+        Ok(self.client.query_one(&self.tick, &[&self.lease, &number]).await?)
+    }
+}
+
+impl Deref for Talk {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        match self {
+            Self::Own(client) => client,
+            Self::Pooled(client) => client,
+        }
+    }
+}
+
+/// The server is a standby, or was made read-only.
+pub(super) fn takes_no_writes() -> StoreError {
+    StoreError::new(
+        StoreErrorKind::Unproven,
+        "the server takes no writes: it is a standby, or its transactions are read-only",
+    )
+}
+
+fn unacknowledged() -> StoreError {
+    StoreError::new(
+        StoreErrorKind::Unproven,
+        "a write was not acknowledged in time: the synchronous standby does not answer, or another server has taken over",
+    )
+}
