@@ -33,6 +33,8 @@ mod requests;
 mod revocation;
 mod rotation;
 mod rows;
+mod statements;
+mod stock_postgres;
 mod store;
 mod support;
 mod token_from;

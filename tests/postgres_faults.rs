@@ -109,6 +109,8 @@ async fn a_crash_that_gives_transaction_numbers_again_hides_no_revocation() {
     let admin = backend.client().await;
     admin.batch_execute("CHECKPOINT").await.unwrap();
     use_up_numbers(&admin, 200).await;
+    store.tick().await.unwrap();
+    use_up_numbers(&admin, 200).await;
     let cursor = store.revocations_since(&RevocationCursor::default(), 1000).await.unwrap().next;
     let seen = store.revocations_since(&cursor, 1000).await.unwrap();
     assert_eq!(seen.entries, Some(vec![]));

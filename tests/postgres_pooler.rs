@@ -12,7 +12,7 @@ use http::Method;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
-use tokio_postgres::NoTls;
+use tokio_postgres::{NoTls, SimpleQueryMessage};
 
 use crate::support::bridge::builder_over;
 use crate::support::gateway::Gateway;
@@ -177,42 +177,42 @@ async fn settings_that_do_not_reach_the_server_are_noticed_and_refused() {
     PostgresStore::connect(&url).await.unwrap();
 }
 
-/// A pool as a host makes it, with `options` for its connections.
-fn pool(url: &str, options: &str, size: usize) -> Pool {
-    let mut config: tokio_postgres::Config = url.parse().unwrap();
-    if !options.is_empty() {
-        config.options(options);
-    }
-    Pool::builder(Manager::new(config, NoTls)).max_size(size).build().unwrap()
+/// A pool as a host makes it.
+fn pool(url: &str, size: usize) -> Pool {
+    Pool::builder(Manager::new(url.parse().unwrap(), NoTls)).max_size(size).build().unwrap()
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pool_of_the_host_is_checked_before_its_first_use() {
     let backend = PostgresBackend::empty().await;
-    let timeout = "-c statement_timeout=10s";
-    for (options, to_write) in [
-        ("", "statement_timeout=10s"),
-        ("-c statement_timeout=10s -c default_transaction_isolation=serializable", "read committed"),
-        ("-c statement_timeout=10s -c default_transaction_isolation=repeatable\\ read", "read committed"),
+    for (setting, sent, arrives) in [
+        ("statement_timeout", "statement_timeout = 10000", "statement_timeout = 00000"),
+        ("default_transaction_isolation", "'read committed'", "'serializable'  "),
     ] {
-        let store = PostgresStore::from_pool(pool(&backend.url(), options, 4));
+        let url = between(&backend.url(), sent, arrives).await;
+        let store = PostgresStore::from_pool(pool(&url, 4));
         for error in [store.migrate().await.unwrap_err(), store.check().await.unwrap_err()] {
             let told = Record::told(&error);
             assert_eq!(error.kind(), StoreErrorKind::Misconfigured, "{told}");
-            assert!(told.contains(to_write), "{told}");
+            assert!(told.contains(&format!("the setting {setting} did not reach the server")), "{told}");
         }
     }
-    let lone = PostgresStore::from_pool(pool(&backend.url(), timeout, 1)).migrate().await.unwrap_err();
+    let lone = PostgresStore::from_pool(pool(&backend.url(), 1)).migrate().await.unwrap_err();
     assert!(Record::told(&lone).contains("at least two"), "{lone:?}");
     for size in [2, 3, 8] {
-        let store = PostgresStore::from_pool(pool(&backend.url(), timeout, size));
+        let store = PostgresStore::from_pool(pool(&backend.url(), size));
         store.migrate().await.unwrap();
         store.check().await.unwrap();
         store.ping().await.unwrap();
     }
-    let bouncer = PgBouncer::start(&backend.url(), &["pool_mode = transaction"]);
-    let store = PostgresStore::from_pool(pool(&bouncer.url(&backend.url()), "", 4));
+    // One server connection, which others use when the gateway is refused: it was not set to anything.
+    let lines = ["pool_mode = transaction", "default_pool_size = 1"];
+    let bouncer = PgBouncer::start(&backend.url(), &lines);
+    let store = PostgresStore::from_pool(pool(&bouncer.url(&backend.url()), 4));
     for error in [store.migrate().await.unwrap_err(), store.check().await.unwrap_err()] {
         assert_is_told_of_the_pooler(&error);
     }
+    let other = connect(&bouncer.url(&backend.url())).await;
+    let left = other.simple_query("SHOW statement_timeout").await.unwrap();
+    assert!(left.iter().any(|it| matches!(it, SimpleQueryMessage::Row(row) if row.get(0) == Some("0"))));
 }

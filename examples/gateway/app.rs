@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router, middleware};
-use bridge_auth::{Admin, Bridge, BuildError, Caller, CallerKind, Granted, TraceId, required_scopes};
+use bridge_auth::{Bridge, BuildError, Caller, CallerKind, Granted, TraceId, required_scopes};
 use serde_json::{Value, json};
 use tower_http::trace::TraceLayer;
 use tracing::Span;
@@ -16,6 +16,7 @@ use tracing::Span;
 use crate::host::{self, OwnHost};
 use crate::login::{self, Logins};
 use crate::operators::{self, AdminToken};
+use crate::readiness;
 use crate::upstream::Upstream;
 
 /// What the handlers share.
@@ -71,8 +72,8 @@ pub fn app(bridge: &Bridge, resource: &str, state: AppState) -> Result<Router, B
         .route_service("/v1/auth/bridge/openapi.json", bridge.openapi_service())
         // What is added after this answers under any name: a probe knows none.
         .layer(middleware::from_fn_with_state(OwnHost::of(resource), host::check))
-        .route("/healthz", get(|| async { "ok" }))
-        .route("/readyz", get(ready).with_state(bridge.admin().clone()))
+        .route("/healthz", get(readiness::alive))
+        .route("/readyz", readiness::ready(bridge.admin()))
         // Outside of the guards, so that refused requests are traced too.
         .layer(TraceLayer::new_for_http().make_span_with(span))
         .with_state(state))
@@ -122,16 +123,6 @@ async fn greeting(caller: Option<Caller>) -> String {
     match caller {
         Some(caller) => format!("hello, {}\n", caller.user_id()),
         None => "hello, whoever you are\n".to_owned(),
-    }
-}
-
-/// Whether requests can be judged now: the store answers.
-async fn ready(State(admin): State<Admin>) -> Response {
-    match admin.ping().await {
-        Ok(()) => "ready".into_response(),
-        Err(error) => {
-            (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], error.to_string()).into_response()
-        }
     }
 }
 

@@ -12,6 +12,7 @@ mod host;
 mod login;
 mod operators;
 mod options;
+mod readiness;
 #[path = "../shared/stop.rs"]
 mod stop;
 mod upstream;

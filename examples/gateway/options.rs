@@ -60,7 +60,12 @@ pub struct Options {
         value_parser = freshness, hide_default_value = true)]
     freshness: Freshness,
 
-    /// How many connections there may be to PostgreSQL
+    /// How old the proof may be that the database's server is still the primary: `0` for a proof with each look-up, `off` for
+    /// none at all
+    #[arg(long, env = "BRIDGE_AUTH_FENCE", value_name = "MILLISECONDS|off", default_value = "1000", value_parser = fence)]
+    fence: Fence,
+
+    /// How many connections there may be to PostgreSQL, at least 3
     #[arg(long, env = "BRIDGE_AUTH_POOL_SIZE", value_name = "CONNECTIONS", default_value_t = 8,
         value_parser = value_parser!(u16).range(1..))]
     pool_size: u16,
@@ -133,6 +138,10 @@ impl Options {
             .trusted_proxies(self.trusted_proxy.iter().copied())
             // `into_make_service_with_connect_info` leaves the peer's address here.
             .peer_address(|extensions| Some(extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip()));
+        let bridge = match self.fence {
+            Fence::Within(age) => bridge.fence(age),
+            Fence::Off => bridge.danger_without_fence(),
+        };
         let bridge = match self.session_life {
             Some(seconds) => bridge.session_life(Duration::from_secs(seconds)),
             None => bridge,
@@ -174,12 +183,24 @@ impl FromStr for Database {
     fn from_str(text: &str) -> Result<Self> {
         if let Some(file) = text.strip_prefix("sqlite:") {
             ensure!(!file.is_empty(), "sqlite: names no file");
+            ensure!(
+                !is_in_memory(file),
+                "SQLite would make a database in memory for each connection: write sqlite:FILE, \
+                 for instance in a temporary folder"
+            );
             return Ok(Self::Sqlite(file.into()));
         }
         let is_postgres = text.starts_with("postgres://") || text.starts_with("postgresql://");
         ensure!(is_postgres, "a database is sqlite:FILE or postgres://…");
         Ok(Self::Postgres(text.to_owned()))
     }
+}
+
+/// What other programs' URLs say when they mean no file.
+fn is_in_memory(file: &str) -> bool {
+    let file = file.to_ascii_lowercase();
+    let name = file.trim_start_matches('/').trim_start_matches("file:");
+    name.starts_with(":memory:") || file.contains("?mode=memory") || file.contains("&mode=memory")
 }
 
 fn freshness(text: &str) -> Result<Freshness> {
@@ -190,6 +211,23 @@ fn freshness(text: &str) -> Result<Freshness> {
             let lag = text.strip_prefix("watched:").and_then(|lag| lag.parse().ok());
             let lag = lag.context("it is strict or watched[:MILLISECONDS]")?;
             Ok(Freshness::Watched { max_lag: Duration::from_millis(lag) })
+        }
+    }
+}
+
+/// Whether the server must prove that it is still the primary.
+#[derive(Debug, Clone, Copy)]
+enum Fence {
+    Within(Duration),
+    Off,
+}
+
+fn fence(text: &str) -> Result<Fence> {
+    match text {
+        "off" => Ok(Fence::Off),
+        _ => {
+            let age = text.parse().context("it is a number of milliseconds, or off")?;
+            Ok(Fence::Within(Duration::from_millis(age)))
         }
     }
 }

@@ -15,19 +15,30 @@ CREATE TABLE bridge_auth.ticks (
 
 CREATE INDEX ticks_by_begin ON bridge_auth.ticks (begun_at);
 
+-- Which life of the database this is: another one after a crash, and on a server that took over. Nothing of it is logged, so
+-- whoever begins one waits for no standby, and nobody waits for them.
+CREATE FUNCTION bridge_auth.era() RETURNS bigint
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan AS $$
+DECLARE
+    found_era bigint;
+BEGIN
+    SELECT era INTO found_era FROM bridge_auth.log_era;
+    IF NOT FOUND THEN
+        INSERT INTO bridge_auth.log_era (era) VALUES ((random() * 9007199254740991)::bigint) ON CONFLICT DO NOTHING;
+        SELECT era INTO found_era FROM bridge_auth.log_era;
+    END IF;
+    RETURN found_era;
+END
+$$;
+
 -- Writes the next tick of a lease. What counts is that the caller hears of its commit, without a warning.
 CREATE FUNCTION bridge_auth.tick(p_lease uuid, p_number bigint, OUT era bigint, OUT replication text)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_custom_plan AS $$
 #variable_conflict use_column
 DECLARE
-    v_era bigint;
+    v_era bigint := bridge_auth.era();
 BEGIN
     PERFORM bridge_auth.begin_write();
-    SELECT log_era.era INTO v_era FROM bridge_auth.log_era;
-    IF NOT FOUND THEN
-        INSERT INTO bridge_auth.log_era (era) VALUES ((random() * 9007199254740991)::bigint) ON CONFLICT DO NOTHING;
-        SELECT log_era.era INTO v_era FROM bridge_auth.log_era;
-    END IF;
     UPDATE bridge_auth.ticks SET number = p_number, era = v_era, xid = pg_current_xact_id(), at = clock_timestamp()
     WHERE lease = p_lease;
     IF NOT FOUND THEN

@@ -147,8 +147,8 @@ impl Admin {
     ///
     /// [`StoreError`] when not; its [kind](StoreError::kind) says what is wrong.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        within_deadline(self.settings.store_deadline, self.store.ping()).await?;
-        self.liveness.check().await.map_err(StoreError::of)
+        self.liveness.check().await.map_err(StoreError::of)?;
+        within_deadline(self.settings.store_deadline, self.store.ping()).await
     }
 
     async fn revoke(&self, target: Revoke) -> Result<Option<u64>, StoreError> {

@@ -102,11 +102,12 @@ async fn run(mut running: Running<Found>, asker: Arc<Asker>) {
 impl Asker {
     /// What the store has of these sessions, from a query that starts now, of a server that is still the primary.
     async fn ask(&self, ids: &[SessionId]) -> Result<Vec<SessionStatus>, StoreErrorKind> {
-        // Twice: the server may have been left while the first query ran.
-        for _ in 0..2 {
+        // Twice: the line to the server may have been made anew since the last tick, also by another bridge on this store. Then
+        // that tick counts no more, and a new one is needed.
+        for is_again in [false, true] {
             let asked = Moment::now();
             if let Some(fence) = self.fence {
-                self.ticks.ensure(fence, asked).await?;
+                self.ticks.ensure(if is_again { Duration::ZERO } else { fence }, asked).await?;
             }
             let answer = within_deadline(self.deadline, self.store.session_statuses(ids)).await;
             let SessionStatuses { found, tick } = answer.map_err(|fault| {

@@ -186,7 +186,12 @@ impl Shared {
         let mut state = self.state();
         state.faults += 1;
         let is_first = state.fault.is_none();
-        state.fault = Some(Fault { kind: fault.kind(), at: Moment::now() });
+        let kind = match fault.kind() {
+            // The server may answer all else: it just cannot acknowledge a write.
+            StoreErrorKind::TimedOut => StoreErrorKind::Unproven,
+            other => other,
+        };
+        state.fault = Some(Fault { kind, at: Moment::now() });
         drop(state);
         crate::observe::count("bridge_auth_tick_faults_total", fault.kind().as_str());
         if is_first {

@@ -21,12 +21,18 @@ pub enum StoreErrorKind {
     Unavailable,
     /// The answer did not come in time, or every connection was busy for too long.
     TimedOut,
-    /// The database refused or answered what it should not: a full disk, a defect.
+    /// The database takes no writes: it was opened or made read-only, or is a standby.
+    ReadOnly,
+    /// There is no room for what was to be written.
+    Full,
+    /// The file of the database was moved, removed or replaced by another while it was in use.
+    Moved,
+    /// The database refused or answered what it should not: a broken disk, a defect.
     Failed,
     /// It stays so until somebody mends it: missing rights, a missing or changed migration, a wrong encoding, a transaction
     /// pooler, a wrong password. The [`source`](Error::source) says what to write.
     Misconfigured,
-    /// The server answers, but cannot prove that it is still the primary, or takes no writes: another may have taken over.
+    /// The server answers, but cannot prove that it is still the primary: another may have taken over.
     Unproven,
 }
 
@@ -56,8 +62,16 @@ impl StoreError {
 
 impl StoreErrorKind {
     /// All of them.
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Unavailable, Self::TimedOut, Self::Failed, Self::Misconfigured, Self::Unproven];
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Unavailable,
+        Self::TimedOut,
+        Self::ReadOnly,
+        Self::Full,
+        Self::Moved,
+        Self::Failed,
+        Self::Misconfigured,
+        Self::Unproven,
+    ];
 
     /// A stable word for it, for logs and metrics.
     #[must_use]
@@ -65,6 +79,9 @@ impl StoreErrorKind {
         match self {
             Self::Unavailable => "unavailable",
             Self::TimedOut => "timed_out",
+            Self::ReadOnly => "read_only",
+            Self::Full => "full",
+            Self::Moved => "moved",
             Self::Failed => "failed",
             Self::Misconfigured => "misconfigured",
             Self::Unproven => "unproven",
@@ -77,6 +94,9 @@ impl fmt::Display for StoreError {
         f.write_str(match self.kind {
             StoreErrorKind::Unavailable => "the store is unavailable",
             StoreErrorKind::TimedOut => "the store did not answer in time",
+            StoreErrorKind::ReadOnly => "the store takes no writes",
+            StoreErrorKind::Full => "the store has no room left to write",
+            StoreErrorKind::Moved => "the store's file was moved, removed or replaced",
             StoreErrorKind::Failed => "the store failed",
             StoreErrorKind::Misconfigured => "the store is set up wrongly",
             StoreErrorKind::Unproven => "the store cannot prove that its answers are fresh",

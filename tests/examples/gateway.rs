@@ -199,6 +199,9 @@ async fn a_gateway_whose_database_is_gone_is_not_ready_and_calls_no_token_bad() 
     drop(database);
     let ready = gateway.client.get(gateway.url("/readyz")).send().await.unwrap();
     assert_eq!(ready.status(), 503);
+    let words = ready.text().await.unwrap();
+    assert!(words.starts_with("the database "), "{words}");
+    assert!(!words.contains("127.0.0.1") && !words.contains("postgres"), "{words}");
     let answer = gateway.get("/v1/whoami", &token).await;
     assert_eq!(answer.status(), 503);
     assert!(answer.headers().contains_key("retry-after"));
@@ -293,7 +296,12 @@ async fn what_cannot_work_is_one_line_and_exit_code_1() {
     let home = tempfile::tempdir().unwrap();
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let taken = taken.local_addr().unwrap().to_string();
-    let cases: [(&[&str], &str); 16] = [
+    let in_memory = |value: &str| {
+        format!(
+            "error: invalid value '{value}' for '--database <URL>': SQLite would make a database in memory"
+        )
+    };
+    let cases: [(&[&str], &str); 22] = [
         (&["--bogus"], "error: unexpected argument '--bogus' found"),
         (&["--code-life", "soon"], "error: invalid value 'soon'"),
         (&["--code-life", "601"], "error: the code life must be 1 to 600 seconds"),
@@ -307,6 +315,21 @@ async fn what_cannot_work_is_one_line_and_exit_code_1() {
         (&["--listen", &taken], "error: cannot listen on 127.0.0.1:"),
         (&["--listen", "0.0.0.0:0"], "error: --issuer must name"),
         (&["--database", "mysql://a"], "error: invalid value 'mysql://a'"),
+        (&["--database", "sqlite::memory:"], &in_memory("sqlite::memory:")),
+        (&["--database", "sqlite://:memory:"], &in_memory("sqlite://:memory:")),
+        (
+            &["--database", "sqlite:file::memory:?cache=shared"],
+            &in_memory("sqlite:file::memory:?cache=shared"),
+        ),
+        (&["--database", "sqlite:a.db?mode=memory"], &in_memory("sqlite:a.db?mode=memory")),
+        (
+            &["--database", "sqlite:file:a.db"],
+            "error: cannot open the database file:a.db: the store failed: \"file:a.db\" is a URI",
+        ),
+        (
+            &["--database", "sqlite:"],
+            "error: invalid value 'sqlite:' for '--database <URL>': sqlite: names no file",
+        ),
         (&["--database", "sqlite:/proc/none/a.db"], "error: cannot open the database /proc/none/a.db"),
         (&["--database", "postgres://u:hunter2@127.0.0.1:1/a"], "error: cannot open the PostgreSQL database"),
         (&["--key-file", "/proc/none.key"], "error: cannot use the key file /proc/none.key"),

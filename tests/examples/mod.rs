@@ -6,6 +6,7 @@ mod gateway;
 mod hooks;
 mod hyper;
 mod proxy;
+mod readiness;
 mod relay;
 mod renewal;
 mod stock;

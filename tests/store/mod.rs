@@ -15,6 +15,7 @@ mod refresh_reuse;
 mod revoke;
 mod sessions;
 mod sqlite_file;
+mod sqlite_place;
 mod sweep;
 
 /// Makes a test of each promise, against each store.

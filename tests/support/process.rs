@@ -27,7 +27,20 @@ pub struct Running {
 
 /// The example `name`, with nothing of the machine's own settings, and `home` for what it keeps.
 pub fn example(name: &str, home: &Path) -> Command {
-    let mut command = Command::new(executable(name));
+    wrapped(&[], name, home)
+}
+
+/// The same, started by the program and with the arguments in `wrapper`, which get the example and its own after them.
+pub fn wrapped(wrapper: &[&str], name: &str, home: &Path) -> Command {
+    let executable = executable(name);
+    let mut command = match wrapper {
+        [] => Command::new(executable),
+        [program, arguments @ ..] => {
+            let mut command = Command::new(program);
+            command.args(arguments).arg(executable);
+            command
+        }
+    };
     for (variable, _) in std::env::vars_os() {
         let name = variable.to_string_lossy();
         if name.starts_with("BRIDGE_") || name.eq_ignore_ascii_case("http_proxy") {
@@ -80,9 +93,14 @@ impl Running {
         self.printed.iter().find_map(|line| line.strip_prefix(prefix)).unwrap()
     }
 
+    /// Its number among the machine's processes.
+    pub fn id(&self) -> u32 {
+        self.child.id().expect("it runs")
+    }
+
     /// Sends a signal, by its name.
     pub async fn signal(&self, name: &str) {
-        let id = self.child.id().expect("it runs").to_string();
+        let id = self.id().to_string();
         let sent = Command::new("kill").args(["-s", name, &id]).status().await.unwrap();
         assert!(sent.success());
     }

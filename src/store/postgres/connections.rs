@@ -1,10 +1,10 @@
 //! Connections, lent for one statement each.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use deadpool_postgres::{Object, Pool};
+use deadpool_postgres::{Object, Pool, StatementCache};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::timeout;
 use tokio_postgres::Row;
@@ -41,6 +41,30 @@ pub(super) struct Lane {
     left: Arc<watch::Sender<Option<Instant>>>,
     /// How long the last one waited, in nanoseconds.
     last_wait: Arc<AtomicU64>,
+    /// For a pool whose connections were not made here.
+    set_up: Option<Arc<SetUp>>,
+}
+
+/// Settings that each connection of a host's pool gets at its first use.
+struct SetUp {
+    settings: String,
+    /// Those that have them, known by their caches.
+    done: Mutex<Vec<Weak<StatementCache>>>,
+}
+
+impl SetUp {
+    async fn make(&self, connection: &Object) -> Result<(), tokio_postgres::Error> {
+        let cache = &connection.statement_cache;
+        let done = || self.done.lock().unwrap_or_else(PoisonError::into_inner);
+        if done().iter().any(|known| known.as_ptr() == Arc::as_ptr(cache)) {
+            return Ok(());
+        }
+        connection.batch_execute(&self.settings).await?;
+        let mut done = done();
+        done.retain(|known| known.strong_count() > 0);
+        done.push(Arc::downgrade(cache));
+        Ok(())
+    }
 }
 
 impl Connections {
@@ -57,22 +81,26 @@ impl Connections {
             statement,
             left: left.clone(),
             last_wait: Arc::default(),
+            set_up: None,
         };
         Self { look_ups: lane(look_ups), rest: lane(rest), left }
     }
 
-    /// All of one pool: the rest leaves as many connections as look-ups need.
-    pub(super) fn of_one_pool(pool: Pool, acquire: Duration, statement: Duration) -> Self {
+    /// All of one pool: the rest leaves as many connections as look-ups need. Each gets `settings` at its first use.
+    pub(super) fn of_one_pool(pool: Pool, acquire: Duration, statement: Duration, settings: String) -> Self {
         let size = pool.status().max_size;
         let places = size.saturating_sub(Self::FOR_LOOK_UPS).max(size / 2).max(1);
         let mut connections = Self::new((pool.clone(), statement), (pool, statement), acquire);
         connections.rest.places = Some(Arc::new(Semaphore::new(places)));
+        let set_up = Arc::new(SetUp { settings, done: Mutex::default() });
+        connections.look_ups.set_up = Some(set_up.clone());
+        connections.rest.set_up = Some(set_up);
         connections
     }
 
-    /// Whether all come from one pool, which the host made.
-    pub(super) fn are_of_one_pool(&self) -> bool {
-        self.rest.places.is_some()
+    /// What each connection of a pool that the host made is set to; nothing where they are made here.
+    pub(super) fn settings_of_pool(&self) -> Option<&str> {
+        self.rest.set_up.as_ref().map(|set_up| &*set_up.settings)
     }
 
     /// Closes all connections, and those that are lent as well: their server is not the primary, or no longer.
@@ -118,6 +146,7 @@ impl Connections {
         params: Params<'_>,
     ) -> Result<Row, StoreError> {
         let mut lease = self.rest.lease().await?;
+        let made = lease.made;
         let answer = async {
             let transaction = lease.connection_mut().transaction().await?;
             let allow = format!(
@@ -130,7 +159,7 @@ impl Connections {
             transaction.commit().await?;
             Ok(row)
         };
-        let answer = answer.await;
+        let answer = self.rest.unless_left(made, answer).await?;
         lease.end(answer)
     }
 }
@@ -158,19 +187,24 @@ impl Lane {
     /// Runs one statement. Not given up before its answer, unless the server is left: see [`run`](Self::run).
     pub(super) async fn query(&self, sql: &'static str, params: Params<'_>) -> Result<Vec<Row>, StoreError> {
         let lease = self.lease().await?;
-        let mut left = self.left.subscribe();
-        let made = lease.made;
-        let answer = tokio::select! {
-            biased;
-            answer = async {
-                let statement = lease.connection().prepare_cached(sql).await?;
-                lease.connection().query(&statement, params).await
-            } => answer,
-            _ = left.wait_for(|left| left.is_some_and(|left| made < left)) => {
-                return Err(StoreError::new(StoreErrorKind::Unavailable, "the server was left"));
-            }
+        let answer = async {
+            let statement = lease.connection().prepare_cached(sql).await?;
+            lease.connection().query(&statement, params).await
         };
+        let answer = self.unless_left(lease.made, answer).await?;
         lease.end(answer)
+    }
+
+    /// What `work` answers on a connection that was `made` then, unless its server is left before.
+    async fn unless_left<T>(&self, made: Instant, work: impl Future<Output = T>) -> Result<T, StoreError> {
+        let mut left = self.left.subscribe();
+        tokio::select! {
+            biased;
+            answer = work => Ok(answer),
+            _ = left.wait_for(|left| left.is_some_and(|left| made < left)) => {
+                Err(StoreError::new(StoreErrorKind::Unavailable, "the server was left"))
+            }
+        }
     }
 
     /// Takes a connection out of the pool.
@@ -185,6 +219,9 @@ impl Lane {
                 let object = self.pool.get().await?;
                 let made = Object::metrics(&object).created;
                 if self.left.borrow().is_none_or(|left| made >= left) {
+                    if let Some(set_up) = &self.set_up {
+                        set_up.make(&object).await?;
+                    }
                     return Ok(Lease { object: Some(object), made, _place: place });
                 }
                 drop(Object::take(object));

@@ -215,12 +215,14 @@ impl Shared {
             if self.is_listening.load(Ordering::SeqCst) {
                 client.batch_execute("LISTEN bridge_auth_revoked").await?;
             }
-            let sql = "SELECT pg_backend_pid() AS backend, pg_postmaster_start_time()::text AS server,
+            let sql = "SELECT pg_backend_pid() AS backend, extract(epoch FROM pg_postmaster_start_time())::text AS server,
                 current_setting('transaction_read_only') = 'on' AS read_only";
             let row = client.query_one(sql, &[]).await?;
             if row.column("read_only")? {
                 return Err(takes_no_writes());
             }
+            // By itself: whoever begins an era in a tick has all others wait for the standby.
+            client.execute("SELECT bridge_auth.era()", &[]).await?;
             let tick = client.prepare(Line::TICK).await?;
             Ok(Call {
                 client,
@@ -262,7 +264,7 @@ impl Shared {
         Ok(Proof::new(Tick::new(call.lease.as_u128(), number), row.column("era")?, replication))
     }
 
-    /// A line to another server than `call`'s, or to the same one when `call` is not waiting for a standby, but broken.
+    /// A line to another server than `call`'s, or to the same one when the tick has not reached it, or its answer got lost.
     async fn look_elsewhere(&self, call: &Call) -> Option<Call> {
         for place in self.dial.places() {
             let Ok(other) = self.dial_at(place).await else { continue };
@@ -274,13 +276,12 @@ impl Shared {
         None
     }
 
-    /// Whether `call` waits for a standby, as `other` sees it, which is to the same server.
+    /// Whether the server is at work on the tick of `call`, as it says to `other`.
     async fn is_waiting(&self, call: &Call, other: &Call) -> bool {
-        let sql =
-            "SELECT coalesce(wait_event = 'SyncRep', false) AS waits FROM pg_stat_activity WHERE pid = $1";
+        let sql = "SELECT state = 'active' AS waits FROM pg_stat_activity WHERE pid = $1";
         let asked = timeout(self.connect, other.client.query_opt(sql, &[&call.backend])).await;
         match asked {
-            Ok(Ok(row)) => row.is_some_and(|row| row.column("waits").unwrap_or(true)),
+            Ok(Ok(row)) => row.is_some_and(|row| row.column("waits").ok().flatten().unwrap_or(true)),
             _ => true,
         }
     }
@@ -338,14 +339,14 @@ impl Deref for Talk {
 /// The server is a standby, or was made read-only.
 pub(super) fn takes_no_writes() -> StoreError {
     StoreError::new(
-        StoreErrorKind::Unproven,
+        StoreErrorKind::ReadOnly,
         "the server takes no writes: it is a standby, or its transactions are read-only",
     )
 }
 
 fn unacknowledged() -> StoreError {
     StoreError::new(
-        StoreErrorKind::Unproven,
+        StoreErrorKind::TimedOut,
         "a write was not acknowledged in time: the synchronous standby does not answer, or another server has taken over",
     )
 }

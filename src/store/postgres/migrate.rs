@@ -38,7 +38,7 @@ pub(super) async fn migrate(connections: &Connections) -> Result<(), StoreError>
     let work = async {
         let client: &mut Client = work.connection_mut();
         let lock = lock.connection();
-        let server = preflight::check_server(connections, client, lock);
+        let server = preflight::check_server(connections, client);
         timeout(connections.rest.statement, server).await.unwrap_or_else(|_| Err(StoreError::timed_out()))?;
         rights::to_use(client).await?;
         if version::read(client).await? != State::Usable {

@@ -128,13 +128,19 @@ impl PostgresStore {
     /// Such a store hears of revocations only by reading the log: it listens for no notification. Nor does it hear when an operator
     /// cancels the wait for a synchronous standby (`pg_cancel_backend`): it takes the commit for replicated.
     ///
-    /// The pool's connections must reach the primary alone (`target_session_attrs=read-write`): a standby
-    /// may not have heard of a revocation. They must set `statement_timeout`, and should set a shorter `lock_timeout`, so that
-    /// the server stops too, and must leave `default_transaction_isolation` at `read committed`: both are checked with the rest.
+    /// **Give it a pool of its own.** Each connection is set up at its first use here, for good: `statement_timeout`,
+    /// `lock_timeout`, `default_transaction_isolation`, `jit`, and how statements are planned (`enable_seqscan` is off). The pool's
+    /// connections should reach the primary alone (`target_session_attrs=read-write`): one to a standby answers nothing,
+    /// and is closed.
     #[must_use]
     pub fn from_pool(pool: Pool) -> Self {
         let (acquire, statement) = (Duration::from_secs(3), Duration::from_secs(10));
-        let connections = Connections::of_one_pool(pool.clone(), acquire, statement);
+        let settings = format!(
+            "{}; {}; SET plan_cache_mode = force_custom_plan",
+            builder::OWN_SETTINGS,
+            builder::limits(statement)
+        );
+        let connections = Connections::of_one_pool(pool.clone(), acquire, statement, settings);
         Self::new(connections, Dial::Pool(pool))
     }
 
@@ -158,7 +164,7 @@ impl PostgresStore {
 
     /// Checks, without a change to the database, that a gateway can work on it: no transaction pooler stands between, its
     /// encoding is UTF8, the role has its rights, no migration is missing or was changed, and none is newer than this version
-    /// may run with. The connections of a host's pool must have a `statement_timeout` and the isolation `read committed`.
+    /// may run with; and that the settings of the connections reach the server.
     ///
     /// [`connect`](PostgresStoreBuilder::connect) checks the same. Call it on a store that was made
     /// [`from_pool`](Self::from_pool) and is not told to [`migrate`](Self::migrate). It takes two connections.

@@ -16,12 +16,12 @@ const ROUNDS: usize = 8;
 
 /// Refuses a server on which a gateway cannot work, and a database that lacks migrations.
 pub(super) async fn check(connections: &Connections) -> Result<(), StoreError> {
-    let [first, second] = two(connections).await?;
-    let (first, second) = (first.connection(), second.connection());
+    let [lease, _] = two(connections).await?;
+    let client = lease.connection();
     let checks = async {
-        check_server(connections, first, second).await?;
-        rights::to_use(first).await?;
-        match version::read(first).await? {
+        check_server(connections, client).await?;
+        rights::to_use(client).await?;
+        match version::read(client).await? {
             State::Usable => Ok(()),
             State::Behind(missing) => Err(misconfigured(format!(
                 "the database lacks the migrations {missing}: let `PostgresStore::migrate` run on it first, with a role that \
@@ -32,30 +32,35 @@ pub(super) async fn check(connections: &Connections) -> Result<(), StoreError> {
     timeout(connections.rest.statement, checks).await.unwrap_or_else(|_| Err(StoreError::timed_out()))
 }
 
-/// Two connections at once.
+/// Two connections at once; of a host's pool only where it is none of a transaction pooler.
 pub(super) async fn two(connections: &Connections) -> Result<[Lease; 2], StoreError> {
     let (rest, size) = (&connections.rest, connections.rest.pool.status().max_size);
-    if connections.are_of_one_pool() && size < 2 {
-        return Err(misconfigured("the pool has one connection: give it at least two (`max_size`)"));
+    let are_of_one_pool = connections.settings_of_pool().is_some();
+    if are_of_one_pool {
+        if size < 2 {
+            return Err(misconfigured("the pool has one connection: give it at least two (`max_size`)"));
+        }
+        // As they are: behind a transaction pooler our settings would stay on connections that serve others.
+        let checks = async {
+            let (first, second) = (rest.pool.get().await?, rest.pool.get().await?);
+            refuse_transaction_pooler(&first, &second).await
+        };
+        let longest = rest.acquire.saturating_mul(2).saturating_add(rest.statement);
+        timeout(longest, checks).await.unwrap_or_else(|_| Err(StoreError::timed_out()))?;
     }
     let first = rest.lease().await?;
     // Where the rest has one place alone, the other is lent by the look-ups.
-    let lane = if connections.are_of_one_pool() || size < 2 { &connections.look_ups } else { rest };
+    let lane = if are_of_one_pool || size < 2 { &connections.look_ups } else { rest };
     Ok([first, lane.lease().await?])
 }
 
-/// Refuses another encoding than UTF8, and a host's pool that is a transaction pooler's or whose settings are not good. Those
-/// connections that are made here were checked before the first of them: see [`check_connectors`].
-pub(super) async fn check_server(
-    connections: &Connections,
-    first: &Client,
-    second: &Client,
-) -> Result<(), StoreError> {
-    if connections.are_of_one_pool() {
-        refuse_transaction_pooler(first, second).await?;
-        check_settings_of_host(first).await?;
+/// Refuses another encoding than UTF8, and a host's pool on whose connections our settings do not hold. Of connections that are
+/// made here that was checked before the first of them: see [`check_connectors`].
+pub(super) async fn check_server(connections: &Connections, client: &Client) -> Result<(), StoreError> {
+    if let Some(settings) = connections.settings_of_pool() {
+        check_settings(client, settings).await?;
     }
-    check_encoding(first).await
+    check_encoding(client).await
 }
 
 /// Refuses a server that is reached through a transaction pooler, or on which the settings of one of the connectors do not hold.
@@ -116,27 +121,6 @@ async fn check_encoding(client: &Client) -> Result<(), StoreError> {
             encoding.unwrap_or("unknown"),
         ))),
     }
-}
-
-/// A pool of the host's: its connections are set up by the host.
-async fn check_settings_of_host(client: &Client) -> Result<(), StoreError> {
-    let sql = "SELECT current_setting('default_transaction_isolation'), current_setting('statement_timeout')";
-    let row = row(client, sql).await?;
-    let (isolation, timeout) = (row.get(0).unwrap_or_default(), row.get(1).unwrap_or_default());
-    if isolation != "read committed" {
-        return Err(misconfigured(format!(
-            "default_transaction_isolation is `{isolation}` on the pool's connections: set it to `read committed` (in the \
-             pool's `Config`: options \"-c default_transaction_isolation=read\\ committed\")"
-        )));
-    }
-    if timeout == "0" {
-        return Err(misconfigured(
-            "statement_timeout is 0 on the pool's connections, so a statement that is given up would run on: set it, and a \
-             shorter lock_timeout (in the pool's `Config`: options \"-c statement_timeout=10s -c lock_timeout=1s\", or behind \
-             a pooler ALTER ROLE … SET statement_timeout = '10s')",
-        ));
-    }
-    Ok(())
 }
 
 /// Refuses a connection on which something that `settings` sets (`SET name = value`, with `;` between) is not so.

@@ -1,6 +1,6 @@
 //! Settings of a file, and its opening.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -45,7 +45,8 @@ impl SqliteStoreBuilder {
     ///
     /// # Errors
     ///
-    /// [`StoreError`] when the file cannot be made, opened or migrated.
+    /// [`StoreError`] when the path names no file (`:memory:` and the like: its source says what to write instead), or the
+    /// file cannot be made, opened or migrated.
     ///
     /// # Cancel safety
     ///
@@ -57,11 +58,9 @@ impl SqliteStoreBuilder {
     pub async fn open(self) -> Result<SqliteStore, StoreError> {
         let Self { path, readers, timeout } = self;
         let prepared = tokio::task::spawn_blocking(move || connect::prepare(&path, timeout));
-        let path: &Path = &prepared.await.map_err(|e| StoreError::new(StoreErrorKind::Failed, e))??;
-        Ok(SqliteStore {
-            connections: Connections::new(path, readers, timeout)?,
-            runtime: Handle::current(),
-            hints: Hints::new(path.to_owned()),
-        })
+        let opened = prepared.await.map_err(|e| StoreError::new(StoreErrorKind::Failed, e))??;
+        let hints = Hints::new(opened.path.clone());
+        let connections = Connections::new(opened, readers, timeout)?;
+        Ok(SqliteStore { connections, runtime: Handle::current(), hints })
     }
 }

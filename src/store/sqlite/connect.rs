@@ -3,11 +3,13 @@
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_sqlite::{Config, Hook, HookError, Manager, Pool, PoolError, Runtime, Timeouts};
-use rusqlite::Connection;
+use rusqlite::{Connection, OpenFlags};
 
+use super::place::{self, Identity, Place};
 use super::transaction::fault;
 use crate::store::{StoreError, StoreErrorKind};
 
@@ -23,31 +25,60 @@ pub(super) enum Role {
     Reader,
 }
 
-/// Makes the file and its folder when they are missing, brings its tables up to date, and returns
-/// its absolute path.
-pub(super) fn prepare(path: &Path, timeout: Duration) -> Result<PathBuf, StoreError> {
-    let path = absolute(path).map_err(unavailable)?;
+/// How long the probe waits for another writer: shorter than who asks for it.
+const PROBE_WAIT: Duration = Duration::from_millis(250);
+
+/// A file whose tables are up to date.
+#[derive(Debug)]
+pub(super) struct Opened {
+    /// Absolute, and free of links.
+    pub(super) path: PathBuf,
+    pub(super) place: Arc<Place>,
+    /// Writes, and as long as it is open the files stay the same.
+    pub(super) connection: Connection,
+}
+
+/// Makes the file and its folder when they are missing, and brings its tables up to date.
+pub(super) fn prepare(name: &Path, timeout: Duration) -> Result<Opened, StoreError> {
+    let name = place::named(name)?;
+    let path = absolute(name).map_err(unavailable)?;
     let _lock = lock(&path).map_err(unavailable)?;
     create(&path).map_err(unavailable)?;
-    let mut connection = Connection::open(&path).map_err(fault)?;
+    let made = Identity::of(&path).map_err(unavailable)?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(&path, flags).map_err(fault)?;
     configure(&connection, Role::Writer, timeout).map_err(fault)?;
     connection.pragma_update(None, "journal_mode", "wal").map_err(fault)?;
     migrations::runner()
         .set_grouped(true)
         .run(&mut connection)
         .map_err(|e| StoreError::new(StoreErrorKind::Failed, e))?;
-    Ok(path)
+    connection.busy_timeout(timeout.min(PROBE_WAIT)).map_err(fault)?;
+    let place = Place::of(name, &path).map_err(unavailable)?;
+    if Identity::of(&path).map_err(unavailable)? != made {
+        return Err(StoreError::new(StoreErrorKind::Moved, "the file was replaced while it was opened"));
+    }
+    Ok(Opened { path, place: Arc::new(place), connection })
 }
 
-/// A pool of at most `size` connections to the file at `path`.
-pub(super) fn pool(path: &Path, role: Role, size: usize, timeout: Duration) -> Result<Pool, StoreError> {
+/// A pool of at most `size` connections to the file.
+pub(super) fn pool(opened: &Opened, role: Role, size: usize, timeout: Duration) -> Result<Pool, StoreError> {
+    let place = Arc::clone(&opened.place);
     let configured = Hook::async_fn(move |connection, _| {
+        let place = Arc::clone(&place);
         Box::pin(async move {
-            let configured = connection.interact(move |connection| configure(connection, role, timeout));
-            configured.await.map_err(|e| HookError::message(e.to_string()))?.map_err(HookError::Backend)
+            let configured = connection.interact(move |connection| {
+                // Before anything is read: SQLite would apply the log of the one file to the other.
+                let check = || place.check().map_err(|e| HookError::message(e.to_string()));
+                check()?;
+                configure(connection, role, timeout).map_err(HookError::Backend)?;
+                // And after: this opened the log.
+                check()
+            });
+            configured.await.map_err(|e| HookError::message(e.to_string()))?
         })
     });
-    Pool::builder(Manager::from_config(&Config::new(path), Runtime::Tokio1))
+    Pool::builder(Manager::from_config(&Config::new(existing(&opened.path)), Runtime::Tokio1))
         .max_size(size)
         .timeouts(Timeouts { wait: Some(timeout), create: Some(timeout), recycle: Some(timeout) })
         .runtime(Runtime::Tokio1)
@@ -86,6 +117,30 @@ fn absolute(path: &Path) -> io::Result<PathBuf> {
     };
     fs::create_dir_all(folder)?;
     Ok(fs::canonicalize(folder)?.join(name))
+}
+
+/// What SQLite opens, and does not make when it is missing: beside an empty file it would delete the log of the one that
+/// was moved away.
+#[cfg(unix)]
+fn existing(path: &Path) -> PathBuf {
+    use std::fmt::Write as _;
+    use std::os::unix::ffi::OsStrExt as _;
+    let mut uri = String::from("file://");
+    for &byte in path.as_os_str().as_bytes() {
+        if byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte) {
+            uri.push(char::from(byte));
+        } else {
+            let _ = write!(uri, "%{byte:02X}");
+        }
+    }
+    uri.push_str("?mode=rw");
+    uri.into()
+}
+
+/// Elsewhere a file that is open can be neither moved nor removed.
+#[cfg(not(unix))]
+fn existing(path: &Path) -> PathBuf {
+    path.to_owned()
 }
 
 /// Waits until nobody else makes or migrates the file: refinery itself takes no lock.
@@ -152,9 +207,9 @@ mod tests {
     async fn every_pooled_connection_keeps_what_it_acknowledged() {
         let folder = tempfile::tempdir().unwrap();
         let timeout = Duration::from_secs(5);
-        let path = prepare(&folder.path().join("bridges.db"), timeout).unwrap();
+        let opened = prepare(&folder.path().join("bridges.db"), timeout).unwrap();
         for (role, query_only) in [(Role::Writer, 0), (Role::Reader, 1)] {
-            let connection = pool(&path, role, 1, timeout).unwrap().get().await.unwrap();
+            let connection = pool(&opened, role, 1, timeout).unwrap().get().await.unwrap();
             let pragma = async |name: &'static str| -> i64 {
                 let read = move |connection: &mut Connection| {
                     connection.pragma_query_value(None, name, |row| row.get(0))

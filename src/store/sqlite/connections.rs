@@ -1,13 +1,16 @@
 //! Who gets which connection: look-ups have their own, and the writes of one person take turns.
 
-use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_sqlite::Pool;
-use rusqlite::TransactionBehavior;
+use rusqlite::{Connection, TransactionBehavior};
+use tokio::runtime::Handle;
 
 use super::SqliteStore;
-use super::connect::{self, Role};
+use super::connect::{self, Opened, Role};
+use super::place::Place;
+use super::probe::Probe;
 use super::transaction::Transaction;
 use crate::id::UserId;
 use crate::store::turns::{Turn, Turns};
@@ -15,6 +18,14 @@ use crate::store::{StoreError, StoreErrorKind};
 
 /// How many look-ups may go on at once.
 const LOOKUPS: usize = 3;
+
+/// Whose connection is taken.
+#[derive(Debug, Clone, Copy)]
+enum Lane {
+    LookUp,
+    Read,
+    Write,
+}
 
 /// All connections to one file.
 #[derive(Debug)]
@@ -24,25 +35,73 @@ pub(super) struct Connections {
     /// For what every request needs: nothing else takes them.
     lookups: Pool,
     turns: Turns<UserId>,
+    place: Arc<Place>,
+    probe: Probe,
     timeout: Duration,
 }
 
 impl Connections {
-    pub(super) fn new(path: &Path, readers: usize, timeout: Duration) -> Result<Self, StoreError> {
+    pub(super) fn new(opened: Opened, readers: usize, timeout: Duration) -> Result<Self, StoreError> {
         Ok(Self {
-            writer: connect::pool(path, Role::Writer, 1, timeout)?,
-            readers: connect::pool(path, Role::Reader, readers, timeout)?,
-            lookups: connect::pool(path, Role::Reader, LOOKUPS, timeout)?,
+            writer: connect::pool(&opened, Role::Writer, 1, timeout)?,
+            readers: connect::pool(&opened, Role::Reader, readers, timeout)?,
+            lookups: connect::pool(&opened, Role::Reader, LOOKUPS, timeout)?,
             turns: Turns::default(),
+            place: Arc::clone(&opened.place),
+            probe: Probe::new(opened),
             timeout,
         })
     }
 
     /// Closes those that are idle.
-    pub(super) fn close(&self) {
+    pub(super) fn close(&self, runtime: &Handle) {
         for pool in [&self.writer, &self.readers, &self.lookups] {
             pool.close();
         }
+        self.probe.close(runtime);
+    }
+
+    /// Whether the file can be written, as found out less than a second ago.
+    pub(super) async fn can_write(&self) -> Result<(), StoreError> {
+        self.probe.can_write().await
+    }
+
+    fn pool(&self, lane: Lane) -> &Pool {
+        match lane {
+            Lane::LookUp => &self.lookups,
+            Lane::Read => &self.readers,
+            Lane::Write => &self.writer,
+        }
+    }
+
+    /// Runs `operation` in one transaction, which an error rolls back.
+    ///
+    /// Nothing that it answers, a refusal neither, comes from a file that is not in its place.
+    async fn run<T, E>(
+        &self,
+        lane: Lane,
+        turn: Option<Turn<UserId>>,
+        operation: impl Operation<T, E>,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let connection = self.pool(lane).get().await;
+        let connection = connection.map_err(|e| self.place.explain(connect::pool_fault(e)))?;
+        let place = Arc::clone(&self.place);
+        let done = connection.interact(move |connection| {
+            // The transaction goes on when its future is dropped, and so does the turn.
+            let _turn = turn;
+            if matches!(lane, Lane::Write) {
+                // It would be written beside another database, whose log it might spoil.
+                place.check()?;
+            }
+            let done = transact(connection, lane, operation);
+            place.check()?;
+            done
+        });
+        done.await.map_err(|e| StoreError::new(StoreErrorKind::Failed, e.to_string()))?
     }
 }
 
@@ -53,7 +112,7 @@ impl SqliteStore {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        run(&self.connections.lookups, TransactionBehavior::Deferred, None, operation).await
+        self.connections.run(Lane::LookUp, None, operation).await
     }
 
     /// Reads anything else.
@@ -62,7 +121,7 @@ impl SqliteStore {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        run(&self.connections.readers, TransactionBehavior::Deferred, None, operation).await
+        self.connections.run(Lane::Read, None, operation).await
     }
 
     /// Writes what is nobody's.
@@ -71,7 +130,7 @@ impl SqliteStore {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        run(&self.connections.writer, TransactionBehavior::Immediate, None, operation).await
+        self.connections.run(Lane::Write, None, operation).await
     }
 
     /// Writes what is `person`'s, in their turn.
@@ -104,7 +163,7 @@ impl SqliteStore {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        run(&self.connections.writer, TransactionBehavior::Immediate, Some(turn), operation).await
+        self.connections.run(Lane::Write, Some(turn), operation).await
     }
 }
 
@@ -113,27 +172,19 @@ pub(super) trait Operation<T, E>: FnOnce(&Transaction<'_>) -> Result<T, E> + Sen
 
 impl<F, T, E> Operation<T, E> for F where F: FnOnce(&Transaction<'_>) -> Result<T, E> + Send + 'static {}
 
-/// Runs `operation` in one transaction, which an error rolls back.
-async fn run<T, E>(
-    pool: &Pool,
-    behavior: TransactionBehavior,
-    turn: Option<Turn<UserId>>,
+fn transact<T, E: From<StoreError>>(
+    connection: &mut Connection,
+    lane: Lane,
     operation: impl Operation<T, E>,
-) -> Result<T, E>
-where
-    T: Send + 'static,
-    E: From<StoreError> + Send + 'static,
-{
-    let connection = pool.get().await.map_err(connect::pool_fault)?;
-    let done = connection.interact(move |connection| {
-        // The transaction goes on when its future is dropped, and so does the turn.
-        let _turn = turn;
-        let transaction = Transaction::begin(connection, behavior)?;
-        let done = operation(&transaction)?;
-        transaction.commit()?;
-        Ok(done)
-    });
-    done.await.map_err(|e| StoreError::new(StoreErrorKind::Failed, e.to_string()))?
+) -> Result<T, E> {
+    let behavior = match lane {
+        Lane::Write => TransactionBehavior::Immediate,
+        Lane::LookUp | Lane::Read => TransactionBehavior::Deferred,
+    };
+    let transaction = Transaction::begin(connection, behavior)?;
+    let done = operation(&transaction)?;
+    transaction.commit()?;
+    Ok(done)
 }
 
 #[cfg(test)]

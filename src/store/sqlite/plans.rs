@@ -37,8 +37,8 @@ struct File {
 
 impl File {
     fn open(folder: &tempfile::TempDir) -> Self {
-        let path = connect::prepare(&folder.path().join("bridges.db"), HOUR).unwrap();
-        Self { connection: Connection::open(path).unwrap(), user: UserId::parse("alice").unwrap() }
+        let opened = connect::prepare(&folder.path().join("bridges.db"), HOUR).unwrap();
+        Self { connection: opened.connection, user: UserId::parse("alice").unwrap() }
     }
 
     fn run<T, E: std::fmt::Debug>(&mut self, operation: impl FnOnce(&Transaction<'_>) -> Result<T, E>) -> T {

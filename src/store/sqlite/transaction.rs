@@ -74,6 +74,8 @@ pub(super) fn fault(error: rusqlite::Error) -> StoreError {
     let kind = match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreErrorKind::TimedOut,
         Some(ErrorCode::CannotOpen) => StoreErrorKind::Unavailable,
+        Some(ErrorCode::ReadOnly) => StoreErrorKind::ReadOnly,
+        Some(ErrorCode::DiskFull) => StoreErrorKind::Full,
         _ => StoreErrorKind::Failed,
     };
     StoreError::new(kind, error)

@@ -1,0 +1,101 @@
+//! The probes: whether the process answers, and whether it can judge requests now.
+//!
+//! `/healthz` asks nothing of the database: a restart mends no database, and would end what goes on without it.
+//! `/readyz` says in words what is wrong; the log has the cause.
+
+use std::error::Error;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get};
+use bridge_auth::Admin;
+use bridge_auth::store::{StoreError, StoreErrorKind};
+
+/// `GET /healthz`.
+pub async fn alive() -> &'static str {
+    "ok"
+}
+
+/// `GET /readyz`.
+pub fn ready<S: Clone + Send + Sync + 'static>(admin: &Admin) -> MethodRouter<S> {
+    get(answer).with_state(Readiness { admin: admin.clone(), told: Arc::default() })
+}
+
+#[derive(Clone)]
+struct Readiness {
+    admin: Admin,
+    /// What the log was told last: each change is told once, however often the probe comes.
+    told: Arc<Mutex<Option<String>>>,
+}
+
+/// Why requests cannot be judged now.
+struct Unready {
+    /// For whoever asks: no path, no server, no driver.
+    reason: String,
+    /// Whether it may pass without an operator.
+    may_pass: bool,
+    /// For the log.
+    cause: Box<dyn Error + Send + Sync>,
+}
+
+/// All that must hold. What else a gateway needs (how fresh its proofs are) is asked here.
+async fn judge(admin: &Admin) -> Result<(), Unready> {
+    Ok(admin.ping().await?)
+}
+
+impl From<StoreError> for Unready {
+    fn from(error: StoreError) -> Self {
+        let (reason, may_pass) = match error.kind() {
+            StoreErrorKind::Unavailable => ("the database cannot be reached", true),
+            StoreErrorKind::TimedOut => ("the database does not answer in time", true),
+            StoreErrorKind::Unproven => (
+                "the database cannot prove that it is still the primary: its synchronous standby does not answer, or \
+                 another server has taken over",
+                true,
+            ),
+            // Or a standby: then the primary may be found.
+            StoreErrorKind::ReadOnly => ("the database takes no writes", true),
+            StoreErrorKind::Full => ("the disk of the database is full", false),
+            StoreErrorKind::Moved => ("the file of the database was moved, removed or replaced", false),
+            _ => ("the database does not work", false),
+        };
+        Self { reason: reason.to_owned(), may_pass, cause: error.into() }
+    }
+}
+
+async fn answer(State(readiness): State<Readiness>) -> Response {
+    let judged = judge(&readiness.admin).await;
+    readiness.tell(&judged);
+    match judged {
+        Ok(()) => "ready".into_response(),
+        Err(unready) => unready.into_response(),
+    }
+}
+
+impl Readiness {
+    fn tell(&self, judged: &Result<(), Unready>) {
+        let reason = judged.as_ref().err().map(|unready| unready.reason.clone());
+        let before =
+            std::mem::replace(&mut *self.told.lock().unwrap_or_else(PoisonError::into_inner), reason.clone());
+        match judged {
+            _ if before == reason => {}
+            Ok(()) => tracing::info!("ready again"),
+            Err(Unready { reason, cause, .. }) => {
+                tracing::error!(error = cause.as_ref() as &dyn Error, "not ready: {reason}");
+            }
+        }
+    }
+}
+
+impl IntoResponse for Unready {
+    fn into_response(self) -> Response {
+        if self.may_pass {
+            return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], self.reason)
+                .into_response();
+        }
+        let told = format!("{}; an operator must act, the gateway's log has the cause", self.reason);
+        (StatusCode::SERVICE_UNAVAILABLE, told).into_response()
+    }
+}
