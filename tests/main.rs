@@ -23,6 +23,8 @@ mod openapi;
 mod operators;
 mod permissions;
 mod postgres_faults;
+mod postgres_pooler;
+mod postgres_start;
 mod postgres_tls;
 mod provisioning;
 mod refresh;

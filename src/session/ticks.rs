@@ -15,7 +15,7 @@ use tokio::time::{sleep, timeout};
 
 use super::epochs::Moment;
 use crate::background::Background;
-use crate::store::{Proof, Replication, Store, StoreError, StoreErrorKind, Tick};
+use crate::store::{Proof, Replication, Store, StoreError, StoreErrorKind, Tick, log_fault};
 
 /// Makes ticks for as long as it is kept, and knows when each began.
 pub(super) struct Ticks {
@@ -195,8 +195,7 @@ impl Shared {
         drop(state);
         crate::observe::count("bridge_auth_tick_faults_total", fault.kind().as_str());
         if is_first {
-            let error = fault as &dyn std::error::Error;
-            tracing::warn!(error, "no proof that the database is the primary: requests are refused with 503");
+            log_fault(fault, "no proof that the database is the primary: requests are refused with 503");
         }
     }
 }

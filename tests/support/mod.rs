@@ -5,6 +5,7 @@ pub mod bridge;
 pub mod counting;
 pub mod gateway;
 mod listed;
+pub mod pgbouncer;
 pub mod postgres;
 pub mod process;
 pub mod record;

@@ -39,6 +39,12 @@ impl PostgresBackend {
         Self::create(server_url(), None).await
     }
 
+    /// Makes an empty, unmigrated database of another encoding.
+    pub async fn encoded(encoding: &str) -> Self {
+        let sql = format!(" ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0");
+        Self::create_with(server_url(), &sql).await
+    }
+
     /// Makes a migrated database in `cluster`.
     pub async fn in_cluster(cluster: &Cluster) -> Self {
         let backend = Self::create(cluster.url(), None).await;
@@ -51,18 +57,27 @@ impl PostgresBackend {
         url_of(&self.server, &self.database)
     }
 
+    /// The database's name.
+    pub fn database(&self) -> &str {
+        &self.database
+    }
+
     /// A connection past the store.
     pub async fn client(&self) -> Client {
         connect(&self.url()).await
     }
 
     async fn create(server: String, template: Option<&str>) -> Self {
+        let template = template.map(|name| format!(" TEMPLATE {name}")).unwrap_or_default();
+        Self::create_with(server, &template).await
+    }
+
+    async fn create_with(server: String, options: &str) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let database = format!("bridge_auth_test_{}_{number}", std::process::id());
-        let template = template.map(|name| format!(" TEMPLATE {name}")).unwrap_or_default();
         let admin = connect(&server).await;
-        admin.batch_execute(&format!("CREATE DATABASE {database}{template}")).await.unwrap();
+        admin.batch_execute(&format!("CREATE DATABASE {database}{options}")).await.unwrap();
         Self { server, database }
     }
 }
@@ -287,7 +302,7 @@ fn binaries() -> PathBuf {
 }
 
 /// The program, as the user that runs the server.
-fn as_unprivileged(program: &str) -> Command {
+pub fn as_unprivileged(program: &str) -> Command {
     let Some(user) = server_user() else { return Command::new(program) };
     let (uid, gid) = (id("-u", user).to_string(), id("-g", user).to_string());
     let mut command = Command::new("setpriv");

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use tokio::time::timeout;
 use tokio_postgres::Config;
 use tokio_postgres::config::{SslMode, TargetSessionAttrs};
 
@@ -13,8 +14,8 @@ use super::connections::Connections;
 use super::error::failed;
 use super::line::{Dial, Line};
 use super::url::Target;
-use super::{PostgresStore, tls, url};
-use crate::store::{Store as _, StoreError};
+use super::{PostgresStore, preflight, tls, url};
+use crate::store::StoreError;
 
 /// Makes a [`PostgresStore`]: pool, deadlines, trust.
 #[derive(Clone)]
@@ -89,7 +90,7 @@ impl PostgresStoreBuilder {
     }
 
     /// Whether to apply the migrations; default `true`. Turn it off where the gateway's role may not
-    /// change the schema, and let one that may call [`PostgresStore::migrate`].
+    /// change the schema, and let one that may call [`PostgresStore::migrate`] first.
     pub fn migrate(mut self, migrate: bool) -> Self {
         self.migrate = migrate;
         self
@@ -100,20 +101,26 @@ impl PostgresStoreBuilder {
     /// # Errors
     ///
     /// [`StoreError`] when the URL or the certificates are malformed, the server cannot be reached,
-    /// or a migration fails. When there was no TLS that could be verified, its
-    /// [`source`](std::error::Error::source) names the hosts and what to write instead.
+    /// or a migration fails. Its [`source`](std::error::Error::source) says what to write where somebody must mend something
+    /// first: no TLS that could be verified, and all that [`PostgresStore::check`] finds. No error shows a password.
     ///
     /// # Cancel safety
     ///
     /// Each migration is applied whole or not at all.
     pub async fn connect(self) -> Result<PostgresStore, StoreError> {
-        let store = self.store()?;
-        let connected = if self.migrate { store.migrate().await } else { store.ping().await };
-        connected.map_err(|fault| url::explain(fault, &self.url))?;
+        let (store, connectors) = self.store()?;
+        let connected = async {
+            let longest = self.connect.saturating_mul(2 * connectors[0].hosts()).saturating_add(self.write);
+            let checked = timeout(longest, preflight::check_connectors(connectors.each_ref())).await;
+            checked.unwrap_or_else(|_| Err(StoreError::timed_out()))?;
+            if self.migrate { store.migrate().await } else { store.check().await }
+        };
+        connected.await.map_err(|fault| url::explain(fault, &self.url))?;
         Ok(store)
     }
 
-    fn store(&self) -> Result<PostgresStore, StoreError> {
+    /// The store, and what makes the connections of its two pools.
+    fn store(&self) -> Result<(PostgresStore, [Connector; 2]), StoreError> {
         let Target { mut config, root } = url::parse(&self.url, self.root_certificates.as_deref())?;
         Self::set_up(&mut config, self.connect);
         let tls = match config.get_ssl_mode() {
@@ -129,12 +136,13 @@ impl PostgresStoreBuilder {
         // What joins is planned for what it is called with: a plan that was made while a table was empty reads an index from
         // end to end.
         let rest = own.with(&limits(self.write)).with("SET plan_cache_mode = force_custom_plan");
+        let connectors = [look_ups.clone(), rest.clone()];
         let look_ups = (self.pool(look_ups, for_look_ups, connect)?, self.statement);
         let rest = (self.pool(rest, lanes - for_look_ups, connect)?, self.write);
         let connections = Connections::new(look_ups, rest, self.wait.saturating_add(connect));
         // A wait that a time-out cancels looks like one that has ended.
         let line = own.with("SET statement_timeout = 0; SET lock_timeout = 0");
-        Ok(PostgresStore::new(connections, Dial::Own(line)))
+        Ok((PostgresStore::new(connections, Dial::Own(line)), connectors))
     }
 
     fn pool(&self, connector: Connector, size: usize, connect: Duration) -> Result<Pool, StoreError> {

@@ -98,6 +98,11 @@ impl Connections {
         connections
     }
 
+    /// What each connection of a pool that the host made is set to; nothing where they are made here.
+    pub(super) fn settings_of_pool(&self) -> Option<&str> {
+        self.rest.set_up.as_ref().map(|set_up| &*set_up.settings)
+    }
+
     /// Closes all connections, and those that are lent as well: their server is not the primary, or no longer.
     pub(super) fn leave(&self, why: &str) {
         tracing::warn!(why, "all connections to the database are made anew");
