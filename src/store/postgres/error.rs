@@ -71,6 +71,8 @@ fn kind_of_error(error: &tokio_postgres::Error) -> StoreErrorKind {
     match (error.code(), io_source(error)) {
         (Some(state), _) => kind_of(state),
         (None, Some(io)) if io.kind() == io::ErrorKind::TimedOut => StoreErrorKind::TimedOut,
+        // `target_session_attrs` does not fit.
+        (None, Some(io)) if io.kind() == io::ErrorKind::PermissionDenied => StoreErrorKind::ReadOnly,
         (None, Some(_)) => StoreErrorKind::Unavailable,
         (None, None) if error.is_closed() => StoreErrorKind::Unavailable,
         (None, None) => StoreErrorKind::Failed,
@@ -133,9 +135,10 @@ fn kind_of(state: &SqlState) -> StoreErrorKind {
         SqlState::ADMIN_SHUTDOWN
         | SqlState::CRASH_SHUTDOWN
         | SqlState::CANNOT_CONNECT_NOW
-        | SqlState::TOO_MANY_CONNECTIONS
+        | SqlState::TOO_MANY_CONNECTIONS => StoreErrorKind::Unavailable,
         // A primary that became a standby.
-        | SqlState::READ_ONLY_SQL_TRANSACTION => StoreErrorKind::Unavailable,
+        SqlState::READ_ONLY_SQL_TRANSACTION => StoreErrorKind::ReadOnly,
+        SqlState::DISK_FULL => StoreErrorKind::Full,
         _ => StoreErrorKind::Failed,
     }
 }
@@ -155,9 +158,9 @@ mod tests {
             ("57P01", StoreErrorKind::Unavailable),
             ("57P03", StoreErrorKind::Unavailable),
             ("53300", StoreErrorKind::Unavailable),
-            ("25006", StoreErrorKind::Unavailable),
+            ("25006", StoreErrorKind::ReadOnly),
             ("57014", StoreErrorKind::TimedOut),
-            ("53100", StoreErrorKind::Failed),
+            ("53100", StoreErrorKind::Full),
         ] {
             assert_eq!(kind_of(&SqlState::from_code(code)), kind, "{code}");
             assert_eq!(advice(&SqlState::from_code(code), ""), None, "{code}");

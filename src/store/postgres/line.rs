@@ -247,7 +247,7 @@ impl Shared {
         let mut ticking = std::pin::pin!(call.tick(number));
         loop {
             if let Ok(row) = timeout(self.patience, &mut ticking).await {
-                return self.proof(call, number, &row?).map(Some);
+                return self.proof(call, number, &row.map_err(lost)?).map(Some);
             }
             if let Some(other) = self.look_elsewhere(call).await {
                 self.take_up(&Arc::new(other));
@@ -345,6 +345,14 @@ pub(super) fn takes_no_writes() -> StoreError {
         StoreErrorKind::ReadOnly,
         "the server takes no writes: it is a standby, or its transactions are read-only",
     )
+}
+
+/// A tick whose connection ended under way: it may be that the wait for the standby was cancelled.
+fn lost(fault: StoreError) -> StoreError {
+    match fault.kind() {
+        StoreErrorKind::Unavailable => StoreError::new(StoreErrorKind::Unproven, fault),
+        _ => fault,
+    }
 }
 
 fn unacknowledged() -> StoreError {
