@@ -8,8 +8,8 @@ use super::log::Statement;
 
 /// Tables that stay small, and why: reading one whole is right.
 pub const SMALL: [(&str, &str); 4] = [
-    ("compatible", "one row, made by the migrations"),
     ("swept_log", "one row, made by the migrations"),
+    ("compatible", "one row, made by the migrations"),
     ("log_era", "one row, made by the first reader"),
     ("migrations", "one row for each migration"),
 ];
