@@ -1,0 +1,90 @@
+//! How a primary fails.
+
+use std::fmt;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use clap::ValueEnum;
+use tokio::time::sleep;
+
+use crate::cluster::Cluster;
+use crate::node::SCOPE;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Kind {
+    /// All processes of the primary are killed
+    Kill,
+    /// All processes of the primary are stopped, and go on when there is a new one
+    Freeze,
+    /// The primary's Patroni is stopped, the primary goes on; so does Patroni after some time with two primaries
+    FreezePatroni,
+    /// The primary's Patroni is killed, the standby promoted beside the primary; Patroni is started again later
+    OldPrimary,
+    /// The primary hands over
+    Switchover,
+}
+
+impl Kind {
+    pub const ALL: [Self; 5] =
+        [Self::Kill, Self::Freeze, Self::FreezePatroni, Self::OldPrimary, Self::Switchover];
+
+    /// Makes the primary fail.
+    pub async fn inject(self, cluster: &mut Cluster, primary: usize) -> Result<()> {
+        match self {
+            Self::Kill => cluster.nodes[primary].signal_server("KILL").await,
+            Self::Freeze => cluster.nodes[primary].signal_server("STOP").await,
+            Self::FreezePatroni => cluster.nodes[primary].signal_patroni("STOP").await,
+            Self::OldPrimary => {
+                let (candidate, at) = candidate(cluster, primary).await?;
+                cluster.nodes[primary].signal_patroni("KILL").await?;
+                let said =
+                    cluster.patronictl(&["failover", SCOPE, "--candidate", &candidate, "--force"], at).await?;
+                ensure!(!said.contains("Error"), "patronictl failover: {said}");
+                Ok(())
+            }
+            Self::Switchover => {
+                let (candidate, at) = candidate(cluster, primary).await?;
+                let leader = cluster.nodes[primary].name.clone();
+                let arguments =
+                    ["switchover", SCOPE, "--leader", &leader, "--candidate", &candidate, "--force"];
+                let said = cluster.patronictl(&arguments, at).await?;
+                ensure!(!said.contains("Error"), "patronictl switchover: {said}");
+                Ok(())
+            }
+        }
+    }
+
+    /// With a new primary there, lets the old one be for some time where two of them run, then mends what was done.
+    pub async fn repair(self, cluster: &mut Cluster, old: usize, two_primaries_for: Duration) -> Result<()> {
+        match self {
+            Self::Kill | Self::Switchover => Ok(()),
+            Self::Freeze => cluster.nodes[old].signal_server("CONT").await,
+            Self::FreezePatroni => {
+                sleep(two_primaries_for).await;
+                cluster.nodes[old].signal_patroni("CONT").await
+            }
+            Self::OldPrimary => {
+                sleep(two_primaries_for).await;
+                cluster.nodes[old].start_patroni()
+            }
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Kill => "kill",
+            Self::Freeze => "freeze",
+            Self::FreezePatroni => "freeze-patroni",
+            Self::OldPrimary => "old-primary",
+            Self::Switchover => "switchover",
+        })
+    }
+}
+
+/// The name of the synchronous standby, and its place.
+async fn candidate(cluster: &Cluster, primary: usize) -> Result<(String, usize)> {
+    let standby = cluster.synchronous_standby(primary).await?;
+    Ok((cluster.nodes[standby].name.clone(), standby))
+}
