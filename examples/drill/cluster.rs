@@ -45,7 +45,7 @@ impl Cluster {
         let mut nodes = Vec::new();
         for number in 0..3 {
             let place = (format!("n{}", number + 1), ports[3 + 2 * number], ports[4 + 2 * number]);
-            nodes.push(Node::new(folder, user, place, client.clone())?);
+            nodes.push(Node::new(folder, user, place, client.clone(), options.logs.as_deref())?);
         }
         let etcd = start_etcd(folder, user, (etcd_port, ports[2]))?;
         let proxy = start_proxy(folder, user, &nodes, proxy_port, options.shutdown_sessions)?;
@@ -171,12 +171,7 @@ impl Cluster {
 
     /// The ends of the nodes' logs.
     fn logs(&self) -> String {
-        let end = |node: &Node| {
-            let log = fs::read_to_string(node.log()).unwrap_or_default();
-            let lines: Vec<_> = log.lines().collect();
-            format!("\n{}:\n{}", node.name, lines[lines.len().saturating_sub(8)..].join("\n"))
-        };
-        self.nodes.iter().map(end).collect()
+        self.nodes.iter().map(Node::last_words).collect()
     }
 }
 

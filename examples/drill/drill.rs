@@ -7,6 +7,7 @@ use anyhow::{Result, bail};
 use rand::rngs::StdRng;
 use rand::seq::{IteratorRandom as _, SliceRandom as _};
 use rand::{RngExt as _, SeedableRng as _};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
 use crate::cluster::Cluster;
@@ -95,20 +96,19 @@ impl Drill {
         kind.inject(&mut self.cluster, primary).await?;
         self.cluster.new_leader(primary).await?;
         // One that never saw the old primary: what it is told to revoke is acknowledged while both run.
-        let newcomer = {
-            let (folder, scene) = (self.folder.clone(), self.scene.clone());
-            let (database, options) = (self.database.clone(), self.options.clone());
-            tokio::spawn(async move {
-                let start =
-                    Start { folder: folder.path(), database: &database, options: &options, scene: &scene };
-                Gateway::start(&start, "newcomer", &Mode::Strict).await
-            })
+        let newcomer = self.newcomer();
+        let newcomer = if kind.leaves_two_primaries() {
+            let newcomer = newcomer.await??;
+            self.wait_for_a_write(&newcomer).await?;
+            let allowed = self.options.gateways.iter().map(|mode| self.options.allowance(mode));
+            sleep(allowed.max().unwrap_or_default() + BESIDE).await;
+            kind.repair(&mut self.cluster, primary).await?;
+            newcomer
+        } else {
+            kind.repair(&mut self.cluster, primary).await?;
+            newcomer.await??
         };
-        let allowed = self.options.gateways.iter().map(|mode| self.options.allowance(mode));
-        let beside = allowed.max().unwrap_or_default() + BESIDE;
-        kind.repair(&mut self.cluster, primary, beside).await?;
         self.cluster.wait_until_healthy().await?;
-        let newcomer = newcomer.await??;
         self.wait_until_gateways_work().await?;
         let (write, guard) = self.recoveries();
         let sessions = self.unchecked();
@@ -121,6 +121,29 @@ impl Drill {
         let counts = std::mem::take(&mut pages.counts);
         let told = std::mem::take(&mut pages.told);
         Ok(Outcome { kind, write, guard, counts, told, took: begun.elapsed() })
+    }
+
+    /// Starts another gateway, which connects as soon as there is a primary.
+    fn newcomer(&self) -> JoinHandle<Result<Gateway>> {
+        let (folder, scene) = (self.folder.clone(), self.scene.clone());
+        let (database, options) = (self.database.clone(), self.options.clone());
+        tokio::spawn(async move {
+            let start =
+                Start { folder: folder.path(), database: &database, options: &options, scene: &scene };
+            Gateway::start(&start, "newcomer", &Mode::Strict).await
+        })
+    }
+
+    /// Waits until something that a gateway writes is acknowledged.
+    async fn wait_for_a_write(&self, gateway: &Gateway) -> Result<()> {
+        let begun = Instant::now();
+        while !self.scene.ledger.pages().outages(gateway.target.place).0.has_a_good_one() {
+            if begun.elapsed() > RECOVERS {
+                bail!("nothing is written {RECOVERS:?} after there was a new leader");
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
     }
 
     fn set_calm(&self, calm: bool) {

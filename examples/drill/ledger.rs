@@ -113,7 +113,8 @@ impl Ledger {
 impl Pages {
     /// The place of a new gateway.
     pub fn add_gateway(&mut self, name: String, allowance: Duration, is_strict: bool) -> usize {
-        let (writes, guard) = (Outage::default(), Outage::default());
+        let since = self.calms.last().and_then(|(_, until)| *until).unwrap_or_default();
+        let (writes, guard) = (Outage::since(since), Outage::since(since));
         self.gateways.push(Gateway { name, allowance, is_strict, writes, guard });
         self.gateways.len() - 1
     }

@@ -24,6 +24,7 @@ pub struct Node {
     pub port: u16,
     pub rest_port: u16,
     folder: PathBuf,
+    log: PathBuf,
     user: Option<ServerUser>,
     client: Client,
     patroni: Option<Child>,
@@ -35,9 +36,11 @@ impl Node {
         user: Option<ServerUser>,
         (name, port, rest_port): (String, u16, u16),
         client: Client,
+        logs: Option<&Path>,
     ) -> Result<Self> {
         let folder = folder.inside(&name, user)?;
-        Ok(Self { name, port, rest_port, folder, user, client, patroni: None })
+        let log = logs.unwrap_or(&folder).join(format!("{name}-patroni.log"));
+        Ok(Self { name, port, rest_port, folder, log, user, client, patroni: None })
     }
 
     /// Where its Patroni's settings are.
@@ -79,6 +82,7 @@ bootstrap:
         wal_keep_size: 256MB
         wal_sender_timeout: 5s
         wal_receiver_timeout: 5s
+        wal_retrieve_retry_interval: 500ms
         dynamic_shared_memory_type: mmap
         shared_buffers: 32MB
         log_connections: 'off'
@@ -104,7 +108,7 @@ postgresql:
 
     /// Starts its Patroni, which takes over a server that runs.
     pub fn start_patroni(&mut self) -> Result<()> {
-        let log = File::options().create(true).append(true).open(self.log())?;
+        let log = File::options().create(true).append(true).open(&self.log)?;
         let mut command = ServerUser::command(self.user, "patroni", &self.folder);
         command.arg(self.settings()).stdout(log.try_clone()?).stderr(log);
         self.patroni = Some(command.spawn().context("Patroni does not start")?);
@@ -178,7 +182,10 @@ postgresql:
         Ok(client)
     }
 
-    pub fn log(&self) -> PathBuf {
-        self.folder.join("patroni.log")
+    /// The last lines of what its Patroni and its server logged.
+    pub fn last_words(&self) -> String {
+        let log = fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<_> = log.lines().collect();
+        format!("\n{}:\n{}", self.name, lines[lines.len().saturating_sub(8)..].join("\n"))
     }
 }

@@ -39,6 +39,10 @@ impl Outage {
         }
     }
 
+    pub fn has_a_good_one(&self) -> bool {
+        self.tries.iter().any(|(_, good)| *good)
+    }
+
     /// Whether one that was sent after `when` was good, and none sent after it failed.
     pub fn is_over(&self, when: Duration) -> bool {
         let mut later = self.tries.iter().filter(|(span, _)| span.sent > when).peekable();
