@@ -154,7 +154,8 @@ impl Cluster {
         let folder = settings.parent().context("the settings are in a folder")?;
         let mut command = ServerUser::command(self.user, "patronictl", folder);
         command.arg("-c").arg(&settings).args(arguments).kill_on_drop(true);
-        let output = timeout(Duration::from_secs(60), command.output()).await.context("patronictl hangs")??;
+        let output =
+            timeout(Duration::from_secs(60), command.output()).await.context("patronictl hangs")??;
         Ok([output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat())
     }
 
@@ -182,7 +183,15 @@ fn start_etcd(folder: &Folder, user: Option<ServerUser>, (port, peers): (u16, u1
     command.args(["--name", SCOPE, "--data-dir"]).arg(home.join("data"));
     command.args(["--listen-client-urls", &client, "--advertise-client-urls", &client]);
     command.args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer]);
-    command.args(["--initial-cluster", &format!("{SCOPE}={peer}"), "--logger", "zap", "--log-level", "warn"]);
+    command.args([
+        "--initial-cluster",
+        &format!("{SCOPE}={peer}"),
+        "--enable-v2",
+        "--logger",
+        "zap",
+        "--log-level",
+        "warn",
+    ]);
     spawn(command, &home.join("log"))
 }
 
@@ -237,7 +246,8 @@ fn free_ports(count: u16) -> Result<Vec<u16>> {
     for _ in 0..100 {
         let first = rand::rng().random_range(PORTS);
         let ports: Vec<_> = (first..first + count).collect();
-        let held: Result<Vec<_>, _> = ports.iter().map(|port| TcpListener::bind(("127.0.0.1", *port))).collect();
+        let held: Result<Vec<_>, _> =
+            ports.iter().map(|port| TcpListener::bind(("127.0.0.1", *port))).collect();
         if held.is_ok() {
             return Ok(ports);
         }

@@ -67,8 +67,10 @@ impl Drill {
             let settings = node.settings();
             format!("{}: 127.0.0.1:{}, patronictl -c {}\n", node.name, node.port, settings.display())
         });
-        let gateways = self.gateways.iter().map(|gateway| format!("{}: {}\n", gateway.name, gateway.target.url));
-        let proxy = format!("through HAProxy: {}\netcd: 127.0.0.1:{}\n", self.database, self.cluster.etcd_port);
+        let gateways =
+            self.gateways.iter().map(|gateway| format!("{}: {}\n", gateway.name, gateway.target.url));
+        let proxy =
+            format!("through HAProxy: {}\netcd: 127.0.0.1:{}\n", self.database, self.cluster.etcd_port);
         nodes.chain(gateways).chain([proxy]).collect()
     }
 

@@ -46,7 +46,8 @@ pub fn install_missing() -> Result<()> {
         fs::write(common.join("createcluster.conf"), "create_main_cluster = false\n")?;
     }
     apt_get(&["update"])?;
-    let mut install = vec!["install", "--yes", "--no-install-recommends", "-o", "Dpkg::Options::=--force-confold"];
+    let mut install =
+        vec!["install", "--yes", "--no-install-recommends", "-o", "Dpkg::Options::=--force-confold"];
     install.extend(&missing);
     apt_get(&install)?;
     drop(policy);

@@ -275,8 +275,10 @@ impl Pages {
         if self.told.len() < TOLD {
             let Session { id, opened, revoked, .. } = &self.sessions[session];
             let name = &self.gateways[gateway].name;
-            let since = revoked.map(|at| format!(", {:.3?} after its revocation was acknowledged", sent.saturating_sub(at)));
-            let since = since.unwrap_or_else(|| format!(", {:.3?} after its exchange", sent.saturating_sub(*opened)));
+            let since = revoked
+                .map(|at| format!(", {:.3?} after its revocation was acknowledged", sent.saturating_sub(at)));
+            let since =
+                since.unwrap_or_else(|| format!(", {:.3?} after its exchange", sent.saturating_sub(*opened)));
             self.told.push(format!("{why}: session {id} on {name}, sent at {sent:.3?}{since}"));
         }
     }

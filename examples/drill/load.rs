@@ -125,10 +125,12 @@ impl Scene {
     /// Logs in, takes a code and exchanges it: the session and its token.
     async fn link(&self, on: &Target) -> Result<(String, String)> {
         let name = format!("person-{}", self.people.fetch_add(1, Ordering::Relaxed));
-        let login = self.request(Method::POST, on, "/demo/login").json(&json!({ "user_id": name })).send().await?;
+        let login =
+            self.request(Method::POST, on, "/demo/login").json(&json!({ "user_id": name })).send().await?;
         let cookie = login.headers().get(SET_COOKIE).context("no cookie")?.to_str()?.split(';').next();
         let cookie = cookie.unwrap_or_default().to_owned();
-        let code = self.request(Method::POST, on, "/v1/auth/bridge/code").header(COOKIE, cookie).send().await?;
+        let code =
+            self.request(Method::POST, on, "/v1/auth/bridge/code").header(COOKIE, cookie).send().await?;
         ensure!(code.status() == StatusCode::CREATED, "no code");
         let code: Value = code.json().await?;
         let exchange = json!({ "code": code["code"] });

@@ -51,6 +51,7 @@ impl Node {
     pub fn write_settings(&self, options: &Options, etcd_port: u16, binaries: &Path) -> Result<()> {
         let Self { name, port, rest_port, folder, .. } = self;
         let (folder, binaries) = (folder.display(), binaries.display());
+        let dcs = if options.etcd3 { "etcd3" } else { "etcd" };
         let strict = !options.no_synchronous_mode_strict;
         let ttl = options.ttl;
         // Patroni wants loop_wait + 2 * retry_timeout <= ttl.
@@ -60,7 +61,7 @@ impl Node {
 namespace: /{SCOPE}/
 name: {name}
 restapi: {{ listen: '127.0.0.1:{rest_port}', connect_address: '127.0.0.1:{rest_port}' }}
-etcd3: {{ hosts: '127.0.0.1:{etcd_port}' }}
+{dcs}: {{ hosts: '127.0.0.1:{etcd_port}' }}
 watchdog: {{ mode: 'off' }}
 bootstrap:
   dcs:

@@ -56,6 +56,11 @@ pub struct Options {
     #[arg(long)]
     pub shutdown_sessions: bool,
 
+    /// Lets Patroni use etcd's API v3: in Patroni 3.0.2, a leader that was stopped for longer than the ttl takes the
+    /// leader's key back from the new one, and what was acknowledged meanwhile is lost
+    #[arg(long)]
+    pub etcd3: bool,
+
     /// Patroni's ttl in seconds; loop_wait is 1, retry_timeout half of the rest
     #[arg(long, default_value_t = 5, value_parser = value_parser!(u32).range(3..))]
     pub ttl: u32,

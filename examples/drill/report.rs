@@ -39,8 +39,23 @@ impl Report {
         self.planned = planned;
         print(&format!(
             "{:>3} {:<14} {:>7} {:>7} {:>7} {:>7}  {:>6} {:>6} {:>6} {:>4}  {:>5} {:>5}  {:>5} {:>5} {:>5} {:>5}  {:>5}",
-            "no", "kind", "write", "steady", "guard", "steady", "let in", "401", "503", "odd", "links", "revok",
-            "forb", "lostS", "lostR", "wrong", "took"
+            "no",
+            "kind",
+            "write",
+            "steady",
+            "guard",
+            "steady",
+            "let in",
+            "401",
+            "503",
+            "odd",
+            "links",
+            "revok",
+            "forb",
+            "lostS",
+            "lostR",
+            "wrong",
+            "took"
         ));
     }
 
@@ -80,14 +95,17 @@ impl Report {
 
     /// Prints the table. Whether all was as it must be.
     pub fn finish(&self) -> bool {
-        print("\nkind            count  write p50    max  guard p50    max  steady p50    max  forbidden  lost sessions  lost revocations");
+        print(
+            "\nkind            count  write p50    max  guard p50    max  steady p50    max  forbidden  lost sessions  lost revocations",
+        );
         for kind in Kind::ALL {
             self.row(&kind.to_string(), |outcome| outcome.kind == kind, None);
         }
         let all = self.row("all", |_| true, Some(&self.end));
         let complete = self.outcomes.len() == self.planned && self.sessions > 0;
-        let [write, guard] = [|outcome: &Outcome| outcome.write.first, |outcome: &Outcome| outcome.guard.first]
-            .map(|of| spread(self.outcomes.iter().map(of).collect()));
+        let [write, guard] =
+            [|outcome: &Outcome| outcome.write.first, |outcome: &Outcome| outcome.guard.first]
+                .map(|of| spread(self.outcomes.iter().map(of).collect()));
         let line = serde_json::json!({
             "complete": complete,
             "failovers": self.outcomes.len(),
