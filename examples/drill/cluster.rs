@@ -110,6 +110,9 @@ impl Cluster {
             if let Some(leader) = self.healthy_leader().await {
                 return Ok(leader);
             }
+            for node in &mut self.nodes {
+                node.runs()?;
+            }
             ensure!(start.elapsed() < GIVES_UP, "the cluster does not heal: {}", self.logs());
             if made_anew.elapsed() > COMES_BACK {
                 made_anew = Instant::now();

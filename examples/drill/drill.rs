@@ -15,6 +15,7 @@ use crate::faults::Kind;
 use crate::folder::Folder;
 use crate::gateway::{Gateway, Start};
 use crate::install::say;
+use crate::journal::Journal;
 use crate::load::{Scene, Target};
 use crate::options::{Mode, Options};
 use crate::outage::Recovery;
@@ -37,6 +38,7 @@ pub struct Drill {
     folder: Arc<Folder>,
     database: String,
     order: StdRng,
+    journal: Journal,
     /// Sessions before this place were looked at before.
     checked: usize,
 }
@@ -58,7 +60,8 @@ impl Drill {
         }
         say(&format!("drill: the cluster and {} gateways run after {:.1?}", gateways.len(), begun.elapsed()));
         let order = StdRng::seed_from_u64(seed);
-        Ok(Self { options, cluster, scene, gateways, folder, database, order, checked: 0 })
+        let journal = Journal::open(options.logs.as_deref())?;
+        Ok(Self { options, cluster, scene, gateways, folder, database, order, journal, checked: 0 })
     }
 
     /// Where everything is.
@@ -95,13 +98,18 @@ impl Drill {
         self.set_calm(true);
         sleep(Duration::from_millis(self.order.random_range(CALM))).await;
         self.set_calm(false);
+        let watch = self.journal.watch(kind);
         kind.inject(&mut self.cluster, primary).await?;
+        watch.note("injected");
         self.cluster.new_leader(primary).await?;
+        watch.note("new leader");
         // One that never saw the old primary: what it is told to revoke is acknowledged while both run.
         let newcomer = self.newcomer();
         let newcomer = if kind.leaves_two_primaries() {
             let newcomer = newcomer.await??;
+            watch.note("newcomer");
             self.wait_for_a_write(&newcomer).await?;
+            watch.note("newcomer wrote");
             let allowed = self.options.gateways.iter().map(|mode| self.options.allowance(mode));
             sleep(allowed.max().unwrap_or_default() + BESIDE).await;
             kind.repair(&mut self.cluster, primary).await?;
@@ -110,11 +118,15 @@ impl Drill {
             kind.repair(&mut self.cluster, primary).await?;
             newcomer.await??
         };
+        watch.note("repaired");
         self.cluster.wait_until_healthy().await?;
+        watch.note("healthy");
         self.wait_until_gateways_work().await?;
+        watch.note("gateways work");
         let (write, guard) = self.recoveries();
         let sessions = self.unchecked();
         self.scene.check(&sessions, &self.targets()).await;
+        watch.note(&format!("{} sessions checked", sessions.len()));
         drop(newcomer);
         for gateway in &mut self.gateways {
             gateway.runs()?;
@@ -122,6 +134,7 @@ impl Drill {
         let mut pages = self.scene.ledger.pages();
         let counts = std::mem::take(&mut pages.counts);
         let told = std::mem::take(&mut pages.told);
+        self.journal.write(&told);
         Ok(Outcome { kind, write, guard, counts, told, took: begun.elapsed() })
     }
 
@@ -204,6 +217,7 @@ impl Drill {
         self.scene.check(&(0..known).collect::<Vec<_>>(), &self.targets()).await;
         let mut pages = self.scene.ledger.pages();
         let told = std::mem::take(&mut pages.told);
+        self.journal.write(&told);
         report.end(std::mem::take(&mut pages.counts), told, known);
     }
 

@@ -25,9 +25,11 @@ pub struct ServerUser {
     gid: u32,
 }
 
+const PREFIX: &str = "bridge-drill-";
+
 impl Folder {
     pub fn create() -> Result<Self> {
-        let path = TempDir::with_prefix("bridge-drill-")?.keep();
+        let path = TempDir::with_prefix_in(PREFIX, place())?.keep();
         // The server's user has to get in.
         fs::set_permissions(&path, Permissions::from_mode(0o755))?;
         let keeper = Command::new("sh")
@@ -90,6 +92,13 @@ impl ServerUser {
         command.current_dir(folder).env("HOME", folder).stdin(Stdio::null()).process_group(0);
         command.into()
     }
+}
+
+/// `$TMPDIR`, or memory where there is some: failovers wait for the disk otherwise, and nothing here outlives a machine.
+fn place() -> PathBuf {
+    let memory = Path::new("/dev/shm");
+    let chosen = std::env::var_os("TMPDIR").is_some() || !memory.exists();
+    if chosen { std::env::temp_dir() } else { memory.to_owned() }
 }
 
 fn id(arguments: &[&str]) -> Result<u32> {

@@ -12,7 +12,7 @@ use crate::outage::Outage;
 /// How long a revoked session is called more often than others.
 const RECENT: Duration = Duration::from_secs(15);
 /// No more violations than this are told in words.
-const TOLD: usize = 50;
+const TOLD: usize = 1000;
 
 /// The book of one drill, shared by all who call and revoke.
 #[derive(Debug)]

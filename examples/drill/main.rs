@@ -11,6 +11,7 @@ mod faults;
 mod folder;
 mod gateway;
 mod install;
+mod journal;
 mod ledger;
 mod load;
 mod node;

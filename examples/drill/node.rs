@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use reqwest::{Client, StatusCode};
 use tokio::process::Child;
 use tokio::time::timeout;
@@ -80,14 +80,15 @@ bootstrap:
         max_connections: 100
         max_wal_senders: 10
         max_replication_slots: 10
-        wal_keep_size: 256MB
+        wal_keep_size: 64MB
+        min_wal_size: 8MB
         wal_sender_timeout: 5s
         wal_receiver_timeout: 5s
         wal_retrieve_retry_interval: 500ms
         dynamic_shared_memory_type: mmap
         shared_buffers: 32MB
         log_connections: 'off'
-  initdb: [ {{ encoding: UTF8 }}, {{ locale: C }}, no-sync ]
+  initdb: [ {{ encoding: UTF8 }}, {{ locale: C }}, {{ wal-segsize: '1' }}, no-sync ]
   pg_hba:
     - host all all 127.0.0.1/32 trust
     - host replication all 127.0.0.1/32 trust
@@ -114,6 +115,14 @@ postgresql:
         command.arg(self.settings()).stdout(log.try_clone()?).stderr(log);
         self.patroni = Some(command.spawn().context("Patroni does not start")?);
         Ok(())
+    }
+
+    /// An error when its Patroni has ended by itself.
+    pub fn runs(&mut self) -> Result<()> {
+        match self.patroni.as_mut().map(Child::try_wait).transpose()?.flatten() {
+            None => Ok(()),
+            Some(status) => bail!("Patroni ended: {status}: {}", self.last_words()),
+        }
     }
 
     /// Signals its Patroni alone: its server goes on.
