@@ -38,7 +38,7 @@ pub struct Drill {
     folder: Arc<Folder>,
     database: String,
     order: StdRng,
-    journal: Journal,
+    journal: Arc<Journal>,
     /// Sessions before this place were looked at before.
     checked: usize,
 }
@@ -60,7 +60,7 @@ impl Drill {
         }
         say(&format!("drill: the cluster and {} gateways run after {:.1?}", gateways.len(), begun.elapsed()));
         let order = StdRng::seed_from_u64(seed);
-        let journal = Journal::open(options.logs.as_deref())?;
+        let journal = Arc::new(Journal::open(options.logs.as_deref())?);
         Ok(Self { options, cluster, scene, gateways, folder, database, order, journal, checked: 0 })
     }
 
@@ -98,7 +98,8 @@ impl Drill {
         self.set_calm(true);
         sleep(Duration::from_millis(self.order.random_range(CALM))).await;
         self.set_calm(false);
-        let watch = self.journal.watch(kind);
+        let journal = self.journal.clone();
+        let watch = journal.watch(kind);
         kind.inject(&mut self.cluster, primary).await?;
         watch.note("injected");
         self.cluster.new_leader(primary).await?;
