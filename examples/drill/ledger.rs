@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rand::RngExt as _;
 use rand::seq::IndexedRandom as _;
 
-use crate::outage::Outage;
+use super::outage::Outage;
 
 /// How long a revoked session is called more often than others.
 const RECENT: Duration = Duration::from_secs(15);
@@ -229,26 +229,25 @@ impl Pages {
 
     /// What was answered to a session's request once all had recovered.
     pub fn recovered(&mut self, session: usize, gateway: usize, span: Span, verdict: Verdict) {
+        let allowance = self.gateways[gateway].allowance;
         let of = &mut self.sessions[session];
-        // It was revoked meanwhile, or may be.
-        let sure = of.revoked.is_some() || of.asked.is_none();
-        if of.lost || !sure {
+        let good = match (of.revoked, of.asked) {
+            // It may have been sent before the answer, or so soon after it that the mode allows it.
+            (Some(at), _) => verdict != Verdict::LetIn || span.sent <= at + allowance,
+            // Nobody knows whether it was revoked.
+            (None, Some(_)) => true,
+            (None, None) => verdict == Verdict::LetIn,
+        };
+        if good || of.lost {
             return;
         }
-        let was_revoked = of.revoked.is_some_and(|at| at <= span.sent);
-        match verdict {
-            Verdict::LetIn if was_revoked => {
-                of.lost = true;
-                self.counts.lost_revocations += 1;
-                self.tell("an acknowledged revocation is lost", session, gateway, span.sent);
-            }
-            Verdict::LetIn => {}
-            Verdict::Refused if of.revoked.is_some() => {}
-            _ => {
-                of.lost = true;
-                self.counts.lost_sessions += 1;
-                self.tell("an acknowledged session is lost", session, gateway, span.sent);
-            }
+        of.lost = true;
+        if of.revoked.is_some() {
+            self.counts.lost_revocations += 1;
+            self.tell("an acknowledged revocation is lost", session, gateway, span.sent);
+        } else {
+            self.counts.lost_sessions += 1;
+            self.tell("an acknowledged session is lost", session, gateway, span.sent);
         }
     }
 

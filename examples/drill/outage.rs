@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::ledger::Span;
+use super::ledger::Span;
 
 /// What was tried since a fault.
 #[derive(Debug, Default)]
