@@ -121,6 +121,8 @@ impl Drill {
         };
         watch.note("repaired");
         self.cluster.wait_until_healthy().await?;
+        // The old one is a standby now, so there is one primary again.
+        self.set_calm(true);
         watch.note("healthy");
         self.wait_until_gateways_work().await?;
         watch.note("gateways work");

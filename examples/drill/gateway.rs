@@ -40,6 +40,11 @@ pub struct Start<'a> {
     pub scene: &'a Arc<Scene>,
 }
 
+/// Has cargo build the gateway; it panics when that fails.
+pub fn build() {
+    drop(example("gateway", Path::new("/")));
+}
+
 impl Gateway {
     /// Starts one and puts it to work. Tries again while there is no primary to start on.
     pub async fn start(start: &Start<'_>, name: &str, mode: &Mode) -> Result<Self> {

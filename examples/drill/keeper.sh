@@ -38,4 +38,9 @@ while [ -n "$(ours)" ]; do
     fi
     sleep 0.1
 done
+# A server that had to be killed leaves its lock file, and the number of its segment of shared memory in it.
+for file in "$root"/*/data/postmaster.pid; do
+    segment=$(sed -n '7s/.* //p' "$file" 2>/dev/null)
+    [ -n "$segment" ] && ipcrm -m "$segment" 2>/dev/null
+done
 rm -rf "$root"

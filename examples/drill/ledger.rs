@@ -71,6 +71,8 @@ pub struct Counts {
     pub odd: usize,
     pub opened: usize,
     pub revoked: usize,
+    /// Sent with a revoked session later than the mode allows, while something was wrong: what could be forbidden.
+    pub judged: usize,
     /// Let in though the mode forbids it.
     pub forbidden: usize,
     /// Refused though nobody asked for a revocation, longer after the exchange than the mode allows.
@@ -121,7 +123,9 @@ impl Pages {
 
     /// From `now` on, one primary is the only one.
     pub fn calm(&mut self, now: Duration) {
-        self.calms.push((now, None));
+        if self.calms.last().is_none_or(|(_, until)| until.is_some()) {
+            self.calms.push((now, None));
+        }
     }
 
     /// From `now` on, nothing is sure; what fails is from now on part of an outage.
@@ -203,6 +207,10 @@ impl Pages {
         if !asked {
             self.gateways[gateway].guard.note(span, verdict == Verdict::LetIn);
         }
+        let allowance = self.gateways[gateway].allowance;
+        if of.revoked.is_some_and(|revoked| span.sent > revoked + allowance) && verdict != Verdict::Odd {
+            self.counts.judged += usize::from(calm_at(&self.calms, span.sent).is_none());
+        }
         match verdict {
             Verdict::LetIn => {
                 self.counts.let_in += 1;
@@ -214,7 +222,7 @@ impl Pages {
             }
             Verdict::Refused => {
                 self.counts.refused += 1;
-                if !asked && span.sent > of.opened + self.gateways[gateway].allowance {
+                if !asked && span.sent > of.opened + allowance {
                     self.counts.wrongly_refused += 1;
                     self.tell("refused though never revoked", session, gateway, span.sent);
                 }
@@ -254,20 +262,14 @@ impl Pages {
     fn judge_let_in(&mut self, session: usize, gateway: usize, sent: Duration) {
         let Some(revoked) = self.sessions[session].revoked else { return };
         let of = &self.gateways[gateway];
-        let same_calm = self.calm_at(revoked).is_some_and(|calm| self.calm_at(sent) == Some(calm));
+        let calm = calm_at(&self.calms, revoked);
+        let same_calm = calm.is_some() && calm == calm_at(&self.calms, sent);
         let allowance = if of.is_strict && same_calm { Duration::ZERO } else { of.allowance };
         if sent > revoked + allowance {
             self.counts.forbidden += 1;
             let why = if same_calm { "let in though revoked, one primary" } else { "let in though revoked" };
             self.tell(why, session, gateway, sent);
         }
-    }
-
-    fn calm_at(&self, at: Duration) -> Option<usize> {
-        let holds = |(from, until): &(Duration, Option<Duration>)| {
-            *from <= at && until.is_none_or(|until| at < until)
-        };
-        self.calms.iter().rposition(holds)
     }
 
     fn tell(&mut self, why: &str, session: usize, gateway: usize, sent: Duration) {
@@ -281,4 +283,9 @@ impl Pages {
             self.told.push(format!("{why}: session {id} on {name}, sent at {sent:.3?}{since}"));
         }
     }
+}
+
+/// Which calm it was then, if any.
+fn calm_at(calms: &[(Duration, Option<Duration>)], at: Duration) -> Option<usize> {
+    calms.iter().rposition(|(from, until)| *from <= at && until.is_none_or(|until| at < until))
 }

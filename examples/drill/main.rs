@@ -65,6 +65,7 @@ async fn run(options: Options, report: &mut Report) -> Result<bool> {
     if options.install_only {
         return Ok(true);
     }
+    gateway::build();
     if let Some(logs) = &options.logs {
         fs::create_dir_all(logs)?;
     }

@@ -38,7 +38,7 @@ impl Report {
     pub fn header(&mut self, planned: usize) {
         self.planned = planned;
         print(&format!(
-            "{:>3} {:<14} {:>7} {:>7} {:>7} {:>7}  {:>6} {:>6} {:>6} {:>4}  {:>5} {:>5}  {:>5} {:>5} {:>5} {:>5}  {:>5}",
+            "{:>3} {:<14} {:>7} {:>7} {:>7} {:>7}  {:>6} {:>6} {:>6} {:>4}  {:>5} {:>5}  {:>6} {:>5} {:>5} {:>5} {:>5}  {:>5}",
             "no",
             "kind",
             "write",
@@ -51,6 +51,7 @@ impl Report {
             "odd",
             "links",
             "revok",
+            "judged",
             "forb",
             "lostS",
             "lostR",
@@ -66,7 +67,7 @@ impl Report {
         let Outcome { kind, write, guard, counts, told, took } = outcome;
         let seconds = Duration::as_secs_f64;
         print(&format!(
-            "{:>3} {kind:<14} {:>6.2}s {:>6.2}s {:>6.2}s {:>6.2}s  {:>6} {:>6} {:>6} {:>4}  {:>5} {:>5}  {:>5} {:>5} {:>5} {:>5}  {:>4.1}s",
+            "{:>3} {kind:<14} {:>6.2}s {:>6.2}s {:>6.2}s {:>6.2}s  {:>6} {:>6} {:>6} {:>4}  {:>5} {:>5}  {:>6} {:>5} {:>5} {:>5} {:>5}  {:>4.1}s",
             self.outcomes.len(),
             seconds(&write.first),
             seconds(&write.steady),
@@ -78,6 +79,7 @@ impl Report {
             counts.odd,
             counts.opened,
             counts.revoked,
+            counts.judged,
             counts.forbidden,
             counts.lost_sessions,
             counts.lost_revocations,
@@ -118,6 +120,7 @@ impl Report {
             "revocations": all.revoked,
             "write_again_ms": { "p50": write.0.as_millis(), "max": write.1.as_millis() },
             "guarded_again_ms": { "p50": guard.0.as_millis(), "max": guard.1.as_millis() },
+            "judged": all.judged,
             "forbidden": all.forbidden,
             "lost_sessions": all.lost_sessions,
             "lost_revocations": all.lost_revocations,
@@ -167,6 +170,7 @@ impl Counts {
             odd: self.odd + other.odd,
             opened: self.opened + other.opened,
             revoked: self.revoked + other.revoked,
+            judged: self.judged + other.judged,
             forbidden: self.forbidden + other.forbidden,
             wrongly_refused: self.wrongly_refused + other.wrongly_refused,
             lost_sessions: self.lost_sessions + other.lost_sessions,
