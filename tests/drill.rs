@@ -122,6 +122,9 @@ fn an_outage_lasts_from_the_first_failure_to_what_is_sent_after_it_and_good() {
     let recovery = outage.recovery().expect("it is over");
     assert_eq!((recovery.first, recovery.steady), (at(850), at(1050)));
     assert!(outage.is_over(at(1600)));
-    assert!(!outage.is_over(at(1400)));
     assert!(!outage.is_over(at(2000)), "nothing was tried since");
+    outage.note(span(2200, 2300), false);
+    assert!(!outage.is_over(at(1600)));
+    outage.note(span(2400, 2500), true);
+    assert!(outage.is_over(at(1600)));
 }

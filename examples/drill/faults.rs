@@ -1,12 +1,18 @@
 //! How a primary fails.
 
 use std::fmt;
+use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail};
 use clap::ValueEnum;
+use tokio::time::sleep;
 
 use crate::cluster::Cluster;
 use crate::node::SCOPE;
+
+/// How often `patronictl` is told, and how long one waits in between.
+const TRIES: u32 = 10;
+const PAUSE: Duration = Duration::from_millis(500);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Kind {
@@ -39,15 +45,7 @@ impl Kind {
                 cluster.patronictl(&["failover", SCOPE, "--candidate", &candidate, "--force"], at).await?;
                 Ok(())
             }
-            Self::Switchover => {
-                let (candidate, at) = candidate(cluster, primary).await?;
-                let leader = cluster.nodes[primary].name.clone();
-                let arguments =
-                    ["switchover", SCOPE, "--leader", &leader, "--candidate", &candidate, "--force"];
-                let said = cluster.patronictl(&arguments, at).await?;
-                ensure!(said.contains("Successfully"), "patronictl switchover: {said}");
-                Ok(())
-            }
+            Self::Switchover => switch_over(cluster, primary).await,
         }
     }
 
@@ -79,8 +77,30 @@ impl fmt::Display for Kind {
     }
 }
 
+/// Patroni refuses now and then, while it looks at its members anew.
+async fn switch_over(cluster: &Cluster, primary: usize) -> Result<()> {
+    let leader = cluster.nodes[primary].name.clone();
+    let mut said = String::new();
+    for _ in 0..TRIES {
+        let (candidate, at) = candidate(cluster, primary).await?;
+        let arguments = ["switchover", SCOPE, "--leader", &leader, "--candidate", &candidate, "--force"];
+        said = cluster.patronictl(&arguments, at).await?;
+        if said.contains("Successfully") || !cluster.nodes[primary].is_leader().await {
+            return Ok(());
+        }
+        sleep(PAUSE).await;
+    }
+    bail!("patronictl switchover: {said}")
+}
+
 /// The name of the synchronous standby, and its place.
 async fn candidate(cluster: &Cluster, primary: usize) -> Result<(String, usize)> {
+    for _ in 1..TRIES {
+        if let Ok(standby) = cluster.synchronous_standby(primary).await {
+            return Ok((cluster.nodes[standby].name.clone(), standby));
+        }
+        sleep(PAUSE).await;
+    }
     let standby = cluster.synchronous_standby(primary).await?;
     Ok((cluster.nodes[standby].name.clone(), standby))
 }

@@ -43,10 +43,13 @@ impl Outage {
         self.tries.iter().any(|(_, good)| *good)
     }
 
-    /// Whether one that was sent after `when` was good, and none sent after it failed.
+    /// Whether one was good that was sent after `when` and after the last that failed.
     pub fn is_over(&self, when: Duration) -> bool {
-        let mut later = self.tries.iter().filter(|(span, _)| span.sent > when).peekable();
-        later.peek().is_some() && later.all(|(_, good)| *good)
+        let last = |good: bool| {
+            let such = self.tries.iter().filter(|(_, was)| *was == good);
+            such.map(|(span, _)| span.sent).max()
+        };
+        last(true).is_some_and(|sent| sent > when && last(false).is_none_or(|failed| sent > failed))
     }
 
     /// `None` when it is not over yet; nothing when none failed.
