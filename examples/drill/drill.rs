@@ -221,7 +221,7 @@ impl Drill {
         let mut pages = self.scene.ledger.pages();
         let told = std::mem::take(&mut pages.told);
         self.journal.write(&told);
-        report.end(std::mem::take(&mut pages.counts), told, known);
+        report.end(std::mem::take(&mut pages.counts), &told, known);
     }
 
     fn targets(&self) -> Vec<Target> {

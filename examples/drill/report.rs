@@ -90,9 +90,9 @@ impl Report {
     }
 
     /// What the last look at all sessions found.
-    pub fn end(&mut self, counts: Counts, told: Vec<String>, sessions: usize) {
+    pub fn end(&mut self, counts: Counts, told: &[String], sessions: usize) {
         (self.end, self.sessions) = (counts, sessions);
-        tell(&told);
+        tell(told);
     }
 
     /// Prints the table. Whether all was as it must be.
@@ -104,7 +104,8 @@ impl Report {
             self.row(&kind.to_string(), |outcome| outcome.kind == kind, None);
         }
         let all = self.row("all", |_| true, Some(&self.end));
-        let complete = self.outcomes.len() == self.planned && self.sessions > 0;
+        // Nothing is proved when nothing could be forbidden.
+        let complete = self.outcomes.len() == self.planned && self.sessions > 0 && all.judged > 0;
         let [write, guard] =
             [|outcome: &Outcome| outcome.write.first, |outcome: &Outcome| outcome.guard.first]
                 .map(|of| spread(self.outcomes.iter().map(of).collect()));
@@ -133,7 +134,7 @@ impl Report {
     fn row(&self, name: &str, is_of: impl Fn(&Outcome) -> bool, more: Option<&Counts>) -> Counts {
         let outcomes: Vec<_> = self.outcomes.iter().filter(|outcome| is_of(outcome)).collect();
         let counts = outcomes.iter().map(|outcome| &outcome.counts).chain(more);
-        let counts = counts.fold(Counts::default(), |sum, counts| sum.plus(counts));
+        let counts = counts.fold(Counts::default(), Counts::plus);
         if outcomes.is_empty() {
             return counts;
         }
