@@ -146,8 +146,10 @@ impl Line {
             // It listens once it is made anew.
             self.shared.call.lock().unwrap_or_else(PoisonError::into_inner).take();
         }
+        // Before it is begun: the first hint says that it listens.
+        let hints = self.shared.hint.subscribe();
         self.listener.ensure(|| listen(self.shared.clone()));
-        Some(self.shared.hint.subscribe())
+        Some(hints)
     }
 }
 
