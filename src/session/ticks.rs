@@ -229,7 +229,8 @@ fn report(last: Option<Proof>, proof: Proof) {
                 replication,
                 "the database has restarted after a crash, or an asynchronous replica has taken over: what was acknowledged \
                  shortly before may be undone, revocations too. To end every session of all bridges: \
-                 DELETE {{operators' endpoints}}/clients/{{bridge client id}}/sessions, or Admin::revoke_client"
+                 curl -X DELETE -H \"authorization: Bearer $ADMIN_TOKEN\" $GATEWAY/admin/clients/sp_bridge/sessions \
+                 (wherever the operators' endpoints are, with your bridge client id), or Admin::revoke_client"
             ),
         }
     }
