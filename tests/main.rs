@@ -17,6 +17,8 @@ mod faults;
 mod foreign;
 mod freshness;
 mod layer;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod mounting;
 mod oauth;
 mod openapi;
@@ -33,5 +35,6 @@ mod rotation;
 mod rows;
 mod store;
 mod support;
+mod ticks;
 mod token_from;
 mod tokens;

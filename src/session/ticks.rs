@@ -215,7 +215,7 @@ fn report(last: Option<Proof>, proof: Proof) {
         return;
     };
     if last.era != proof.era {
-        crate::observe::count("bridge_auth_era_changes_total", replication);
+        crate::observe::count("bridge_auth_era_changes_total", last.replication.as_str());
         match (last.replication, proof.replication) {
             (Replication::Synchronous, _) => tracing::warn!(
                 replication,
