@@ -56,13 +56,16 @@ fn unseen_token(criterion: &mut Criterion) {
 fn one_request(criterion: &mut Criterion) {
     let runtime = Runtime::new().unwrap();
     let mint = Mint::new();
-    let database = runtime.block_on(Database::postgres(SESSIONS));
+    let databases = runtime.block_on(Database::postgres_both(SESSIONS));
     let bearers = mint.bearers(10_000, SESSIONS);
     let mut group = criterion.benchmark_group("one request at a time");
-    for guard in [Guard::Bare, Guard::Comparator, Guard::Strict, Guard::Watched] {
+    let guards = [Guard::Bare, Guard::Comparator, Guard::Strict, Guard::Watched];
+    for (guard, database) in
+        guards.iter().flat_map(|guard| databases.iter().map(move |database| (*guard, database)))
+    {
         let gateway = runtime.block_on(Gateway::open(guard, 4, &mint, &database.address));
         let mut bearers = bearers.iter().cycle();
-        group.bench_function(guard.to_string(), |bencher| {
+        group.bench_function(format!("{guard}, {}", database.name()), |bencher| {
             let request = || {
                 Request::get("/").header(AUTHORIZATION, bearers.next().unwrap()).body(Body::empty()).unwrap()
             };

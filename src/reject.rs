@@ -28,7 +28,7 @@ use crate::token::InvalidToken;
 /// | [`InvalidCredential`](Self::InvalidCredential) | 401 | `invalid_token` | `error="invalid_token"`, `scope` | `UNAUTHENTICATED` |
 /// | [`CrossSite`](Self::CrossSite) | 403 | `cross_site` | none | `PERMISSION_DENIED` |
 /// | [`InsufficientScope`](Self::InsufficientScope), [`CallerKind`](Self::CallerKind), [`ForeignCaller`](Self::ForeignCaller) | 403 | `insufficient_scope` | `error="insufficient_scope"`, `scope` | `PERMISSION_DENIED` |
-/// | [`Unavailable`](Self::Unavailable), [`IssuerUnavailable`](Self::IssuerUnavailable) | 503, `Retry-After` | `temporarily_unavailable` | none: the token may be good | `UNAVAILABLE`, `grpc-retry-pushback-ms` |
+/// | [`Unavailable`](Self::Unavailable), [`IssuerUnavailable`](Self::IssuerUnavailable) | 503, `Retry-After` (none where [somebody must mend it](StoreErrorKind::Misconfigured)) | `temporarily_unavailable` | none: the token may be good | `UNAVAILABLE`, `grpc-retry-pushback-ms` |
 ///
 /// `scope` is what the layer requires, else the scopes of its protected resource, and is left out when there are none.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -178,6 +178,7 @@ impl Rejection {
             Self::Unavailable(StoreErrorKind::Full) => "store_full",
             Self::Unavailable(StoreErrorKind::Moved) => "store_moved",
             Self::Unavailable(StoreErrorKind::Failed) => "store_failed",
+            Self::Unavailable(StoreErrorKind::Misconfigured) => "store_misconfigured",
             Self::Unavailable(StoreErrorKind::Unproven) => "freshness_unproven",
             Self::IssuerUnavailable => "issuer_unavailable",
         }
@@ -194,6 +195,9 @@ impl Rejection {
                 "The access token does not allow this."
             }
             Self::CrossSite => "A page of another site may not do this.",
+            Self::Unavailable(StoreErrorKind::Misconfigured) => {
+                "The session cannot be checked until this gateway is mended. Keep the token."
+            }
             Self::Unavailable(_) => "The session cannot be checked right now. Keep the token and try again.",
             Self::IssuerUnavailable => "The token cannot be checked right now. Keep it and try again.",
         }
@@ -227,7 +231,9 @@ impl Rejection {
         if let Some(value) = self.challenge(challenge) {
             headers.insert(WWW_AUTHENTICATE, value);
         }
-        if self.status() == StatusCode::SERVICE_UNAVAILABLE {
+        // Trying again helps only where the fault may pass.
+        let may_pass = *self != Self::Unavailable(StoreErrorKind::Misconfigured);
+        if self.status() == StatusCode::SERVICE_UNAVAILABLE && may_pass {
             headers.insert(RETRY_AFTER, HeaderValue::from(challenge.retry_after.as_secs().max(1)));
         }
         response.extensions_mut().insert(self.clone());
@@ -362,6 +368,19 @@ mod tests {
         assert_eq!(response.headers()[RETRY_AFTER], "1");
         assert!(!response.headers().contains_key(WWW_AUTHENTICATE));
         assert!(response.extensions().get::<Rejection>().is_some());
+    }
+
+    #[test]
+    fn a_store_that_somebody_must_mend_tells_nobody_to_try_again() {
+        let rejection = Rejection::Unavailable(StoreErrorKind::Misconfigured);
+        let response = answer(&rejection);
+        assert_eq!(response.status(), 503);
+        assert!(!response.headers().contains_key(RETRY_AFTER));
+        assert!(!response.headers().contains_key(WWW_AUTHENTICATE));
+        assert_eq!(
+            (rejection.code(), rejection.reason()),
+            ("temporarily_unavailable", "store_misconfigured")
+        );
     }
 
     #[test]

@@ -33,14 +33,15 @@ pub async fn run(options: &Options) {
     );
     println!("| store | p50 ms | p99 ms | max ms |");
     println!("|---|--:|--:|--:|");
-    for database in [Database::postgres(options.rows).await, Database::sqlite(options.rows).await] {
+    let [fresh, analyzed] = Database::postgres_both(options.rows).await;
+    for database in [fresh, analyzed, Database::sqlite(options.rows).await] {
         let nodes = Nodes::open(&database).await;
         let mut lags = Vec::new();
         for session in 0..options.revocations {
             lags.push(nodes.revoke(session).await);
         }
         let Measured { p50, p99, max, .. } = Measured::of(lags, Duration::ZERO);
-        let (name, [p50, p99, max]) = (database.address.name(), [p50, p99, max].map(|lag| lag * 1e3));
+        let (name, [p50, p99, max]) = (database.name(), [p50, p99, max].map(|lag| lag * 1e3));
         println!("| {name} | {p50:.2} | {p99:.2} | {max:.2} |");
     }
 }

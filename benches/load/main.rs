@@ -1,6 +1,6 @@
 //! Load: many requests at once, beside a comparator, in rounds that take turns. `BENCHMARKS.md` tells how to read it.
 //!
-//! `cargo bench --bench load -- in-process|sockets|growth|writes|ends|fair|stranger|lag`; `--help` after each tells its options.
+//! `cargo bench --bench load -- in-process|sockets|growth|writes|revocations|ends|fair|stranger|lag`; `--help` after each tells its options.
 
 #![allow(unreachable_pub, clippy::unwrap_used, clippy::print_stdout)]
 
@@ -11,6 +11,7 @@ mod growth;
 mod in_process;
 mod lag;
 mod processes;
+mod revocations;
 mod sockets;
 mod stranger;
 #[allow(dead_code, reason = "the tests use more of it")]
@@ -39,6 +40,8 @@ enum Bench {
     Growth(growth::Options),
     /// Exchange, provisioning, revocation.
     Writes(writes::Options),
+    /// Revocations many at a time beside exchanges, and how soon another gateway refuses meanwhile.
+    Revocations(revocations::Options),
     /// How long it takes to end something, whatever a person did before.
     Ends(ends::Options),
     /// An innocent person's calls beside one who writes in a loop.
@@ -66,6 +69,7 @@ async fn main() {
         Bench::Sockets(options) => sockets::run(&options).await,
         Bench::Growth(options) => growth::run(&options).await,
         Bench::Writes(options) => writes::run(&options).await,
+        Bench::Revocations(options) => revocations::run(&options).await,
         Bench::Ends(options) => ends::run(&options).await,
         Bench::Fair(options) => fair::run(&options).await,
         Bench::Stranger(options) => stranger::run(&options).await,

@@ -27,7 +27,7 @@ pub struct Options {
     connections: Vec<usize>,
     #[arg(long, default_value_t = 10_000)]
     sessions: u64,
-    #[arg(long, value_delimiter = ',', default_value = "4,8,16")]
+    #[arg(long, value_delimiter = ',', default_value = "4,16")]
     pools: Vec<usize>,
     #[arg(long, default_value_t = SESSIONS)]
     rows: u64,
@@ -67,6 +67,8 @@ pub struct Clients {
 }
 
 struct Contestant {
+    database: String,
+    address: Address,
     guard: Guard,
     pool: usize,
     server: Running,
@@ -84,26 +86,28 @@ struct Seen {
 }
 
 pub async fn run(options: &Options) {
-    let database = Database::postgres(options.rows).await;
-    let Address::Postgres(url) = &database.address else { unreachable!("it was just made") };
+    let databases = Database::postgres_both(options.rows).await;
     let folder = tempfile::tempdir().unwrap();
     let mint = folder.path().join("mint");
     Mint::new().write(&mint);
-    let mut contestants = start(options, &mint.display().to_string(), url).await;
+    let mut contestants = Vec::new();
+    for database in &databases {
+        contestants.extend(start(options, &mint.display().to_string(), database).await);
+    }
     println!(
-        "\nOver sockets, PostgreSQL, {} rows, {} sessions, medians of {} rounds:\n",
+        "\nOver sockets, {} rows, {} sessions, medians of {} rounds:\n",
         options.rows, options.sessions, options.rounds
     );
     println!(
-        "| connections | guard | pool | requests/s | p50 µs | p99 µs | rate to the comparator | processor µs/request | to the comparator |"
+        "| database | connections | guard | pool | requests/s | p50 µs | p99 µs | rate to the comparator | processor µs/request | to the comparator |"
     );
-    println!("|--:|---|--:|--:|--:|--:|--:|--:|--:|");
+    println!("|---|--:|---|--:|--:|--:|--:|--:|--:|--:|");
     for connections in &options.connections {
         for round in 0..=options.rounds {
             for contestant in &mut contestants {
                 let arguments = clients_of(contestant, options, *connections, &mint.display().to_string());
                 let processes =
-                    Processes::own().and(contestant.server.id()).with_database(&database.address).await;
+                    Processes::own().and(contestant.server.id()).with_database(&contestant.address).await;
                 let start = processes.seconds();
                 let seen: Seen = processes::run(&arguments).await;
                 // The first round warms up.
@@ -113,7 +117,11 @@ pub async fn run(options: &Options) {
                 }
             }
         }
-        print(*connections, &contestants);
+        for database in &databases {
+            let name = database.name();
+            let on = contestants.iter().filter(|contestant| contestant.database == name).collect::<Vec<_>>();
+            print(*connections, &on);
+        }
         for contestant in &mut contestants {
             contestant.measured.clear();
             contestant.processor = 0.0;
@@ -121,7 +129,10 @@ pub async fn run(options: &Options) {
     }
 }
 
-async fn start(options: &Options, mint: &str, url: &str) -> Vec<Contestant> {
+async fn start(options: &Options, mint: &str, database: &Database) -> Vec<Contestant> {
+    let Address::Postgres(url) = &database.address else {
+        unreachable!("sockets are measured on PostgreSQL")
+    };
     let mut contestants = Vec::new();
     for guard in [Guard::Comparator, Guard::Strict, Guard::Watched, Guard::Bare] {
         let pools = if guard == Guard::Comparator { &options.pools[..] } else { &options.pools[..1] };
@@ -136,7 +147,15 @@ async fn start(options: &Options, mint: &str, url: &str) -> Vec<Contestant> {
                 ],
             );
             let server = processes::start(&arguments).await;
-            contestants.push(Contestant { guard, pool: *pool, server, measured: Vec::new(), processor: 0.0 });
+            contestants.push(Contestant {
+                database: database.name(),
+                address: database.address.clone(),
+                guard,
+                pool: *pool,
+                server,
+                measured: Vec::new(),
+                processor: 0.0,
+            });
         }
     }
     contestants
@@ -156,12 +175,12 @@ fn clients_of(contestant: &Contestant, options: &Options, connections: usize, mi
     )
 }
 
-fn print(connections: usize, contestants: &[Contestant]) {
+fn print(connections: usize, contestants: &[&Contestant]) {
     let rate = |contestant: &Contestant| median(&contestant.measured, Measured::rate);
     let comparators = contestants.iter().filter(|contestant| contestant.guard == Guard::Comparator);
     let best = comparators.max_by(|a, b| rate(a).total_cmp(&rate(b))).unwrap();
     for contestant in contestants {
-        let Contestant { guard, pool, measured, .. } = contestant;
+        let Contestant { database, guard, pool, measured, .. } = contestant;
         let p50 = median(measured, |measured| measured.p50) * 1e6;
         let p99 = median(measured, |measured| measured.p99) * 1e6;
         let pairs: Vec<_> = measured.iter().zip(&best.measured).collect();
@@ -170,7 +189,7 @@ fn print(connections: usize, contestants: &[Contestant]) {
         let processor = contestant.cost() * 1e6;
         let cheaper = best.cost() * 1e6 / processor;
         println!(
-            "| {connections} | {guard} | {pool} | {rate:.0} | {p50:.0} | {p99:.0} | {ratio:.2}x | {processor:.1} | {cheaper:.2}x |"
+            "| {database} | {connections} | {guard} | {pool} | {rate:.0} | {p50:.0} | {p99:.0} | {ratio:.2}x | {processor:.1} | {cheaper:.2}x |"
         );
     }
 }

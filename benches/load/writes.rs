@@ -29,11 +29,13 @@ pub struct Options {
 }
 
 /// A bridge whose sessions are spent one after the other.
-struct Writer {
-    bridge: Bridge,
+pub struct Writer {
+    pub bridge: Bridge,
     authenticator: Authenticator,
-    mint: Mint,
-    next: u64,
+    pub mint: Mint,
+    /// How many were used.
+    used: u64,
+    rows: u64,
     operations: u64,
 }
 
@@ -41,12 +43,9 @@ pub async fn run(options: &Options) {
     println!("\nWrites, {} rows, medians of {} rounds:\n", options.rows, options.rounds);
     println!("| store | operation | at once | operations/s | p50 ms | p99 ms |");
     println!("|---|---|--:|--:|--:|--:|");
-    for database in [Database::postgres(options.rows).await, Database::sqlite(options.rows).await] {
-        let mint = Mint::new();
-        let own = bridge(Freshness::Strict, 16, &mint, &database.address).await;
-        let authenticator = own.bridge.authenticator("bridge").unwrap();
-        let mut writer =
-            Writer { bridge: own.bridge, authenticator, mint, next: 0, operations: options.operations };
+    let [fresh, analyzed] = Database::postgres_both(options.rows).await;
+    for database in [fresh, analyzed, Database::sqlite(options.rows).await] {
+        let mut writer = Writer::open(&database, options.operations).await;
         for concurrent in &options.concurrent {
             let mut rounds = [Vec::new(), Vec::new(), Vec::new()];
             for _ in 0..options.rounds {
@@ -55,7 +54,7 @@ pub async fn run(options: &Options) {
                 rounds[2].push(writer.revoke(*concurrent).await);
             }
             for (operation, rounds) in ["exchange", "provision", "revoke"].iter().zip(&rounds) {
-                print(database.address.name(), operation, *concurrent, rounds);
+                print(&database.name(), operation, *concurrent, rounds);
             }
         }
     }
@@ -68,7 +67,14 @@ fn print(store: &str, operation: &str, concurrent: usize, rounds: &[Measured]) {
 }
 
 impl Writer {
-    async fn exchange(&mut self, concurrent: usize) -> Measured {
+    pub async fn open(database: &Database, operations: u64) -> Self {
+        let mint = Mint::new();
+        let bridge = bridge(Freshness::Strict, 16, &mint, &database.address).await.bridge;
+        let authenticator = bridge.authenticator("bridge").unwrap();
+        Self { bridge, authenticator, mint, used: 0, rows: database.sessions, operations }
+    }
+
+    pub async fn exchange(&mut self, concurrent: usize) -> Measured {
         let sessions = self.take();
         let issue = async |n| {
             let user_id = UserId::parse(user_id(n)).unwrap();
@@ -110,20 +116,33 @@ impl Writer {
         .await
     }
 
-    async fn revoke(&mut self, concurrent: usize) -> Measured {
-        let sessions = self.take().map(|n| SessionId::parse(session_id(n)).unwrap()).collect();
-        let bridge = &self.bridge;
-        measure(sessions, concurrent, async |session: SessionId| {
-            assert!(bridge.admin().revoke_session(&session).await.unwrap());
-        })
-        .await
+    pub async fn revoke(&mut self, concurrent: usize) -> Measured {
+        let sessions = self.take().collect();
+        measure(sessions, concurrent, async |session| self.revoke_one(session).await).await
     }
 
-    /// Sessions that were not used yet, each of another user: nobody waits for a lock of another.
+    /// Revokes session number `session`, which is live.
+    pub async fn revoke_one(&self, session: u64) {
+        let session = SessionId::parse(session_id(session)).unwrap();
+        assert!(self.bridge.admin().revoke_session(&session).await.unwrap());
+    }
+
+    /// Sessions that were not used yet, each of another person than those near it: nobody waits for a lock of another. Each
+    /// person's first, then each one's second, and so on.
+    pub fn sessions(&self) -> impl Iterator<Item = u64> + use<> {
+        let persons = self.rows / 10;
+        (self.used..self.rows).map(move |place| place % persons * 10 + place / persons)
+    }
+
+    /// Counts sessions as used.
+    pub fn skip(&mut self, count: u64) {
+        self.used += count;
+    }
+
     fn take(&mut self) -> impl Iterator<Item = u64> + use<> {
-        let first = self.next;
-        self.next += 10 * self.operations;
-        (first..self.next).step_by(10)
+        let sessions = self.sessions().take(self.operations as usize);
+        self.skip(self.operations);
+        sessions
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bridge_auth::store::{PostgresStore, SqliteStore, Store};
 use tempfile::TempDir;
@@ -14,7 +15,18 @@ pub const SESSIONS: u64 = 1_000_000;
 /// A migrated database that was filled; it goes with the value.
 pub struct Database {
     pub address: Address,
-    _keep: Keep,
+    pub statistics: Statistics,
+    /// How many it was filled with.
+    pub sessions: u64,
+    keep: Keep,
+}
+
+/// What the planner knows of the tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Statistics {
+    /// Nothing: nobody analysed them, as on most databases that a gateway starts on.
+    None,
+    Analyzed,
 }
 
 /// Where a database is: all that another process needs.
@@ -25,7 +37,7 @@ pub enum Address {
 }
 
 enum Keep {
-    Cluster { _cluster: Cluster },
+    Cluster { cluster: Arc<Cluster> },
     Folder { _folder: TempDir },
 }
 
@@ -40,18 +52,39 @@ pub fn user_id(n: u64) -> String {
 impl Database {
     /// PostgreSQL as in production: what is acknowledged is on the disk, and the tables are analysed.
     pub async fn postgres(sessions: u64) -> Self {
-        let database = Self::filled(sessions, "autovacuum = on").await;
-        if let Address::Postgres(url) = &database.address {
-            let client = connect(url).await;
-            client.batch_execute("VACUUM ANALYZE").await.unwrap();
-            client.batch_execute("CHECKPOINT").await.unwrap();
-        }
+        let mut database = Self::filled(sessions, "autovacuum = on").await;
+        database.analyze().await;
+        database.statistics = Statistics::Analyzed;
         database
     }
 
     /// The same as it was just migrated and filled: nobody analyses it.
     pub async fn postgres_not_analyzed(sessions: u64) -> Self {
         Self::filled(sessions, "autovacuum = off").await
+    }
+
+    /// Two on one server, so that look-ups are measured on both side by side: the first as it was just migrated and filled,
+    /// the second analysed.
+    pub async fn postgres_both(sessions: u64) -> [Self; 2] {
+        let fresh = Self::filled(sessions, "autovacuum = off").await;
+        let (Address::Postgres(url), Keep::Cluster { cluster }) = (&fresh.address, &fresh.keep) else {
+            unreachable!("it was just made")
+        };
+        let other = |name: &str| format!("{}/{name}", url.rsplit_once('/').expect("a URL").0);
+        let admin = connect(&other("template1")).await;
+        // It can be copied once those who filled it have gone.
+        while admin.batch_execute("CREATE DATABASE analyzed TEMPLATE postgres").await.is_err() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let keep = Keep::Cluster { cluster: cluster.clone() };
+        let analyzed = Self {
+            address: Address::Postgres(other("analyzed")),
+            statistics: Statistics::Analyzed,
+            sessions,
+            keep,
+        };
+        analyzed.analyze().await;
+        [fresh, analyzed]
     }
 
     async fn filled(sessions: u64, autovacuum: &str) -> Self {
@@ -63,14 +96,23 @@ impl Database {
             "checkpoint_timeout = 30min",
             autovacuum,
         ];
-        let cluster = Cluster::start_with(&settings.map(str::to_owned));
+        let cluster = Arc::new(Cluster::start_with(&settings.map(str::to_owned)));
         let url = cluster.url();
         PostgresStore::connect(&url).await.unwrap();
         let fill = include_str!("fill_postgres.sql").replace("{sessions}", &sessions.to_string());
         let client = connect(&url).await;
         client.batch_execute(&fill).await.unwrap();
         client.batch_execute("CHECKPOINT").await.unwrap();
-        Self { address: Address::Postgres(url), _keep: Keep::Cluster { _cluster: cluster } }
+        let statistics = Statistics::None;
+        Self { address: Address::Postgres(url), statistics, sessions, keep: Keep::Cluster { cluster } }
+    }
+
+    async fn analyze(&self) {
+        if let Address::Postgres(url) = &self.address {
+            let client = connect(url).await;
+            client.batch_execute("VACUUM ANALYZE").await.unwrap();
+            client.batch_execute("CHECKPOINT").await.unwrap();
+        }
     }
 
     /// SQLite, in a file of its own.
@@ -80,7 +122,16 @@ impl Database {
         SqliteStore::open(&path).await.unwrap();
         let fill = include_str!("fill_sqlite.sql").replace("{sessions}", &sessions.to_string());
         rusqlite::Connection::open(&path).unwrap().execute_batch(&fill).unwrap();
-        Self { address: Address::Sqlite(path), _keep: Keep::Folder { _folder: folder } }
+        let statistics = Statistics::None;
+        Self { address: Address::Sqlite(path), statistics, sessions, keep: Keep::Folder { _folder: folder } }
+    }
+
+    /// What it is called in a table.
+    pub fn name(&self) -> String {
+        match (&self.address, self.statistics) {
+            (Address::Postgres(_), Statistics::None) => "PostgreSQL, never analysed".to_owned(),
+            (address, _) => address.name().to_owned(),
+        }
     }
 
     pub async fn open(&self, pool: usize) -> Arc<dyn Store> {

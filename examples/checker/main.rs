@@ -1,7 +1,7 @@
-//! Checks the promise of freshness for as long as you like: several gateways on a PostgreSQL of their own, people
-//! who call and revoke, and faults.
+//! Checks the promise of freshness for as long as you like: several gateways on a PostgreSQL of their own with a
+//! synchronous standby, people who call and revoke, and faults.
 //!
-//! `cargo run --release --example checker -- --minutes 10 --mode watched:1000`. The tests do the same, briefly.
+//! `cargo run --release --example checker -- --minutes 10 --mode watched:1000`, or `--calls 2000000 --mode strict`. The tests do the same, briefly.
 
 #![allow(unreachable_pub, reason = "a program exports nothing")]
 #![allow(clippy::unwrap_used, reason = "what goes wrong where nothing may ends the check")]
@@ -23,9 +23,17 @@ use crate::checker::Plan;
 /// Checks that revoked sessions are refused in time, whatever goes wrong.
 #[derive(Parser)]
 struct Options {
-    /// How long to check
-    #[arg(long, default_value_t = 1.0)]
-    minutes: f64,
+    /// How long to check [default: 1, or until there were enough calls]
+    #[arg(long)]
+    minutes: Option<f64>,
+
+    /// How many calls to make at least
+    #[arg(long)]
+    calls: Option<u64>,
+
+    /// How many people live at the same time
+    #[arg(long, default_value_t = 32)]
+    people: usize,
 
     /// What the gateways promise: `strict`, or `watched:MILLISECONDS`
     #[arg(long, default_value = "watched:1000", value_parser = max_lag)]
@@ -39,11 +47,15 @@ struct Mode(Option<Duration>);
 #[tokio::main]
 async fn main() -> ExitCode {
     let options = Options::parse();
-    let duration = Duration::from_secs_f64(options.minutes.max(0.0) * 60.0);
-    let plan = match options.mode.0 {
-        None => Plan::strict(duration),
-        Some(max_lag) => Plan::watched(max_lag, duration),
+    let minutes = options.minutes.unwrap_or(if options.calls.is_some() { 0.0 } else { 1.0 });
+    let mut plan = match options.mode.0 {
+        None => Plan::strict(),
+        Some(max_lag) => Plan::watched(max_lag),
     };
+    plan.duration = Duration::from_secs_f64(minutes.max(0.0) * 60.0);
+    plan.calls = options.calls.unwrap_or_default();
+    plan.people = options.people;
+    plan.tells = true;
     let report = plan.run().await;
     let _ = writeln!(io::stdout(), "{}: {report}", plan.freshness);
     if report.violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }

@@ -65,7 +65,7 @@ pub struct Options {
     #[arg(long, env = "BRIDGE_AUTH_FENCE", value_name = "MILLISECONDS|off", default_value = "1000", value_parser = fence)]
     fence: Fence,
 
-    /// How many connections there may be to PostgreSQL, at least 3
+    /// How many connections there may be to PostgreSQL, at least 4
     #[arg(long, env = "BRIDGE_AUTH_POOL_SIZE", value_name = "CONNECTIONS", default_value_t = 8,
         value_parser = value_parser!(u16).range(1..))]
     pool_size: u16,

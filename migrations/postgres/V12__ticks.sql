@@ -36,7 +36,8 @@ CREATE FUNCTION bridge_auth.tick(p_lease uuid, p_number bigint, OUT era bigint, 
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_custom_plan AS $$
 #variable_conflict use_column
 DECLARE
-    v_era bigint := bridge_auth.era();
+    v_era      bigint := bridge_auth.era();
+    dead_since timestamptz := clock_timestamp() - interval '1 day';
 BEGIN
     PERFORM bridge_auth.begin_write();
     UPDATE bridge_auth.ticks SET number = p_number, era = v_era, xid = pg_current_xact_id(), at = clock_timestamp()
@@ -47,7 +48,7 @@ BEGIN
         -- Leases of connections that are long gone.
         DELETE FROM bridge_auth.ticks WHERE lease IN (
             SELECT lease FROM bridge_auth.ticks
-            WHERE begun_at < clock_timestamp() - interval '1 day' AND at < clock_timestamp() - interval '1 day'
+            WHERE begun_at < dead_since AND at < dead_since
             ORDER BY begun_at LIMIT 100 FOR UPDATE SKIP LOCKED
         );
     END IF;

@@ -16,7 +16,7 @@ use crate::clock::Clock;
 use crate::id::SessionId;
 use crate::reject::{InvalidCredential, Rejection};
 use crate::settings::{BuildError, Settings};
-use crate::store::{StoreErrorKind, within_deadline};
+use crate::store::{StoreErrorKind, log_fault, within_deadline};
 use crate::token::{ForeignClaims, ForeignVerifier, InvalidToken, unverified_issuer};
 
 /// All of them.
@@ -114,7 +114,7 @@ impl Trusted {
     pub(crate) async fn session(&self, claims: &ForeignClaims) -> Result<Option<SessionId>, StoreErrorKind> {
         let ForeignSessions::Mapped(mapper) = &self.sessions else { return Ok(None) };
         within_deadline(self.mapping_deadline, mapper.session(claims)).await.map_err(|fault| {
-            tracing::warn!(error = &fault as &dyn std::error::Error, "a session could not be mapped");
+            log_fault(&fault, "a session could not be mapped");
             fault.kind()
         })
     }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::bridge::Bridge;
 use crate::reject::problem;
-use crate::store::{StoreError, StoreErrorKind};
+use crate::store::{StoreError, StoreErrorKind, log_fault};
 use crate::token::KeyError;
 
 pub(super) type Answer = Result<Response<Bytes>, Failure>;
@@ -89,13 +89,17 @@ impl Refusal {
 
     /// The store could not answer; the log is told why.
     pub(super) fn unavailable(bridge: &Bridge, fault: &StoreError) -> Self {
-        tracing::warn!(error = fault as &dyn std::error::Error, "the store could not answer an endpoint");
-        Self::try_again(bridge, fault.kind())
+        log_fault(fault, "the store could not answer an endpoint");
+        Self::unavailable_for(bridge, fault.kind())
     }
 
     /// It cannot be known right now: the log was told why.
-    pub(super) fn try_again(bridge: &Bridge, cause: StoreErrorKind) -> Self {
-        bridge.guard().unavailable(cause);
+    pub(super) fn unavailable_for(bridge: &Bridge, kind: StoreErrorKind) -> Self {
+        bridge.guard().unavailable(kind);
+        if kind == StoreErrorKind::Misconfigured {
+            let detail = "This cannot be done until this gateway is mended.";
+            return Self::new(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", detail);
+        }
         let retry_after = bridge.settings().challenge.retry_after.as_secs().max(1);
         let detail = "This cannot be done right now. Try again.";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", detail)

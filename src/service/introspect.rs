@@ -72,7 +72,7 @@ pub(super) async fn answer(bridge: &Bridge, parts: &Parts, body: RequestBody) ->
 async fn access_token(bridge: &Bridge, client: &OauthClient, token: &str) -> Answer {
     let caller = match bridge.guard().introspect(token).await {
         Ok(caller) if may_ask(client, &caller) => caller,
-        Err(Rejection::Unavailable(cause)) => return Err(Refusal::try_again(bridge, cause).into()),
+        Err(Rejection::Unavailable(kind)) => return Err(Refusal::unavailable_for(bridge, kind).into()),
         _ => return inactive(),
     };
     let claims = caller.claims();

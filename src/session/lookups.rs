@@ -15,7 +15,9 @@ use super::epochs::Moment;
 use super::figures::Figures;
 use super::ticks::Ticks;
 use crate::id::SessionId;
-use crate::store::{SessionStatus, SessionStatuses, Store, StoreErrorKind, ToItsEnd, within_deadline};
+use crate::store::{
+    SessionStatus, SessionStatuses, Store, StoreErrorKind, ToItsEnd, log_fault, within_deadline,
+};
 
 /// Looks sessions up, many at once.
 pub(super) struct Lookups {
@@ -109,7 +111,7 @@ impl Asker {
             }
             let answer = within_deadline(self.deadline, self.store.session_statuses(ids)).await;
             let SessionStatuses { found, tick } = answer.map_err(|fault| {
-                tracing::warn!(error = &fault as &dyn std::error::Error, "session look-up failed");
+                log_fault(&fault, "session look-up failed");
                 fault.kind()
             })?;
             if self.fence.is_none_or(|fence| self.ticks.vouch_for(tick, fence, asked)) {

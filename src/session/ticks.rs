@@ -7,6 +7,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use tokio::time::{sleep, timeout};
 
 use super::epochs::Moment;
 use crate::background::Background;
-use crate::store::{Proof, Replication, Store, StoreError, StoreErrorKind, Tick};
+use crate::store::{Proof, Replication, Store, StoreError, StoreErrorKind, Tick, log_fault};
 
 /// Makes ticks for as long as it is kept, and knows when each began.
 pub(super) struct Ticks {
@@ -80,8 +81,8 @@ impl Ticks {
         if newest.is_some_and(|began| is_young(began, max_age / 4)) {
             return Ok(());
         }
-        self.want();
         if newest.is_some_and(|began| is_young(began, max_age)) {
+            self.want();
             return Ok(());
         }
         let mut attempted = self.shared.attempted.subscribe();
@@ -152,6 +153,8 @@ async fn make_ticks(shared: Arc<Shared>) {
             Ok(proof) => shared.take_in(proof, began),
             Err(fault) => shared.fail(&fault),
         }
+        // Who wanted one meanwhile has it now, or wants another when told of this attempt.
+        pin!(shared.wanted.notified()).enable();
         shared.attempted.send_replace(());
         sleep(pause).await;
     }
@@ -195,8 +198,7 @@ impl Shared {
         drop(state);
         crate::observe::count("bridge_auth_tick_faults_total", fault.kind().as_str());
         if is_first {
-            let error = fault as &dyn std::error::Error;
-            tracing::warn!(error, "no proof that the database is the primary: requests are refused with 503");
+            log_fault(fault, "no proof that the database is the primary: requests are refused with 503");
         }
     }
 }

@@ -19,7 +19,8 @@ use super::epochs::{Epochs, Mark, Moment};
 use super::ticks::Ticks;
 use crate::background::Background;
 use crate::store::{
-    Revocation, RevocationCursor, RevocationPage, Store, StoreError, StoreErrorKind, within_deadline,
+    Revocation, RevocationCursor, RevocationPage, Store, StoreError, StoreErrorKind, log_fault,
+    within_deadline,
 };
 use crate::token::Claims;
 
@@ -170,7 +171,7 @@ impl Watched {
         health.last_fault = Some(fault.kind());
         drop(health);
         crate::observe::count("bridge_auth_watch_faults_total", fault.kind().as_str());
-        tracing::warn!(error = fault as &dyn std::error::Error, "revocation log could not be read");
+        log_fault(fault, "revocation log could not be read");
     }
 
     /// How long to wait for the next reading: a quarter of the lag, and longer, with jitter, after faults.

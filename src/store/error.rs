@@ -27,8 +27,11 @@ pub enum StoreErrorKind {
     Full,
     /// The file of the database was moved, removed or replaced by another while it was in use.
     Moved,
-    /// The database refused or answered what it should not: a missing migration, a broken disk, a defect.
+    /// The database refused or answered what it should not: a broken disk, a defect.
     Failed,
+    /// It stays so until somebody mends it: missing rights, a missing or changed migration, a wrong encoding, a transaction
+    /// pooler, a wrong password. The [`source`](Error::source) says what to write.
+    Misconfigured,
     /// The server answers, but cannot prove that it is still the primary: another may have taken over.
     Unproven,
 }
@@ -59,13 +62,14 @@ impl StoreError {
 
 impl StoreErrorKind {
     /// All of them.
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Unavailable,
         Self::TimedOut,
         Self::ReadOnly,
         Self::Full,
         Self::Moved,
         Self::Failed,
+        Self::Misconfigured,
         Self::Unproven,
     ];
 
@@ -79,6 +83,7 @@ impl StoreErrorKind {
             Self::Full => "full",
             Self::Moved => "moved",
             Self::Failed => "failed",
+            Self::Misconfigured => "misconfigured",
             Self::Unproven => "unproven",
         }
     }
@@ -93,6 +98,7 @@ impl fmt::Display for StoreError {
             StoreErrorKind::Full => "the store has no room left to write",
             StoreErrorKind::Moved => "the store's file was moved, removed or replaced",
             StoreErrorKind::Failed => "the store failed",
+            StoreErrorKind::Misconfigured => "the store is set up wrongly",
             StoreErrorKind::Unproven => "the store cannot prove that its answers are fresh",
         })
     }

@@ -15,6 +15,7 @@ mod code;
 mod deadline;
 mod device;
 mod error;
+mod fault_log;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod lending;
 mod refresh;
@@ -34,6 +35,7 @@ pub use code::{GrantRefusal, IssueCodeError, NewCode, RedeemCode, RedeemError};
 pub(crate) use deadline::within_deadline;
 pub use device::{Device, DeviceCursor, DevicePage, DeviceQuery, HookSession, InvalidCursor};
 pub use error::{StoreError, StoreErrorKind};
+pub(crate) use fault_log::log_fault;
 #[cfg(feature = "postgres")]
 pub use postgres::{PostgresStore, PostgresStoreBuilder};
 pub use refresh::{RefreshRefusal, RefreshSession, RefreshSessionError, RefreshStatus};

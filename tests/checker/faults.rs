@@ -5,16 +5,21 @@ use std::time::Duration;
 
 use tokio::process::Command;
 use tokio::time::{Instant, sleep};
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::Client;
 
-use crate::support::postgres::Cluster;
+use super::scene::Scene;
 use crate::support::process::Running;
+use crate::support::replicated::{Pair, cancel_synchronous_waits, patient_client, set_read_only, tell};
+
+/// The role of the gateway that goes over to the new primary while the old one is alive.
+pub const MOVER: &str = "mover";
 
 /// All that can be made to go wrong, for `pause` where it lasts.
 pub struct Faults {
-    pub cluster: Arc<Cluster>,
+    pub pair: Pair,
     pub gateways: Vec<Running>,
     pub pause: Duration,
+    pub scene: Arc<Scene>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -33,10 +38,19 @@ pub enum Fault {
     NotificationsForged,
     /// So that the end of the log stays out of reach.
     TransactionHeldOpen,
+    PrimaryReadOnly,
+    StandbyGone,
+    StandbyFrozen,
+    /// While the standby is gone, which commits on the primary alone what was not acknowledged.
+    SynchronousWaitsCancelled,
+    /// The primary is killed, and the standby takes over.
+    FailedOver,
+    /// The standby is promoted, and the primary runs on.
+    OldPrimaryAlive,
 }
 
 impl Fault {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 16] = [
         Self::ConnectionsTerminated,
         Self::ListenersTerminated,
         Self::ListenersStopped,
@@ -47,26 +61,32 @@ impl Fault {
         Self::GatewayFrozen,
         Self::NotificationsForged,
         Self::TransactionHeldOpen,
+        Self::PrimaryReadOnly,
+        Self::StandbyGone,
+        Self::StandbyFrozen,
+        Self::SynchronousWaitsCancelled,
+        Self::FailedOver,
+        Self::OldPrimaryAlive,
     ];
 }
 
 impl Faults {
     /// Makes it happen, and mends it.
-    pub async fn inject(&self, fault: Fault) {
+    pub async fn inject(&mut self, fault: Fault) {
         match fault {
             Fault::ConnectionsTerminated => self.terminate("random() < 0.5").await,
             Fault::ListenersTerminated => self.terminate("query LIKE 'LISTEN%'").await,
             Fault::ListenersStopped => self.stop("query LIKE 'LISTEN%'").await,
             Fault::WatchersStopped => self.stop("query LIKE '%bridge_auth.revocations%'").await,
             Fault::DatabasePaused => {
-                self.tell("pause").await;
+                tell(&self.pair.primary, "pause").await;
                 sleep(self.pause).await;
-                self.tell("resume").await;
+                tell(&self.pair.primary, "resume").await;
             }
             Fault::DatabaseRestarted => {
-                self.tell("stop").await;
+                tell(&self.pair.primary, "stop").await;
                 sleep(self.pause).await;
-                self.tell("start").await;
+                tell(&self.pair.primary, "start").await;
             }
             Fault::DatabaseCrashed => signal("KILL", &self.pids("true LIMIT 1").await).await,
             Fault::GatewayFrozen => {
@@ -87,7 +107,57 @@ impl Faults {
                 client.batch_execute("BEGIN; SELECT pg_current_xact_id()").await.unwrap();
                 sleep(self.pause).await;
             }
+            Fault::PrimaryReadOnly => {
+                set_read_only(&self.pair.primary, true).await;
+                sleep(self.pause).await;
+                set_read_only(&self.pair.primary, false).await;
+            }
+            Fault::StandbyGone => {
+                tell(&self.pair.standby, "stop").await;
+                sleep(self.until_nothing_is_proved()).await;
+                tell(&self.pair.standby, "start").await;
+                self.pair.wait_until_followed().await;
+            }
+            Fault::StandbyFrozen => {
+                tell(&self.pair.standby, "pause").await;
+                sleep(self.until_nothing_is_proved()).await;
+                tell(&self.pair.standby, "resume").await;
+            }
+            Fault::SynchronousWaitsCancelled => {
+                tell(&self.pair.standby, "stop").await;
+                let client = self.client().await;
+                let end = Instant::now() + self.until_nothing_is_proved();
+                while Instant::now() < end {
+                    cancel_synchronous_waits(&client).await;
+                    sleep(Duration::from_millis(10)).await;
+                }
+                tell(&self.pair.standby, "start").await;
+                self.pair.wait_until_followed().await;
+            }
+            Fault::FailedOver => {
+                tell(&self.pair.primary, "kill").await;
+                self.pair.promote().await;
+                self.pair.rebuild().await;
+            }
+            Fault::OldPrimaryAlive => {
+                self.scene.two_primaries_begin();
+                self.pair.promote().await;
+                let end = Instant::now() + self.until_nothing_is_proved() + self.pause;
+                // Some of one gateway's connections are to the one primary, and some to the other, and then all to the new one.
+                while Instant::now() < end {
+                    self.terminate(&format!("usename = '{MOVER}' AND random() < 0.3")).await;
+                    sleep(Duration::from_millis(100)).await;
+                }
+                tell(&self.pair.primary, "stop").await;
+                self.scene.two_primaries_end();
+                self.pair.rebuild().await;
+            }
         }
+    }
+
+    /// Longer than any proof from before is good for.
+    fn until_nothing_is_proved(&self) -> Duration {
+        self.scene.promise.longest() + self.pause
     }
 
     async fn terminate(&self, which: &str) {
@@ -107,20 +177,8 @@ impl Faults {
         rows.iter().map(|row| row.get::<_, i32>(0).to_string()).collect()
     }
 
-    /// A connection to a server that may just be coming up again.
     async fn client(&self) -> Client {
-        loop {
-            if let Ok((client, connection)) = tokio_postgres::connect(&self.cluster.url(), NoTls).await {
-                tokio::spawn(connection);
-                return client;
-            }
-            sleep(Duration::from_millis(50)).await;
-        }
-    }
-
-    async fn tell(&self, command: &'static str) {
-        let cluster = self.cluster.clone();
-        tokio::task::spawn_blocking(move || cluster.tell(command)).await.unwrap();
+        patient_client(&self.pair.primary).await
     }
 }
 

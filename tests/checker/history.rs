@@ -14,6 +14,17 @@ pub struct History {
     pub openings: Vec<Span>,
     pub calls: Vec<Call>,
     pub revocations: Vec<Revocation>,
+    /// Answers to other requests that no gateway may give.
+    pub surprises: Vec<String>,
+}
+
+/// What gateways promise of a revocation that was acknowledged.
+#[derive(Debug, Clone, Copy)]
+pub struct Promise {
+    /// How far a gateway may lag behind its server; not at all if it is strict.
+    pub max_lag: Duration,
+    /// How old the proof may be that its server is the primary still, on a strict gateway.
+    pub fence: Duration,
 }
 
 /// From before a request was sent to after it was answered.
@@ -63,18 +74,43 @@ pub struct Delay {
     pub in_force: Duration,
 }
 
-/// A line of the history that breaks the promise, and the revocation that it breaks it with.
+/// A line of the history that breaks the promise.
 #[derive(Debug)]
-pub struct Violation {
-    why: &'static str,
-    call: Call,
-    revocation: Option<Revocation>,
+pub enum Violation {
+    Call {
+        why: &'static str,
+        call: Call,
+        /// That it breaks the promise with, and how late a call may be let in after it.
+        revocation: Option<(Revocation, Duration)>,
+    },
+    Surprise(String),
+}
+
+impl Promise {
+    pub fn strict(fence: Duration) -> Self {
+        Self { max_lag: Duration::ZERO, fence }
+    }
+
+    /// How long after a revocation's acknowledgement a request may be sent and let in. With one primary a strict gateway sees
+    /// it at once. Beside a second one it goes on until its last proof is too old.
+    fn late(&self, two_primaries: bool) -> Duration {
+        match two_primaries && self.max_lag.is_zero() {
+            true => self.fence,
+            false => self.max_lag,
+        }
+    }
+
+    /// The longest time that a gateway may go by what an old primary says.
+    pub fn longest(&self) -> Duration {
+        self.max_lag.max(self.fence)
+    }
 }
 
 impl History {
-    /// Every call that breaks the promise of a gateway that may lag by `max_lag`, which is none for a strict one.
-    pub fn violations(&self, max_lag: Duration) -> Vec<Violation> {
-        self.calls.iter().filter_map(|call| self.violation(call, max_lag)).collect()
+    /// All that breaks the promise, when there were two primaries at these times.
+    pub fn violations(&self, promise: &Promise, doubled: &[Span]) -> Vec<Violation> {
+        let surprises = self.surprises.iter().cloned().map(Violation::Surprise);
+        self.calls.iter().filter_map(|call| self.violation(call, promise, doubled)).chain(surprises).collect()
     }
 
     /// The delays of each session's first revocation, one for each gateway that was tried.
@@ -83,28 +119,38 @@ impl History {
         ended.flat_map(|(session, end)| self.delays_of(session, end.span.answered)).collect()
     }
 
-    fn violation(&self, call: &Call, max_lag: Duration) -> Option<Violation> {
-        let violation = |why, revocation: Option<&Revocation>| {
-            Some(Violation { why, call: call.clone(), revocation: revocation.cloned() })
-        };
+    fn violation(&self, call: &Call, promise: &Promise, doubled: &[Span]) -> Option<Violation> {
+        let violation = |why, revocation| Some(Violation::Call { why, call: call.clone(), revocation });
         if call.span.answered.saturating_sub(call.span.sent) > PATIENCE {
             return violation("kept waiting", None);
         }
         match call.verdict {
             Verdict::LetIn => {
-                let end = self.end(call.session)?;
-                (call.span.sent > end.span.answered + max_lag)
-                    .then(|| violation("let in though revoked", Some(end)))?
+                let late = |end: &Revocation| promise.late(end.span.overlaps(doubled));
+                let ends =
+                    self.revocations.iter().filter(|revocation| self.surely_ends(revocation, call.session));
+                let broken = ends
+                    .map(|end| (end, late(end)))
+                    .find(|(end, late)| call.span.sent > end.span.answered + *late);
+                let (end, late) = broken?;
+                violation("let in though revoked", Some((end.clone(), late)))
             }
             Verdict::Refused => {
                 let may_be_revoked = self.revocations.iter().any(|revocation| {
                     revocation.span.sent < call.span.answered && self.may_end(revocation, call.session)
                 });
-                (!may_be_revoked).then(|| violation("refused though never revoked", None))?
+                let excused = may_be_revoked || self.may_be_unknown(call, promise, doubled);
+                (!excused).then(|| violation("refused though never revoked", None))?
             }
             Verdict::Unavailable => None,
             Verdict::Other(_) => violation("answered what no gateway may", None),
         }
+    }
+
+    /// Whether the session was opened on a new primary just now, so that an old one does not know it.
+    fn may_be_unknown(&self, call: &Call, promise: &Promise, doubled: &[Span]) -> bool {
+        let opening = &self.openings[call.session];
+        opening.overlaps(doubled) && call.span.sent < opening.answered + promise.longest()
     }
 
     /// The first acknowledgement that the session is revoked.
@@ -140,12 +186,25 @@ impl History {
     }
 }
 
+impl Span {
+    /// Whether some of it is in one of these.
+    pub fn overlaps(&self, others: &[Self]) -> bool {
+        others.iter().any(|other| self.sent <= other.answered && other.sent <= self.answered)
+    }
+}
+
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Call { session, gateway, span, verdict } = &self.call;
-        writeln!(f, "{}:\n  session {session} on gateway {gateway}, {span}: {verdict:?}", self.why)?;
-        match &self.revocation {
-            Some(Revocation { what, span, .. }) => writeln!(f, "  {what}, {span}: acknowledged"),
+        let (why, call, revocation) = match self {
+            Self::Call { why, call, revocation } => (why, call, revocation),
+            Self::Surprise(what) => return writeln!(f, "{what}"),
+        };
+        let Call { session, gateway, span, verdict } = call;
+        writeln!(f, "{why}:\n  session {session} on gateway {gateway}, {span}: {verdict:?}")?;
+        match revocation {
+            Some((Revocation { what, span, .. }, late)) => {
+                writeln!(f, "  {what}, {span}: acknowledged; at most {late:?} late")
+            }
             None => Ok(()),
         }
     }
@@ -162,6 +221,7 @@ mod tests {
     use super::*;
 
     const LAG: Duration = Duration::from_millis(100);
+    const FENCE: Duration = Duration::from_millis(50);
 
     fn span(sent: u64, answered: u64) -> Span {
         Span { sent: Duration::from_millis(sent), answered: Duration::from_millis(answered) }
@@ -177,11 +237,16 @@ mod tests {
 
     /// Sessions opened from 0 to 10 ms and from 500 to 510 ms.
     fn history(revocations: Vec<Revocation>, call: Call) -> History {
-        History { openings: vec![span(0, 10), span(500, 510)], calls: vec![call], revocations }
+        let openings = vec![span(0, 10), span(500, 510)];
+        History { openings, calls: vec![call], revocations, ..History::default() }
     }
 
     fn breaks(history: &History, max_lag: Duration) -> bool {
-        !history.violations(max_lag).is_empty()
+        breaks_beside(&[], history, max_lag)
+    }
+
+    fn breaks_beside(doubled: &[Span], history: &History, max_lag: Duration) -> bool {
+        !history.violations(&Promise { max_lag, fence: FENCE }, doubled).is_empty()
     }
 
     #[test]
@@ -193,6 +258,40 @@ mod tests {
             assert!(!breaks(&at(309), LAG));
             assert!(breaks(&at(311), LAG));
         }
+    }
+
+    #[test]
+    fn beside_a_second_primary_a_strict_gateway_may_let_in_until_its_proof_is_too_old() {
+        let at = |sent| history(vec![revocation(Some(0), 200, true)], call(0, sent, Verdict::LetIn));
+        for doubled in [span(100, 900), span(0, 205), span(205, 900)] {
+            assert!(!breaks_beside(&[doubled], &at(259), Duration::ZERO));
+            assert!(breaks_beside(&[doubled], &at(261), Duration::ZERO));
+            assert!(!breaks_beside(&[doubled], &at(309), LAG));
+            assert!(breaks_beside(&[doubled], &at(311), LAG));
+        }
+        for doubled in [span(0, 199), span(211, 900)] {
+            assert!(breaks_beside(&[doubled], &at(212), Duration::ZERO), "there was one primary");
+        }
+    }
+
+    #[test]
+    fn a_later_revocation_may_bind_where_an_earlier_one_does_not_yet() {
+        let both = vec![revocation(Some(0), 200, true), revocation(Some(0), 220, true)];
+        let seen = history(both, call(0, 240, Verdict::LetIn));
+        assert!(breaks_beside(&[span(0, 215)], &seen, Duration::ZERO));
+        assert!(!breaks_beside(&[span(0, 225)], &seen, Duration::ZERO));
+    }
+
+    #[test]
+    fn beside_a_second_primary_a_new_session_may_be_unknown_until_the_proof_is_too_old() {
+        let at = |sent| history(vec![], call(1, sent, Verdict::Refused));
+        let doubled = [span(400, 900)];
+        assert!(!breaks_beside(&doubled, &at(559), Duration::ZERO));
+        assert!(breaks_beside(&doubled, &at(561), Duration::ZERO));
+        assert!(!breaks_beside(&doubled, &at(609), LAG));
+        assert!(breaks_beside(&doubled, &at(611), LAG));
+        let known_before = history(vec![], call(0, 520, Verdict::Refused));
+        assert!(breaks_beside(&doubled, &known_before, LAG));
     }
 
     #[test]

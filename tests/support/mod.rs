@@ -7,9 +7,11 @@ pub mod gateway;
 mod listed;
 #[cfg(feature = "metrics")]
 pub mod meter;
+pub mod pgbouncer;
 pub mod postgres;
 pub mod process;
 pub mod record;
+pub mod replicated;
 mod sqlite;
 pub mod wire;
 

@@ -39,6 +39,12 @@ impl PostgresBackend {
         Self::create(server_url(), None).await
     }
 
+    /// Makes an empty, unmigrated database of another encoding.
+    pub async fn encoded(encoding: &str) -> Self {
+        let sql = format!(" ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0");
+        Self::create_with(server_url(), &sql).await
+    }
+
     /// Makes a migrated database in `cluster`.
     pub async fn in_cluster(cluster: &Cluster) -> Self {
         let backend = Self::create(cluster.url(), None).await;
@@ -51,18 +57,27 @@ impl PostgresBackend {
         url_of(&self.server, &self.database)
     }
 
+    /// The database's name.
+    pub fn database(&self) -> &str {
+        &self.database
+    }
+
     /// A connection past the store.
     pub async fn client(&self) -> Client {
         connect(&self.url()).await
     }
 
     async fn create(server: String, template: Option<&str>) -> Self {
+        let template = template.map(|name| format!(" TEMPLATE {name}")).unwrap_or_default();
+        Self::create_with(server, &template).await
+    }
+
+    async fn create_with(server: String, options: &str) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let database = format!("bridge_auth_test_{}_{number}", std::process::id());
-        let template = template.map(|name| format!(" TEMPLATE {name}")).unwrap_or_default();
         let admin = connect(&server).await;
-        admin.batch_execute(&format!("CREATE DATABASE {database}{template}")).await.unwrap();
+        admin.batch_execute(&format!("CREATE DATABASE {database}{options}")).await.unwrap();
         Self { server, database }
     }
 }
@@ -128,11 +143,29 @@ impl Cluster {
     ///
     /// When PostgreSQL is not installed or does not start.
     pub fn start_with(settings: &[String]) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        Self::make(free_port(), "", "", settings)
+    }
+
+    /// Starts one.
+    pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// Starts a standby of the server at the port `primary`, where it is known as `name`.
+    pub fn standby_of(primary: u16, name: &str) -> Self {
+        Self::standby_at(free_port(), primary, name)
+    }
+
+    /// The same at a port that is free by now.
+    pub fn standby_at(port: u16, primary: u16, name: &str) -> Self {
+        Self::make(port, &primary.to_string(), name, &[])
+    }
+
+    fn make(port: u16, primary: &str, name: &str, settings: &[String]) -> Self {
         let mut script = as_unprivileged("sh")
             .args(["-c", include_str!("postgres_cluster.sh"), "cluster"])
             .arg(binaries())
-            .arg(port.to_string())
+            .args([&port.to_string(), primary, name])
             .args(settings)
             .current_dir("/")
             .stdin(Stdio::piped())
@@ -148,11 +181,6 @@ impl Cluster {
         cluster
     }
 
-    /// Starts one.
-    pub fn start() -> Self {
-        Self::start_with(&[])
-    }
-
     pub fn port(&self) -> u16 {
         self.port
     }
@@ -162,8 +190,13 @@ impl Cluster {
         format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
     }
 
-    /// Shuts the server down, or starts it again, or freezes all its processes, or thaws them: `stop`,
-    /// `start`, `pause`, `resume`.
+    /// A connection as its superuser, past any store.
+    pub async fn client(&self) -> Client {
+        connect(&self.url()).await
+    }
+
+    /// Shuts the server down, or starts it again, or kills all its processes, or freezes them, or thaws them, or makes a
+    /// standby a primary: `stop`, `start`, `kill`, `pause`, `resume`, `promote`.
     pub fn tell(&self, command: &str) {
         writeln!(self.input.lock().unwrap().as_mut().unwrap(), "{command}").unwrap();
         assert_eq!(self.answer(), command);
@@ -236,7 +269,17 @@ fn url_of(server: &str, database: &str) -> String {
     url.into()
 }
 
-/// The folder with `initdb` and `pg_ctl`.
+/// A port that stays free while its server is down: below those that the system gives to whoever connects.
+fn free_port() -> u16 {
+    loop {
+        let port = rand::random_range(15_000..32_000);
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+/// The folder with `initdb`, `pg_basebackup` and `pg_ctl`.
 fn binaries() -> PathBuf {
     let in_path = std::env::var_os("PATH")
         .into_iter()
@@ -248,7 +291,10 @@ fn binaries() -> PathBuf {
         .map(|version| version.path().join("bin"))
         .collect();
     versions.sort();
-    let found = in_path.chain(versions.into_iter().rev()).find(|folder| folder.join("initdb").exists());
+    // Somebody's path may have links to some of them.
+    let has_all =
+        |folder: &PathBuf| ["initdb", "pg_basebackup"].iter().all(|name| folder.join(name).exists());
+    let found = in_path.chain(versions.into_iter().rev()).find(has_all);
     found.expect(
         "these tests need PostgreSQL: `apt-get install postgresql`, or set DATABASE_URL to a server where \
          databases may be created",
@@ -256,7 +302,7 @@ fn binaries() -> PathBuf {
 }
 
 /// The program, as the user that runs the server.
-fn as_unprivileged(program: &str) -> Command {
+pub fn as_unprivileged(program: &str) -> Command {
     let Some(user) = server_user() else { return Command::new(program) };
     let (uid, gid) = (id("-u", user).to_string(), id("-g", user).to_string());
     let mut command = Command::new("setpriv");

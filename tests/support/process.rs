@@ -74,7 +74,17 @@ pub async fn run_with(command: &mut Command, input: &str) -> Output {
 
 /// Starts a server and waits until it says where it listens.
 pub async fn start(command: &mut Command) -> Running {
-    let mut child = command.stderr(Stdio::inherit()).spawn().unwrap();
+    started(command.stderr(Stdio::inherit())).await
+}
+
+/// The same with its warnings and errors in `log`.
+pub async fn start_logging(command: &mut Command, log: &Path) -> Running {
+    let log = std::fs::File::create(log).unwrap();
+    started(command.env("RUST_LOG", "warn").stderr(log)).await
+}
+
+async fn started(command: &mut Command) -> Running {
+    let mut child = command.spawn().unwrap();
     let mut output = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut printed = Vec::new();
     loop {

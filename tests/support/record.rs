@@ -46,6 +46,12 @@ impl Record {
             .collect()
     }
 
+    /// All that the chain of an error's sources says.
+    pub fn told(error: &dyn std::error::Error) -> String {
+        let causes = std::iter::successors(error.source(), |error| (*error).source());
+        causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    }
+
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
     }

@@ -5,16 +5,17 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use tokio::time::timeout;
 use tokio_postgres::Config;
 use tokio_postgres::config::{SslMode, TargetSessionAttrs};
 
 use super::connect::Connector;
 use super::connections::Connections;
 use super::error::failed;
-use super::line::Dial;
+use super::line::{Dial, Line};
 use super::url::Target;
-use super::{PostgresStore, tls, url};
-use crate::store::{Store as _, StoreError};
+use super::{PostgresStore, preflight, tls, url};
+use crate::store::StoreError;
 
 /// Makes a [`PostgresStore`]: pool, deadlines, trust.
 #[derive(Clone)]
@@ -44,14 +45,14 @@ impl PostgresStoreBuilder {
         }
     }
 
-    /// How many connections there may be on the server; default 8, at least 3.
+    /// How many connections there may be on the server; default 8, at least 4.
     ///
-    /// One is for [ticks](Store::tick) and hints. Up to three of the others, and never more than half, are for look-ups alone: so
-    /// writes, however many, hold up no request that only has its session looked up. A connection whose statement has not
-    /// ended on the server counts until it has, also when nobody waits for it any more. (For a moment there may be one more: while
-    /// a tick waits, it is asked now and then whether another server has taken over.)
+    /// One is for [ticks](Store::tick) and hints, one is kept free to find out whether another server has taken over while a tick
+    /// waits. Up to three of the others, and never more than half, are for look-ups alone: so writes, however many, hold up no
+    /// request that only has its session looked up. A connection whose statement has not ended on the server counts until
+    /// it has, also when nobody waits for it any more.
     pub fn pool_size(mut self, connections: usize) -> Self {
-        self.pool_size = connections.max(3);
+        self.pool_size = connections.max(4);
         self
     }
 
@@ -89,7 +90,7 @@ impl PostgresStoreBuilder {
     }
 
     /// Whether to apply the migrations; default `true`. Turn it off where the gateway's role may not
-    /// change the schema, and let one that may call [`PostgresStore::migrate`].
+    /// change the schema, and let one that may call [`PostgresStore::migrate`] first.
     pub fn migrate(mut self, migrate: bool) -> Self {
         self.migrate = migrate;
         self
@@ -100,27 +101,34 @@ impl PostgresStoreBuilder {
     /// # Errors
     ///
     /// [`StoreError`] when the URL or the certificates are malformed, the server cannot be reached,
-    /// or a migration fails. When there was no TLS that could be verified, its
-    /// [`source`](std::error::Error::source) names the hosts and what to write instead.
+    /// or a migration fails. Its [`source`](std::error::Error::source) says what to write where somebody must mend something
+    /// first: no TLS that could be verified, and all that [`PostgresStore::check`] finds. No error shows a password.
     ///
     /// # Cancel safety
     ///
     /// Each migration is applied whole or not at all.
     pub async fn connect(self) -> Result<PostgresStore, StoreError> {
-        let store = self.store()?;
-        let connected = if self.migrate { store.migrate().await } else { store.ping().await };
-        connected.map_err(|fault| url::explain(fault, &self.url))?;
+        let (store, connectors) = self.store()?;
+        let connected = async {
+            let longest = self.connect.saturating_mul(2 * connectors[0].hosts()).saturating_add(self.write);
+            let checked = timeout(longest, preflight::check_connectors(connectors.each_ref())).await;
+            checked.unwrap_or_else(|_| Err(StoreError::timed_out()))?;
+            if self.migrate { store.migrate().await } else { store.check().await }
+        };
+        connected.await.map_err(|fault| url::explain(fault, &self.url))?;
         Ok(store)
     }
 
-    fn store(&self) -> Result<PostgresStore, StoreError> {
+    /// The store, and what makes the connections of its two pools.
+    fn store(&self) -> Result<(PostgresStore, [Connector; 2]), StoreError> {
         let Target { mut config, root } = url::parse(&self.url, self.root_certificates.as_deref())?;
         Self::set_up(&mut config, self.connect);
         let tls = match config.get_ssl_mode() {
             SslMode::Disable => None,
             _ => Some(tls::connector(root.as_deref())?),
         };
-        let for_look_ups = ((self.pool_size - 1) / 2).clamp(1, Connections::FOR_LOOK_UPS);
+        let lanes = self.pool_size - Line::CONNECTIONS;
+        let for_look_ups = (lanes / 2).clamp(1, Connections::FOR_LOOK_UPS);
         let own = Connector::new(&config, tls, OWN_SETTINGS);
         // Each host has its time, one after the other.
         let connect = self.connect.saturating_mul(own.hosts());
@@ -128,12 +136,13 @@ impl PostgresStoreBuilder {
         // What joins is planned for what it is called with: a plan that was made while a table was empty reads an index from
         // end to end.
         let rest = own.with(&limits(self.write)).with("SET plan_cache_mode = force_custom_plan");
+        let connectors = [look_ups.clone(), rest.clone()];
         let look_ups = (self.pool(look_ups, for_look_ups, connect)?, self.statement);
-        let rest = (self.pool(rest, self.pool_size - 1 - for_look_ups, connect)?, self.write);
+        let rest = (self.pool(rest, lanes - for_look_ups, connect)?, self.write);
         let connections = Connections::new(look_ups, rest, self.wait.saturating_add(connect));
         // A wait that a time-out cancels looks like one that has ended.
         let line = own.with("SET statement_timeout = 0; SET lock_timeout = 0");
-        Ok(PostgresStore::new(connections, Dial::Own(line)))
+        Ok((PostgresStore::new(connections, Dial::Own(line)), connectors))
     }
 
     fn pool(&self, connector: Connector, size: usize, connect: Duration) -> Result<Pool, StoreError> {
@@ -167,11 +176,11 @@ impl PostgresStoreBuilder {
 ///
 /// No statement here runs for long enough to be worth compiling, and each has its index: a plan that was made while a
 /// table was empty is kept for long after. A warning must come through: it may say that a commit was not replicated.
-const OWN_SETTINGS: &str = "SET default_transaction_isolation = 'read committed'; SET jit = off; \
-    SET enable_seqscan = off; SET client_min_messages = warning";
+pub(super) const OWN_SETTINGS: &str = "SET default_transaction_isolation = 'read committed'; SET jit = off; \
+    SET enable_seqscan = off; SET enable_bitmapscan = off; SET client_min_messages = warning";
 
 /// The server stops a statement that is slow, and does not wait for long for a lock.
-fn limits(statement: Duration) -> String {
+pub(super) fn limits(statement: Duration) -> String {
     let lock = (statement / 4).clamp(Duration::from_millis(1), Duration::from_secs(1));
     format!("SET statement_timeout = {}; SET lock_timeout = {}", statement.as_millis(), lock.as_millis())
 }

@@ -45,6 +45,16 @@ impl Connector {
         Self { settings: format!("{}; {settings}", self.settings).into(), ..self.clone() }
     }
 
+    /// The same without any settings.
+    pub(super) fn bare(&self) -> Self {
+        Self { settings: "".into(), ..self.clone() }
+    }
+
+    /// The settings, as they are run.
+    pub(super) fn settings(&self) -> &str {
+        &self.settings
+    }
+
     /// How many hosts there are to try.
     pub(super) fn hosts(&self) -> u32 {
         u32::try_from(self.hosts.len()).unwrap_or(u32::MAX)

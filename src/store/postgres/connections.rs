@@ -1,9 +1,9 @@
 //! Connections, lent for one statement each.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use deadpool_postgres::{Object, Pool};
+use deadpool_postgres::{Object, Pool, StatementCache};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::timeout;
 use tokio_postgres::Row;
@@ -40,6 +40,30 @@ pub(super) struct Lane {
     pub(super) statement: Duration,
     left: Arc<watch::Sender<Option<Instant>>>,
     lending: Arc<Lending>,
+    /// For a pool whose connections were not made here.
+    set_up: Option<Arc<SetUp>>,
+}
+
+/// Settings that each connection of a host's pool gets at its first use.
+struct SetUp {
+    settings: String,
+    /// Those that have them, known by their caches.
+    done: Mutex<Vec<Weak<StatementCache>>>,
+}
+
+impl SetUp {
+    async fn make(&self, connection: &Object) -> Result<(), tokio_postgres::Error> {
+        let cache = &connection.statement_cache;
+        let done = || self.done.lock().unwrap_or_else(PoisonError::into_inner);
+        if done().iter().any(|known| known.as_ptr() == Arc::as_ptr(cache)) {
+            return Ok(());
+        }
+        connection.batch_execute(&self.settings).await?;
+        let mut done = done();
+        done.retain(|known| known.strong_count() > 0);
+        done.push(Arc::downgrade(cache));
+        Ok(())
+    }
 }
 
 impl Connections {
@@ -56,17 +80,26 @@ impl Connections {
             statement,
             left: left.clone(),
             lending: Arc::default(),
+            set_up: None,
         };
         Self { look_ups: lane(look_ups), rest: lane(rest), left }
     }
 
-    /// All of one pool: the rest leaves as many connections as look-ups need.
-    pub(super) fn of_one_pool(pool: Pool, acquire: Duration, statement: Duration) -> Self {
+    /// All of one pool: the rest leaves as many connections as look-ups need. Each gets `settings` at its first use.
+    pub(super) fn of_one_pool(pool: Pool, acquire: Duration, statement: Duration, settings: String) -> Self {
         let size = pool.status().max_size;
         let places = size.saturating_sub(Self::FOR_LOOK_UPS).max(size / 2).max(1);
         let mut connections = Self::new((pool.clone(), statement), (pool, statement), acquire);
         connections.rest.places = Some(Arc::new(Semaphore::new(places)));
+        let set_up = Arc::new(SetUp { settings, done: Mutex::default() });
+        connections.look_ups.set_up = Some(set_up.clone());
+        connections.rest.set_up = Some(set_up);
         connections
+    }
+
+    /// What each connection of a pool that the host made is set to; nothing where they are made here.
+    pub(super) fn settings_of_pool(&self) -> Option<&str> {
+        self.rest.set_up.as_ref().map(|set_up| &*set_up.settings)
     }
 
     /// Closes all connections, and those that are lent as well: their server is not the primary, or no longer.
@@ -181,6 +214,9 @@ impl Lane {
                 let object = self.pool.get().await?;
                 let made = Object::metrics(&object).created;
                 if self.left.borrow().is_none_or(|left| made >= left) {
+                    if let Some(set_up) = &self.set_up {
+                        set_up.make(&object).await?;
+                    }
                     return Ok(Lease {
                         object: Some(object),
                         made,

@@ -17,14 +17,40 @@ pub(super) fn failed(error: impl Into<Box<dyn Error + Send + Sync>>) -> StoreErr
     StoreError::new(StoreErrorKind::Failed, error)
 }
 
+/// It stays so until somebody does what `advice` says.
+pub(super) fn misconfigured(advice: impl Into<Box<dyn Error + Send + Sync>>) -> StoreError {
+    StoreError::new(StoreErrorKind::Misconfigured, advice)
+}
+
+/// A fault that somebody must mend, and how.
+#[derive(Debug, thiserror::Error)]
+#[error("{advice}")]
+struct Explained {
+    advice: &'static str,
+    source: tokio_postgres::Error,
+}
+
 impl From<tokio_postgres::Error> for StoreError {
     fn from(error: tokio_postgres::Error) -> Self {
-        let kind = match (error.code(), io_source(&error)) {
-            (Some(state), _) => kind_of(state),
-            (None, Some(io)) if io.kind() == io::ErrorKind::TimedOut => StoreErrorKind::TimedOut,
-            (None, Some(_)) => StoreErrorKind::Unavailable,
-            (None, None) if error.is_closed() => StoreErrorKind::Unavailable,
-            (None, None) => StoreErrorKind::Failed,
+        if let Some(advice) = error.as_db_error().and_then(|fault| advice(fault.code(), fault.message())) {
+            return misconfigured(Explained { advice, source: error });
+        }
+        Self::new(kind_of_error(&error), error)
+    }
+}
+
+/// The kind of a fault that `refinery` met; without one of the server it is of the migrations themselves.
+impl From<refinery::Error> for StoreError {
+    fn from(error: refinery::Error) -> Self {
+        let first: &(dyn Error + 'static) = &error;
+        let of_server = std::iter::successors(Some(first), |error| (*error).source())
+            .find_map(|error| error.downcast_ref::<tokio_postgres::Error>());
+        let kind = match of_server {
+            Some(fault) if fault.as_db_error().and_then(|it| advice(it.code(), it.message())).is_some() => {
+                StoreErrorKind::Misconfigured
+            }
+            Some(fault) => kind_of_error(fault),
+            None => StoreErrorKind::Misconfigured,
         };
         Self::new(kind, error)
     }
@@ -41,6 +67,64 @@ impl From<PoolError> for StoreError {
     }
 }
 
+fn kind_of_error(error: &tokio_postgres::Error) -> StoreErrorKind {
+    match (error.code(), io_source(error)) {
+        (Some(state), _) => kind_of(state),
+        (None, Some(io)) if io.kind() == io::ErrorKind::TimedOut => StoreErrorKind::TimedOut,
+        // `target_session_attrs` does not fit.
+        (None, Some(io)) if io.kind() == io::ErrorKind::PermissionDenied => StoreErrorKind::ReadOnly,
+        (None, Some(_)) => StoreErrorKind::Unavailable,
+        (None, None) if error.is_closed() => StoreErrorKind::Unavailable,
+        (None, None) => StoreErrorKind::Failed,
+    }
+}
+
+/// What to write where the server refuses for ever; nothing where the fault may pass.
+fn advice(state: &SqlState, message: &str) -> Option<&'static str> {
+    // PgBouncer has one code for all it refuses.
+    if state.code() == "08P01" && message.contains("startup parameter") {
+        return Some(
+            "a pooler refuses the startup parameter `options`: remove `options` from the database's URL, and write what it \
+             sets with ALTER ROLE … SET. (`ignore_startup_parameters = options` in pgbouncer.ini would drop it without a word)",
+        );
+    }
+    if state.code() == "08P01" && message.contains("statement pooling mode") {
+        return Some(TRANSACTION_POOLER);
+    }
+    // Class 28: the login was refused.
+    if state.code().starts_with("28") {
+        return Some(
+            "the server refused the login: check user and password in the database's URL, and the server's pg_hba.conf",
+        );
+    }
+    match state.code() {
+        "42501" => Some(
+            "the gateway's role lacks a right. As the owner of the schema bridge_auth run, for that role: GRANT USAGE ON \
+             SCHEMA bridge_auth TO …; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA bridge_auth TO …; GRANT \
+             EXECUTE ON ALL FUNCTIONS IN SCHEMA bridge_auth TO … (a gateway that starts names the role and what it lacks)",
+        ),
+        "42P01" | "42883" | "42703" | "42704" | "3F000" => Some(
+            "a table, function or column is missing in the schema bridge_auth: let `PostgresStore::migrate` run on this \
+             database, or restore what was dropped",
+        ),
+        "3D000" => Some(
+            "there is no such database: CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0, or mend its name in the URL",
+        ),
+        "22P05" => Some(
+            "the database cannot hold a character: its encoding must be UTF8. CREATE DATABASE … ENCODING 'UTF8' TEMPLATE \
+             template0",
+        ),
+        // A statement that was prepared on another connection, or twice on one.
+        "26000" | "42P05" => Some(TRANSACTION_POOLER),
+        _ => None,
+    }
+}
+
+/// Why a transaction pooler is refused, and what to write.
+pub(super) const TRANSACTION_POOLER: &str = "a pooler gives this gateway another server connection for each transaction or \
+    statement. Prepared statements, LISTEN and settings need one that stays, or gateways run each other's statements. Write \
+    `pool_mode = session` for this database in pgbouncer.ini, or connect to PostgreSQL directly";
+
 fn kind_of(state: &SqlState) -> StoreErrorKind {
     // Class 08: connection exceptions.
     if state.code().starts_with("08") {
@@ -51,9 +135,10 @@ fn kind_of(state: &SqlState) -> StoreErrorKind {
         SqlState::ADMIN_SHUTDOWN
         | SqlState::CRASH_SHUTDOWN
         | SqlState::CANNOT_CONNECT_NOW
-        | SqlState::TOO_MANY_CONNECTIONS
+        | SqlState::TOO_MANY_CONNECTIONS => StoreErrorKind::Unavailable,
         // A primary that became a standby.
-        | SqlState::READ_ONLY_SQL_TRANSACTION => StoreErrorKind::Unavailable,
+        SqlState::READ_ONLY_SQL_TRANSACTION => StoreErrorKind::ReadOnly,
+        SqlState::DISK_FULL => StoreErrorKind::Full,
         _ => StoreErrorKind::Failed,
     }
 }
@@ -73,12 +158,32 @@ mod tests {
             ("57P01", StoreErrorKind::Unavailable),
             ("57P03", StoreErrorKind::Unavailable),
             ("53300", StoreErrorKind::Unavailable),
-            ("25006", StoreErrorKind::Unavailable),
+            ("25006", StoreErrorKind::ReadOnly),
             ("57014", StoreErrorKind::TimedOut),
-            ("53100", StoreErrorKind::Failed),
-            ("42P01", StoreErrorKind::Failed),
+            ("53100", StoreErrorKind::Full),
         ] {
             assert_eq!(kind_of(&SqlState::from_code(code)), kind, "{code}");
+            assert_eq!(advice(&SqlState::from_code(code), ""), None, "{code}");
         }
+    }
+
+    #[test]
+    fn what_stays_until_somebody_mends_it_says_what_to_write() {
+        for (code, message, to_write) in [
+            ("42501", "permission denied for table sessions", "GRANT USAGE ON SCHEMA bridge_auth"),
+            ("42P01", "relation does not exist", "PostgresStore::migrate"),
+            ("42883", "function does not exist", "PostgresStore::migrate"),
+            ("3F000", "schema does not exist", "PostgresStore::migrate"),
+            ("28P01", "password authentication failed", "pg_hba.conf"),
+            ("28000", "no pg_hba.conf entry", "pg_hba.conf"),
+            ("3D000", "database does not exist", "ENCODING 'UTF8'"),
+            ("08P01", "unsupported startup parameter: options", "remove `options`"),
+            ("08P01", "transaction blocks not allowed in statement pooling mode", "pool_mode = session"),
+            ("42P05", "prepared statement \"s1\" already exists", "pool_mode = session"),
+        ] {
+            let said = advice(&SqlState::from_code(code), message).unwrap_or_default();
+            assert!(said.contains(to_write), "{code}: {said}");
+        }
+        assert_eq!(advice(&SqlState::from_code("08P01"), "server closed the connection"), None);
     }
 }

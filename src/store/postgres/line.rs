@@ -71,6 +71,9 @@ enum Talk {
 }
 
 impl Line {
+    /// How many connections it may have: the second one for a moment, to look for another server.
+    pub(super) const CONNECTIONS: usize = 2;
+
     const TICK: &'static str = "SELECT era, replication FROM bridge_auth.tick($1, $2)";
 
     /// A line beside `connections`, which it has left when their server is no longer the primary.
@@ -144,6 +147,7 @@ impl Line {
 
 impl Shared {
     async fn tick(&self) -> Result<Proof, StoreError> {
+        let mut was_lost = false;
         loop {
             let call = self.call().await?;
             match self.tick_on(&call).await {
@@ -152,7 +156,12 @@ impl Shared {
                 Ok(None) => {}
                 Err(fault) => {
                     call.hang_up();
-                    return Err(fault);
+                    // A line may just be lost, and no other gateway need notice. What the tick itself became is no matter: only
+                    // the next one's acknowledgement counts.
+                    if was_lost || fault.kind() != StoreErrorKind::Unproven {
+                        return Err(fault);
+                    }
+                    was_lost = true;
                 }
             }
         }
@@ -244,7 +253,7 @@ impl Shared {
         let mut ticking = std::pin::pin!(call.tick(number));
         loop {
             if let Ok(row) = timeout(self.patience, &mut ticking).await {
-                return self.proof(call, number, &row?).map(Some);
+                return self.proof(call, number, &row.map_err(lost)?).map(Some);
             }
             if let Some(other) = self.look_elsewhere(call).await {
                 self.take_up(&Arc::new(other));
@@ -342,6 +351,14 @@ pub(super) fn takes_no_writes() -> StoreError {
         StoreErrorKind::ReadOnly,
         "the server takes no writes: it is a standby, or its transactions are read-only",
     )
+}
+
+/// A tick whose connection ended under way: it may be that the wait for the standby was cancelled.
+fn lost(fault: StoreError) -> StoreError {
+    match fault.kind() {
+        StoreErrorKind::Unavailable => StoreError::new(StoreErrorKind::Unproven, fault),
+        _ => fault,
+    }
 }
 
 fn unacknowledged() -> StoreError {

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use refinery::{Migration, Runner};
 use tokio::time::timeout;
+use tokio_postgres::Client;
 
 use super::connections::Connections;
-use super::error::failed;
+use super::version::State;
+use super::{migration_lock, preflight, rights, version};
 use crate::store::StoreError;
 
 mod embedded {
@@ -16,32 +19,51 @@ mod embedded {
 /// Long enough for another node to finish a large migration first.
 const DEADLINE: Duration = Duration::from_secs(300);
 
-/// Held while migrating; released when the connection closes, whatever happens to this node. The key
-/// is "bridge" in ASCII.
-const LOCK: &str =
-    "SET statement_timeout = 0; SET lock_timeout = 0; SELECT pg_advisory_lock(x'627269646765'::bigint)";
-
-const UNLOCK: &str = "SELECT pg_advisory_unlock(x'627269646765'::bigint)";
-
 /// `CREATE SCHEMA IF NOT EXISTS` would ask for the right to create one even where it exists.
 const SCHEMA: &str =
     "DO $$ BEGIN IF to_regnamespace('bridge_auth') IS NULL THEN CREATE SCHEMA bridge_auth; END IF; END $$";
 
-/// Applies what is missing: each migration whole or not at all, in their order.
+/// The migrations of this version, in their order.
+pub(super) fn known() -> Vec<Migration> {
+    let mut known = runner().get_migrations().clone();
+    known.sort();
+    known
+}
+
+/// Applies what is missing: each migration whole or not at all, in their order. Where nothing is missing it changes nothing,
+/// and needs no right to.
 pub(super) async fn migrate(connections: &Connections) -> Result<(), StoreError> {
-    let mut lease = connections.rest.lease().await?;
-    let client = &mut **lease.connection_mut();
+    // Neither lease is given back: the connections get settings of their own.
+    let [mut work, lock] = preflight::two(connections).await?;
     let work = async {
-        client.batch_execute(LOCK).await?;
-        client.batch_execute(SCHEMA).await?;
-        embedded::migrations::runner()
-            .set_migration_table_name("bridge_auth.migrations")
-            .run_async(&mut **client)
-            .await
-            .map_err(failed)?;
-        client.batch_execute(UNLOCK).await?;
-        Ok(())
+        let client: &mut Client = work.connection_mut();
+        let lock = lock.connection();
+        let server = preflight::check_server(connections, client);
+        timeout(connections.rest.statement, server).await.unwrap_or_else(|_| Err(StoreError::timed_out()))?;
+        rights::to_use(client).await?;
+        if version::read(client).await? != State::Usable {
+            rights::to_migrate(client).await?;
+            client.batch_execute(&migration_lock::without_timeouts(false)).await?;
+            migration_lock::take(lock, client).await?;
+            migration_lock::while_held(lock, apply(client)).await?;
+        }
+        rights::to_use(client).await
     };
-    // The lease is not given back: the connection has settings of its own now.
     timeout(DEADLINE, work).await.unwrap_or_else(|_| Err(StoreError::timed_out()))
+}
+
+/// Applies what another node has not applied meanwhile.
+async fn apply(client: &mut Client) -> Result<(), StoreError> {
+    if version::read(client).await? == State::Usable {
+        return Ok(());
+    }
+    client.batch_execute(SCHEMA).await?;
+    runner().run_async(client).await?;
+    Ok(())
+}
+
+fn runner() -> Runner {
+    let mut runner = embedded::migrations::runner();
+    runner.set_migration_table_name("bridge_auth.migrations");
+    runner
 }

@@ -13,13 +13,17 @@ mod device;
 mod error;
 mod line;
 mod migrate;
+mod migration_lock;
+mod preflight;
 mod refresh;
 mod revocation;
+mod rights;
 mod row;
 mod session;
 mod tls;
 mod url;
 mod user;
+mod version;
 
 pub use builder::PostgresStoreBuilder;
 
@@ -118,32 +122,62 @@ impl PostgresStore {
 
     /// A store on a pool the host made, with a deadline of 3 s for a connection and 10 s for a
     /// statement. Of its connections it leaves three, but never more than half, to look-ups, and takes one more for its
-    /// [ticks](Store::tick), beside those of the pool. Call [`PostgresStore::migrate`] once before the first use.
+    /// [ticks](Store::tick), beside those of the pool. Call [`PostgresStore::migrate`] or [`PostgresStore::check`] once before
+    /// the first use: nothing else looks for a transaction pooler, on which gateways run each other's statements.
     ///
     /// Such a store hears of revocations only by reading the log: it listens for no notification. Nor does it hear when an operator
     /// cancels the wait for a synchronous standby (`pg_cancel_backend`): it takes the commit for replicated.
     ///
-    /// The pool's connections must reach the primary alone (`target_session_attrs=read-write`): a standby
-    /// may not have heard of a revocation. They should set `statement_timeout` and a shorter `lock_timeout`, so that the server
-    /// stops too, and must leave `default_transaction_isolation` at `read committed`: operations fail under another.
+    /// **Give it a pool of its own.** Each connection is set up at its first use here, for good: `statement_timeout`,
+    /// `lock_timeout`, `default_transaction_isolation`, `jit`, and how statements are planned (`enable_seqscan` is off). The pool's
+    /// connections should reach the primary alone (`target_session_attrs=read-write`): one to a standby answers nothing,
+    /// and is closed.
     #[must_use]
     pub fn from_pool(pool: Pool) -> Self {
         let (acquire, statement) = (Duration::from_secs(3), Duration::from_secs(10));
-        let connections = Connections::of_one_pool(pool.clone(), acquire, statement);
+        let settings = format!(
+            "{}; {}; SET plan_cache_mode = force_custom_plan",
+            builder::OWN_SETTINGS,
+            builder::limits(statement)
+        );
+        let connections = Connections::of_one_pool(pool.clone(), acquire, statement, settings);
         Self::new(connections, Dial::Pool(pool))
     }
 
-    /// Applies the migrations that are missing, under a lock: any number of nodes may call it at once.
+    /// Applies the migrations that are missing, under a lock: any number of nodes may call it at once. While it waits for
+    /// another node it tells the log for whom. Where nothing is missing it changes nothing, and needs no right to.
+    ///
+    /// First it checks what [`check`](Self::check) does. It takes two connections.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] when the server cannot be reached, or a migration fails or was changed.
+    /// [`StoreError`] when the server cannot be reached, or a migration fails. Its kind is
+    /// [`Misconfigured`](super::StoreErrorKind::Misconfigured) where somebody must mend something first, and its
+    /// [`source`](std::error::Error::source) says what to write.
     ///
     /// # Cancel safety
     ///
     /// Each migration is applied whole or not at all.
     pub async fn migrate(&self) -> Result<(), StoreError> {
         migrate::migrate(&self.connections).await
+    }
+
+    /// Checks, without a change to the database, that a gateway can work on it: no transaction pooler stands between, its
+    /// encoding is UTF8, the role has its rights, no migration is missing or was changed, and none is newer than this version
+    /// may run with; and that the settings of the connections reach the server.
+    ///
+    /// [`connect`](PostgresStoreBuilder::connect) checks the same. Call it on a store that was made
+    /// [`from_pool`](Self::from_pool) and is not told to [`migrate`](Self::migrate). It takes two connections.
+    ///
+    /// # Errors
+    ///
+    /// As of [`migrate`](Self::migrate).
+    ///
+    /// # Cancel safety
+    ///
+    /// It changes nothing.
+    pub async fn check(&self) -> Result<(), StoreError> {
+        preflight::check(&self.connections).await
     }
 }
 
@@ -370,6 +404,6 @@ impl Store for PostgresStore {
     }
 
     fn pool_status(&self) -> Option<PoolStatus> {
-        Some(self.connections.status(1))
+        Some(self.connections.status(Line::CONNECTIONS))
     }
 }

@@ -9,7 +9,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::error::failed;
+use super::error::{failed, misconfigured};
 use crate::store::StoreError;
 
 /// A connector that trusts the certificates in `root_certificates`, or else the system's.
@@ -62,11 +62,11 @@ fn is_of_tls(fault: &StoreError) -> bool {
 
 fn from_file(path: &Path) -> Result<RootCertStore, StoreError> {
     let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(path).map_err(failed)? {
-        roots.add(certificate.map_err(failed)?).map_err(failed)?;
+    for certificate in CertificateDer::pem_file_iter(path).map_err(misconfigured)? {
+        roots.add(certificate.map_err(misconfigured)?).map_err(misconfigured)?;
     }
     if roots.is_empty() {
-        return Err(failed("the root certificate file holds no certificate"));
+        return Err(misconfigured("the root certificate file holds no certificate"));
     }
     Ok(roots)
 }

@@ -1,6 +1,7 @@
 //! What a connection string says: the part of libpq's that `tokio-postgres` does not know, and where TLS must be spoken.
 
 use std::borrow::Cow;
+use std::error::Error as _;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
@@ -8,7 +9,7 @@ use percent_encoding::percent_decode_str;
 use tokio_postgres::Config;
 use tokio_postgres::config::{ChannelBinding, Host, SslMode, SslNegotiation};
 
-use super::error::failed;
+use super::error::misconfigured;
 use super::tls;
 use crate::store::StoreError;
 
@@ -45,7 +46,7 @@ enum Mode {
 /// that the server has no TLS to be given the password. On this machine there is TLS only where it is asked for.
 pub(super) fn parse(text: &str, root: Option<&Path>) -> Result<Target, StoreError> {
     let settings = if is_url(text) { Settings::of_url(text)? } else { Settings::of_pairs(text)? };
-    let mut config: Config = settings.rest.parse().map_err(failed)?;
+    let mut config: Config = settings.rest.parse().map_err(|error| malformed(&error))?;
     let named = settings.sslrootcert.as_deref();
     let of_file = named.filter(|named| *named != "system").map(PathBuf::from);
     let root = root.map(Path::to_owned).or(of_file);
@@ -76,10 +77,10 @@ impl Settings {
     fn of_url(url: &str) -> Result<Self, StoreError> {
         let host = url.find('@').map_or(0, |at| at + 1);
         let end = url[host..].find('?').map_or(url.len(), |query| host + query);
-        if url[host..end].contains('@') {
+        if url[host..].contains('@') {
             // What follows the first would be taken for the host, and shown as one.
-            return Err(failed(
-                "the URL has more than one `@` before its `?`: write one in a password as %40",
+            return Err(misconfigured(
+                "the URL has more than one `@`: write one in a user, a password or an option as %40",
             ));
         }
         let mut settings = Self { rest: url[..end].to_owned(), ..Self::default() };
@@ -97,13 +98,14 @@ impl Settings {
 
     fn of_pairs(text: &str) -> Result<Self, StoreError> {
         let malformed =
-            || failed("the connection string is neither a URL `postgres://…` nor pairs `key=value`");
+            || misconfigured("the connection string is neither a URL `postgres://…` nor pairs `key=value`");
         let mut settings = Self::default();
         let mut left = text.trim_start();
         while !left.is_empty() {
             let (key, after) = left.split_once('=').ok_or_else(malformed)?;
             let key = key.trim_end();
-            if key.is_empty() || key.contains(char::is_whitespace) {
+            // Nothing that could make of the pairs a URL again.
+            if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
                 return Err(malformed());
             }
             let (value, after) = pair_value(after.trim_start()).ok_or_else(malformed)?;
@@ -137,7 +139,9 @@ impl Mode {
             "disable" => Ok(Self::Disable),
             "allow" | "prefer" => Ok(Self::Prefer),
             "require" | "verify-ca" | "verify-full" => Ok(Self::Verify),
-            _ => Err(failed("sslmode must be disable, allow, prefer, require, verify-ca or verify-full")),
+            _ => Err(misconfigured(
+                "sslmode must be disable, allow, prefer, require, verify-ca or verify-full",
+            )),
         }
     }
 }
@@ -147,8 +151,47 @@ fn is_url(text: &str) -> bool {
 }
 
 fn decoded(text: &str) -> Result<Cow<'_, str>, StoreError> {
-    percent_decode_str(text).decode_utf8().map_err(failed)
+    let malformed = |_| misconfigured("what follows `?` in the URL is not UTF-8 where its %XX are read");
+    percent_decode_str(text).decode_utf8().map_err(malformed)
 }
+
+/// What `tokio-postgres` says of a connection string, without a piece of it: the piece may be one of a password.
+fn malformed(error: &tokio_postgres::Error) -> StoreError {
+    let cause = error.source().map(ToString::to_string).unwrap_or_default();
+    if cause.starts_with("invalid value for option `") {
+        // It shows the option's name, which is one of those it knows, and not the value.
+        return misconfigured(cause);
+    }
+    let option = cause.strip_prefix("unknown option `").and_then(|rest| rest.strip_suffix('`'));
+    if let Some(known) = option.and_then(|option| OF_LIBPQ.iter().find(|known| **known == option)) {
+        return misconfigured(format!(
+            "the option `{known}` of the connection string is libpq's alone: it is not supported here"
+        ));
+    }
+    misconfigured(if option.is_some() {
+        "an option of the connection string is unknown. Its name is not shown, because it may be a piece of a password: in a \
+         URL write `?`, `&` and `=` in a password as %3F, %26 and %3D, in pairs put the password in single quotes"
+    } else {
+        "the connection string is malformed: in a URL write what is no letter and no digit of a user or a password as %XX, in \
+         pairs put values in single quotes"
+    })
+}
+
+/// Options that libpq has and `tokio-postgres` has not.
+const OF_LIBPQ: [&str; 12] = [
+    "client_encoding",
+    "fallback_application_name",
+    "gssencmode",
+    "passfile",
+    "require_auth",
+    "service",
+    "ssl_min_protocol_version",
+    "sslcert",
+    "sslcrl",
+    "sslkey",
+    "sslpassword",
+    "sslsni",
+];
 
 /// The value at the beginning of `text`, plain or in quotes, and what follows it. A backslash takes the next character as it is.
 fn pair_value(text: &str) -> Option<(String, &str)> {

@@ -1,3 +1,6 @@
+use proptest::prelude::*;
+
+use super::super::PostgresStore;
 use super::*;
 
 fn target(text: &str) -> Target {
@@ -149,4 +152,65 @@ fn an_error_does_not_show_the_password() {
 fn the_hosts_are_all_that_is_shown() {
     let shown = hosts(&target("postgres://u:p@db.example,localhost/d?hostaddr=10.0.0.1,::1").config);
     assert_eq!(shown, "db.example, localhost, 10.0.0.1, ::1");
+}
+
+#[test]
+fn an_unknown_option_is_named_only_where_it_is_one_of_libpq() {
+    let said = |text: &str| format!("{:?}", parse(text, None).unwrap_err());
+    assert!(said("postgres://u@h/d?sslcert=/c.pem").contains("sslcert"));
+    assert!(said("postgres://u@h/d?connect_timeout=soon").contains("connect_timeout"));
+    assert!(!said("postgres://u:a@h/d?hunter2=1").contains("hunter2"));
+    assert!(!said("host=h user=u password=a hunter2=1").contains("hunter2"));
+}
+
+/// Connection strings that people write around a password that they did not encode or quote.
+const AROUND: [(&str, &str); 13] = [
+    ("postgres://u:", "@h/d"),
+    ("postgresql://u:", "@h:5432/d?sslmode=require"),
+    ("postgres://u:", "@h:port/d"),
+    ("postgres://u:", "@h/d?unknown=1"),
+    ("postgres://u:", "@h/d?sslmode=maybe&keepalives=x"),
+    ("postgres://u:", "@"),
+    ("postgres:/u:", "@h/d"),
+    ("u:", "@h/d"),
+    ("host=h user=u password=", " dbname=d"),
+    ("host=h user=u password='", "' port=x"),
+    ("host=h user=u password='", ""),
+    ("host=h user=u password = ", " sslmode=maybe"),
+    ("user=u password=x ", "=1"),
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4000))]
+
+    #[test]
+    fn attack_a75_no_error_and_no_builder_shows_a_password(
+        around in proptest::sample::select(&AROUND[..]),
+        before in "[!-~]{0,6}",
+        after in "[!-~é]{0,6}",
+        // Something else is wrong too.
+        noise in proptest::option::of((any::<prop::sample::Index>(), "[ -~]")),
+    ) {
+        let mut text = format!("{}{before}hunter2{after}{}", around.0, around.1);
+        if let Some((place, noise)) = noise {
+            // Not within what is looked for.
+            let password = text.find("hunter2").unwrap_or_default();
+            let place = place.index(text.len());
+            if text.is_char_boundary(place) && !(password..password + 7).contains(&place) {
+                text.insert_str(place, &noise);
+            }
+        }
+        let builder = format!("{:?}", PostgresStore::builder(&text));
+        prop_assert!(!builder.contains("hunter2"), "{}", builder);
+        match parse(&text, None) {
+            // Nothing of it is shown but the hosts.
+            Ok(target) => prop_assert!(!hosts(&target.config).contains("hunter2"), "{text}"),
+            Err(fault) => {
+                let fault = explain(fault, &text);
+                let shown = format!("{fault:?} {fault} {}", fault.source().map(ToString::to_string).unwrap_or_default());
+                prop_assert!(!shown.contains("hunter2"), "{text}: {shown}");
+                prop_assert!(fault.source().is_none_or(|source| source.source().is_none()));
+            }
+        }
+    }
 }

@@ -1,0 +1,66 @@
+//! Faults in the log.
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::{StoreError, StoreErrorKind};
+
+/// How often the log is told of a fault that somebody must mend.
+const PAUSE: Duration = Duration::from_secs(60);
+
+/// More causes than there are at one time. Beyond them the log is told too often.
+const MOST: usize = 64;
+
+/// When the log was told of each cause, by a digest of what it says.
+static TOLD: Mutex<Option<HashMap<u64, Instant>>> = Mutex::new(None);
+
+/// Tells the log that `what` did not work. A fault that stays until somebody mends it is an error, told once a minute for each
+/// cause; any other is a warning.
+pub(crate) fn log_fault(fault: &StoreError, what: &'static str) {
+    let error: &(dyn Error + 'static) = fault;
+    if fault.kind() != StoreErrorKind::Misconfigured {
+        tracing::warn!(error, "{what}");
+    } else if is_due(error, what, Instant::now()) {
+        tracing::error!(error, "{what}: somebody must mend it, trying again does not help");
+    }
+}
+
+fn is_due(error: &(dyn Error + 'static), what: &str, now: Instant) -> bool {
+    let mut digest = DefaultHasher::new();
+    what.hash(&mut digest);
+    for cause in std::iter::successors(Some(error), |error| (*error).source()) {
+        cause.to_string().hash(&mut digest);
+    }
+    let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
+    let told = told.get_or_insert_default();
+    told.retain(|_, at| now.saturating_duration_since(*at) < PAUSE);
+    if told.len() >= MOST {
+        told.clear();
+    }
+    told.insert(digest.finish(), now).is_none_or(|before| {
+        // The one that was told stands.
+        told.insert(digest.finish(), before);
+        false
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_told_once_a_minute_and_each_cause_by_itself() {
+        let fault = |cause: &str| StoreError::new(StoreErrorKind::Misconfigured, cause.to_owned());
+        let (one, other) = (fault("no right"), fault("no table"));
+        let start = Instant::now();
+        let due =
+            |fault: &StoreError, seconds| is_due(fault, "of a test", start + Duration::from_secs(seconds));
+        assert!(due(&one, 0));
+        assert!(due(&other, 1));
+        assert!(!due(&one, 2) && !due(&other, 59) && !due(&one, 59));
+        assert!(due(&one, 60) && !due(&other, 60) && due(&other, 61));
+    }
+}

@@ -1,0 +1,82 @@
+//! One node at a time migrates: the lock is of an open transaction, so nothing is left of it, whatever ends.
+
+use std::time::Duration;
+
+use tokio_postgres::Client;
+
+use super::error::failed;
+use super::preflight::rows;
+use crate::store::{StoreError, StoreErrorKind};
+
+/// No time-out of the server's or of a role's ends what waits or holds. `is_local` is whether for one transaction alone.
+pub(super) fn without_timeouts(is_local: bool) -> String {
+    format!(
+        "SELECT set_config(name, '0', {is_local}) FROM pg_settings WHERE name IN ('statement_timeout', 'lock_timeout',
+            'idle_in_transaction_session_timeout', 'transaction_timeout')"
+    )
+}
+
+/// The key is "bridge" in ASCII, as of all versions before: those held it until their connection closed.
+const TAKE: &str = "SELECT pg_advisory_xact_lock(x'627269646765'::bigint)";
+
+/// What others have may not be this role's to see: then it is nothing.
+const HOLDERS: &str = "
+    SELECT held.pid, activity.application_name, host(activity.client_addr), activity.xact_start, activity.backend_start
+    FROM pg_locks AS held LEFT JOIN pg_stat_activity AS activity USING (pid)
+    WHERE held.locktype = 'advisory' AND held.granted AND held.objsubid = 1
+        AND (held.classid::bigint << 32 | held.objid::bigint) = x'627269646765'::bigint
+        AND held.database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+
+/// How long to wait before saying so, at first and then.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
+
+/// Takes the lock in a transaction of `lock`, which does nothing else. `beside` tells the log who has it meanwhile.
+pub(super) async fn take(lock: &Client, beside: &Client) -> Result<(), StoreError> {
+    lock.batch_execute(&format!("BEGIN; {}", without_timeouts(true))).await?;
+    let mut taking = std::pin::pin!(lock.batch_execute(TAKE));
+    let (mut pause, long) = PAUSES;
+    loop {
+        tokio::select! {
+            taken = &mut taking => return Ok(taken?),
+            () = tokio::time::sleep(pause) => tell(beside).await?,
+        }
+        pause = long;
+    }
+}
+
+async fn tell(client: &Client) -> Result<(), StoreError> {
+    for holder in rows(client, HOLDERS).await? {
+        let seen = |place: usize| holder.get(place).filter(|text| !text.is_empty());
+        tracing::info!(
+            pid = seen(0).unwrap_or_default(),
+            application_name = seen(1).unwrap_or("unknown"),
+            client_address = seen(2).unwrap_or("unknown, or a Unix socket"),
+            since = seen(3).or(seen(4)).unwrap_or("unknown"),
+            "waiting to migrate: another connection migrates this database, or holds the lock for it"
+        );
+    }
+    Ok(())
+}
+
+/// Does `work` while `lock` holds the lock, and ends the lock's transaction.
+pub(super) async fn while_held(
+    lock: &Client,
+    work: impl Future<Output = Result<(), StoreError>>,
+) -> Result<(), StoreError> {
+    tokio::select! {
+        done = work => done?,
+        () = lost(lock) => return Err(StoreError::new(
+            StoreErrorKind::Unavailable,
+            "the connection that held the lock of the migrations was lost, so migrating stopped: another node may migrate now",
+        )),
+    }
+    // Fails when the lock was lost in the last moment.
+    lock.batch_execute("COMMIT").await.map_err(failed)
+}
+
+/// Returns when the connection has ended.
+async fn lost(client: &Client) {
+    while !client.is_closed() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}

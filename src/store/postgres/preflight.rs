@@ -1,0 +1,168 @@
+//! What a server must be before anything is prepared or changed on it. Simple queries alone: behind a transaction pooler a
+//! prepared statement is what goes wrong.
+
+use tokio::time::timeout;
+use tokio_postgres::{Client, SimpleQueryMessage, SimpleQueryRow};
+
+use super::connect::Connector;
+use super::connections::{Connections, Lease};
+use super::error::{TRANSACTION_POOLER, failed, misconfigured};
+use super::version::State;
+use super::{rights, version};
+use crate::store::StoreError;
+
+/// Each is a chance to see a pooler at work, where other clients' load may hide it from one of them.
+const ROUNDS: usize = 8;
+
+/// Refuses a server on which a gateway cannot work, and a database that lacks migrations.
+pub(super) async fn check(connections: &Connections) -> Result<(), StoreError> {
+    let [lease, _] = two(connections).await?;
+    let client = lease.connection();
+    let checks = async {
+        check_server(connections, client).await?;
+        rights::to_use(client).await?;
+        match version::read(client).await? {
+            State::Usable => Ok(()),
+            State::Behind(missing) => Err(misconfigured(format!(
+                "the database lacks the migrations {missing}: let `PostgresStore::migrate` run on it first, with a role that \
+                 may change the schema bridge_auth"
+            ))),
+        }
+    };
+    timeout(connections.rest.statement, checks).await.unwrap_or_else(|_| Err(StoreError::timed_out()))
+}
+
+/// Two connections at once; of a host's pool only where it is none of a transaction pooler.
+pub(super) async fn two(connections: &Connections) -> Result<[Lease; 2], StoreError> {
+    let (rest, size) = (&connections.rest, connections.rest.pool.status().max_size);
+    let are_of_one_pool = connections.settings_of_pool().is_some();
+    if are_of_one_pool {
+        if size < 2 {
+            return Err(misconfigured("the pool has one connection: give it at least two (`max_size`)"));
+        }
+        // As they are: behind a transaction pooler our settings would stay on connections that serve others.
+        let checks = async {
+            let (first, second) = (rest.pool.get().await?, rest.pool.get().await?);
+            refuse_transaction_pooler(&first, &second).await
+        };
+        let longest = rest.acquire.saturating_mul(2).saturating_add(rest.statement);
+        timeout(longest, checks).await.unwrap_or_else(|_| Err(StoreError::timed_out()))?;
+    }
+    let first = rest.lease().await?;
+    // Where the rest has one place alone, the other is lent by the look-ups.
+    let lane = if are_of_one_pool || size < 2 { &connections.look_ups } else { rest };
+    Ok([first, lane.lease().await?])
+}
+
+/// Refuses another encoding than UTF8, and a host's pool on whose connections our settings do not hold. Of connections that are
+/// made here that was checked before the first of them: see [`check_connectors`].
+pub(super) async fn check_server(connections: &Connections, client: &Client) -> Result<(), StoreError> {
+    if let Some(settings) = connections.settings_of_pool() {
+        check_settings(client, settings).await?;
+    }
+    check_encoding(client).await
+}
+
+/// Refuses a server that is reached through a transaction pooler, or on which the settings of one of the connectors do not hold.
+///
+/// The settings come last: behind a transaction pooler they would stay on connections that serve others.
+pub(super) async fn check_connectors(connectors: [&Connector; 2]) -> Result<(), StoreError> {
+    let (first, _driving) = connectors[0].bare().open().await?;
+    let (second, _driving_too) = connectors[1].bare().open().await?;
+    refuse_transaction_pooler(&first, &second).await?;
+    for (client, connector) in [(first, connectors[0]), (second, connectors[1])] {
+        client.batch_execute(connector.settings()).await?;
+        check_settings(&client, connector.settings()).await?;
+    }
+    Ok(())
+}
+
+async fn refuse_transaction_pooler(first: &Client, second: &Client) -> Result<(), StoreError> {
+    for round in 0..ROUNDS {
+        let (one, other) = if round % 2 == 0 { (first, second) } else { (second, first) };
+        if is_shared(one, other).await? {
+            return Err(misconfigured(TRANSACTION_POOLER));
+        }
+    }
+    Ok(())
+}
+
+/// Whether two connections of ours, used in turn, meet on one of the server, or one of them changes it.
+async fn is_shared(one: &Client, other: &Client) -> Result<bool, StoreError> {
+    let marker = format!("{:032x}", rand::random::<u128>());
+    // The start tells two of one number on two machines apart.
+    let look = "SELECT pg_backend_pid() || '/' || coalesce((SELECT backend_start::text FROM pg_stat_activity
+        WHERE pid = pg_backend_pid()), '') AS server, coalesce(current_setting('bridge_auth.probe', true), '')";
+    let before = row(one, &format!("SET bridge_auth.probe = '{marker}'; {look}")).await?;
+    // While this transaction is open, the other's server connection is taken.
+    let beside = row(other, &format!("BEGIN; {look}")).await?;
+    if beside.get(0) == before.get(0) || beside.get(1) == Some(&*marker) {
+        // The first would wait for the connection that the second holds.
+        return Ok(true);
+    }
+    let after = row(one, look).await?;
+    other.batch_execute("ROLLBACK").await?;
+    one.batch_execute("RESET bridge_auth.probe").await?;
+    Ok(after.get(0) != before.get(0) || after.get(1) != Some(&*marker))
+}
+
+async fn check_encoding(client: &Client) -> Result<(), StoreError> {
+    let row = row(
+        client,
+        "SELECT pg_encoding_to_char(encoding), quote_ident(datname) FROM pg_database WHERE datname = current_database()",
+    )
+    .await?;
+    match row.get(0) {
+        Some("UTF8") => Ok(()),
+        encoding => Err(misconfigured(format!(
+            "the encoding of the database {} is {}, and names, devices and user agents need UTF8. Create another one: CREATE \
+             DATABASE … ENCODING 'UTF8' TEMPLATE template0",
+            row.get(1).unwrap_or_default(),
+            encoding.unwrap_or("unknown"),
+        ))),
+    }
+}
+
+/// Refuses a connection on which something that `settings` sets (`SET name = value`, with `;` between) is not so.
+async fn check_settings(client: &Client, settings: &str) -> Result<(), StoreError> {
+    let expected: Vec<_> = settings.split(';').filter_map(setting).collect();
+    let names: Vec<_> = expected.iter().map(|(name, _)| format!("'{name}'")).collect();
+    // In the units that they were set in.
+    let sql = format!("SELECT name, setting FROM pg_settings WHERE name IN ({})", names.join(", "));
+    let rows = rows(client, &sql).await?;
+    for (name, value) in expected {
+        let seen = rows.iter().find(|row| row.get(0) == Some(name)).and_then(|row| row.get(1));
+        if seen != Some(value) {
+            return Err(misconfigured(format!(
+                "the setting {name} did not reach the server: it was set to `{value}` and is `{}`. What stands between must pass \
+                 SET on and keep a server connection for a session: write `pool_mode = session` for this database in \
+                 pgbouncer.ini, or connect to PostgreSQL directly",
+                seen.unwrap_or("unknown to the server")
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Name and value in `SET name = value`.
+fn setting(statement: &str) -> Option<(&str, &str)> {
+    let (name, value) = statement.trim().strip_prefix("SET ")?.split_once(" = ")?;
+    Some((name, value.trim_matches('\'')))
+}
+
+/// The rows of the last statement in `sql`.
+pub(super) async fn rows(client: &Client, sql: &str) -> Result<Vec<SimpleQueryRow>, StoreError> {
+    let messages = client.simple_query(sql).await?;
+    Ok(messages
+        .into_iter()
+        .filter_map(|message| match message {
+            SimpleQueryMessage::Row(row) => Some(row),
+            _ => None,
+        })
+        .collect())
+}
+
+/// The one row of the last statement in `sql`.
+pub(super) async fn row(client: &Client, sql: &str) -> Result<SimpleQueryRow, StoreError> {
+    rows(client, sql).await?.pop().ok_or_else(|| failed("no row where there must be one"))
+}

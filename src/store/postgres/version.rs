@@ -1,0 +1,171 @@
+//! Which migrations a database has, and whether this version of the crate may run on it.
+
+use refinery::Migration;
+use tokio_postgres::Client;
+
+use super::error::{failed, misconfigured};
+use super::migrate::known;
+use super::preflight::{row, rows};
+use crate::store::StoreError;
+
+/// What a database has of the migrations.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// All that this version knows. It may have newer ones, with which this version may run.
+    Usable,
+    /// It lacks some, which are named.
+    Behind(String),
+}
+
+/// A migration that was applied.
+struct Applied {
+    version: i32,
+    name: String,
+    checksum: String,
+}
+
+/// What one may think of the migrations that were applied.
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    State(State),
+    /// A newer version of the crate migrated, up to this; this one may run.
+    Compatible(i32),
+    /// The same, and nothing says that this one may run.
+    Newer(i32),
+    /// Applied, but not as this version knows it, or not at all though a later one is.
+    Broken(String),
+}
+
+/// Reads it, as a role that may only use the schema.
+pub(super) async fn read(client: &Client) -> Result<State, StoreError> {
+    let tables = "SELECT count(*) FILTER (WHERE relname = 'migrations'), count(*) FILTER (WHERE relname = 'compatible')
+        FROM pg_class WHERE relnamespace = to_regnamespace('bridge_auth')";
+    let tables = row(client, tables).await?;
+    let mut applied = Vec::new();
+    if tables.get(0) == Some("1") {
+        let sql = "SELECT version, name, checksum FROM bridge_auth.migrations ORDER BY version";
+        for row in rows(client, sql).await? {
+            let column = |place: usize| row.get(place).unwrap_or_default().to_owned();
+            applied.push(Applied {
+                version: column(0).parse().map_err(failed)?,
+                name: column(1),
+                checksum: column(2),
+            });
+        }
+    }
+    let mut since = None;
+    if tables.get(1) == Some("1") {
+        for row in rows(client, "SELECT since FROM bridge_auth.compatible").await? {
+            since = Some(row.get(0).unwrap_or_default().parse().map_err(failed)?);
+        }
+    }
+    let known = known();
+    let newest = known.iter().map(Migration::version).max().unwrap_or_default();
+    match judge(&applied, &known, since) {
+        Verdict::State(state) => Ok(state),
+        Verdict::Compatible(theirs) => {
+            tracing::warn!(
+                "the database was migrated by a newer version of bridge-auth (V{theirs}; this one knows up to V{newest}); it \
+                 says that this one may run"
+            );
+            Ok(State::Usable)
+        }
+        Verdict::Newer(theirs) => Err(misconfigured(format!(
+            "the database was migrated by a newer version of bridge-auth (V{theirs}; this one knows up to V{newest}): upgrade \
+             this gateway"
+        ))),
+        Verdict::Broken(why) => Err(misconfigured(why)),
+    }
+}
+
+/// `since` is the oldest migration that a gateway must know.
+fn judge(applied: &[Applied], known: &[Migration], since: Option<i32>) -> Verdict {
+    let newest_known = known.iter().map(Migration::version).max().unwrap_or_default();
+    let newest = applied.iter().map(|applied| applied.version).max().unwrap_or_default();
+    for Applied { version, name, checksum } in
+        applied.iter().filter(|applied| applied.version <= newest_known)
+    {
+        match known.iter().find(|known| known.version() == *version) {
+            Some(known) if known.name() == name && known.checksum().to_string() == *checksum => {}
+            Some(known) => {
+                return Verdict::Broken(format!(
+                    "the migration V{version}__{name} was applied with other contents than this version of bridge-auth has \
+                     in {known}: the database was migrated by a build that was never released, or its table \
+                     bridge_auth.migrations was changed"
+                ));
+            }
+            None => {
+                return Verdict::Broken(format!(
+                    "the migration V{version}__{name} was applied, and this version of bridge-auth has none of that number"
+                ));
+            }
+        }
+    }
+    let is_applied = |known: &&Migration| applied.iter().any(|applied| applied.version == known.version());
+    let missing: Vec<_> = known.iter().filter(|known| !is_applied(known)).collect();
+    if let Some(skipped) = missing.iter().find(|missing| missing.version() < newest) {
+        return Verdict::Broken(format!(
+            "the migration {skipped} was not applied, though V{newest} was: the table bridge_auth.migrations was changed"
+        ));
+    }
+    if newest > newest_known {
+        let may_run = since.is_some_and(|since| since <= newest_known);
+        return if may_run { Verdict::Compatible(newest) } else { Verdict::Newer(newest) };
+    }
+    Verdict::State(if missing.is_empty() {
+        State::Usable
+    } else {
+        State::Behind(missing.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn known() -> Vec<Migration> {
+        [1, 2, 4]
+            .map(|version| Migration::unapplied(&format!("V{version}__step"), "SELECT 1").unwrap())
+            .into()
+    }
+
+    fn applied(versions: &[i32]) -> Vec<Applied> {
+        let checksum = |version: i32| {
+            known().iter().find(|known| known.version() == version).map_or(7, Migration::checksum).to_string()
+        };
+        let applied = versions.iter();
+        applied
+            .map(|&version| Applied { version, name: "step".to_owned(), checksum: checksum(version) })
+            .collect()
+    }
+
+    #[test]
+    fn a_database_with_all_or_fewer_migrations_is_usable_or_behind() {
+        let judge = |versions: &[i32]| judge(&applied(versions), &known(), None);
+        assert_eq!(judge(&[1, 2, 4]), Verdict::State(State::Usable));
+        assert_eq!(judge(&[1, 2]), Verdict::State(State::Behind("V4__step".to_owned())));
+        assert_eq!(judge(&[]), Verdict::State(State::Behind("V1__step, V2__step, V4__step".to_owned())));
+    }
+
+    #[test]
+    fn a_newer_database_is_used_only_where_it_says_so() {
+        let judge = |since| judge(&applied(&[1, 2, 4, 5, 9]), &known(), since);
+        assert_eq!(judge(None), Verdict::Newer(9));
+        assert_eq!(judge(Some(5)), Verdict::Newer(9));
+        assert_eq!(judge(Some(4)), Verdict::Compatible(9));
+        assert_eq!(judge(Some(1)), Verdict::Compatible(9));
+    }
+
+    #[test]
+    fn what_was_skipped_or_changed_is_broken_however_new_the_database() {
+        for versions in [&[1, 4][..], &[1, 2, 9], &[1, 2, 3, 4]] {
+            let verdict = judge(&applied(versions), &known(), Some(1));
+            assert!(matches!(verdict, Verdict::Broken(_)), "{verdict:?}");
+        }
+        let mut changed = applied(&[1, 2, 4, 9]);
+        changed[1].checksum = "8".to_owned();
+        assert!(
+            matches!(judge(&changed, &known(), Some(1)), Verdict::Broken(why) if why.contains("V2__step"))
+        );
+    }
+}

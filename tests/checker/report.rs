@@ -1,0 +1,92 @@
+//! What was seen of all people.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::history::{Delay, History, Promise, Span, Verdict, Violation};
+
+/// What was seen.
+#[derive(Debug, Default)]
+pub struct Report {
+    pub let_in: usize,
+    pub refused: usize,
+    pub unavailable: usize,
+    pub acknowledged: usize,
+    /// Of those, while there were two primaries.
+    pub beside: usize,
+    pub unanswered: usize,
+    pub faults: usize,
+    pub violations: Vec<Violation>,
+    pub delays: Vec<Delay>,
+    pub took: Duration,
+}
+
+impl Report {
+    /// Adds one person's history, through which there were two primaries at these times. How often it broke the promise.
+    pub fn count(&mut self, history: &History, promise: &Promise, doubled: &[Span]) -> usize {
+        for call in &history.calls {
+            match call.verdict {
+                Verdict::LetIn => self.let_in += 1,
+                Verdict::Refused => self.refused += 1,
+                Verdict::Unavailable => self.unavailable += 1,
+                Verdict::Other(_) => {}
+            }
+        }
+        let acknowledged = || history.revocations.iter().filter(|revocation| revocation.acknowledged);
+        self.beside += acknowledged().filter(|revocation| revocation.span.overlaps(doubled)).count();
+        let acknowledged = acknowledged().count();
+        self.acknowledged += acknowledged;
+        self.unanswered += history.revocations.len() - acknowledged;
+        self.delays.extend(history.delays());
+        let broken = history.violations(promise, doubled);
+        let count = broken.len();
+        self.violations.extend(broken);
+        count
+    }
+
+    pub fn add(&mut self, part: Self) {
+        self.let_in += part.let_in;
+        self.refused += part.refused;
+        self.unavailable += part.unavailable;
+        self.acknowledged += part.acknowledged;
+        self.beside += part.beside;
+        self.unanswered += part.unanswered;
+        self.delays.extend(part.delays);
+        self.violations.extend(part.violations);
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let requests = self.let_in + self.refused + self.unavailable;
+        writeln!(
+            f,
+            "{requests} requests in {:.0} s, {:.0}/s: {} let in, {} refused, {} answered 503",
+            self.took.as_secs_f64(),
+            requests as f64 / self.took.as_secs_f64(),
+            self.let_in,
+            self.refused,
+            self.unavailable
+        )?;
+        writeln!(
+            f,
+            "{} revocations acknowledged, of them {} beside a second primary, {} not; {} faults",
+            self.acknowledged, self.beside, self.unanswered, self.faults
+        )?;
+        let spread = |f: &mut fmt::Formatter<'_>, what, of: fn(&Delay) -> Duration| {
+            let mut delays: Vec<_> = self.delays.iter().map(of).collect();
+            delays.sort_unstable();
+            let last = delays.len().saturating_sub(1);
+            let at = |thousandths| delays.get(last * thousandths / 1000).copied().unwrap_or_default();
+            writeln!(f, "{what}: p50 {:.1?}, p99 {:.1?}, maximum {:.1?}", at(500), at(990), at(1000))
+        };
+        spread(f, "from a revocation's answer to the last request let in", |delay| delay.last_let_in)?;
+        spread(f, "from a revocation's answer to the first that none was let in after", |delay| {
+            delay.in_force
+        })?;
+        for violation in self.violations.iter().take(20) {
+            write!(f, "{violation}")?;
+        }
+        write!(f, "{} violations", self.violations.len())
+    }
+}

@@ -1,0 +1,106 @@
+//! What people, faults and the judge share.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use reqwest::{Client, Method, RequestBuilder, StatusCode};
+
+use super::history::{Promise, Span};
+
+/// Where people live: the gateways, and the one clock by which all is told.
+pub struct Scene {
+    pub gateways: Vec<String>,
+    pub operator: String,
+    pub client: Client,
+    pub start: Instant,
+    pub promise: Promise,
+    /// When there were two primaries, or may have been.
+    doubled: Mutex<Vec<Span>>,
+    calls: AtomicU64,
+}
+
+impl Scene {
+    pub fn new(gateways: Vec<String>, operator: &str, promise: Promise) -> Self {
+        // Whoever waits for a frozen gateway waits no longer than it is frozen.
+        let client = Client::builder().no_proxy().timeout(Duration::from_secs(30)).build().unwrap();
+        Self {
+            gateways,
+            operator: operator.to_owned(),
+            client,
+            start: Instant::now(),
+            promise,
+            doubled: Mutex::default(),
+            calls: AtomicU64::new(0),
+        }
+    }
+
+    /// How long to go on calling once all sessions are ended: until nobody may be let in any more, and some more.
+    pub fn tail(&self) -> Duration {
+        self.promise.longest() + Duration::from_millis(500)
+    }
+
+    /// A second primary comes up now.
+    pub fn two_primaries_begin(&self) {
+        let sent = self.start.elapsed();
+        self.doubled().push(Span { sent, answered: Duration::MAX });
+    }
+
+    /// The old primary is gone.
+    pub fn two_primaries_end(&self) {
+        let answered = self.start.elapsed();
+        if let Some(last) = self.doubled().last_mut() {
+            last.answered = answered;
+        }
+    }
+
+    pub fn had_two_primaries_since(&self, time: Duration) -> bool {
+        !self.doubled_since(time).is_empty()
+    }
+
+    /// The times with two primaries that were not over at `time`; one that lasts has no end.
+    pub fn doubled_since(&self, time: Duration) -> Vec<Span> {
+        self.doubled().iter().filter(|span| span.answered >= time).copied().collect()
+    }
+
+    pub fn count_call(&self) {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub fn calls(&self) -> u64 {
+        self.calls.load(Ordering::Relaxed)
+    }
+
+    pub fn any_gateway(&self) -> usize {
+        rand::random_range(0..self.gateways.len())
+    }
+
+    pub fn request(&self, method: Method, gateway: usize, path: &str) -> RequestBuilder {
+        self.client.request(method, format!("{}{path}", self.gateways[gateway]))
+    }
+
+    pub fn operate(&self, method: Method, path: &str) -> RequestBuilder {
+        self.request(method, self.any_gateway(), path).bearer_auth(&self.operator)
+    }
+
+    /// The status, or why there is none.
+    pub async fn send(&self, request: RequestBuilder) -> (Span, Result<StatusCode, String>) {
+        let sent = self.start.elapsed();
+        let answer = request.send().await;
+        let answered = self.start.elapsed();
+        let status = match answer {
+            Ok(answer) => {
+                let status = answer.status();
+                // Read to its end, so that the connection can be used again.
+                let _ = answer.bytes().await;
+                Ok(status)
+            }
+            Err(error) => Err(format!("{error:?}")),
+        };
+        (Span { sent, answered }, status)
+    }
+
+    fn doubled(&self) -> MutexGuard<'_, Vec<Span>> {
+        self.doubled.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,219 @@
+//! Every operation of the trait, so that each statement of each function runs.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bridge_auth::store::{
+    ClientCredential, ClientKey, ClientProof, DeviceQuery, KeyQuery, KnownUser, NewCode, NewSession,
+    OpenSession, Origin, ProvisionClient, RedeemCode, RefreshRefusal, RefreshSession, RefreshSessionError,
+    RequestedId, RevocationCursor, Revoke, SessionLimit, Store, WhenFull,
+};
+use bridge_auth::token::{Algorithm, KeyRing, SigningKey};
+use bridge_auth::{
+    Access, AssertionHash, ClientId, ExchangeCode, Freshness, KeyThumbprint, RefreshHash, RefreshToken,
+    SessionId, UserId,
+};
+use futures_util::future::join_all;
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use tokio_postgres::Client;
+
+use crate::store::given::{
+    HOUR, MINUTE, SECOND, new_code, new_secret, new_session, redeem, refresh, refreshable, scopes, secret_of,
+    session_id,
+};
+use crate::support::bridge::{access, builder_over};
+
+/// Asks the store for an operation, and notes its name.
+macro_rules! ask {
+    ($person:ident . $operation:ident ( $($argument:expr),* )) => {{
+        $person.performed.insert(stringify!($operation));
+        $person.store.$operation($($argument),*).await
+    }};
+}
+
+struct Person<'a> {
+    store: &'a dyn Store,
+    admin: &'a Client,
+    id: UserId,
+    performed: BTreeSet<&'static str>,
+}
+
+/// Does all there is to do as the person `name`, whom nobody disabled; the names of what was done.
+///
+/// What no call leads to any more, such as rows from before a migration, `admin` makes.
+pub async fn perform(store: &dyn Store, admin: &Client, name: &str) -> BTreeSet<&'static str> {
+    let id = UserId::parse(name).unwrap();
+    let mut person = Person { store, admin, id, performed: BTreeSet::new() };
+    person.is_known().await;
+    person.links().await;
+    person.opens().await;
+    person.refreshes().await;
+    person.has_hooks().await;
+    person.is_looked_up().await;
+    person.ends().await;
+    person.performed
+}
+
+/// What a gateway asks for by itself: its guard, strict and watched, and the watcher's readings of the log.
+pub async fn guard(store: &Arc<dyn Store>, name: &str) {
+    let keys = KeyRing::new(SigningKey::generate(Algorithm::EdDsa).unwrap()).unwrap();
+    for freshness in [Freshness::Strict, Freshness::watched()] {
+        let bridge = builder_over(store.clone(), keys.clone()).freshness(freshness).build().unwrap();
+        let authenticator = bridge.authenticator("bridge").unwrap();
+        let all = join_all((0..20).map(|_| access(&bridge, name, "read"))).await;
+        let enter = async |access: &Access| {
+            let headers = HeaderMap::from_iter([(AUTHORIZATION, access.token.to_header_value())]);
+            authenticator.authenticate(&headers).await.unwrap();
+        };
+        enter(&all[0]).await;
+        while freshness != Freshness::Strict && !bridge.watch_status().proven {
+            tokio::time::sleep(SECOND / 100).await;
+        }
+        join_all(all.iter().map(enter)).await;
+        bridge.admin().revoke_session(&all[0].session).await.unwrap();
+    }
+}
+
+impl Person<'_> {
+    async fn is_known(&mut self) {
+        for (scope, hook_scopes) in
+            [("read", None), ("read write", None), ("read write", Some(scopes("hook:track")))]
+        {
+            let user = KnownUser { id: self.id.clone(), scopes: scopes(scope), hook_scopes };
+            ask!(self.put_user(&user)).unwrap();
+            ask!(self.put_user(&user)).unwrap();
+        }
+        assert!(ask!(self.enable_user(&self.id)).unwrap());
+    }
+
+    /// Codes: at the cap, spent, replayed, unknown.
+    async fn links(&mut self) {
+        let mut last = None;
+        for _ in 0..3 {
+            let code = NewCode { max_open: 2, ..new_code(&self.id) };
+            ask!(self.issue_code(code.clone())).unwrap();
+            last = Some(code.hash);
+        }
+        let (session, _) = refreshable(new_session());
+        let code = RedeemCode { session, ..redeem(last.unwrap()) };
+        ask!(self.redeem_code(code.clone())).unwrap();
+        ask!(self.redeem_code(code)).unwrap_err();
+        ask!(self.redeem_code(redeem(ExchangeCode::random().hash()))).unwrap_err();
+    }
+
+    /// Sessions: new, declared, renewed, and one too many.
+    async fn opens(&mut self) {
+        let declared = format!("laptop-of-{}", SessionId::random());
+        for _ in 0..2 {
+            self.open(NewSession { id: RequestedId::Declared(session_id(&declared)), ..new_session() }).await;
+        }
+        let limit = SessionLimit { max: 1, when_full: WhenFull::Evict };
+        self.open(NewSession { limit, ..new_session() }).await;
+        let page = DeviceQuery { after: None, limit: 1 };
+        self.open(new_session()).await;
+        let devices = ask!(self.devices_of(&self.id, &page)).unwrap();
+        assert!(devices.next.is_some());
+        ask!(self.devices_of(&self.id, &DeviceQuery { after: devices.next, limit: 1 })).unwrap();
+    }
+
+    /// Refresh tokens: used, used again, copied, and one from before V10.
+    async fn refreshes(&mut self) {
+        let (session, first) = refreshable(new_session());
+        self.open(session).await;
+        let use_of = |presented: RefreshHash| RefreshSession { grace: Duration::ZERO, ..refresh(presented) };
+        let second = use_of(first);
+        ask!(self.refresh_session(second.clone())).unwrap();
+        let third = use_of(second.successor);
+        ask!(self.refresh_session(third.clone())).unwrap();
+        assert!(ask!(self.refresh_status(&third.successor)).unwrap().is_some());
+        let copied = ask!(self.refresh_session(use_of(first)));
+        assert!(
+            matches!(copied, Err(RefreshSessionError::Refused(RefreshRefusal::Reused { .. }))),
+            "{copied:?}"
+        );
+
+        let (session, old) = refreshable(new_session());
+        self.open(session).await;
+        let sql = "UPDATE bridge_auth.refresh_tokens SET rounds = NULL, is_followed = NULL WHERE hash = $1";
+        assert_eq!(self.admin.execute(sql, &[&old.as_bytes().as_slice()]).await.unwrap(), 1);
+        assert!(ask!(self.refresh_status(&old)).unwrap().is_some());
+        ask!(self.refresh_session(use_of(old))).unwrap();
+    }
+
+    /// Hooks: a secret, its successors, a key, and the sessions they open.
+    async fn has_hooks(&mut self) {
+        let device = self.open(new_session()).await;
+        let mut secret = new_secret(&self.id, &device);
+        for _ in 0..3 {
+            secret = new_secret(&self.id, &device);
+            ask!(self.provision_client(secret.clone())).unwrap();
+        }
+        let client = ClientId::for_hooks_of(&self.id);
+        let proof = ClientProof::Secret(secret_of(&secret));
+        assert!(ask!(self.verify_client(&client, &proof)).unwrap().is_some());
+        for origin in [Origin::unknown(), Origin::unknown(), Origin::unknown().device_name("moved")] {
+            let session = NewSession { client: client.clone(), origin, ..new_session() };
+            let open =
+                OpenSession::Client { owner: self.id.clone(), proof, scopes: scopes("hook:track"), session };
+            ask!(self.open_session(open)).unwrap();
+        }
+
+        let thumbprint = KeyThumbprint::from_bytes(RefreshToken::random().hash().as_bytes()).unwrap();
+        let jwk = serde_json::json!({ "alg": "EdDSA", "kid": "laptop" }).to_string();
+        let credential = ClientCredential::Key(ClientKey { thumbprint, jwk });
+        let key = ProvisionClient { credential, ..new_secret(&self.id, &device) };
+        ask!(self.provision_client(key)).unwrap();
+        assert!(ask!(self.verify_client(&client, &ClientProof::Key(thumbprint))).unwrap().is_some());
+        let encoded = URL_SAFE_NO_PAD.encode(thumbprint.as_bytes());
+        for key_id in [None, Some("laptop".to_owned()), Some(encoded)] {
+            let query = KeyQuery { algorithm: "EdDSA".to_owned(), key_id };
+            assert_eq!(ask!(self.client_keys(&client, &query)).unwrap().len(), 1);
+        }
+        let assertion = AssertionHash::of(&client, SessionId::random().as_str());
+        assert!(ask!(self.spend_assertion(&assertion, MINUTE)).unwrap());
+        assert!(!ask!(self.spend_assertion(&assertion, MINUTE)).unwrap());
+    }
+
+    /// What every request asks, and what a watcher reads.
+    async fn is_looked_up(&mut self) {
+        ask!(self.ping()).unwrap();
+        let _hints = self.store.revocation_hints();
+        self.performed.insert("revocation_hints");
+        let known = self.open(new_session()).await;
+        for count in [1, 64] {
+            let mut ids: Vec<_> = (1..count).map(|n| session_id(&format!("s{n}"))).collect();
+            ids.push(known.clone());
+            assert!(!ask!(self.session_statuses(&ids)).unwrap().found.is_empty());
+        }
+        let begun = ask!(self.revocations_since(&RevocationCursor::default(), 1000)).unwrap().next;
+        ask!(self.revoke(&Revoke::Session(known))).unwrap();
+        let page = ask!(self.revocations_since(&begun, 1000)).unwrap();
+        assert!(page.entries.is_some_and(|entries| !entries.is_empty()));
+        ask!(self.revocations_since(&page.next, 10)).unwrap();
+    }
+
+    /// Everything that ends something, and the broom.
+    async fn ends(&mut self) {
+        let (mine, device) = (self.open(new_session()).await, self.open(new_session()).await);
+        let secret = new_secret(&self.id, &device);
+        ask!(self.provision_client(secret.clone())).unwrap();
+        let (user, client) = (self.id.clone(), ClientId::for_hooks_of(&self.id));
+        let one = Revoke::SessionOf { user: user.clone(), session: mine };
+        for target in [one, Revoke::Client(client), Revoke::Session(device), Revoke::User(user.clone())] {
+            ask!(self.revoke(&target)).unwrap().unwrap();
+        }
+        assert!(ask!(self.disable_user(&user)).unwrap());
+        assert!(ask!(self.enable_user(&user)).unwrap());
+        ask!(self.sweep(100)).unwrap();
+    }
+
+    async fn open(&mut self, session: NewSession) -> SessionId {
+        let session = NewSession { life: HOUR, ..session };
+        let open = OpenSession::Vouched { user: self.id.clone(), scopes: scopes("read"), session };
+        ask!(self.open_session(open)).unwrap().id
+    }
+}
