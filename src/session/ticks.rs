@@ -42,6 +42,8 @@ struct State {
     last: Option<Proof>,
     fault: Option<Fault>,
     faults: u64,
+    /// How many faults since the last success did not count.
+    quick_faults: u32,
 }
 
 /// Why the last attempt failed.
@@ -57,6 +59,10 @@ impl Ticks {
     const PAUSES: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(100)];
     /// How much longer than an attempt may take a fault is remembered: while attempts go on failing nobody waits for the next.
     const FAULT_COUNTS: Duration = Duration::from_millis(500);
+
+    /// So many lines in a row that are lost at once keep nobody from waiting for the next attempt: mostly the line is made anew
+    /// by then.
+    const QUICK_FAULTS: u32 = 3;
 
     pub(super) fn new(store: Arc<dyn Store>, deadline: Duration) -> Self {
         let (wanted, attempted) = (Notify::new(), watch::Sender::new(()));
@@ -148,11 +154,14 @@ async fn make_ticks(shared: Arc<Shared>) {
         let began = Moment::now();
         let ticked = timeout(shared.deadline, shared.store.tick()).await;
         let ticked = ticked.unwrap_or_else(|_| Err(StoreError::of(StoreErrorKind::Unproven)));
-        let pause = if ticked.is_ok() { usual } else { after_fault };
-        match ticked {
-            Ok(proof) => shared.take_in(proof, began),
-            Err(fault) => shared.fail(&fault),
-        }
+        let pause = match ticked {
+            Ok(proof) => {
+                shared.take_in(proof, began);
+                usual
+            }
+            Err(fault) if shared.fail(&fault, began) => after_fault,
+            Err(_) => usual,
+        };
         // Who wanted one meanwhile has it now, or wants another when told of this attempt.
         pin!(shared.wanted.notified()).enable();
         shared.attempted.send_replace(());
@@ -168,7 +177,7 @@ impl Shared {
     fn take_in(&self, proof: Proof, began: Moment) {
         let mut state = self.state();
         let last = state.last.replace(proof);
-        state.fault = None;
+        (state.fault, state.quick_faults) = (None, 0);
         if state.lease != Some(proof.tick.lease) {
             state.lease = Some(proof.tick.lease);
             state.proved.clear();
@@ -185,21 +194,30 @@ impl Shared {
         report(last, proof);
     }
 
-    fn fail(&self, fault: &StoreError) {
-        let mut state = self.state();
+    /// Takes in why the attempt failed that `began` then. Whether that counts: a line that was just lost does not.
+    fn fail(&self, fault: &StoreError, began: Moment) -> bool {
+        crate::observe::count("bridge_auth_tick_faults_total", fault.kind().as_str());
+        let (now, mut state) = (Moment::now(), self.state());
         state.faults += 1;
+        let is_loss = matches!(fault.kind(), StoreErrorKind::Unavailable | StoreErrorKind::Unproven);
+        if is_loss && state.quick_faults < Ticks::QUICK_FAULTS && now.since(began) < self.deadline / 8 {
+            state.quick_faults += 1;
+            tracing::debug!(error = fault as &dyn std::error::Error, "a tick failed, and is made again");
+            return false;
+        }
+        state.quick_faults = Ticks::QUICK_FAULTS;
         let is_first = state.fault.is_none();
         let kind = match fault.kind() {
             // The server may answer all else: it just cannot acknowledge a write.
             StoreErrorKind::TimedOut => StoreErrorKind::Unproven,
             other => other,
         };
-        state.fault = Some(Fault { kind, at: Moment::now() });
+        state.fault = Some(Fault { kind, at: now });
         drop(state);
-        crate::observe::count("bridge_auth_tick_faults_total", fault.kind().as_str());
         if is_first {
             log_fault(fault, "no proof that the database is the primary: requests are refused with 503");
         }
+        true
     }
 }
 

@@ -147,7 +147,6 @@ impl Line {
 
 impl Shared {
     async fn tick(&self) -> Result<Proof, StoreError> {
-        let mut was_lost = false;
         loop {
             let call = self.call().await?;
             match self.tick_on(&call).await {
@@ -156,12 +155,7 @@ impl Shared {
                 Ok(None) => {}
                 Err(fault) => {
                     call.hang_up();
-                    // A line may just be lost, and no other gateway need notice. What the tick itself became is no matter: only
-                    // the next one's acknowledgement counts.
-                    if was_lost || fault.kind() != StoreErrorKind::Unproven {
-                        return Err(fault);
-                    }
-                    was_lost = true;
+                    return Err(fault);
                 }
             }
         }
