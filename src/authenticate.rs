@@ -27,7 +27,7 @@ use crate::id::{Audience, CallSource, PolicyVersion, Scopes, SessionId};
 use crate::reject::{InvalidCredential, Rejection};
 use crate::same_site::Origins;
 use crate::session::{Liveness, WatchStatus};
-use crate::store::{SessionState, SessionStatus};
+use crate::store::{SessionState, SessionStatus, StoreErrorKind};
 use crate::token::{Claims, InvalidToken, TokenVerifier};
 use foreign::Foreign;
 use known::KnownTokens;
@@ -126,6 +126,11 @@ impl Guard {
 
     pub(crate) fn watch_status(&self) -> WatchStatus {
         self.liveness.status()
+    }
+
+    /// The store kept a request from being judged, or an endpoint from answering.
+    pub(crate) fn unavailable(&self, cause: StoreErrorKind) {
+        self.liveness.unavailable(cause);
     }
 }
 
@@ -240,10 +245,16 @@ impl Authenticator {
 
     /// The rest of it: the look-up of a verified token's session. For another issuer's token, its keys and its session.
     pub(crate) async fn finish(&self, pending: Pending, headers: &HeaderMap) -> Result<Admitted, Rejection> {
-        match pending {
-            Pending::Session(known) => self.grant(self.guard.live_caller(known).await?),
+        let finished = match pending {
+            Pending::Session(known) => {
+                self.guard.live_caller(known).await.and_then(|caller| self.grant(caller))
+            }
             Pending::Foreign(foreign) => self.finish_foreign(foreign, headers).await,
+        };
+        if let Err(Rejection::Unavailable(cause)) = finished {
+            self.guard.unavailable(cause);
         }
+        finished
     }
 
     /// Who was let in by an outer layer of the same bridge for this very request, held to what this one

@@ -83,6 +83,14 @@
 //! Once a revocation has been acknowledged, no request sent afterwards is let in on what it revoked, on any gateway
 //! that shares the database. Of any number of exchanges of one code exactly one succeeds. A store that cannot
 //! answer means 503, never 200, and never that a good credential is bad. No panic is reachable from a request.
+//!
+//! # Metrics
+//!
+//! With the feature `metrics`, through the facade of that name. What is counted by something has it in the label `reason`.
+//! All gauges and histograms are of the process: where it has several bridges, they share them. [`Bridge::watch_status`]
+//! tells the same of one bridge. Install the recorder before the first store is opened.
+//!
+#![doc = include_str!("metrics.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod authenticate;

@@ -58,6 +58,7 @@ async fn walk(bridge: &Bridge) -> Vec<String> {
     for (method, uri) in [
         ("DELETE", format!("/sessions/{session}")),
         ("DELETE", "/users/alice/sessions".to_owned()),
+        ("DELETE", "/clients/bridge%3Aalice/sessions".to_owned()),
         ("POST", "/users/alice/disable".to_owned()),
         ("POST", "/users/alice/enable".to_owned()),
     ] {
@@ -99,6 +100,11 @@ async fn every_act_is_in_the_log_with_who_did_it_and_no_secret_is() {
             "{event}"
         );
     }
+    let client = find("operator_revoked_client");
+    assert_eq!(
+        (&client["operator"], &client["client_id"]),
+        (&json!(format!("{OPERATOR:?}")), &json!("bridge:alice"))
+    );
     for secret in secrets {
         assert!(!text.contains(&secret), "{secret} was logged");
     }

@@ -18,6 +18,8 @@ mod faults;
 mod foreign;
 mod freshness;
 mod layer;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod mounting;
 mod oauth;
 mod openapi;
@@ -38,6 +40,7 @@ mod statements;
 mod stock_postgres;
 mod store;
 mod support;
+mod ticks;
 mod token_from;
 mod tokens;
 mod two_primaries;

@@ -4,10 +4,11 @@ use http::header::{AUTHORIZATION, COOKIE};
 use http::{Method, StatusCode};
 use serde_json::json;
 
+use crate::oauth::given::{gateway, hook_of};
 use crate::support::gateway::{Gateway, OPERATOR, send};
 use crate::support::{Backend, SqliteBackend};
 
-crate::store::promises![operators_look_after_anyone];
+crate::store::promises![operators_look_after_anyone, operators_end_every_session_of_a_client];
 
 async fn operators_look_after_anyone(db: impl Backend) {
     let gateway = Gateway::start(&db).await;
@@ -43,6 +44,9 @@ async fn operators_look_after_anyone(db: impl Backend) {
         (Method::GET, "/users/nobody"),
         (Method::GET, "/users/nobody/sessions/"),
         (Method::GET, "/users/a/b/sessions"),
+        (Method::DELETE, "/clients/sp_bridge"),
+        (Method::DELETE, "/clients/sp_bridge/sessions/"),
+        (Method::DELETE, "/clients/bridge/alice/sessions"),
         (Method::GET, "/"),
     ] {
         let refused = gateway.operate(method, path).await;
@@ -55,6 +59,8 @@ async fn operators_look_after_anyone(db: impl Backend) {
     for (method, path, allow) in [
         (Method::POST, "/users/a/sessions", "GET, HEAD, DELETE"),
         (Method::GET, "/sessions/sess_0", "DELETE"),
+        (Method::GET, "/clients/sp_bridge/sessions", "DELETE"),
+        (Method::POST, "/clients/nobody/sessions", "DELETE"),
         (Method::GET, "/users/a/disable", "POST"),
         (Method::OPTIONS, "/users/a/enable", "POST"),
     ] {
@@ -67,6 +73,35 @@ async fn operators_look_after_anyone(db: impl Backend) {
     }
 }
 
+async fn operators_end_every_session_of_a_client(db: impl Backend) {
+    let gateway = gateway(&db).await;
+    let revoke = async |client: &str| {
+        let revoked = gateway.operate(Method::DELETE, &format!("/clients/{client}/sessions")).await;
+        assert!(revoked.status == StatusCode::OK && revoked.is_not_stored(), "{client} {revoked:?}");
+        revoked.json()
+    };
+    let (alice, bob) = (gateway.link("alice").await, gateway.link("bob").await);
+    let hooks = hook_of(&gateway, &alice).await;
+    let hook = hooks.token(&gateway).await;
+    assert!(hooks.id == "bridge:alice" && gateway.admits(&hook).await);
+
+    assert_eq!(revoke("bridge%3Aalice").await, json!({ "revoked": 1 }));
+    assert!(!gateway.admits(&hook).await, "her hooks are revoked");
+    assert_eq!(hooks.ask(&gateway, &[]).await.status, StatusCode::UNAUTHORIZED, "their credential too");
+    assert!(gateway.admits(&alice).await && gateway.admits(&bob).await, "no bridge is");
+
+    assert_eq!(revoke("sp_bridge").await, json!({ "revoked": 2 }));
+    assert!(!gateway.admits(&alice).await && !gateway.admits(&bob).await);
+    for nothing_left in ["sp_bridge", "bridge:alice", "unheard-of", "a%2Fb"] {
+        assert_eq!(revoke(nothing_left).await, json!({ "revoked": 0 }), "{nothing_left}");
+    }
+    for malformed in ["", "%00", "%ff", "a%20b", "%C3%A9", &"x".repeat(5000)] {
+        let refused = gateway.operate(Method::DELETE, &format!("/clients/{malformed}/sessions")).await;
+        assert!(refused.is_problem(400, "invalid_request"), "{malformed} {refused:?}");
+    }
+    assert!(gateway.admits(&gateway.link("alice").await).await, "who links again is let in");
+}
+
 #[tokio::test]
 async fn a_page_of_another_site_operates_nothing() {
     let db = SqliteBackend::start().await;
@@ -75,6 +110,7 @@ async fn a_page_of_another_site_operates_nothing() {
     for (method, path) in [
         (Method::DELETE, "/admin/users/alice/sessions"),
         (Method::POST, "/admin/users/alice/disable"),
+        (Method::DELETE, "/admin/clients/sp_bridge/sessions"),
         (Method::DELETE, "/admin/sessions/sess_0"),
     ] {
         let request = gateway.request(method, path).header(AUTHORIZATION, OPERATOR);

@@ -72,6 +72,7 @@ impl BridgeBuilder {
         self.settings.check()?;
         self.freshness.check()?;
         self.keys.self_test()?;
+        crate::observe::describe();
         let settings = Arc::new(self.settings);
         let verifier = TokenVerifier::new(
             self.keys.clone(),

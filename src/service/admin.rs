@@ -1,5 +1,7 @@
 //! The operators' endpoints.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
@@ -12,7 +14,7 @@ use super::csrf;
 use super::endpoint::check_method;
 use super::sessions::{Listing, asked};
 use crate::bridge::Bridge;
-use crate::id::{SessionId, UserId};
+use crate::id::{ClientId, SessionId, UserId};
 use crate::observe::audit;
 use crate::store::{DeviceQuery, StoreError};
 
@@ -30,6 +32,8 @@ pub struct Operator {
 enum Resource<'p> {
     /// All sessions of a user, who is named by a segment that is not decoded yet.
     SessionsOf(&'p str),
+    /// All sessions of a client, by a segment as well.
+    SessionsOfClient(&'p str),
     Session(&'p str),
     Disable(&'p str),
     Enable(&'p str),
@@ -54,6 +58,7 @@ async fn answer(bridge: &Bridge, parts: &Parts) -> Answer {
             revoke_all(bridge, operator, &user_id(user)?).await
         }
         Resource::SessionsOf(user) => list(bridge, &user_id(user)?, &asked(&parts.uri)?).await,
+        Resource::SessionsOfClient(client) => revoke_client(bridge, operator, &client_id(client)?).await,
         Resource::Session(id) => revoke(bridge, operator, id).await,
         Resource::Disable(user) => disable(bridge, operator, &user_id(user)?).await,
         Resource::Enable(user) => enable(bridge, operator, &user_id(user)?).await,
@@ -69,6 +74,7 @@ impl<'p> Resource<'p> {
             ("users", user, Some("sessions"), None) => Self::SessionsOf(user),
             ("users", user, Some("disable"), None) => Self::Disable(user),
             ("users", user, Some("enable"), None) => Self::Enable(user),
+            ("clients", client, Some("sessions"), None) => Self::SessionsOfClient(client),
             ("sessions", session, None, None) => Self::Session(session),
             _ => return None,
         })
@@ -77,7 +83,7 @@ impl<'p> Resource<'p> {
     fn methods(&self) -> &'static str {
         match self {
             Self::SessionsOf(_) => "GET, HEAD, DELETE",
-            Self::Session(_) => "DELETE",
+            Self::SessionsOfClient(_) | Self::Session(_) => "DELETE",
             Self::Disable(_) | Self::Enable(_) => "POST",
         }
     }
@@ -91,14 +97,23 @@ async fn list(bridge: &Bridge, user: &UserId, query: &DeviceQuery) -> Done {
     Ok(Some(json(StatusCode::OK, &Listing::new(&page, None))))
 }
 
+/// How many sessions ended.
+#[derive(Serialize)]
+struct Count {
+    revoked: u64,
+}
+
 async fn revoke_all(bridge: &Bridge, operator: &Operator, user: &UserId) -> Done {
-    #[derive(Serialize)]
-    struct Count {
-        revoked: u64,
-    }
     let revoked = bridge.admin().revoke_user(user).await?;
     audit!("operator_revoked_user", operator = ?operator.name, user_id = %user, found = revoked.is_some());
     Ok(revoked.map(|revoked| json(StatusCode::OK, &Count { revoked })))
+}
+
+/// Nobody keeps a list of clients: one that is unknown has no sessions.
+async fn revoke_client(bridge: &Bridge, operator: &Operator, client: &ClientId) -> Done {
+    let revoked = bridge.admin().revoke_client(client).await?;
+    audit!("operator_revoked_client", operator = ?operator.name, client_id = %client, sessions = revoked);
+    Ok(Some(json(StatusCode::OK, &Count { revoked })))
 }
 
 async fn revoke(bridge: &Bridge, operator: &Operator, id: &str) -> Done {
@@ -122,12 +137,23 @@ async fn enable(bridge: &Bridge, operator: &Operator, user: &UserId) -> Done {
     Ok(found.then(no_content))
 }
 
-/// The user that a segment names, decoded once.
+/// The user that a segment names.
 fn user_id(segment: &str) -> Result<UserId, Refusal> {
-    let decoded = percent_decode_str(segment).decode_utf8().ok();
-    decoded
+    decoded(segment)
         .and_then(|text| UserId::parse(text).ok())
         .ok_or(Refusal::invalid_request("The user id in the path is malformed."))
+}
+
+/// The client that a segment names.
+fn client_id(segment: &str) -> Result<ClientId, Refusal> {
+    decoded(segment)
+        .and_then(|text| ClientId::parse(text).ok())
+        .ok_or(Refusal::invalid_request("The client id in the path is malformed."))
+}
+
+/// A segment, decoded once.
+fn decoded(segment: &str) -> Option<Cow<'_, str>> {
+    percent_decode_str(segment).decode_utf8().ok()
 }
 
 #[cfg(test)]
@@ -163,6 +189,7 @@ mod tests {
         fn reading_a_path_never_panics(path in any::<String>()) {
             let _ = Resource::at(&path).map(|resource| resource.methods());
             let _ = user_id(&path);
+            let _ = client_id(&path);
         }
     }
 }

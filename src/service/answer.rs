@@ -95,6 +95,7 @@ impl Refusal {
 
     /// It cannot be known right now: the log was told why.
     pub(super) fn unavailable_for(bridge: &Bridge, kind: StoreErrorKind) -> Self {
+        bridge.guard().unavailable(kind);
         if kind == StoreErrorKind::Misconfigured {
             let detail = "This cannot be done until this gateway is mended.";
             return Self::new(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", detail);

@@ -219,10 +219,12 @@ service! {
     /// |---|---|
     /// | `GET /users/{id}/sessions`, with `limit` and `cursor` as in [`SessionsService`] | 200 `{"sessions","next_cursor"}` |
     /// | `DELETE /users/{id}/sessions` | 200 `{"revoked"}`, how many |
+    /// | `DELETE /clients/{id}/sessions`: of all its users; the client of all bridges is [`bridge_client_id`](crate::BridgeBuilder::bridge_client_id) | 200 `{"revoked"}`, how many |
     /// | `POST /users/{id}/disable`, `POST /users/{id}/enable` | 204 |
     /// | `DELETE /sessions/{id}` | 204 |
     ///
-    /// A user id in the path is percent-decoded once. What is unknown is 404; only the list of an unknown
-    /// user's sessions is an empty one.
+    /// A user id or client id in the path is percent-decoded once. What is unknown is 404, with two exceptions: the list of an
+    /// unknown user's sessions is empty, and an unknown client had no sessions to revoke. A client may have every session there
+    /// is, so revoking them may take up to 75 s: give that one call as much time.
     AdminService => |bridge, request| admin::serve(bridge, request)
 }

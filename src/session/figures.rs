@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::observe::{gauge, record};
+use crate::observe::{count, record};
 use crate::store::{PoolStatus, Replication, StoreErrorKind};
 
 /// How the freshness of a bridge fares, for health pages.
@@ -29,7 +29,8 @@ pub struct WatchStatus {
     pub batch_size: usize,
     /// How the store's pool fares, where it has one to tell of.
     pub pool: Option<PoolStatus>,
-    /// How many requests could not be judged since the start, by cause: each was a 503.
+    /// How many requests the layer could not judge, and the endpoints could not answer, since the start, by cause: each
+    /// was a 503 because of the store.
     pub unavailable: Vec<(StoreErrorKind, u64)>,
 }
 
@@ -50,9 +51,9 @@ impl Figures {
         record("bridge_auth_look_up_batch_size", sessions as f64);
     }
 
-    /// A request was not judged.
+    /// A request was not judged, or not answered.
     pub(super) fn unavailable(&self, cause: StoreErrorKind) {
-        crate::observe::count("bridge_auth_unavailable_total", cause.as_str());
+        count("bridge_auth_unavailable_total", cause.as_str());
         for (kind, count) in StoreErrorKind::ALL.iter().zip(&self.unavailable) {
             if *kind == cause {
                 count.fetch_add(1, Ordering::Relaxed);
@@ -73,9 +74,4 @@ impl Figures {
         let counts = self.unavailable.iter().map(|count| count.load(Ordering::Relaxed));
         StoreErrorKind::ALL.into_iter().zip(counts).filter(|(_, count)| *count > 0).collect()
     }
-}
-
-/// Tells the age of the proof.
-pub(super) fn proof_age(age: Duration) {
-    gauge("bridge_auth_proof_age_seconds", age.as_secs_f64());
 }

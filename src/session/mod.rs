@@ -17,7 +17,9 @@ pub(crate) use watch::{Fence, Slot};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::background::Background;
 use crate::id::SessionId;
+use crate::observe::gauge_at;
 use crate::settings::BuildError;
 use crate::store::{Revocation, SessionStatus, Store, StoreErrorKind};
 use crate::token::Claims;
@@ -84,11 +86,19 @@ impl Freshness {
 pub(crate) struct Liveness {
     store: Arc<dyn Store>,
     lookups: Lookups,
-    watch: Option<Watch>,
-    ticks: Arc<Ticks>,
+    proofs: Arc<Proofs>,
     /// How old a tick may be that an answer shows; nothing where that does not count.
     fence: Option<Duration>,
     figures: Arc<Figures>,
+    /// Tells the age of the proof, which grows while nobody asks, too.
+    teller: Background,
+}
+
+/// By what an answer is known to be fresh.
+#[derive(Debug)]
+struct Proofs {
+    watch: Option<Watch>,
+    ticks: Arc<Ticks>,
 }
 
 impl Liveness {
@@ -111,17 +121,18 @@ impl Liveness {
             }
         };
         let lookups = Lookups::new(store.clone(), deadline, ticks.clone(), fence, figures.clone());
-        Self { store, lookups, watch, ticks, fence, figures }
+        let proofs = Arc::new(Proofs { watch, ticks });
+        Self { store, lookups, proofs, fence, figures, teller: Background::default() }
     }
 
     /// Whether what `slot` remembers of a session proves that it is live now. No I/O, no lock.
     pub(crate) fn remembers(&self, slot: &Slot) -> bool {
-        self.watch.as_ref().is_some_and(|watch| watch.vouches_for(slot))
+        self.proofs.watch.as_ref().is_some_and(|watch| watch.vouches_for(slot))
     }
 
     /// A fence to put up before a look-up whose verdict may be remembered; `None` where none is.
     pub(crate) fn fence(&self, claims: &Claims) -> Option<Fence> {
-        self.watch.as_ref().map(|watch| watch.fence(claims))
+        self.proofs.watch.as_ref().map(|watch| watch.fence(claims))
     }
 
     /// What the store knows of the session, `None` when it has no row.
@@ -130,16 +141,20 @@ impl Liveness {
     ///
     /// A dropped future leaves the shared query to those who wait with it.
     pub(crate) async fn look_up(&self, id: &SessionId) -> Result<Option<SessionStatus>, StoreErrorKind> {
-        let found = self.lookups.status(id).await;
-        if let Err(cause) = found {
-            self.figures.unavailable(cause);
+        if cfg!(feature = "metrics") {
+            self.teller.ensure(|| tell_age(self.proofs.clone()));
         }
-        found
+        self.lookups.status(id).await
+    }
+
+    /// The store kept a request from being judged, or answered.
+    pub(crate) fn unavailable(&self, cause: StoreErrorKind) {
+        self.figures.unavailable(cause);
     }
 
     /// Forgets what was just revoked through this very bridge, sooner than the log tells.
     pub(crate) fn forget(&self, revocation: &Revocation) {
-        if let Some(watch) = &self.watch {
+        if let Some(watch) = &self.proofs.watch {
             watch.forget(revocation);
         }
     }
@@ -151,26 +166,43 @@ impl Liveness {
 
     /// How it fares.
     pub(crate) fn status(&self) -> WatchStatus {
-        let (tick_faults, tick_fault) = self.ticks.faults();
-        let watched = self.watch.as_ref().map(Watch::health);
-        let (proven, age, faults, last_fault) = match watched {
-            Some(health) => (health.proven, health.age, health.faults, health.last_fault),
-            None => {
-                let age = self.ticks.newest().map(|began| Moment::now().since(began));
-                let proven = self.fence.is_none_or(|fence| age.is_some_and(|age| age < fence));
-                (proven, age, 0, None)
-            }
+        let Proofs { watch, ticks } = &*self.proofs;
+        let (tick_faults, tick_fault) = ticks.faults();
+        let age = self.proofs.age();
+        let (proven, faults, last_fault) = match watch {
+            Some(watch) => watch.health(),
+            None => (self.fence.is_none_or(|fence| age.is_some_and(|age| age < fence)), 0, None),
         };
         WatchStatus {
             proven,
             age,
             faults: faults + tick_faults,
             last_fault: last_fault.or(tick_fault),
-            replication: self.ticks.replication(),
+            replication: ticks.replication(),
             look_up_time: self.figures.look_up_time(),
             batch_size: self.figures.batch_size(),
             pool: self.store.pool_status(),
             unavailable: self.figures.by_cause(),
         }
+    }
+}
+
+impl Proofs {
+    /// How old the proof is that counts.
+    fn age(&self) -> Option<Duration> {
+        match &self.watch {
+            Some(watch) => watch.age(),
+            None => self.ticks.newest().map(|began| Moment::now().since(began)),
+        }
+    }
+}
+
+/// Tells the age of the proof again and again.
+async fn tell_age(proofs: Arc<Proofs>) {
+    loop {
+        if let Some(age) = proofs.age() {
+            gauge_at("bridge_auth_proof_age_seconds", age.as_secs_f64());
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }

@@ -7,6 +7,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -41,6 +42,8 @@ struct State {
     last: Option<Proof>,
     fault: Option<Fault>,
     faults: u64,
+    /// How many faults since the last success did not count.
+    quick_faults: u32,
 }
 
 /// Why the last attempt failed.
@@ -56,6 +59,10 @@ impl Ticks {
     const PAUSES: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(100)];
     /// How much longer than an attempt may take a fault is remembered: while attempts go on failing nobody waits for the next.
     const FAULT_COUNTS: Duration = Duration::from_millis(500);
+
+    /// So many lines in a row that are lost at once keep nobody from waiting for the next attempt: mostly the line is made anew
+    /// by then.
+    const QUICK_FAULTS: u32 = 3;
 
     pub(super) fn new(store: Arc<dyn Store>, deadline: Duration) -> Self {
         let (wanted, attempted) = (Notify::new(), watch::Sender::new(()));
@@ -80,8 +87,8 @@ impl Ticks {
         if newest.is_some_and(|began| is_young(began, max_age / 4)) {
             return Ok(());
         }
-        self.want();
         if newest.is_some_and(|began| is_young(began, max_age)) {
+            self.want();
             return Ok(());
         }
         let mut attempted = self.shared.attempted.subscribe();
@@ -147,11 +154,16 @@ async fn make_ticks(shared: Arc<Shared>) {
         let began = Moment::now();
         let ticked = timeout(shared.deadline, shared.store.tick()).await;
         let ticked = ticked.unwrap_or_else(|_| Err(StoreError::of(StoreErrorKind::Unproven)));
-        let pause = if ticked.is_ok() { usual } else { after_fault };
-        match ticked {
-            Ok(proof) => shared.take_in(proof, began),
-            Err(fault) => shared.fail(&fault),
-        }
+        let pause = match ticked {
+            Ok(proof) => {
+                shared.take_in(proof, began);
+                usual
+            }
+            Err(fault) if shared.fail(&fault, began) => after_fault,
+            Err(_) => usual,
+        };
+        // Who wanted one meanwhile has it now, or wants another when told of this attempt.
+        pin!(shared.wanted.notified()).enable();
         shared.attempted.send_replace(());
         sleep(pause).await;
     }
@@ -165,7 +177,7 @@ impl Shared {
     fn take_in(&self, proof: Proof, began: Moment) {
         let mut state = self.state();
         let last = state.last.replace(proof);
-        state.fault = None;
+        (state.fault, state.quick_faults) = (None, 0);
         if state.lease != Some(proof.tick.lease) {
             state.lease = Some(proof.tick.lease);
             state.proved.clear();
@@ -182,21 +194,30 @@ impl Shared {
         report(last, proof);
     }
 
-    fn fail(&self, fault: &StoreError) {
-        let mut state = self.state();
+    /// Takes in why the attempt failed that `began` then. Whether that counts: a line that was just lost does not.
+    fn fail(&self, fault: &StoreError, began: Moment) -> bool {
+        crate::observe::count("bridge_auth_tick_faults_total", fault.kind().as_str());
+        let (now, mut state) = (Moment::now(), self.state());
         state.faults += 1;
+        let is_loss = matches!(fault.kind(), StoreErrorKind::Unavailable | StoreErrorKind::Unproven);
+        if is_loss && state.quick_faults < Ticks::QUICK_FAULTS && now.since(began) < self.deadline / 8 {
+            state.quick_faults += 1;
+            tracing::debug!(error = fault as &dyn std::error::Error, "a tick failed, and is made again");
+            return false;
+        }
+        state.quick_faults = Ticks::QUICK_FAULTS;
         let is_first = state.fault.is_none();
         let kind = match fault.kind() {
             // The server may answer all else: it just cannot acknowledge a write.
             StoreErrorKind::TimedOut => StoreErrorKind::Unproven,
             other => other,
         };
-        state.fault = Some(Fault { kind, at: Moment::now() });
+        state.fault = Some(Fault { kind, at: now });
         drop(state);
-        crate::observe::count("bridge_auth_tick_faults_total", fault.kind().as_str());
         if is_first {
             log_fault(fault, "no proof that the database is the primary: requests are refused with 503");
         }
+        true
     }
 }
 
@@ -214,7 +235,7 @@ fn report(last: Option<Proof>, proof: Proof) {
         return;
     };
     if last.era != proof.era {
-        crate::observe::count("bridge_auth_era_changes_total", replication);
+        crate::observe::count("bridge_auth_era_changes_total", last.replication.as_str());
         match (last.replication, proof.replication) {
             (Replication::Synchronous, _) => tracing::warn!(
                 replication,
@@ -228,7 +249,8 @@ fn report(last: Option<Proof>, proof: Proof) {
                 replication,
                 "the database has restarted after a crash, or an asynchronous replica has taken over: what was acknowledged \
                  shortly before may be undone, revocations too. To end every session of all bridges: \
-                 DELETE {{operators' endpoints}}/clients/{{bridge client id}}/sessions, or Admin::revoke_client"
+                 curl -X DELETE -H \"authorization: Bearer $ADMIN_TOKEN\" $GATEWAY/admin/clients/sp_bridge/sessions \
+                 (wherever the operators' endpoints are, with your bridge client id), or Admin::revoke_client"
             ),
         }
     }

@@ -16,7 +16,6 @@ use arc_swap::ArcSwapOption;
 use tokio::sync::watch;
 
 use super::epochs::{Epochs, Mark, Moment};
-use super::figures::proof_age;
 use super::ticks::Ticks;
 use crate::background::Background;
 use crate::store::{
@@ -75,14 +74,6 @@ struct Health {
     last_fault: Option<StoreErrorKind>,
 }
 
-/// How the watcher fares.
-pub(super) struct WatchHealth {
-    pub(super) proven: bool,
-    pub(super) age: Option<Duration>,
-    pub(super) faults: u64,
-    pub(super) last_fault: Option<StoreErrorKind>,
-}
-
 impl Slot {
     /// Remembers that the session was live when `fence` stood, and expires `expires_in` later.
     pub(crate) fn remember(&self, fence: Fence, expires_in: Duration) {
@@ -129,15 +120,15 @@ impl Watch {
         self.watched.epochs.move_on(revocation);
     }
 
-    pub(super) fn health(&self) -> WatchHealth {
-        let now = Moment::now();
+    /// Whether remembered verdicts are good now, how many readings have failed, and why the last one did if it failed.
+    pub(super) fn health(&self) -> (bool, u64, Option<StoreErrorKind>) {
         let health = self.watched.health();
-        WatchHealth {
-            proven: self.watched.epochs.are_proven_at(now),
-            age: health.proven_at.map(|began| now.since(began)),
-            faults: health.faults,
-            last_fault: health.last_fault,
-        }
+        (self.watched.epochs.are_proven_at(Moment::now()), health.faults, health.last_fault)
+    }
+
+    /// How old the proof is that counts.
+    pub(super) fn age(&self) -> Option<Duration> {
+        self.watched.health().proven_at.map(|began| Moment::now().since(began))
     }
 
     /// The watcher runs from the first request on, and again should it have died with a panic or its runtime.
@@ -175,14 +166,11 @@ impl Watched {
 
     fn fail(&self, fault: &StoreError) {
         let mut health = self.health();
-        if let Some(began) = health.proven_at {
-            proof_age(Moment::now().since(began));
-        }
         health.faults += 1;
         health.consecutive_faults += 1;
         health.last_fault = Some(fault.kind());
         drop(health);
-        crate::observe::count("bridge_auth_watch_faults_total", "fault");
+        crate::observe::count("bridge_auth_watch_faults_total", fault.kind().as_str());
         log_fault(fault, "revocation log could not be read");
     }
 
@@ -216,7 +204,6 @@ async fn watch_log(watched: Arc<Watched>, log: Log) {
             Ok((proven_at, page)) => {
                 cursor = page.next;
                 watched.apply(&page, started, proven_at);
-                proof_age(Moment::now().since(proven_at));
             }
             // Nothing was taken in: the next reading begins where this one did.
             Err(fault) => watched.fail(&fault),
@@ -262,7 +249,7 @@ async fn wait(pause: Duration, hints: &mut Option<watch::Receiver<()>>) {
 
 impl fmt::Debug for Watch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Watch").field("proven", &self.health().proven).finish_non_exhaustive()
+        f.debug_struct("Watch").field("age", &self.age()).finish_non_exhaustive()
     }
 }
 

@@ -16,6 +16,8 @@ mod deadline;
 mod device;
 mod error;
 mod fault_log;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod lending;
 mod refresh;
 mod revocation;
 mod session;
@@ -336,10 +338,11 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct PoolStatus {
-    /// How many connections there may be on the server at once.
+    /// How many connections the store may have at once: what a server must have room for.
     pub size: usize,
     /// How many are lent now, also to statements that nobody waits for any more.
     pub connections_out: usize,
-    /// How long the last operation waited for one.
+    /// How long the last operation waited for one, in vain or not. Look-ups, and whatever else has connections of its own, are
+    /// told apart: this is the longest.
     pub last_wait: Duration,
 }

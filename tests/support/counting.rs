@@ -18,6 +18,7 @@ pub struct Counting {
     log_is_broken: AtomicBool,
     look_ups_are_broken: AtomicBool,
     look_ups_panic: AtomicBool,
+    ticks_are_broken: AtomicBool,
 }
 
 impl Counting {
@@ -30,6 +31,7 @@ impl Counting {
             log_is_broken: AtomicBool::new(false),
             look_ups_are_broken: AtomicBool::new(false),
             look_ups_panic: AtomicBool::new(false),
+            ticks_are_broken: AtomicBool::new(false),
         }
     }
 
@@ -62,12 +64,17 @@ impl Counting {
         self.look_ups_are_broken.store(true, Ordering::SeqCst);
     }
 
+    pub fn break_ticks(&self) {
+        self.ticks_are_broken.store(true, Ordering::SeqCst);
+    }
+
     /// A defect of a store of the host's own.
     pub fn panic_at_look_ups(&self) {
         self.look_ups_panic.store(true, Ordering::SeqCst);
     }
 
     pub fn mend(&self) {
+        self.ticks_are_broken.store(false, Ordering::SeqCst);
         self.look_ups_panic.store(false, Ordering::SeqCst);
         self.log_is_broken.store(false, Ordering::SeqCst);
         self.look_ups_are_broken.store(false, Ordering::SeqCst);
@@ -171,10 +178,15 @@ impl Store for Counting {
     }
 
     async fn tick(&self) -> Result<Proof, StoreError> {
+        check(&self.ticks_are_broken)?;
         self.store.tick().await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
         self.store.ping().await
+    }
+
+    fn pool_status(&self) -> Option<PoolStatus> {
+        self.store.pool_status()
     }
 }

@@ -5,6 +5,8 @@ pub mod bridge;
 pub mod counting;
 pub mod gateway;
 mod listed;
+#[cfg(feature = "metrics")]
+pub mod meter;
 pub mod pgbouncer;
 pub mod postgres;
 pub mod process;

@@ -1,6 +1,5 @@
 //! Connections, lent for one statement each.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -11,6 +10,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use super::error::{failed, leaves_connection_good};
+use crate::store::lending::{Lending, Lent};
 use crate::store::{PoolStatus, StoreError, StoreErrorKind, ToItsEnd};
 
 /// How much longer than the server the client waits: mostly the server's own word is more telling.
@@ -39,8 +39,7 @@ pub(super) struct Lane {
     /// For the statement, as the server was told.
     pub(super) statement: Duration,
     left: Arc<watch::Sender<Option<Instant>>>,
-    /// How long the last one waited, in nanoseconds.
-    last_wait: Arc<AtomicU64>,
+    lending: Arc<Lending>,
     /// For a pool whose connections were not made here.
     set_up: Option<Arc<SetUp>>,
 }
@@ -80,7 +79,7 @@ impl Connections {
             acquire,
             statement,
             left: left.clone(),
-            last_wait: Arc::default(),
+            lending: Arc::default(),
             set_up: None,
         };
         Self { look_ups: lane(look_ups), rest: lane(rest), left }
@@ -113,17 +112,13 @@ impl Connections {
     }
 
     pub(super) fn status(&self, own: usize) -> PoolStatus {
-        let out = |pool: &Pool| {
-            let status = pool.status();
-            status.size.saturating_sub(status.available)
-        };
         let mut pools = vec![&self.look_ups.pool];
         pools.extend(self.rest.places.is_none().then_some(&self.rest.pool));
-        let waited = [&self.look_ups, &self.rest].map(|lane| lane.last_wait.load(Ordering::Relaxed));
+        let lending = [&self.look_ups.lending, &self.rest.lending];
         PoolStatus {
             size: pools.iter().map(|pool| pool.status().max_size).sum::<usize>() + own,
-            connections_out: pools.iter().map(|pool| out(pool)).sum(),
-            last_wait: Duration::from_nanos(waited.into_iter().max().unwrap_or_default()),
+            connections_out: lending.iter().map(|lending| lending.out()).sum(),
+            last_wait: lending.iter().map(|lending| lending.last_wait()).max().unwrap_or_default(),
         }
     }
 
@@ -222,15 +217,18 @@ impl Lane {
                     if let Some(set_up) = &self.set_up {
                         set_up.make(&object).await?;
                     }
-                    return Ok(Lease { object: Some(object), made, _place: place });
+                    return Ok(Lease {
+                        object: Some(object),
+                        made,
+                        _place: place,
+                        _lent: self.lending.lend(),
+                    });
                 }
                 drop(Object::take(object));
             }
         });
         let acquired = acquired.await.unwrap_or_else(|_| Err(StoreError::timed_out()));
-        let waited = asked.elapsed();
-        self.last_wait.store(u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
-        crate::observe::record("bridge_auth_pool_wait_seconds", waited.as_secs_f64());
+        self.lending.waited(asked.elapsed());
         acquired
     }
 }
@@ -243,6 +241,7 @@ pub(super) struct Lease {
     object: Option<Object>,
     made: Instant,
     _place: Option<OwnedSemaphorePermit>,
+    _lent: Lent,
 }
 
 impl Lease {

@@ -1,7 +1,7 @@
 //! Who gets which connection: look-ups have their own, and the writes of one person take turns.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use deadpool_sqlite::Pool;
 use rusqlite::{Connection, TransactionBehavior};
@@ -13,8 +13,9 @@ use super::place::Place;
 use super::probe::Probe;
 use super::transaction::Transaction;
 use crate::id::UserId;
+use crate::store::lending::Lending;
 use crate::store::turns::{Turn, Turns};
-use crate::store::{StoreError, StoreErrorKind};
+use crate::store::{PoolStatus, StoreError, StoreErrorKind};
 
 /// How many look-ups may go on at once.
 const LOOKUPS: usize = 3;
@@ -27,6 +28,11 @@ enum Lane {
     Write,
 }
 
+impl Lane {
+    /// How many there are.
+    const ALL: usize = 3;
+}
+
 /// All connections to one file.
 #[derive(Debug)]
 pub(super) struct Connections {
@@ -34,6 +40,8 @@ pub(super) struct Connections {
     readers: Pool,
     /// For what every request needs: nothing else takes them.
     lookups: Pool,
+    /// What each lane's pool has lent.
+    lending: [Arc<Lending>; Lane::ALL],
     turns: Turns<UserId>,
     place: Arc<Place>,
     probe: Probe,
@@ -46,6 +54,7 @@ impl Connections {
             writer: connect::pool(&opened, Role::Writer, 1, timeout)?,
             readers: connect::pool(&opened, Role::Reader, readers, timeout)?,
             lookups: connect::pool(&opened, Role::Reader, LOOKUPS, timeout)?,
+            lending: Default::default(),
             turns: Turns::default(),
             place: Arc::clone(&opened.place),
             probe: Probe::new(opened),
@@ -64,6 +73,15 @@ impl Connections {
     /// Whether the file can be written, as found out less than a second ago.
     pub(super) async fn can_write(&self) -> Result<(), StoreError> {
         self.probe.can_write().await
+    }
+
+    pub(super) fn status(&self) -> PoolStatus {
+        let pools = [&self.writer, &self.readers, &self.lookups];
+        PoolStatus {
+            size: pools.iter().map(|pool| pool.status().max_size).sum(),
+            connections_out: self.lending.iter().map(|lending| lending.out()).sum(),
+            last_wait: self.lending.iter().map(|lending| lending.last_wait()).max().unwrap_or_default(),
+        }
     }
 
     fn pool(&self, lane: Lane) -> &Pool {
@@ -87,21 +105,19 @@ impl Connections {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
+        let (asked, lending) = (Instant::now(), &self.lending[lane as usize]);
         let connection = self.pool(lane).get().await;
+        lending.waited(asked.elapsed());
         let connection = connection.map_err(|e| self.place.explain(connect::pool_fault(e)))?;
-        let place = Arc::clone(&self.place);
+        let (place, lent) = (Arc::clone(&self.place), lending.lend());
         let done = connection.interact(move |connection| {
-            // The transaction goes on when its future is dropped, and so does the turn.
+            // The transaction goes on when its future is dropped, and so do the turn and the loan.
             let _turn = turn;
-            if matches!(lane, Lane::Write) {
-                // It would be written beside another database, whose log it might spoil.
-                place.check()?;
-            }
-            let done = transact(connection, lane, operation);
-            place.check()?;
-            done
+            let done = in_place(&place, connection, lane, operation);
+            (done, lent)
         });
-        done.await.map_err(|e| StoreError::new(StoreErrorKind::Failed, e.to_string()))?
+        let (done, _lent) = done.await.map_err(|e| StoreError::new(StoreErrorKind::Failed, e.to_string()))?;
+        done
     }
 }
 
@@ -171,6 +187,21 @@ impl SqliteStore {
 pub(super) trait Operation<T, E>: FnOnce(&Transaction<'_>) -> Result<T, E> + Send + 'static {}
 
 impl<F, T, E> Operation<T, E> for F where F: FnOnce(&Transaction<'_>) -> Result<T, E> + Send + 'static {}
+
+fn in_place<T, E: From<StoreError>>(
+    place: &Place,
+    connection: &mut Connection,
+    lane: Lane,
+    operation: impl Operation<T, E>,
+) -> Result<T, E> {
+    if matches!(lane, Lane::Write) {
+        // It would be written beside another database, whose log it might spoil.
+        place.check()?;
+    }
+    let done = transact(connection, lane, operation);
+    place.check()?;
+    done
+}
 
 fn transact<T, E: From<StoreError>>(
     connection: &mut Connection,

@@ -36,10 +36,10 @@ use self::refresh::Refreshed;
 use self::transaction::system_time;
 use super::{
     Client, ClientKey, ClientProof, DevicePage, DeviceQuery, GrantRefusal, IssueCodeError, KeyQuery,
-    KnownUser, NewCode, OpenSession, OpenSessionError, OpenedSession, Proof, ProvisionClient, ProvisionError,
-    ProvisionedClient, RedeemCode, RedeemError, RefreshRefusal, RefreshSession, RefreshSessionError,
-    RefreshStatus, Replication, RevocationCursor, RevocationPage, Revoke, SessionStatuses, Store, StoreError,
-    Swept, Tick,
+    KnownUser, NewCode, OpenSession, OpenSessionError, OpenedSession, PoolStatus, Proof, ProvisionClient,
+    ProvisionError, ProvisionedClient, RedeemCode, RedeemError, RefreshRefusal, RefreshSession,
+    RefreshSessionError, RefreshStatus, Replication, RevocationCursor, RevocationPage, Revoke,
+    SessionStatuses, Store, StoreError, Swept, Tick,
 };
 use crate::id::{AssertionHash, ClientId, RefreshHash, SessionId, UserId};
 
@@ -266,5 +266,9 @@ impl Store for SqliteStore {
     async fn ping(&self) -> Result<(), StoreError> {
         self.look_up(|tx| tx.row("SELECT 1 FROM users LIMIT 1", [], |_| Ok(()))).await?;
         self.connections.can_write().await
+    }
+
+    fn pool_status(&self) -> Option<PoolStatus> {
+        Some(self.connections.status())
     }
 }
