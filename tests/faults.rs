@@ -185,8 +185,7 @@ async fn a_watched_gateway_that_lost_its_listener_hears_of_a_revocation_all_the_
     let elsewhere = PostgresStore::builder(&format!("{}?application_name=elsewhere", victim.backend.url()));
     let elsewhere = builder(elsewhere.connect().await.unwrap()).build().unwrap();
     let killer = victim.backend.client().await;
-    let listeners =
-        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'";
+    let listeners = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE query LIKE 'INSERT INTO bridge_auth.ticks%'";
     let mut killed = 0;
     for _ in 0..3 {
         let token = victim.gateway.link("alice").await;

@@ -416,9 +416,11 @@ async fn backends(client: &Client) -> Vec<i32> {
 }
 
 /// The store answers again, after at most the connections that were lost.
+/// Until both kinds of connections answer: one may end only after the statement that it was killed in.
 pub async fn revive(store: &PostgresStore) {
+    let unknown = RefreshToken::random().hash();
     for _ in 0..10 {
-        if store.ping().await.is_ok() {
+        if store.ping().await.is_ok() && store.refresh_status(&unknown).await.is_ok() {
             return;
         }
     }

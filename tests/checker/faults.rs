@@ -75,8 +75,8 @@ impl Faults {
     pub async fn inject(&mut self, fault: Fault) {
         match fault {
             Fault::ConnectionsTerminated => self.terminate("random() < 0.5").await,
-            Fault::ListenersTerminated => self.terminate("query LIKE 'LISTEN%'").await,
-            Fault::ListenersStopped => self.stop("query LIKE 'LISTEN%'").await,
+            Fault::ListenersTerminated => self.terminate("query LIKE 'INSERT INTO bridge_auth.ticks%'").await,
+            Fault::ListenersStopped => self.stop("query LIKE 'INSERT INTO bridge_auth.ticks%'").await,
             Fault::WatchersStopped => self.stop("query LIKE '%bridge_auth.revocations%'").await,
             Fault::DatabasePaused => {
                 tell(&self.pair.primary, "pause").await;

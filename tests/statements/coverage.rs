@@ -17,10 +17,22 @@ const OLD: [(&str, &str); 2] = [
 const BY_THE_BRIDGE: [&str; 2] = ["tick", "pool_status"];
 
 /// Statements that are not planned with the others, by how they begin, and why.
-const APART: [(&str, &str); 1] = [(
-    "SELECT state = 'active' AS waits FROM pg_stat_activity",
-    "of a tick that is not answered: a view of the server's own, in memory",
-)];
+const APART: [(&str, &str); 5] = [
+    (
+        "SELECT state = 'active' AS waits FROM pg_stat_activity",
+        "of a tick that is not answered: a view of the server's own, in memory",
+    ),
+    (
+        "SELECT CASE WHEN schema.oid IS NULL AND NOT has_database_privilege",
+        "once, before a migration: the catalogue",
+    ),
+    (
+        "SELECT held.pid, activity.application_name",
+        "while a migration waits: views of the server's own, in memory",
+    ),
+    ("SELECT pg_advisory_xact_lock", "once, before a migration: no table"),
+    ("SELECT set_config(name, '0', {is_local})", "once, before a migration: no table"),
+];
 
 /// All that was seen of the store's statements, without what spaces and comments they have.
 #[derive(Default)]

@@ -33,7 +33,12 @@ struct Explained {
 impl From<tokio_postgres::Error> for StoreError {
     fn from(error: tokio_postgres::Error) -> Self {
         if let Some(advice) = error.as_db_error().and_then(|fault| advice(fault.code(), fault.message())) {
-            return misconfigured(Explained { advice, source: error });
+            let kind = match error.code() {
+                // It may be restored.
+                Some(&SqlState::INVALID_CATALOG_NAME) => StoreErrorKind::Unavailable,
+                _ => StoreErrorKind::Misconfigured,
+            };
+            return Self::new(kind, Explained { advice, source: error });
         }
         Self::new(kind_of_error(&error), error)
     }

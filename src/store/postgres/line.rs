@@ -59,6 +59,8 @@ struct Call {
     place: usize,
     lease: Uuid,
     tick: Statement,
+    /// Which life of the database it is to: another one begins only once this line has ended.
+    era: i64,
     /// When the server was started: no two servers are the same one by that.
     server: String,
     backend: i32,
@@ -79,7 +81,24 @@ impl Line {
     /// How often it is looked whether the line still stands, at first and at most after faults.
     const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
 
-    const TICK: &'static str = "SELECT era, replication FROM bridge_auth.tick($1, $2)";
+    /// One statement, which is planned once: it is made some times a second for as long as a gateway runs.
+    const TICK: &'static str = "INSERT INTO bridge_auth.ticks (lease, number, era, xid, begun_at, at)
+        VALUES ($1, $2, $3, pg_current_xact_id(), clock_timestamp(), clock_timestamp())
+        ON CONFLICT (lease) DO UPDATE SET number = excluded.number, xid = excluded.xid, at = excluded.at
+        RETURNING CASE
+            WHEN trim(current_setting('synchronous_standby_names')) <> ''
+                AND current_setting('synchronous_commit') NOT IN ('off', 'local') THEN 'synchronous'
+            WHEN EXISTS (SELECT FROM pg_stat_get_wal_senders())
+                OR EXISTS (SELECT FROM pg_get_replication_slots() WHERE slot_type = 'physical') THEN 'asynchronous'
+            ELSE 'one_node'
+        END AS replication";
+
+    /// Before all else on a line. An era is begun here and not by a tick: whoever does so in a tick has all others wait for the
+    /// standby with it.
+    const BEGIN: &'static str = "SELECT pg_backend_pid() AS backend,
+        extract(epoch FROM pg_postmaster_start_time())::text AS server, bridge_auth.era() AS era,
+        -- A tick is on the disk before it is acknowledged, whatever the role is set to.
+        set_config('synchronous_commit', coalesce(nullif(current_setting('synchronous_commit'), 'off'), 'on'), false)";
 
     /// A line beside `connections`, which it has left when their server is no longer the primary.
     pub(super) fn new(dial: Dial, connections: Connections, connect: Duration, patience: Duration) -> Self {
@@ -246,20 +265,19 @@ impl Shared {
             if self.is_listening.load(Ordering::SeqCst) {
                 client.batch_execute("LISTEN bridge_auth_revoked").await?;
             }
-            let sql = "SELECT pg_backend_pid() AS backend, extract(epoch FROM pg_postmaster_start_time())::text AS server,
-                current_setting('transaction_read_only') = 'on' AS read_only";
-            let row = client.query_one(sql, &[]).await?;
-            if row.column("read_only")? {
+            let read_only =
+                client.query_one("SELECT current_setting('transaction_read_only') = 'on'", &[]).await?;
+            if read_only.try_get(0)? {
                 return Err(takes_no_writes());
             }
-            // By itself: whoever begins an era in a tick has all others wait for the standby.
-            client.execute("SELECT bridge_auth.era()", &[]).await?;
+            let row = client.query_one(Line::BEGIN, &[]).await?;
             let tick = client.prepare(Line::TICK).await?;
             Ok(Call {
                 client,
                 place,
                 lease: Uuid::from_u128(rand::random()),
                 tick,
+                era: row.column("era")?,
                 server: row.column("server")?,
                 backend: row.column("backend")?,
                 number: AtomicU64::new(0),
@@ -292,7 +310,7 @@ impl Shared {
             other => return Err(failed(format!("unknown kind of replication {other:?}"))),
         };
         *self.proved.lock().unwrap_or_else(PoisonError::into_inner) = Some(call.lease);
-        Ok(Proof::new(Tick::new(call.lease.as_u128(), number), row.column("era")?, replication))
+        Ok(Proof::new(Tick::new(call.lease.as_u128(), number), call.era, replication))
     }
 
     /// A line to another server than `call`'s, or to the same one when the tick has not reached it, or its answer got lost.
@@ -352,7 +370,7 @@ impl Call {
 
     async fn tick(&self, number: u64) -> Result<Row, StoreError> {
         let number = i64::try_from(number).map_err(failed)?;
-        let ticked = self.client.query_one(&self.tick, &[&self.lease, &number]).await;
+        let ticked = self.client.query_one(&self.tick, &[&self.lease, &number, &self.era]).await;
         ticked.map_err(|error| match error.is_closed() {
             // The connection ended, and the server did not say why: the wait for the standby may have been cancelled.
             true => StoreError::new(StoreErrorKind::Unproven, error),
