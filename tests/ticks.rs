@@ -233,7 +233,6 @@ async fn bridges_on_one_store_refuse_only_for_moments_when_their_line_is_lost_in
         let Cut { cuts, asked, refused, outage } = cut(freshness, "true").await;
         let told =
             format!("{freshness:?}: {cuts} cuts, {} of {asked} refused, {outage:?} at most", refused.len());
-        println!("{told}");
         assert!(outage < Duration::from_secs(1), "{told}");
         assert!(refused.iter().all(|refusal| matches!(refusal, Rejection::Unavailable(_))), "{refused:?}");
     }
