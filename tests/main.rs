@@ -9,6 +9,7 @@ mod clocks;
 mod csrf;
 mod devices;
 mod discovery;
+mod drill;
 mod endpoints;
 mod examples;
 mod exchange;

@@ -24,6 +24,8 @@ pub(super) struct Line {
     shared: Arc<Shared>,
     /// Sends the hints.
     notifier: Background,
+    /// Keeps the line up while hints are listened for.
+    listener: Background,
 }
 
 struct Shared {
@@ -74,6 +76,9 @@ impl Line {
     /// How many connections it may have: the second one for a moment, to look for another server.
     pub(super) const CONNECTIONS: usize = 2;
 
+    /// How often it is looked whether the line still stands, at first and at most after faults.
+    const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
+
     const TICK: &'static str = "SELECT era, replication FROM bridge_auth.tick($1, $2)";
 
     /// A line beside `connections`, which it has left when their server is no longer the primary.
@@ -90,7 +95,7 @@ impl Line {
             is_listening: AtomicBool::new(false),
             to_notify: Notify::new(),
         };
-        Self { shared: Arc::new(shared), notifier: Background::default() }
+        Self { shared: Arc::new(shared), notifier: Background::default(), listener: Background::default() }
     }
 
     /// Makes a tick, and waits for it for twice `longest` at most.
@@ -138,10 +143,33 @@ impl Line {
             return None;
         }
         if !self.shared.is_listening.swap(true, Ordering::SeqCst) {
-            // It listens from its next tick on, which makes it anew.
+            // It listens once it is made anew.
             self.shared.call.lock().unwrap_or_else(PoisonError::into_inner).take();
         }
-        Some(self.shared.hint.subscribe())
+        // Before it is begun: the first hint says that it listens.
+        let hints = self.shared.hint.subscribe();
+        self.listener.ensure(|| listen(self.shared.clone()));
+        Some(hints)
+    }
+}
+
+/// Makes the line whenever there is none.
+async fn listen(shared: Arc<Shared>) {
+    let (first, longest) = Line::PAUSES;
+    let mut pause = first;
+    loop {
+        let call = {
+            let _turn = shared.turn.lock().await;
+            shared.call().await
+        };
+        pause = match call {
+            Ok(_) => first,
+            Err(fault) => {
+                tracing::debug!(error = &fault as &dyn std::error::Error, "revocations are not listened for");
+                (pause * 2).min(longest)
+            }
+        };
+        tokio::time::sleep(pause.mul_f64(rand::random_range(0.5..1.0))).await;
     }
 }
 
@@ -247,7 +275,7 @@ impl Shared {
         let mut ticking = std::pin::pin!(call.tick(number));
         loop {
             if let Ok(row) = timeout(self.patience, &mut ticking).await {
-                return self.proof(call, number, &row.map_err(lost)?).map(Some);
+                return self.proof(call, number, &row?).map(Some);
             }
             if let Some(other) = self.look_elsewhere(call).await {
                 self.take_up(&Arc::new(other));
@@ -324,7 +352,12 @@ impl Call {
 
     async fn tick(&self, number: u64) -> Result<Row, StoreError> {
         let number = i64::try_from(number).map_err(failed)?;
-        Ok(self.client.query_one(&self.tick, &[&self.lease, &number]).await?)
+        let ticked = self.client.query_one(&self.tick, &[&self.lease, &number]).await;
+        ticked.map_err(|error| match error.is_closed() {
+            // The connection ended, and the server did not say why: the wait for the standby may have been cancelled.
+            true => StoreError::new(StoreErrorKind::Unproven, error),
+            false => error.into(),
+        })
     }
 }
 
@@ -345,14 +378,6 @@ pub(super) fn takes_no_writes() -> StoreError {
         StoreErrorKind::ReadOnly,
         "the server takes no writes: it is a standby, or its transactions are read-only",
     )
-}
-
-/// A tick whose connection ended under way: it may be that the wait for the standby was cancelled.
-fn lost(fault: StoreError) -> StoreError {
-    match fault.kind() {
-        StoreErrorKind::Unavailable => StoreError::new(StoreErrorKind::Unproven, fault),
-        _ => fault,
-    }
 }
 
 fn unacknowledged() -> StoreError {

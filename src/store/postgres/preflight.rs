@@ -1,6 +1,7 @@
 //! What a server must be before anything is prepared or changed on it. Simple queries alone: behind a transaction pooler a
 //! prepared statement is what goes wrong.
 
+use deadpool_postgres::Object;
 use tokio::time::timeout;
 use tokio_postgres::{Client, SimpleQueryMessage, SimpleQueryRow};
 
@@ -42,7 +43,9 @@ pub(super) async fn two(connections: &Connections) -> Result<[Lease; 2], StoreEr
         }
         // As they are: behind a transaction pooler our settings would stay on connections that serve others.
         let checks = async {
+            // They are closed after it, whatever comes of it: one may be left with an open transaction.
             let (first, second) = (rest.pool.get().await?, rest.pool.get().await?);
+            let (first, second) = (Object::take(first), Object::take(second));
             refuse_transaction_pooler(&first, &second).await
         };
         let longest = rest.acquire.saturating_mul(2).saturating_add(rest.statement);

@@ -1,0 +1,81 @@
+//! Failovers of what operators run, under gateways at work: Patroni, etcd and HAProxy from Debian, three nodes on this
+//! machine, and every promise of the gateways checked. See OPERATIONS.md.
+//!
+//! `cargo run --example drill` makes 100 failovers; `--part old-primary --count 3` makes three of one kind.
+
+#![allow(unreachable_pub, reason = "a program exports nothing")]
+
+mod cluster;
+mod drill;
+mod faults;
+mod folder;
+mod gateway;
+mod install;
+mod journal;
+mod ledger;
+mod load;
+mod node;
+mod options;
+mod outage;
+#[allow(dead_code, clippy::unwrap_used, reason = "the tests need more of it")]
+#[path = "../../tests/support/process.rs"]
+mod process;
+mod report;
+#[path = "../shared/stop.rs"]
+mod stop;
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Result;
+use clap::Parser;
+
+use crate::drill::Drill;
+use crate::folder::Folder;
+use crate::install::{install_missing, say};
+use crate::options::Options;
+use crate::report::Report;
+use crate::stop::told_to_stop;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let options = Options::parse();
+    let mut report = Report::default();
+    let ended = tokio::select! {
+        ended = run(options, &mut report) => ended,
+        () = told_to_stop() => Err(anyhow::anyhow!("interrupted")),
+    };
+    let clean = match ended {
+        Ok(clean) => clean,
+        Err(error) => {
+            say(&format!("drill: {error:#}"));
+            report.finish();
+            false
+        }
+    };
+    if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Whether all was as it must be.
+async fn run(options: Options, report: &mut Report) -> Result<bool> {
+    // Blocks this thread for as long as apt-get takes, and nobody waits for it.
+    install_missing()?;
+    if options.install_only {
+        return Ok(true);
+    }
+    gateway::build();
+    if let Some(logs) = &options.logs {
+        fs::create_dir_all(logs)?;
+    }
+    let folder = Arc::new(Folder::create()?);
+    let mut drill = Drill::start(folder, options.clone()).await?;
+    if options.setup_only {
+        writeln!(io::stdout(), "{}everything runs; ctrl-c ends it", drill.places())?;
+        told_to_stop().await;
+        return Ok(true);
+    }
+    drill.run(report).await?;
+    Ok(report.finish())
+}
