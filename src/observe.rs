@@ -63,6 +63,7 @@ mod facade {
     }
 
     /// Moves a gauge.
+    #[cfg(any(feature = "postgres", feature = "sqlite"))]
     pub(crate) fn gauge_by(name: &'static str, step: f64) {
         gauge!(name).increment(step);
     }
@@ -94,6 +95,7 @@ mod facade {
 
     pub(crate) fn gauge_at(_name: &'static str, _value: f64) {}
 
+    #[cfg(any(feature = "postgres", feature = "sqlite"))]
     pub(crate) fn gauge_by(_name: &'static str, _step: f64) {}
 
     pub(crate) fn describe() {}

@@ -196,11 +196,14 @@ async fn watch_log(watched: Arc<Watched>, log: Log) {
     let mut cursor = RevocationCursor::default();
     let mut hints = log.store.revocation_hints();
     loop {
-        log.make_tick(watched.max_lag / 4).await;
-        let started = Moment::now();
-        let reading = log.store.revocations_since(&cursor, Watched::PAGE);
-        let read = within_deadline(watched.deadline, reading).await;
-        match read.and_then(|page| Ok((log.proven_at(&page, started)?, page))) {
+        let mut started = Moment::now();
+        let mut read = log.read(&watched, &cursor, watched.max_lag / 4).await;
+        if read.as_ref().is_err_and(|fault| fault.kind() == StoreErrorKind::Unproven) {
+            // The line to the server may have been made anew since the last tick.
+            started = Moment::now();
+            read = log.read(&watched, &cursor, Duration::ZERO).await;
+        }
+        match read {
             Ok((proven_at, page)) => {
                 cursor = page.next;
                 watched.apply(&page, started, proven_at);
@@ -214,13 +217,23 @@ async fn watch_log(watched: Arc<Watched>, log: Log) {
 }
 
 impl Log {
-    /// Has a tick made that the next reading may show, and waits for it as long as that may take without harm.
-    async fn make_tick(&self, at_most: Duration) {
+    /// The entries since `cursor`, and since when they prove that nothing else was revoked. The tick that they show is to be no
+    /// older than `max_age` when this is called, if that can be had within a quarter of the lag.
+    async fn read(
+        &self,
+        watched: &Watched,
+        cursor: &RevocationCursor,
+        max_age: Duration,
+    ) -> Result<(Moment, RevocationPage), StoreError> {
         if let Some(ticks) = &self.ticks {
-            let ticked = ticks.ensure(at_most, Moment::now());
+            let ticked = ticks.ensure(max_age, Moment::now());
             // The reading counts by whatever tick it shows.
-            let _ = tokio::time::timeout(at_most, ticked).await;
+            let _ = tokio::time::timeout(watched.max_lag / 4, ticked).await;
         }
+        let started = Moment::now();
+        let reading = self.store.revocations_since(cursor, Watched::PAGE);
+        let page = within_deadline(watched.deadline, reading).await?;
+        Ok((self.proven_at(&page, started)?, page))
     }
 
     /// Since when a reading that began at `started` proves that nothing was revoked.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use metrics::{
-    Counter, CounterFn, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder,
+    Counter, CounterFn, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Label, Metadata, Recorder,
     SharedString, Unit,
 };
 
@@ -38,7 +38,7 @@ impl Meter {
     }
 
     fn series(&self, key: &Key) -> Arc<Series> {
-        let reason = key.labels().find(|label| label.key() == "reason").map(|label| label.value());
+        let reason = key.labels().find(|label| label.key() == "reason").map(Label::value);
         let key = (key.name().to_owned(), reason.unwrap_or_default().to_owned());
         self.series.lock().unwrap().entry(key).or_default().clone()
     }

@@ -47,7 +47,7 @@ impl PostgresStoreBuilder {
 
     /// How many connections there may be on the server; default 8, at least 4.
     ///
-    /// One is for [ticks](Store::tick) and hints, one is kept free to find out whether another server has taken over while a tick
+    /// One is for [ticks](crate::store::Store::tick) and hints, one is kept free to find out whether another server has taken over while a tick
     /// waits. Up to three of the others, and never more than half, are for look-ups alone: so writes, however many, hold up no
     /// request that only has its session looked up. A connection whose statement has not ended on the server counts until
     /// it has, also when nobody waits for it any more.
