@@ -67,7 +67,7 @@ pub struct Options {
 
     /// How many connections there may be to PostgreSQL, at least 4
     #[arg(long, env = "BRIDGE_AUTH_POOL_SIZE", value_name = "CONNECTIONS", default_value_t = 8,
-        value_parser = value_parser!(u16).range(1..))]
+        value_parser = value_parser!(u16).range(4..))]
     pool_size: u16,
 
     /// A network of proxies whose X-Forwarded-For is believed; may be repeated

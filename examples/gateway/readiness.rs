@@ -59,6 +59,7 @@ impl From<StoreError> for Unready {
             StoreErrorKind::ReadOnly => ("the database takes no writes", true),
             StoreErrorKind::Full => ("the disk of the database is full", false),
             StoreErrorKind::Moved => ("the file of the database was moved, removed or replaced", false),
+            StoreErrorKind::Misconfigured => ("the database is set up wrongly", false),
             _ => ("the database does not work", false),
         };
         Self { reason: reason.to_owned(), may_pass, cause: error.into() }

@@ -34,7 +34,7 @@ use watch::Watch;
 /// | mode | promise | cost |
 /// |---|---|---|
 /// | [`Strict`](Self::Strict) | after the revoke call returns, every node answers 401 to that session | a look-up a request; concurrent ones share queries |
-/// | [`Watched`](Self::Watched) | every node does so at most `max_lag` after the call returned | no look-up for a session seen before |
+/// | [`Watched`](Self::Watched) | every node does so at most `max_lag` after the call returned | no look-up for a session seen before; four readings of the log and up to four ticks (writes) in each `max_lag`, also while idle |
 ///
 /// Neither lets anyone in when it cannot keep its promise: Watched falls back to Strict while its watcher
 /// cannot prove how fresh it is, and Strict answers 503 when the store does not answer, or cannot prove that it is still the
@@ -46,8 +46,8 @@ use watch::Watch;
 /// write that the server acknowledged as the primary of its synchronous set. With a synchronous standby, a session that was
 /// revoked through the new primary is refused by every gateway on the old one: [strict](Self::Strict) once
 /// [`fence`](crate::BridgeBuilder::fence) has passed since the acknowledgement (1 s by default), [watched](Self::Watched) within
-/// `max_lag`. Until then and from then on a gateway that reaches only the old primary answers 503. Without a synchronous
-/// standby a tick proves less: [`WatchStatus::replication`] says which promise holds.
+/// `max_lag`. Before that it may still be let in. After that a gateway that reaches only the old primary answers 503. Without a
+/// synchronous standby a tick proves less: [`WatchStatus::replication`] says which promise holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Freshness {

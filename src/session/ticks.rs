@@ -103,6 +103,8 @@ impl Ticks {
                     let counts =
                         |fault: &&Fault| asked.since(fault.at) < self.shared.deadline + Self::FAULT_COUNTS;
                     if let Some(fault) = fault.filter(counts) {
+                        // For those who come next.
+                        self.want();
                         return Err(fault.kind);
                     }
                 }
@@ -176,7 +178,7 @@ impl Shared {
 
     fn take_in(&self, proof: Proof, began: Moment) {
         let mut state = self.state();
-        let last = state.last.replace(proof);
+        state.last = Some(proof);
         (state.fault, state.quick_faults) = (None, 0);
         if state.lease != Some(proof.tick.lease) {
             state.lease = Some(proof.tick.lease);
@@ -190,8 +192,6 @@ impl Shared {
             state.proved.pop_front();
         }
         state.proved.push_back((proof.tick.number, began));
-        drop(state);
-        report(last, proof);
     }
 
     /// Takes in why the attempt failed that `began` then. Whether that counts: a line that was just lost does not.
@@ -224,53 +224,6 @@ impl Shared {
 impl State {
     fn newest(&self) -> Option<Moment> {
         self.proved.back().map(|(_, began)| *began)
-    }
-}
-
-/// Says what is promised, at first and whenever that changes, and that another era has begun.
-fn report(last: Option<Proof>, proof: Proof) {
-    let replication = proof.replication.as_str();
-    let Some(last) = last else {
-        tracing::info!(replication, "{}", promise(proof.replication));
-        return;
-    };
-    if last.era != proof.era {
-        crate::observe::count("bridge_auth_era_changes_total", last.replication.as_str());
-        match (last.replication, proof.replication) {
-            (Replication::Synchronous, _) => tracing::warn!(
-                replication,
-                "the database has restarted after a crash, or another server has taken over: nothing acknowledged is lost"
-            ),
-            (Replication::OneNode, Replication::OneNode) => tracing::warn!(
-                replication,
-                "the database has restarted after a crash: nothing acknowledged is lost, unless it was restored from a backup"
-            ),
-            _ => tracing::warn!(
-                replication,
-                "the database has restarted after a crash, or an asynchronous replica has taken over: what was acknowledged \
-                 shortly before may be undone, revocations too. To end every session of all bridges: \
-                 curl -X DELETE -H \"authorization: Bearer $ADMIN_TOKEN\" $GATEWAY/admin/clients/sp_bridge/sessions \
-                 (wherever the operators' endpoints are, with your bridge client id), or Admin::revoke_client"
-            ),
-        }
-    }
-    if last.replication != proof.replication {
-        tracing::warn!(replication, was = last.replication.as_str(), "{}", promise(proof.replication));
-    }
-}
-
-fn promise(replication: Replication) -> &'static str {
-    match replication {
-        Replication::OneNode => {
-            "freshness: the database is one node. Revocations hold as promised while no other server takes its place"
-        }
-        Replication::Asynchronous => {
-            "freshness: the database has asynchronous replicas. When one takes over, the last revocations may be undone, and \
-             gateways that still reach the old primary do not notice"
-        }
-        Replication::Synchronous => {
-            "freshness: the database has a synchronous standby. Revocations hold as promised when it takes over too"
-        }
     }
 }
 

@@ -1,7 +1,5 @@
 //! Proof that what a server says is not out of date: between two servers that both take writes, only one can give it.
 
-use crate::id::SessionId;
-
 use super::SessionStatus;
 
 /// One write that a store made to prove that it still can: it has a place in the order of all of its lease.
@@ -65,14 +63,6 @@ impl Proof {
     }
 }
 
-impl SessionStatuses {
-    /// The status of one session.
-    #[must_use]
-    pub fn of(&self, id: &SessionId) -> Option<&SessionStatus> {
-        self.found.iter().find(|status| status.id == *id)
-    }
-}
-
 impl Replication {
     /// A stable word for it, for logs and metrics.
     #[must_use]
@@ -81,6 +71,24 @@ impl Replication {
             Self::OneNode => "one_node",
             Self::Asynchronous => "asynchronous",
             Self::Synchronous => "synchronous",
+        }
+    }
+
+    /// What is promised when another server takes over.
+    #[cfg(feature = "postgres")]
+    pub(crate) const fn promise(self) -> &'static str {
+        match self {
+            Self::OneNode => {
+                "freshness: the database is one node, no replica is seen. Revocations hold as promised while no other server \
+                 takes its place"
+            }
+            Self::Asynchronous => {
+                "freshness: the database has asynchronous replicas. When one takes over, the last revocations may be undone, \
+                 and gateways that still reach the old primary do not notice"
+            }
+            Self::Synchronous => {
+                "freshness: the database has a synchronous standby. Revocations hold as promised when it takes over too"
+            }
         }
     }
 }

@@ -15,7 +15,7 @@ use super::error::failed;
 use super::line::{Dial, Line};
 use super::url::Target;
 use super::{PostgresStore, preflight, tls, url};
-use crate::store::StoreError;
+use crate::store::{Store as _, StoreError, log_fault};
 
 /// Makes a [`PostgresStore`]: pool, deadlines, trust.
 #[derive(Clone)]
@@ -113,7 +113,12 @@ impl PostgresStoreBuilder {
             let longest = self.connect.saturating_mul(2 * connectors[0].hosts()).saturating_add(self.write);
             let checked = timeout(longest, preflight::check_connectors(connectors.each_ref())).await;
             checked.unwrap_or_else(|_| Err(StoreError::timed_out()))?;
-            if self.migrate { store.migrate().await } else { store.check().await }
+            if self.migrate { store.migrate().await } else { store.check().await }?;
+            // The log says at start what the database promises. Without a standby that is waited for, it will when that is back.
+            if let Err(fault) = store.tick().await {
+                log_fault(&fault, "no write was acknowledged at start");
+            }
+            Ok(())
         };
         connected.await.map_err(|fault| url::explain(fault, &self.url))?;
         Ok(store)

@@ -104,19 +104,23 @@ impl Connections {
 
     /// Closes all connections, and those that are lent as well: their server is not the primary, or no longer.
     pub(super) fn leave(&self, why: &str) {
-        tracing::warn!(why, "all connections to the database are made anew");
-        self.left.send_replace(Some(Instant::now()));
+        let now = Instant::now();
+        let before = self.left.send_replace(Some(now));
+        // A server that is met again and again is told of once.
+        if before.is_none_or(|before| now.duration_since(before) > Duration::from_secs(10)) {
+            tracing::info!(why, "all connections to the database are made anew");
+        }
         for lane in [&self.look_ups, &self.rest] {
             lane.pool.retain(|_, _| false);
         }
     }
 
-    pub(super) fn status(&self, own: usize) -> PoolStatus {
+    pub(super) fn status(&self) -> PoolStatus {
         let mut pools = vec![&self.look_ups.pool];
         pools.extend(self.rest.places.is_none().then_some(&self.rest.pool));
         let lending = [&self.look_ups.lending, &self.rest.lending];
         PoolStatus {
-            size: pools.iter().map(|pool| pool.status().max_size).sum::<usize>() + own,
+            size: pools.iter().map(|pool| pool.status().max_size).sum(),
             connections_out: lending.iter().map(|lending| lending.out()).sum(),
             last_wait: lending.iter().map(|lending| lending.last_wait()).max().unwrap_or_default(),
         }

@@ -40,6 +40,8 @@ struct Shared {
     call: Mutex<Option<Arc<Call>>>,
     /// The lease whose tick was acknowledged last.
     proved: Mutex<Option<Uuid>>,
+    /// What the log was told of last.
+    told: Mutex<Option<Proof>>,
     hint: watch::Sender<()>,
     is_listening: AtomicBool,
     to_notify: Notify,
@@ -110,6 +112,7 @@ impl Line {
             turn: Arc::default(),
             call: Mutex::default(),
             proved: Mutex::default(),
+            told: Mutex::default(),
             hint: watch::Sender::new(()),
             is_listening: AtomicBool::new(false),
             to_notify: Notify::new(),
@@ -135,6 +138,14 @@ impl Line {
     /// The lease that answers must show.
     pub(super) fn lease(&self) -> Uuid {
         self.shared.proved.lock().unwrap_or_else(PoisonError::into_inner).unwrap_or(Uuid::nil())
+    }
+
+    /// Asks answers for `lease` no more: a server does not have it, though it is the one that answers.
+    pub(super) fn forget(&self, lease: Uuid) {
+        let mut proved = self.shared.proved.lock().unwrap_or_else(PoisonError::into_inner);
+        if *proved == Some(lease) {
+            *proved = None;
+        }
     }
 
     /// Tells all gateways that something was revoked: soon, and once for many.
@@ -310,7 +321,9 @@ impl Shared {
             other => return Err(failed(format!("unknown kind of replication {other:?}"))),
         };
         *self.proved.lock().unwrap_or_else(PoisonError::into_inner) = Some(call.lease);
-        Ok(Proof::new(Tick::new(call.lease.as_u128(), number), call.era, replication))
+        let proof = Proof::new(Tick::new(call.lease.as_u128(), number), call.era, replication);
+        report(self.told.lock().unwrap_or_else(PoisonError::into_inner).replace(proof), proof);
+        Ok(proof)
     }
 
     /// A line to another server than `call`'s, or to the same one when the tick has not reached it, or its answer got lost.
@@ -396,6 +409,39 @@ pub(super) fn takes_no_writes() -> StoreError {
         StoreErrorKind::ReadOnly,
         "the server takes no writes: it is a standby, or its transactions are read-only",
     )
+}
+
+/// Says what is promised, at first and whenever that changes, and that another era has begun.
+fn report(last: Option<Proof>, proof: Proof) {
+    let replication = proof.replication.as_str();
+    let Some(last) = last else {
+        tracing::info!(replication, "{}", proof.replication.promise());
+        return;
+    };
+    let was = last.replication.as_str();
+    if last.era != proof.era {
+        crate::observe::count("bridge_auth_era_changes_total", was);
+        let end_all = "To end every session of all bridges: curl -X DELETE -H \"authorization: Bearer $ADMIN_TOKEN\" \
+            $GATEWAY/admin/clients/sp_bridge/sessions (wherever the operators' endpoints are, with your bridge client id), or \
+            Admin::revoke_client";
+        if last.replication == Replication::Synchronous {
+            tracing::warn!(
+                was,
+                replication,
+                "the database has restarted after a crash, or another server has taken over. Nothing acknowledged is lost, if \
+                 it was the synchronous standby. Else revocations may be undone. {end_all}"
+            );
+        } else {
+            tracing::warn!(
+                was,
+                replication,
+                "the database has restarted after a crash, or another server has taken over. If another one has, what was \
+                 acknowledged shortly before may be undone, revocations too. {end_all}"
+            );
+        }
+    } else if last.replication != proof.replication {
+        tracing::warn!(was, replication, "{}", proof.replication.promise());
+    }
 }
 
 fn unacknowledged() -> StoreError {

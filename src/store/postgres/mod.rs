@@ -33,8 +33,9 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use deadpool_postgres::Pool;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use tokio::time::timeout;
+use uuid::Uuid;
 
 use self::connections::Connections;
 use self::line::{Dial, Line};
@@ -44,7 +45,7 @@ use super::{
     KnownUser, NewCode, OpenSession, OpenSessionError, OpenedSession, PoolStatus, Proof, ProvisionClient,
     ProvisionError, ProvisionedClient, RedeemCode, RedeemError, RefreshRefusal, RefreshSession,
     RefreshSessionError, RefreshStatus, RevocationCursor, RevocationPage, Revoke, SessionStatuses, Store,
-    StoreError, Swept,
+    StoreError, StoreErrorKind, Swept,
 };
 use crate::id::{AssertionHash, ClientId, RefreshHash, SessionId, UserId};
 
@@ -76,6 +77,8 @@ pub struct PostgresStore {
     connections: Connections,
     turns: Turns<UserId>,
     line: Arc<Line>,
+    /// However many ask whether the server answers, one at a time does.
+    ping: Arc<Mutex<()>>,
 }
 
 impl PostgresStore {
@@ -117,7 +120,7 @@ impl PostgresStore {
     fn new(connections: Connections, dial: Dial) -> Self {
         let (connect, patience) = (connections.rest.acquire, connections.look_ups.statement / 2);
         let line = Line::new(dial, connections.clone(), connect, patience);
-        Self { connections, turns: Turns::default(), line: Arc::new(line) }
+        Self { connections, turns: Turns::default(), line: Arc::new(line), ping: Arc::default() }
     }
 
     /// A store on a pool the host made, with a deadline of 3 s for a connection and 10 s for a
@@ -240,10 +243,30 @@ impl PostgresStore {
         }
     }
 
-    /// Hints at what was just revoked, where something was.
-    fn hint_if(&self, revoked: bool) {
-        if revoked {
-            self.line.notify();
+    /// `write`, and a hint when it `revoked` something: also when nobody waits for its answer any more.
+    fn hinting<T, E>(
+        &self,
+        write: impl Future<Output = Result<T, E>> + Send + 'static,
+        revoked: fn(&Result<T, E>) -> bool,
+    ) -> impl Future<Output = Result<T, E>> + Send + 'static
+    where
+        T: Send + 'static,
+        E: Send + 'static,
+    {
+        let line = self.line.clone();
+        async move {
+            let written = write.await;
+            if revoked(&written) {
+                line.notify();
+            }
+            written
+        }
+    }
+
+    /// A server that answers and does not have the lease may be the primary all the same: its row was swept.
+    fn forget_if_unknown(&self, lease: Uuid, fault: &StoreError) {
+        if fault.kind() == StoreErrorKind::Unproven {
+            self.line.forget(lease);
         }
     }
 }
@@ -275,19 +298,23 @@ impl Store for PostgresStore {
         let Some(person) = owner.await? else {
             return Err(RedeemError::Refused(GrantRefusal::Unknown));
         };
-        let redeemed = self.write_for(&person, |db| async move { code::redeem(&db, &redeem).await }).await;
-        self.hint_if(match &redeemed {
-            Ok(opened) => !opened.evicted.is_empty(),
-            Err(error) => matches!(error, RedeemError::Refused(GrantRefusal::Replayed { .. })),
-        });
-        redeemed
+        let redeem = |db: Connections| {
+            self.hinting(async move { code::redeem(&db, &redeem).await }, |redeemed| match redeemed {
+                Ok(opened) => !opened.evicted.is_empty(),
+                Err(error) => matches!(error, RedeemError::Refused(GrantRefusal::Replayed { .. })),
+            })
+        };
+        self.write_for(&person, redeem).await
     }
 
     async fn open_session(&self, open: OpenSession) -> Result<OpenedSession, OpenSessionError> {
         let person = open.person().clone();
-        let opened = self.write_for(&person, |db| async move { session::open(&db, &open).await }).await;
-        self.hint_if(opened.as_ref().is_ok_and(|opened| !opened.evicted.is_empty()));
-        opened
+        let open = |db: Connections| {
+            self.hinting(async move { session::open(&db, &open).await }, |opened| {
+                opened.as_ref().is_ok_and(|opened| !opened.evicted.is_empty())
+            })
+        };
+        self.write_for(&person, open).await
     }
 
     async fn refresh_session(&self, refresh: RefreshSession) -> Result<OpenedSession, RefreshSessionError> {
@@ -296,11 +323,12 @@ impl Store for PostgresStore {
         let Some(person) = owner.await? else {
             return Err(RefreshSessionError::Refused(RefreshRefusal::Unknown));
         };
-        let refreshed =
-            self.write_for(&person, |db| async move { refresh::refresh(&db, &refresh).await }).await;
-        let refusal = refreshed.as_ref().err();
-        self.hint_if(matches!(refusal, Some(RefreshSessionError::Refused(RefreshRefusal::Reused { .. }))));
-        refreshed
+        let refresh = |db: Connections| {
+            self.hinting(async move { refresh::refresh(&db, &refresh).await }, |refreshed| {
+                matches!(refreshed, Err(RefreshSessionError::Refused(RefreshRefusal::Reused { .. })))
+            })
+        };
+        self.write_for(&person, refresh).await
     }
 
     async fn refresh_status(&self, token: &RefreshHash) -> Result<Option<RefreshStatus>, StoreError> {
@@ -310,7 +338,8 @@ impl Store for PostgresStore {
 
     async fn session_statuses(&self, ids: &[SessionId]) -> Result<SessionStatuses, StoreError> {
         let (db, ids, lease) = (self.connections.clone(), ids.to_vec(), self.line.lease());
-        self.connections.look_ups.run(async move { session::statuses(&db, &ids, lease).await }).await
+        let answer = self.connections.look_ups.run(async move { session::statuses(&db, &ids, lease).await });
+        answer.await.inspect_err(|fault| self.forget_if_unknown(lease, fault))
     }
 
     async fn tick(&self) -> Result<Proof, StoreError> {
@@ -323,30 +352,32 @@ impl Store for PostgresStore {
     }
 
     async fn revoke(&self, target: &Revoke) -> Result<Option<u64>, StoreError> {
-        let target = target.clone();
-        let revoked = match &target {
-            Revoke::SessionOf { user, .. } => {
-                let person = user.clone();
-                self.write_for(&person, |db| async move { revocation::revoke(&db, &target).await }).await
-            }
+        let of = target.clone();
+        let revoke = |db: Connections| {
+            self.hinting(async move { revocation::revoke(&db, &of).await }, |revoked| {
+                matches!(revoked, Ok(Some(_)))
+            })
+        };
+        match target {
+            Revoke::SessionOf { user, .. } => self.write_for(user, revoke).await,
             // It may touch every session there is.
             Revoke::Client(_) => {
-                let (db, longest) = (self.connections.clone(), revocation::ALL_OF_A_CLIENT);
-                let longest = longest.saturating_add(self.connections.rest.longest());
-                self.to_its_end(longest, async move { revocation::revoke(&db, &target).await }).await
+                let longest = revocation::ALL_OF_A_CLIENT.saturating_add(self.connections.rest.longest());
+                self.to_its_end(longest, revoke(self.connections.clone())).await
             }
             // An operator's word does not wait behind the person it is about.
-            _ => self.write(|db| async move { revocation::revoke(&db, &target).await }).await,
-        };
-        self.hint_if(matches!(revoked, Ok(Some(_))));
-        revoked
+            _ => self.write(revoke).await,
+        }
     }
 
     async fn disable_user(&self, user: &UserId) -> Result<bool, StoreError> {
         let user = user.clone();
-        let disabled = self.write(|db| async move { user::disable(&db, &user).await }).await;
-        self.hint_if(matches!(disabled, Ok(true)));
-        disabled
+        let disable = |db: Connections| {
+            self.hinting(async move { user::disable(&db, &user).await }, |disabled| {
+                matches!(disabled, Ok(true))
+            })
+        };
+        self.write(disable).await
     }
 
     async fn enable_user(&self, user: &UserId) -> Result<bool, StoreError> {
@@ -388,7 +419,8 @@ impl Store for PostgresStore {
     ) -> Result<RevocationPage, StoreError> {
         let (db, cursor, lease) = (self.connections.clone(), *cursor, self.line.lease());
         let read = async move { revocation::since(&db, &cursor, limit, lease).await };
-        self.connections.look_ups.run(read).await
+        let answer = self.connections.look_ups.run(read);
+        answer.await.inspect_err(|fault| self.forget_if_unknown(lease, fault))
     }
 
     fn revocation_hints(&self) -> Option<watch::Receiver<()>> {
@@ -399,11 +431,15 @@ impl Store for PostgresStore {
         self.write(|db| async move { revocation::sweep(&db, limit).await }).await
     }
 
+    /// A full disk is found out by [`tick`](Self::tick), which is not waited for here: without a fence, look-ups go on while a
+    /// synchronous standby is gone.
     async fn ping(&self) -> Result<(), StoreError> {
-        self.tick().await.map(drop)
+        let _one = self.ping.lock().await;
+        let db = self.connections.clone();
+        self.connections.look_ups.run(async move { session::ping(&db).await }).await
     }
 
     fn pool_status(&self) -> Option<PoolStatus> {
-        Some(self.connections.status(Line::CONNECTIONS))
+        Some(self.connections.status())
     }
 }

@@ -167,6 +167,12 @@ pub(super) async fn statuses(
     Ok(SessionStatuses { found, tick })
 }
 
+/// Whether a server that takes writes answers.
+pub(super) async fn ping(db: &Connections) -> Result<(), StoreError> {
+    let sql = "SELECT current_setting('transaction_read_only') = 'on' AS read_only, NULL::bigint AS tick";
+    shown_tick(db, &db.look_ups.query(sql, &[]).await?, Uuid::nil()).map(drop)
+}
+
 /// The newest tick of `lease` that the answer shows. A server that takes no writes, or that does not have that lease at all, is left:
 /// it is not the one that acknowledges.
 pub(super) fn shown_tick(db: &Connections, rows: &[Row], lease: Uuid) -> Result<Tick, StoreError> {

@@ -22,7 +22,7 @@ pub(super) fn named(path: &Path) -> Result<&Path, StoreError> {
     } else {
         return Ok(path);
     };
-    Err(StoreError::new(StoreErrorKind::Failed, wrong))
+    Err(StoreError::new(StoreErrorKind::Misconfigured, wrong))
 }
 
 fn is_memory_uri(text: &str) -> bool {
