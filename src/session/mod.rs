@@ -115,8 +115,7 @@ impl Liveness {
             Freshness::Strict => (None, fence),
             // What is looked up is remembered no better than it was found.
             Freshness::Watched { max_lag } => {
-                let watch =
-                    Watch::new(store.clone(), max_lag, deadline, fence.is_some().then(|| ticks.clone()));
+                let watch = Watch::new(store.clone(), max_lag, deadline, ticks.clone(), fence.is_some());
                 (Some(watch), fence.map(|fence| fence.min(max_lag)))
             }
         };

@@ -59,8 +59,9 @@ struct Watched {
 #[derive(Clone)]
 struct Log {
     store: Arc<dyn Store>,
-    /// Nothing where a reading counts whatever it shows.
-    ticks: Option<Arc<Ticks>>,
+    ticks: Arc<Ticks>,
+    /// Whether a reading counts only with a tick. Ticks are made in any case: the log is read from where they are.
+    is_fenced: bool,
 }
 
 #[derive(Default)]
@@ -92,15 +93,16 @@ impl Slot {
 }
 
 impl Watch {
-    /// Without `ticks` a reading counts whatever server it is of.
+    /// Unless it `is_fenced` a reading counts whatever server it is of.
     pub(super) fn new(
         store: Arc<dyn Store>,
         max_lag: Duration,
         deadline: Duration,
-        ticks: Option<Arc<Ticks>>,
+        ticks: Arc<Ticks>,
+        is_fenced: bool,
     ) -> Self {
         let watched = Watched { epochs: Epochs::new(), max_lag, deadline, health: Mutex::default() };
-        Self { watched: Arc::new(watched), log: Log { store, ticks }, task: Background::default() }
+        Self { watched: Arc::new(watched), log: Log { store, ticks, is_fenced }, task: Background::default() }
     }
 
     /// Whether what `slot` remembers is proven fresh and not revoked.
@@ -225,11 +227,9 @@ impl Log {
         cursor: &RevocationCursor,
         max_age: Duration,
     ) -> Result<(Moment, RevocationPage), StoreError> {
-        if let Some(ticks) = &self.ticks {
-            let ticked = ticks.ensure(max_age, Moment::now());
-            // The reading counts by whatever tick it shows.
-            let _ = tokio::time::timeout(watched.max_lag / 4, ticked).await;
-        }
+        let ticked = self.ticks.ensure(max_age, Moment::now());
+        // The reading counts by whatever tick it shows.
+        let _ = tokio::time::timeout(watched.max_lag / 4, ticked).await;
         let started = Moment::now();
         let reading = self.store.revocations_since(cursor, Watched::PAGE);
         let page = within_deadline(watched.deadline, reading).await?;
@@ -238,8 +238,10 @@ impl Log {
 
     /// Since when a reading that began at `started` proves that nothing was revoked.
     fn proven_at(&self, page: &RevocationPage, started: Moment) -> Result<Moment, StoreError> {
-        let Some(ticks) = &self.ticks else { return Ok(started) };
-        let began = ticks.began(page.tick).ok_or_else(|| {
+        if !self.is_fenced {
+            return Ok(started);
+        }
+        let began = self.ticks.began(page.tick).ok_or_else(|| {
             StoreError::new(StoreErrorKind::Unproven, "the server does not show the newest tick")
         })?;
         Ok(began.earlier(started))

@@ -144,7 +144,7 @@ impl PostgresStoreBuilder {
         let connectors = [look_ups.clone(), rest.clone()];
         let look_ups = (self.pool(look_ups, for_look_ups, connect)?, self.statement);
         let rest = (self.pool(rest, lanes - for_look_ups, connect)?, self.write);
-        let connections = Connections::new(look_ups, rest, self.wait.saturating_add(connect));
+        let connections = Connections::new(look_ups, rest, self.wait.saturating_add(connect), own.left());
         // A wait that a time-out cancels looks like one that has ended.
         let line = own.with("SET statement_timeout = 0; SET lock_timeout = 0");
         Ok((PostgresStore::new(connections, Dial::Own(line)), connectors))

@@ -4,11 +4,13 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 use deadpool_postgres::Connect;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_postgres::config::Host;
-use tokio_postgres::error::DbError;
+use tokio_postgres::error::{DbError, SqlState};
 use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{AsyncMessage, Client, Config, Connection, Error, NoTls, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -23,6 +25,8 @@ pub(super) struct Connector {
     tls: Option<MakeRustlsConnect>,
     /// `SET` statements, run before all else.
     settings: Arc<str>,
+    /// When the server was left last: connections made before that count no more.
+    left: Arc<watch::Sender<Option<Instant>>>,
 }
 
 /// What is done when a notification comes.
@@ -37,7 +41,13 @@ impl Connector {
             preferred: Arc::default(),
             tls,
             settings: settings.into(),
+            left: Arc::new(watch::Sender::new(None)),
         }
+    }
+
+    /// Changes when the server is left.
+    pub(super) fn left(&self) -> Arc<watch::Sender<Option<Instant>>> {
+        self.left.clone()
     }
 
     /// The same with more settings. The host that is tried first is the same for both.
@@ -75,7 +85,11 @@ impl Connector {
         let (first, hosts) = self.places();
         for step in 0..hosts - 1 {
             let opened = self.open_at((first + step) % hosts, None).await;
-            if opened.is_ok() {
+            // A primary that refuses one connection more is the primary all the same: another host is an old one then.
+            if opened
+                .as_ref()
+                .map_or_else(|error| error.code() == Some(&SqlState::TOO_MANY_CONNECTIONS), |_| true)
+            {
                 return opened;
             }
         }
@@ -89,9 +103,16 @@ impl Connector {
         on_notification: Option<OnNotification>,
     ) -> Result<(Client, JoinHandle<()>), Error> {
         let config = &self.hosts[place];
-        match self.tls.clone() {
-            None => self.open_with(config, NoTls, on_notification).await,
-            Some(tls) => self.open_with(config, tls, on_notification).await,
+        loop {
+            let begun = *self.left.borrow();
+            let opened = match self.tls.clone() {
+                None => self.open_with(config, NoTls, on_notification.clone()).await,
+                Some(tls) => self.open_with(config, tls, on_notification.clone()).await,
+            }?;
+            // One that was begun to a server that was left meanwhile is made anew.
+            if *self.left.borrow() == begun {
+                return Ok(opened);
+            }
         }
     }
 

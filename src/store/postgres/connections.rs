@@ -71,8 +71,13 @@ impl Connections {
     pub(super) const FOR_LOOK_UPS: usize = 3;
 
     /// A pool for each lane, with the time that a statement may take there.
-    pub(super) fn new(look_ups: (Pool, Duration), rest: (Pool, Duration), acquire: Duration) -> Self {
-        let left = Arc::new(watch::Sender::new(None));
+    /// `left` changes when the server is left.
+    pub(super) fn new(
+        look_ups: (Pool, Duration),
+        rest: (Pool, Duration),
+        acquire: Duration,
+        left: Arc<watch::Sender<Option<Instant>>>,
+    ) -> Self {
         let lane = |(pool, statement)| Lane {
             pool,
             places: None,
@@ -89,7 +94,12 @@ impl Connections {
     pub(super) fn of_one_pool(pool: Pool, acquire: Duration, statement: Duration, settings: String) -> Self {
         let size = pool.status().max_size;
         let places = size.saturating_sub(Self::FOR_LOOK_UPS).max(size / 2).max(1);
-        let mut connections = Self::new((pool.clone(), statement), (pool, statement), acquire);
+        let mut connections = Self::new(
+            (pool.clone(), statement),
+            (pool, statement),
+            acquire,
+            Arc::new(watch::Sender::new(None)),
+        );
         connections.rest.places = Some(Arc::new(Semaphore::new(places)));
         let set_up = Arc::new(SetUp { settings, done: Mutex::default() });
         connections.look_ups.set_up = Some(set_up.clone());

@@ -1,18 +1,21 @@
 //! The line to the primary: one connection for ticks, for hints of revocations, and to find out that another server has
 //! taken over.
 
-use std::ops::Deref;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+mod call;
 
-use deadpool_postgres::{ClientWrapper, Object, Pool};
-use tokio::sync::{Notify, watch};
+pub(super) use call::Dial;
+
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Notify, OwnedMutexGuard, watch};
 use tokio::time::timeout;
-use tokio_postgres::{Client, Row, Statement};
+use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::connect::{Connector, OnNotification};
+use self::call::Call;
+use super::connect::OnNotification;
 use super::connections::Connections;
 use super::error::failed;
 use super::row::Columns as _;
@@ -38,8 +41,12 @@ struct Shared {
     /// Held while a tick is made, however long that takes: there is one at a time.
     turn: Arc<tokio::sync::Mutex<()>>,
     call: Mutex<Option<Arc<Call>>>,
-    /// The lease whose tick was acknowledged last.
-    proved: Mutex<Option<Uuid>>,
+    /// The lease whose tick was acknowledged last, and when that tick began.
+    proved: Mutex<Option<(Uuid, Instant)>>,
+    /// The newest timeline on which one was: who goes back to an older one goes back to a primary that was replaced.
+    timeline: AtomicI64,
+    /// Nobody waits for ticks any more.
+    is_dropped: AtomicBool,
     /// What the log was told of last.
     told: Mutex<Option<Proof>>,
     hint: watch::Sender<()>,
@@ -47,60 +54,18 @@ struct Shared {
     to_notify: Notify,
 }
 
-/// Where the connection comes from.
-pub(super) enum Dial {
-    Own(Connector),
-    /// One is taken out of the host's pool. What the server says beside its answers is not heard there.
-    Pool(Pool),
-}
-
-/// A connection to one server: a lease.
-struct Call {
-    client: Talk,
-    /// Which host it is to.
-    place: usize,
-    lease: Uuid,
-    tick: Statement,
-    /// Which life of the database it is to: another one begins only once this line has ended.
-    era: i64,
-    /// When the server was started: no two servers are the same one by that.
-    server: String,
-    backend: i32,
-    number: AtomicU64,
-    /// Nothing more is to be said on it.
-    hung_up: AtomicBool,
-}
-
-enum Talk {
-    Own(Client),
-    Pooled(ClientWrapper),
-}
-
 impl Line {
     /// How many connections it may have: the second one for a moment, to look for another server.
     pub(super) const CONNECTIONS: usize = 2;
 
+    /// How long a tick confirms what is denied.
+    const CONFIRMS: Duration = Duration::from_secs(1);
+
+    /// How long a hint may wait behind a tick before it is sent anew, maybe on another line.
+    const HINT_WAITS: Duration = Duration::from_secs(1);
+
     /// How often it is looked whether the line still stands, at first and at most after faults.
     const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
-
-    /// One statement, which is planned once: it is made some times a second for as long as a gateway runs.
-    const TICK: &'static str = "INSERT INTO bridge_auth.ticks (lease, number, era, xid, begun_at, at)
-        VALUES ($1, $2, $3, pg_current_xact_id(), clock_timestamp(), clock_timestamp())
-        ON CONFLICT (lease) DO UPDATE SET number = excluded.number, xid = excluded.xid, at = excluded.at
-        RETURNING CASE
-            WHEN trim(current_setting('synchronous_standby_names')) <> ''
-                AND current_setting('synchronous_commit') NOT IN ('off', 'local') THEN 'synchronous'
-            WHEN EXISTS (SELECT FROM pg_stat_get_wal_senders())
-                OR EXISTS (SELECT FROM pg_get_replication_slots() WHERE slot_type = 'physical') THEN 'asynchronous'
-            ELSE 'one_node'
-        END AS replication";
-
-    /// Before all else on a line. An era is begun here and not by a tick: whoever does so in a tick has all others wait for the
-    /// standby with it.
-    const BEGIN: &'static str = "SELECT pg_backend_pid() AS backend,
-        extract(epoch FROM pg_postmaster_start_time())::text AS server, bridge_auth.era() AS era,
-        -- A tick is on the disk before it is acknowledged, whatever the role is set to.
-        set_config('synchronous_commit', coalesce(nullif(current_setting('synchronous_commit'), 'off'), 'on'), false)";
 
     /// A line beside `connections`, which it has left when their server is no longer the primary.
     pub(super) fn new(dial: Dial, connections: Connections, connect: Duration, patience: Duration) -> Self {
@@ -112,6 +77,8 @@ impl Line {
             turn: Arc::default(),
             call: Mutex::default(),
             proved: Mutex::default(),
+            timeline: AtomicI64::new(0),
+            is_dropped: AtomicBool::new(false),
             told: Mutex::default(),
             hint: watch::Sender::new(()),
             is_listening: AtomicBool::new(false),
@@ -125,8 +92,29 @@ impl Line {
     /// The wait for a synchronous standby itself is never given up: one that is cancelled looks like one that has ended. So no
     /// other tick is begun meanwhile, unless another server has taken over.
     pub(super) async fn tick(&self, longest: Duration) -> Result<Proof, StoreError> {
-        let turn =
-            timeout(longest, self.shared.turn.clone().lock_owned()).await.map_err(|_| unacknowledged())?;
+        let turn = self.turn(longest).await?;
+        self.tick_in(turn, longest).await
+    }
+
+    /// Makes sure that the server was the primary a moment ago: before something is denied that another server may know better.
+    pub(super) async fn confirm(&self, longest: Duration) -> Result<(), StoreError> {
+        if self.is_confirmed() {
+            return Ok(());
+        }
+        let turn = self.turn(longest).await?;
+        // Whoever had the turn before may have done it.
+        if self.is_confirmed() { Ok(()) } else { self.tick_in(turn, longest).await.map(drop) }
+    }
+
+    fn is_confirmed(&self) -> bool {
+        self.shared.proved().is_some_and(|(_, began)| began.elapsed() < Self::CONFIRMS)
+    }
+
+    async fn turn(&self, longest: Duration) -> Result<OwnedMutexGuard<()>, StoreError> {
+        timeout(longest, self.shared.turn.clone().lock_owned()).await.map_err(|_| unacknowledged())
+    }
+
+    async fn tick_in(&self, turn: OwnedMutexGuard<()>, longest: Duration) -> Result<Proof, StoreError> {
         let shared = self.shared.clone();
         let ticking = ToItsEnd::new(async move {
             let _turn = turn;
@@ -137,13 +125,13 @@ impl Line {
 
     /// The lease that answers must show.
     pub(super) fn lease(&self) -> Uuid {
-        self.shared.proved.lock().unwrap_or_else(PoisonError::into_inner).unwrap_or(Uuid::nil())
+        self.shared.proved().map_or(Uuid::nil(), |(lease, _)| lease)
     }
 
     /// Asks answers for `lease` no more: a server does not have it, though it is the one that answers.
     pub(super) fn forget(&self, lease: Uuid) {
-        let mut proved = self.shared.proved.lock().unwrap_or_else(PoisonError::into_inner);
-        if *proved == Some(lease) {
+        let mut proved = self.shared.proved();
+        if proved.is_some_and(|(proved, _)| proved == lease) {
             *proved = None;
         }
     }
@@ -155,11 +143,15 @@ impl Line {
             async move {
                 loop {
                     shared.to_notify.notified().await;
-                    if let Err(fault) = shared.send_hint().await {
-                        tracing::debug!(
-                            error = &fault as &dyn std::error::Error,
-                            "no hint of a revocation was sent"
-                        );
+                    // The line may be to a server that answers no more, and another one be made meanwhile.
+                    let sent = timeout(Line::HINT_WAITS, shared.send_hint()).await;
+                    match sent {
+                        Ok(Ok(())) => {}
+                        Ok(Err(fault)) => {
+                            let error = &fault as &dyn std::error::Error;
+                            tracing::debug!(error, "no hint of a revocation was sent");
+                        }
+                        Err(_) => shared.to_notify.notify_one(),
                     }
                 }
             }
@@ -172,14 +164,18 @@ impl Line {
         if matches!(self.shared.dial, Dial::Pool(_)) {
             return None;
         }
-        if !self.shared.is_listening.swap(true, Ordering::SeqCst) {
-            // It listens once it is made anew.
-            self.shared.call.lock().unwrap_or_else(PoisonError::into_inner).take();
-        }
+        // A line that does not listen counts no more: it is made anew.
+        self.shared.is_listening.store(true, Ordering::SeqCst);
         // Before it is begun: the first hint says that it listens.
         let hints = self.shared.hint.subscribe();
         self.listener.ensure(|| listen(self.shared.clone()));
         Some(hints)
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        self.shared.is_dropped.store(true, Ordering::SeqCst);
     }
 }
 
@@ -205,12 +201,14 @@ async fn listen(shared: Arc<Shared>) {
 
 impl Shared {
     async fn tick(&self) -> Result<Proof, StoreError> {
+        // Kept: on each of their servers a tick waits, and no other one shall wait there too.
+        let mut given_up = Vec::new();
         loop {
             let call = self.call().await?;
-            match self.tick_on(&call).await {
+            match self.tick_on(&call, &given_up).await {
                 Ok(Some(proof)) => return Ok(proof),
                 // Another server has taken over.
-                Ok(None) => {}
+                Ok(None) => given_up.push(call),
                 Err(fault) => {
                     call.hang_up();
                     return Err(fault);
@@ -231,7 +229,8 @@ impl Shared {
 
     fn standing(&self) -> Option<Arc<Call>> {
         let call = self.call.lock().unwrap_or_else(PoisonError::into_inner);
-        call.clone().filter(|call| !call.is_over())
+        let must_listen = self.is_listening.load(Ordering::SeqCst);
+        call.clone().filter(|call| !call.is_over() && (call.listens || !must_listen))
     }
 
     fn take_up(&self, call: &Arc<Call>) {
@@ -244,6 +243,10 @@ impl Shared {
         }
         // What came before it was not heard.
         self.hint.send_replace(());
+    }
+
+    fn proved(&self) -> MutexGuard<'_, Option<(Uuid, Instant)>> {
+        self.proved.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A line to the first host that takes writes, the one where the primary was found last before all others.
@@ -259,93 +262,69 @@ impl Shared {
     }
 
     async fn dial_at(&self, place: usize) -> Result<Call, StoreError> {
-        let dialled = timeout(self.connect, async {
-            let client = match &self.dial {
-                Dial::Own(connector) => {
-                    let hint = self.hint.clone();
-                    let heard: OnNotification = Arc::new(move || hint.send_modify(|()| {}));
-                    let (client, _) = connector.open_at(place, Some(heard)).await?;
-                    Talk::Own(client)
-                }
-                Dial::Pool(pool) => {
-                    let client = Object::take(pool.get().await?);
-                    client.batch_execute("SET statement_timeout = 0; SET lock_timeout = 0").await?;
-                    Talk::Pooled(client)
-                }
-            };
-            if self.is_listening.load(Ordering::SeqCst) {
-                client.batch_execute("LISTEN bridge_auth_revoked").await?;
-            }
-            let read_only =
-                client.query_one("SELECT current_setting('transaction_read_only') = 'on'", &[]).await?;
-            if read_only.try_get(0)? {
-                return Err(takes_no_writes());
-            }
-            let row = client.query_one(Line::BEGIN, &[]).await?;
-            let tick = client.prepare(Line::TICK).await?;
-            Ok(Call {
-                client,
-                place,
-                lease: Uuid::from_u128(rand::random()),
-                tick,
-                era: row.column("era")?,
-                server: row.column("server")?,
-                backend: row.column("backend")?,
-                number: AtomicU64::new(0),
-                hung_up: AtomicBool::new(false),
-            })
-        });
-        dialled.await.unwrap_or_else(|_| Err(StoreError::timed_out()))
+        let hint = self.hint.clone();
+        let heard: OnNotification = Arc::new(move || hint.send_modify(|()| {}));
+        let dialled = Call::dial(&self.dial, place, self.is_listening.load(Ordering::SeqCst), heard);
+        let call = timeout(self.connect, dialled).await.unwrap_or_else(|_| Err(StoreError::timed_out()))?;
+        if call.timeline.is_some_and(|timeline| timeline < self.timeline.load(Ordering::SeqCst)) {
+            return Err(StoreError::new(
+                StoreErrorKind::Unproven,
+                "the server was the primary before another one took over (its timeline is older). If it is a new database in the \
+                 place of the old one, start the gateway anew",
+            ));
+        }
+        Ok(call)
     }
 
     /// Makes a tick, or finds out that another server has taken over.
-    async fn tick_on(&self, call: &Arc<Call>) -> Result<Option<Proof>, StoreError> {
-        let number = call.number.fetch_add(1, Ordering::SeqCst) + 1;
+    async fn tick_on(&self, call: &Arc<Call>, given_up: &[Arc<Call>]) -> Result<Option<Proof>, StoreError> {
+        let (began, number) = (Instant::now(), call.next());
         let mut ticking = std::pin::pin!(call.tick(number));
         loop {
             if let Ok(row) = timeout(self.patience, &mut ticking).await {
-                return self.proof(call, number, &row?).map(Some);
+                return self.proof(call, number, began, &row?).map(Some);
             }
-            if let Some(other) = self.look_elsewhere(call).await {
+            if self.is_dropped.load(Ordering::SeqCst) {
+                return Err(unacknowledged());
+            }
+            if let Some(other) = self.look_elsewhere(call, given_up).await {
                 self.take_up(&Arc::new(other));
                 return Ok(None);
             }
         }
     }
 
-    fn proof(&self, call: &Call, number: u64, row: &Row) -> Result<Proof, StoreError> {
+    fn proof(&self, call: &Call, number: u64, began: Instant, row: &Row) -> Result<Proof, StoreError> {
         let replication = match row.column("replication")? {
             "one_node" => Replication::OneNode,
             "asynchronous" => Replication::Asynchronous,
             "synchronous" => Replication::Synchronous,
             other => return Err(failed(format!("unknown kind of replication {other:?}"))),
         };
-        *self.proved.lock().unwrap_or_else(PoisonError::into_inner) = Some(call.lease);
+        *self.proved() = Some((call.lease, began));
+        self.timeline.fetch_max(call.timeline.unwrap_or_default(), Ordering::SeqCst);
         let proof = Proof::new(Tick::new(call.lease.as_u128(), number), call.era, replication);
         report(self.told.lock().unwrap_or_else(PoisonError::into_inner).replace(proof), proof);
         Ok(proof)
     }
 
-    /// A line to another server than `call`'s, or to the same one when the tick has not reached it, or its answer got lost.
-    async fn look_elsewhere(&self, call: &Call) -> Option<Call> {
+    /// A line to a server where no tick of ours waits: another one than `call`'s and those that were `given_up`, or one of these
+    /// when the tick has not reached it, or its answer got lost.
+    async fn look_elsewhere(&self, call: &Call, given_up: &[Arc<Call>]) -> Option<Call> {
         for place in self.dial.places() {
             let Ok(other) = self.dial_at(place).await else { continue };
-            // One tick waits there already: a second one would wait with it.
-            if other.server != call.server || !self.is_waiting(call, &other).await {
+            let mut one_waits = false;
+            for there in given_up.iter().map(|call| &**call).chain([call]) {
+                if there.server == other.server {
+                    let waits = timeout(self.connect, there.is_waiting(&other)).await;
+                    one_waits |= !matches!(waits, Ok(Ok(false)));
+                }
+            }
+            if !one_waits {
                 return Some(other);
             }
         }
         None
-    }
-
-    /// Whether the server is at work on the tick of `call`, as it says to `other`.
-    async fn is_waiting(&self, call: &Call, other: &Call) -> bool {
-        let sql = "SELECT state = 'active' AS waits FROM pg_stat_activity WHERE pid = $1";
-        let asked = timeout(self.connect, other.client.query_opt(sql, &[&call.backend])).await;
-        match asked {
-            Ok(Ok(row)) => row.is_some_and(|row| row.column("waits").ok().flatten().unwrap_or(true)),
-            _ => true,
-        }
     }
 
     async fn send_hint(&self) -> Result<(), StoreError> {
@@ -357,49 +336,6 @@ impl Shared {
             }
         };
         Ok(call.client.batch_execute("NOTIFY bridge_auth_revoked").await?)
-    }
-}
-
-impl Dial {
-    /// Which hosts to try, in this order.
-    fn places(&self) -> impl Iterator<Item = usize> + use<> {
-        let (first, hosts) = match self {
-            Self::Own(connector) => connector.places(),
-            Self::Pool(_) => (0, 1),
-        };
-        (0..hosts).map(move |step| (first + step) % hosts)
-    }
-}
-
-impl Call {
-    fn is_over(&self) -> bool {
-        self.client.is_closed() || self.hung_up.load(Ordering::SeqCst)
-    }
-
-    /// Kept all the same until the next one stands: to know the server by.
-    fn hang_up(&self) {
-        self.hung_up.store(true, Ordering::SeqCst);
-    }
-
-    async fn tick(&self, number: u64) -> Result<Row, StoreError> {
-        let number = i64::try_from(number).map_err(failed)?;
-        let ticked = self.client.query_one(&self.tick, &[&self.lease, &number, &self.era]).await;
-        ticked.map_err(|error| match error.is_closed() {
-            // The connection ended, and the server did not say why: the wait for the standby may have been cancelled.
-            true => StoreError::new(StoreErrorKind::Unproven, error),
-            false => error.into(),
-        })
-    }
-}
-
-impl Deref for Talk {
-    type Target = Client;
-
-    fn deref(&self) -> &Client {
-        match self {
-            Self::Own(client) => client,
-            Self::Pooled(client) => client,
-        }
     }
 }
 

@@ -118,7 +118,8 @@ impl PostgresStore {
     }
 
     fn new(connections: Connections, dial: Dial) -> Self {
-        let (connect, patience) = (connections.rest.acquire, connections.look_ups.statement / 2);
+        let (connect, patience) =
+            (connections.rest.acquire, (connections.look_ups.statement / 2).max(Duration::from_millis(500)));
         let line = Line::new(dial, connections.clone(), connect, patience);
         Self { connections, turns: Turns::default(), line: Arc::new(line), ping: Arc::default() }
     }
@@ -263,6 +264,25 @@ impl PostgresStore {
         }
     }
 
+    /// What `outcome` is. Where it denies something, only if the server was the primary a moment ago: a primary that was replaced
+    /// does not know what the new one has given, and a read there is not refused.
+    async fn certain<T, E: From<StoreError>>(
+        &self,
+        outcome: impl Future<Output = Result<T, E>>,
+        denies: impl Fn(&Result<T, E>) -> bool,
+    ) -> Result<T, E> {
+        let outcome = outcome.await;
+        if denies(&outcome) {
+            self.line.confirm(self.tick_deadline()).await?;
+        }
+        outcome
+    }
+
+    /// A commit may take longer than a look-up.
+    fn tick_deadline(&self) -> Duration {
+        self.connections.look_ups.statement.max(Duration::from_secs(1))
+    }
+
     /// A server that answers and does not have the lease may be the primary all the same: its row was swept.
     fn forget_if_unknown(&self, lease: Uuid, fault: &StoreError) {
         if fault.kind() == StoreErrorKind::Unproven {
@@ -289,13 +309,15 @@ impl Store for PostgresStore {
 
     async fn issue_code(&self, code: NewCode) -> Result<SystemTime, IssueCodeError> {
         let person = code.user.clone();
-        self.write_for(&person, |db| async move { code::issue(&db, &code).await }).await
+        let issued = self.write_for(&person, |db| async move { code::issue(&db, &code).await });
+        self.certain(issued, |issued| issued.as_ref().is_err_and(|e| !matches!(e, IssueCodeError::Store(_))))
+            .await
     }
 
     async fn redeem_code(&self, redeem: RedeemCode) -> Result<OpenedSession, RedeemError> {
         let hash = redeem.hash;
         let owner = self.read(|db| async move { code::owner(&db, &hash).await });
-        let Some(person) = owner.await? else {
+        let Some(person) = self.certain(owner, |owner| matches!(owner, Ok(None))).await? else {
             return Err(RedeemError::Refused(GrantRefusal::Unknown));
         };
         let redeem = |db: Connections| {
@@ -304,7 +326,11 @@ impl Store for PostgresStore {
                 Err(error) => matches!(error, RedeemError::Refused(GrantRefusal::Replayed { .. })),
             })
         };
-        self.write_for(&person, redeem).await
+        let redeemed = self.write_for(&person, redeem);
+        self.certain(redeemed, |redeemed| {
+            redeemed.as_ref().is_err_and(|e| !matches!(e, RedeemError::Store(_)))
+        })
+        .await
     }
 
     async fn open_session(&self, open: OpenSession) -> Result<OpenedSession, OpenSessionError> {
@@ -314,13 +340,17 @@ impl Store for PostgresStore {
                 opened.as_ref().is_ok_and(|opened| !opened.evicted.is_empty())
             })
         };
-        self.write_for(&person, open).await
+        let opened = self.write_for(&person, open);
+        self.certain(opened, |opened| {
+            opened.as_ref().is_err_and(|e| !matches!(e, OpenSessionError::Store(_)))
+        })
+        .await
     }
 
     async fn refresh_session(&self, refresh: RefreshSession) -> Result<OpenedSession, RefreshSessionError> {
         let token = refresh.presented;
         let owner = self.read(|db| async move { refresh::owner(&db, &token).await });
-        let Some(person) = owner.await? else {
+        let Some(person) = self.certain(owner, |owner| matches!(owner, Ok(None))).await? else {
             return Err(RefreshSessionError::Refused(RefreshRefusal::Unknown));
         };
         let refresh = |db: Connections| {
@@ -328,12 +358,15 @@ impl Store for PostgresStore {
                 matches!(refreshed, Err(RefreshSessionError::Refused(RefreshRefusal::Reused { .. })))
             })
         };
-        self.write_for(&person, refresh).await
+        let refreshed = self.write_for(&person, refresh);
+        let denies = |e: &RefreshSessionError| !matches!(e, RefreshSessionError::Store(_));
+        self.certain(refreshed, |refreshed| refreshed.as_ref().is_err_and(denies)).await
     }
 
     async fn refresh_status(&self, token: &RefreshHash) -> Result<Option<RefreshStatus>, StoreError> {
         let token = *token;
-        self.read(|db| async move { refresh::look(&db, &token).await }).await
+        let status = self.read(|db| async move { refresh::look(&db, &token).await });
+        self.certain(status, |status| matches!(status, Ok(None))).await
     }
 
     async fn session_statuses(&self, ids: &[SessionId]) -> Result<SessionStatuses, StoreError> {
@@ -343,7 +376,7 @@ impl Store for PostgresStore {
     }
 
     async fn tick(&self) -> Result<Proof, StoreError> {
-        self.line.tick(self.connections.look_ups.statement).await
+        self.line.tick(self.tick_deadline()).await
     }
 
     async fn devices_of(&self, user: &UserId, query: &DeviceQuery) -> Result<DevicePage, StoreError> {
@@ -358,16 +391,20 @@ impl Store for PostgresStore {
                 matches!(revoked, Ok(Some(_)))
             })
         };
-        match target {
-            Revoke::SessionOf { user, .. } => self.write_for(user, revoke).await,
-            // It may touch every session there is.
-            Revoke::Client(_) => {
-                let longest = revocation::ALL_OF_A_CLIENT.saturating_add(self.connections.rest.longest());
-                self.to_its_end(longest, revoke(self.connections.clone())).await
+        let revoked = async {
+            match target {
+                Revoke::SessionOf { user, .. } => self.write_for(user, revoke).await,
+                // It may touch every session there is.
+                Revoke::Client(_) => {
+                    let longest = revocation::ALL_OF_A_CLIENT.saturating_add(self.connections.rest.longest());
+                    self.to_its_end(longest, revoke(self.connections.clone())).await
+                }
+                // An operator's word does not wait behind the person it is about.
+                _ => self.write(revoke).await,
             }
-            // An operator's word does not wait behind the person it is about.
-            _ => self.write(revoke).await,
-        }
+        };
+        // What was revoked before is written no more: that is as good as unknown here.
+        self.certain(revoked, |revoked| matches!(revoked, Ok(None | Some(0)))).await
     }
 
     async fn disable_user(&self, user: &UserId) -> Result<bool, StoreError> {
@@ -377,12 +414,13 @@ impl Store for PostgresStore {
                 matches!(disabled, Ok(true))
             })
         };
-        self.write(disable).await
+        self.certain(self.write(disable), |disabled| matches!(disabled, Ok(false))).await
     }
 
     async fn enable_user(&self, user: &UserId) -> Result<bool, StoreError> {
         let user = user.clone();
-        self.write(|db| async move { user::enable(&db, &user).await }).await
+        let enabled = self.write(|db| async move { user::enable(&db, &user).await });
+        self.certain(enabled, |enabled| matches!(enabled, Ok(false))).await
     }
 
     async fn provision_client(
@@ -390,7 +428,10 @@ impl Store for PostgresStore {
         provision: ProvisionClient,
     ) -> Result<ProvisionedClient, ProvisionError> {
         let person = provision.owner.clone();
-        self.write_for(&person, |db| async move { client::provision(&db, &provision).await }).await
+        let provisioned =
+            self.write_for(&person, |db| async move { client::provision(&db, &provision).await });
+        let denies = |e: &ProvisionError| !matches!(e, ProvisionError::Store(_));
+        self.certain(provisioned, |provisioned| provisioned.as_ref().is_err_and(denies)).await
     }
 
     async fn verify_client(
@@ -399,12 +440,14 @@ impl Store for PostgresStore {
         proof: &ClientProof,
     ) -> Result<Option<Client>, StoreError> {
         let (client, proof) = (client.clone(), *proof);
-        self.read(|db| async move { client::verify(&db, &client, &proof).await }).await
+        let verified = self.read(|db| async move { client::verify(&db, &client, &proof).await });
+        self.certain(verified, |verified| matches!(verified, Ok(None))).await
     }
 
     async fn client_keys(&self, client: &ClientId, query: &KeyQuery) -> Result<Vec<ClientKey>, StoreError> {
         let (client, query) = (client.clone(), query.clone());
-        self.read(|db| async move { client::keys(&db, &client, &query).await }).await
+        let keys = self.read(|db| async move { client::keys(&db, &client, &query).await });
+        self.certain(keys, |keys| keys.as_ref().is_ok_and(Vec::is_empty)).await
     }
 
     async fn spend_assertion(&self, assertion: &AssertionHash, life: Duration) -> Result<bool, StoreError> {

@@ -63,7 +63,7 @@ pub(super) async fn since(
             "SELECT current_setting('transaction_read_only') = 'on' AS read_only, tick.number AS tick, tick.era,
                 least(pg_snapshot_xmin(seen), tick.xid)::text AS next,
                 pg_snapshot_xmax(seen) < $1::text::xid8
-                    OR coalesce((SELECT max(newest) FROM bridge_auth.swept_log) >= $1::text::xid8, false) AS lost,
+                    OR EXISTS (SELECT FROM bridge_auth.swept_log WHERE newest >= $1::text::xid8) AS lost,
                 page.kind, page.subject
             FROM pg_current_snapshot() AS seen
             LEFT JOIN bridge_auth.ticks AS tick ON tick.lease = $3
