@@ -99,7 +99,7 @@ impl Plan {
         let databases = [
             (pair.primary.url(), "8"),
             (of_both("postgres", one, other), "4"),
-            (of_both(MOVER, other, one), "1"),
+            (of_both(MOVER, other, one), "4"),
         ];
         let mut gateways = Vec::new();
         for (database, pool) in &databases {
