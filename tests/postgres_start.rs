@@ -201,7 +201,8 @@ fn grants(error: &StoreError) -> String {
     told[start..end].to_owned()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+// One thread: what is done for a request is logged where the test listens.
+#[tokio::test]
 async fn missing_rights_are_named_by_the_grants_that_give_them() {
     let backend = PostgresBackend::start().await;
     let client = backend.client().await;
@@ -251,16 +252,20 @@ async fn missing_rights_are_named_by_the_grants_that_give_them() {
     );
 
     // While it runs: nobody is told to try again, and the log says what to write, once.
+    let record = Record::default();
+    let _listening = record.listen_to_text();
     let all = format!("REVOKE SELECT ON bridge_auth.sessions FROM {}", role.name);
     client.batch_execute(&all).await.unwrap();
     let fault = store.session_statuses(&[session]).await.unwrap_err();
-    assert!(grants(&fault).contains("GRANT USAGE ON SCHEMA bridge_auth"), "{fault:?}");
-    for path in ["/v1/echo"] {
-        let answer = gateway.call(Method::GET, path, &token).await;
-        if answer.status == StatusCode::SERVICE_UNAVAILABLE {
-            assert!(answer.header("retry-after").is_empty(), "{answer:?}");
-        }
+    let to_write = "GRANT USAGE ON SCHEMA bridge_auth";
+    assert!(grants(&fault).contains(to_write), "{fault:?}");
+    for _ in 0..5 {
+        let answer = gateway.call(Method::GET, "/v1/echo", &token).await;
+        assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{answer:?}");
+        assert!(answer.header("retry-after").is_empty(), "{answer:?}");
     }
+    let log = record.text();
+    assert_eq!(log.matches(to_write).count(), 1, "{log}");
     drop((gateway, store));
     role.drop(&backend).await;
 }
@@ -279,7 +284,7 @@ async fn a_role_that_may_not_migrate_is_told_what_it_lacks() {
 }
 
 #[tokio::test]
-async fn an_absent_database_and_a_refused_login_are_no_passing_faults() {
+async fn a_gateway_that_starts_on_an_absent_database_or_may_not_log_in_is_told_what_to_write() {
     let backend = PostgresBackend::empty().await;
     let mut url = reqwest::Url::parse(&backend.url()).unwrap();
     url.set_path("nowhere");
@@ -287,4 +292,57 @@ async fn an_absent_database_and_a_refused_login_are_no_passing_faults() {
     let mut url = reqwest::Url::parse(&backend.url()).unwrap();
     url.set_username("nobody_at_all").unwrap();
     refused(url.as_str(), &["refused the login", "pg_hba.conf"]).await;
+}
+
+/// Somebody may restore it.
+#[tokio::test]
+async fn a_database_that_is_dropped_under_a_running_gateway_is_unavailable_until_it_is_restored() {
+    let backend = PostgresBackend::start().await;
+    let store = PostgresStore::connect(&backend.url()).await.unwrap();
+    let keys = KeyRing::new(SigningKey::generate(Algorithm::EdDsa).unwrap()).unwrap();
+    let gateway = Gateway::over(builder_over(Arc::new(store.clone()), keys).build().unwrap()).await;
+    let token = gateway.link("alice").await;
+    assert!(gateway.admits(&token).await);
+
+    let (database, away) = (backend.database(), format!("{}_away", backend.database()));
+    let server = backend.server().await;
+    let end = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}'");
+    // A new connection may be there before it is renamed.
+    let start = Instant::now();
+    while let Err(fault) = async {
+        server.batch_execute(&end).await?;
+        server.batch_execute(&format!("ALTER DATABASE {database} RENAME TO {away}")).await
+    }
+    .await
+    {
+        assert!(start.elapsed() < Duration::from_secs(30), "{fault}");
+    }
+    let fault = loop {
+        // What was cut is noticed first.
+        let fault = store.ping().await.unwrap_err();
+        assert_eq!(fault.kind(), StoreErrorKind::Unavailable, "{fault:?}");
+        if Record::told(&fault).contains("no such database") {
+            break fault;
+        }
+        assert!(start.elapsed() < Duration::from_secs(30), "{fault:?}");
+    };
+    assert!(Record::told(&fault).contains("ENCODING 'UTF8'"), "{fault:?}");
+    for _ in 0..3 {
+        let answer = gateway.call(Method::GET, "/v1/echo", &token).await;
+        assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{answer:?}");
+        assert_eq!(answer.header("retry-after"), "1", "{answer:?}");
+    }
+    refused(&backend.url(), &["no such database", "ENCODING 'UTF8'"]).await;
+
+    server.batch_execute(&format!("ALTER DATABASE {away} RENAME TO {database}")).await.unwrap();
+    let start = Instant::now();
+    loop {
+        let answer = gateway.call(Method::GET, "/v1/echo", &token).await;
+        if answer.status == StatusCode::OK {
+            break;
+        }
+        assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{answer:?}");
+        assert!(start.elapsed() < Duration::from_secs(15), "{answer:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }

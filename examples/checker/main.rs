@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use clap::Parser;
 
-use crate::checker::Plan;
+use crate::checker::{FENCE, Plan};
 
 /// Checks that revoked sessions are refused in time, whatever goes wrong.
 #[derive(Parser)]
@@ -38,6 +38,11 @@ struct Options {
     /// What the gateways promise: `strict`, or `watched:MILLISECONDS`
     #[arg(long, default_value = "watched:1000", value_parser = max_lag)]
     mode: Mode,
+
+    /// How old the proof may be that a gateway's server is the primary, in milliseconds; 0 for a proof of its own for every
+    /// look-up [default: 1000]
+    #[arg(long, value_name = "MILLISECONDS")]
+    fence: Option<u64>,
 }
 
 /// `None` is strict.
@@ -48,9 +53,10 @@ struct Mode(Option<Duration>);
 async fn main() -> ExitCode {
     let options = Options::parse();
     let minutes = options.minutes.unwrap_or(if options.calls.is_some() { 0.0 } else { 1.0 });
+    let fence = options.fence.map_or(FENCE, Duration::from_millis);
     let mut plan = match options.mode.0 {
-        None => Plan::strict(),
-        Some(max_lag) => Plan::watched(max_lag),
+        None => Plan::strict(fence),
+        Some(max_lag) => Plan::watched(max_lag, fence),
     };
     plan.duration = Duration::from_secs_f64(minutes.max(0.0) * 60.0);
     plan.calls = options.calls.unwrap_or_default();

@@ -78,81 +78,97 @@ impl Faults {
             Fault::ListenersTerminated => self.terminate("query LIKE 'INSERT INTO bridge_auth.ticks%'").await,
             Fault::ListenersStopped => self.stop("query LIKE 'INSERT INTO bridge_auth.ticks%'").await,
             Fault::WatchersStopped => self.stop("query LIKE '%bridge_auth.revocations%'").await,
-            Fault::DatabasePaused => {
-                tell(&self.pair.primary, "pause").await;
-                sleep(self.pause).await;
-                tell(&self.pair.primary, "resume").await;
-            }
-            Fault::DatabaseRestarted => {
-                tell(&self.pair.primary, "stop").await;
-                sleep(self.pause).await;
-                tell(&self.pair.primary, "start").await;
-            }
+            Fault::DatabasePaused => self.interrupt("pause", "resume").await,
+            Fault::DatabaseRestarted => self.interrupt("stop", "start").await,
             Fault::DatabaseCrashed => signal("KILL", &self.pids("true LIMIT 1").await).await,
-            Fault::GatewayFrozen => {
-                let gateway = &self.gateways[rand::random_range(0..self.gateways.len())];
-                gateway.signal("STOP").await;
-                sleep(self.pause).await;
-                gateway.signal("CONT").await;
-            }
-            Fault::NotificationsForged => {
-                let client = self.client().await;
-                let end = Instant::now() + self.pause;
-                while Instant::now() < end {
-                    client.batch_execute(&"NOTIFY bridge_auth_revoked;".repeat(100)).await.unwrap();
-                }
-            }
-            Fault::TransactionHeldOpen => {
-                let client = self.client().await;
-                client.batch_execute("BEGIN; SELECT pg_current_xact_id()").await.unwrap();
-                sleep(self.pause).await;
-            }
-            Fault::PrimaryReadOnly => {
-                set_read_only(&self.pair.primary, true).await;
-                sleep(self.pause).await;
-                set_read_only(&self.pair.primary, false).await;
-            }
-            Fault::StandbyGone => {
-                tell(&self.pair.standby, "stop").await;
-                sleep(self.until_nothing_is_proved()).await;
-                tell(&self.pair.standby, "start").await;
-                self.pair.wait_until_followed().await;
-            }
-            Fault::StandbyFrozen => {
-                tell(&self.pair.standby, "pause").await;
-                sleep(self.until_nothing_is_proved()).await;
-                tell(&self.pair.standby, "resume").await;
-            }
-            Fault::SynchronousWaitsCancelled => {
-                tell(&self.pair.standby, "stop").await;
-                let client = self.client().await;
-                let end = Instant::now() + self.until_nothing_is_proved();
-                while Instant::now() < end {
-                    cancel_synchronous_waits(&client).await;
-                    sleep(Duration::from_millis(10)).await;
-                }
-                tell(&self.pair.standby, "start").await;
-                self.pair.wait_until_followed().await;
-            }
-            Fault::FailedOver => {
-                tell(&self.pair.primary, "kill").await;
-                self.pair.promote().await;
-                self.pair.rebuild().await;
-            }
-            Fault::OldPrimaryAlive => {
-                self.scene.two_primaries_begin();
-                self.pair.promote().await;
-                let end = Instant::now() + self.until_nothing_is_proved() + self.pause;
-                // Some of one gateway's connections are to the one primary, and some to the other, and then all to the new one.
-                while Instant::now() < end {
-                    self.terminate(&format!("usename = '{MOVER}' AND random() < 0.3")).await;
-                    sleep(Duration::from_millis(100)).await;
-                }
-                tell(&self.pair.primary, "stop").await;
-                self.scene.two_primaries_end();
-                self.pair.rebuild().await;
-            }
+            Fault::GatewayFrozen => self.freeze_a_gateway().await,
+            Fault::NotificationsForged => self.forge_notifications().await,
+            Fault::TransactionHeldOpen => self.hold_a_transaction_open().await,
+            Fault::PrimaryReadOnly => self.make_read_only().await,
+            Fault::StandbyGone => self.do_without_the_standby().await,
+            Fault::StandbyFrozen => self.freeze_the_standby().await,
+            Fault::SynchronousWaitsCancelled => self.cancel_what_waits_for_the_standby().await,
+            Fault::FailedOver => self.fail_over().await,
+            Fault::OldPrimaryAlive => self.promote_beside_the_old_primary().await,
         }
+    }
+
+    async fn interrupt(&self, cut: &'static str, mend: &'static str) {
+        tell(&self.pair.primary, cut).await;
+        sleep(self.pause).await;
+        tell(&self.pair.primary, mend).await;
+    }
+
+    async fn freeze_a_gateway(&self) {
+        let gateway = &self.gateways[rand::random_range(0..self.gateways.len())];
+        gateway.signal("STOP").await;
+        sleep(self.pause).await;
+        gateway.signal("CONT").await;
+    }
+
+    async fn forge_notifications(&self) {
+        let client = self.client().await;
+        let end = Instant::now() + self.pause;
+        while Instant::now() < end {
+            client.batch_execute(&"NOTIFY bridge_auth_revoked;".repeat(100)).await.unwrap();
+        }
+    }
+
+    async fn hold_a_transaction_open(&self) {
+        let client = self.client().await;
+        client.batch_execute("BEGIN; SELECT pg_current_xact_id()").await.unwrap();
+        sleep(self.pause).await;
+    }
+
+    async fn make_read_only(&self) {
+        set_read_only(&self.pair.primary, true).await;
+        sleep(self.pause).await;
+        set_read_only(&self.pair.primary, false).await;
+    }
+
+    async fn do_without_the_standby(&self) {
+        tell(&self.pair.standby, "stop").await;
+        sleep(self.until_nothing_is_proved()).await;
+        tell(&self.pair.standby, "start").await;
+        self.pair.wait_until_followed().await;
+    }
+
+    async fn freeze_the_standby(&self) {
+        tell(&self.pair.standby, "pause").await;
+        sleep(self.until_nothing_is_proved()).await;
+        tell(&self.pair.standby, "resume").await;
+    }
+
+    async fn cancel_what_waits_for_the_standby(&self) {
+        tell(&self.pair.standby, "stop").await;
+        let client = self.client().await;
+        let end = Instant::now() + self.until_nothing_is_proved();
+        while Instant::now() < end {
+            cancel_synchronous_waits(&client).await;
+            sleep(Duration::from_millis(10)).await;
+        }
+        tell(&self.pair.standby, "start").await;
+        self.pair.wait_until_followed().await;
+    }
+
+    async fn fail_over(&mut self) {
+        tell(&self.pair.primary, "kill").await;
+        self.pair.promote().await;
+        self.pair.rebuild().await;
+    }
+
+    async fn promote_beside_the_old_primary(&mut self) {
+        self.scene.two_primaries_begin();
+        self.pair.promote().await;
+        let end = Instant::now() + self.until_nothing_is_proved() + self.pause;
+        // Some of one gateway's connections are to the one primary, and some to the other, and then all to the new one.
+        while Instant::now() < end {
+            self.terminate(&format!("usename = '{MOVER}' AND random() < 0.3")).await;
+            sleep(Duration::from_millis(100)).await;
+        }
+        tell(&self.pair.primary, "stop").await;
+        self.scene.two_primaries_end();
+        self.pair.rebuild().await;
     }
 
     /// Longer than any proof from before is good for.

@@ -25,8 +25,8 @@ use crate::support::process::{Running, example, start};
 use crate::support::replicated::{Pair, Replication};
 
 const OPERATOR: &str = "the-operators-own-secret";
-/// How old the proof of a strict gateway may be: the default of the setting.
-const FENCE: Duration = Duration::from_secs(1);
+/// How old the proof of a strict gateway may be where nothing else is said: the default of the setting.
+pub const FENCE: Duration = Duration::from_secs(1);
 
 /// What to check, and for how long.
 #[derive(Debug, Clone)]
@@ -45,12 +45,12 @@ pub struct Plan {
 }
 
 impl Plan {
-    pub fn strict() -> Self {
-        Self::new("strict".to_owned(), Promise::strict(FENCE))
+    pub fn strict(fence: Duration) -> Self {
+        Self::new("strict".to_owned(), Promise::strict(fence))
     }
 
-    pub fn watched(max_lag: Duration) -> Self {
-        Self::new(format!("watched:{}", max_lag.as_millis()), Promise { max_lag, ..Promise::strict(FENCE) })
+    pub fn watched(max_lag: Duration, fence: Duration) -> Self {
+        Self::new(format!("watched:{}", max_lag.as_millis()), Promise { max_lag, ..Promise::strict(fence) })
     }
 
     fn new(freshness: String, promise: Promise) -> Self {
@@ -99,7 +99,7 @@ impl Plan {
         let databases = [
             (pair.primary.url(), "8"),
             (of_both("postgres", one, other), "4"),
-            (of_both(MOVER, other, one), "1"),
+            (of_both(MOVER, other, one), "4"),
         ];
         let mut gateways = Vec::new();
         for (database, pool) in &databases {
@@ -120,6 +120,7 @@ impl Plan {
             "--no-rate-limits",
         ]);
         gateway.args(["--database", database, "--pool-size", pool, "--freshness", &self.freshness]);
+        gateway.args(["--fence", &self.promise.fence.as_millis().to_string()]);
         start(&mut gateway).await
     }
 
@@ -193,11 +194,17 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn strict_gateways_keep_their_promise_whatever_goes_wrong() {
-        keeps_its_promise(Plan::strict()).await;
+        keeps_its_promise(Plan::strict(FENCE)).await;
+    }
+
+    /// Not even beside a second primary is there a time in which one that was revoked may be let in.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn strict_gateways_without_any_allowance_keep_their_promise_whatever_goes_wrong() {
+        keeps_its_promise(Plan::strict(Duration::ZERO)).await;
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn watched_gateways_keep_their_promise_whatever_goes_wrong() {
-        keeps_its_promise(Plan::watched(Duration::from_millis(500))).await;
+        keeps_its_promise(Plan::watched(Duration::from_millis(500), FENCE)).await;
     }
 }

@@ -17,6 +17,7 @@ mod sessions;
 mod sqlite_file;
 mod sqlite_place;
 mod sweep;
+mod ticks;
 
 /// Makes a test of each promise, against each store.
 macro_rules! promises {

@@ -67,6 +67,11 @@ impl PostgresBackend {
         connect(&self.url()).await
     }
 
+    /// A connection to another database of the same server.
+    pub async fn server(&self) -> Client {
+        connect(&self.server).await
+    }
+
     async fn create(server: String, template: Option<&str>) -> Self {
         let template = template.map(|name| format!(" TEMPLATE {name}")).unwrap_or_default();
         Self::create_with(server, &template).await

@@ -36,6 +36,16 @@ impl Record {
         tracing::subscriber::set_default(subscriber)
     }
 
+    /// The same as text: JSON does not show the causes of an error.
+    pub fn listen_to_text(&self) -> tracing::subscriber::DefaultGuard {
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_env_filter(EnvFilter::new("bridge_auth=trace"))
+            .with_writer(self.clone())
+            .finish();
+        tracing::subscriber::set_default(subscriber)
+    }
+
     /// The fields of all that was logged for the auditor.
     pub fn audit(&self) -> Vec<Value> {
         let text = self.text();

@@ -63,14 +63,20 @@ impl Home {
 
     /// Starts a gateway on `database`.
     async fn gateway(&self, database: &str, freshness: &str) -> Gateway {
+        self.gateway_fenced(database, freshness, FENCE).await
+    }
+
+    /// The same where a proof may be as old as `fence`.
+    async fn gateway_fenced(&self, database: &str, freshness: &str, fence: Duration) -> Gateway {
         let mut command = example("gateway", self.0.path());
         command.args(["--listen", "127.0.0.1:0", "--issuer", "http://127.0.0.1:1", "--no-rate-limits"]);
         command.args(["--admin-token", OPERATOR, "--pool-size", &POOL_SIZE.to_string()]);
         command.args(["--database", database, "--freshness", freshness]);
+        command.args(["--fence", &fence.as_millis().to_string()]);
         let log = self.0.path().join(format!("{}.log", rand::random::<u64>()));
         let running = start_logging(&mut command, &log).await;
         let client = Client::builder().no_proxy().timeout(Duration::from_secs(60)).build().unwrap();
-        Gateway { running, client, log, bound: if freshness == STRICT { FENCE } else { MAX_LAG } }
+        Gateway { running, client, log, bound: if freshness == STRICT { fence } else { MAX_LAG } }
     }
 
     /// A strict gateway and a watched one.
@@ -188,6 +194,24 @@ impl Gateway {
     fn warnings(&self) -> Vec<String> {
         let log = std::fs::read_to_string(&self.log).unwrap();
         log.lines().filter(|line| line.contains("WARN")).map(str::to_owned).collect()
+    }
+}
+
+/// A session of Mallory's and one of Alice's, both of which every one of `gateways` lets in.
+async fn link_two(gateways: &[Gateway]) -> [Session; 2] {
+    let sessions = [gateways[0].link("mallory").await, gateways[0].link("alice").await];
+    for (gateway, session) in gateways.iter().flat_map(|gateway| sessions.iter().map(move |it| (gateway, it)))
+    {
+        assert_eq!(gateway.call(session).await.status, StatusCode::OK);
+    }
+    sessions
+}
+
+/// Nothing was proved after `since`: every one of `gateways` gave these answers to calls with a live session, and is not ready.
+async fn proved_nothing_after(since: Instant, gateways: &[Gateway], answers: &[Vec<Answer>]) {
+    for (gateway, answers) in gateways.iter().zip(answers) {
+        all_unavailable_after(since, gateway.bound, answers);
+        gateway.says_why_it_is_not_ready().await;
     }
 }
 

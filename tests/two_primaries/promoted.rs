@@ -2,45 +2,72 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use reqwest::StatusCode;
 use tokio::time::Instant;
 
-use super::{FENCE, Home, RECOVERY, STRICT, WATCHED, all_unavailable_after, none_let_in_after, url_of_both};
+use super::{
+    FENCE, Gateway, Home, RECOVERY, STRICT, Session, WATCHED, link_two, none_let_in_after,
+    proved_nothing_after, url_of_both,
+};
 use crate::support::replicated::{Pair, Replication, tell};
 
 const SYNCHRONOUS: Replication = Replication::Synchronous("remote_apply");
 /// How long it is watched that nobody is let in.
 const AFTERWARDS: Duration = Duration::from_secs(5);
+/// How many call at once where each must be answered by itself: more than a gateway has connections.
+const CALLERS: usize = 12;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn attack_n10_gateways_on_an_old_primary_let_in_nobody_who_was_revoked_on_the_new_one() {
     let pair = Pair::start(SYNCHRONOUS).await;
     let home = Home::new();
-    let [strict, watched] = home.one_of_each(&pair.primary.url()).await;
-    let (revoked, live) = (strict.link("mallory").await, strict.link("alice").await);
-    for gateway in [&strict, &watched] {
-        assert_eq!(gateway.call(&revoked).await.status, StatusCode::OK);
-        assert_eq!(gateway.call(&live).await.status, StatusCode::OK);
+    let gateways = home.one_of_each(&pair.primary.url()).await;
+    let [revoked, live] = link_two(&gateways).await;
+    let (on_new, acknowledged) = promote_and_revoke(&pair, &home).await;
+
+    let call =
+        async |session| join_all(gateways.iter().map(|gateway| gateway.call_for(AFTERWARDS, session))).await;
+    let (of_revoked, of_live) = tokio::join!(call(&revoked), call(&live));
+    for (gateway, answers) in gateways.iter().zip(&of_revoked) {
+        none_let_in_after(acknowledged, gateway.bound, answers);
+    }
+    proved_nothing_after(acknowledged, &gateways, &of_live).await;
+    assert_eq!(on_new.call(&revoked).await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(on_new.call(&live).await.status, StatusCode::OK);
+}
+
+/// Where each look-up has a proof of its own, what is acknowledged elsewhere is in force at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn attack_n10_with_a_fence_of_zero_an_old_primary_lets_in_nobody_from_the_first_request_on() {
+    let pair = Pair::start(SYNCHRONOUS).await;
+    let home = Home::new();
+    let gateways = [home.gateway_fenced(&pair.primary.url(), STRICT, Duration::ZERO).await];
+    let [revoked, live] = link_two(&gateways).await;
+    for answer in gateways[0].call_for(FENCE, &live).await {
+        assert_eq!(answer.status, StatusCode::OK, "there is one primary: {answer:?}");
     }
 
+    let (on_new, acknowledged) = promote_and_revoke(&pair, &home).await;
+    let call = async |session: &Session| {
+        let callers = (0..CALLERS).map(|_| gateways[0].call_for(AFTERWARDS, session));
+        join_all(callers).await.concat()
+    };
+    let (of_revoked, of_live) = tokio::join!(call(&revoked), call(&live));
+    none_let_in_after(acknowledged, Duration::ZERO, &of_revoked);
+    let at_once = of_revoked.iter().filter(|answer| answer.sent < acknowledged + FENCE).count();
+    assert!(at_once >= CALLERS, "nothing is proved by {at_once} requests in the first second");
+    proved_nothing_after(acknowledged, &gateways, &[of_live]).await;
+    assert_eq!(on_new.call(&revoked).await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(on_new.call(&live).await.status, StatusCode::OK);
+}
+
+/// Promotes the standby, and revokes all of Mallory's through a gateway on it: that, and when it was acknowledged.
+async fn promote_and_revoke(pair: &Pair, home: &Home) -> (Gateway, Instant) {
     pair.promote().await;
     let on_new = home.gateway(&pair.standby.url(), STRICT).await;
     assert_eq!(on_new.revoke_all("mallory").await, StatusCode::OK);
-    let acknowledged = Instant::now();
-
-    let (a, b, c, d) = tokio::join!(
-        strict.call_for(AFTERWARDS, &revoked),
-        watched.call_for(AFTERWARDS, &revoked),
-        strict.call_for(AFTERWARDS, &live),
-        watched.call_for(AFTERWARDS, &live),
-    );
-    for (gateway, revoked, live) in [(&strict, a, c), (&watched, b, d)] {
-        none_let_in_after(acknowledged, gateway.bound, &revoked);
-        all_unavailable_after(acknowledged, gateway.bound, &live);
-        gateway.says_why_it_is_not_ready().await;
-    }
-    assert_eq!(on_new.call(&revoked).await.status, StatusCode::UNAUTHORIZED);
-    assert_eq!(on_new.call(&live).await.status, StatusCode::OK);
+    (on_new, Instant::now())
 }
 
 /// The old primary does not know the session, so there is nothing that it would have to write.
@@ -77,28 +104,16 @@ async fn attack_n10_gateways_that_know_both_hosts_recover_on_the_new_primary_whi
 async fn goes_over_to_the_new_primary(end_of_the_old: &'static str) {
     let pair = Pair::start(SYNCHRONOUS).await;
     let home = Home::new();
-    let [strict, watched] = home.one_of_each(&url_of_both(&pair.primary, &pair.standby)).await;
-    let (revoked, live) = (strict.link("mallory").await, strict.link("alice").await);
-    for gateway in [&strict, &watched] {
-        assert_eq!(gateway.call(&revoked).await.status, StatusCode::OK);
-        assert_eq!(gateway.call(&live).await.status, StatusCode::OK);
-    }
-
-    pair.promote().await;
-    let on_new = home.gateway(&pair.standby.url(), STRICT).await;
-    assert_eq!(on_new.revoke_all("mallory").await, StatusCode::OK);
-    let acknowledged = Instant::now();
+    let gateways = home.one_of_each(&url_of_both(&pair.primary, &pair.standby)).await;
+    let [revoked, live] = link_two(&gateways).await;
+    let (_on_new, acknowledged) = promote_and_revoke(&pair, &home).await;
     tell(&pair.primary, end_of_the_old).await;
 
-    let all = RECOVERY + FENCE;
-    let ((), (), a, b) = tokio::join!(
-        strict.recovers(&live),
-        watched.recovers(&live),
-        strict.call_for(all, &revoked),
-        watched.call_for(all, &revoked),
-    );
-    for (gateway, revoked_answers) in [(&strict, a), (&watched, b)] {
-        none_let_in_after(acknowledged, gateway.bound, &revoked_answers);
+    let recover = join_all(gateways.iter().map(|gateway| gateway.recovers(&live)));
+    let call = join_all(gateways.iter().map(|gateway| gateway.call_for(RECOVERY + FENCE, &revoked)));
+    let (_, answers) = tokio::join!(recover, call);
+    for (gateway, answers) in gateways.iter().zip(&answers) {
+        none_let_in_after(acknowledged, gateway.bound, answers);
         assert_eq!(gateway.call(&revoked).await.status, StatusCode::UNAUTHORIZED);
     }
 }

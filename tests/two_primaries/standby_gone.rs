@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use reqwest::StatusCode;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{Gateway, Home, POOL_SIZE, Session, all_unavailable_after};
+use super::{Gateway, Home, POOL_SIZE, Session, proved_nothing_after};
 use crate::support::replicated::{Pair, Replication, cancel_synchronous_waits, gateways_backends, tell};
 
 /// Longer than any write may take, twice over.
@@ -57,16 +57,12 @@ async fn keeps_quiet_without_its_standby(level: &'static str) {
     let (acknowledged, answers, most) = tokio::join!(write, call, count);
     assert_eq!(acknowledged, [0, 0], "acknowledged, and not replicated");
     assert!(most.len() <= gateways.len() * POOL_SIZE, "connections of two gateways: {most:#?}");
-    for (gateway, answers) in gateways.iter().zip(&answers) {
-        all_unavailable_after(gone, gateway.bound, answers);
-        gateway.says_why_it_is_not_ready().await;
-    }
+    proved_nothing_after(gone, &gateways, &answers).await;
 
     tell(&pair.standby, "start").await;
     for gateway in &gateways {
-        gateway.recovers(&live).await;
+        recovers(gateway, &live).await;
         gateway.link("bob").await;
-        assert_eq!(gateway.revoke_all("mallory").await, StatusCode::OK);
         assert_eq!(gateway.call(&doomed).await.status, StatusCode::UNAUTHORIZED);
     }
 }
@@ -130,14 +126,16 @@ async fn attack_n10_a_cancelled_wait_for_the_standby_acknowledges_nothing_and_pr
         assert_eq!(exchanged, Err(StatusCode::SERVICE_UNAVAILABLE), "an exchange");
         assert_eq!(all_revoked, StatusCode::SERVICE_UNAVAILABLE, "a revocation of all");
     }
-    for (gateway, answers) in gateways.iter().zip(&answers) {
-        all_unavailable_after(gone, gateway.bound, answers);
-        gateway.says_why_it_is_not_ready().await;
-    }
+    proved_nothing_after(gone, &gateways, &answers).await;
 
     tell(&pair.standby, "start").await;
     for gateway in &gateways {
-        gateway.recovers(&live).await;
-        assert_eq!(gateway.revoke_all("mallory").await, StatusCode::OK);
+        recovers(gateway, &live).await;
     }
+}
+
+/// `gateway` lets `live` in again, and Mallory can be revoked.
+async fn recovers(gateway: &Gateway, live: &Session) {
+    gateway.recovers(live).await;
+    assert_eq!(gateway.revoke_all("mallory").await, StatusCode::OK);
 }

@@ -1,0 +1,31 @@
+//! What is read after a tick shows that tick.
+
+use bridge_auth::SessionId;
+use bridge_auth::store::RevocationCursor;
+
+use super::given::{sign_in, user};
+use crate::support::Backend;
+
+super::promises![a_look_up_and_a_reading_show_the_tick_that_was_acknowledged_before];
+
+async fn a_look_up_and_a_reading_show_the_tick_that_was_acknowledged_before(db: impl Backend) {
+    // Each has ticks of its own, and shows those.
+    let (store, other) = (db.open().await, db.open().await);
+    let session = sign_in(&*store, &user(&*store, "alice").await).await;
+    let mut cursor = RevocationCursor::default();
+    for _ in 0..5 {
+        let ticks = [store.tick().await.unwrap(), other.tick().await.unwrap()];
+        for (store, proof) in [&store, &other].into_iter().zip(ticks) {
+            let read = store.session_statuses(std::slice::from_ref(&session)).await.unwrap();
+            assert!(read.of(&session).is_some());
+            // Nobody else makes one: it is the newest.
+            assert_eq!(read.tick, proof.tick);
+            // Also where nothing is found.
+            let nothing = store.session_statuses(&[SessionId::random()]).await.unwrap();
+            assert_eq!((nothing.found.len(), nothing.tick), (0, proof.tick));
+            let page = store.revocations_since(&cursor, 100).await.unwrap();
+            assert_eq!(page.tick, proof.tick);
+            cursor = page.next;
+        }
+    }
+}
