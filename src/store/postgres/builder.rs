@@ -11,7 +11,7 @@ use tokio_postgres::config::{SslMode, TargetSessionAttrs};
 
 use super::connect::Connector;
 use super::connections::Connections;
-use super::error::failed;
+use super::error::{at_start, failed};
 use super::line::{Dial, Line};
 use super::url::Target;
 use super::{PostgresStore, preflight, tls, url};
@@ -120,7 +120,7 @@ impl PostgresStoreBuilder {
             }
             Ok(())
         };
-        connected.await.map_err(|fault| url::explain(fault, &self.url))?;
+        connected.await.map_err(|fault| at_start(url::explain(fault, &self.url)))?;
         Ok(store)
     }
 

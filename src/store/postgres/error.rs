@@ -61,6 +61,15 @@ impl From<refinery::Error> for StoreError {
     }
 }
 
+/// What `fault` is for a gateway that starts: nobody restores an absent database just then.
+pub(super) fn at_start(fault: StoreError) -> StoreError {
+    let first: &(dyn Error + 'static) = &fault;
+    let is_absent = std::iter::successors(Some(first), |error| (*error).source())
+        .filter_map(|error| error.downcast_ref::<tokio_postgres::Error>())
+        .any(|error| error.code() == Some(&SqlState::INVALID_CATALOG_NAME));
+    if is_absent { misconfigured(fault) } else { fault }
+}
+
 impl From<PoolError> for StoreError {
     fn from(error: PoolError) -> Self {
         match error {
