@@ -231,8 +231,9 @@ impl Cluster {
 
     /// All processes of the server, the first one first.
     pub async fn processes(&self) -> Vec<u32> {
-        let backend: i32 =
-            self.client().await.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get(0);
+        // Connected for as long as it is looked at.
+        let client = self.client().await;
+        let backend: i32 = client.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get(0);
         let stat = std::fs::read_to_string(format!("/proc/{backend}/stat")).unwrap();
         // Its name comes before, in brackets.
         let first = stat.rsplit(") ").next().unwrap().split(' ').nth(1).unwrap();
