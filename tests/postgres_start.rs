@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use bridge_auth::SessionId;
 use bridge_auth::store::{PostgresStore, Revoke, Store, StoreError, StoreErrorKind};
 use bridge_auth::token::{Algorithm, KeyRing, SigningKey};
 use http::{Method, StatusCode};
@@ -201,8 +202,7 @@ fn grants(error: &StoreError) -> String {
     told[start..end].to_owned()
 }
 
-// One thread: what is done for a request is logged where the test listens.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn missing_rights_are_named_by_the_grants_that_give_them() {
     let backend = PostgresBackend::start().await;
     let client = backend.client().await;
@@ -228,8 +228,7 @@ async fn missing_rights_are_named_by_the_grants_that_give_them() {
 
     // They are enough for all that a gateway does.
     let store = PostgresStore::connect(&role.url).await.unwrap();
-    let keys = KeyRing::new(SigningKey::generate(Algorithm::EdDsa).unwrap()).unwrap();
-    let gateway = Gateway::over(builder_over(Arc::new(store.clone()), keys).build().unwrap()).await;
+    let gateway = over(&store).await;
     let token = gateway.link("alice").await;
     assert!(gateway.admits(&token).await);
     let alice = given::user(&store, "alice").await;
@@ -242,7 +241,6 @@ async fn missing_rights_are_named_by_the_grants_that_give_them() {
     assert!(!gateway.admits(&token).await);
 
     // One alone.
-    let token = gateway.link("alice").await;
     let one = format!("REVOKE DELETE ON bridge_auth.codes FROM {}", role.name);
     client.batch_execute(&one).await.unwrap();
     let error = PostgresStore::connect(&role.url).await.unwrap_err();
@@ -250,14 +248,29 @@ async fn missing_rights_are_named_by_the_grants_that_give_them() {
         grants(&error),
         format!("GRANT SELECT, INSERT, UPDATE, DELETE ON bridge_auth.codes TO {}", role.name)
     );
+    drop((gateway, store));
+    role.drop(&backend).await;
+}
 
-    // While it runs: nobody is told to try again, and the log says what to write, once.
+// One thread: what is done for a request is logged where the test listens.
+#[tokio::test]
+async fn a_right_that_is_taken_from_a_running_gateway_is_told_once_and_nobody_is_told_to_try_again() {
+    let backend = PostgresBackend::start().await;
+    let client = backend.client().await;
+    let role = Role::in_database(&backend, "runner").await;
+    let error = PostgresStore::connect(&role.url).await.unwrap_err();
+    client.batch_execute(&grants(&error)).await.unwrap();
+    let store = PostgresStore::connect(&role.url).await.unwrap();
+    let gateway = over(&store).await;
+    let token = gateway.link("alice").await;
+    assert!(gateway.admits(&token).await);
+
     let record = Record::default();
     let _listening = record.listen_to_text();
     let all = format!("REVOKE SELECT ON bridge_auth.sessions FROM {}", role.name);
     client.batch_execute(&all).await.unwrap();
-    let fault = store.session_statuses(&[session]).await.unwrap_err();
     let to_write = "GRANT USAGE ON SCHEMA bridge_auth";
+    let fault = store.session_statuses(&[SessionId::random()]).await.unwrap_err();
     assert!(grants(&fault).contains(to_write), "{fault:?}");
     for _ in 0..5 {
         let answer = gateway.call(Method::GET, "/v1/echo", &token).await;
@@ -268,6 +281,12 @@ async fn missing_rights_are_named_by_the_grants_that_give_them() {
     assert_eq!(log.matches(to_write).count(), 1, "{log}");
     drop((gateway, store));
     role.drop(&backend).await;
+}
+
+/// A gateway on this very store.
+async fn over(store: &PostgresStore) -> Gateway {
+    let keys = KeyRing::new(SigningKey::generate(Algorithm::EdDsa).unwrap()).unwrap();
+    Gateway::over(builder_over(Arc::new(store.clone()), keys).build().unwrap()).await
 }
 
 #[tokio::test]
@@ -299,8 +318,7 @@ async fn a_gateway_that_starts_on_an_absent_database_or_may_not_log_in_is_told_w
 async fn a_database_that_is_dropped_under_a_running_gateway_is_unavailable_until_it_is_restored() {
     let backend = PostgresBackend::start().await;
     let store = PostgresStore::connect(&backend.url()).await.unwrap();
-    let keys = KeyRing::new(SigningKey::generate(Algorithm::EdDsa).unwrap()).unwrap();
-    let gateway = Gateway::over(builder_over(Arc::new(store.clone()), keys).build().unwrap()).await;
+    let gateway = over(&store).await;
     let token = gateway.link("alice").await;
     assert!(gateway.admits(&token).await);
 

@@ -7,6 +7,7 @@ mod hooks;
 mod hyper;
 mod proxy;
 mod readiness;
+mod readiness_postgres;
 mod relay;
 mod renewal;
 mod stock;

@@ -3,6 +3,7 @@
 mod backend;
 pub mod bridge;
 pub mod counting;
+pub mod disk;
 pub mod gateway;
 mod listed;
 #[cfg(feature = "metrics")]

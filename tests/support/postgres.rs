@@ -148,7 +148,13 @@ impl Cluster {
     ///
     /// When PostgreSQL is not installed or does not start.
     pub fn start_with(settings: &[String]) -> Self {
-        Self::make(free_port(), "", "", settings)
+        Self::make(free_port(), "", "", settings, &[], None)
+    }
+
+    /// Starts one whose files are in `folder`, as a [disk](super::disk::Disk) that the program and arguments in `wrapper` make.
+    pub fn start_on(wrapper: &[String], folder: &Path, settings: &[String]) -> Self {
+        std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o1777)).unwrap();
+        Self::make(free_port(), "", "", settings, wrapper, Some(folder))
     }
 
     /// Starts one.
@@ -163,11 +169,27 @@ impl Cluster {
 
     /// The same at a port that is free by now.
     pub fn standby_at(port: u16, primary: u16, name: &str) -> Self {
-        Self::make(port, &primary.to_string(), name, &[])
+        Self::make(port, &primary.to_string(), name, &[], &[], None)
     }
 
-    fn make(port: u16, primary: &str, name: &str, settings: &[String]) -> Self {
-        let mut script = as_unprivileged("sh")
+    fn make(
+        port: u16,
+        primary: &str,
+        name: &str,
+        settings: &[String],
+        wrapper: &[String],
+        folder: Option<&Path>,
+    ) -> Self {
+        let mut shell = as_unprivileged("sh");
+        if let [program, arguments @ ..] = wrapper {
+            let mut command = Command::new(program);
+            command.args(arguments).arg(shell.get_program()).args(shell.get_args());
+            shell = command;
+        }
+        if let Some(folder) = folder {
+            shell.env("TMPDIR", folder);
+        }
+        let mut script = shell
             .args(["-c", include_str!("postgres_cluster.sh"), "cluster"])
             .arg(binaries())
             .args([&port.to_string(), primary, name])
@@ -205,6 +227,21 @@ impl Cluster {
     pub fn tell(&self, command: &str) {
         writeln!(self.input.lock().unwrap().as_mut().unwrap(), "{command}").unwrap();
         assert_eq!(self.answer(), command);
+    }
+
+    /// All processes of the server, the first one first.
+    pub async fn processes(&self) -> Vec<u32> {
+        // Connected for as long as it is looked at.
+        let client = self.client().await;
+        let backend: i32 = client.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get(0);
+        let stat = std::fs::read_to_string(format!("/proc/{backend}/stat")).unwrap();
+        // Its name comes before, in brackets.
+        let first = stat.rsplit(") ").next().unwrap().split(' ').nth(1).unwrap();
+        let others = std::fs::read_to_string(format!("/proc/{first}/task/{first}/children")).unwrap();
+        std::iter::once(first)
+            .chain(others.split_whitespace())
+            .map(|process| process.parse().unwrap())
+            .collect()
     }
 
     fn answer(&self) -> String {

@@ -31,7 +31,7 @@ pub fn example(name: &str, home: &Path) -> Command {
 }
 
 /// The same, started by the program and with the arguments in `wrapper`, which get the example and its own after them.
-pub fn wrapped(wrapper: &[&str], name: &str, home: &Path) -> Command {
+pub fn wrapped(wrapper: &[String], name: &str, home: &Path) -> Command {
     let executable = executable(name);
     let mut command = match wrapper {
         [] => Command::new(executable),
