@@ -279,6 +279,7 @@ async fn revocations_that_commit_late_are_read_and_a_long_transaction_hides_none
     let open = client.transaction().await.unwrap();
     open.execute("SELECT bridge_auth.revoke_client('late')", &[]).await.unwrap();
 
+    store.tick().await.unwrap();
     // The first reading only finds its place in the log.
     let page = store.revocations_since(&RevocationCursor::default(), 10).await.unwrap();
     let page = store.revocations_since(&page.next, 10).await.unwrap();
@@ -295,6 +296,8 @@ async fn revocations_that_commit_late_are_read_and_a_long_transaction_hides_none
     let mut next = page.next;
     let reading_on = async {
         loop {
+            // Nor beyond the last tick.
+            store.tick().await.unwrap();
             let page = store.revocations_since(&next, 10).await.unwrap();
             if page.entries == Some(vec![]) {
                 break;

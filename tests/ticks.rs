@@ -129,7 +129,7 @@ async fn where_no_tick_may_be_older_each_look_up_makes_one() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_a_fence_nobody_makes_a_tick() {
+async fn without_a_fence_nobody_waits_for_a_tick_and_a_strict_bridge_makes_none() {
     let db = PostgresBackend::start().await;
     for freshness in [Freshness::Strict, Freshness::watched()] {
         let node =
@@ -140,8 +140,10 @@ async fn without_a_fence_nobody_makes_a_tick() {
         node.try_in(&access).await.unwrap();
         node.bridge.admin().revoke_session(&access.session).await.unwrap();
         node.try_in(&access).await.unwrap_err();
-        assert_eq!(node.bridge.watch_status().replication, None);
-        assert_eq!(db.count("ticks").await, 0, "{freshness:?}");
+        if freshness == Freshness::Strict {
+            assert_eq!(node.bridge.watch_status().replication, None);
+            assert_eq!(db.count("ticks").await, 0);
+        }
     }
 }
 
@@ -222,7 +224,7 @@ async fn bridges_on_one_store_refuse_nobody_when_their_line_is_lost_again_and_ag
 #[tokio::test]
 async fn a_crash_is_one_warning_and_one_change_of_era() {
     for (replication, says) in [
-        (Replication::OneNode, "nothing acknowledged is lost"),
+        (Replication::OneNode, "If another one has, what was acknowledged shortly before may be undone"),
         (Replication::Asynchronous, "$GATEWAY/admin/clients/sp_bridge/sessions"),
     ] {
         let record = Record::default();

@@ -102,6 +102,9 @@ struct Proofs {
 }
 
 impl Liveness {
+    /// How old a tick may be for whoever asks whether all is well.
+    const CHECKED: Duration = Duration::from_millis(20);
+
     /// `fence` is how old a tick may be that a look-up shows; nothing where that does not count.
     pub(crate) fn new(
         store: Arc<dyn Store>,
@@ -160,6 +163,10 @@ impl Liveness {
 
     /// Whether a request could be judged now: by a look-up of a session that nobody has.
     pub(crate) async fn check(&self) -> Result<(), StoreErrorKind> {
+        if self.fence.is_some() {
+            // A new one: it finds out whether the disk is full, too. However many ask, they share it.
+            self.proofs.ticks.ensure(Self::CHECKED, Moment::now()).await?;
+        }
         self.lookups.status(&SessionId::random()).await.map(drop)
     }
 

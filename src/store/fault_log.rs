@@ -21,17 +21,24 @@ static TOLD: Mutex<Option<HashMap<u64, Instant>>> = Mutex::new(None);
 /// cause; any other is a warning.
 pub(crate) fn log_fault(fault: &StoreError, what: &'static str) {
     let error: &(dyn Error + 'static) = fault;
+    // Not every format shows the sources of an error, and they say what to write.
+    let causes: Vec<_> = causes(error).skip(1).map(ToString::to_string).collect();
+    let causes = causes.join(": ");
     if fault.kind() != StoreErrorKind::Misconfigured {
-        tracing::warn!(error, "{what}");
+        tracing::warn!(%error, causes, "{what}");
     } else if is_due(error, what, Instant::now()) {
-        tracing::error!(error, "{what}: somebody must mend it, trying again does not help");
+        tracing::error!(%error, causes, "{what}: somebody must mend it, trying again does not help");
     }
+}
+
+fn causes<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |error| (*error).source())
 }
 
 fn is_due(error: &(dyn Error + 'static), what: &str, now: Instant) -> bool {
     let mut digest = DefaultHasher::new();
     what.hash(&mut digest);
-    for cause in std::iter::successors(Some(error), |error| (*error).source()) {
+    for cause in causes(error) {
         cause.to_string().hash(&mut digest);
     }
     let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);

@@ -321,7 +321,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// [`StoreError`] when the store cannot answer.
     async fn sweep(&self, limit: u32) -> Result<Swept, StoreError>;
 
-    /// Whether the store can answer and be written to: a full disk is found out too.
+    /// Whether the store can answer, and takes writes. Whether a write is acknowledged, [`tick`](Self::tick) tells.
     ///
     /// # Errors
     ///

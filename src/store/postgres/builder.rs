@@ -15,7 +15,7 @@ use super::error::{at_start, failed};
 use super::line::{Dial, Line};
 use super::url::Target;
 use super::{PostgresStore, preflight, tls, url};
-use crate::store::{Store as _, StoreError, log_fault};
+use crate::store::StoreError;
 
 /// Makes a [`PostgresStore`]: pool, deadlines, trust.
 #[derive(Clone)]
@@ -114,11 +114,7 @@ impl PostgresStoreBuilder {
             let checked = timeout(longest, preflight::check_connectors(connectors.each_ref())).await;
             checked.unwrap_or_else(|_| Err(StoreError::timed_out()))?;
             if self.migrate { store.migrate().await } else { store.check().await }?;
-            // The log says at start what the database promises. Without a standby that is waited for, it will when that is back.
-            if let Err(fault) = store.tick().await {
-                log_fault(&fault, "no write was acknowledged at start");
-            }
-            Ok(())
+            store.line.tell_promise().await
         };
         connected.await.map_err(|fault| at_start(url::explain(fault, &self.url)))?;
         Ok(store)

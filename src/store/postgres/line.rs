@@ -47,8 +47,8 @@ struct Shared {
     timeline: AtomicI64,
     /// Nobody waits for ticks any more.
     is_dropped: AtomicBool,
-    /// What the log was told of last.
-    told: Mutex<Option<Proof>>,
+    /// What the log was told of the promise last, and of which era.
+    told: Mutex<(Option<Replication>, Option<i64>)>,
     hint: watch::Sender<()>,
     is_listening: AtomicBool,
     to_notify: Notify,
@@ -121,6 +121,13 @@ impl Line {
             shared.tick().await
         });
         timeout(longest, ticking).await.unwrap_or_else(|_| Err(unacknowledged()))
+    }
+
+    /// Tells the log what the database promises, as far as that is known without a tick.
+    pub(super) async fn tell_promise(&self) -> Result<(), StoreError> {
+        let row = self.shared.connections.query_one(Call::PROMISE, &[]).await?;
+        self.shared.tell(replication(&row)?, None);
+        Ok(())
     }
 
     /// The lease that answers must show.
@@ -245,6 +252,27 @@ impl Shared {
         self.hint.send_replace(());
     }
 
+    /// Tells the log what is promised, at first and whenever that changes, and that another era has begun.
+    fn tell(&self, replication: Replication, era: Option<i64>) {
+        let before = {
+            let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+            let now = (Some(replication), era.or(told.1));
+            std::mem::replace(&mut *told, now)
+        };
+        let now = replication.as_str();
+        match before {
+            (Some(was), Some(before)) if era.is_some_and(|era| era != before) => {
+                crate::observe::count("bridge_auth_era_changes_total", was.as_str());
+                tracing::warn!(was = was.as_str(), replication = now, "{}", another_era(was));
+            }
+            (Some(was), _) if was == replication => {}
+            (Some(was), _) => {
+                tracing::warn!(was = was.as_str(), replication = now, "{}", replication.promise());
+            }
+            (None, _) => tracing::info!(replication = now, "{}", replication.promise()),
+        }
+    }
+
     fn proved(&self) -> MutexGuard<'_, Option<(Uuid, Instant)>> {
         self.proved.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -295,17 +323,11 @@ impl Shared {
     }
 
     fn proof(&self, call: &Call, number: u64, began: Instant, row: &Row) -> Result<Proof, StoreError> {
-        let replication = match row.column("replication")? {
-            "one_node" => Replication::OneNode,
-            "asynchronous" => Replication::Asynchronous,
-            "synchronous" => Replication::Synchronous,
-            other => return Err(failed(format!("unknown kind of replication {other:?}"))),
-        };
+        let replication = replication(row)?;
         *self.proved() = Some((call.lease, began));
         self.timeline.fetch_max(call.timeline.unwrap_or_default(), Ordering::SeqCst);
-        let proof = Proof::new(Tick::new(call.lease.as_u128(), number), call.era, replication);
-        report(self.told.lock().unwrap_or_else(PoisonError::into_inner).replace(proof), proof);
-        Ok(proof)
+        self.tell(replication, Some(call.era));
+        Ok(Proof::new(Tick::new(call.lease.as_u128(), number), call.era, replication))
     }
 
     /// A line to a server where no tick of ours waits: another one than `call`'s and those that were `given_up`, or one of these
@@ -347,36 +369,28 @@ pub(super) fn takes_no_writes() -> StoreError {
     )
 }
 
-/// Says what is promised, at first and whenever that changes, and that another era has begun.
-fn report(last: Option<Proof>, proof: Proof) {
-    let replication = proof.replication.as_str();
-    let Some(last) = last else {
-        tracing::info!(replication, "{}", proof.replication.promise());
-        return;
-    };
-    let was = last.replication.as_str();
-    if last.era != proof.era {
-        crate::observe::count("bridge_auth_era_changes_total", was);
-        let end_all = "To end every session of all bridges: curl -X DELETE -H \"authorization: Bearer $ADMIN_TOKEN\" \
-            $GATEWAY/admin/clients/sp_bridge/sessions (wherever the operators' endpoints are, with your bridge client id), or \
-            Admin::revoke_client";
-        if last.replication == Replication::Synchronous {
-            tracing::warn!(
-                was,
-                replication,
-                "the database has restarted after a crash, or another server has taken over. Nothing acknowledged is lost, if \
-                 it was the synchronous standby. Else revocations may be undone. {end_all}"
-            );
-        } else {
-            tracing::warn!(
-                was,
-                replication,
-                "the database has restarted after a crash, or another server has taken over. If another one has, what was \
-                 acknowledged shortly before may be undone, revocations too. {end_all}"
-            );
+/// What it means that another era has begun, where this `was` promised.
+fn another_era(was: Replication) -> String {
+    let may_be_undone = match was {
+        Replication::Synchronous => {
+            "Nothing acknowledged is lost, if that was the synchronous standby. Else what"
         }
-    } else if last.replication != proof.replication {
-        tracing::warn!(was, replication, "{}", proof.replication.promise());
+        _ => "If another one has, what",
+    };
+    format!(
+        "the database has restarted after a crash, or another server has taken over. {may_be_undone} was acknowledged shortly before \
+         may be undone, revocations too. To end every session of all bridges: curl -X DELETE -H \"authorization: Bearer \
+         $ADMIN_TOKEN\" $GATEWAY/admin/clients/sp_bridge/sessions (wherever the operators' endpoints are, with your bridge client \
+         id), or Admin::revoke_client"
+    )
+}
+
+fn replication(row: &Row) -> Result<Replication, StoreError> {
+    match row.column("replication")? {
+        "one_node" => Ok(Replication::OneNode),
+        "asynchronous" => Ok(Replication::Asynchronous),
+        "synchronous" => Ok(Replication::Synchronous),
+        other => Err(failed(format!("unknown kind of replication {other:?}"))),
     }
 }
 

@@ -70,6 +70,15 @@ impl Call {
             ELSE 'one_node'
         END AS replication";
 
+    /// The same without a write, as far as it can be told so.
+    pub(super) const PROMISE: &'static str = "SELECT CASE
+            WHEN trim(current_setting('synchronous_standby_names')) <> ''
+                AND current_setting('synchronous_commit') <> 'local' THEN 'synchronous'
+            WHEN EXISTS (SELECT FROM pg_stat_get_wal_senders())
+                OR EXISTS (SELECT FROM pg_get_replication_slots() WHERE slot_type = 'physical') THEN 'asynchronous'
+            ELSE 'one_node'
+        END AS replication";
+
     /// The number of promotions that the cluster has gone through, and forks of it.
     const TIMELINE: &'static str =
         "SELECT ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::bigint";
