@@ -95,7 +95,7 @@ async fn names_of_databases_in_memory_are_refused_with_what_to_write_instead() {
     ] {
         for opened in [SqliteStore::open(name).await, SqliteStore::builder(name).readers(1).open().await] {
             let error = opened.unwrap_err();
-            assert_eq!(error.kind(), StoreErrorKind::Failed, "{name:?}");
+            assert_eq!(error.kind(), StoreErrorKind::Misconfigured, "{name:?}");
             let source = error.source().unwrap().to_string();
             assert!(
                 source.ends_with("write the path of a file, for instance in a temporary folder"),

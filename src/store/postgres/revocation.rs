@@ -50,7 +50,7 @@ async fn revoke_session(
 ///
 /// A reader who was away while entries were swept has missed them. In a new era, after a crash or on another
 /// server, everything may have changed; so may it where the tick of the page before is missing, or the cursor is from the
-/// future: the database was restored. Nothing is written, so a standby can answer as well.
+/// future: the database was restored. Nothing is written, so the statement runs on a standby too; today its answer is refused.
 pub(super) async fn since(
     db: &Connections,
     cursor: &RevocationCursor,
@@ -83,7 +83,9 @@ pub(super) async fn since(
     let entries: Vec<Revocation> =
         rows.iter().filter_map(|row| entry(row).transpose()).collect::<Result<_, _>>()?;
     let is_undone = cursor.tick.lease == tick.lease && cursor.tick.number > tick.number;
-    let is_lost = first.column::<bool>("lost")? || is_undone || cursor.era != era;
+    // A cursor from before the first tick is of no era yet, and proves nothing.
+    let is_another_era = cursor.era != 0 && cursor.era != era;
+    let is_lost = first.column::<bool>("lost")? || is_undone || is_another_era;
     let complete = entries.len() <= limit as usize && !is_lost;
     Ok(RevocationPage { entries: complete.then_some(entries), next, tick })
 }
