@@ -27,13 +27,16 @@ BEGIN
         ORDER BY parent IS NOT NULL, key FOR NO KEY UPDATE
     ) AS locked;
     UPDATE bridge_auth.sessions SET revoked_at = clock_timestamp() WHERE key = ANY (ended);
-    DELETE FROM bridge_auth.client_secrets WHERE id IN (
-        SELECT secret.id
-        FROM bridge_auth.client_secrets AS secret
-        JOIN bridge_auth.clients AS client ON client.id = secret.client_id
-        WHERE secret.session_key = ANY (p_keys) AND client.owner = p_user
-        ORDER BY secret.id FOR UPDATE OF secret
-    );
+    -- Most sessions have none, and a look is cheaper. None is added meanwhile: for that the person's row must be locked.
+    IF EXISTS (SELECT FROM bridge_auth.client_secrets WHERE session_key = ANY (p_keys)) THEN
+        DELETE FROM bridge_auth.client_secrets WHERE id IN (
+            SELECT secret.id
+            FROM bridge_auth.client_secrets AS secret
+            JOIN bridge_auth.clients AS client ON client.id = secret.client_id
+            WHERE secret.session_key = ANY (p_keys) AND client.owner = p_user
+            ORDER BY secret.id FOR UPDATE OF secret
+        );
+    END IF;
     RETURN ended;
 END
 $$;

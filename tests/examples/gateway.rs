@@ -324,7 +324,7 @@ async fn what_cannot_work_is_one_line_and_exit_code_1() {
         (&["--database", "sqlite:a.db?mode=memory"], &in_memory("sqlite:a.db?mode=memory")),
         (
             &["--database", "sqlite:file:a.db"],
-            "error: cannot open the database file:a.db: the store failed: \"file:a.db\" is a URI",
+            "error: cannot open the database file:a.db: the store is set up wrongly: \"file:a.db\" is a URI",
         ),
         (
             &["--database", "sqlite:"],

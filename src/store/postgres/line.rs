@@ -64,6 +64,9 @@ impl Line {
     /// How long a hint may wait behind a tick before it is sent anew, maybe on another line.
     const HINT_WAITS: Duration = Duration::from_secs(1);
 
+    /// The least time between two hints.
+    const HINT_PAUSE: Duration = Duration::from_millis(2);
+
     /// How often it is looked whether the line still stands, at first and at most after faults.
     const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
 
@@ -160,6 +163,8 @@ impl Line {
                         }
                         Err(_) => shared.to_notify.notify_one(),
                     }
+                    // One for all that is revoked meanwhile: each makes every watcher read the log.
+                    tokio::time::sleep(Line::HINT_PAUSE).await;
                 }
             }
         });
