@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
+use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 /// Runs at most one task, from the first [`ensure`](Self::ensure) on until this is dropped.
@@ -10,23 +11,31 @@ use tokio::task::JoinHandle;
 pub(crate) struct Background(Mutex<Option<JoinHandle<()>>>);
 
 impl Background {
-    /// Starts the task unless it runs: at first, and again should it have died with a panic or its runtime.
+    /// Starts the task unless it runs: at first, and again should it have died with a panic or its runtime. Outside a runtime
+    /// none starts.
     pub(crate) fn ensure<F>(&self, task: impl FnOnce() -> F)
     where
         F: Future<Output = ()> + Send + 'static,
     {
         let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if running.as_ref().is_none_or(JoinHandle::is_finished) {
-            *running = Some(tokio::spawn(task()));
+        if running.as_ref().is_none_or(JoinHandle::is_finished)
+            && let Ok(runtime) = Handle::try_current()
+        {
+            *running = Some(runtime.spawn(task()));
+        }
+    }
+
+    /// Ends the task.
+    pub(crate) fn stop(&self) {
+        if let Some(task) = self.0.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            task.abort();
         }
     }
 }
 
 impl Drop for Background {
     fn drop(&mut self) {
-        if let Some(task) = self.0.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
-            task.abort();
-        }
+        self.stop();
     }
 }
 

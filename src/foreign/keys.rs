@@ -4,15 +4,14 @@
 //! what it fetched last, and wait for it only when that does not tell.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
-use tokio::task::JoinHandle;
 
 use super::source::{JwksError, JwksSource};
+use crate::background::Background;
 use crate::clock::Clock;
 use crate::observe;
 use crate::settings::BuildError;
@@ -21,7 +20,7 @@ use crate::token::{Algorithm, KeySet, VerifyingKey};
 /// The keys of one issuer, kept fresh for as long as it is kept, from the first request on.
 pub(super) struct Keys {
     shared: Arc<Shared>,
-    task: Mutex<Option<JoinHandle<()>>>,
+    task: Background,
 }
 
 /// What the task and the requests share.
@@ -84,7 +83,7 @@ impl Keys {
             attempts: watch::Sender::default(),
             wanted: Notify::new(),
         };
-        Self { shared: Arc::new(shared), task: Mutex::default() }
+        Self { shared: Arc::new(shared), task: Background::default() }
     }
 
     /// The key that a token names, and the generation it is of; no key when the issuer has none of this name, by a set
@@ -132,21 +131,14 @@ impl Keys {
         }
     }
 
-    /// The task runs from the first request on, and again should it have died with a panic or its runtime.
+    /// The task runs from the first request on.
     fn keep_running(&self) {
-        let mut task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
-        if task.as_ref().is_none_or(JoinHandle::is_finished)
-            && let Ok(runtime) = Handle::try_current()
-        {
-            *task = Some(runtime.spawn(keep_fresh(self.shared.clone())));
-        }
+        self.task.ensure(|| keep_fresh(self.shared.clone()));
     }
 
     /// Ends the task.
     pub(super) fn stop(&self) {
-        if let Some(task) = self.task.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            task.abort();
-        }
+        self.task.stop();
     }
 }
 

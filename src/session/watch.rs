@@ -113,7 +113,7 @@ impl Watch {
     /// Reads the epochs of a token's session, user and client, before a query; starts the watcher when it does
     /// not run.
     pub(super) fn fence(&self, claims: &Claims) -> Fence {
-        self.keep_running();
+        self.task.ensure(|| watch_log(self.watched.clone(), self.log.clone()));
         let started = Moment::now();
         Fence { mark: self.watched.epochs.mark(claims.session(), claims.user(), claims.client()), started }
     }
@@ -131,11 +131,6 @@ impl Watch {
     /// How old the proof is that counts.
     pub(super) fn age(&self) -> Option<Duration> {
         self.watched.health().proven_at.map(|began| Moment::now().since(began))
-    }
-
-    /// The watcher runs from the first request on, and again should it have died with a panic or its runtime.
-    fn keep_running(&self) {
-        self.task.ensure(|| watch_log(self.watched.clone(), self.log.clone()));
     }
 }
 
