@@ -109,6 +109,12 @@ BEGIN
         ORDER BY expires_at LIMIT p_limit FOR UPDATE SKIP LOCKED
     );
     GET DIAGNOSTICS assertions = ROW_COUNT;
+    -- The leases of gateways that are gone for a day, uncounted. An old one may be of a gateway that still runs.
+    DELETE FROM bridge_auth.ticks WHERE lease IN (
+        SELECT lease FROM bridge_auth.ticks
+        WHERE begun_at < swept_at - interval '1 day' AND at < swept_at - interval '1 day'
+        ORDER BY begun_at LIMIT p_limit FOR UPDATE SKIP LOCKED
+    );
     WITH gone AS (
         DELETE FROM bridge_auth.revocations WHERE id IN (
             SELECT id FROM bridge_auth.revocations WHERE at <= swept_at - interval '1 day'

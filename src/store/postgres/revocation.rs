@@ -103,16 +103,7 @@ fn entry(row: &Row) -> Result<Option<Revocation>, StoreError> {
     .map(Some)
 }
 
-/// The leases of gateways that are gone for a day are swept along, uncounted.
 pub(super) async fn sweep(db: &Connections, limit: u32) -> Result<Swept, StoreError> {
-    db.query(
-        "DELETE FROM bridge_auth.ticks WHERE lease IN (
-            SELECT lease FROM bridge_auth.ticks WHERE begun_at < now() - interval '1 day' AND at < now() - interval '1 day'
-            ORDER BY begun_at LIMIT $1 FOR UPDATE SKIP LOCKED
-        )",
-        &[&i64::from(limit)],
-    )
-    .await?;
     let row = db
         .query_one(
             "SELECT codes, sessions, secrets, revocations, refresh_tokens, assertions FROM bridge_auth.sweep($1)",
