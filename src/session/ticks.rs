@@ -81,8 +81,7 @@ impl Ticks {
     ///
     /// A dropped future leaves the tick to those who wait with it.
     pub(super) async fn ensure(&self, max_age: Duration, asked: Moment) -> Result<(), StoreErrorKind> {
-        let is_young =
-            |began: Moment, max_age| began.steady() >= asked.steady() || asked.since(began) < max_age;
+        let is_young = |began, max_age| is_young(began, max_age, asked);
         let newest = self.shared.state().newest();
         if newest.is_some_and(|began| is_young(began, max_age / 4)) {
             return Ok(());
@@ -125,7 +124,7 @@ impl Ticks {
 
     /// Whether an answer that shows `tick` is at most `max_age` older than `asked`.
     pub(super) fn vouch_for(&self, tick: Tick, max_age: Duration, asked: Moment) -> bool {
-        self.began(tick).is_some_and(|began| began.steady() >= asked.steady() || asked.since(began) < max_age)
+        self.began(tick).is_some_and(|began| is_young(began, max_age, asked))
     }
 
     pub(super) fn newest(&self) -> Option<Moment> {
@@ -147,6 +146,11 @@ impl Ticks {
         self.task.ensure(|| make_ticks(self.shared.clone()));
         self.shared.wanted.notify_one();
     }
+}
+
+/// Whether a tick began less than `max_age` before `asked`, or after it.
+fn is_young(began: Moment, max_age: Duration, asked: Moment) -> bool {
+    began.steady() >= asked.steady() || asked.since(began) < max_age
 }
 
 async fn make_ticks(shared: Arc<Shared>) {

@@ -46,8 +46,8 @@ impl Connector {
     }
 
     /// Changes when the server is left.
-    pub(super) fn left(&self) -> Arc<watch::Sender<Option<Instant>>> {
-        self.left.clone()
+    pub(super) fn left(&self) -> &Arc<watch::Sender<Option<Instant>>> {
+        &self.left
     }
 
     /// The same with more settings. The host that is tried first is the same for both.
@@ -70,9 +70,11 @@ impl Connector {
         u32::try_from(self.hosts.len()).unwrap_or(u32::MAX)
     }
 
-    /// The host to try first, and how many there are.
-    pub(super) fn places(&self) -> (usize, usize) {
-        (self.preferred.load(Ordering::Relaxed), self.hosts.len())
+    /// Which hosts to try, in this order: the preferred one first, then those after it.
+    pub(super) fn places(&self) -> Vec<usize> {
+        let mut places: Vec<_> = (0..self.hosts.len()).collect();
+        places.rotate_left(self.preferred.load(Ordering::Relaxed));
+        places
     }
 
     /// Has the host at `place` tried first from now on.
@@ -82,18 +84,18 @@ impl Connector {
 
     /// Connects to the first host that takes writes; the task that drives the connection ends with the client.
     pub(super) async fn open(&self) -> Result<(Client, JoinHandle<()>), Error> {
-        let (first, hosts) = self.places();
-        for step in 0..hosts - 1 {
-            let opened = self.open_at((first + step) % hosts, None).await;
+        let mut places = self.places().into_iter().peekable();
+        loop {
+            let place = places.next().expect("there is a host, and the last one's answer is final");
+            let opened = self.open_at(place, None).await;
             // A primary that refuses one connection more is the primary all the same: another host is an old one then.
-            if opened
+            let is_final = opened
                 .as_ref()
-                .map_or_else(|error| error.code() == Some(&SqlState::TOO_MANY_CONNECTIONS), |_| true)
-            {
+                .map_or_else(|error| error.code() == Some(&SqlState::TOO_MANY_CONNECTIONS), |_| true);
+            if is_final || places.peek().is_none() {
                 return opened;
             }
         }
-        self.open_at((first + hosts - 1) % hosts, None).await
     }
 
     /// Connects to one host, if that takes writes.

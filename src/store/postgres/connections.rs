@@ -24,8 +24,6 @@ pub(super) struct Connections {
     /// For what every request waits for: whether sessions are live, and what was revoked.
     pub(super) look_ups: Lane,
     pub(super) rest: Lane,
-    /// When the server was left last: connections made before that count no more.
-    left: Arc<watch::Sender<Option<Instant>>>,
 }
 
 /// Connections for one purpose, and their deadlines.
@@ -38,6 +36,7 @@ pub(super) struct Lane {
     pub(super) acquire: Duration,
     /// For the statement, as the server was told.
     pub(super) statement: Duration,
+    /// When the server was left last, the same for all lanes: connections made before that count no more.
     left: Arc<watch::Sender<Option<Instant>>>,
     lending: Arc<Lending>,
     /// For a pool whose connections were not made here.
@@ -76,7 +75,7 @@ impl Connections {
         look_ups: (Pool, Duration),
         rest: (Pool, Duration),
         acquire: Duration,
-        left: Arc<watch::Sender<Option<Instant>>>,
+        left: &Arc<watch::Sender<Option<Instant>>>,
     ) -> Self {
         let lane = |(pool, statement)| Lane {
             pool,
@@ -87,7 +86,7 @@ impl Connections {
             lending: Arc::default(),
             set_up: None,
         };
-        Self { look_ups: lane(look_ups), rest: lane(rest), left }
+        Self { look_ups: lane(look_ups), rest: lane(rest) }
     }
 
     /// All of one pool: the rest leaves as many connections as look-ups need. Each gets `settings` at its first use.
@@ -98,7 +97,7 @@ impl Connections {
             (pool.clone(), statement),
             (pool, statement),
             acquire,
-            Arc::new(watch::Sender::new(None)),
+            &Arc::new(watch::Sender::new(None)),
         );
         connections.rest.places = Some(Arc::new(Semaphore::new(places)));
         let set_up = Arc::new(SetUp { settings, done: Mutex::default() });
@@ -115,7 +114,7 @@ impl Connections {
     /// Closes all connections, and those that are lent as well: their server is not the primary, or no longer.
     pub(super) fn leave(&self, why: &str) {
         let now = Instant::now();
-        let before = self.left.send_replace(Some(now));
+        let before = self.look_ups.left.send_replace(Some(now));
         // A server that is met again and again is told of once.
         if before.is_none_or(|before| now.duration_since(before) > Duration::from_secs(10)) {
             tracing::info!(why, "all connections to the database are made anew");

@@ -169,19 +169,24 @@ pub(super) async fn statuses(
 
 /// Whether a server that takes writes answers.
 pub(super) async fn ping(db: &Connections) -> Result<(), StoreError> {
-    let sql = "SELECT current_setting('transaction_read_only') = 'on' AS read_only, NULL::bigint AS tick";
-    shown_tick(db, &db.look_ups.query(sql, &[]).await?, Uuid::nil()).map(drop)
+    let sql = "SELECT current_setting('transaction_read_only') = 'on' AS read_only";
+    from_primary(db, &db.look_ups.query(sql, &[]).await?).map(drop)
 }
 
-/// The newest tick of `lease` that the answer shows. A server that takes no writes, or that does not have that lease at all, is left:
-/// it is not the one that acknowledges.
-pub(super) fn shown_tick(db: &Connections, rows: &[Row], lease: Uuid) -> Result<Tick, StoreError> {
+/// The first row of an answer. A server that takes no writes is left.
+fn from_primary<'r>(db: &Connections, rows: &'r [Row]) -> Result<&'r Row, StoreError> {
     let row = rows.first().ok_or_else(|| failed("no row where there must be one"))?;
     if row.column("read_only")? {
         db.leave("the server takes no writes");
         return Err(takes_no_writes());
     }
-    match row.column::<Option<i64>>("tick")? {
+    Ok(row)
+}
+
+/// The newest tick of `lease` that the answer of a primary shows. A server that does not have that lease at all is left: it is not
+/// the one that acknowledges.
+pub(super) fn shown_tick(db: &Connections, rows: &[Row], lease: Uuid) -> Result<Tick, StoreError> {
+    match from_primary(db, rows)?.column::<Option<i64>>("tick")? {
         Some(number) => Ok(Tick::new(lease.as_u128(), u64::try_from(number).map_err(failed)?)),
         // None was acknowledged yet.
         None if lease.is_nil() => Ok(Tick::default()),

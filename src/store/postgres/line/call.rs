@@ -48,36 +48,39 @@ pub(super) enum Talk {
 
 impl Dial {
     /// Which hosts to try, in this order.
-    pub(super) fn places(&self) -> impl Iterator<Item = usize> + use<> {
-        let (first, hosts) = match self {
+    pub(super) fn places(&self) -> Vec<usize> {
+        match self {
             Self::Own(connector) => connector.places(),
-            Self::Pool(_) => (0, 1),
-        };
-        (0..hosts).map(move |step| (first + step) % hosts)
+            Self::Pool(_) => vec![0],
+        }
     }
 }
 
-impl Call {
-    /// One statement, which is planned once: it is made some times a second for as long as a gateway runs.
-    const TICK: &'static str = "INSERT INTO bridge_auth.ticks (lease, number, era, xid, begun_at, at)
-        VALUES ($1, $2, $3, pg_current_xact_id(), clock_timestamp(), clock_timestamp())
-        ON CONFLICT (lease) DO UPDATE SET number = excluded.number, xid = excluded.xid, at = excluded.at
-        RETURNING CASE
-            WHEN trim(current_setting('synchronous_standby_names')) <> ''
-                AND current_setting('synchronous_commit') NOT IN ('off', 'local') THEN 'synchronous'
-            WHEN EXISTS (SELECT FROM pg_stat_get_wal_senders())
-                OR EXISTS (SELECT FROM pg_get_replication_slots() WHERE slot_type = 'physical') THEN 'asynchronous'
-            ELSE 'one_node'
-        END AS replication";
-
-    /// The same without a write, as far as it can be told so.
-    pub(super) const PROMISE: &'static str = "SELECT CASE
+/// What the server promises now. On a line `synchronous_commit` is never `off`, and elsewhere writes turn it on.
+macro_rules! replication {
+    () => {
+        "CASE
             WHEN trim(current_setting('synchronous_standby_names')) <> ''
                 AND current_setting('synchronous_commit') <> 'local' THEN 'synchronous'
             WHEN EXISTS (SELECT FROM pg_stat_get_wal_senders())
                 OR EXISTS (SELECT FROM pg_get_replication_slots() WHERE slot_type = 'physical') THEN 'asynchronous'
             ELSE 'one_node'
-        END AS replication";
+        END AS replication"
+    };
+}
+
+impl Call {
+    /// One statement, which is planned once: it is made some times a second for as long as a gateway runs.
+    const TICK: &'static str = concat!(
+        "INSERT INTO bridge_auth.ticks (lease, number, era, xid, begun_at, at)
+        VALUES ($1, $2, $3, pg_current_xact_id(), clock_timestamp(), clock_timestamp())
+        ON CONFLICT (lease) DO UPDATE SET number = excluded.number, xid = excluded.xid, at = excluded.at
+        RETURNING ",
+        replication!()
+    );
+
+    /// The same without a write, as far as it can be told so.
+    pub(super) const PROMISE: &'static str = concat!("SELECT ", replication!());
 
     /// The number of promotions that the cluster has gone through, and forks of it.
     const TIMELINE: &'static str =
