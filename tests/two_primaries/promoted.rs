@@ -10,7 +10,7 @@ use super::{
     FENCE, Gateway, Home, RECOVERY, STRICT, Session, WATCHED, link_two, none_let_in_after,
     proved_nothing_after, url_of_both,
 };
-use crate::support::replicated::{Pair, Replication, tell};
+use crate::support::replicated::{Pair, Replication, gateways_backends, tell};
 
 const SYNCHRONOUS: Replication = Replication::Synchronous("remote_apply");
 /// How long it is watched that nobody is let in.
@@ -115,6 +115,43 @@ async fn goes_over_to_the_new_primary(end_of_the_old: &'static str) {
     for (gateway, answers) in gateways.iter().zip(&answers) {
         none_let_in_after(acknowledged, gateway.bound, answers);
         assert_eq!(gateway.call(&revoked).await.status, StatusCode::UNAUTHORIZED);
+    }
+}
+
+/// Nothing that is acknowledged goes to the old primary, not even while the new one is away and the old one acknowledges alone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn attack_n10_a_gateway_that_has_gone_over_never_goes_back() {
+    let pair = Pair::start(SYNCHRONOUS).await;
+    let home = Home::new();
+    let gateways = home.one_of_each(&url_of_both(&pair.primary, &pair.standby)).await;
+    let [_, live] = link_two(&gateways).await;
+    pair.promote().await;
+    let (new, start) = (pair.standby.client().await, Instant::now());
+    let ticking = async || {
+        let all = gateways_backends(&new).await;
+        all.iter().filter(|backend| backend.contains("INSERT INTO bridge_auth.ticks")).count()
+    };
+    while ticking().await < gateways.len() {
+        assert!(start.elapsed() < RECOVERY, "they do not go over");
+        join_all(gateways.iter().map(|gateway| gateway.call(&live))).await;
+    }
+    join_all(gateways.iter().map(|gateway| gateway.recovers(&live))).await;
+
+    let old = pair.primary.client().await;
+    old.batch_execute("ALTER SYSTEM SET synchronous_standby_names = ''").await.unwrap();
+    old.batch_execute("SELECT pg_reload_conf()").await.unwrap();
+    tell(&pair.standby, "stop").await;
+    for gateway in &gateways {
+        assert_eq!(gateway.revoke_all("alice").await, StatusCode::SERVICE_UNAVAILABLE);
+    }
+
+    tell(&pair.standby, "start").await;
+    join_all(gateways.iter().map(|gateway| gateway.recovers(&live))).await;
+    assert_eq!(gateways[0].revoke_all("alice").await, StatusCode::OK);
+    let acknowledged = Instant::now();
+    for gateway in &gateways {
+        none_let_in_after(acknowledged, gateway.bound, &gateway.call_for(AFTERWARDS, &live).await);
+        assert_eq!(gateway.call(&live).await.status, StatusCode::UNAUTHORIZED);
     }
 }
 

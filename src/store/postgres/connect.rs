@@ -15,6 +15,8 @@ use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{AsyncMessage, Client, Config, Connection, Error, NoTls, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::timeline::Timeline;
+
 /// Makes connections of one kind.
 #[derive(Clone)]
 pub(super) struct Connector {
@@ -25,6 +27,8 @@ pub(super) struct Connector {
     tls: Option<MakeRustlsConnect>,
     /// `SET` statements, run before all else.
     settings: Arc<str>,
+    /// Those on an older one are refused.
+    timeline: Timeline,
     /// When the server was left last: connections made before that count no more.
     left: Arc<watch::Sender<Option<Instant>>>,
 }
@@ -41,8 +45,14 @@ impl Connector {
             preferred: Arc::default(),
             tls,
             settings: settings.into(),
+            timeline: Timeline::default(),
             left: Arc::new(watch::Sender::new(None)),
         }
+    }
+
+    /// The timeline that all its connections must be on, or a newer one.
+    pub(super) fn timeline(&self) -> &Timeline {
+        &self.timeline
     }
 
     /// Changes when the server is left.
@@ -131,6 +141,7 @@ impl Connector {
         let (client, connection) = config.connect(tls).await?;
         let driving = tokio::spawn(drive(connection, on_notification));
         client.batch_execute(&self.settings).await?;
+        self.timeline.check(&client).await?;
         Ok((client, driving))
     }
 }

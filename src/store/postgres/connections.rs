@@ -10,6 +10,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use super::error::{failed, leaves_connection_good};
+use super::timeline::Timeline;
 use crate::store::lending::{Lending, Lent};
 use crate::store::{PoolStatus, StoreError, StoreErrorKind, ToItsEnd};
 
@@ -46,6 +47,7 @@ pub(super) struct Lane {
 /// Settings that each connection of a host's pool gets at its first use.
 struct SetUp {
     settings: String,
+    timeline: Timeline,
     /// Those that have them, known by their caches.
     done: Mutex<Vec<Weak<StatementCache>>>,
 }
@@ -58,6 +60,7 @@ impl SetUp {
             return Ok(());
         }
         connection.batch_execute(&self.settings).await?;
+        self.timeline.check(connection).await?;
         let mut done = done();
         done.retain(|known| known.strong_count() > 0);
         done.push(Arc::downgrade(cache));
@@ -90,7 +93,13 @@ impl Connections {
     }
 
     /// All of one pool: the rest leaves as many connections as look-ups need. Each gets `settings` at its first use.
-    pub(super) fn of_one_pool(pool: Pool, acquire: Duration, statement: Duration, settings: String) -> Self {
+    pub(super) fn of_one_pool(
+        pool: Pool,
+        acquire: Duration,
+        statement: Duration,
+        settings: String,
+        timeline: Timeline,
+    ) -> Self {
         let size = pool.status().max_size;
         let places = size.saturating_sub(Self::FOR_LOOK_UPS).max(size / 2).max(1);
         let mut connections = Self::new(
@@ -100,7 +109,7 @@ impl Connections {
             &Arc::new(watch::Sender::new(None)),
         );
         connections.rest.places = Some(Arc::new(Semaphore::new(places)));
-        let set_up = Arc::new(SetUp { settings, done: Mutex::default() });
+        let set_up = Arc::new(SetUp { settings, timeline, done: Mutex::default() });
         connections.look_ups.set_up = Some(set_up.clone());
         connections.rest.set_up = Some(set_up);
         connections
@@ -227,8 +236,11 @@ impl Lane {
                 let object = self.pool.get().await?;
                 let made = Object::metrics(&object).created;
                 if self.left.borrow().is_none_or(|left| made >= left) {
-                    if let Some(set_up) = &self.set_up {
-                        set_up.make(&object).await?;
+                    if let Some(set_up) = &self.set_up
+                        && let Err(error) = set_up.make(&object).await
+                    {
+                        drop(Object::take(object));
+                        return Err(error.into());
                     }
                     return Ok(Lease {
                         object: Some(object),

@@ -6,6 +6,7 @@ use std::io;
 use deadpool_postgres::PoolError;
 use tokio_postgres::error::SqlState;
 
+use super::timeline::Timeline;
 use crate::store::{StoreError, StoreErrorKind};
 
 /// The statement ran into `statement_timeout` or `lock_timeout`: its connection is as good as before.
@@ -145,6 +146,7 @@ fn kind_of(state: &SqlState) -> StoreErrorKind {
         return StoreErrorKind::Unavailable;
     }
     match *state {
+        ref state if state.code() == Timeline::IS_OLDER => StoreErrorKind::Unproven,
         SqlState::QUERY_CANCELED | SqlState::LOCK_NOT_AVAILABLE => StoreErrorKind::TimedOut,
         SqlState::ADMIN_SHUTDOWN
         | SqlState::CRASH_SHUTDOWN

@@ -5,7 +5,7 @@ mod call;
 
 pub(super) use call::Dial;
 
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -43,8 +43,6 @@ struct Shared {
     call: Mutex<Option<Arc<Call>>>,
     /// The lease whose tick was acknowledged last, and when that tick began.
     proved: Mutex<Option<(Uuid, Instant)>>,
-    /// The newest timeline on which one was: who goes back to an older one goes back to a primary that was replaced.
-    timeline: AtomicI64,
     /// Nobody waits for ticks any more.
     is_dropped: AtomicBool,
     /// What the log was told of the promise last, and of which era.
@@ -80,7 +78,6 @@ impl Line {
             turn: Arc::default(),
             call: Mutex::default(),
             proved: Mutex::default(),
-            timeline: AtomicI64::new(0),
             is_dropped: AtomicBool::new(false),
             told: Mutex::default(),
             hint: watch::Sender::new(()),
@@ -173,7 +170,7 @@ impl Line {
 
     /// A channel that changes when a hint has come, while the line stands; nothing where none can be heard.
     pub(super) fn hints(&self) -> Option<watch::Receiver<()>> {
-        if matches!(self.shared.dial, Dial::Pool(_)) {
+        if matches!(self.shared.dial, Dial::Pool(..)) {
             return None;
         }
         // A line that does not listen counts no more: it is made anew.
@@ -298,15 +295,7 @@ impl Shared {
         let hint = self.hint.clone();
         let heard: OnNotification = Arc::new(move || hint.send_modify(|()| {}));
         let dialled = Call::dial(&self.dial, place, self.is_listening.load(Ordering::SeqCst), heard);
-        let call = timeout(self.connect, dialled).await.unwrap_or_else(|_| Err(StoreError::timed_out()))?;
-        if call.timeline.is_some_and(|timeline| timeline < self.timeline.load(Ordering::SeqCst)) {
-            return Err(StoreError::new(
-                StoreErrorKind::Unproven,
-                "the server was the primary before another one took over (its timeline is older). If it is a new database in the \
-                 place of the old one, start the gateway anew",
-            ));
-        }
-        Ok(call)
+        timeout(self.connect, dialled).await.unwrap_or_else(|_| Err(StoreError::timed_out()))
     }
 
     /// Makes a tick, or finds out that another server has taken over.
@@ -330,7 +319,10 @@ impl Shared {
     fn proof(&self, call: &Call, number: u64, began: Instant, row: &Row) -> Result<Proof, StoreError> {
         let replication = replication(row)?;
         *self.proved() = Some((call.lease, began));
-        self.timeline.fetch_max(call.timeline.unwrap_or_default(), Ordering::SeqCst);
+        if self.dial.timeline().go_on(call.timeline) {
+            // Until now others could still be made to the server that was replaced.
+            self.connections.leave("another server has taken over");
+        }
         self.tell(replication, Some(call.era));
         Ok(Proof::new(Tick::new(call.lease.as_u128(), number), call.era, replication))
     }

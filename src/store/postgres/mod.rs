@@ -20,6 +20,7 @@ mod revocation;
 mod rights;
 mod row;
 mod session;
+mod timeline;
 mod tls;
 mod url;
 mod user;
@@ -38,6 +39,7 @@ use tokio::sync::{Mutex, watch};
 
 use self::connections::Connections;
 use self::line::{Dial, Line};
+use self::timeline::Timeline;
 use super::turns::Turns;
 use super::{
     Client, ClientKey, ClientProof, DevicePage, DeviceQuery, GrantRefusal, IssueCodeError, KeyQuery,
@@ -143,8 +145,10 @@ impl PostgresStore {
             builder::OWN_SETTINGS,
             builder::limits(statement)
         );
-        let connections = Connections::of_one_pool(pool.clone(), acquire, statement, settings);
-        Self::new(connections, Dial::Pool(pool))
+        let timeline = Timeline::default();
+        let connections =
+            Connections::of_one_pool(pool.clone(), acquire, statement, settings, timeline.clone());
+        Self::new(connections, Dial::Pool(pool, timeline))
     }
 
     /// Applies the migrations that are missing, under a lock: any number of nodes may call it at once. While it waits for

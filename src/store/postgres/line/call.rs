@@ -11,13 +11,14 @@ use super::takes_no_writes;
 use crate::store::postgres::connect::{Connector, OnNotification};
 use crate::store::postgres::error::failed;
 use crate::store::postgres::row::Columns as _;
+use crate::store::postgres::timeline::Timeline;
 use crate::store::{StoreError, StoreErrorKind};
 
 /// Where the connection comes from.
 pub(in crate::store::postgres) enum Dial {
     Own(Connector),
     /// One is taken out of the host's pool. What the server says beside its answers is not heard there.
-    Pool(Pool),
+    Pool(Pool, Timeline),
 }
 
 /// A connection to one server: a lease.
@@ -51,7 +52,15 @@ impl Dial {
     pub(super) fn places(&self) -> Vec<usize> {
         match self {
             Self::Own(connector) => connector.places(),
-            Self::Pool(_) => vec![0],
+            Self::Pool(..) => vec![0],
+        }
+    }
+
+    /// The timeline that every connection must be on, or a newer one.
+    pub(super) fn timeline(&self) -> &Timeline {
+        match self {
+            Self::Own(connector) => connector.timeline(),
+            Self::Pool(_, timeline) => timeline,
         }
     }
 }
@@ -82,10 +91,6 @@ impl Call {
     /// The same without a write, as far as it can be told so.
     pub(super) const PROMISE: &'static str = concat!("SELECT ", replication!());
 
-    /// The number of promotions that the cluster has gone through, and forks of it.
-    const TIMELINE: &'static str =
-        "SELECT ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::bigint";
-
     /// Before all else on a line. An era is begun here and not by a tick: whoever does so in a tick has all others wait for the
     /// standby with it.
     const BEGIN: &'static str = "SELECT pg_backend_pid() AS backend,
@@ -102,9 +107,10 @@ impl Call {
     ) -> Result<Self, StoreError> {
         let client = match dial {
             Dial::Own(connector) => Talk::Own(connector.open_at(place, Some(heard)).await?.0),
-            Dial::Pool(pool) => {
+            Dial::Pool(pool, timeline) => {
                 let client = Object::take(pool.get().await?);
                 client.batch_execute("SET statement_timeout = 0; SET lock_timeout = 0").await?;
+                timeline.check(&client).await?;
                 Talk::Pooled(client)
             }
         };
@@ -117,8 +123,7 @@ impl Call {
             return Err(takes_no_writes());
         }
         let row = client.query_one(Self::BEGIN, &[]).await?;
-        // Some services have no such function: then nothing is known of it.
-        let timeline = client.query_one(Self::TIMELINE, &[]).await.and_then(|row| row.try_get(0)).ok();
+        let timeline = Timeline::of(&client).await;
         Ok(Self {
             tick: client.prepare(Self::TICK).await?,
             client,
