@@ -59,7 +59,7 @@ impl Line {
     /// How long a tick confirms what is denied.
     const CONFIRMS: Duration = Duration::from_secs(1);
 
-    /// How long a hint may wait behind a tick before it is sent anew, maybe on another line.
+    /// How often a hint that waits behind a tick looks whether another line was made meanwhile.
     const HINT_WAITS: Duration = Duration::from_secs(1);
 
     /// The least time between two hints.
@@ -150,15 +150,9 @@ impl Line {
             async move {
                 loop {
                     shared.to_notify.notified().await;
-                    // The line may be to a server that answers no more, and another one be made meanwhile.
-                    let sent = timeout(Line::HINT_WAITS, shared.send_hint()).await;
-                    match sent {
-                        Ok(Ok(())) => {}
-                        Ok(Err(fault)) => {
-                            let error = &fault as &dyn std::error::Error;
-                            tracing::debug!(error, "no hint of a revocation was sent");
-                        }
-                        Err(_) => shared.to_notify.notify_one(),
+                    if let Err(fault) = shared.send_hint().await {
+                        let error = &fault as &dyn std::error::Error;
+                        tracing::debug!(error, "no hint of a revocation was sent");
                     }
                     // One for all that is revoked meanwhile: each makes every watcher read the log.
                     tokio::time::sleep(Line::HINT_PAUSE).await;
@@ -354,7 +348,21 @@ impl Shared {
                 self.call().await?
             }
         };
-        Ok(call.client.batch_execute("NOTIFY bridge_auth_revoked").await?)
+        tokio::select! {
+            sent = call.client.batch_execute("NOTIFY bridge_auth_revoked") => Ok(sent?),
+            () = self.replaced(&call) => {
+                // Its server answers no more: once again, on the other line.
+                self.to_notify.notify_one();
+                Ok(())
+            }
+        }
+    }
+
+    /// Returns when another line stands than `call`, or none.
+    async fn replaced(&self, call: &Arc<Call>) {
+        while self.standing().is_some_and(|standing| Arc::ptr_eq(&standing, call)) {
+            tokio::time::sleep(Line::HINT_WAITS).await;
+        }
     }
 }
 
