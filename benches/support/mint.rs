@@ -47,8 +47,13 @@ impl Mint {
     }
 
     pub fn decoding_key(&self) -> DecodingKey {
+        DecodingKey::from_ed_components(&self.public_key()).unwrap()
+    }
+
+    /// As a JWK writes it.
+    pub fn public_key(&self) -> String {
         let jwks: Value = serde_json::from_str(&self.keys().jwks()).unwrap();
-        DecodingKey::from_ed_components(jwks["keys"][0]["x"].as_str().unwrap()).unwrap()
+        jwks["keys"][0]["x"].as_str().unwrap().to_owned()
     }
 
     /// The token of session number `session`, for `audiences`.
