@@ -32,7 +32,9 @@ struct Counts(HashMap<(String, usize), i64>);
 pub fn run<'a>(arguments: impl Iterator<Item = &'a String>) -> ExitCode {
     let program = std::env::current_exe().unwrap();
     let mut benchmarks = Command::new(program);
-    benchmarks.args(["--bench", "--output-format=json", "--parallel=auto"]).args(arguments.filter(|word| *word != "--bench"));
+    benchmarks
+        .args(["--bench", "--output-format=json", "--parallel=auto"])
+        .args(arguments.filter(|word| *word != "--bench"));
     let output = benchmarks.stderr(Stdio::inherit()).output().unwrap();
     if !output.status.success() {
         eprintln!("gate: the benchmarks did not run to their end ({})", output.status);
@@ -43,7 +45,9 @@ pub fn run<'a>(arguments: impl Iterator<Item = &'a String>) -> ExitCode {
 
 fn judge(counts: &Counts) -> ExitCode {
     println!("\nInstructions a request; all but the floor's are over the floor:\n");
-    println!("| scene | floor | guard | over the floor | limit | by hand | jwt-authorizer | axum-jwt-auth | axum-login |");
+    println!(
+        "| scene | floor | guard | over the floor | limit | by hand | jwt-authorizer | axum-jwt-auth | axum-login |"
+    );
     println!("|---|--:|--:|--:|--:|--:|--:|--:|--:|");
     let mut missed = Vec::new();
     for scene in &SCENES {
