@@ -16,6 +16,7 @@ use http::{HeaderMap, Request};
 use support::comparator::{Identity, validation};
 use support::database::{Database, SESSIONS};
 use support::gateway::{Gateway, Guard, bridge};
+use support::head::post_of_5;
 use support::mint::{Mint, bearer};
 use tokio::runtime::Runtime;
 use tower::Service;
@@ -66,9 +67,7 @@ fn one_request(criterion: &mut Criterion) {
         let gateway = runtime.block_on(Gateway::open(guard, 4, &mint, &database.address));
         let mut bearers = bearers.iter().cycle();
         group.bench_function(format!("{guard}, {}", database.name()), |bencher| {
-            let request = || {
-                Request::get("/").header(AUTHORIZATION, bearers.next().unwrap()).body(Body::empty()).unwrap()
-            };
+            let request = || post_of_5(&AUTHORIZATION, bearers.next().unwrap());
             let call = async |request: Request<Body>| {
                 let mut router = gateway.router.clone();
                 black_box(router.call(request).await.unwrap())

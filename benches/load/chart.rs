@@ -39,8 +39,8 @@ fn panel(
         (Guard::Comparator, RGBColor(200, 60, 30)),
     ];
     let figures = |guard| {
-        let point = |setting: &&Setting| (setting.concurrent as f64, figure(setting.best(guard)));
-        settings.iter().map(point).collect::<Vec<_>>()
+        let point = |setting: &&Setting| Some((setting.concurrent as f64, figure(setting.best(guard)?)));
+        settings.iter().filter_map(point).collect::<Vec<_>>()
     };
     let all: Vec<f64> = guards.iter().flat_map(|(guard, _)| figures(*guard)).map(|(_, y)| y).collect();
     let lowest = all.iter().copied().fold(f64::MAX, f64::min);

@@ -1,17 +1,15 @@
 //! Cost and memory as live sessions grow, and as revocations do.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use bridge_auth::SessionId;
 use clap::ValueEnum;
-use http::HeaderValue;
 use serde::{Deserialize, Serialize};
 
 use crate::processes::{self, arguments};
 use crate::support::database::{Address, Database, SESSIONS, session_id};
-use crate::support::drive::{Limit, Measured, drive, median};
+use crate::support::drive::{Credentials, Limit, Measured, drive, median};
 use crate::support::gateway::{Gateway, Guard};
 use crate::support::mint::Mint;
 use crate::support::processor::Processes;
@@ -110,15 +108,15 @@ pub async fn grow(options: &Child) {
     let database = Address::Postgres(options.postgres.clone());
     let gateway = Gateway::open(options.guard, 8, &mint, &database).await;
     // The driver's own memory, pools and threads are there before anything is counted.
-    let first: Arc<[HeaderValue]> = mint.bearers(CHUNK, options.live).into();
+    let first = Credentials::bearers(mint.bearers(CHUNK, options.live));
     drive(&gateway.router, &first, CONCURRENT, Limit::requests(4 * first.len())).await;
     let before = resident();
     for start in (0..options.live).step_by(CHUNK as usize) {
-        let chunk: Arc<[HeaderValue]> = (start..start + CHUNK).map(|n| mint.bearer(n)).collect();
+        let chunk = Credentials::bearers((start..start + CHUNK).map(|n| mint.bearer(n)).collect());
         drive(&gateway.router, &chunk, CONCURRENT, Limit::requests(chunk.len())).await;
     }
     let memory = resident().saturating_sub(before);
-    let sample: Arc<[HeaderValue]> = mint.bearers(SAMPLE.min(options.live), options.live).into();
+    let sample = Credentials::bearers(mint.bearers(SAMPLE.min(options.live), options.live));
     let own = Processes::own();
     let start = own.seconds();
     let measured = drive(&gateway.router, &sample, CONCURRENT, Limit::requests(SAMPLE as usize)).await;
@@ -129,7 +127,7 @@ pub async fn grow(options: &Child) {
 /// What revocations elsewhere cost the requests here.
 async fn revoke(options: &Options, databases: &[Database], mint: &Mint) {
     const LIVE: u64 = 10_000;
-    let tokens: Arc<[HeaderValue]> = (0..LIVE).map(|n| mint.bearer(n)).collect();
+    let tokens = Credentials::bearers((0..LIVE).map(|n| mint.bearer(n)).collect());
     println!("\nRevocations of other sessions meanwhile, {LIVE} live sessions, 256 at once:\n");
     println!("| database | revocations/s | guard | requests/s | p50 µs | p99 µs | queries/s |");
     println!("|---|--:|---|--:|--:|--:|--:|");

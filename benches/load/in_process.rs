@@ -1,14 +1,13 @@
 //! The guards beside each other, in one process.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
 
 use crate::chart;
 use crate::support::database::{Database, SESSIONS};
-use crate::support::drive::{Limit, Measured, drive, median};
+use crate::support::drive::{Credentials, Limit, Measured, drive, median};
 use crate::support::gateway::{Gateway, Guard};
 use crate::support::mint::Mint;
 use crate::support::processor::Processes;
@@ -21,7 +20,7 @@ pub struct Options {
     /// How many different sessions they are of.
     #[arg(long, value_delimiter = ',', default_value = "1,10000")]
     sessions: Vec<u64>,
-    /// Which guards; the comparator is always there.
+    /// Which guards; the comparator is always there. The peers are `jwt-authorizer`, `axum-jwt-auth` and `axum-login`.
     #[arg(long, value_delimiter = ',', default_value = "strict,watched,bare")]
     guards: Vec<Guard>,
     /// Sizes of the pools.
@@ -49,8 +48,9 @@ pub struct Rounds {
     pub pool: usize,
     pub measured: Vec<Measured>,
     pub queries: usize,
-    /// Seconds of processor time, the database's included.
-    pub processor: f64,
+    /// Seconds of processor time: this process's, and the database's.
+    pub own: f64,
+    pub database: f64,
 }
 
 /// All gateways under one load.
@@ -73,20 +73,17 @@ pub async fn run(options: &Options) {
     }
     println!("\n{} rows, medians of {} rounds:\n", options.rows, options.rounds);
     println!(
-        "| database | sessions | at once | guard | pool | requests/s | p50 µs | p99 µs | queries/request | rate to the comparator | processor µs/request | to the comparator |"
+        "| database | sessions | at once | guard | pool | requests/s | p50 µs | p99 µs | rate to the comparator | rate to bare | own µs/request | database µs/request | cost to the comparator | queries/request | database µs/query |"
     );
-    println!("|---|--:|--:|---|--:|--:|--:|--:|--:|--:|--:|--:|");
+    println!("|---|--:|--:|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|");
     let mut settings = Vec::new();
     for sessions in &options.sessions {
-        let tokens: Arc<[HeaderValue]> = mint.bearers(*sessions, options.rows).into();
-        for gateway in gateways.iter().flatten() {
-            drive(&gateway.router, &tokens, 64, Limit::requests(tokens.len().max(1000))).await;
-        }
+        let credentials = warm(&gateways, &mint.bearers(*sessions, options.rows)).await;
         for concurrent in &options.concurrent {
             // One database after the other under each load: what disturbs the machine disturbs both alike.
-            for (database, gateways) in databases.iter().zip(&gateways) {
-                let processes = Processes::own().with_database(&database.address).await;
-                let all = measure(options, gateways, &tokens, *concurrent, &processes).await;
+            for ((database, gateways), credentials) in databases.iter().zip(&gateways).zip(&credentials) {
+                let processes = [Processes::own(), Processes::database(&database.address).await];
+                let all = measure(options, gateways, credentials, *concurrent, &processes).await;
                 let setting =
                     Setting { database: database.name(), sessions: *sessions, concurrent: *concurrent, all };
                 print(&setting);
@@ -105,38 +102,55 @@ pub async fn run(options: &Options) {
 async fn open(options: &Options, mint: &Mint, database: &Database) -> Vec<Gateway> {
     let mut gateways = Vec::new();
     for guard in std::iter::once(Guard::Comparator).chain(options.guards.iter().copied()) {
-        // Watched and bare ask nothing: one pool will do for them.
-        let asks = matches!(guard, Guard::Comparator | Guard::Strict);
-        for pool in &options.pools[..if asks { options.pools.len() } else { 1 }] {
+        // Who asks nothing has no use for more than one pool.
+        for pool in &options.pools[..if guard.asks() { options.pools.len() } else { 1 }] {
             gateways.push(Gateway::open(guard, *pool, mint, &database.address).await);
         }
     }
     gateways
 }
 
+/// What is shown to each gateway of each database; all of it was shown once when this returns.
+async fn warm(gateways: &[Vec<Gateway>], bearers: &[HeaderValue]) -> Vec<Vec<Credentials>> {
+    let mut all = Vec::new();
+    for gateways in gateways {
+        let mut shown = Vec::new();
+        for gateway in gateways {
+            let credentials = gateway.credentials(bearers).await;
+            let limit = Limit::requests(credentials.len().max(1000));
+            drive(&gateway.router, &credentials, 64, limit).await;
+            shown.push(credentials);
+        }
+        all.push(shown);
+    }
+    all
+}
+
 /// Every gateway has its turn in every round: what disturbs the machine disturbs all alike.
 async fn measure(
     options: &Options,
     gateways: &[Gateway],
-    tokens: &Arc<[HeaderValue]>,
+    credentials: &[Credentials],
     concurrent: usize,
-    processes: &Processes,
+    [own, database]: &[Processes; 2],
 ) -> Vec<Rounds> {
     let rounds = |gateway: &Gateway| Rounds {
         guard: gateway.guard,
         pool: gateway.pool,
         measured: Vec::new(),
         queries: 0,
-        processor: 0.0,
+        own: 0.0,
+        database: 0.0,
     };
     let mut all: Vec<_> = gateways.iter().map(rounds).collect();
     let limit = Limit::time(Duration::from_millis(options.millis));
     for _ in 0..options.rounds {
-        for (rounds, gateway) in all.iter_mut().zip(gateways) {
+        for ((rounds, gateway), credentials) in all.iter_mut().zip(gateways).zip(credentials) {
             gateway.take_queries(0);
-            let start = processes.seconds();
-            let measured = drive(&gateway.router, tokens, concurrent, limit).await;
-            rounds.processor += processes.seconds() - start;
+            let start = [own.seconds(), database.seconds()];
+            let measured = drive(&gateway.router, credentials, concurrent, limit).await;
+            rounds.own += own.seconds() - start[0];
+            rounds.database += database.seconds() - start[1];
             rounds.queries += gateway.take_queries(measured.requests);
             rounds.measured.push(measured);
         }
@@ -146,28 +160,30 @@ async fn measure(
 
 fn print(setting: &Setting) {
     let Setting { database, sessions, concurrent, all } = setting;
-    let best = setting.best_comparator();
+    let best = setting.best(Guard::Comparator).expect("it is always there");
+    let bare = setting.best(Guard::Bare);
     for rounds in all {
         let Rounds { guard, pool, .. } = rounds;
         let (rate, p50, p99) = (rounds.rate(), rounds.p50() * 1e6, rounds.p99() * 1e6);
         let (queries, ratio) = (rounds.each(rounds.queries as f64), rounds.ratio_to(best));
-        let processor = rounds.each(rounds.processor) * 1e6;
-        let cheaper = best.each(best.processor) * 1e6 / processor;
+        let nearness = bare.map_or(String::new(), |bare| format!("{:.2}x", rounds.ratio_to(bare)));
+        let (own, of_database) = (rounds.each(rounds.own) * 1e6, rounds.each(rounds.database) * 1e6);
+        let cheaper = best.cost() / rounds.cost();
+        let query = match rounds.queries {
+            0 => String::new(),
+            queries => format!("{:.1}", rounds.database * 1e6 / queries as f64),
+        };
         println!(
-            "| {database} | {sessions} | {concurrent} | {guard} | {pool} | {rate:.0} | {p50:.0} | {p99:.0} | {queries:.3} | {ratio:.2}x | {processor:.1} | {cheaper:.2}x |"
+            "| {database} | {sessions} | {concurrent} | {guard} | {pool} | {rate:.0} | {p50:.0} | {p99:.0} | {ratio:.2}x | {nearness} | {own:.1} | {of_database:.1} | {cheaper:.2}x | {queries:.3} | {query} |"
         );
     }
 }
 
 impl Setting {
     /// With the pool that serves it best.
-    pub fn best_comparator(&self) -> &Rounds {
-        self.best(Guard::Comparator)
-    }
-
-    pub fn best(&self, guard: Guard) -> &Rounds {
+    pub fn best(&self, guard: Guard) -> Option<&Rounds> {
         let all = self.all.iter().filter(|rounds| rounds.guard == guard);
-        all.max_by(|a, b| a.rate().total_cmp(&b.rate())).unwrap()
+        all.max_by(|a, b| a.rate().total_cmp(&b.rate()))
     }
 }
 
@@ -182,6 +198,11 @@ impl Rounds {
 
     pub fn p99(&self) -> f64 {
         median(&self.measured, |measured| measured.p99)
+    }
+
+    /// Seconds of processor time a request.
+    fn cost(&self) -> f64 {
+        self.each(self.own + self.database)
     }
 
     /// So much for each request.

@@ -1,14 +1,13 @@
 //! The guards over sockets: server, clients and database each a process of their own.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::serve::ListenerExt;
 use clap::ValueEnum;
 use futures_util::future::join_all;
-use http::HeaderValue;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -17,7 +16,9 @@ use crate::processes::{self, Running, arguments};
 use crate::support::database::{Address, Database, SESSIONS};
 use crate::support::drive::{Measured, median};
 use crate::support::gateway::{Gateway, Guard};
+use crate::support::head::{Credential, Head};
 use crate::support::mint::Mint;
+use crate::support::peers;
 use crate::support::processor::Processes;
 
 #[derive(clap::Args)]
@@ -27,6 +28,9 @@ pub struct Options {
     connections: Vec<usize>,
     #[arg(long, default_value_t = 10_000)]
     sessions: u64,
+    /// Which guards; the comparator is always there. The peers are `jwt-authorizer`, `axum-jwt-auth` and `axum-login`.
+    #[arg(long, value_delimiter = ',', default_value = "strict,watched,bare")]
+    guards: Vec<Guard>,
     #[arg(long, value_delimiter = ',', default_value = "4,16")]
     pools: Vec<usize>,
     #[arg(long, default_value_t = SESSIONS)]
@@ -48,6 +52,11 @@ pub struct Server {
     mint: PathBuf,
     #[arg(long)]
     postgres: String,
+    /// Where it leaves the cookies of as many people as there are sessions, if it is for people with cookies.
+    #[arg(long)]
+    cookies: PathBuf,
+    #[arg(long)]
+    sessions: u64,
 }
 
 #[derive(clap::Args)]
@@ -64,6 +73,9 @@ pub struct Clients {
     rows: u64,
     #[arg(long)]
     millis: u64,
+    /// They show these instead of tokens, if the file is there.
+    #[arg(long)]
+    cookies: PathBuf,
 }
 
 struct Contestant {
@@ -72,9 +84,17 @@ struct Contestant {
     guard: Guard,
     pool: usize,
     server: Running,
+    cookies: PathBuf,
     measured: Vec<Measured>,
-    /// Seconds of processor time, those of the clients and the database included.
-    processor: f64,
+    /// Seconds of processor time of each.
+    processor: Processor,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Processor {
+    server: f64,
+    database: f64,
+    clients: f64,
 }
 
 /// What the clients saw.
@@ -88,31 +108,27 @@ struct Seen {
 pub async fn run(options: &Options) {
     let databases = Database::postgres_both(options.rows).await;
     let folder = tempfile::tempdir().unwrap();
-    let mint = folder.path().join("mint");
-    Mint::new().write(&mint);
+    Mint::new().write(&folder.path().join("mint"));
     let mut contestants = Vec::new();
     for database in &databases {
-        contestants.extend(start(options, &mint.display().to_string(), database).await);
+        contestants.extend(start(options, folder.path(), database).await);
     }
     println!(
         "\nOver sockets, {} rows, {} sessions, medians of {} rounds:\n",
         options.rows, options.sessions, options.rounds
     );
     println!(
-        "| database | connections | guard | pool | requests/s | p50 µs | p99 µs | rate to the comparator | processor µs/request | to the comparator |"
+        "| database | connections | guard | pool | requests/s | p50 µs | p99 µs | rate to the comparator | rate to bare | server µs/request | database µs/request | clients µs/request | cost to the comparator |"
     );
-    println!("|---|--:|---|--:|--:|--:|--:|--:|--:|--:|");
+    println!("|---|--:|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|");
     for connections in &options.connections {
         for round in 0..=options.rounds {
             for contestant in &mut contestants {
-                let arguments = clients_of(contestant, options, *connections, &mint.display().to_string());
-                let processes =
-                    Processes::own().and(contestant.server.id()).with_database(&contestant.address).await;
-                let start = processes.seconds();
-                let seen: Seen = processes::run(&arguments).await;
+                let arguments = clients_of(contestant, options, *connections, folder.path());
+                let (seen, processor) = contestant.asked(&arguments).await;
                 // The first round warms up.
                 if round > 0 {
-                    contestant.processor += processes.seconds() - start + seen.processor;
+                    contestant.processor.add(processor);
                     contestant.measured.push(seen.measured);
                 }
             }
@@ -124,26 +140,30 @@ pub async fn run(options: &Options) {
         }
         for contestant in &mut contestants {
             contestant.measured.clear();
-            contestant.processor = 0.0;
+            contestant.processor = Processor::default();
         }
     }
 }
 
-async fn start(options: &Options, mint: &str, database: &Database) -> Vec<Contestant> {
+async fn start(options: &Options, folder: &Path, database: &Database) -> Vec<Contestant> {
     let Address::Postgres(url) = &database.address else {
         unreachable!("sockets are measured on PostgreSQL")
     };
     let mut contestants = Vec::new();
-    for guard in [Guard::Comparator, Guard::Strict, Guard::Watched, Guard::Bare] {
+    for guard in std::iter::once(Guard::Comparator).chain(options.guards.iter().copied()) {
         let pools = if guard == Guard::Comparator { &options.pools[..] } else { &options.pools[..1] };
         for pool in pools {
+            let name = guard.to_possible_value().unwrap().get_name().to_owned();
+            let cookies = folder.join(format!("{name}, {pool}, {}", database.name()));
             let arguments = arguments(
                 "serve",
                 &[
-                    ("guard", guard.to_possible_value().unwrap().get_name().to_owned()),
+                    ("guard", name),
                     ("pool", pool.to_string()),
-                    ("mint", mint.to_owned()),
+                    ("mint", folder.join("mint").display().to_string()),
                     ("postgres", url.to_owned()),
+                    ("cookies", cookies.display().to_string()),
+                    ("sessions", options.sessions.to_string()),
                 ],
             );
             let server = processes::start(&arguments).await;
@@ -153,24 +173,26 @@ async fn start(options: &Options, mint: &str, database: &Database) -> Vec<Contes
                 guard,
                 pool: *pool,
                 server,
+                cookies,
                 measured: Vec::new(),
-                processor: 0.0,
+                processor: Processor::default(),
             });
         }
     }
     contestants
 }
 
-fn clients_of(contestant: &Contestant, options: &Options, connections: usize, mint: &str) -> Vec<String> {
+fn clients_of(contestant: &Contestant, options: &Options, connections: usize, folder: &Path) -> Vec<String> {
     arguments(
         "generate",
         &[
             ("server", contestant.server.line.clone()),
             ("connections", connections.to_string()),
-            ("mint", mint.to_owned()),
+            ("mint", folder.join("mint").display().to_string()),
             ("sessions", options.sessions.to_string()),
             ("rows", options.rows.to_string()),
             ("millis", options.millis.to_string()),
+            ("cookies", contestant.cookies.display().to_string()),
         ],
     )
 }
@@ -179,25 +201,58 @@ fn print(connections: usize, contestants: &[&Contestant]) {
     let rate = |contestant: &Contestant| median(&contestant.measured, Measured::rate);
     let comparators = contestants.iter().filter(|contestant| contestant.guard == Guard::Comparator);
     let best = comparators.max_by(|a, b| rate(a).total_cmp(&rate(b))).unwrap();
+    let bare = contestants.iter().find(|contestant| contestant.guard == Guard::Bare);
     for contestant in contestants {
         let Contestant { database, guard, pool, measured, .. } = contestant;
         let p50 = median(measured, |measured| measured.p50) * 1e6;
         let p99 = median(measured, |measured| measured.p99) * 1e6;
-        let pairs: Vec<_> = measured.iter().zip(&best.measured).collect();
-        let ratio = median(&pairs, |(own, other)| own.rate() / other.rate());
+        let ratio = contestant.ratio_to(best);
+        let nearness = bare.map_or(String::new(), |bare| format!("{:.2}x", contestant.ratio_to(bare)));
         let rate = rate(contestant);
-        let processor = contestant.cost() * 1e6;
-        let cheaper = best.cost() * 1e6 / processor;
+        let Processor { server, database: asked, clients } = contestant.each();
+        let cheaper = best.each().sum() / contestant.each().sum();
         println!(
-            "| {database} | {connections} | {guard} | {pool} | {rate:.0} | {p50:.0} | {p99:.0} | {ratio:.2}x | {processor:.1} | {cheaper:.2}x |"
+            "| {database} | {connections} | {guard} | {pool} | {rate:.0} | {p50:.0} | {p99:.0} | {ratio:.2}x | {nearness} | {server:.1} | {asked:.1} | {clients:.1} | {cheaper:.2}x |"
         );
     }
 }
 
 impl Contestant {
-    /// Seconds of processor time a request.
-    fn cost(&self) -> f64 {
-        self.processor / self.measured.iter().map(|measured| measured.requests as f64).sum::<f64>()
+    /// What clients with these arguments see, and what it costs.
+    async fn asked(&self, arguments: &[String]) -> (Seen, Processor) {
+        let server = Processes::of(self.server.id());
+        let database = Processes::database(&self.address).await;
+        let start = [server.seconds(), database.seconds()];
+        let seen: Seen = processes::run(arguments).await;
+        let (server, database) = (server.seconds() - start[0], database.seconds() - start[1]);
+        let clients = seen.processor;
+        (seen, Processor { server, database, clients })
+    }
+
+    /// Microseconds a request.
+    fn each(&self) -> Processor {
+        let requests: f64 = self.measured.iter().map(|measured| measured.requests as f64).sum();
+        let each = |seconds: f64| seconds * 1e6 / requests;
+        let Processor { server, database, clients } = self.processor;
+        Processor { server: each(server), database: each(database), clients: each(clients) }
+    }
+
+    /// The median of the ratios within each round.
+    fn ratio_to(&self, other: &Self) -> f64 {
+        let pairs: Vec<_> = self.measured.iter().zip(&other.measured).collect();
+        median(&pairs, |(own, other)| own.rate() / other.rate())
+    }
+}
+
+impl Processor {
+    fn add(&mut self, other: Self) {
+        self.server += other.server;
+        self.database += other.database;
+        self.clients += other.clients;
+    }
+
+    fn sum(self) -> f64 {
+        self.server + self.database + self.clients
     }
 }
 
@@ -206,6 +261,10 @@ pub async fn serve(options: &Server) {
     let database = Address::Postgres(options.postgres.clone());
     let mint = Mint::read(&options.mint);
     let gateway = Gateway::open(options.guard, options.pool, &mint, &database).await;
+    if options.guard == Guard::AxumLogin {
+        let cookies = peers::sign_in(&gateway.router, options.sessions).await;
+        std::fs::write(&options.cookies, cookies.join("\n")).unwrap();
+    }
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     println!("{}", listener.local_addr().unwrap());
     std::io::stdout().flush().unwrap();
@@ -217,8 +276,8 @@ pub async fn serve(options: &Server) {
 ///
 /// It does as little as it can: what it takes of the two cores it takes from the server.
 pub async fn generate(options: &Clients) {
-    let bearers = Mint::read(&options.mint).bearers(options.sessions, options.rows);
-    let requests: Arc<[Vec<u8>]> = bearers.iter().map(request).collect();
+    let requests: Arc<[Vec<u8>]> =
+        credentials(options).iter().map(|credential| Head::of_5(credential).text()).collect();
     let own = Processes::own();
     let start = own.seconds();
     let started = Instant::now();
@@ -232,9 +291,14 @@ pub async fn generate(options: &Clients) {
     println!("{}", serde_json::to_string(&seen).unwrap());
 }
 
-fn request(bearer: &HeaderValue) -> Vec<u8> {
-    let bearer = bearer.to_str().unwrap();
-    format!("GET / HTTP/1.1\r\nhost: gateway.example\r\nauthorization: {bearer}\r\n\r\n").into_bytes()
+fn credentials(options: &Clients) -> Vec<Credential> {
+    match std::fs::read_to_string(&options.cookies) {
+        Ok(cookies) => cookies.lines().map(|cookie| Credential::Cookie(cookie.to_owned())).collect(),
+        Err(_) => {
+            let mint = Mint::read(&options.mint);
+            mint.tokens(options.sessions, options.rows).map(Credential::Bearer).collect()
+        }
+    }
 }
 
 async fn client(server: String, requests: Arc<[Vec<u8>]>, first: usize, end: Instant) -> Vec<Duration> {

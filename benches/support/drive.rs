@@ -5,12 +5,20 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::body::Body;
 use futures_util::future::join_all;
-use http::header::AUTHORIZATION;
-use http::{HeaderValue, Request};
+use http::header::{AUTHORIZATION, COOKIE};
+use http::{HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 use tower::Service;
+
+use super::head;
+
+/// What clients show, one after the other.
+#[derive(Debug, Clone)]
+pub struct Credentials {
+    header: HeaderName,
+    values: Arc<[HeaderValue]>,
+}
 
 /// When to stop: whichever comes first.
 #[derive(Debug, Clone, Copy)]
@@ -30,10 +38,24 @@ pub struct Measured {
 }
 
 struct Run {
-    tokens: Arc<[HeaderValue]>,
+    credentials: Credentials,
     next: AtomicUsize,
     limit: usize,
     end: Instant,
+}
+
+impl Credentials {
+    pub fn bearers(values: Vec<HeaderValue>) -> Self {
+        Self { header: AUTHORIZATION, values: values.into() }
+    }
+
+    pub fn cookies(values: Vec<HeaderValue>) -> Self {
+        Self { header: COOKIE, values: values.into() }
+    }
+
+    pub fn len(&self) -> usize {
+        self.values.len()
+    }
 }
 
 impl Limit {
@@ -64,20 +86,15 @@ impl Measured {
     }
 }
 
-/// Sends requests with `tokens` in turn, `concurrent` at a time, each as soon as the one before it is answered.
+/// Sends requests with `credentials` in turn, `concurrent` at a time, each as soon as the one before it is answered.
 ///
 /// # Panics
 ///
 /// When one is refused.
-pub async fn drive(
-    router: &Router,
-    tokens: &Arc<[HeaderValue]>,
-    concurrent: usize,
-    limit: Limit,
-) -> Measured {
+pub async fn drive(router: &Router, credentials: &Credentials, concurrent: usize, limit: Limit) -> Measured {
     let started = Instant::now();
     let run = Arc::new(Run {
-        tokens: tokens.clone(),
+        credentials: credentials.clone(),
         next: AtomicUsize::new(0),
         limit: limit.requests,
         end: started + limit.time,
@@ -102,8 +119,8 @@ async fn client(mut router: Router, run: Arc<Run>) -> Vec<Duration> {
         if number >= run.limit || sent >= run.end {
             return latencies;
         }
-        let token = run.tokens[number % run.tokens.len()].clone();
-        let request = Request::get("/").header(AUTHORIZATION, token).body(Body::empty()).unwrap();
+        let Credentials { header, values } = &run.credentials;
+        let request = head::post_of_5(header, &values[number % values.len()]);
         let response = router.call(request).await.unwrap();
         latencies.push(sent.elapsed());
         assert!(response.status().is_success(), "{}", response.status());

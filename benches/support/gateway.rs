@@ -1,17 +1,20 @@
-//! The gateways that are compared: one axum route that answers `ok`, behind different guards.
+//! The gateways that are compared: one application behind different guards.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::routing::get;
 use bridge_auth::{Bridge, Freshness};
+use http::HeaderValue;
 
-use super::comparator::ComparatorLayer;
+use super::app::{anybody, app, callers};
+use super::comparator::{self, ComparatorLayer};
 use super::counting::Counting;
 use super::database::Address;
+use super::drive::Credentials;
 use super::mint::{AUDIENCES, ISSUER, Mint};
+use super::peers;
 
 /// Which guard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -24,6 +27,19 @@ pub enum Guard {
     Strict,
     /// `Freshness::watched()`.
     Watched,
+    /// A peer: [`peers::jwt_authorizer`].
+    JwtAuthorizer,
+    /// A peer: [`peers::axum_jwt_auth`].
+    AxumJwtAuth,
+    /// A peer: [`peers::axum_login`].
+    AxumLogin,
+}
+
+impl Guard {
+    /// Whether it asks the database.
+    pub fn asks(self) -> bool {
+        matches!(self, Self::Comparator | Self::Strict)
+    }
 }
 
 /// A gateway, ready for requests.
@@ -45,14 +61,29 @@ pub struct Own {
 
 impl Gateway {
     pub async fn open(guard: Guard, pool: usize, mint: &Mint, database: &Address) -> Self {
-        let router = Router::new().route("/", get(async || "ok"));
         let (router, own) = match guard {
-            Guard::Bare => (router, None),
-            Guard::Comparator => (router.layer(ComparatorLayer::new(mint, database, pool)), None),
-            Guard::Strict => behind(router, Freshness::Strict, pool, mint, database).await,
-            Guard::Watched => behind(router, Freshness::watched(), pool, mint, database).await,
+            Guard::Bare => (app(anybody), None),
+            Guard::Comparator => {
+                (app(comparator::handler).layer(ComparatorLayer::new(mint, database, pool)), None)
+            }
+            Guard::Strict => behind(Freshness::Strict, pool, mint, database).await,
+            Guard::Watched => behind(Freshness::watched(), pool, mint, database).await,
+            Guard::JwtAuthorizer => (peers::jwt_authorizer(mint).await, None),
+            Guard::AxumJwtAuth => (peers::axum_jwt_auth(mint), None),
+            Guard::AxumLogin => (peers::axum_login(), None),
         };
         Self { guard, pool, router, own }
+    }
+
+    /// What its clients show: these tokens, or the cookies of as many people who sign in now.
+    pub async fn credentials(&self, bearers: &[HeaderValue]) -> Credentials {
+        match self.guard {
+            Guard::AxumLogin => {
+                let cookies = peers::sign_in(&self.router, bearers.len() as u64).await;
+                Credentials::cookies(cookies.iter().map(|cookie| cookie.parse().unwrap()).collect())
+            }
+            _ => Credentials::bearers(bearers.to_vec()),
+        }
     }
 
     /// How many look-ups ran since it was asked last; the comparator asks once a request.
@@ -76,6 +107,9 @@ impl fmt::Display for Guard {
             Self::Comparator => "comparator",
             Self::Strict => "strict",
             Self::Watched => "watched",
+            Self::JwtAuthorizer => "jwt-authorizer",
+            Self::AxumJwtAuth => "axum-jwt-auth",
+            Self::AxumLogin => "axum-login",
         })
     }
 }
@@ -91,13 +125,7 @@ pub async fn bridge(freshness: Freshness, pool: usize, mint: &Mint, database: &A
     Own { bridge: builder.build().unwrap(), store }
 }
 
-async fn behind(
-    router: Router,
-    freshness: Freshness,
-    pool: usize,
-    mint: &Mint,
-    database: &Address,
-) -> (Router, Option<Own>) {
+async fn behind(freshness: Freshness, pool: usize, mint: &Mint, database: &Address) -> (Router, Option<Own>) {
     let own = bridge(freshness, pool, mint, database).await;
-    (router.layer(own.bridge.layer("bridge").unwrap()), Some(own))
+    (app(callers).layer(own.bridge.layer("bridge").unwrap()), Some(own))
 }

@@ -47,8 +47,13 @@ impl Mint {
     }
 
     pub fn decoding_key(&self) -> DecodingKey {
+        DecodingKey::from_ed_components(&self.public_key()).unwrap()
+    }
+
+    /// As a JWK writes it.
+    pub fn public_key(&self) -> String {
         let jwks: Value = serde_json::from_str(&self.keys().jwks()).unwrap();
-        DecodingKey::from_ed_components(jwks["keys"][0]["x"].as_str().unwrap()).unwrap()
+        jwks["keys"][0]["x"].as_str().unwrap().to_owned()
     }
 
     /// The token of session number `session`, for `audiences`.
@@ -74,11 +79,15 @@ impl Mint {
         bearer(&self.token_for(session, &AUDIENCES))
     }
 
-    /// The `Authorization` headers of `count` sessions, spread over the first `of`, in an order without order.
-    pub fn bearers(&self, count: u64, of: u64) -> Vec<HeaderValue> {
+    /// The tokens of `count` sessions, spread over the first `of`, in an order without order.
+    pub fn tokens(&self, count: u64, of: u64) -> impl Iterator<Item = String> {
         // A large prime shares no factor with `of`, so every session comes once.
-        let session = |n: u64| (n * 2_147_483_647) % of;
-        (0..count).map(|n| self.bearer(session(n))).collect()
+        (0..count).map(move |n| self.token_for((n * 2_147_483_647) % of, &AUDIENCES))
+    }
+
+    /// Their `Authorization` headers.
+    pub fn bearers(&self, count: u64, of: u64) -> Vec<HeaderValue> {
+        self.tokens(count, of).map(|token| bearer(&token)).collect()
     }
 
     fn with(pem: String, issued_at: u64) -> Self {

@@ -1,5 +1,6 @@
 //! What the benches stand on: databases with a million sessions, tokens for them, and the gateways to compare.
 
+pub mod app;
 #[path = "../../tests/support/backend.rs"]
 mod backend;
 pub mod comparator;
@@ -8,7 +9,9 @@ pub mod counting;
 pub mod database;
 pub mod drive;
 pub mod gateway;
+pub mod head;
 pub mod mint;
+pub mod peers;
 #[path = "../../tests/support/postgres.rs"]
 pub mod postgres;
 pub mod processor;

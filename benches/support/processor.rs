@@ -5,26 +5,33 @@ use std::fs;
 use super::database::Address;
 use super::postgres::connect;
 
+/// All but who asks: that one ends with its question.
+const OTHERS: &str = "SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()";
+
 /// Processes whose processor time is told together.
 pub struct Processes(Vec<u32>);
 
 impl Processes {
     /// This one.
     pub fn own() -> Self {
-        Self(vec![std::process::id()])
+        Self::of(std::process::id())
+    }
+
+    pub fn of(process: u32) -> Self {
+        Self(vec![process])
+    }
+
+    /// The database's that serve anybody now. SQLite has none: what it computes is its host's.
+    pub async fn database(address: &Address) -> Self {
+        Self(Vec::new()).with_database(address).await
     }
 
     /// These, and the database's that serve anybody now.
     pub async fn with_database(mut self, database: &Address) -> Self {
         if let Address::Postgres(url) = database {
-            let rows = connect(url).await.query("SELECT pid FROM pg_stat_activity", &[]).await.unwrap();
+            let rows = connect(url).await.query(OTHERS, &[]).await.unwrap();
             self.0.extend(rows.iter().map(|row| row.get::<_, i32>(0).unsigned_abs()));
         }
-        self
-    }
-
-    pub fn and(mut self, process: u32) -> Self {
-        self.0.push(process);
         self
     }
 

@@ -1,0 +1,164 @@
+//! What each contestant is given: a service that is warm, and the request to send through it.
+
+use std::convert::Infallible;
+use std::future::{Ready, ready};
+use std::hint::black_box;
+use std::task::{Context, Poll};
+
+use axum::Router;
+use axum::body::Body;
+use bridge_auth::BridgeAuth;
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Request, Response, StatusCode};
+use http_body_util::Full;
+use tower::{Layer, Service};
+
+use crate::by_hand::{self, ByHand, ByHandLayer};
+use crate::gateway::{Gateway, SESSION, USER};
+use crate::scenes::{Scene, Token};
+use crate::support::app::{anybody, app, callers};
+use crate::support::head::{Credential, Head};
+use crate::support::mint::Mint;
+use crate::support::peers;
+
+/// A service and the request to send through it.
+pub struct Case<S> {
+    service: S,
+    request: Option<Request<Body>>,
+    /// What keeps the watcher's store alive.
+    _gateway: Option<Gateway>,
+}
+
+/// The bare tower service: answers at once.
+#[derive(Clone)]
+pub struct Inner;
+
+impl Service<Request<Body>> for Inner {
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        black_box(request.headers());
+        let mut response = Response::new(Full::default());
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        ready(Ok(response))
+    }
+}
+
+/// One request, from `call` until it, its answer and its body are gone.
+pub fn send<S: Service<Request<Body>>>(mut case: Case<S>) -> Case<S> {
+    let answer = case.request.take().map(|request| case.service.call(request).now_or_never());
+    drop(black_box(answer));
+    case
+}
+
+pub fn floor(scene: &Scene) -> Case<Router> {
+    warm(app(anybody), scene, &any_credential(scene), None)
+}
+
+pub fn guard(scene: &Scene) -> Case<Router> {
+    let gateway = Gateway::open(scene.token);
+    let credential = gateway.credential(scene.token);
+    let router = app(callers).layer(gateway.layer(scene));
+    gateway.prepare(router.clone());
+    warm(router, scene, &credential, Some(gateway))
+}
+
+pub fn by_hand(scene: &Scene) -> Case<Router> {
+    let gateway = Gateway::open(scene.token);
+    let router = app(by_hand::handler).layer(ByHandLayer(gateway.checks()));
+    let credential = gateway.credential(scene.token);
+    warm(router, scene, &credential, Some(gateway))
+}
+
+pub fn jwt_authorizer(scene: &Scene) -> Case<Router> {
+    let mint = Mint::new();
+    let router = peers::jwt_authorizer(&mint).now_or_never().expect("it asks nobody for keys");
+    warm(router, scene, &minted(&mint), None)
+}
+
+pub fn axum_jwt_auth(scene: &Scene) -> Case<Router> {
+    let mint = Mint::new();
+    warm(peers::axum_jwt_auth(&mint), scene, &minted(&mint), None)
+}
+
+pub fn axum_login(scene: &Scene) -> Case<Router> {
+    let router = peers::axum_login();
+    let cookies = peers::sign_in(&router, 1).now_or_never().expect("the store is in memory");
+    warm(router, scene, &Credential::Cookie(cookies[0].clone()), None)
+}
+
+pub fn tower_floor(scene: &Scene) -> Case<Inner> {
+    warm(Inner, scene, &any_credential(scene), None)
+}
+
+pub fn tower_guard(scene: &Scene) -> Case<BridgeAuth<Inner>> {
+    let gateway = Gateway::open(scene.token);
+    let credential = gateway.credential(scene.token);
+    let service = gateway.layer(scene).layer(Inner);
+    gateway.prepare(service.clone());
+    warm(service, scene, &credential, Some(gateway))
+}
+
+pub fn tower_by_hand(scene: &Scene) -> Case<ByHand<Inner>> {
+    let gateway = Gateway::open(scene.token);
+    let credential = gateway.credential(scene.token);
+    warm(ByHandLayer(gateway.checks()).layer(Inner), scene, &credential, Some(gateway))
+}
+
+/// What is sent where nobody looks at it: as long as a token.
+fn any_credential(scene: &Scene) -> Credential {
+    match scene.token {
+        Token::Missing => Credential::None,
+        _ => Credential::Bearer("x".repeat(566)),
+    }
+}
+
+/// The token of a session, as `bridge-auth` writes them.
+fn minted(mint: &Mint) -> Credential {
+    Credential::Bearer(mint.token_for(1, &["bridge", "mcp"]))
+}
+
+/// Sends the request twice: what is measured is the third.
+fn warm<S, R>(mut service: S, scene: &Scene, credential: &Credential, gateway: Option<Gateway>) -> Case<S>
+where
+    S: Service<Request<Body>, Response = Response<R>, Error = Infallible>,
+{
+    let expected = match scene.token {
+        Token::EdDsa | Token::Hs256 => StatusCode::OK,
+        // The floor lets everybody in.
+        _ if gateway.is_none() => StatusCode::OK,
+        _ => StatusCode::UNAUTHORIZED,
+    };
+    for _ in 0..2 {
+        let answer = service.call(request(scene, credential));
+        let answer = match &gateway {
+            // A look-up is waited for.
+            Some(gateway) => gateway.block_on(answer),
+            None => answer.now_or_never().expect("it waits for nothing"),
+        };
+        assert_eq!(answer.unwrap_or_else(|never| match never {}).status(), expected, "{}", scene.name);
+    }
+    Case { service, request: Some(request(scene, credential)), _gateway: gateway }
+}
+
+fn request(scene: &Scene, credential: &Credential) -> Request<Body> {
+    let mut head = match scene.headers {
+        20 => Head::of_20(credential),
+        _ => Head::of_5(credential),
+    };
+    if scene.identity {
+        head = head.with_identity(USER, SESSION);
+    }
+    if scene.trace {
+        head = head.with_traceparent();
+    }
+    head.post()
+}

@@ -1,0 +1,106 @@
+//! The gate: one table of what was measured over the floor, and an error where that is more than the limit.
+
+use std::collections::HashMap;
+use std::process::{Command, ExitCode, Stdio};
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::scenes::{Contestant, Host, Limit, SCENES, Scene, scenes};
+
+/// The benchmarks of `main.rs` beside `floor` and `guard`.
+const OTHERS: [(&str, Contestant); 4] = [
+    ("by_hand", Contestant::ByHand),
+    ("jwt_authorizer", Contestant::Peer),
+    ("axum_jwt_auth", Contestant::Peer),
+    ("axum_login", Contestant::Peer),
+];
+
+/// What gungraun says of one benchmark.
+#[derive(Deserialize)]
+struct Summary {
+    function_name: String,
+    /// `scene_` and its number among those that the benchmark has.
+    id: String,
+    profiles: Value,
+}
+
+/// Instructions of each benchmark in each of its scenes.
+struct Counts(HashMap<(String, usize), i64>);
+
+/// Runs this program's benchmarks, with `arguments` for gungraun, and judges.
+pub fn run<'a>(arguments: impl Iterator<Item = &'a String>) -> ExitCode {
+    let program = std::env::current_exe().unwrap();
+    let mut benchmarks = Command::new(program);
+    benchmarks
+        .args(["--bench", "--output-format=json", "--parallel=auto"])
+        .args(arguments.filter(|word| *word != "--bench"));
+    let output = benchmarks.stderr(Stdio::inherit()).output().unwrap();
+    if !output.status.success() {
+        eprintln!("gate: the benchmarks did not run to their end ({})", output.status);
+        return ExitCode::FAILURE;
+    }
+    judge(&Counts::read(&output.stdout))
+}
+
+fn judge(counts: &Counts) -> ExitCode {
+    println!("\nInstructions a request; all but the floor's are over the floor:\n");
+    println!(
+        "| scene | floor | guard | over the floor | limit | by hand | jwt-authorizer | axum-jwt-auth | axum-login |"
+    );
+    println!("|---|--:|--:|--:|--:|--:|--:|--:|--:|");
+    let mut missed = Vec::new();
+    for scene in &SCENES {
+        let Some(floor) = counts.of("floor", Contestant::Floor, scene) else { continue };
+        let Some(guard) = counts.of("guard", Contestant::Guard, scene) else {
+            missed.push(format!("{}: the guard was not measured", scene.name));
+            continue;
+        };
+        let (over, most) = (guard - floor, scene.limit.most());
+        let limit = match scene.limit {
+            Limit::Budget(_) => format!("**{most}**"),
+            Limit::Measured(_) => most.to_string(),
+        };
+        let others = OTHERS.map(|(name, contestant)| match counts.of(name, contestant, scene) {
+            Some(count) => (count - floor).to_string(),
+            None => String::new(),
+        });
+        println!("| {} | {floor} | {guard} | {over} | {limit} | {} |", scene.name, others.join(" | "));
+        if over > most {
+            missed.push(format!("{}: {over} instructions over the floor, the limit is {most}", scene.name));
+        }
+    }
+    println!("\nBudgets are in bold; the other limits are what was measured and a tenth more.");
+    for line in &missed {
+        eprintln!("gate: missed: {line}");
+    }
+    if missed.is_empty() && !counts.0.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+impl Counts {
+    /// One summary after the other.
+    fn read(json: &[u8]) -> Self {
+        let summaries = serde_json::Deserializer::from_slice(json).into_iter::<Summary>();
+        Self(summaries.map(|summary| summary.unwrap().count()).collect())
+    }
+
+    fn of(&self, benchmark: &str, contestant: Contestant, scene: &Scene) -> Option<i64> {
+        let number = scenes(scene.host, contestant).position(|other| other.name == scene.name)?;
+        let benchmark = match scene.host {
+            Host::Axum => benchmark.to_owned(),
+            Host::Tower => format!("tower_{benchmark}"),
+        };
+        self.0.get(&(benchmark, number)).copied()
+    }
+}
+
+impl Summary {
+    fn count(self) -> ((String, usize), i64) {
+        let number = self.id.rsplit('_').next().unwrap().parse().unwrap();
+        let metric = &self.profiles[0]["data"]["total"]["metrics"]["Ir"];
+        // What was measured now: beside it may stand what was measured before.
+        let count = metric["values"]["new"].as_i64();
+        let name = self.function_name;
+        ((name.clone(), number), count.unwrap_or_else(|| panic!("{name} {number} has no count: {metric}")))
+    }
+}

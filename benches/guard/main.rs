@@ -1,0 +1,128 @@
+//! Instructions per request of the guard, over the floor of the same scene in the same run: the gate of CI.
+//!
+//! A scene is one request through a host, from `call` until request, answer and body are dropped; the handler really runs.
+//! `floor` is the host without a guard; `guard` is `BridgeAuthLayer` with watched freshness; `by_hand` decodes the token with
+//! `jsonwebtoken` and looks at no session; the others are peers from crates of their own. `scenes.rs` has the table of scenes
+//! and limits.
+//!
+//! `cargo bench --bench guard` prints what gungraun prints; with `-- --gate` (as `.ci/bench` does) one table is printed, and a
+//! missed limit is an error.
+//!
+//! Counts are of valgrind's machine, the same on every run of one binary. It has no SHA or AES instructions, so what
+//! hashes costs more here than on a real one.
+
+// gungraun's macros make public items of their own.
+#![allow(missing_docs, unreachable_pub, unused_qualifications, clippy::type_complexity, clippy::unwrap_used)]
+#![allow(clippy::print_stdout, missing_debug_implementations)]
+
+mod by_hand;
+mod cases;
+mod gate;
+mod gateway;
+mod scenes;
+#[allow(dead_code, reason = "the other benches use more of it")]
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().position(|argument| argument == "--gate") {
+        Some(gate) => gate::run(arguments.iter().skip(gate + 1)),
+        None => {
+            benchmarks::run();
+            ExitCode::SUCCESS
+        }
+    }
+}
+
+/// What gungraun runs: it makes a `main` of its own.
+mod benchmarks {
+    use std::hint::black_box;
+
+    use axum::Router;
+    use bridge_auth::BridgeAuth;
+    use gungraun::prelude::*;
+
+    use crate::by_hand::ByHand;
+    use crate::cases::{self, Case, Inner, send};
+    use crate::scenes::Contestant::{ByHand as Hand, Floor, Guard, Peer};
+    use crate::scenes::Host::{Axum, Tower};
+    use crate::scenes::scenes;
+
+    #[library_benchmark]
+    #[benches::scene(iter = scenes(Axum, Floor), setup = cases::floor)]
+    fn floor(case: Case<Router>) -> Case<Router> {
+        black_box(send(case))
+    }
+
+    #[library_benchmark]
+    #[benches::scene(iter = scenes(Axum, Guard), setup = cases::guard)]
+    fn guard(case: Case<Router>) -> Case<Router> {
+        black_box(send(case))
+    }
+
+    #[library_benchmark]
+    #[benches::scene(iter = scenes(Axum, Hand), setup = cases::by_hand)]
+    fn by_hand(case: Case<Router>) -> Case<Router> {
+        black_box(send(case))
+    }
+
+    #[library_benchmark]
+    #[benches::scene(iter = scenes(Axum, Peer), setup = cases::jwt_authorizer)]
+    fn jwt_authorizer(case: Case<Router>) -> Case<Router> {
+        black_box(send(case))
+    }
+
+    #[library_benchmark]
+    #[benches::scene(iter = scenes(Axum, Peer), setup = cases::axum_jwt_auth)]
+    fn axum_jwt_auth(case: Case<Router>) -> Case<Router> {
+        black_box(send(case))
+    }
+
+    #[library_benchmark]
+    #[benches::scene(iter = scenes(Axum, Peer), setup = cases::axum_login)]
+    fn axum_login(case: Case<Router>) -> Case<Router> {
+        black_box(send(case))
+    }
+
+    #[library_benchmark]
+    #[benches::scene(iter = scenes(Tower, Floor), setup = cases::tower_floor)]
+    fn tower_floor(case: Case<Inner>) -> Case<Inner> {
+        black_box(send(case))
+    }
+
+    #[library_benchmark]
+    #[benches::scene(iter = scenes(Tower, Guard), setup = cases::tower_guard)]
+    fn tower_guard(case: Case<BridgeAuth<Inner>>) -> Case<BridgeAuth<Inner>> {
+        black_box(send(case))
+    }
+
+    #[library_benchmark]
+    #[benches::scene(iter = scenes(Tower, Hand), setup = cases::tower_by_hand)]
+    fn tower_by_hand(case: Case<ByHand<Inner>>) -> Case<ByHand<Inner>> {
+        black_box(send(case))
+    }
+
+    library_benchmark_group!(
+        name = requests,
+        benchmarks = [
+            floor,
+            guard,
+            by_hand,
+            jwt_authorizer,
+            axum_jwt_auth,
+            axum_login,
+            tower_floor,
+            tower_guard,
+            tower_by_hand
+        ]
+    );
+
+    main!(library_benchmark_groups = requests);
+
+    pub fn run() {
+        main();
+    }
+}

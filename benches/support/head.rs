@@ -1,0 +1,136 @@
+//! Heads of requests, as clients send them and as hyper leaves them.
+
+use axum::body::Body;
+use bytes::{Bytes, BytesMut};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST, USER_AGENT};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
+
+use super::app::PATH;
+
+/// The lines of a request's head, in the order they are sent in.
+#[derive(Debug, Clone)]
+pub struct Head(Vec<(&'static str, String)>);
+
+/// What a client shows, and in which header.
+#[derive(Debug, Clone)]
+pub enum Credential {
+    None,
+    Bearer(String),
+    Cookie(String),
+}
+
+/// What a small client sends besides its credential.
+const FEW: [(&str, &str); 4] = [
+    ("host", "gateway.example"),
+    ("user-agent", "bridge/1.0"),
+    ("accept", "*/*"),
+    ("content-type", "application/json"),
+];
+
+/// What an SDK behind a browser's proxy sends besides that.
+const MORE: [(&str, &str); 15] = [
+    ("accept-encoding", "gzip, deflate, br, zstd"),
+    ("accept-language", "en-GB,en;q=0.9"),
+    ("cache-control", "no-cache"),
+    ("content-length", "2"),
+    ("cookie", "theme=dark; locale=en-GB; seen=1"),
+    ("x-request-id", "req_011CSHoEeqs5C35K2UUqR7Fy"),
+    ("anthropic-version", "2023-06-01"),
+    ("anthropic-beta", "prompt-caching-2024-07-31"),
+    ("x-stainless-lang", "js"),
+    ("x-stainless-package-version", "0.32.1"),
+    ("x-stainless-os", "Linux"),
+    ("x-stainless-arch", "x64"),
+    ("x-stainless-runtime", "node"),
+    ("x-stainless-runtime-version", "v22.4.0"),
+    ("x-stainless-retry-count", "0"),
+];
+
+impl Head {
+    /// Five headers, the credential's included.
+    pub fn of_5(credential: &Credential) -> Self {
+        Self::of(&FEW, credential)
+    }
+
+    /// Twenty headers, the credential's included.
+    pub fn of_20(credential: &Credential) -> Self {
+        Self::of(&[&FEW[..], &MORE].concat(), credential)
+    }
+
+    fn of(lines: &[(&'static str, &str)], credential: &Credential) -> Self {
+        let mut lines: Vec<_> = lines.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+        match credential {
+            Credential::None => {}
+            Credential::Bearer(token) => lines.push((AUTHORIZATION.as_str(), format!("Bearer {token}"))),
+            Credential::Cookie(cookie) => {
+                lines.retain(|(name, _)| *name != COOKIE.as_str());
+                lines.push((COOKIE.as_str(), cookie.clone()));
+            }
+        }
+        Self(lines)
+    }
+
+    /// The identity headers too, with what a bridge was told to send.
+    pub fn with_identity(mut self, user: &str, session: &str) -> Self {
+        let lines = [
+            ("x-user-id", user),
+            ("x-session-id", session),
+            ("x-trace-id", "4bf92f3577b34da6a3ce929d0e0e4736"),
+            ("x-client-id", "sp_bridge"),
+            ("x-policy-version", "unversioned"),
+            ("x-call-source", "bridge"),
+        ];
+        self.0.extend(lines.map(|(name, value)| (name, value.to_owned())));
+        self
+    }
+
+    /// The trace of whoever calls, too.
+    pub fn with_traceparent(mut self) -> Self {
+        let value = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        self.0.push(("traceparent", value.to_owned()));
+        self
+    }
+
+    /// What goes over the wire.
+    pub fn text(&self) -> Vec<u8> {
+        let lines = self.0.iter().map(|(name, value)| format!("{name}: {value}\r\n"));
+        format!("POST {PATH} HTTP/1.1\r\n{}\r\n", lines.collect::<String>()).into_bytes()
+    }
+
+    /// Parsed, as hyper hands it on: the map has room for as many headers as were read, the path and each value are parts of the one
+    /// buffer that was read, and the extensions are empty.
+    pub fn post(&self) -> Request<Body> {
+        let mut buffer = BytesMut::from(PATH);
+        for (_, value) in &self.0 {
+            buffer.extend_from_slice(value.as_bytes());
+        }
+        let buffer = buffer.freeze();
+        let mut headers = HeaderMap::new();
+        headers.reserve(self.0.len());
+        let mut start = PATH.len();
+        for (name, value) in &self.0 {
+            let end = start + value.len();
+            let value = HeaderValue::from_maybe_shared(buffer.slice(start..end)).unwrap();
+            headers.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), value);
+            start = end;
+        }
+        let uri = Uri::from_maybe_shared(buffer.slice(..PATH.len())).unwrap();
+        let mut request = Request::post(uri).body(Body::from(Bytes::from_static(b"{}"))).unwrap();
+        *request.headers_mut() = headers;
+        request
+    }
+}
+
+/// A request of five headers that costs little to make: what makes it is on the clock of those who send it in process.
+pub fn post_of_5(name: &HeaderName, credential: &HeaderValue) -> Request<Body> {
+    let mut request = Request::new(Body::empty());
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = Uri::from_static(PATH);
+    let headers = request.headers_mut();
+    headers.reserve(FEW.len() + 1);
+    for (name, (_, value)) in [HOST, USER_AGENT, ACCEPT, CONTENT_TYPE].into_iter().zip(FEW) {
+        headers.append(name, HeaderValue::from_static(value));
+    }
+    headers.append(name, credential.clone());
+    request
+}

@@ -1,0 +1,156 @@
+//! The peers: guards from crates of their own, each before the same application.
+//!
+//! They promise less than `bridge-auth`: two check a token's signature and claims and know no sessions; `axum-login` looks its
+//! session up in the memory of its own process, so nothing of it is seen by another gateway.
+
+use std::convert::Infallible;
+use std::hint::black_box;
+use std::sync::Arc;
+
+use axum::extract::{Extension, FromRef, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Router, body::Body};
+use axum_jwt_auth::{Claims, Decoder, LocalDecoder};
+use axum_login::tower_sessions::SessionManagerLayer;
+use axum_login::{AuthManagerLayerBuilder, AuthSession, AuthUser, AuthnBackend, login_required};
+use http::header::SET_COOKIE;
+use http::{Request, StatusCode};
+use jwt_authorizer::{AuthError, IntoLayer, JwtAuthorizer};
+use serde::Deserialize;
+use tower::ServiceExt;
+use tower::util::MapResponseLayer;
+use tower_sessions::MemoryStore;
+
+use super::app::{App, PATH, app};
+use super::mint::{ISSUER, Mint};
+
+/// What a handler reads of a token.
+#[derive(Debug, Clone, Deserialize)]
+#[allow(dead_code, reason = "it is read as a host reads it")]
+pub struct Read {
+    pub sub: String,
+    pub sid: String,
+    pub client_id: String,
+    pub scope: String,
+}
+
+/// `jwt-authorizer`: a layer. It is written against axum 0.7, so a refusal of its is made an answer of axum 0.8.
+pub async fn jwt_authorizer(mint: &Mint) -> Router {
+    type Verified = Extension<jsonwebtoken_9::TokenData<Read>>;
+    async fn handler(State(app): State<Arc<App>>, Extension(token): Verified) -> &'static str {
+        black_box(&token.claims.sub);
+        app.answer
+    }
+    let validation = jwt_authorizer::Validation::new().aud(&["bridge"]).iss(&[ISSUER]).nbf(true);
+    let authorizer: JwtAuthorizer<Read> = JwtAuthorizer::from_jwks_text(&mint.keys().jwks());
+    let layer = authorizer.validation(validation).build().await.unwrap().into_layer();
+    // The outermost first.
+    app(handler).layer((
+        MapResponseLayer::new(|Answer(response): Answer| response),
+        layer,
+        MapResponseLayer::new(Answer),
+    ))
+}
+
+struct Answer(Response);
+
+impl From<AuthError> for Answer {
+    fn from(_: AuthError) -> Self {
+        Self(StatusCode::UNAUTHORIZED.into_response())
+    }
+}
+
+/// `axum-jwt-auth`: an extractor.
+pub fn axum_jwt_auth(mint: &Mint) -> Router {
+    #[derive(Clone)]
+    struct Both {
+        app: Arc<App>,
+        decoder: Decoder<Read>,
+    }
+    impl FromRef<Both> for Arc<App> {
+        fn from_ref(both: &Both) -> Self {
+            both.app.clone()
+        }
+    }
+    impl FromRef<Both> for Decoder<Read> {
+        fn from_ref(both: &Both) -> Self {
+            both.decoder.clone()
+        }
+    }
+    async fn handler(State(app): State<Arc<App>>, user: Claims<Read>) -> &'static str {
+        black_box(&user.claims.sub);
+        app.answer
+    }
+    let mut validation = jsonwebtoken_10::Validation::new(jsonwebtoken_10::Algorithm::EdDSA);
+    validation.set_audience(&["bridge"]);
+    validation.set_issuer(&[ISSUER]);
+    validation.validate_nbf = true;
+    let key = jsonwebtoken_10::DecodingKey::from_ed_components(&mint.public_key()).unwrap();
+    let decoder = Arc::new(LocalDecoder::new(vec![key], validation).unwrap());
+    let both = Both { app: Arc::new(App { answer: "ok" }), decoder };
+    Router::new().route(PATH, get(handler).post(handler)).with_state(both)
+}
+
+/// `axum-login` over a store in memory: one route more, at which a person signs in.
+pub fn axum_login() -> Router {
+    async fn handler(State(app): State<Arc<App>>, session: AuthSession<Everybody>) -> &'static str {
+        black_box(&session.user);
+        app.answer
+    }
+    async fn sign_in(mut session: AuthSession<Everybody>, name: String) -> StatusCode {
+        let user = session.authenticate(name).await.unwrap().unwrap();
+        session.login(&user).await.unwrap();
+        StatusCode::NO_CONTENT
+    }
+    let sessions = SessionManagerLayer::new(MemoryStore::default());
+    let login = AuthManagerLayerBuilder::new(Everybody, sessions).build();
+    app(handler).layer(login_required!(Everybody)).route(SIGN_IN, post(sign_in)).layer(login)
+}
+
+const SIGN_IN: &str = "/sign-in";
+
+/// Signs so many people in; their cookies.
+pub async fn sign_in(router: &Router, people: u64) -> Vec<String> {
+    let mut cookies = Vec::new();
+    for person in 0..people {
+        let request = Request::post(SIGN_IN).body(Body::from(format!("user-{person}"))).unwrap();
+        let answer = router.clone().oneshot(request).await.unwrap();
+        let cookie = answer.headers()[SET_COOKIE].to_str().unwrap();
+        cookies.push(cookie.split(';').next().unwrap_or_default().to_owned());
+    }
+    cookies
+}
+
+/// Everybody is who they say: what a host would ask its own database for is not measured.
+#[derive(Debug, Clone)]
+struct Everybody;
+
+#[derive(Debug, Clone)]
+struct Person(String);
+
+impl AuthUser for Person {
+    type Id = String;
+
+    fn id(&self) -> String {
+        self.0.clone()
+    }
+
+    fn session_auth_hash(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+impl AuthnBackend for Everybody {
+    type User = Person;
+    type Credentials = String;
+    type Error = Infallible;
+
+    async fn authenticate(&self, name: String) -> Result<Option<Person>, Infallible> {
+        Ok(Some(Person(name)))
+    }
+
+    async fn get_user(&self, name: &String) -> Result<Option<Person>, Infallible> {
+        Ok(Some(Person(name.clone())))
+    }
+}
