@@ -125,6 +125,7 @@ fn check_nobody(head: &Head<'_>, uri: &Uri) -> Result<(), Rejection> {
 
 /// What is to become of the request, or the refusal.
 #[expect(clippy::result_large_err, reason = "a refusal is what the request ends with: it is not passed far")]
+#[inline]
 fn conclude(
     guard: &Guard,
     head: &Head<'_>,
