@@ -139,19 +139,19 @@ impl Caller {
         self.known.claims.audiences().contains(audience)
     }
 
-    /// What the identity header at `place` says, in the order of [`IDENTITY_HEADERS`](crate::header::IDENTITY_HEADERS); nothing for
-    /// the trace, which is the request's.
-    pub(crate) fn header_value(&self, place: usize) -> Option<&HeaderValue> {
+    /// What the identity headers say, in the order of [`IDENTITY_HEADERS`](crate::header::IDENTITY_HEADERS); the trace is the
+    /// request's.
+    pub(crate) fn header_texts<'a>(&'a self, trace: &'a [u8]) -> [&'a [u8]; 6] {
+        let [user, session, client] = self.known.headers.each_ref().map(HeaderValue::as_bytes);
+        let [policy_version, call_source] = self.context.headers.each_ref().map(HeaderValue::as_bytes);
+        [user, session, trace, client, policy_version, call_source]
+    }
+
+    /// The same as values; nothing for the trace.
+    pub(crate) fn header_values(&self) -> [Option<&HeaderValue>; 6] {
         let [user, session, client] = &self.known.headers;
         let [policy_version, call_source] = &self.context.headers;
-        match place {
-            0 => Some(user),
-            1 => Some(session),
-            3 => Some(client),
-            4 => Some(policy_version),
-            5 => Some(call_source),
-            _ => None,
-        }
+        [Some(user), Some(session), None, Some(client), Some(policy_version), Some(call_source)]
     }
 }
 
