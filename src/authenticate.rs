@@ -26,7 +26,7 @@ use crate::header::X_SESSION_ID;
 use crate::id::{Audience, CallSource, PolicyVersion, Scopes, SessionId};
 use crate::reject::{InvalidCredential, Rejection};
 use crate::same_site::Origins;
-use crate::session::{Liveness, WatchStatus};
+use crate::session::{Liveness, Row, WatchStatus};
 use crate::store::{SessionState, SessionStatus, StoreErrorKind};
 use crate::token::{Claims, InvalidToken, TokenVerifier};
 use foreign::Foreign;
@@ -125,7 +125,7 @@ impl Guard {
     }
 
     pub(crate) fn watch_status(&self) -> WatchStatus {
-        self.liveness.status()
+        self.liveness.watch_status()
     }
 
     /// The store kept a request from being judged, or an endpoint from answering.
@@ -356,19 +356,31 @@ impl Guard {
 
     /// The caller, when the session of a verified token is live, by the store's word.
     async fn live_caller(&self, known: Arc<Known>) -> Result<Caller, Rejection> {
-        let claims = &known.claims;
-        let fence = self.liveness.fence(claims);
-        let status = self.liveness.look_up(claims.session()).await.map_err(Rejection::Unavailable)?;
-        let status = status.ok_or(InvalidCredential::SessionUnknown)?;
-        check_session(claims, &status)?;
-        let context = known.context.get_or_init(|| self.context(&status.call_source));
-        if *context.call_source() != status.call_source {
-            // The row is another than at first: nothing is remembered of it.
-            let context = self.context(&status.call_source);
-            return Ok(Caller::new(known, context));
-        }
+        let fence = self.liveness.fence(&known.claims);
+        let seen = known.context.get().and_then(|context| Some((known.seen.mark()?, context)));
+        let row = self.liveness.look_up(&known.session, seen.map(|(row, _)| row)).await;
+        let row = row.map_err(Rejection::Unavailable)?.ok_or(InvalidCredential::SessionUnknown)?;
+        let (expires_in, context) = match (row, seen) {
+            // It fitted before, and no row changes in that.
+            (Row::Seen { state, expires_in }, Some((_, context))) => {
+                check_state(state)?;
+                (expires_in, context)
+            }
+            (Row::Seen { .. }, None) => return Err(Rejection::Unavailable(StoreErrorKind::Failed)),
+            (Row::Unseen(status), _) => {
+                check_session(&known.claims, &status)?;
+                let context = known.context.get_or_init(|| self.context(&status.call_source));
+                if *context.call_source() != status.call_source {
+                    // The row is another than at first: nothing is remembered of it.
+                    let context = self.context(&status.call_source);
+                    return Ok(Caller::new(known, context));
+                }
+                known.seen.remember(status.row);
+                (status.expires_in, context)
+            }
+        };
         if let Some(fence) = fence {
-            known.slot.remember(fence, status.expires_in);
+            known.slot.remember(fence, expires_in);
         }
         let context = context.clone();
         Ok(Caller::new(known, context))
@@ -397,7 +409,11 @@ fn check_session(claims: &Claims, status: &SessionStatus) -> Result<(), InvalidC
     if status.user != *claims.user() || status.client != *claims.client() {
         return Err(InvalidCredential::SessionOfAnother);
     }
-    match status.state {
+    check_state(status.state)
+}
+
+fn check_state(state: SessionState) -> Result<(), InvalidCredential> {
+    match state {
         SessionState::Live => Ok(()),
         SessionState::Revoked => Err(InvalidCredential::SessionRevoked),
         SessionState::Expired => Err(InvalidCredential::SessionExpired),

@@ -8,7 +8,8 @@ use http::{HeaderMap, HeaderValue};
 
 use crate::header;
 use crate::id::{Audience, CallSource, ClientId, PolicyVersion, Scopes, SessionId, UserId};
-use crate::session::Slot;
+use crate::session::{SeenRow, Slot};
+use crate::store::SessionKey;
 use crate::token::{Claims, Subject};
 
 /// An authenticated caller: a verified token and its live session.
@@ -32,6 +33,9 @@ pub(crate) struct Known {
     /// What the session's row said of its caller when it was first seen.
     pub(crate) context: OnceLock<Arc<Context>>,
     pub(crate) slot: Slot,
+    /// The session as it is looked up, and the row of it that fitted the claims and the context.
+    pub(crate) session: SessionKey,
+    pub(crate) seen: SeenRow,
     /// `x-user-id`, `x-session-id` and `x-client-id`: written to every request, so made once.
     headers: [HeaderValue; 3],
 }
@@ -156,8 +160,9 @@ impl Known {
             claims.session().to_header_value(),
             claims.client().to_header_value(),
         ];
-        let (context, slot) = <(OnceLock<_>, Slot)>::default();
-        Self { claims, generation, unshared, context, slot, headers: in_one_block(&headers) }
+        let (context, slot, seen) = <(OnceLock<_>, Slot, SeenRow)>::default();
+        let (session, headers) = (SessionKey::of(claims.session().clone()), in_one_block(&headers));
+        Self { claims, generation, unshared, context, slot, session, seen, headers }
     }
 
     /// How many bytes the values of its headers take.

@@ -101,7 +101,7 @@ impl Guard {
     async fn map(&self, token: &ForeignToken) -> Result<Arc<Known>, Rejection> {
         let session = token.issuer.session(&token.claims).await.map_err(Rejection::Unavailable)?;
         let session = session.ok_or(InvalidCredential::SessionUnknown)?;
-        let status = self.liveness.look_up(&session).await.map_err(Rejection::Unavailable)?;
+        let status = self.liveness.status(session.clone()).await.map_err(Rejection::Unavailable)?;
         let status = status.ok_or(InvalidCredential::SessionUnknown)?;
         let claims = token.claims.held_to(session, status.user, status.client);
         // No generation of our own keys is asked for: the foreign token's verdict hangs on its issuer's.

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 pub struct Counting {
     store: Arc<dyn Store>,
     queries: AtomicUsize,
+    full_queries: AtomicUsize,
     verifications: AtomicUsize,
     most_ids: AtomicUsize,
     log_is_broken: AtomicBool,
@@ -26,6 +27,7 @@ impl Counting {
         Self {
             store,
             queries: AtomicUsize::new(0),
+            full_queries: AtomicUsize::new(0),
             verifications: AtomicUsize::new(0),
             most_ids: AtomicUsize::new(0),
             log_is_broken: AtomicBool::new(false),
@@ -40,6 +42,11 @@ impl Counting {
         self.queries.load(Ordering::SeqCst)
     }
 
+    /// How many of them asked whose the sessions are.
+    pub fn full_queries(&self) -> usize {
+        self.full_queries.load(Ordering::SeqCst)
+    }
+
     /// How many clients were looked for since the last reset.
     pub fn verifications(&self) -> usize {
         self.verifications.load(Ordering::SeqCst)
@@ -52,8 +59,17 @@ impl Counting {
 
     pub fn reset(&self) {
         self.queries.store(0, Ordering::SeqCst);
+        self.full_queries.store(0, Ordering::SeqCst);
         self.verifications.store(0, Ordering::SeqCst);
         self.most_ids.store(0, Ordering::SeqCst);
+    }
+
+    fn count(&self, ids: usize) -> Result<(), StoreError> {
+        check(&self.look_ups_are_broken)?;
+        assert!(!self.look_ups_panic.load(Ordering::SeqCst), "a defect of the store");
+        self.queries.fetch_add(1, Ordering::SeqCst);
+        self.most_ids.fetch_max(ids, Ordering::SeqCst);
+        Ok(())
     }
 
     pub fn break_log(&self) {
@@ -88,11 +104,14 @@ fn check(broken: &AtomicBool) -> Result<(), StoreError> {
 #[async_trait]
 impl Store for Counting {
     async fn session_statuses(&self, ids: &[SessionId]) -> Result<SessionStatuses, StoreError> {
-        check(&self.look_ups_are_broken)?;
-        assert!(!self.look_ups_panic.load(Ordering::SeqCst), "a defect of the store");
-        self.queries.fetch_add(1, Ordering::SeqCst);
-        self.most_ids.fetch_max(ids.len(), Ordering::SeqCst);
+        self.count(ids.len())?;
+        self.full_queries.fetch_add(1, Ordering::SeqCst);
         self.store.session_statuses(ids).await
+    }
+
+    async fn row_states(&self, sessions: &[SessionKey]) -> Result<RowStates, StoreError> {
+        self.count(sessions.len())?;
+        self.store.row_states(sessions).await
     }
 
     async fn revocations_since(

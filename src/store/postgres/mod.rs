@@ -45,8 +45,8 @@ use super::{
     Client, ClientKey, ClientProof, DevicePage, DeviceQuery, GrantRefusal, IssueCodeError, KeyQuery,
     KnownUser, NewCode, OpenSession, OpenSessionError, OpenedSession, PoolStatus, Proof, ProvisionClient,
     ProvisionError, ProvisionedClient, RedeemCode, RedeemError, RefreshRefusal, RefreshSession,
-    RefreshSessionError, RefreshStatus, RevocationCursor, RevocationPage, Revoke, SessionStatuses, Store,
-    StoreError, Swept,
+    RefreshSessionError, RefreshStatus, RevocationCursor, RevocationPage, Revoke, RowStates, SessionKey,
+    SessionStatuses, Store, StoreError, Swept,
 };
 use crate::id::{AssertionHash, ClientId, RefreshHash, SessionId, UserId};
 
@@ -269,6 +269,13 @@ impl Store for PostgresStore {
     async fn session_statuses(&self, ids: &[SessionId]) -> Result<SessionStatuses, StoreError> {
         let (db, ids, lease) = (self.connections.clone(), ids.to_vec(), self.line.lease());
         let answer = self.connections.look_ups.run(async move { session::statuses(&db, &ids, lease).await });
+        answer.await.inspect_err(|fault| self.forget_if_unknown(lease, fault))
+    }
+
+    async fn row_states(&self, sessions: &[SessionKey]) -> Result<RowStates, StoreError> {
+        let (db, sessions, lease) = (self.connections.clone(), sessions.to_vec(), self.line.lease());
+        let look_up = async move { session::row_states(&db, &sessions, lease).await };
+        let answer = self.connections.look_ups.run(look_up);
         answer.await.inspect_err(|fault| self.forget_if_unknown(lease, fault))
     }
 

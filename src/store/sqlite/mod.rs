@@ -38,8 +38,8 @@ use super::{
     Client, ClientKey, ClientProof, DevicePage, DeviceQuery, GrantRefusal, IssueCodeError, KeyQuery,
     KnownUser, NewCode, OpenSession, OpenSessionError, OpenedSession, PoolStatus, Proof, ProvisionClient,
     ProvisionError, ProvisionedClient, RedeemCode, RedeemError, RefreshRefusal, RefreshSession,
-    RefreshSessionError, RefreshStatus, Replication, RevocationCursor, RevocationPage, Revoke,
-    SessionStatuses, Store, StoreError, Swept, Tick,
+    RefreshSessionError, RefreshStatus, Replication, RevocationCursor, RevocationPage, Revoke, RowStates,
+    SessionKey, SessionStatuses, Store, StoreError, Swept, Tick,
 };
 use crate::id::{AssertionHash, ClientId, RefreshHash, SessionId, UserId};
 
@@ -174,6 +174,12 @@ impl Store for SqliteStore {
         let ids = ids.to_vec();
         let found = self.look_up(move |tx| sessions::statuses(tx, &ids)).await?;
         Ok(SessionStatuses { found, tick: Tick::default() })
+    }
+
+    async fn row_states(&self, sessions: &[SessionKey]) -> Result<RowStates, StoreError> {
+        let sessions = sessions.to_vec();
+        let found = self.look_up(move |tx| sessions::row_states(tx, &sessions)).await?;
+        Ok(RowStates { found, tick: Tick::default() })
     }
 
     /// No other server can take the place of a file.
