@@ -117,10 +117,7 @@ impl Lookups {
     }
 
     /// All that the store knows of the session, as of [`row`](Self::row).
-    pub(super) async fn status(
-        &self,
-        session: &SessionKey,
-    ) -> Result<Option<SessionStatus>, StoreErrorKind> {
+    pub(super) async fn status(&self, session: &SessionKey) -> Result<Option<SessionStatus>, StoreErrorKind> {
         let answer = self.answer(session, false).await;
         Ok(found(&answer)?.status(session).cloned())
     }

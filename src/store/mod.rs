@@ -41,8 +41,8 @@ pub use postgres::{PostgresStore, PostgresStoreBuilder};
 pub use refresh::{RefreshRefusal, RefreshSession, RefreshSessionError, RefreshStatus};
 pub use revocation::{Revocation, RevocationCursor, RevocationPage, Revoke, Swept};
 pub use session::{
-    NewSession, OpenSession, OpenSessionError, OpenedSession, Origin, RequestedId, RowMark, RowState, Session,
-    SessionKey, SessionLimit, SessionState, SessionStatus, WhenFull,
+    NewSession, OpenSession, OpenSessionError, OpenedSession, Origin, RequestedId, RowMark, RowState,
+    Session, SessionKey, SessionLimit, SessionState, SessionStatus, WhenFull,
 };
 #[cfg(feature = "sqlite")]
 pub use sqlite::{SqliteStore, SqliteStoreBuilder};

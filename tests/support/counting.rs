@@ -19,6 +19,7 @@ pub struct Counting {
     log_is_broken: AtomicBool,
     look_ups_are_broken: AtomicBool,
     look_ups_panic: AtomicBool,
+    look_ups_hang: AtomicBool,
     ticks_are_broken: AtomicBool,
 }
 
@@ -33,6 +34,7 @@ impl Counting {
             log_is_broken: AtomicBool::new(false),
             look_ups_are_broken: AtomicBool::new(false),
             look_ups_panic: AtomicBool::new(false),
+            look_ups_hang: AtomicBool::new(false),
             ticks_are_broken: AtomicBool::new(false),
         }
     }
@@ -64,7 +66,10 @@ impl Counting {
         self.most_ids.store(0, Ordering::SeqCst);
     }
 
-    fn count(&self, ids: usize) -> Result<(), StoreError> {
+    async fn count(&self, ids: usize) -> Result<(), StoreError> {
+        if self.look_ups_hang.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
         check(&self.look_ups_are_broken)?;
         assert!(!self.look_ups_panic.load(Ordering::SeqCst), "a defect of the store");
         self.queries.fetch_add(1, Ordering::SeqCst);
@@ -89,7 +94,13 @@ impl Counting {
         self.look_ups_panic.store(true, Ordering::SeqCst);
     }
 
+    /// A store that never answers.
+    pub fn hang_look_ups(&self) {
+        self.look_ups_hang.store(true, Ordering::SeqCst);
+    }
+
     pub fn mend(&self) {
+        self.look_ups_hang.store(false, Ordering::SeqCst);
         self.ticks_are_broken.store(false, Ordering::SeqCst);
         self.look_ups_panic.store(false, Ordering::SeqCst);
         self.log_is_broken.store(false, Ordering::SeqCst);
@@ -104,13 +115,13 @@ fn check(broken: &AtomicBool) -> Result<(), StoreError> {
 #[async_trait]
 impl Store for Counting {
     async fn session_statuses(&self, ids: &[SessionId]) -> Result<SessionStatuses, StoreError> {
-        self.count(ids.len())?;
+        self.count(ids.len()).await?;
         self.full_queries.fetch_add(1, Ordering::SeqCst);
         self.store.session_statuses(ids).await
     }
 
     async fn row_states(&self, sessions: &[SessionKey]) -> Result<RowStates, StoreError> {
-        self.count(sessions.len())?;
+        self.count(sessions.len()).await?;
         self.store.row_states(sessions).await
     }
 

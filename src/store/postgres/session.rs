@@ -14,8 +14,9 @@ use super::line::takes_no_writes;
 use super::row::{Columns, Timestamp, micros, session_key};
 use crate::id::{Audience, SessionId};
 use crate::store::{
-    NewSession, OpenSession, OpenSessionError, OpenedSession, Origin, RequestedId, RowState, RowStates, Session,
-    SessionKey, SessionState, SessionStatus, SessionStatuses, StoreError, StoreErrorKind, Tick, WhenFull,
+    NewSession, OpenSession, OpenSessionError, OpenedSession, Origin, RequestedId, RowState, RowStates,
+    Session, SessionKey, SessionState, SessionStatus, SessionStatuses, StoreError, StoreErrorKind, Tick,
+    WhenFull,
 };
 
 /// What the migrations need to know of a session to open; its parameters come first in every statement.
