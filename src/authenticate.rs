@@ -3,11 +3,11 @@
 mod bearer;
 mod foreign;
 mod known;
+mod live;
 mod place;
 mod recognize;
 mod session_end;
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,8 +26,8 @@ use crate::header::X_SESSION_ID;
 use crate::id::{Audience, CallSource, PolicyVersion, Scopes, SessionId};
 use crate::reject::{InvalidCredential, Rejection};
 use crate::same_site::Origins;
-use crate::session::{Liveness, Row, WatchStatus};
-use crate::store::{SessionState, SessionStatus, StoreErrorKind};
+use crate::session::{Liveness, WatchStatus};
+use crate::store::StoreErrorKind;
 use crate::token::{Claims, InvalidToken, TokenVerifier};
 use foreign::Foreign;
 use known::KnownTokens;
@@ -245,12 +245,20 @@ impl Authenticator {
 
     /// The rest of it: the look-up of a verified token's session. For another issuer's token, its keys and its session.
     pub(crate) async fn finish(&self, pending: Pending, headers: &HeaderMap) -> Result<Admitted, Rejection> {
-        let finished = match pending {
-            Pending::Session(known) => {
-                self.guard.live_caller(known).await.and_then(|caller| self.grant(caller))
-            }
-            Pending::Foreign(foreign) => self.finish_foreign(foreign, headers).await,
-        };
+        match pending {
+            Pending::Session(known) => self.finish_session(known).await,
+            Pending::Foreign(foreign) => self.counted(self.finish_foreign(foreign, headers).await),
+        }
+    }
+
+    /// The look-up of a verified token's session. It needs nothing of the request's head.
+    pub(crate) async fn finish_session(&self, known: Arc<Known>) -> Result<Admitted, Rejection> {
+        let caller = self.guard.live_caller(known).await;
+        self.counted(caller.and_then(|caller| self.grant(caller)))
+    }
+
+    /// The same. The store's part in it is counted.
+    fn counted(&self, finished: Result<Admitted, Rejection>) -> Result<Admitted, Rejection> {
         if let Err(Rejection::Unavailable(cause)) = finished {
             self.guard.unavailable(cause);
         }
@@ -353,45 +361,6 @@ impl Guard {
     fn remembered_context(&self, known: &Known) -> Option<Arc<Context>> {
         if self.liveness.remembers(&known.slot) { known.context.get().cloned() } else { None }
     }
-
-    /// The caller, when the session of a verified token is live, by the store's word.
-    async fn live_caller(&self, known: Arc<Known>) -> Result<Caller, Rejection> {
-        let fence = self.liveness.fence(&known.claims);
-        let seen = known.context.get().and_then(|context| Some((known.seen.mark()?, context)));
-        let row = self.liveness.look_up(&known.session, seen.map(|(row, _)| row)).await;
-        let row = row.map_err(Rejection::Unavailable)?.ok_or(InvalidCredential::SessionUnknown)?;
-        let (expires_in, context) = match (row, seen) {
-            // It fitted before, and no row changes in that.
-            (Row::Seen { state, expires_in }, Some((_, context))) => {
-                check_state(state)?;
-                (expires_in, context)
-            }
-            (Row::Seen { .. }, None) => return Err(Rejection::Unavailable(StoreErrorKind::Failed)),
-            (Row::Unseen(status), _) => {
-                check_session(&known.claims, &status)?;
-                let context = known.context.get_or_init(|| self.context(&status.call_source));
-                if *context.call_source() != status.call_source {
-                    // The row is another than at first: nothing is remembered of it.
-                    let context = self.context(&status.call_source);
-                    return Ok(Caller::new(known, context));
-                }
-                known.seen.remember(status.row);
-                (status.expires_in, context)
-            }
-        };
-        if let Some(fence) = fence {
-            known.slot.remember(fence, expires_in);
-        }
-        let context = context.clone();
-        Ok(Caller::new(known, context))
-    }
-
-    /// What callers of this source have in common: made once for all of them.
-    fn context(&self, source: &CallSource) -> Arc<Context> {
-        let make = || Context::new(source.clone(), self.policy_version.clone(), self.authority.clone());
-        let Ok(context) = self.contexts.get_or_insert_with(source, || Ok::<_, Infallible>(make().into()));
-        context
-    }
 }
 
 impl From<InvalidCredential> for Rejection {
@@ -403,19 +372,4 @@ impl From<InvalidCredential> for Rejection {
 /// Whether every `x-session-id` that was sent names `session`.
 fn declares_only(headers: &HeaderMap, session: &SessionId) -> bool {
     headers.get_all(X_SESSION_ID).iter().all(|declared| declared.as_bytes() == session.as_str().as_bytes())
-}
-
-fn check_session(claims: &Claims, status: &SessionStatus) -> Result<(), InvalidCredential> {
-    if status.user != *claims.user() || status.client != *claims.client() {
-        return Err(InvalidCredential::SessionOfAnother);
-    }
-    check_state(status.state)
-}
-
-fn check_state(state: SessionState) -> Result<(), InvalidCredential> {
-    match state {
-        SessionState::Live => Ok(()),
-        SessionState::Revoked => Err(InvalidCredential::SessionRevoked),
-        SessionState::Expired => Err(InvalidCredential::SessionExpired),
-    }
 }

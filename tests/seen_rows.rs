@@ -90,11 +90,8 @@ async fn only_the_first_look_up_of_a_token_asks_whose_the_session_is(db: impl Ba
 }
 
 async fn attack_an_id_that_was_swept_and_is_anothers_now_lets_its_old_token_in_nowhere(db: impl Backend) {
-    let others: [(&str, fn(NewSession) -> NewSession); 2] = [
-        ("bob", |session| session),
-        ("alice", |session| NewSession { client: ClientId::parse("another").unwrap(), ..session }),
-    ];
-    for (name, set) in others {
+    for (name, client) in [("bob", "sp_bridge"), ("alice", "another")] {
+        let client = ClientId::parse(client).unwrap();
         let node = Node::new(&db).await;
         let (alice, carol) =
             (access(&node.bridge, "alice", "").await, access(&node.bridge, "carol", "").await);
@@ -104,7 +101,7 @@ async fn attack_an_id_that_was_swept_and_is_anothers_now_lets_its_old_token_in_n
         node.store.revoke(&Revoke::Session(carol.session)).await.unwrap();
         db.pass_time(2 * DAY).await;
         assert_eq!(node.store.sweep(1000).await.unwrap().sessions, 2);
-        node.reopen(&alice, name, set).await;
+        node.reopen(&alice, name, |session| NewSession { client, ..session }).await;
         let carol = access(&node.bridge, "carol", "").await;
         for _ in 0..3 {
             assert_eq!(node.try_in(&alice).await, refused(InvalidCredential::SessionOfAnother), "{name}");
@@ -159,7 +156,7 @@ async fn no_request_waits_for_longer_than_the_deadline(db: impl Backend) {
     node.store.hang_look_ups();
     // Those who ask first, those who wait for them, and those who come while they wait.
     let requests = (0..60).map(|n: u32| {
-        let (node, access) = (&node, if n % 3 == 0 { &bob } else { &alice });
+        let (node, access) = (&node, if n.is_multiple_of(3) { &bob } else { &alice });
         async move {
             tokio::time::sleep(Duration::from_millis(20) * n).await;
             let asked = Instant::now();

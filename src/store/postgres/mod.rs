@@ -140,11 +140,7 @@ impl PostgresStore {
     #[must_use]
     pub fn from_pool(pool: Pool) -> Self {
         let (acquire, statement) = (Duration::from_secs(3), Duration::from_secs(10));
-        let settings = format!(
-            "{}; {}; SET plan_cache_mode = force_custom_plan",
-            builder::OWN_SETTINGS,
-            builder::limits(statement)
-        );
+        let settings = format!("{}; {}", builder::OWN_SETTINGS, builder::limits(statement));
         let timeline = Timeline::default();
         let connections =
             Connections::of_one_pool(pool.clone(), acquire, statement, settings, timeline.clone());
