@@ -36,6 +36,7 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use deadpool_postgres::Pool;
 use tokio::sync::{Mutex, watch};
+use uuid::Uuid;
 
 use self::connections::Connections;
 use self::line::{Dial, Line};
@@ -269,8 +270,9 @@ impl Store for PostgresStore {
     }
 
     async fn row_states(&self, sessions: &[SessionKey]) -> Result<RowStates, StoreError> {
-        let (db, sessions, lease) = (self.connections.clone(), sessions.to_vec(), self.line.lease());
-        let look_up = async move { session::row_states(&db, &sessions, lease).await };
+        let (db, lease) = (self.connections.clone(), self.line.lease());
+        let keys = sessions.iter().map(|session| Uuid::from_u128(session.digest())).collect();
+        let look_up = async move { session::row_states(&db, keys, lease).await };
         let answer = self.connections.look_ups.run(look_up);
         answer.await.inspect_err(|fault| self.forget_if_unknown(lease, fault))
     }

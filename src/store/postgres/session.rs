@@ -15,8 +15,7 @@ use super::row::{Columns, Timestamp, micros, session_key};
 use crate::id::{Audience, SessionId};
 use crate::store::{
     NewSession, OpenSession, OpenSessionError, OpenedSession, Origin, RequestedId, RowState, RowStates,
-    Session, SessionKey, SessionState, SessionStatus, SessionStatuses, StoreError, StoreErrorKind, Tick,
-    WhenFull,
+    Session, SessionState, SessionStatus, SessionStatuses, StoreError, StoreErrorKind, Tick, WhenFull,
 };
 
 /// What the migrations need to know of a session to open; its parameters come first in every statement.
@@ -170,10 +169,9 @@ pub(super) async fn statuses(
 /// The same for less. One row is about the server, so that nothing of it is worked out for each session.
 pub(super) async fn row_states(
     db: &Connections,
-    sessions: &[SessionKey],
+    mut keys: Vec<Uuid>,
     lease: Uuid,
 ) -> Result<RowStates, StoreError> {
-    let mut keys: Vec<Uuid> = sessions.iter().map(|session| Uuid::from_u128(session.digest())).collect();
     // In the order of the index. The server would sort them, too.
     keys.sort_unstable();
     let rows = db
