@@ -72,15 +72,19 @@ impl<'h> Head<'h> {
             longest: 0,
             extra: Vec::new(),
         };
+        head.walk(headers, extra);
+        head
+    }
+
+    fn walk(&mut self, headers: &'h HeaderMap, extra: &[HeaderName]) {
         for (name, value) in headers {
             if !extra.is_empty() && extra.contains(name) {
-                head.extra.push((name, value));
+                self.extra.push((name, value));
             }
-            if !head.take(name.as_str(), value) {
-                head.longest = head.longest.max(value.len());
+            if !self.take(name.as_str(), value) {
+                self.longest = self.longest.max(value.len());
             }
         }
-        head
     }
 
     /// Takes one line; whether it was `Authorization`. The length tells most names apart.

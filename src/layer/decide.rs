@@ -50,7 +50,6 @@ pub(super) type Asking = Pin<Box<dyn Future<Output = Result<Admitted, Rejection>
 enum Judgement {
     Admitted(Outcome),
     Refused(Response<Bytes>),
-    Pending(Pending),
 }
 
 /// Who is let in, and what changes in the head.
@@ -69,9 +68,8 @@ struct Outcome {
 pub(super) fn decide<B>(guard: &Arc<Guard>, request: &mut Request<B>) -> Decision {
     let now = Moment::now();
     match judge(guard, request.method(), request.uri(), request.headers(), request.extensions(), now) {
-        Judgement::Admitted(outcome) => Decision::Made(Ok(admit(guard, request, outcome, now))),
-        Judgement::Refused(refusal) => Decision::Made(Err(refusal)),
-        Judgement::Pending(pending) => Decision::Pending(ask(guard.clone(), pending)),
+        Ok(judgement) => Decision::Made(carry_out(guard, request, judgement, now)),
+        Err(pending) => Decision::Pending(ask(guard.clone(), pending)),
     }
 }
 
@@ -82,17 +80,23 @@ pub(super) fn decide_by<B>(
     asked: Result<Admitted, Rejection>,
 ) -> Verdict {
     let head = guard.authenticator.head(request.headers());
-    let outcome = conclude(guard, &head, request.method(), asked.map(Some));
-    outcome.map(|outcome| admit(guard, request, outcome, Moment::now()))
+    let judgement = conclude(guard, &head, request.method(), asked.map(Some));
+    carry_out(guard, request, judgement, Moment::now())
 }
 
-/// Makes the head what the inner service shall see.
-fn admit<B>(guard: &Guard, request: &mut Request<B>, outcome: Outcome, now: Moment) -> Admission {
-    let set_aside = outcome.edit(guard, request.headers_mut());
-    outcome.leave(guard, request.extensions_mut(), set_aside, now)
+/// Makes the head of an admitted request what the inner service shall see.
+fn carry_out<B>(guard: &Guard, request: &mut Request<B>, mut judgement: Judgement, now: Moment) -> Verdict {
+    match judgement {
+        Judgement::Admitted(ref mut outcome) => {
+            let set_aside = outcome.edit(guard, request.headers_mut());
+            Ok(outcome.leave(guard, request.extensions_mut(), set_aside, now))
+        }
+        Judgement::Refused(refusal) => Err(refusal),
+    }
 }
 
-/// What a request comes to, as far as it is known without I/O.
+/// What a request comes to, or what must be asked for it.
+#[expect(clippy::result_large_err, reason = "it is not passed far")]
 fn judge(
     guard: &Guard,
     method: &Method,
@@ -100,18 +104,15 @@ fn judge(
     headers: &HeaderMap,
     extensions: &Extensions,
     now: Moment,
-) -> Judgement {
+) -> Result<Judgement, Pending> {
     let head = guard.authenticator.head(headers);
     let admitted = match begin(guard, &head, uri, extensions, now) {
-        Ok(Begun::Pending(pending)) => return Judgement::Pending(pending),
+        Ok(Begun::Pending(pending)) => return Err(pending),
         Ok(Begun::Admitted(admitted)) => Ok(Some(admitted)),
         Err(Rejection::NoCredential) if guard.optional => check_nobody(&head, uri).map(|()| None),
         Err(rejection) => Err(rejection),
     };
-    match conclude(guard, &head, method, admitted) {
-        Ok(outcome) => Judgement::Admitted(outcome),
-        Err(refusal) => Judgement::Refused(refusal),
-    }
+    Ok(conclude(guard, &head, method, admitted))
 }
 
 fn ask(guard: Arc<Guard>, pending: Pending) -> Asking {
@@ -155,14 +156,13 @@ fn check_nobody(head: &Head<'_>, uri: &Uri) -> Result<(), Rejection> {
     }
 }
 
-/// What is to become of the request, or the refusal.
-#[expect(clippy::result_large_err, reason = "a refusal is what the request ends with: it is not passed far")]
+/// What is to become of the request.
 fn conclude(
     guard: &Guard,
     head: &Head<'_>,
     method: &Method,
     admitted: Result<Option<Admitted>, Rejection>,
-) -> Result<Outcome, Response<Bytes>> {
+) -> Judgement {
     let (mut trace, has_good_parent) = Trace::of(head);
     match admitted {
         Ok(admitted) => {
@@ -178,7 +178,7 @@ fn conclude(
             let changes = head.changes(written, values, has_good_parent);
             let is_authorization_sent = head.authorization.first().is_some();
             let elsewhere = admitted.is_some() && !is_authorization_sent;
-            Ok(Outcome {
+            Judgement::Admitted(Outcome {
                 changes,
                 token: elsewhere.then(|| guard.authenticator.token_elsewhere(head)).flatten(),
                 is_authorization_sent,
@@ -189,7 +189,7 @@ fn conclude(
         }
         Err(rejection) => {
             observe::refused(&rejection, &trace);
-            Err(refuse(guard, head, method, &rejection))
+            Judgement::Refused(refuse(guard, head, method, &rejection))
         }
     }
 }
@@ -247,7 +247,7 @@ impl Outcome {
 
     /// Leaves in the extensions who was let in.
     fn leave(
-        self,
+        &mut self,
         guard: &Guard,
         extensions: &mut Extensions,
         set_aside: Option<SetAside>,
@@ -255,7 +255,7 @@ impl Outcome {
     ) -> Admission {
         let ended = self.admitted.as_ref().and_then(|admitted| session_end(guard, admitted));
         let passage = Passage { trace: self.trace, refusals: guard.refusals.clone(), at: now.steady() };
-        match self.admitted {
+        match self.admitted.take() {
             Some(Admitted::Caller(caller)) => {
                 extensions.insert(caller.passing(passage));
             }
