@@ -3,11 +3,11 @@
 mod bearer;
 mod foreign;
 mod known;
+mod live;
 mod place;
 mod recognize;
 mod session_end;
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ use crate::passage::Passage;
 use crate::reject::{InvalidCredential, Rejection};
 use crate::same_site::Origins;
 use crate::session::{Liveness, Moment, WatchStatus};
-use crate::store::{SessionState, SessionStatus, StoreErrorKind};
+use crate::store::StoreErrorKind;
 use crate::token::{Claims, InvalidToken, TokenVerifier};
 use foreign::{Foreign, PendingForeign};
 use known::KnownTokens;
@@ -129,7 +129,7 @@ impl Guard {
     }
 
     pub(crate) fn watch_status(&self) -> WatchStatus {
-        self.liveness.status()
+        self.liveness.watch_status()
     }
 
     /// The store kept a request from being judged, or an endpoint from answering.
@@ -247,9 +247,9 @@ impl Authenticator {
             Token::Foreign(foreign) => return self.begin_foreign(foreign, head, now),
         };
         self.check_claims(&known.claims, head.session())?;
-        match self.guard.remembered_context(&known, now) {
-            Some(context) => self.grant(Caller::new(known, context)).map(Begun::Admitted),
-            None => Ok(Begun::Pending(Pending::Session(known))),
+        match self.guard.remembered_caller(known, now) {
+            Ok(caller) => self.grant(caller).map(Begun::Admitted),
+            Err(known) => Ok(Begun::Pending(Pending::Session(known))),
         }
     }
 
@@ -367,52 +367,14 @@ impl Guard {
         }
     }
 
-    /// What makes a caller of a verified token, when its session is remembered to be live.
-    fn remembered_context(&self, known: &Known, now: Moment) -> Option<Arc<Context>> {
-        if self.liveness.remembers(&known.slot, now) { known.context.get().cloned() } else { None }
-    }
-
-    /// The caller, when the session of a verified token is live, by the store's word.
-    async fn live_caller(&self, known: Arc<Known>) -> Result<Caller, Rejection> {
-        let claims = &known.claims;
-        let fence = self.liveness.fence(claims);
-        let status = self.liveness.look_up(claims.session()).await.map_err(Rejection::Unavailable)?;
-        let status = status.ok_or(InvalidCredential::SessionUnknown)?;
-        check_session(claims, &status)?;
-        let context = known.context.get_or_init(|| self.context(&status.call_source));
-        if *context.call_source() != status.call_source {
-            // The row is another than at first: nothing is remembered of it.
-            let context = self.context(&status.call_source);
-            return Ok(Caller::new(known, context));
-        }
-        if let Some(fence) = fence {
-            self.liveness.remember(&known.slot, fence, status.expires_in);
-        }
-        let context = context.clone();
-        Ok(Caller::new(known, context))
-    }
-
-    /// What callers of this source have in common: made once for all of them.
-    fn context(&self, source: &CallSource) -> Arc<Context> {
-        let make = || Context::new(source.clone(), self.policy_version.clone(), self.authority.clone());
-        let Ok(context) = self.contexts.get_or_insert_with(source, || Ok::<_, Infallible>(make().into()));
-        context
+    /// The caller that a verified token makes, when its session is remembered to be live; else the token again.
+    fn remembered_caller(&self, known: Arc<Known>, now: Moment) -> Result<Caller, Arc<Known>> {
+        if self.liveness.remembers(&known.slot, now) { Caller::seen_before(known) } else { Err(known) }
     }
 }
 
 impl From<InvalidCredential> for Rejection {
     fn from(credential: InvalidCredential) -> Self {
         Self::InvalidCredential(credential)
-    }
-}
-
-fn check_session(claims: &Claims, status: &SessionStatus) -> Result<(), InvalidCredential> {
-    if status.user != *claims.user() || status.client != *claims.client() {
-        return Err(InvalidCredential::SessionOfAnother);
-    }
-    match status.state {
-        SessionState::Live => Ok(()),
-        SessionState::Revoked => Err(InvalidCredential::SessionRevoked),
-        SessionState::Expired => Err(InvalidCredential::SessionExpired),
     }
 }

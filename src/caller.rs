@@ -8,7 +8,8 @@ use http::HeaderValue;
 
 use crate::id::{Audience, CallSource, ClientId, PolicyVersion, Scopes, SessionId, UserId};
 use crate::passage::Passage;
-use crate::session::Slot;
+use crate::session::{SeenRow, Slot};
+use crate::store::SessionKey;
 use crate::token::{Claims, Subject};
 
 /// An authenticated caller: a verified token and its live session.
@@ -18,7 +19,8 @@ use crate::token::{Claims, Subject};
 #[derive(Clone)]
 pub struct Caller {
     known: Arc<Known>,
-    context: Arc<Context>,
+    /// Where the row of its session is another than the token's own context says.
+    context: Option<Arc<Context>>,
     /// What the layer that let it in left for the request; nothing where no layer did.
     passage: Option<Passage>,
 }
@@ -34,6 +36,9 @@ pub(crate) struct Known {
     /// What the session's row said of its caller when it was first seen.
     pub(crate) context: OnceLock<Arc<Context>>,
     pub(crate) slot: Slot,
+    /// The session as it is looked up, and the row of it that fitted the claims and the context.
+    pub(crate) session: SessionKey,
+    pub(crate) seen: SeenRow,
     /// `x-user-id`, `x-session-id` and `x-client-id`: written to every request, so made once.
     headers: [HeaderValue; 3],
 }
@@ -63,8 +68,24 @@ pub enum CallerKind {
 pub(crate) struct Authority(Arc<()>);
 
 impl Caller {
-    pub(crate) const fn new(known: Arc<Known>, context: Arc<Context>) -> Self {
-        Self { known, context, passage: None }
+    pub(crate) fn new(known: Arc<Known>, context: Arc<Context>) -> Self {
+        let is_own = Arc::ptr_eq(known.context.get_or_init(|| context.clone()), &context);
+        Self { known, context: if is_own { None } else { Some(context) }, passage: None }
+    }
+
+    /// The caller of a token that made one before; else the token again. Nothing is counted that all callers share: every
+    /// processor would wait for it.
+    pub(crate) fn seen_before(known: Arc<Known>) -> Result<Self, Arc<Known>> {
+        if known.context.get().is_none() {
+            return Err(known);
+        }
+        Ok(Self { known, context: None, passage: None })
+    }
+
+    fn context(&self) -> &Context {
+        let own =
+            || self.known.context.get().expect("a token's context is set before a caller is made of it");
+        self.context.as_ref().unwrap_or_else(own)
     }
 
     /// The same, let in by a layer.
@@ -112,13 +133,13 @@ impl Caller {
     /// What kind of program the session was opened for.
     #[must_use]
     pub fn call_source(&self) -> &CallSource {
-        &self.context.call_source
+        &self.context().call_source
     }
 
     /// The version of the host's policy the request is judged by.
     #[must_use]
     pub fn policy_version(&self) -> &PolicyVersion {
-        &self.context.policy_version
+        &self.context().policy_version
     }
 
     /// The claims of the verified token.
@@ -132,26 +153,26 @@ impl Caller {
     }
 
     pub(crate) fn is_vouched_for_by(&self, authority: &Authority) -> bool {
-        self.context.authority.is(authority)
+        self.context().authority.is(authority)
     }
 
     pub(crate) fn is_for(&self, audience: &Audience) -> bool {
         self.known.claims.audiences().contains(audience)
     }
 
-    /// What the identity header at `place` says, in the order of [`IDENTITY_HEADERS`](crate::header::IDENTITY_HEADERS); nothing for
-    /// the trace, which is the request's.
-    pub(crate) fn header_value(&self, place: usize) -> Option<&HeaderValue> {
+    /// What the identity headers say, in the order of [`IDENTITY_HEADERS`](crate::header::IDENTITY_HEADERS); the trace is the
+    /// request's.
+    pub(crate) fn header_texts<'a>(&'a self, trace: &'a [u8]) -> [&'a [u8]; 6] {
+        let [user, session, client] = self.known.headers.each_ref().map(HeaderValue::as_bytes);
+        let [policy_version, call_source] = self.context().headers.each_ref().map(HeaderValue::as_bytes);
+        [user, session, trace, client, policy_version, call_source]
+    }
+
+    /// The same as values; nothing for the trace.
+    pub(crate) fn header_values(&self) -> [Option<&HeaderValue>; 6] {
         let [user, session, client] = &self.known.headers;
-        let [policy_version, call_source] = &self.context.headers;
-        match place {
-            0 => Some(user),
-            1 => Some(session),
-            3 => Some(client),
-            4 => Some(policy_version),
-            5 => Some(call_source),
-            _ => None,
-        }
+        let [policy_version, call_source] = &self.context().headers;
+        [Some(user), Some(session), None, Some(client), Some(policy_version), Some(call_source)]
     }
 }
 
@@ -174,8 +195,9 @@ impl Known {
             claims.session().to_header_value(),
             claims.client().to_header_value(),
         ];
-        let (context, slot) = <(OnceLock<_>, Slot)>::default();
-        Self { claims, generation, unshared, context, slot, headers: in_one_block(&headers) }
+        let (context, slot, seen) = <(OnceLock<_>, Slot, SeenRow)>::default();
+        let (session, headers) = (SessionKey::of(claims.session().clone()), in_one_block(&headers));
+        Self { claims, generation, unshared, context, slot, session, seen, headers }
     }
 
     /// How many bytes the values of its headers take.
@@ -186,7 +208,7 @@ impl Known {
 
 impl Context {
     pub(crate) fn new(call_source: CallSource, policy_version: PolicyVersion, authority: Authority) -> Self {
-        let headers = [policy_version.to_header_value(), call_source.to_header_value()];
+        let headers = [policy_version.to_header_value(), call_source.to_header_value()].map(uncounted);
         Self { call_source, policy_version, authority, headers }
     }
 
@@ -209,6 +231,12 @@ impl fmt::Debug for Authority {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Authority")
     }
+}
+
+/// The same value. What all callers share is cloned for each request, and of the defaults nobody counts the clones.
+fn uncounted(value: HeaderValue) -> HeaderValue {
+    let default = ["unversioned", "bridge"].into_iter().find(|default| value == *default);
+    default.map_or(value, HeaderValue::from_static)
 }
 
 /// The same values, in one allocation instead of one each.

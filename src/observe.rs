@@ -4,11 +4,11 @@
 //! carries no secret. With the feature `metrics`, each has a counter with labels from a bounded set.
 
 use crate::authenticate::Admitted;
-use crate::id::TraceId;
+use crate::id::Trace;
 use crate::reject::Rejection;
 
 /// A request was let in; `None` is nobody, behind an optional layer.
-pub(crate) fn admitted(admitted: Option<&Admitted>, trace: &TraceId) {
+pub(crate) fn admitted(admitted: Option<&Admitted>, trace: &Trace) {
     match admitted {
         Some(Admitted::Caller(caller)) => {
             count("bridge_auth_admitted_total", "caller");
@@ -23,7 +23,7 @@ pub(crate) fn admitted(admitted: Option<&Admitted>, trace: &TraceId) {
 }
 
 /// A request was refused.
-pub(crate) fn refused(rejection: &Rejection, trace: &TraceId) {
+pub(crate) fn refused(rejection: &Rejection, trace: &Trace) {
     count("bridge_auth_refused_total", rejection.reason());
     tracing::info!(code = rejection.code(), reason = rejection.reason(), trace_id = %trace, "refused");
 }

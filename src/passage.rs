@@ -7,7 +7,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use http::{HeaderValue, Response};
 
-use crate::id::TraceId;
+use crate::id::Trace;
 use crate::reject::{Challenge, Rejection, RejectionBody};
 
 /// What to tell a host that forgot the layer.
@@ -17,7 +17,7 @@ pub(crate) const MISSING_LAYER: &str = "BridgeAuthLayer did not run for this rou
 /// without one it stands in the extensions by itself.
 #[derive(Debug, Clone)]
 pub(crate) struct Passage {
-    pub(crate) trace: TraceId,
+    pub(crate) trace: Trace,
     pub(crate) refusals: Arc<Refusals>,
     /// When the request was let in.
     pub(crate) at: Instant,

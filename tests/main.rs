@@ -36,6 +36,7 @@ mod requests;
 mod revocation;
 mod rotation;
 mod rows;
+mod seen_rows;
 mod statements;
 mod stock_postgres;
 mod store;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Admitted, Authenticator, Begun, Guard, Pending};
-use crate::caller::{Caller, Known};
+use crate::caller::Known;
 use crate::foreign::{ForeignCaller, ForeignToken, Trusted};
 use crate::header::{Head, OwnedLines};
 use crate::reject::{InvalidCredential, Rejection};
@@ -42,10 +42,10 @@ impl Authenticator {
                 .map(|caller| Begun::Admitted(Admitted::Foreign(caller)));
         }
         if let Some(known) = token.mapped.load_full()
-            && let Some(context) = self.guard.remembered_context(&known, now)
+            && let Ok(caller) = self.guard.remembered_caller(known, now)
         {
-            self.check_claims(&known.claims, head.session())?;
-            return self.grant(Caller::new(known, context)).map(Begun::Admitted);
+            self.check_claims(caller.claims(), head.session())?;
+            return self.grant(caller).map(Begun::Admitted);
         }
         Ok(pending(Foreign::Verified(token)))
     }
@@ -109,7 +109,7 @@ impl Guard {
     async fn map(&self, token: &ForeignToken) -> Result<Arc<Known>, Rejection> {
         let session = token.issuer.session(&token.claims).await.map_err(Rejection::Unavailable)?;
         let session = session.ok_or(InvalidCredential::SessionUnknown)?;
-        let status = self.liveness.look_up(&session).await.map_err(Rejection::Unavailable)?;
+        let status = self.liveness.status(session.clone()).await.map_err(Rejection::Unavailable)?;
         let status = status.ok_or(InvalidCredential::SessionUnknown)?;
         let claims = token.claims.held_to(session, status.user, status.client);
         // No generation of our own keys is asked for: the foreign token's verdict hangs on its issuer's.

@@ -55,6 +55,7 @@ impl Authenticator {
     }
 
     /// The headers of a request that are read here.
+    #[inline]
     pub(crate) fn head<'h>(&self, headers: &'h HeaderMap) -> Head<'h> {
         Head::of(headers, &self.extra_headers)
     }

@@ -59,7 +59,7 @@ async fn watch_over(guard: Arc<Guard>, known: Arc<Known>, within: Duration) {
 async fn proof(guard: &Guard, known: &Arc<Known>, pause: Duration) -> Option<Instant> {
     loop {
         let asked = Moment::now();
-        if guard.remembered_context(known, asked).is_some() {
+        if guard.remembered_caller(known.clone(), asked).is_ok() {
             return Some(asked.steady());
         }
         match guard.live_caller(known.clone()).await {

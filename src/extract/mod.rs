@@ -74,7 +74,7 @@ impl<S: Sync> FromRequestParts<S> for TraceId {
     type Rejection = MissingLayer;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, MissingLayer> {
-        let_in(parts).map(|(_, passage)| passage.trace)
+        let_in(parts).map(|(_, passage)| passage.trace.id())
     }
 }
 
@@ -82,6 +82,6 @@ impl<S: Sync> OptionalFromRequestParts<S> for TraceId {
     type Rejection = MissingLayer;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, MissingLayer> {
-        let_in(parts).map(|(_, passage)| Some(passage.trace))
+        let_in(parts).map(|(_, passage)| Some(passage.trace.id()))
     }
 }

@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::{
-    X_CALL_SOURCE, X_CLIENT_ID, X_POLICY_VERSION, X_SESSION_ID, X_TRACE_ID, X_USER_ID, is_misspelt,
+    NAMES, X_CALL_SOURCE, X_CLIENT_ID, X_POLICY_VERSION, X_SESSION_ID, X_TRACE_ID, X_USER_ID, is_misspelt,
     names_identity, strip_connection, strip_misspelt,
 };
 
@@ -58,6 +58,7 @@ pub(crate) struct Changes {
 
 impl<'h> Head<'h> {
     /// Walks over `headers` once. The lines of the `extra` headers are kept for [`lines`](Self::lines).
+    #[inline]
     pub(crate) fn of(headers: &'h HeaderMap, extra: &[HeaderName]) -> Self {
         let mut head = Self {
             authorization: Lines::default(),
@@ -71,15 +72,19 @@ impl<'h> Head<'h> {
             longest: 0,
             extra: Vec::new(),
         };
+        head.walk(headers, extra);
+        head
+    }
+
+    fn walk(&mut self, headers: &'h HeaderMap, extra: &[HeaderName]) {
         for (name, value) in headers {
             if !extra.is_empty() && extra.contains(name) {
-                head.extra.push((name, value));
+                self.extra.push((name, value));
             }
-            if !head.take(name.as_str(), value) {
-                head.longest = head.longest.max(value.len());
+            if !self.take(name.as_str(), value) {
+                self.longest = self.longest.max(value.len());
             }
         }
-        head
     }
 
     /// Takes one line; whether it was `Authorization`. The length tells most names apart.
@@ -143,17 +148,14 @@ impl<'h> Head<'h> {
         self.longest
     }
 
-    /// What must change so that each identity header of `written` (one bit for each place) says what `value` gives for its place,
-    /// and no other is there, nor one in another spelling.
-    pub(crate) fn changes<'v>(
-        &self,
-        written: u8,
-        value: impl Fn(usize) -> &'v [u8],
-        has_good_parent: bool,
-    ) -> Changes {
+    /// What must change so that each identity header of `written` (one bit for each place) has its one of `values`, and no other is
+    /// there, nor one in another spelling.
+    pub(crate) fn changes(&self, written: u8, values: [&[u8]; 6], has_good_parent: bool) -> Changes {
         let mut right = 0;
-        for place in places(self.sent & written) {
-            right |= u8::from(self.identity[place].only() == Some(value(place))) << place;
+        if self.sent != 0 {
+            for (place, (sent, value)) in self.identity.iter().zip(values).enumerate() {
+                right |= u8::from(sent.only() == Some(value)) << place;
+            }
         }
         Changes {
             write: written & !right,
@@ -217,8 +219,13 @@ impl OwnedLines {
 }
 
 impl Changes {
-    /// Makes the changes; `value` is asked for what is to be written, by place.
-    pub(crate) fn make(self, headers: &mut HeaderMap, value: impl Fn(usize) -> HeaderValue) {
+    /// Makes the changes: what is to be written is taken from `values`, by place, and the trace from `trace`.
+    pub(crate) fn make(
+        self,
+        headers: &mut HeaderMap,
+        values: [Option<&HeaderValue>; 6],
+        trace: impl FnOnce() -> HeaderValue,
+    ) {
         if self.misspelt {
             strip_misspelt(headers);
         }
@@ -231,11 +238,28 @@ impl Changes {
         if self.tracestate {
             headers.remove(TRACESTATE);
         }
-        for place in places(self.write) {
-            headers.insert(name(place), value(place));
-        }
         for place in places(self.remove) {
-            headers.remove(name(place));
+            headers.remove(&NAMES[place]);
+        }
+        if self.write == 0 {
+            return;
+        }
+        let is_due = |place: usize| self.write >> place & 1 == 1;
+        // One after the other, without a loop: each name is a constant then, which need not be copied into the map.
+        let mut write = |place: usize, name: HeaderName| {
+            if is_due(place)
+                && let Some(value) = values[place]
+            {
+                headers.insert(name, value.clone());
+            }
+        };
+        write(0, X_USER_ID);
+        write(1, X_SESSION_ID);
+        write(3, X_CLIENT_ID);
+        write(4, X_POLICY_VERSION);
+        write(5, X_CALL_SOURCE);
+        if is_due(2) {
+            headers.insert(X_TRACE_ID, trace());
         }
     }
 }
@@ -248,18 +272,6 @@ fn places(mut bits: u8) -> impl Iterator<Item = usize> {
         bits &= bits.checked_sub(1)?;
         Some(place)
     })
-}
-
-/// The header at a place: made anew, it need not be copied into the map.
-fn name(place: usize) -> HeaderName {
-    match place {
-        0 => X_USER_ID,
-        1 => X_SESSION_ID,
-        2 => X_TRACE_ID,
-        3 => X_CLIENT_ID,
-        4 => X_POLICY_VERSION,
-        _ => X_CALL_SOURCE,
-    }
 }
 
 const TRACEPARENT: &str = "traceparent";
@@ -276,7 +288,6 @@ mod tests {
         for (place, name) in IDENTITY_HEADERS.iter().enumerate() {
             let headers = HeaderMap::from_iter([(name.clone(), HeaderValue::from_static("a"))]);
             assert_eq!(Head::of(&headers, &[]).sent, 1 << place, "{name}");
-            assert_eq!(super::name(place), *name);
         }
     }
 
@@ -284,7 +295,7 @@ mod tests {
     fn what_is_sent_as_it_shall_be_is_left_alone() {
         let mut headers = HeaderMap::new();
         headers.insert("x-user-id", HeaderValue::from_static("alice"));
-        let write = |headers: &HeaderMap| Head::of(headers, &[]).changes(1, |_| b"alice", false).write;
+        let write = |headers: &HeaderMap| Head::of(headers, &[]).changes(1, [b"alice"; 6], false).write;
         assert_eq!(write(&headers), 0);
         headers.append("x-user-id", HeaderValue::from_static("alice"));
         assert_eq!(write(&headers), 1, "two lines are none");
@@ -292,8 +303,7 @@ mod tests {
 
     fn any_name() -> impl Strategy<Value = String> {
         let reserved = (0_usize..6, any::<u32>()).prop_map(|(which, under)| {
-            let name = super::name(which);
-            let spelt = name.as_str().chars().enumerate();
+            let spelt = NAMES[which].as_str().chars().enumerate();
             spelt.map(|(at, c)| if c == '-' && under >> at & 1 == 1 { '_' } else { c }).collect()
         });
         let others = "(connection|traceparent|tracestate|authorization|x-[a-z]{1,12})";
@@ -318,15 +328,17 @@ mod tests {
                 expected.remove(TRACEPARENT);
                 expected.remove(TRACESTATE);
             }
-            let written: Vec<_> = written.iter().map(|text| text.as_ref().map(|text| HeaderValue::from_str(text).unwrap())).collect();
+            let written: [_; 6] = std::array::from_fn(|place| written[place].as_ref().map(|text| HeaderValue::from_str(text).unwrap()));
             for (name, value) in IDENTITY_HEADERS.iter().zip(&written) {
                 if let Some(value) = value {
                     expected.insert(name, value.clone());
                 }
             }
             let mask = written.iter().enumerate().fold(0, |mask, (place, value)| mask | u8::from(value.is_some()) << place);
-            let changes = Head::of(&headers, &[]).changes(mask, |place| written[place].as_ref().unwrap().as_bytes(), good_parent);
-            changes.make(&mut headers, |place| written[place].clone().unwrap());
+            let values = std::array::from_fn(|place| written[place].as_ref().map_or(&[][..], HeaderValue::as_bytes));
+            let changes = Head::of(&headers, &[]).changes(mask, values, good_parent);
+            let values = written.each_ref().map(Option::as_ref);
+            changes.make(&mut headers, values, || written[2].clone().unwrap());
             prop_assert_eq!(headers, expected);
         }
     }

@@ -14,6 +14,7 @@ pub use secret::{
 };
 pub use text::InvalidId;
 use text::text_id;
+pub(crate) use trace::Trace;
 pub use trace::TraceId;
 
 use sha2::{Digest, Sha256};

@@ -100,7 +100,7 @@ impl Scopes {
     /// Whether every scope of `other` is in the set.
     #[must_use]
     pub fn contains_all(&self, other: &Self) -> bool {
-        other.iter().all(|scope| self.contains(scope.as_str()))
+        other.0.is_empty() || other.iter().all(|scope| self.contains(scope.as_str()))
     }
 
     /// The scopes that both sets hold.

@@ -16,6 +16,13 @@ use crate::header::{Head, X_TRACE_ID};
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TraceId([u8; 32]);
 
+/// The trace of one request. The text of a new one is made when somebody asks for it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Trace {
+    Named(TraceId),
+    New([u8; 16]),
+}
+
 thread_local! {
     /// Each thread has its own, with a seed of 256 random bits.
     static GENERATOR: RefCell<Xoshiro256PlusPlus> = RefCell::new(rand::make_rng());
@@ -25,9 +32,7 @@ impl TraceId {
     /// A new id of 128 random bits, from a fast generator: an id that is in every log need not be hard to guess.
     #[must_use]
     pub fn random() -> Self {
-        let mut bytes = [0; 16];
-        GENERATOR.with_borrow_mut(|generator| generator.fill_bytes(&mut bytes));
-        Self(hex_of_16(bytes))
+        Trace::random().id()
     }
 
     /// Parses 32 lower-case hex characters, or a UUID, whose hyphens are dropped; `None` for any other
@@ -65,20 +70,14 @@ impl TraceId {
     /// removed, and without a valid one so is `tracestate` (W3C Trace Context §3.2, §3.3).
     pub fn continue_from(headers: &mut HeaderMap) -> Self {
         let head = Head::of(headers, &[]);
-        let (trace, has_good_parent) = Self::of(&head);
+        let (trace, has_good_parent) = Trace::of(&head);
+        let trace = trace.id();
         let is_named = head.trace().only() == Some(&trace.0);
-        head.parent_changes(has_good_parent).make(headers, |_| trace.to_header_value());
+        head.parent_changes(has_good_parent).make(headers, [None; 6], || trace.to_header_value());
         if !is_named {
             headers.insert(X_TRACE_ID, trace.to_header_value());
         }
         trace
-    }
-
-    /// The trace that a request continues, else a new one, and whether it has a valid `traceparent`.
-    pub(crate) fn of(head: &Head<'_>) -> (Self, bool) {
-        let parent = head.traceparent.only().and_then(parse_traceparent);
-        let trace = parent.or_else(|| head.trace().only().and_then(Self::parse_bytes));
-        (trace.unwrap_or_else(Self::random), parent.is_some())
     }
 
     /// The id as text.
@@ -87,14 +86,46 @@ impl TraceId {
         std::str::from_utf8(&self.0).expect("only hex characters get in")
     }
 
-    pub(crate) const fn as_bytes(&self) -> &[u8] {
-        &self.0
-    }
-
     /// The id as a header value.
     #[must_use]
     pub fn to_header_value(&self) -> HeaderValue {
         HeaderValue::from_bytes(&self.0).expect("hex characters are visible ASCII")
+    }
+}
+
+impl Trace {
+    /// The trace that a request continues, else a new one, and whether it has a valid `traceparent`.
+    pub(crate) fn of(head: &Head<'_>) -> (Self, bool) {
+        let parent = head.traceparent.only().and_then(parse_traceparent);
+        let trace = parent.or_else(|| head.trace().only().and_then(TraceId::parse_bytes));
+        (trace.map_or_else(Self::random, Self::Named), parent.is_some())
+    }
+
+    fn random() -> Self {
+        let mut bytes = [0; 16];
+        GENERATOR.with_borrow_mut(|generator| generator.fill_bytes(&mut bytes));
+        Self::New(bytes)
+    }
+
+    pub(crate) fn id(&self) -> TraceId {
+        match self {
+            Self::Named(id) => *id,
+            Self::New(bytes) => TraceId(hex_of_16(*bytes)),
+        }
+    }
+
+    /// The text of one that is named.
+    pub(crate) const fn text(&self) -> &[u8] {
+        match self {
+            Self::Named(id) => &id.0,
+            Self::New(_) => &[],
+        }
+    }
+}
+
+impl fmt::Display for Trace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.id().fmt(f)
     }
 }
 

@@ -46,10 +46,13 @@ const MOST_SIGNATURES: u32 = 4;
 /// No token of ours is shorter.
 pub(super) const LEAST_BYTES: usize = 100;
 
-/// Removes the parts that `carries` says yes to; no value of fewer than `least` bytes can hold one.
+/// Removes the parts that `carries` says yes to; no value of fewer than `least` bytes can hold one, and none of whose whole it
+/// says no.
 fn remove_carriers(headers: &mut HeaderMap, least: usize, mut carries: impl FnMut(&[u8]) -> bool) {
     let long = headers.iter().filter(|(_, value)| value.len() >= least);
-    let mut names: Vec<HeaderName> = long.map(|(name, _)| name.clone()).collect();
+    let found = long.filter(|(_, value)| carries(value.as_bytes()));
+    // Mostly there is none, and no header is looked up.
+    let mut names: Vec<HeaderName> = found.map(|(name, _)| name.clone()).collect();
     names.dedup();
     for name in names {
         remove_from(headers, &name, &mut carries);

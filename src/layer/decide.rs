@@ -17,7 +17,7 @@ use crate::authenticate::{
 use crate::caller::Caller;
 use crate::foreign::ForeignCaller;
 use crate::header::{self, Changes, Head};
-use crate::id::TraceId;
+use crate::id::Trace;
 use crate::let_in::LetIn;
 use crate::observe;
 use crate::passage::{Passage, SetAside};
@@ -45,10 +45,17 @@ pub(super) enum Decision {
 /// What is asked, on its way: it holds nothing of the request.
 pub(super) type Asking = Pin<Box<dyn Future<Output = Result<Admitted, Rejection>> + Send>>;
 
-/// What a request comes to: who is let in, and what changes in its head.
+/// What a request comes to.
+#[expect(clippy::large_enum_variant, reason = "a box would cost each refusal an allocation")]
+enum Judgement {
+    Admitted(Outcome),
+    Refused(Response<Bytes>),
+}
+
+/// Who is let in, and what changes in the head.
 struct Outcome {
     admitted: Option<Admitted>,
-    trace: TraceId,
+    trace: Trace,
     changes: Changes,
     /// The caller's token, where it does not stand in `Authorization`.
     token: Option<Vec<u8>>,
@@ -60,15 +67,10 @@ struct Outcome {
 /// Decides at once where nothing must be asked.
 pub(super) fn decide<B>(guard: &Arc<Guard>, request: &mut Request<B>) -> Decision {
     let now = Moment::now();
-    let head = guard.authenticator.head(request.headers());
-    let admitted = match begin(guard, &head, request.uri(), request.extensions(), now) {
-        Ok(Begun::Pending(pending)) => return Decision::Pending(ask(guard.clone(), pending)),
-        Ok(Begun::Admitted(admitted)) => Ok(Some(admitted)),
-        Err(Rejection::NoCredential) if guard.optional => check_nobody(&head, request.uri()).map(|()| None),
-        Err(rejection) => Err(rejection),
-    };
-    let outcome = conclude(guard, &head, request.method(), admitted);
-    Decision::Made(outcome.map(|outcome| admit(guard, request, outcome, now)))
+    match judge(guard, request.method(), request.uri(), request.headers(), request.extensions(), now) {
+        Ok(judgement) => Decision::Made(carry_out(guard, request, judgement, now)),
+        Err(pending) => Decision::Pending(ask(guard.clone(), pending)),
+    }
 }
 
 /// Decides by what was asked.
@@ -78,8 +80,39 @@ pub(super) fn decide_by<B>(
     asked: Result<Admitted, Rejection>,
 ) -> Verdict {
     let head = guard.authenticator.head(request.headers());
-    let outcome = conclude(guard, &head, request.method(), asked.map(Some));
-    outcome.map(|outcome| admit(guard, request, outcome, Moment::now()))
+    let judgement = conclude(guard, &head, request.method(), asked.map(Some));
+    carry_out(guard, request, judgement, Moment::now())
+}
+
+/// Makes the head of an admitted request what the inner service shall see.
+fn carry_out<B>(guard: &Guard, request: &mut Request<B>, mut judgement: Judgement, now: Moment) -> Verdict {
+    match judgement {
+        Judgement::Admitted(ref mut outcome) => {
+            let set_aside = outcome.edit(guard, request.headers_mut());
+            Ok(outcome.leave(guard, request.extensions_mut(), set_aside, now))
+        }
+        Judgement::Refused(refusal) => Err(refusal),
+    }
+}
+
+/// What a request comes to, or what must be asked for it.
+#[expect(clippy::result_large_err, reason = "it is not passed far")]
+fn judge(
+    guard: &Guard,
+    method: &Method,
+    uri: &Uri,
+    headers: &HeaderMap,
+    extensions: &Extensions,
+    now: Moment,
+) -> Result<Judgement, Pending> {
+    let head = guard.authenticator.head(headers);
+    let admitted = match begin(guard, &head, uri, extensions, now) {
+        Ok(Begun::Pending(pending)) => return Err(pending),
+        Ok(Begun::Admitted(admitted)) => Ok(Some(admitted)),
+        Err(Rejection::NoCredential) if guard.optional => check_nobody(&head, uri).map(|()| None),
+        Err(rejection) => Err(rejection),
+    };
+    Ok(conclude(guard, &head, method, admitted))
 }
 
 fn ask(guard: Arc<Guard>, pending: Pending) -> Asking {
@@ -123,27 +156,29 @@ fn check_nobody(head: &Head<'_>, uri: &Uri) -> Result<(), Rejection> {
     }
 }
 
-/// What is to become of the request, or the refusal.
-#[expect(clippy::result_large_err, reason = "a refusal is what the request ends with: it is not passed far")]
-#[inline]
+/// What is to become of the request.
 fn conclude(
     guard: &Guard,
     head: &Head<'_>,
     method: &Method,
     admitted: Result<Option<Admitted>, Rejection>,
-) -> Result<Outcome, Response<Bytes>> {
-    let (trace, has_good_parent) = TraceId::of(head);
+) -> Judgement {
+    let (mut trace, has_good_parent) = Trace::of(head);
     match admitted {
         Ok(admitted) => {
             observe::admitted(admitted.as_ref(), &trace);
-            let value = |place| {
-                let value = value_of(admitted.as_ref(), place);
-                value.map_or(trace.as_bytes(), HeaderValue::as_bytes)
+            let written = written(guard, admitted.as_ref());
+            if written & header::TRACE != 0 {
+                trace = Trace::Named(trace.id());
+            }
+            let values = match &admitted {
+                Some(Admitted::Caller(caller)) => caller.header_texts(trace.text()),
+                _ => [trace.text(); 6],
             };
-            let changes = head.changes(written(guard, admitted.as_ref()), value, has_good_parent);
+            let changes = head.changes(written, values, has_good_parent);
             let is_authorization_sent = head.authorization.first().is_some();
             let elsewhere = admitted.is_some() && !is_authorization_sent;
-            Ok(Outcome {
+            Judgement::Admitted(Outcome {
                 changes,
                 token: elsewhere.then(|| guard.authenticator.token_elsewhere(head)).flatten(),
                 is_authorization_sent,
@@ -154,7 +189,7 @@ fn conclude(
         }
         Err(rejection) => {
             observe::refused(&rejection, &trace);
-            Err(refuse(guard, head, method, &rejection))
+            Judgement::Refused(refuse(guard, head, method, &rejection))
         }
     }
 }
@@ -166,14 +201,6 @@ fn written(guard: &Guard, admitted: Option<&Admitted>) -> u8 {
         _ if !guard.identity_headers => 0,
         Some(Admitted::Caller(_)) => header::ALL,
         _ => header::TRACE,
-    }
-}
-
-/// What the identity header at `place` says of the caller; nothing for the trace.
-fn value_of(admitted: Option<&Admitted>, place: usize) -> Option<&HeaderValue> {
-    match admitted {
-        Some(Admitted::Caller(caller)) => caller.header_value(place),
-        _ => None,
     }
 }
 
@@ -196,71 +223,71 @@ fn refuse(guard: &Guard, head: &Head<'_>, method: &Method, rejection: &Rejection
     }
 }
 
-/// Makes the head what the inner service shall see.
-fn admit<B>(guard: &Guard, request: &mut Request<B>, outcome: Outcome, now: Moment) -> Admission {
-    let headers = request.headers_mut();
-    let authorization = if outcome.is_authorization_sent { headers.remove(AUTHORIZATION) } else { None };
-    outcome.changes.make(headers, |place| {
-        let value = value_of(outcome.admitted.as_ref(), place).cloned();
-        value.unwrap_or_else(|| outcome.trace.to_header_value())
-    });
-    // Mostly no other header is long enough to hold a token.
-    let bearer = authorization.as_ref().and_then(|value| after_scheme(value.as_bytes()));
-    let shortest = bearer.map_or(conceal::LEAST_BYTES, |token| token.len().min(conceal::LEAST_BYTES));
-    if outcome.longest >= shortest || outcome.token.is_some() {
-        hide_tokens(guard, headers, bearer, &outcome);
-    }
-    let mut set_aside = None;
-    if let Some(mut authorization) = authorization {
+impl Outcome {
+    /// Changes the headers. What an optional layer takes out of them for the endpoints of OAuth is handed back.
+    fn edit(&self, guard: &Guard, headers: &mut HeaderMap) -> Option<SetAside> {
+        let authorization = if self.is_authorization_sent { headers.remove(AUTHORIZATION) } else { None };
+        let values = match &self.admitted {
+            Some(Admitted::Caller(caller)) => caller.header_values(),
+            _ => [None; 6],
+        };
+        self.changes.make(headers, values, || self.trace.id().to_header_value());
+        // Mostly no other header is long enough to hold a token.
+        if self.longest >= conceal::LEAST_BYTES {
+            self.hide_tokens(guard, headers, authorization.as_ref());
+        }
+        let mut authorization = authorization?;
         authorization.set_sensitive(true);
         if guard.forward_authorization {
             headers.insert(AUTHORIZATION, authorization);
-        } else if outcome.admitted.is_none() {
-            set_aside = Some(SetAside(authorization));
+            return None;
         }
+        self.admitted.is_none().then_some(SetAside(authorization))
     }
-    let Outcome { admitted, trace, .. } = outcome;
-    let ended = admitted.as_ref().and_then(|admitted| session_end(guard, admitted));
-    let passage = Passage { trace, refusals: guard.refusals.clone(), at: now.steady() };
-    let extensions = request.extensions_mut();
-    match admitted {
-        Some(Admitted::Caller(caller)) => {
-            extensions.insert(caller.passing(passage));
-        }
-        Some(Admitted::Foreign(caller)) => {
-            extensions.remove::<Caller>();
-            extensions.insert(caller.passing(passage));
-        }
-        None => {
-            extensions.remove::<Caller>();
-            extensions.remove::<ForeignCaller>();
-            extensions.insert(passage);
-            set_aside.map(|set_aside| extensions.insert(set_aside));
-        }
-    }
-    Admission { ended, vary: guard.vary.clone() }
-}
 
-/// Removes the token that a caller was let in on from every other header, and what other tokens of ours there are.
-fn hide_tokens(
-    guard: &Guard,
-    headers: &mut HeaderMap,
-    bearer: Option<&[u8]>,
-    outcome: &Outcome,
-) {
-    let token = bearer.or(outcome.token.as_deref()).filter(|_| outcome.admitted.is_some());
-    match token {
-        Some(token) => {
-            conceal::remove_token(headers, token);
-            conceal::remove_own_tokens(headers, &guard.authenticator);
-            if guard.authenticator.reads_protocols() {
-                conceal::remove_marker(headers);
+    /// Leaves in the extensions who was let in.
+    fn leave(
+        &mut self,
+        guard: &Guard,
+        extensions: &mut Extensions,
+        set_aside: Option<SetAside>,
+        now: Moment,
+    ) -> Admission {
+        let ended = self.admitted.as_ref().and_then(|admitted| session_end(guard, admitted));
+        let passage = Passage { trace: self.trace, refusals: guard.refusals.clone(), at: now.steady() };
+        match self.admitted.take() {
+            Some(Admitted::Caller(caller)) => {
+                extensions.insert(caller.passing(passage));
+            }
+            Some(Admitted::Foreign(caller)) => {
+                extensions.remove::<Caller>();
+                extensions.insert(caller.passing(passage));
+            }
+            None => {
+                extensions.remove::<Caller>();
+                extensions.remove::<ForeignCaller>();
+                extensions.insert(passage);
+                set_aside.map(|set_aside| extensions.insert(set_aside));
             }
         }
-        None if outcome.admitted.is_none() => {
-            conceal::remove_own_tokens(headers, &guard.authenticator);
+        Admission { ended, vary: guard.vary.clone() }
+    }
+
+    /// Removes the token that a caller was let in on from every other header, and what other tokens of ours there are.
+    fn hide_tokens(&self, guard: &Guard, headers: &mut HeaderMap, authorization: Option<&HeaderValue>) {
+        let bearer = authorization.and_then(|value| after_scheme(value.as_bytes()));
+        let token = bearer.or(self.token.as_deref()).filter(|_| self.admitted.is_some());
+        match token {
+            Some(token) => {
+                conceal::remove_token(headers, token);
+                conceal::remove_own_tokens(headers, &guard.authenticator);
+                if guard.authenticator.reads_protocols() {
+                    conceal::remove_marker(headers);
+                }
+            }
+            None if self.admitted.is_none() => conceal::remove_own_tokens(headers, &guard.authenticator),
+            // A layer outside of this one has hidden all there is.
+            None => {}
         }
-        // A layer outside of this one has hidden all there is.
-        None => {}
     }
 }

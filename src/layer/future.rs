@@ -146,14 +146,15 @@ pub(crate) fn keep_from_shared_caches(headers: &mut HeaderMap) {
     for (name, value) in &*headers {
         is_cached_by_word |= *name == CACHE_CONTROL;
         // A layer inside this one has said so already.
-        varies |= *name == VARY && *value == AUTHORIZATION_NAME;
+        varies |= *name == VARY && *value == AUTHORIZATION;
     }
     if !is_cached_by_word {
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("private"));
+        headers.insert(CACHE_CONTROL, PRIVATE);
     }
     if !varies {
-        headers.append(VARY, HeaderValue::from_static(AUTHORIZATION_NAME));
+        headers.append(VARY, AUTHORIZATION);
     }
 }
 
-const AUTHORIZATION_NAME: &str = "authorization";
+const PRIVATE: HeaderValue = HeaderValue::from_static("private");
+const AUTHORIZATION: HeaderValue = HeaderValue::from_static("authorization");

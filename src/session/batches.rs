@@ -2,13 +2,12 @@
 //!
 //! No I/O and no waiting is done here, so that every order of events can be gone through (`model.rs`).
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::mem;
 use std::sync::{Arc, PoisonError};
+use std::time::Instant;
 
 use super::sync::{Mutex, MutexGuard};
-use crate::id::SessionId;
+use crate::store::SessionKey;
 
 /// The look-ups that wait for a query, and how many queries run.
 pub(super) struct Batches<A> {
@@ -24,8 +23,11 @@ struct State<A> {
 /// The look-ups of one query.
 #[derive(Default)]
 pub(super) struct Batch<A> {
-    ids: Vec<SessionId>,
-    places: HashMap<SessionId, usize>,
+    sessions: Vec<SessionKey>,
+    /// Whether somebody has not seen the row of his session before.
+    has_unseen: bool,
+    /// When the first of them joined; nothing before that.
+    since: Option<Instant>,
     answer: Arc<A>,
 }
 
@@ -48,18 +50,26 @@ impl<A: Answer> Batches<A> {
         Arc::new(Self { max_running, state: Mutex::new(state) })
     }
 
-    /// Joins the query that starts next: the place in its answer, and the answer. When there is room for
-    /// one more query, it is the caller's to run.
-    pub(super) fn join(self: &Arc<Self>, id: &SessionId) -> (usize, Arc<A>, Option<Running<A>>) {
+    /// Joins the query that starts next, whose answer this is. When there is room for one more query, it is the caller's to
+    /// run.
+    pub(super) fn join(
+        self: &Arc<Self>,
+        session: &SessionKey,
+        is_seen: bool,
+    ) -> (Arc<A>, Option<Running<A>>) {
+        let session = session.clone();
         let mut state = self.lock();
-        let place = state.waiting.place(id);
-        let answer = state.waiting.answer.clone();
+        let waiting = &mut state.waiting;
+        waiting.sessions.push(session);
+        waiting.has_unseen |= !is_seen;
+        waiting.since.get_or_insert_with(Instant::now);
+        let answer = waiting.answer.clone();
         let running = (state.running < self.max_running).then(|| {
             state.running += 1;
             let is_alone = state.running == 1;
-            Running { batches: self.clone(), batch: Some(mem::take(&mut state.waiting)), is_alone }
+            Running { batches: self.clone(), batch: Some(state.take()), is_alone }
         });
-        (place, answer, running)
+        (answer, running)
     }
 
     /// A panic elsewhere leaves nothing half done in the state.
@@ -68,34 +78,38 @@ impl<A: Answer> Batches<A> {
     }
 }
 
+impl<A: Default> State<A> {
+    /// Those who wait. The next batch has room for as many.
+    fn take(&mut self) -> Batch<A> {
+        let sessions = Vec::with_capacity(self.waiting.sessions.len());
+        mem::replace(&mut self.waiting, Batch { sessions, ..Batch::default() })
+    }
+}
+
 impl<A> Batch<A> {
-    pub(super) fn ids(&self) -> &[SessionId] {
-        &self.ids
+    /// Those to ask for.
+    pub(super) fn sessions(&self) -> &[SessionKey] {
+        &self.sessions
+    }
+
+    /// Whether all have seen the rows of their sessions before.
+    pub(super) const fn is_seen(&self) -> bool {
+        !self.has_unseen
+    }
+
+    /// When the first of them joined.
+    pub(super) fn since(&self) -> Instant {
+        self.since.unwrap_or_else(Instant::now)
     }
 
     pub(super) fn answer(&self) -> &A {
         &self.answer
     }
 
-    /// What was found, by place: the store answers in any order and leaves out what it does not have.
-    pub(super) fn sort<T: Clone>(&self, found: Vec<T>, id: impl Fn(&T) -> &SessionId) -> Vec<Option<T>> {
-        let mut sorted = vec![None; self.ids.len()];
-        for one in found {
-            if let Some(place) = self.places.get(id(&one)) {
-                sorted[*place] = Some(one);
-            }
-        }
-        sorted
-    }
-
-    fn place(&mut self, id: &SessionId) -> usize {
-        match self.places.entry(id.clone()) {
-            Entry::Occupied(known) => *known.get(),
-            Entry::Vacant(new) => {
-                self.ids.push(id.clone());
-                *new.insert(self.ids.len() - 1)
-            }
-        }
+    /// In the order of their digests, and each once.
+    fn sort(&mut self) {
+        self.sessions.sort_unstable_by_key(SessionKey::digest);
+        self.sessions.dedup();
     }
 }
 
@@ -106,20 +120,25 @@ impl<A: Answer> Running<A> {
     }
 
     /// What to ask now; `None` when nobody waits any more.
-    pub(super) fn batch(&self) -> Option<&Batch<A>> {
-        self.batch.as_ref()
+    pub(super) fn batch(&mut self) -> Option<&Batch<A>> {
+        let batch = self.batch.as_mut()?;
+        batch.sort();
+        Some(batch)
     }
 
     /// Takes up what has gathered meanwhile, or gives its place back: in one step, so that nobody joins a
     /// batch that no one will run.
     pub(super) fn next(&mut self) {
         let mut state = self.batches.lock();
-        if state.waiting.ids.is_empty() {
+        let next = if state.waiting.sessions.is_empty() {
             state.running -= 1;
-            self.batch = None;
+            None
         } else {
-            self.batch = Some(mem::take(&mut state.waiting));
-        }
+            Some(state.take())
+        };
+        drop(state);
+        // Dropped outside the lock: it may be large.
+        self.batch = next;
     }
 }
 
@@ -130,7 +149,7 @@ impl<A: Answer> Drop for Running<A> {
             let mut state = self.batches.lock();
             state.running -= 1;
             // Where another query runs, those who wait are next.
-            let stranded = (state.running == 0).then(|| mem::take(&mut state.waiting));
+            let stranded = (state.running == 0).then(|| state.take());
             drop(state);
             batch.answer.abandon();
             if let Some(stranded) = stranded {

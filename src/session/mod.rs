@@ -7,6 +7,7 @@ mod lookups;
 #[cfg(test)]
 #[allow(clippy::duplicate_mod, reason = "it runs the others over loom's types")]
 mod model;
+mod seen;
 mod slot;
 mod sync;
 mod ticks;
@@ -14,6 +15,8 @@ mod watch;
 
 pub(crate) use epochs::Moment;
 pub use figures::WatchStatus;
+pub(crate) use lookups::Row;
+pub(crate) use seen::SeenRow;
 pub(crate) use slot::{Fence, Slot};
 
 use std::sync::Arc;
@@ -23,7 +26,7 @@ use crate::background::Background;
 use crate::id::SessionId;
 use crate::observe::gauge_at;
 use crate::settings::BuildError;
-use crate::store::{Revocation, SessionStatus, Store, StoreErrorKind};
+use crate::store::{Revocation, RowMark, SessionKey, SessionStatus, Store, StoreErrorKind};
 use crate::token::Claims;
 use figures::Figures;
 use lookups::Lookups;
@@ -145,16 +148,31 @@ impl Liveness {
         self.proofs.watch.as_ref().map(|watch| watch.fence(claims))
     }
 
-    /// What the store knows of the session, `None` when it has no row.
+    /// What the store says of the session, `None` when it has no row. Of the row that was `seen` before it says no more than
+    /// whether that is live.
     ///
     /// # Cancel safety
     ///
     /// A dropped future leaves the shared query to those who wait with it.
-    pub(crate) async fn look_up(&self, id: &SessionId) -> Result<Option<SessionStatus>, StoreErrorKind> {
+    pub(crate) async fn look_up(
+        &self,
+        session: &SessionKey,
+        seen: Option<RowMark>,
+    ) -> Result<Option<Row>, StoreErrorKind> {
+        self.tell();
+        self.lookups.row(session, seen).await
+    }
+
+    /// All that the store knows of the session, as of [`look_up`](Self::look_up).
+    pub(crate) async fn status(&self, session: SessionId) -> Result<Option<SessionStatus>, StoreErrorKind> {
+        self.tell();
+        self.lookups.status(&SessionKey::of(session)).await
+    }
+
+    fn tell(&self) {
         if cfg!(feature = "metrics") {
             self.teller.ensure(|| tell_age(self.proofs.clone()));
         }
-        self.lookups.status(id).await
     }
 
     /// The store kept a request from being judged, or answered.
@@ -175,11 +193,11 @@ impl Liveness {
             // A new one: it finds out whether the disk is full, too. However many ask, they share it.
             self.proofs.ticks.ensure(Self::CHECKED, Moment::now()).await?;
         }
-        self.lookups.status(&SessionId::random()).await.map(drop)
+        self.lookups.status(&SessionKey::of(SessionId::random())).await.map(drop)
     }
 
     /// How it fares.
-    pub(crate) fn status(&self) -> WatchStatus {
+    pub(crate) fn watch_status(&self) -> WatchStatus {
         let Proofs { watch, ticks } = &*self.proofs;
         let (tick_faults, tick_fault) = ticks.faults();
         let age = self.proofs.age();

@@ -22,7 +22,7 @@ use loom::thread;
 use self::batches::{Answer, Batches, Running};
 use self::epochs::{Epochs, Moment};
 use crate::id::{ClientId, SessionId, UserId};
-use crate::store::Revocation;
+use crate::store::{Revocation, SessionKey};
 
 /// A store with one session, which knows its revocation by the log alone, as a look-up knows it by the row.
 #[derive(Default)]
@@ -129,9 +129,15 @@ fn what_is_not_revoked_is_let_in_from_memory_under_some_order() {
     assert!(let_in.load(SeqCst) > 0);
 }
 
-/// When the query started, or that it never will be answered.
+/// The query that answers, or that none ever will.
 #[derive(Default)]
-struct Started(OnceLock<Option<usize>>);
+struct Started(OnceLock<Option<Query>>);
+
+struct Query {
+    started: usize,
+    sessions: Vec<SessionKey>,
+    is_seen: bool,
+}
 
 impl Answer for Started {
     fn abandon(&self) {
@@ -156,18 +162,24 @@ impl Seen {
     fn run(&self, mut running: Running<Started>, breaks: bool) {
         self.most_running.fetch_max(self.running.fetch_add(1, SeqCst) + 1, SeqCst);
         while let Some(batch) = running.batch() {
-            assert!(!batch.ids().is_empty());
+            assert!(!batch.sessions().is_empty());
+            let (sessions, is_seen) = (batch.sessions().to_vec(), batch.is_seen());
             let started = self.tick();
             // Others run before a query is answered.
             thread::yield_now();
             if breaks {
                 break;
             }
-            batch.answer().0.set(Some(started)).expect("no query is answered twice");
+            let query = Query { started, sessions, is_seen };
+            assert!(batch.answer().0.set(Some(query)).is_ok(), "no query is answered twice");
             running.next();
         }
         self.running.fetch_sub(1, SeqCst);
     }
+}
+
+fn key(id: &str) -> SessionKey {
+    SessionKey::of(SessionId::parse(id).unwrap())
 }
 
 /// Some ask at once, the first of whom may have its query broken; each must get an answer that is fresh.
@@ -180,26 +192,31 @@ fn all_are_answered(askers: usize, max_running: usize, breaks: bool) {
                 let (batches, seen) = (batches.clone(), seen.clone());
                 thread::spawn(move || {
                     // Two of them ask for the same.
-                    let id = SessionId::parse(format!("s{}", asker / 2)).unwrap();
+                    let session = key(&format!("s{}", asker / 2));
                     let asked = seen.tick();
-                    let (_, answer, running) = batches.join(&id);
+                    // All but the first have seen their rows.
+                    let (answer, running) = batches.join(&session, asker > 0);
                     if let Some(running) = running {
                         seen.run(running, breaks && asker == 0);
                     }
-                    (asked, answer)
+                    (session, asker > 0, asked, answer)
                 })
             })
             .collect();
         // One may be answered by the query of another, so all come to their end first.
         let asked: Vec<_> = asking.into_iter().map(|asker| asker.join().unwrap()).collect();
-        for (asked, answer) in asked {
+        for (session, has_seen, asked, answer) in asked {
             match answer.0.get().expect("nobody waits for ever") {
-                Some(started) => assert!(*started > asked, "the query started after it was asked for"),
+                Some(query) => {
+                    assert!(query.started > asked, "the query started after it was asked for");
+                    assert_eq!(query.sessions.iter().filter(|asked| **asked == session).count(), 1);
+                    assert!(has_seen || !query.is_seen, "who has not seen the row is told whose it is");
+                }
                 None => assert!(breaks),
             }
         }
         assert!(seen.most_running.load(SeqCst) <= max_running);
-        let (_, answer, running) = batches.join(&SessionId::parse("later").unwrap());
+        let (answer, running) = batches.join(&key("later"), true);
         seen.run(running.expect("every place is free again"), false);
         assert!(matches!(answer.0.get(), Some(Some(_))));
     });

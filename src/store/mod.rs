@@ -41,12 +41,12 @@ pub use postgres::{PostgresStore, PostgresStoreBuilder};
 pub use refresh::{RefreshRefusal, RefreshSession, RefreshSessionError, RefreshStatus};
 pub use revocation::{Revocation, RevocationCursor, RevocationPage, Revoke, Swept};
 pub use session::{
-    NewSession, OpenSession, OpenSessionError, OpenedSession, Origin, RequestedId, Session, SessionLimit,
-    SessionState, SessionStatus, WhenFull,
+    NewSession, OpenSession, OpenSessionError, OpenedSession, Origin, RequestedId, RowMark, RowState,
+    Session, SessionKey, SessionLimit, SessionState, SessionStatus, WhenFull,
 };
 #[cfg(feature = "sqlite")]
 pub use sqlite::{SqliteStore, SqliteStoreBuilder};
-pub use tick::{Proof, Replication, SessionStatuses, Tick};
+pub use tick::{Proof, Replication, RowStates, SessionStatuses, Tick};
 pub(crate) use to_its_end::ToItsEnd;
 pub use user::KnownUser;
 
@@ -185,6 +185,27 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     ///
     /// [`StoreError`] when the store cannot answer, or its server takes no writes: it is then not known whether they are live.
     async fn session_statuses(&self, ids: &[SessionId]) -> Result<SessionStatuses, StoreError>;
+
+    /// The same as [`session_statuses`](Self::session_statuses) for less: it leaves out whose the sessions are.
+    ///
+    /// It is asked for sessions whose status was seen before. What it says of a row counts only for a session whose status
+    /// had the same [`RowState::row`]: then it is the same row, and so of the same user and client. A row may be found by the
+    /// digest alone. `sessions` holds none twice. The default asks for the statuses.
+    ///
+    /// # Errors
+    ///
+    /// As of [`session_statuses`](Self::session_statuses).
+    async fn row_states(&self, sessions: &[SessionKey]) -> Result<RowStates, StoreError> {
+        let ids: Vec<_> = sessions.iter().map(|session| session.id().clone()).collect();
+        let SessionStatuses { found, tick } = self.session_statuses(&ids).await?;
+        let found = found.into_iter().map(|SessionStatus { id, row, expires_in, state, .. }| RowState {
+            digest: SessionKey::digest_of(&id),
+            row,
+            expires_in,
+            state,
+        });
+        Ok(RowStates { found: found.collect(), tick })
+    }
 
     /// Writes, and waits until that is acknowledged as every other write is: by the whole synchronous set, where there is one.
     ///

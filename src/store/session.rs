@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
+use sha2::{Digest, Sha256};
 use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory};
 
 use super::{ClientProof, StoreError};
@@ -143,11 +144,40 @@ pub enum OpenSessionError {
     Store(#[from] StoreError),
 }
 
+/// A session to look up: its id, and the digest of the id, which is made once for many look-ups.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct SessionKey {
+    digest: u128,
+    id: SessionId,
+}
+
+/// Which row of a session an answer is about.
+///
+/// A row keeps its mark, and its id, user, client and call source with it, for as long as it stands. When it was swept, and
+/// its id is declared again, the new row has another mark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct RowMark(i64);
+
+/// Whether the session of a row is live, and nothing of whose it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RowState {
+    /// The [digest](SessionKey::digest) of its id.
+    pub digest: u128,
+    /// Which row it is.
+    pub row: RowMark,
+    /// How long it has left, by the database's clock; zero once it has expired.
+    pub expires_in: Duration,
+    /// Whether it is live now, by the database's clock.
+    pub state: SessionState,
+}
+
 /// What a look-up says of a session that has a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionStatus {
     /// Its id.
     pub id: SessionId,
+    /// Which row it is.
+    pub row: RowMark,
     /// Its user; for a hook client's session, the client's owner.
     pub user: UserId,
     /// Its OAuth client.
@@ -194,6 +224,60 @@ pub struct Session {
     pub expires_at: SystemTime,
     /// When it ends for good.
     pub ends_at: SystemTime,
+}
+
+impl SessionKey {
+    /// The key of `id`.
+    #[must_use]
+    pub fn of(id: SessionId) -> Self {
+        Self { digest: Self::digest_of(&id), id }
+    }
+
+    /// The first half of the SHA-256 of `id`.
+    pub(crate) fn digest_of(id: &SessionId) -> u128 {
+        let digest: [u8; 32] = Sha256::digest(id.as_str().as_bytes()).into();
+        let (half, _) = digest.split_first_chunk().expect("32 bytes begin with 16");
+        u128::from_be_bytes(*half)
+    }
+
+    /// The id itself.
+    #[must_use]
+    pub const fn id(&self) -> &SessionId {
+        &self.id
+    }
+
+    /// The first half of the SHA-256 of the id. Two ids could be made to share it.
+    #[must_use]
+    pub const fn digest(&self) -> u128 {
+        self.digest
+    }
+}
+
+impl RowMark {
+    /// The mark of the row that was made then, in a unit of the store's own: no two rows that an id ever has are made at one
+    /// time, because an hour lies between them at least.
+    #[must_use]
+    pub const fn made_at(time: i64) -> Self {
+        Self(time)
+    }
+
+    /// When the row was made, as the store counts.
+    #[must_use]
+    pub const fn time(self) -> i64 {
+        self.0
+    }
+}
+
+impl SessionState {
+    /// What a row says that was `revoked` or not, and has so long left.
+    #[must_use]
+    pub const fn of(revoked: bool, expires_in: Duration) -> Self {
+        match revoked {
+            true => Self::Revoked,
+            false if expires_in.is_zero() => Self::Expired,
+            false => Self::Live,
+        }
+    }
 }
 
 impl OpenSession {

@@ -1,6 +1,6 @@
 //! Proof that what a server says is not out of date: between two servers that both take writes, only one can give it.
 
-use super::SessionStatus;
+use super::{RowState, SessionStatus};
 
 /// One write that a store made to prove that it still can: it has a place in the order of all of its lease.
 ///
@@ -43,6 +43,15 @@ pub enum Replication {
 pub struct SessionStatuses {
     /// The sessions that have a row.
     pub found: Vec<SessionStatus>,
+    /// The newest tick that the server showed in the same answer.
+    pub tick: Tick,
+}
+
+/// What a store says of rows that were seen before, and how fresh its word is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RowStates {
+    /// Those that there are.
+    pub found: Vec<RowState>,
     /// The newest tick that the server showed in the same answer.
     pub tick: Tick,
 }

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bridge_auth::store::{
     ClientCredential, ClientKey, ClientProof, DeviceQuery, KeyQuery, KnownUser, NewCode, NewSession,
     OpenSession, Origin, ProvisionClient, RedeemCode, RefreshRefusal, RefreshSession, RefreshSessionError,
-    RequestedId, RevocationCursor, Revoke, SessionLimit, Store, WhenFull,
+    RequestedId, RevocationCursor, Revoke, SessionKey, SessionLimit, Store, WhenFull,
 };
 use bridge_auth::token::{Algorithm, KeyRing, SigningKey};
 use bridge_auth::{
@@ -188,6 +188,8 @@ impl Person<'_> {
             let mut ids: Vec<_> = (1..count).map(|n| session_id(&format!("s{n}"))).collect();
             ids.push(known.clone());
             assert!(!ask!(self.session_statuses(&ids)).unwrap().found.is_empty());
+            let keys: Vec<_> = ids.into_iter().map(SessionKey::of).collect();
+            assert!(!ask!(self.row_states(&keys)).unwrap().found.is_empty());
         }
         let begun = ask!(self.revocations_since(&RevocationCursor::default(), 1000)).unwrap().next;
         ask!(self.revoke(&Revoke::Session(known))).unwrap();

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bridge_auth::store::{
     ClientCredential, ClientProof, NewCode, NewSession, OpenSession, OpenSessionError, OpenedSession, Origin,
-    ProvisionClient, ProvisionError, RedeemCode, RefreshSession, RefreshSessionError, RequestedId,
-    SessionLimit, SessionState, Store, WhenFull,
+    ProvisionClient, ProvisionError, RedeemCode, RefreshSession, RefreshSessionError, RequestedId, RowState,
+    SessionKey, SessionLimit, SessionState, Store, WhenFull,
 };
 use bridge_auth::{
     CallSource, ClientId, ClientSecret, CodeHash, ExchangeCode, RefreshHash, RefreshToken, Scopes,
@@ -185,8 +185,16 @@ pub async fn rotate(
     store.refresh_session(new.clone()).await.map(|refreshed| (refreshed, new.successor))
 }
 
-/// What a look-up says of `session`.
+/// What a look-up says of `session`, and one of its row alone, too.
 pub async fn state(store: &dyn Store, session: &SessionId) -> Option<SessionState> {
     let found = store.session_statuses(std::slice::from_ref(session)).await.unwrap().found;
-    found.into_iter().next().map(|status| status.state)
+    let status = found.into_iter().next();
+    let row = row(store, session).await;
+    assert_eq!(row.map(|row| (row.row, row.state)), status.map(|status| (status.row, status.state)));
+    row.map(|row| row.state)
+}
+
+/// What a look-up of its row alone says of `session`.
+pub async fn row(store: &dyn Store, session: &SessionId) -> Option<RowState> {
+    store.row_states(&[SessionKey::of(session.clone())]).await.unwrap().found.pop()
 }

@@ -5,13 +5,13 @@ use std::time::{Duration, SystemTime};
 
 use bridge_auth::store::{
     DeviceQuery, NewSession, OpenSession, OpenSessionError, OpenedSession, Origin, RequestedId, Revoke,
-    SessionLimit, SessionState, WhenFull,
+    SessionKey, SessionLimit, SessionState, WhenFull,
 };
 use bridge_auth::{CallSource, SessionId, UserId};
 use futures_util::future::join_all;
 
 use super::given::{
-    DAY, HOUR, MINUTE, SECOND, client_id, declared, is_good, new_session, open_hook, provision, rotate,
+    DAY, HOUR, MINUTE, SECOND, client_id, declared, is_good, new_session, open_hook, provision, rotate, row,
     scopes, session_id, sign_in, sign_in_to_stay, state, user, vouch,
 };
 use crate::support::{Backend, Listed as _};
@@ -33,6 +33,7 @@ super::promises![
     hook_sessions_take_no_place,
     a_renewal_takes_no_place,
     many_sessions_are_judged_at_once,
+    a_row_keeps_its_mark_until_it_is_swept,
     a_session_expires_by_the_clock_of_the_database,
     live_sessions_are_listed_newest_first_with_their_origin,
     every_live_device_is_on_one_page,
@@ -251,6 +252,39 @@ async fn many_sessions_are_judged_at_once(db: impl Backend) {
     assert_eq!(statuses[2].call_source, source);
     assert!(statuses[2].expires_in.is_zero() && !statuses[0].expires_in.is_zero());
     assert!(store.session_statuses(&[]).await.unwrap().found.is_empty());
+
+    let keys: Vec<_> = asked.into_iter().map(SessionKey::of).collect();
+    let mut rows = store.row_states(&keys).await.unwrap().found;
+    rows.sort_by_key(|row| keys.iter().position(|key| key.digest() == row.digest));
+    assert_eq!(rows.len(), statuses.len());
+    for (row, status) in rows.iter().zip(&statuses) {
+        assert_eq!((row.row, row.state), (status.row, status.state));
+        assert!(status.expires_in - row.expires_in < MINUTE, "{row:?}, {status:?}");
+    }
+    assert!(store.row_states(&[]).await.unwrap().found.is_empty());
+}
+
+async fn a_row_keeps_its_mark_until_it_is_swept(db: impl Backend) {
+    let store = db.open().await;
+    let (alice, bob) = (user(&*store, "alice").await, user(&*store, "bob").await);
+    let (session, token) = sign_in_to_stay(&*store, &alice).await;
+    let secret = provision(&*store, &alice, &session).await.unwrap();
+    let hook = open_hook(&*store, &alice, secret).await.unwrap().id;
+    let marks = async || (row(&*store, &session).await.unwrap().row, row(&*store, &hook).await.unwrap().row);
+    let first = marks().await;
+    rotate(&*store, token).await.unwrap();
+    assert_eq!(marks().await, first);
+    let renewal = NewSession { id: RequestedId::Declared(session.clone()), ..new_session() };
+    assert!(vouch(&*store, &alice, renewal.clone()).await.unwrap().renewed);
+    assert_eq!(open_hook(&*store, &alice, secret).await.unwrap().id, hook);
+    assert_eq!(marks().await, first);
+    store.revoke(&Revoke::Session(session.clone())).await.unwrap();
+    assert_eq!(marks().await, first);
+    db.pass_time(40 * DAY).await;
+    store.sweep(100).await.unwrap();
+    assert_eq!(row(&*store, &session).await, None);
+    vouch(&*store, &bob, renewal).await.unwrap();
+    assert_ne!(row(&*store, &session).await.unwrap().row, first.0);
 }
 
 async fn a_session_expires_by_the_clock_of_the_database(db: impl Backend) {

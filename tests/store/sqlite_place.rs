@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use bridge_auth::ExchangeCode;
 use bridge_auth::store::{
-    RedeemError, Revoke, SessionState, SqliteStore, Store, StoreError, StoreErrorKind, StoreErrorKind::Moved,
+    RedeemError, Revoke, SessionKey, SessionState, SqliteStore, Store, StoreError, StoreErrorKind,
+    StoreErrorKind::Moved,
 };
 use bridge_auth::{SessionId, UserId};
 use futures_util::future::join_all;
@@ -51,6 +52,7 @@ impl Given {
             ("enable", store.enable_user(&self.alice).await.err()),
             ("sweep", store.sweep(10).await.err()),
             ("look up", store.session_statuses(std::slice::from_ref(&self.session)).await.err()),
+            ("rows", store.row_states(&[SessionKey::of(self.session.clone())]).await.err()),
             ("log", store.revocations_since(&Default::default(), 10).await.err()),
             ("devices", store.devices_of(&self.alice, &Default::default()).await.err()),
             ("ping", store.ping().await.err()),

@@ -1,7 +1,7 @@
 //! What is read after a tick shows that tick.
 
 use bridge_auth::SessionId;
-use bridge_auth::store::RevocationCursor;
+use bridge_auth::store::{RevocationCursor, SessionKey};
 
 use super::given::{sign_in, user};
 use crate::support::Backend;
@@ -20,7 +20,13 @@ async fn a_look_up_and_a_reading_show_the_tick_that_was_acknowledged_before(db: 
             assert!(read.found.iter().any(|status| status.id == session));
             // Nobody else makes one: it is the newest.
             assert_eq!(read.tick, proof.tick);
+            let key = SessionKey::of(session.clone());
+            let rows = store.row_states(std::slice::from_ref(&key)).await.unwrap();
+            assert!(rows.found.iter().any(|row| row.digest == key.digest()));
+            assert_eq!(rows.tick, proof.tick);
             // Also where nothing is found.
+            let no_rows = store.row_states(&[SessionKey::of(SessionId::random())]).await.unwrap();
+            assert_eq!((no_rows.found.len(), no_rows.tick), (0, proof.tick));
             let nothing = store.session_statuses(&[SessionId::random()]).await.unwrap();
             assert_eq!((nothing.found.len(), nothing.tick), (0, proof.tick));
             let page = store.revocations_since(&cursor, 100).await.unwrap();

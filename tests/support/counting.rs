@@ -13,11 +13,13 @@ use tokio::sync::watch;
 pub struct Counting {
     store: Arc<dyn Store>,
     queries: AtomicUsize,
+    full_queries: AtomicUsize,
     verifications: AtomicUsize,
     most_ids: AtomicUsize,
     log_is_broken: AtomicBool,
     look_ups_are_broken: AtomicBool,
     look_ups_panic: AtomicBool,
+    look_ups_hang: AtomicBool,
     ticks_are_broken: AtomicBool,
 }
 
@@ -26,11 +28,13 @@ impl Counting {
         Self {
             store,
             queries: AtomicUsize::new(0),
+            full_queries: AtomicUsize::new(0),
             verifications: AtomicUsize::new(0),
             most_ids: AtomicUsize::new(0),
             log_is_broken: AtomicBool::new(false),
             look_ups_are_broken: AtomicBool::new(false),
             look_ups_panic: AtomicBool::new(false),
+            look_ups_hang: AtomicBool::new(false),
             ticks_are_broken: AtomicBool::new(false),
         }
     }
@@ -38,6 +42,11 @@ impl Counting {
     /// How many look-ups ran since the last reset.
     pub fn queries(&self) -> usize {
         self.queries.load(Ordering::SeqCst)
+    }
+
+    /// How many of them asked whose the sessions are.
+    pub fn full_queries(&self) -> usize {
+        self.full_queries.load(Ordering::SeqCst)
     }
 
     /// How many clients were looked for since the last reset.
@@ -52,8 +61,20 @@ impl Counting {
 
     pub fn reset(&self) {
         self.queries.store(0, Ordering::SeqCst);
+        self.full_queries.store(0, Ordering::SeqCst);
         self.verifications.store(0, Ordering::SeqCst);
         self.most_ids.store(0, Ordering::SeqCst);
+    }
+
+    async fn count(&self, ids: usize) -> Result<(), StoreError> {
+        if self.look_ups_hang.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
+        check(&self.look_ups_are_broken)?;
+        assert!(!self.look_ups_panic.load(Ordering::SeqCst), "a defect of the store");
+        self.queries.fetch_add(1, Ordering::SeqCst);
+        self.most_ids.fetch_max(ids, Ordering::SeqCst);
+        Ok(())
     }
 
     pub fn break_log(&self) {
@@ -73,7 +94,13 @@ impl Counting {
         self.look_ups_panic.store(true, Ordering::SeqCst);
     }
 
+    /// A store that never answers.
+    pub fn hang_look_ups(&self) {
+        self.look_ups_hang.store(true, Ordering::SeqCst);
+    }
+
     pub fn mend(&self) {
+        self.look_ups_hang.store(false, Ordering::SeqCst);
         self.ticks_are_broken.store(false, Ordering::SeqCst);
         self.look_ups_panic.store(false, Ordering::SeqCst);
         self.log_is_broken.store(false, Ordering::SeqCst);
@@ -88,11 +115,14 @@ fn check(broken: &AtomicBool) -> Result<(), StoreError> {
 #[async_trait]
 impl Store for Counting {
     async fn session_statuses(&self, ids: &[SessionId]) -> Result<SessionStatuses, StoreError> {
-        check(&self.look_ups_are_broken)?;
-        assert!(!self.look_ups_panic.load(Ordering::SeqCst), "a defect of the store");
-        self.queries.fetch_add(1, Ordering::SeqCst);
-        self.most_ids.fetch_max(ids.len(), Ordering::SeqCst);
+        self.count(ids.len()).await?;
+        self.full_queries.fetch_add(1, Ordering::SeqCst);
         self.store.session_statuses(ids).await
+    }
+
+    async fn row_states(&self, sessions: &[SessionKey]) -> Result<RowStates, StoreError> {
+        self.count(sessions.len()).await?;
+        self.store.row_states(sessions).await
     }
 
     async fn revocations_since(

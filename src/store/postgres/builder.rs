@@ -4,13 +4,13 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use deadpool_postgres::{Manager, ManagerConfig, Pool, QueueMode, RecyclingMethod, Runtime};
 use tokio::time::timeout;
 use tokio_postgres::Config;
 use tokio_postgres::config::{SslMode, TargetSessionAttrs};
 
 use super::connect::Connector;
-use super::connections::Connections;
+use super::connections::{Connections, Plans};
 use super::error::{at_start, failed};
 use super::line::{Dial, Line};
 use super::url::Target;
@@ -133,10 +133,8 @@ impl PostgresStoreBuilder {
         let own = Connector::new(&config, tls, OWN_SETTINGS);
         // Each host has its time, one after the other.
         let connect = self.connect.saturating_mul(own.hosts());
-        let look_ups = own.with(&limits(self.statement)).with("SET plan_cache_mode = force_generic_plan");
-        // What joins is planned for what it is called with: a plan that was made while a table was empty reads an index from
-        // end to end.
-        let rest = own.with(&limits(self.write)).with("SET plan_cache_mode = force_custom_plan");
+        let look_ups = own.with(&limits(self.statement)).with(Plans::Kept.setting());
+        let rest = own.with(&limits(self.write)).with(Plans::ForOnce.setting());
         let connectors = [look_ups.clone(), rest.clone()];
         let look_ups = (self.pool(look_ups, for_look_ups, connect)?, self.statement);
         let rest = (self.pool(rest, lanes - for_look_ups, connect)?, self.write);
@@ -150,6 +148,8 @@ impl PostgresStoreBuilder {
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         Pool::builder(Manager::from_connect(Config::new(), connector, recycling))
             .max_size(size)
+            // What was used last is quickest: its server process is still in the caches of its processor.
+            .queue_mode(QueueMode::Lifo)
             .wait_timeout(Some(self.wait))
             .create_timeout(Some(connect))
             .runtime(Runtime::Tokio1)

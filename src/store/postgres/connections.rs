@@ -42,28 +42,55 @@ pub(super) struct Lane {
     lending: Arc<Lending>,
     /// For a pool whose connections were not made here.
     set_up: Option<Arc<SetUp>>,
+    plans: Plans,
+}
+
+/// How long the plan of a statement is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Plans {
+    /// For as long as the connection: to plan a look-up takes the server longer than to run it.
+    Kept,
+    /// For one call. What joins is planned for what it is called with: a plan that was made while a table was empty reads an
+    /// index from end to end.
+    ForOnce,
+}
+
+impl Plans {
+    pub(super) const fn setting(self) -> &'static str {
+        match self {
+            Self::Kept => "SET plan_cache_mode = force_generic_plan",
+            Self::ForOnce => "SET plan_cache_mode = force_custom_plan",
+        }
+    }
 }
 
 /// Settings that each connection of a host's pool gets at its first use.
 struct SetUp {
     settings: String,
     timeline: Timeline,
-    /// Those that have them, known by their caches.
-    done: Mutex<Vec<Weak<StatementCache>>>,
+    /// Those that have them, known by their caches, and for which lane they were lent last.
+    done: Mutex<Vec<(Weak<StatementCache>, Plans)>>,
 }
 
 impl SetUp {
-    async fn make(&self, connection: &Object) -> Result<(), tokio_postgres::Error> {
+    /// Sets `connection` up, which no one else has. One that served another lane costs a round trip.
+    async fn make(&self, connection: &Object, plans: Plans) -> Result<(), tokio_postgres::Error> {
         let cache = &connection.statement_cache;
         let done = || self.done.lock().unwrap_or_else(PoisonError::into_inner);
-        if done().iter().any(|known| known.as_ptr() == Arc::as_ptr(cache)) {
-            return Ok(());
+        let is_it = |known: &Weak<StatementCache>| known.as_ptr() == Arc::as_ptr(cache);
+        let before = done().iter().find(|(known, _)| is_it(known)).map(|(_, plans)| *plans);
+        match before {
+            Some(before) if before == plans => return Ok(()),
+            Some(_) => connection.batch_execute(plans.setting()).await?,
+            None => {
+                connection.batch_execute(&self.settings).await?;
+                connection.batch_execute(plans.setting()).await?;
+                self.timeline.check(connection).await?;
+            }
         }
-        connection.batch_execute(&self.settings).await?;
-        self.timeline.check(connection).await?;
         let mut done = done();
-        done.retain(|known| known.strong_count() > 0);
-        done.push(Arc::downgrade(cache));
+        done.retain(|(known, _)| known.strong_count() > 0 && !is_it(known));
+        done.push((Arc::downgrade(cache), plans));
         Ok(())
     }
 }
@@ -80,7 +107,7 @@ impl Connections {
         acquire: Duration,
         left: &Arc<watch::Sender<Option<Instant>>>,
     ) -> Self {
-        let lane = |(pool, statement)| Lane {
+        let lane = |(pool, statement), plans| Lane {
             pool,
             places: None,
             acquire,
@@ -88,8 +115,9 @@ impl Connections {
             left: left.clone(),
             lending: Arc::default(),
             set_up: None,
+            plans,
         };
-        Self { look_ups: lane(look_ups), rest: lane(rest) }
+        Self { look_ups: lane(look_ups, Plans::Kept), rest: lane(rest, Plans::ForOnce) }
     }
 
     /// All of one pool: the rest leaves as many connections as look-ups need. Each gets `settings` at its first use.
@@ -237,7 +265,7 @@ impl Lane {
                 let made = Object::metrics(&object).created;
                 if self.left.borrow().is_none_or(|left| made >= left) {
                     if let Some(set_up) = &self.set_up
-                        && let Err(error) = set_up.make(&object).await
+                        && let Err(error) = set_up.make(&object, self.plans).await
                     {
                         drop(Object::take(object));
                         return Err(error.into());

@@ -36,6 +36,7 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use deadpool_postgres::Pool;
 use tokio::sync::{Mutex, watch};
+use uuid::Uuid;
 
 use self::connections::Connections;
 use self::line::{Dial, Line};
@@ -45,8 +46,8 @@ use super::{
     Client, ClientKey, ClientProof, DevicePage, DeviceQuery, GrantRefusal, IssueCodeError, KeyQuery,
     KnownUser, NewCode, OpenSession, OpenSessionError, OpenedSession, PoolStatus, Proof, ProvisionClient,
     ProvisionError, ProvisionedClient, RedeemCode, RedeemError, RefreshRefusal, RefreshSession,
-    RefreshSessionError, RefreshStatus, RevocationCursor, RevocationPage, Revoke, SessionStatuses, Store,
-    StoreError, Swept,
+    RefreshSessionError, RefreshStatus, RevocationCursor, RevocationPage, Revoke, RowStates, SessionKey,
+    SessionStatuses, Store, StoreError, Swept,
 };
 use crate::id::{AssertionHash, ClientId, RefreshHash, SessionId, UserId};
 
@@ -140,11 +141,7 @@ impl PostgresStore {
     #[must_use]
     pub fn from_pool(pool: Pool) -> Self {
         let (acquire, statement) = (Duration::from_secs(3), Duration::from_secs(10));
-        let settings = format!(
-            "{}; {}; SET plan_cache_mode = force_custom_plan",
-            builder::OWN_SETTINGS,
-            builder::limits(statement)
-        );
+        let settings = format!("{}; {}", builder::OWN_SETTINGS, builder::limits(statement));
         let timeline = Timeline::default();
         let connections =
             Connections::of_one_pool(pool.clone(), acquire, statement, settings, timeline.clone());
@@ -269,6 +266,14 @@ impl Store for PostgresStore {
     async fn session_statuses(&self, ids: &[SessionId]) -> Result<SessionStatuses, StoreError> {
         let (db, ids, lease) = (self.connections.clone(), ids.to_vec(), self.line.lease());
         let answer = self.connections.look_ups.run(async move { session::statuses(&db, &ids, lease).await });
+        answer.await.inspect_err(|fault| self.forget_if_unknown(lease, fault))
+    }
+
+    async fn row_states(&self, sessions: &[SessionKey]) -> Result<RowStates, StoreError> {
+        let (db, lease) = (self.connections.clone(), self.line.lease());
+        let keys = sessions.iter().map(|session| Uuid::from_u128(session.digest())).collect();
+        let look_up = async move { session::row_states(&db, keys, lease).await };
+        let answer = self.connections.look_ups.run(look_up);
         answer.await.inspect_err(|fault| self.forget_if_unknown(lease, fault))
     }
 

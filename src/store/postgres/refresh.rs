@@ -75,8 +75,7 @@ pub(super) async fn look(db: &Connections, token: &RefreshHash) -> Result<Option
     let rows = db
         .query(
             "SELECT session.id, session.user_id, session.client_id, session.call_source, session.scopes,
-                session.revoked_at IS NOT NULL AS revoked,
-                greatest(extract(epoch FROM session.expires_at - now()) * 1000000, 0)::bigint AS expires_in,
+                session.created_at, session.expires_at, session.revoked_at IS NOT NULL AS revoked, now() AS now,
                 token.rounds = 0 AND NOT coalesce(token.parent_round < parent.rounds, false) AS is_unused,
                 token.issued_at
             FROM bridge_auth.refresh_tokens AS stored

@@ -1,29 +1,51 @@
 //! What a row says, and how times and keys are written into one.
 
+use std::error::Error;
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
 use tokio_postgres::Row;
-use tokio_postgres::types::FromSql;
+use tokio_postgres::types::{FromSql, Type, accepts};
 use uuid::Uuid;
 
 use super::error::failed;
 use crate::id::{CallSource, ClientId, Scopes, SessionId, UserId};
-use crate::store::StoreError;
+use crate::store::{RowMark, SessionKey, StoreError};
 
 /// The longest time that is stored, a hundred years: what is longer would leave the calendar.
 const MAX: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 /// The primary key of a session.
 pub(super) fn session_key(id: &SessionId) -> Uuid {
-    let digest: [u8; 32] = Sha256::digest(id.as_str().as_bytes()).into();
-    let (key, _) = digest.split_first_chunk().expect("32 bytes begin with 16");
-    Uuid::from_bytes(*key)
+    Uuid::from_u128(SessionKey::digest_of(id))
 }
 
 /// A duration as PostgreSQL counts it.
 pub(super) fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.min(MAX).as_micros()).expect("a hundred years are fewer than 2^63 microseconds")
+}
+
+/// A time as it comes over the wire: microseconds since some year.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Timestamp(i64);
+
+impl Timestamp {
+    /// How much later it is than `other`; zero if it is not.
+    pub(super) fn since(self, other: Self) -> Duration {
+        Duration::from_micros(self.0.saturating_sub(other.0).max(0).unsigned_abs())
+    }
+
+    /// The mark of a row that was made then.
+    pub(super) const fn mark(self) -> RowMark {
+        RowMark::made_at(self.0)
+    }
+}
+
+impl<'a> FromSql<'a> for Timestamp {
+    fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn Error + Sync + Send>> {
+        Ok(Self(i64::from_be_bytes(raw.try_into()?)))
+    }
+
+    accepts!(TIMESTAMPTZ);
 }
 
 /// Reads columns that only this crate writes: anything unexpected is a fault, never an answer.

@@ -11,11 +11,11 @@ use uuid::Uuid;
 use super::connections::Connections;
 use super::error::failed;
 use super::line::takes_no_writes;
-use super::row::{Columns, micros, session_key};
+use super::row::{Columns, Timestamp, micros, session_key};
 use crate::id::{Audience, SessionId};
 use crate::store::{
-    NewSession, OpenSession, OpenSessionError, OpenedSession, Origin, RequestedId, Session, SessionState,
-    SessionStatus, SessionStatuses, StoreError, StoreErrorKind, Tick, WhenFull,
+    NewSession, OpenSession, OpenSessionError, OpenedSession, Origin, RequestedId, RowState, RowStates,
+    Session, SessionState, SessionStatus, SessionStatuses, StoreError, StoreErrorKind, Tick, WhenFull,
 };
 
 /// What the migrations need to know of a session to open; its parameters come first in every statement.
@@ -147,9 +147,8 @@ pub(super) async fn statuses(
         .look_ups
         .query(
             "SELECT current_setting('transaction_read_only') = 'on' AS read_only,
-                (SELECT number FROM bridge_auth.ticks WHERE lease = $2) AS tick,
-                id, user_id, client_id, call_source, revoked_at IS NOT NULL AS revoked,
-                greatest(extract(epoch FROM expires_at - now()) * 1000000, 0)::bigint AS expires_in
+                (SELECT number FROM bridge_auth.ticks WHERE lease = $2) AS tick, now() AS now,
+                id, user_id, client_id, call_source, created_at, expires_at, revoked_at IS NOT NULL AS revoked
             FROM (SELECT) AS always LEFT JOIN bridge_auth.sessions ON key = ANY ($1)",
             &[&keys, &lease],
         )
@@ -167,6 +166,54 @@ pub(super) async fn statuses(
     Ok(SessionStatuses { found, tick })
 }
 
+/// The same for less. One row is about the server, so that nothing of it is worked out for each session.
+pub(super) async fn row_states(
+    db: &Connections,
+    mut keys: Vec<Uuid>,
+    lease: Uuid,
+) -> Result<RowStates, StoreError> {
+    // In the order of the index. The server would sort them, too.
+    keys.sort_unstable();
+    let rows = db
+        .look_ups
+        .query(
+            "SELECT NULL::uuid AS key, now() AS created_at, now() AS expires_at, false AS revoked,
+                current_setting('transaction_read_only') = 'on' AS read_only,
+                (SELECT number FROM bridge_auth.ticks WHERE lease = $2) AS tick
+            UNION ALL
+            SELECT key, created_at, expires_at, revoked_at IS NOT NULL, NULL, NULL
+            FROM bridge_auth.sessions WHERE key = ANY ($1)",
+            &[&keys, &lease],
+        )
+        .await?;
+    let is_of_server = |row: &Row| row.try_get::<_, Option<bool>>(READ_ONLY).is_ok_and(|of| of.is_some());
+    // It comes first, but no server promises that.
+    let server = rows.iter().position(is_of_server).ok_or_else(no_row)?;
+    let tick = shown_tick(db, &rows[server..], lease)?;
+    let now: Timestamp = rows[server].try_get(2)?;
+    let mut found = Vec::with_capacity(rows.len() - 1);
+    for (place, row) in rows.iter().enumerate() {
+        if place != server {
+            found.push(row_state(row, now)?);
+        }
+    }
+    Ok(RowStates { found, tick })
+}
+
+/// The place of the column that only the server's row has.
+const READ_ONLY: usize = 4;
+
+/// Reads the columns of [`row_states`] by their place: there are many rows.
+fn row_state(row: &Row, now: Timestamp) -> Result<RowState, StoreError> {
+    let expires_in = row.try_get::<_, Timestamp>(2)?.since(now);
+    Ok(RowState {
+        digest: row.try_get::<_, Uuid>(0)?.as_u128(),
+        row: row.try_get::<_, Timestamp>(1)?.mark(),
+        expires_in,
+        state: SessionState::of(row.try_get(3)?, expires_in),
+    })
+}
+
 /// Whether a server that takes writes answers.
 pub(super) async fn ping(db: &Connections) -> Result<(), StoreError> {
     let sql = "SELECT current_setting('transaction_read_only') = 'on' AS read_only";
@@ -175,12 +222,16 @@ pub(super) async fn ping(db: &Connections) -> Result<(), StoreError> {
 
 /// The first row of an answer. A server that takes no writes is left.
 fn from_primary<'r>(db: &Connections, rows: &'r [Row]) -> Result<&'r Row, StoreError> {
-    let row = rows.first().ok_or_else(|| failed("no row where there must be one"))?;
+    let row = rows.first().ok_or_else(no_row)?;
     if row.column("read_only")? {
         db.leave("the server takes no writes");
         return Err(takes_no_writes());
     }
     Ok(row)
+}
+
+fn no_row() -> StoreError {
+    failed("no row where there must be one")
 }
 
 /// The newest tick of `lease` that the answer of a primary shows. A server that does not have that lease at all is left: it is not
@@ -202,19 +253,15 @@ pub(super) fn shown_tick(db: &Connections, rows: &[Row], lease: Uuid) -> Result<
 
 /// Reads the columns of [`statuses`].
 pub(super) fn status(row: &Row) -> Result<SessionStatus, StoreError> {
-    let expires_in = Duration::from_micros(row.count("expires_in")?);
-    let state = match row.column("revoked")? {
-        true => SessionState::Revoked,
-        false if expires_in.is_zero() => SessionState::Expired,
-        false => SessionState::Live,
-    };
+    let expires_in = row.column::<Timestamp>("expires_at")?.since(row.column("now")?);
     Ok(SessionStatus {
         id: row.session("id")?,
+        row: row.column::<Timestamp>("created_at")?.mark(),
         user: row.user()?,
         client: row.client()?,
         call_source: row.call_source()?,
         expires_in,
-        state,
+        state: SessionState::of(row.column("revoked")?, expires_in),
     })
 }
 

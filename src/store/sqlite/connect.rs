@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_sqlite::{Config, Hook, HookError, Manager, Pool, PoolError, Runtime, Timeouts};
+use deadpool_sqlite::{Config, Hook, HookError, Manager, Pool, PoolError, QueueMode, Runtime, Timeouts};
 use rusqlite::{Connection, OpenFlags};
 
 use super::place::{self, Identity, Place};
@@ -23,7 +23,12 @@ mod migrations {
 pub(super) enum Role {
     Writer,
     Reader,
+    LookUp,
 }
+
+/// How many KiB of the file a connection for look-ups may remember: the pages of ten thousand sessions that lie far apart.
+/// Else a third of a look-up is reading them again.
+const LOOK_UP_CACHE: i64 = 64 << 10;
 
 /// How long the probe waits for another writer: shorter than who asks for it.
 const PROBE_WAIT: Duration = Duration::from_millis(250);
@@ -80,6 +85,8 @@ pub(super) fn pool(opened: &Opened, role: Role, size: usize, timeout: Duration) 
     });
     Pool::builder(Manager::from_config(&Config::new(existing(&opened.path)), Runtime::Tokio1))
         .max_size(size)
+        // What was used last remembers most.
+        .queue_mode(QueueMode::Lifo)
         .timeouts(Timeouts { wait: Some(timeout), create: Some(timeout), recycle: Some(timeout) })
         .runtime(Runtime::Tokio1)
         .post_create(configured)
@@ -102,7 +109,10 @@ fn configure(connection: &Connection, role: Role, timeout: Duration) -> rusqlite
     connection.pragma_update(None, "foreign_keys", true)?;
     // In WAL mode only this keeps a commit that was acknowledged through a loss of power.
     connection.pragma_update(None, "synchronous", "full")?;
-    connection.pragma_update(None, "query_only", matches!(role, Role::Reader))
+    if matches!(role, Role::LookUp) {
+        connection.pragma_update(None, "cache_size", -LOOK_UP_CACHE)?;
+    }
+    connection.pragma_update(None, "query_only", !matches!(role, Role::Writer))
 }
 
 /// The absolute path, and its folder made: in a relative one SQLite would read `:memory:` and `file:…`.
@@ -208,7 +218,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let timeout = Duration::from_secs(5);
         let opened = prepare(&folder.path().join("bridges.db"), timeout).unwrap();
-        for (role, query_only) in [(Role::Writer, 0), (Role::Reader, 1)] {
+        for (role, query_only) in [(Role::Writer, 0), (Role::Reader, 1), (Role::LookUp, 1)] {
             let connection = pool(&opened, role, 1, timeout).unwrap().get().await.unwrap();
             let pragma = async |name: &'static str| -> i64 {
                 let read = move |connection: &mut Connection| {

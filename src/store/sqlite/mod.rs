@@ -38,8 +38,8 @@ use super::{
     Client, ClientKey, ClientProof, DevicePage, DeviceQuery, GrantRefusal, IssueCodeError, KeyQuery,
     KnownUser, NewCode, OpenSession, OpenSessionError, OpenedSession, PoolStatus, Proof, ProvisionClient,
     ProvisionError, ProvisionedClient, RedeemCode, RedeemError, RefreshRefusal, RefreshSession,
-    RefreshSessionError, RefreshStatus, Replication, RevocationCursor, RevocationPage, Revoke,
-    SessionStatuses, Store, StoreError, Swept, Tick,
+    RefreshSessionError, RefreshStatus, Replication, RevocationCursor, RevocationPage, Revoke, RowStates,
+    SessionKey, SessionStatuses, Store, StoreError, Swept, Tick,
 };
 use crate::id::{AssertionHash, ClientId, RefreshHash, SessionId, UserId};
 
@@ -61,6 +61,10 @@ use crate::id::{AssertionHash, ClientId, RefreshHash, SessionId, UserId};
 /// lost, and what was acknowledged before goes with the file if the file does not come back. Once the same files are back
 /// at their paths, the store works again. Another file is refused until the store is opened anew: a restored backup needs
 /// a restart. On Unix a file is known by its device and inode, elsewhere by the time it was created.
+///
+/// # Memory
+///
+/// Each of the two or three connections for look-ups keeps up to 64 MiB of the file: of a smaller file, as much as it has.
 ///
 /// # Readiness
 ///
@@ -174,6 +178,12 @@ impl Store for SqliteStore {
         let ids = ids.to_vec();
         let found = self.look_up(move |tx| sessions::statuses(tx, &ids)).await?;
         Ok(SessionStatuses { found, tick: Tick::default() })
+    }
+
+    async fn row_states(&self, sessions: &[SessionKey]) -> Result<RowStates, StoreError> {
+        let sessions = sessions.to_vec();
+        let found = self.look_up(move |tx| sessions::row_states(tx, &sessions)).await?;
+        Ok(RowStates { found, tick: Tick::default() })
     }
 
     /// No other server can take the place of a file.

@@ -14,8 +14,8 @@ use crate::id::{
 };
 use crate::store::{
     ClientCredential, ClientProof, DeviceQuery, KeyQuery, KnownUser, NewCode, NewSession, Origin,
-    ProvisionClient, RedeemCode, RefreshSession, RequestedId, RevocationCursor, Revoke, SessionLimit,
-    WhenFull,
+    ProvisionClient, RedeemCode, RefreshSession, RequestedId, RevocationCursor, Revoke, SessionKey,
+    SessionLimit, WhenFull,
 };
 
 thread_local! {
@@ -119,6 +119,7 @@ fn sign_in(file: &mut File) -> (SessionId, RefreshHash) {
     let again = NewSession { refresh: Some(RefreshToken::random().hash()), ..again };
     file.run(|tx| sessions::open(tx, &user, &scopes, &again));
     file.run(|tx| sessions::statuses(tx, &[last.id.id().clone(), SessionId::random()]));
+    file.run(|tx| sessions::row_states(tx, &[SessionKey::of(last.id.id().clone())]));
     for after in [None, Some("1.sess")] {
         let query = DeviceQuery { after: after.map(|after| after.parse().unwrap()), limit: 2 };
         file.run(|tx| devices::of_user(tx, &user, &query));

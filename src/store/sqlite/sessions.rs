@@ -6,8 +6,8 @@ use super::transaction::{Transaction, duration, millis, optional_text, system_ti
 use super::{refresh_tokens, revocations, users};
 use crate::id::{Audience, CallSource, ClientId, Scopes, SessionId, UserId};
 use crate::store::{
-    NewSession, OpenSessionError, OpenedSession, RequestedId, SessionState, SessionStatus, StoreError,
-    StoreErrorKind, WhenFull,
+    NewSession, OpenSessionError, OpenedSession, RequestedId, RowMark, RowState, SessionKey, SessionState,
+    SessionStatus, StoreError, StoreErrorKind, WhenFull,
 };
 
 /// For whom a session is opened, and with what.
@@ -82,26 +82,37 @@ pub(super) fn open_for(
 
 /// Judges many sessions in one query.
 pub(super) fn statuses(tx: &Transaction<'_>, ids: &[SessionId]) -> Result<Vec<SessionStatus>, StoreError> {
-    let sql = "SELECT id, user_id, client_id, call_source, expires_at, revoked_at FROM sessions
+    let sql = "SELECT id, user_id, client_id, call_source, created_at, expires_at, revoked_at FROM sessions
                WHERE id IN (SELECT value FROM json_each(?))";
     let ids: serde_json::Value = ids.iter().map(SessionId::as_str).collect();
     tx.rows(sql, [ids.to_string()], |row| {
-        let expires_at: i64 = row.get("expires_at")?;
         let revoked_at: Option<i64> = row.get("revoked_at")?;
-        let state = match revoked_at {
-            Some(_) => SessionState::Revoked,
-            None if expires_at > tx.now => SessionState::Live,
-            None => SessionState::Expired,
-        };
+        let expires_in = duration(row.get::<_, i64>("expires_at")? - tx.now);
         Ok(SessionStatus {
             id: text(row, "id", SessionId::parse)?,
+            row: RowMark::made_at(row.get("created_at")?),
             user: text(row, "user_id", UserId::parse)?,
             client: text(row, "client_id", ClientId::parse)?,
             call_source: text(row, "call_source", CallSource::parse)?,
-            expires_in: duration(expires_at - tx.now),
-            state,
+            expires_in,
+            state: SessionState::of(revoked_at.is_some(), expires_in),
         })
     })
+}
+
+/// The same for less, one after the other: each is found by its key.
+pub(super) fn row_states(tx: &Transaction<'_>, sessions: &[SessionKey]) -> Result<Vec<RowState>, StoreError> {
+    let sql = "SELECT created_at, expires_at, revoked_at IS NOT NULL FROM sessions WHERE id = ?";
+    let ids = sessions.iter().map(|session| [session.id().as_str()]);
+    let found = tx.row_of_each(sql, ids, |row| {
+        let expires_in = duration(row.get::<_, i64>(1)? - tx.now);
+        let (row, state) = (RowMark::made_at(row.get(0)?), SessionState::of(row.get(2)?, expires_in));
+        Ok((row, expires_in, state))
+    })?;
+    let found = sessions.iter().zip(found).filter_map(|(session, found)| {
+        found.map(|(row, expires_in, state)| RowState { digest: session.digest(), row, expires_in, state })
+    });
+    Ok(found.collect())
 }
 
 /// What is to say of one session.

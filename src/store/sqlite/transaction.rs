@@ -50,6 +50,18 @@ impl<'c> Transaction<'c> {
         Ok(self.rows(sql, params, read)?.into_iter().next())
     }
 
+    /// The first row, if there is one, for each of `all` parameters.
+    pub(super) fn row_of_each<P: Params, T>(
+        &self,
+        sql: &str,
+        all: impl Iterator<Item = P>,
+        mut read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<Option<T>>, StoreError> {
+        let mut statement = self.prepare(sql).map_err(fault)?;
+        let rows = all.map(|params| statement.query(params)?.next()?.map(&mut read).transpose());
+        rows.collect::<Result<_, _>>().map_err(fault)
+    }
+
     /// All rows. A statement that changes rows is run to its end.
     pub(super) fn rows<T>(
         &self,
