@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use axum::extract::FromRequestParts;
 use bridge_auth::header::IDENTITY_HEADERS;
 use bridge_auth::store::Origin;
-use bridge_auth::{Bridge, Caller, CallerKind, InvalidCredential, Rejection, Scopes};
+use bridge_auth::{Bridge, Caller, CallerKind, Freshness, InvalidCredential, Rejection, Scopes, TraceId};
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, VARY, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
@@ -127,6 +128,78 @@ async fn a_live_session_gets_in_with_trusted_headers_and_without_its_token() {
     assert_eq!(headers["x-other"], "kept");
     assert_eq!(headers.len(), 7);
     assert_eq!(caller.unwrap().user_id(), &user("alice@example.com"));
+}
+
+/// A session is asked for, then asked for as one whose row was seen, then remembered; each with the headers written and not.
+#[tokio::test]
+async fn on_every_path_what_was_spoofed_is_gone_and_all_is_written_or_nothing() {
+    for freshness in [Freshness::Strict, Freshness::Watched { max_lag: Duration::from_secs(60) }] {
+        let backend = SqliteBackend::start().await;
+        let bridge = builder(&backend).await.freshness(freshness).build().unwrap();
+        for written in [true, false] {
+            let access = access(&bridge, "alice@example.com", "").await;
+            let layer = || bridge.layer("bridge").unwrap().identity_headers(written);
+            let seen = Seen::default();
+            let nested = ServiceBuilder::new().layer(layer().optional()).layer(layer());
+            for _ in 0..3 {
+                for round in 0..3 {
+                    let mut request = request(Some(access.token.to_header_value()));
+                    spoofed(request.headers_mut());
+                    if round == 2 {
+                        request.headers_mut().insert("x-user-id", HeaderValue::from_static("alice@example.com"));
+                    }
+                    let status = match round {
+                        0 => send(layer().layer(seen.service()), request).await.status(),
+                        1 => send(layer().optional().layer(seen.service()), request).await.status(),
+                        _ => send(nested.clone().service(seen.service()), request).await.status(),
+                    };
+                    assert_eq!(status, StatusCode::OK);
+                    let (headers, caller) = seen.last();
+                    assert!(!holds_spoof(&headers), "{headers:?}");
+                    assert_eq!(headers.len(), if written { 6 } else { 0 }, "{headers:?}");
+                    assert_eq!(caller.unwrap().user_id(), &user("alice@example.com"));
+                }
+                let mut nobody = request(None);
+                spoofed(nobody.headers_mut());
+                nobody.headers_mut().insert("x-session-id", HeaderValue::from_static("admin"));
+                assert_eq!(send(layer().optional().layer(seen.service()), nobody).await.status(), 200);
+                let (headers, caller) = seen.last();
+                assert_eq!(headers.len(), usize::from(written), "no more than the trace: {headers:?}");
+                assert!(!holds_spoof(&headers) && caller.is_none());
+                while freshness != Freshness::Strict && !bridge.watch_status().proven {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_trace_is_the_handlers_to_ask_for_though_nothing_is_written() {
+    let (_backend, bridge) = bridge().await;
+    let access = access(&bridge, "alice", "").await;
+    let traces = service_fn(async |request: Request<&'static str>| {
+        let mut parts = request.into_parts().0;
+        let [first, again] = [
+            TraceId::from_request_parts(&mut parts, &()).await.unwrap(),
+            TraceId::from_request_parts(&mut parts, &()).await.unwrap(),
+        ];
+        assert_eq!(first, again);
+        Ok::<_, Infallible>(Response::new(Full::from(first.to_string())))
+    });
+    let service = bridge.layer("bridge").unwrap().identity_headers(false).layer(traces);
+    let traced = |parent: Option<&'static str>| {
+        let mut request = request(Some(access.token.to_header_value()));
+        if let Some(parent) = parent {
+            request.headers_mut().insert("traceparent", HeaderValue::from_static(parent));
+        }
+        request
+    };
+    let continued = traced(Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"));
+    assert_eq!(&send(service.clone(), continued).await.body()[..], b"4bf92f3577b34da6a3ce929d0e0e4736");
+    let [one, other] = [send(service.clone(), traced(None)).await, send(service, traced(None)).await];
+    assert_eq!(one.body().len(), 32);
+    assert_ne!(one.body(), other.body());
 }
 
 #[tokio::test]
@@ -283,6 +356,34 @@ async fn nested_layers_of_one_bridge_take_each_others_verdict_and_add_their_own_
 }
 
 #[tokio::test]
+async fn an_outer_layers_verdict_is_taken_for_a_second_and_then_made_anew() {
+    let (_backend, bridge) = bridge().await;
+    let access = access(&bridge, "alice", "").await;
+    let layer = || bridge.layer("bridge").unwrap();
+    let seen = Seen::default();
+    let kept = Arc::new(std::sync::Mutex::new(None));
+    let slow = {
+        let (bridge, inner, kept) = (bridge.clone(), layer().layer(seen.service()), kept.clone());
+        service_fn(move |request: Request<&'static str>| {
+            let (bridge, inner) = (bridge.clone(), inner.clone());
+            *kept.lock().unwrap() = request.extensions().get::<Caller>().cloned();
+            async move {
+                bridge.admin().revoke_user_sessions(&user("alice")).await.unwrap();
+                tokio::time::sleep(Duration::from_millis(1100)).await;
+                inner.oneshot(request).await
+            }
+        })
+    };
+    let through = layer().layer(slow).oneshot(request(Some(access.token.to_header_value()))).await.unwrap();
+    assert_eq!((through.status(), seen.calls()), (StatusCode::UNAUTHORIZED, 0));
+
+    // A caller that a host has kept is no proof for another request later.
+    let mut later = request(None);
+    later.extensions_mut().insert(kept.lock().unwrap().take().unwrap());
+    assert_eq!(send(layer().layer(seen.service()), later).await.status(), StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
 async fn the_host_words_the_body_and_nothing_else() {
     let (_backend, bridge) = bridge().await;
     let layer = bridge.layer("bridge").unwrap().rejection_body(|rejection: &Rejection| {
@@ -325,7 +426,10 @@ async fn the_ready_service_is_the_one_that_is_called() {
         let response = ready.call(request(Some(access.token.to_header_value()))).await.unwrap();
         assert_eq!((response.status(), seen.calls()), (StatusCode::OK, round));
         let refused = service.ready().await.unwrap().call(request(None)).await.unwrap();
-        assert_eq!(refused.status(), 401, "a refusal gives its place back");
+        assert_eq!(refused.status(), 401);
+        let mut other = service.clone();
+        let free = tokio::time::timeout(Duration::from_secs(5), other.ready());
+        free.await.expect("a refusal gives its place back").unwrap();
     }
 }
 

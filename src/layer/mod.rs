@@ -8,8 +8,8 @@
 //! or with `route_layer` when unknown paths shall stay 404.
 //!
 //! Layers of one bridge may be nested, say an optional one around the whole app and a stricter one around
-//! some routes: the inner one takes the outer one's verdict on the same request and adds its own
-//! requirements. So an outer layer must admit hook clients ([`BridgeAuthLayer::admit_hook_clients`]) for an inner one
+//! some routes: the inner one takes the outer one's verdict on the same request, if it is not older than a second, and adds
+//! its own requirements. So an outer layer must admit hook clients ([`BridgeAuthLayer::admit_hook_clients`]) for an inner one
 //! to see them, and must read every place that an inner one reads the token from
 //! ([`BridgeAuthLayer::token_from`]): what it does not read it takes away.
 //!

@@ -8,6 +8,9 @@ mod batches;
 #[allow(dead_code, clippy::duplicate_mod, reason = "the model needs less of it")]
 #[path = "epochs.rs"]
 mod epochs;
+#[allow(dead_code, clippy::duplicate_mod, reason = "the model needs less of it")]
+#[path = "slot.rs"]
+mod slot;
 mod sync {
     pub(super) use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering};
     pub(super) use loom::sync::{Mutex, MutexGuard};
@@ -21,6 +24,7 @@ use loom::thread;
 
 use self::batches::{Answer, Batches, Running};
 use self::epochs::{Epochs, Moment};
+use self::slot::{Fence, Slot};
 use crate::id::{ClientId, SessionId, UserId};
 use crate::store::{Revocation, SessionKey};
 
@@ -125,6 +129,61 @@ fn what_is_not_revoked_is_let_in_from_memory_under_some_order() {
         });
         count.fetch_add(fenced.is_let_in_from_memory(now).into(), SeqCst);
         watcher.join().unwrap();
+    });
+    assert!(let_in.load(SeqCst) > 0);
+}
+
+/// Under all orders in which the threads take turns a few times: a verdict has so many parts that all orders take minutes.
+fn in_few_turns(model: impl Fn() + Sync + Send + 'static) {
+    let mut orders = loom::model::Builder::new();
+    orders.preemption_bound = Some(2);
+    orders.check(model);
+}
+
+/// Looks the session up again and again, and remembers each verdict in the one place.
+fn remember_often(fenced: &Fenced, slot: &Slot, started: Moment, times: u64) {
+    for time in 1..=times {
+        let mark = fenced.epochs.mark(&fenced.session, &fenced.user, &fenced.client);
+        if !fenced.store.is_revoked() {
+            slot.remember(&fenced.epochs, Fence { mark, started }, Duration::from_secs(60 * time));
+        }
+    }
+}
+
+/// Parts of several verdicts are read as one. Once the reading that found the revocation is over, none of them lets anyone in.
+#[test]
+fn no_parts_of_verdicts_make_one_that_outlives_a_revocation() {
+    in_few_turns(|| {
+        let (fenced, slot) = (Fenced::new(), Arc::new(Slot::default()));
+        let now = Moment::now();
+        let remembering = thread::spawn({
+            let (fenced, slot) = (fenced.clone(), slot.clone());
+            move || remember_often(&fenced, &slot, now, 2)
+        });
+        fenced.store.revoke();
+        assert!(fenced.read_log(now, Duration::from_secs(1), false), "the revocation was there");
+        assert!(!slot.is_good(&fenced.epochs, now), "let in after the reading");
+        remembering.join().unwrap();
+        assert!(!slot.is_good(&fenced.epochs, now), "let in later");
+    });
+}
+
+/// So that the test above does not hold because nobody is ever let in.
+#[test]
+fn parts_of_verdicts_are_good_while_nobody_is_revoked() {
+    let let_in = Arc::new(AtomicUsize::new(0));
+    let count = let_in.clone();
+    in_few_turns(move || {
+        let (fenced, slot) = (Fenced::new(), Arc::new(Slot::default()));
+        let now = Moment::now();
+        let remembering = thread::spawn({
+            let (fenced, slot) = (fenced.clone(), slot.clone());
+            move || remember_often(&fenced, &slot, now, 2)
+        });
+        fenced.read_log(now, Duration::from_secs(1), false);
+        count.fetch_add(slot.is_good(&fenced.epochs, now).into(), SeqCst);
+        remembering.join().unwrap();
+        assert!(slot.is_good(&fenced.epochs, now));
     });
     assert!(let_in.load(SeqCst) > 0);
 }

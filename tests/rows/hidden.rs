@@ -39,6 +39,7 @@ fn routes(bridge: &Bridge) -> Router {
     route("/required")
         .layer(layer())
         .merge(route("/optional").layer(layer().optional()))
+        .merge(route("/silent").layer(layer().identity_headers(false)))
         .merge(route("/forward").layer(layer().optional().insecure_forward_authorization()))
         .merge(route("/nested").layer(layer()).layer(layer().optional()))
 }
@@ -77,7 +78,7 @@ async fn attack_n9_the_token_of_an_admitted_caller_is_nowhere_else_either() {
         }
         for (sibling, kept) in SIBLINGS {
             let lines = sibling.replace("{T}", &token);
-            for path in ["/required", "/optional", "/nested", "/forward"] {
+            for path in ["/required", "/silent", "/optional", "/nested", "/forward"] {
                 let (user, headers) = behind(&gateway, path, &(bearer(&token) + &lines)).await;
                 let mut expected = owned(kept);
                 if path == "/forward" {
