@@ -11,7 +11,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use quick_cache::sync::Cache;
 
 pub(crate) use bearer::{after_scheme, has_query_token, is_bare_token};
@@ -22,14 +22,16 @@ pub use session_end::SessionEnd;
 
 use crate::caller::{Authority, Caller, CallerKind, Context, Known};
 use crate::foreign::{ForeignCaller, TrustedIssuers};
-use crate::header::X_SESSION_ID;
-use crate::id::{Audience, CallSource, PolicyVersion, Scopes, SessionId};
+use crate::header::{Head, Lines};
+use crate::id::{Audience, CallSource, PolicyVersion, Scopes};
+use crate::let_in::LetIn;
+use crate::passage::Passage;
 use crate::reject::{InvalidCredential, Rejection};
 use crate::same_site::Origins;
-use crate::session::{Liveness, WatchStatus};
+use crate::session::{Liveness, Moment, WatchStatus};
 use crate::store::{SessionState, SessionStatus, StoreErrorKind};
 use crate::token::{Claims, InvalidToken, TokenVerifier};
-use foreign::Foreign;
+use foreign::{Foreign, PendingForeign};
 use known::KnownTokens;
 
 /// Decides whether a request may come in: the decision that layer, extractors and tests all share.
@@ -50,6 +52,8 @@ pub struct Authenticator {
     foreign: bool,
     /// Where the token may stand beside `Authorization`.
     places: Vec<TokenPlace>,
+    /// The headers that are read for their sake.
+    extra_headers: Vec<HeaderName>,
 }
 
 /// Who is let in.
@@ -69,12 +73,12 @@ pub(crate) enum Begun {
     Pending(Pending),
 }
 
-/// What is still to be asked.
+/// What is still to be asked. It holds nothing of the request.
 pub(crate) enum Pending {
     /// The token is good; its session is to be looked up.
     Session(Arc<Known>),
     /// The token is another issuer's.
-    Foreign(Foreign),
+    Foreign(PendingForeign),
 }
 
 /// A bearer token: one of our own that holds, or one that may be another issuer's.
@@ -135,6 +139,10 @@ impl Guard {
 }
 
 impl Authenticator {
+    /// How old an outer layer's word may be that an inner one takes. What lies between them for longer (a queue, a body that is
+    /// read) may have seen the session end.
+    const READMITS_WITHIN: Duration = Duration::from_secs(1);
+
     pub(crate) fn new(guard: Arc<Guard>, audience: Audience) -> Self {
         Self {
             guard,
@@ -144,6 +152,7 @@ impl Authenticator {
             hook_clients: false,
             foreign: false,
             places: Vec::new(),
+            extra_headers: Vec::new(),
         }
     }
 
@@ -202,9 +211,10 @@ impl Authenticator {
     ///
     /// Dropping the future abandons the look-up and changes nothing.
     pub async fn authenticate(&self, headers: &HeaderMap) -> Result<Caller, Rejection> {
-        let admitted = match self.begin(headers)? {
+        let begun = self.begin(&self.head(headers), Moment::now())?;
+        let admitted = match begun {
             Begun::Admitted(admitted) => admitted,
-            Begun::Pending(pending) => self.finish(pending, headers).await?,
+            Begun::Pending(pending) => self.finish(pending).await?,
         };
         match admitted {
             Admitted::Caller(caller) => Ok(caller),
@@ -231,25 +241,25 @@ impl Authenticator {
 
     /// All of [`authenticate`](Self::authenticate) that needs no I/O: the whole of it, when the session is
     /// remembered to be live.
-    pub(crate) fn begin(&self, headers: &HeaderMap) -> Result<Begun, Rejection> {
-        let known = match self.guard.verify(self.find(headers)?)? {
+    pub(crate) fn begin(&self, head: &Head<'_>, now: Moment) -> Result<Begun, Rejection> {
+        let known = match self.guard.verify(self.find(head)?, now)? {
             Token::Own(known) => known,
-            Token::Foreign(foreign) => return self.begin_foreign(foreign, headers),
+            Token::Foreign(foreign) => return self.begin_foreign(foreign, head, now),
         };
-        self.check_claims(&known.claims, headers)?;
-        match self.guard.remembered_context(&known) {
+        self.check_claims(&known.claims, head.session())?;
+        match self.guard.remembered_context(&known, now) {
             Some(context) => self.grant(Caller::new(known, context)).map(Begun::Admitted),
             None => Ok(Begun::Pending(Pending::Session(known))),
         }
     }
 
     /// The rest of it: the look-up of a verified token's session. For another issuer's token, its keys and its session.
-    pub(crate) async fn finish(&self, pending: Pending, headers: &HeaderMap) -> Result<Admitted, Rejection> {
+    pub(crate) async fn finish(&self, pending: Pending) -> Result<Admitted, Rejection> {
         let finished = match pending {
             Pending::Session(known) => {
                 self.guard.live_caller(known).await.and_then(|caller| self.grant(caller))
             }
-            Pending::Foreign(foreign) => self.finish_foreign(foreign, headers).await,
+            Pending::Foreign(foreign) => self.finish_foreign(foreign).await,
         };
         if let Err(Rejection::Unavailable(cause)) = finished {
             self.guard.unavailable(cause);
@@ -258,27 +268,35 @@ impl Authenticator {
     }
 
     /// Who was let in by an outer layer of the same bridge for this very request, held to what this one
-    /// requires. `None` when no such layer ran.
-    pub(crate) fn readmit(&self, admitted: &Admitted) -> Option<Result<Admitted, Rejection>> {
-        match admitted {
-            Admitted::Caller(caller) => caller.is_vouched_for_by(&self.guard.authority).then(|| {
+    /// requires. `None` when no such layer ran, or when it ran too long ago: its word is of that time.
+    pub(crate) fn readmit(
+        &self,
+        (outer, passage): (LetIn<'_>, &Passage),
+        now: Moment,
+    ) -> Option<Result<Admitted, Rejection>> {
+        if now.steady().saturating_duration_since(passage.at) > Self::READMITS_WITHIN {
+            return None;
+        }
+        match outer {
+            LetIn::Caller(caller) => caller.is_vouched_for_by(&self.guard.authority).then(|| {
                 if !caller.is_for(&self.audience) {
                     return Err(InvalidCredential::Audience.into());
                 }
                 self.grant(caller.clone())
             }),
-            Admitted::Foreign(caller) => {
+            LetIn::Foreign(caller) => {
                 let is_ours = caller.is_vouched_for_by(&self.guard.authority);
                 is_ours.then(|| self.admit_foreign(caller.clone()).map(Admitted::Foreign))
             }
+            LetIn::Nobody => None,
         }
     }
 
-    fn check_claims(&self, claims: &Claims, headers: &HeaderMap) -> Result<(), InvalidCredential> {
+    fn check_claims(&self, claims: &Claims, declared: Lines<'_>) -> Result<(), InvalidCredential> {
         if !claims.audiences().contains(&self.audience) {
             return Err(InvalidCredential::Audience);
         }
-        if !declares_only(headers, claims.session()) {
+        if !declared.all_are(claims.session().as_str()) {
             return Err(InvalidCredential::SessionIdMismatch);
         }
         Ok(())
@@ -309,7 +327,7 @@ impl Authenticator {
 impl Guard {
     /// The caller that `token` makes, whatever its audience: by the store's word of its session, whatever is remembered.
     pub(crate) async fn introspect(&self, token: &str) -> Result<Caller, Rejection> {
-        match self.verify(token.as_bytes())? {
+        match self.verify(token.as_bytes(), Moment::now())? {
             Token::Own(known) => self.live_caller(known).await,
             // What another issuer's token is worth, that issuer says.
             Token::Foreign(_) => Err(InvalidCredential::from(InvalidToken::Issuer).into()),
@@ -322,10 +340,10 @@ impl Guard {
     }
 
     /// The claims of `token`: from memory when these very bytes were verified before and nothing has changed since.
-    fn verify(&self, token: &[u8]) -> Result<Token, Rejection> {
+    fn verify(&self, token: &[u8], now: Moment) -> Result<Token, Rejection> {
         let place = self.known.place(token);
         if let Some(known) = self.known.get(place) {
-            match self.verifier.still_holds(&known.claims, known.generation) {
+            match self.verifier.still_holds(&known.claims, known.generation, now.wall()) {
                 Ok(true) => return Ok(Token::Own(known)),
                 Ok(false) => self.known.remove(place),
                 Err(reason) => {
@@ -343,15 +361,15 @@ impl Guard {
         match self.verifier.verify(text) {
             Ok(claims) => Ok(Token::Own(self.known.insert(place, claims, generation))),
             Err(reason) => match self.trusted.as_ref().and_then(|trusted| trusted.named_by(text)) {
-                Some(issuer) => Ok(Token::Foreign(Foreign::Unverified(place, issuer.clone()))),
+                Some(issuer) => Ok(Token::Foreign(Foreign::Unverified(place, text.into(), issuer.clone()))),
                 None => Err(InvalidCredential::from(reason).into()),
             },
         }
     }
 
     /// What makes a caller of a verified token, when its session is remembered to be live.
-    fn remembered_context(&self, known: &Known) -> Option<Arc<Context>> {
-        if self.liveness.remembers(&known.slot) { known.context.get().cloned() } else { None }
+    fn remembered_context(&self, known: &Known, now: Moment) -> Option<Arc<Context>> {
+        if self.liveness.remembers(&known.slot, now) { known.context.get().cloned() } else { None }
     }
 
     /// The caller, when the session of a verified token is live, by the store's word.
@@ -368,7 +386,7 @@ impl Guard {
             return Ok(Caller::new(known, context));
         }
         if let Some(fence) = fence {
-            known.slot.remember(fence, status.expires_in);
+            self.liveness.remember(&known.slot, fence, status.expires_in);
         }
         let context = context.clone();
         Ok(Caller::new(known, context))
@@ -386,11 +404,6 @@ impl From<InvalidCredential> for Rejection {
     fn from(credential: InvalidCredential) -> Self {
         Self::InvalidCredential(credential)
     }
-}
-
-/// Whether every `x-session-id` that was sent names `session`.
-fn declares_only(headers: &HeaderMap, session: &SessionId) -> bool {
-    headers.get_all(X_SESSION_ID).iter().all(|declared| declared.as_bytes() == session.as_str().as_bytes())
 }
 
 fn check_session(claims: &Claims, status: &SessionStatus) -> Result<(), InvalidCredential> {

@@ -4,10 +4,10 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue};
+use http::HeaderValue;
 
-use crate::header;
 use crate::id::{Audience, CallSource, ClientId, PolicyVersion, Scopes, SessionId, UserId};
+use crate::passage::Passage;
 use crate::session::Slot;
 use crate::token::{Claims, Subject};
 
@@ -19,6 +19,8 @@ use crate::token::{Claims, Subject};
 pub struct Caller {
     known: Arc<Known>,
     context: Arc<Context>,
+    /// What the layer that let it in left for the request; nothing where no layer did.
+    passage: Option<Passage>,
 }
 
 /// A token whose signature and claims hold, and what was made of it once: a caller as soon as its session is live.
@@ -62,7 +64,16 @@ pub(crate) struct Authority(Arc<()>);
 
 impl Caller {
     pub(crate) const fn new(known: Arc<Known>, context: Arc<Context>) -> Self {
-        Self { known, context }
+        Self { known, context, passage: None }
+    }
+
+    /// The same, let in by a layer.
+    pub(crate) fn passing(self, passage: Passage) -> Self {
+        Self { passage: Some(passage), ..self }
+    }
+
+    pub(crate) const fn passage(&self) -> Option<&Passage> {
+        self.passage.as_ref()
     }
 
     /// The person the request is for; of a hook client, its owner.
@@ -128,12 +139,19 @@ impl Caller {
         self.known.claims.audiences().contains(audience)
     }
 
-    /// Writes the identity headers that say who the caller is, in place of any that stand there. Tells whether a header
-    /// was met whose value has `long` bytes or more.
-    pub(crate) fn write_headers(&self, headers: &mut HeaderMap, long: usize) -> bool {
+    /// What the identity header at `place` says, in the order of [`IDENTITY_HEADERS`](crate::header::IDENTITY_HEADERS); nothing for
+    /// the trace, which is the request's.
+    pub(crate) fn header_value(&self, place: usize) -> Option<&HeaderValue> {
         let [user, session, client] = &self.known.headers;
         let [policy_version, call_source] = &self.context.headers;
-        header::overwrite(headers, [user, session, client, policy_version, call_source], long)
+        match place {
+            0 => Some(user),
+            1 => Some(session),
+            3 => Some(client),
+            4 => Some(policy_version),
+            5 => Some(call_source),
+            _ => None,
+        }
     }
 }
 

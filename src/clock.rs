@@ -1,6 +1,7 @@
 //! The time, as a thing that can be given: expiry is tested without sleeping.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Tells the time that tokens are signed with and judged by.
@@ -18,6 +19,27 @@ pub struct SystemClock;
 impl Clock for SystemClock {
     fn now(&self) -> Duration {
         since_epoch(SystemTime::now())
+    }
+}
+
+/// The clock that the host named, or else the operating system's.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct HostClock(Option<Arc<dyn Clock>>);
+
+impl HostClock {
+    pub(crate) fn new(clock: impl Clock) -> Self {
+        Self(Some(Arc::new(clock)))
+    }
+
+    /// The time, when the operating system's clock has just said `system`: no clock is read twice for one request.
+    pub(crate) fn at(&self, system: Duration) -> Duration {
+        self.0.as_ref().map_or(system, |clock| clock.now())
+    }
+}
+
+impl Clock for HostClock {
+    fn now(&self) -> Duration {
+        self.at(SystemClock.now())
     }
 }
 

@@ -105,6 +105,7 @@ pub mod header;
 mod id;
 mod issue;
 pub mod layer;
+mod let_in;
 mod limit;
 mod observe;
 mod passage;

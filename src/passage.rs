@@ -2,27 +2,25 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::{HeaderValue, Response};
 
-use crate::authenticate::Admitted;
-use crate::caller::Caller;
-#[cfg(feature = "axum")]
-use crate::foreign::ForeignCaller;
-use crate::id::{Scopes, TraceId};
+use crate::id::TraceId;
 use crate::reject::{Challenge, Rejection, RejectionBody};
 
 /// What to tell a host that forgot the layer.
 pub(crate) const MISSING_LAYER: &str = "BridgeAuthLayer did not run for this route: add it with `.layer(bridge.layer(\"bridge\")?)` after the route";
 
-/// Proof that a layer ran for this request, and what it found.
+/// Proof that a layer ran for this request, and what its answer needs. A caller that a layer let in carries it; of a request
+/// without one it stands in the extensions by itself.
 #[derive(Debug, Clone)]
 pub(crate) struct Passage {
-    /// `None` is nobody.
-    pub(crate) admitted: Option<Admitted>,
     pub(crate) trace: TraceId,
-    pub(crate) refusals: Refusals,
+    pub(crate) refusals: Arc<Refusals>,
+    /// When the request was let in.
+    pub(crate) at: Instant,
 }
 
 /// The `Authorization` of another scheme that an optional layer took out of a request: a client may prove itself with it at
@@ -30,33 +28,10 @@ pub(crate) struct Passage {
 #[derive(Debug, Clone)]
 pub(crate) struct SetAside(pub(crate) HeaderValue);
 
-impl Passage {
-    /// The caller with a session.
-    pub(crate) fn caller(&self) -> Result<&Caller, Rejection> {
-        match &self.admitted {
-            Some(Admitted::Caller(caller)) => Ok(caller),
-            Some(Admitted::Foreign(_)) => Err(Rejection::ForeignCaller { required: Scopes::default() }),
-            None => Err(Rejection::NoCredential),
-        }
-    }
-
-    /// The caller without one.
-    #[cfg(feature = "axum")]
-    pub(crate) fn foreign_caller(&self) -> Result<&ForeignCaller, Rejection> {
-        match &self.admitted {
-            Some(Admitted::Foreign(caller)) => Ok(caller),
-            Some(Admitted::Caller(caller)) => {
-                Err(Rejection::CallerKind { found: caller.kind(), required: Scopes::default() })
-            }
-            None => Err(Rejection::NoCredential),
-        }
-    }
-}
-
 /// How a host words its refusals.
 #[derive(Clone)]
 pub(crate) struct Refusals {
-    pub(crate) challenge: Arc<Challenge>,
+    pub(crate) challenge: Challenge,
     pub(crate) body: Arc<dyn RejectionBody>,
 }
 

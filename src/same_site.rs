@@ -1,10 +1,13 @@
 //! Whether a browser sent a request for a page of another site: what it carries then is not its sender's own wish.
 
 use http::header::ORIGIN;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue};
 use url::Url;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// The headers by which it is known.
+pub(crate) const HEADERS: [HeaderName; 2] = [ORIGIN, SEC_FETCH_SITE];
 
 /// The origins whose pages may use a person's cookies here (RFC 6454 §6.2, in the form that browsers send).
 #[derive(Debug)]
@@ -25,9 +28,14 @@ impl Origins {
     /// made to lead here (DNS rebinding), it is the attacker's like the `Origin`. `Sec-Fetch-Site`, where it is sent,
     /// must say that nothing lies between page and gateway; of a trusted origin's page it says otherwise, and need not.
     /// What sends neither is no browser, and acts on nobody's cookies but its own.
-    pub(crate) fn is_cross_site(&self, headers: &HeaderMap) -> bool {
+    ///
+    /// It is given the lines of each of [`HEADERS`], in their order.
+    pub(crate) fn is_cross_site<'h, L>(&self, [origins, sites]: [L; 2]) -> bool
+    where
+        L: IntoIterator<Item = &'h HeaderValue>,
+    {
         let mut is_trusted_page = false;
-        for origin in headers.get_all(ORIGIN) {
+        for origin in origins {
             if self.trusts(origin) {
                 is_trusted_page = true;
             } else if *origin != self.own {
@@ -35,7 +43,7 @@ impl Origins {
             }
         }
         let is_own_page = |site: &HeaderValue| site == "same-origin" || site == "none";
-        !is_trusted_page && !headers.get_all(SEC_FETCH_SITE).iter().all(is_own_page)
+        !is_trusted_page && !sites.into_iter().all(is_own_page)
     }
 
     fn trusts(&self, origin: &HeaderValue) -> bool {
@@ -46,6 +54,7 @@ impl Origins {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::HeaderMap;
     use proptest::prelude::*;
 
     fn refuses(issuer: &str, trusted: &[&str], headers: &[(&'static str, &str)]) -> bool {
@@ -54,7 +63,7 @@ mod tests {
         for (name, value) in headers {
             sent.append(*name, HeaderValue::from_str(value).unwrap());
         }
-        Origins::new(&issuer.parse().unwrap(), &trusted).is_cross_site(&sent)
+        Origins::new(&issuer.parse().unwrap(), &trusted).is_cross_site(HEADERS.map(|name| sent.get_all(name)))
     }
 
     fn is_refused(headers: &[(&'static str, &str)]) -> bool {

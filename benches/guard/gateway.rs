@@ -13,7 +13,7 @@ use tokio::runtime::Runtime;
 use tower::Service;
 
 use crate::by_hand::Checks;
-use crate::scenes::{Scene, Token, WRITE_NOTHING};
+use crate::scenes::{Scene, Token};
 use crate::support::head::{Credential, Head};
 
 /// The session of every scene: the bridge declares it, and sends it with each request where it was told to.
@@ -66,10 +66,7 @@ impl Gateway {
 
     pub fn layer(&self, scene: &Scene) -> BridgeAuthLayer {
         let layer = self.bridge.layer("bridge").unwrap();
-        match WRITE_NOTHING {
-            Some(write_nothing) if !scene.writes => write_nothing(layer),
-            _ => layer,
-        }
+        layer.identity_headers(scene.writes)
     }
 
     /// What a middleware by hand asks of the same tokens.

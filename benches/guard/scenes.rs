@@ -1,6 +1,5 @@
 //! What is measured, and how much each may cost over the floor: the one table to edit.
 
-use bridge_auth::BridgeAuthLayer;
 
 /// One kind of request through one kind of host.
 #[derive(Debug, Clone, Copy)]
@@ -57,10 +56,6 @@ pub enum Contestant {
     ByHand,
     Peer,
 }
-
-/// How the layer is told to write no identity headers; those scenes are left out while it cannot be told.
-// AT THE MERGE: Some(|layer| layer.identity_headers(false))
-pub const WRITE_NOTHING: Option<fn(BridgeAuthLayer) -> BridgeAuthLayer> = None;
 
 pub const SCENES: [Scene; 16] = {
     use Limit::{Budget, Measured};
@@ -135,8 +130,7 @@ impl Scene {
 /// The scenes of a host in which a contestant is measured.
 pub fn scenes(host: Host, contestant: Contestant) -> impl Iterator<Item = &'static Scene> {
     SCENES.iter().filter(move |scene| {
-        let possible = scene.writes || WRITE_NOTHING.is_some();
-        possible && scene.host == host && (scene.peers || contestant != Contestant::Peer)
+        scene.host == host && (scene.peers || contestant != Contestant::Peer)
     })
 }
 

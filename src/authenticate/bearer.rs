@@ -1,10 +1,9 @@
 //! Finds the one bearer token of a request (RFC 6750 §2.1, RFC 9110 §11.4).
 
-use http::HeaderMap;
 use http::Uri;
-use http::header::AUTHORIZATION;
 use url::form_urlencoded;
 
+use crate::header::Lines;
 use crate::reject::{MalformedCredential, Rejection};
 use crate::token::MAX_TOKEN_BYTES;
 
@@ -12,10 +11,9 @@ use crate::token::MAX_TOKEN_BYTES;
 ///
 /// The scheme is read in any case. Another scheme is no credential of ours; what does not begin with a scheme is
 /// malformed.
-pub(super) fn find(headers: &HeaderMap) -> Result<&[u8], Rejection> {
-    let mut values = headers.get_all(AUTHORIZATION).iter();
-    let value = values.next().ok_or(Rejection::NoCredential)?;
-    if values.next().is_some() {
+pub(super) fn find(authorization: Lines<'_>) -> Result<&[u8], Rejection> {
+    let value = authorization.first().ok_or(Rejection::NoCredential)?;
+    if authorization.is_repeated() {
         return Err(Rejection::InvalidRequest(MalformedCredential::Repeated));
     }
     if value.len() > MAX_TOKEN_BYTES + "Bearer ".len() {
@@ -85,12 +83,14 @@ pub(super) fn trim_spaces(mut bytes: &[u8]) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::HeaderValue;
+    use crate::header::Head;
+    use http::header::AUTHORIZATION;
+    use http::{HeaderMap, HeaderValue};
     use proptest::prelude::*;
 
     /// The whole of it: found, and of the form of a token.
     fn find(headers: &HeaderMap) -> Result<&str, Rejection> {
-        super::find(headers).and_then(token68)
+        super::find(Head::of(headers, &[]).authorization).and_then(token68)
     }
 
     fn with(values: &[&[u8]]) -> HeaderMap {

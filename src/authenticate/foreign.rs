@@ -2,52 +2,60 @@
 
 use std::sync::Arc;
 
-use http::HeaderMap;
-
-use super::{Admitted, Authenticator, Begun, Guard, Pending, bearer};
+use super::{Admitted, Authenticator, Begun, Guard, Pending};
 use crate::caller::{Caller, Known};
 use crate::foreign::{ForeignCaller, ForeignToken, Trusted};
+use crate::header::{Head, OwnedLines};
 use crate::reject::{InvalidCredential, Rejection};
+use crate::session::Moment;
 
 /// A token of another issuer, as far as it got without I/O.
 pub(crate) enum Foreign {
-    /// It says it is of this issuer; its text has this digest.
-    Unverified(u128, Arc<Trusted>),
+    /// This text, with this digest, says it is of this issuer.
+    Unverified(u128, Box<str>, Arc<Trusted>),
     /// It is good.
     Verified(Arc<ForeignToken>),
 }
 
+/// What is left to ask about a foreign token. It holds nothing of the request but the session that was declared with it.
+pub(crate) struct PendingForeign {
+    foreign: Foreign,
+    declared: OwnedLines,
+}
+
 impl Authenticator {
     /// All that needs no I/O, as with one of our own.
-    pub(super) fn begin_foreign(&self, foreign: Foreign, headers: &HeaderMap) -> Result<Begun, Rejection> {
-        let Foreign::Verified(token) = foreign else {
-            return Ok(Begun::Pending(Pending::Foreign(foreign)));
+    pub(super) fn begin_foreign(
+        &self,
+        foreign: Foreign,
+        head: &Head<'_>,
+        now: Moment,
+    ) -> Result<Begun, Rejection> {
+        let pending = |foreign| {
+            let declared = head.session().to_owned();
+            Begun::Pending(Pending::Foreign(PendingForeign { foreign, declared }))
         };
+        let Foreign::Verified(token) = foreign else { return Ok(pending(foreign)) };
         if !token.issuer.is_mapped() {
             return self
                 .admit_foreign(ForeignCaller::new(token))
                 .map(|caller| Begun::Admitted(Admitted::Foreign(caller)));
         }
         if let Some(known) = token.mapped.load_full()
-            && let Some(context) = self.guard.remembered_context(&known)
+            && let Some(context) = self.guard.remembered_context(&known, now)
         {
-            self.check_claims(&known.claims, headers)?;
+            self.check_claims(&known.claims, head.session())?;
             return self.grant(Caller::new(known, context)).map(Begun::Admitted);
         }
-        Ok(Begun::Pending(Pending::Foreign(Foreign::Verified(token))))
+        Ok(pending(Foreign::Verified(token)))
     }
 
     /// The rest: its keys, then the session it is mapped to.
-    pub(super) async fn finish_foreign(
-        &self,
-        foreign: Foreign,
-        headers: &HeaderMap,
-    ) -> Result<Admitted, Rejection> {
-        let token = match foreign {
+    pub(super) async fn finish_foreign(&self, pending: PendingForeign) -> Result<Admitted, Rejection> {
+        let token = match pending.foreign {
             Foreign::Verified(token) => token,
-            Foreign::Unverified(place, issuer) => {
-                let text = bearer::token68(self.find(headers)?)?;
-                let token = issuer.verify(text, &self.guard.authority).await?;
+            Foreign::Unverified(place, text, issuer) => {
+                let token = issuer.verify(&text, &self.guard.authority).await?;
                 self.guard.remember_foreign(place, &token);
                 token
             }
@@ -62,7 +70,7 @@ impl Authenticator {
             Some(known) => known,
             None => self.guard.map(&token).await?,
         };
-        self.check_claims(&known.claims, headers)?;
+        self.check_claims(&known.claims, pending.declared.lines())?;
         match self.guard.live_caller(known).await {
             Ok(caller) => self.grant(caller),
             Err(rejection) => {

@@ -1,13 +1,13 @@
 //! Tokens that were verified before: what need not be done twice for the same bytes.
 
 use std::fmt;
-use std::hash::Hash;
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::mem::size_of;
 use std::sync::Arc;
 
 use highway::{HighwayHash, HighwayHasher, Key};
 use quick_cache::Weighter;
-use quick_cache::sync::Cache;
+use quick_cache::sync::{Cache, DefaultLifecycle};
 
 use crate::caller::Known;
 use crate::id::{Audience, ClientId, Scope, Scopes};
@@ -19,7 +19,7 @@ use crate::token::Claims;
 /// other bytes one would have to guess a collision blindly. So the cache holds no live token, and no text of
 /// an attacker's choice shares a place with another.
 pub(super) struct KnownTokens {
-    cache: Cache<u128, Arc<Known>, Bytes>,
+    cache: Cache<u128, Arc<Known>, Bytes, BuildHasherDefault<Place>>,
     key: [u64; 4],
     clients: Shared<ClientId>,
     audiences: Shared<Arc<[Audience]>>,
@@ -33,12 +33,22 @@ struct Shared<T>(Cache<T, T>);
 #[derive(Debug, Clone, Copy)]
 struct Bytes;
 
+/// A digest under a key that nobody knows needs no hash.
+#[derive(Debug, Default)]
+struct Place(u64);
+
 impl KnownTokens {
     pub(super) fn new(max_bytes: u64) -> Self {
         // What a token of usual size weighs with all that hangs on it.
         let entries = usize::try_from(max_bytes / 840).unwrap_or(usize::MAX);
         Self {
-            cache: Cache::with_weighter(entries, max_bytes, Bytes),
+            cache: Cache::with(
+                entries,
+                max_bytes,
+                Bytes,
+                BuildHasherDefault::default(),
+                DefaultLifecycle::default(),
+            ),
             key: rand::random(),
             clients: Shared::new(),
             audiences: Shared::new(),
@@ -85,8 +95,8 @@ impl KnownTokens {
 }
 
 impl Bytes {
-    /// The remembered verdict, and what the header values count their sharers with.
-    const BESIDE: usize = 112;
+    /// What the header values count their sharers with.
+    const BESIDE: usize = 32;
     /// The cache's own place; it keeps more of them than it fills.
     const PLACE: usize = 128;
 }
@@ -108,6 +118,20 @@ impl<T: Clone + Eq + Hash> Shared<T> {
             None => self.0.insert(value.clone(), value.clone()),
         }
         is_held
+    }
+}
+
+impl Hasher for Place {
+    fn write_u128(&mut self, place: u128) {
+        self.0 = place as u64;
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }
 

@@ -5,7 +5,9 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::Authenticator;
 use super::bearer;
+use crate::header::Head;
 use crate::reject::{MalformedCredential, Rejection};
+use crate::same_site;
 use crate::token::MAX_TOKEN_BYTES;
 
 /// A place for the token beside `Authorization`; see [`Authenticator::token_from`](crate::Authenticator::token_from).
@@ -43,20 +45,29 @@ impl Authenticator {
     #[must_use]
     pub fn token_from(mut self, place: TokenPlace) -> Self {
         if place != TokenPlace::Header(AUTHORIZATION) && !self.places.contains(&place) {
+            self.extra_headers.push(place.header());
+            if place.is_ambient() {
+                self.extra_headers.extend(same_site::HEADERS);
+            }
             self.places.push(place);
         }
         self
     }
 
+    /// The headers of a request that are read here.
+    pub(crate) fn head<'h>(&self, headers: &'h HeaderMap) -> Head<'h> {
+        Head::of(headers, &self.extra_headers)
+    }
+
     /// The one token of a request, its form not yet looked at.
-    pub(super) fn find<'h>(&self, headers: &'h HeaderMap) -> Result<&'h [u8], Rejection> {
-        let token = bearer::find(headers);
-        if self.places.is_empty() { token } else { self.find_anywhere(headers, token) }
+    pub(super) fn find<'h>(&self, head: &Head<'h>) -> Result<&'h [u8], Rejection> {
+        let token = bearer::find(head.authorization);
+        if self.places.is_empty() { token } else { self.find_anywhere(head, token) }
     }
 
     fn find_anywhere<'h>(
         &self,
-        headers: &'h HeaderMap,
+        head: &Head<'h>,
         authorization: Result<&'h [u8], Rejection>,
     ) -> Result<&'h [u8], Rejection> {
         let mut found = match authorization {
@@ -65,11 +76,16 @@ impl Authenticator {
             Err(rejection) => return Err(rejection),
         };
         for place in &self.places {
-            let Some(token) = place.find(headers)? else { continue };
+            let Some(token) = place.find(head)? else { continue };
             if found.replace(token).is_some() {
                 return Err(Rejection::InvalidRequest(MalformedCredential::TwoWays));
             }
-            if place.is_ambient() && self.guard.origins.is_cross_site(headers) {
+            if place.is_ambient()
+                && self
+                    .guard
+                    .origins
+                    .is_cross_site(same_site::HEADERS.each_ref().map(|name| head.lines(name)))
+            {
                 return Err(Rejection::CrossSite);
             }
         }
@@ -77,13 +93,13 @@ impl Authenticator {
     }
 
     /// Whether something stands where a token may, beside `Authorization`.
-    pub(crate) fn sees_token_elsewhere(&self, headers: &HeaderMap) -> bool {
-        self.places.iter().any(|place| !matches!(place.find(headers), Ok(None)))
+    pub(crate) fn sees_token_elsewhere(&self, head: &Head<'_>) -> bool {
+        self.places.iter().any(|place| !matches!(place.find(head), Ok(None)))
     }
 
     /// The token of an admitted request that does not stand in `Authorization`.
-    pub(crate) fn token_elsewhere(&self, headers: &HeaderMap) -> Option<Vec<u8>> {
-        self.places.iter().find_map(|place| place.find(headers).ok()?.map(<[u8]>::to_vec))
+    pub(crate) fn token_elsewhere(&self, head: &Head<'_>) -> Option<Vec<u8>> {
+        self.places.iter().find_map(|place| place.find(head).ok()?.map(<[u8]>::to_vec))
     }
 
     /// The headers beside `Authorization` that a token may stand in, for `Vary` (RFC 9110 §12.5.5).
@@ -101,11 +117,11 @@ impl Authenticator {
 
 impl TokenPlace {
     /// What stands at this place, its form not yet looked at.
-    pub(super) fn find<'h>(&self, headers: &'h HeaderMap) -> Result<Option<&'h [u8]>, Rejection> {
+    pub(super) fn find<'h>(&self, head: &Head<'h>) -> Result<Option<&'h [u8]>, Rejection> {
         match self {
-            Self::Header(name) => in_header(headers, name),
-            Self::Cookie(name) => in_cookie(headers, name.as_bytes()),
-            Self::WebSocketProtocol => in_protocols(headers),
+            Self::Header(name) => in_header(head, name),
+            Self::Cookie(name) => in_cookie(head, name.as_bytes()),
+            Self::WebSocketProtocol => in_protocols(head),
         }
     }
 
@@ -128,8 +144,8 @@ impl TokenPlace {
     }
 }
 
-fn in_header<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h [u8]>, Rejection> {
-    let mut values = headers.get_all(name).iter();
+fn in_header<'h>(head: &Head<'h>, name: &HeaderName) -> Result<Option<&'h [u8]>, Rejection> {
+    let mut values = head.lines(name);
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {
         return Err(REPEATED);
@@ -139,9 +155,9 @@ fn in_header<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h
     of_size(token).map(Some)
 }
 
-fn in_cookie<'h>(headers: &'h HeaderMap, name: &[u8]) -> Result<Option<&'h [u8]>, Rejection> {
+fn in_cookie<'h>(head: &Head<'h>, name: &[u8]) -> Result<Option<&'h [u8]>, Rejection> {
     let mut found = None;
-    for pair in entries(headers, &COOKIE, b';') {
+    for pair in entries(head, &COOKIE, b';') {
         let Some(end) = pair.iter().position(|byte| *byte == b'=') else { continue };
         if &pair[..end] == name && found.replace(unquoted(&pair[end + 1..])).is_some() {
             return Err(REPEATED);
@@ -150,9 +166,9 @@ fn in_cookie<'h>(headers: &'h HeaderMap, name: &[u8]) -> Result<Option<&'h [u8]>
     found.filter(|token| !token.is_empty()).map(of_size).transpose()
 }
 
-fn in_protocols(headers: &HeaderMap) -> Result<Option<&[u8]>, Rejection> {
+fn in_protocols<'h>(head: &Head<'h>) -> Result<Option<&'h [u8]>, Rejection> {
     let mut found = None;
-    let mut entries = entries(headers, &SEC_WEBSOCKET_PROTOCOL, b',');
+    let mut entries = entries(head, &SEC_WEBSOCKET_PROTOCOL, b',');
     while let Some(entry) = entries.next() {
         if entry == MARKER
             && let Some(token) = entries.next()
@@ -165,8 +181,8 @@ fn in_protocols(headers: &HeaderMap) -> Result<Option<&[u8]>, Rejection> {
 }
 
 /// The entries of a list, over all lines of a header.
-fn entries<'h>(headers: &'h HeaderMap, name: &HeaderName, separator: u8) -> impl Iterator<Item = &'h [u8]> {
-    let lines = headers.get_all(name).iter();
+fn entries<'h>(head: &Head<'h>, name: &HeaderName, separator: u8) -> impl Iterator<Item = &'h [u8]> {
+    let lines = head.lines(name);
     lines.flat_map(move |line| line.as_bytes().split(move |byte| *byte == separator)).map(<[u8]>::trim_ascii)
 }
 
@@ -196,7 +212,9 @@ mod tests {
 
     fn found(place: &TokenPlace, values: &[&str]) -> Result<Option<String>, Rejection> {
         let headers = sent(&place.header(), values);
-        place.find(&headers).map(|token| token.map(|token| String::from_utf8(token.to_vec()).unwrap()))
+        place
+            .find(&Head::of(&headers, &[place.header()]))
+            .map(|token| token.map(|token| String::from_utf8(token.to_vec()).unwrap()))
     }
 
     fn is(token: &str) -> Result<Option<String>, Rejection> {

@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use super::Guard;
 use crate::caller::Known;
 use crate::reject::Rejection;
+use crate::session::Moment;
 
 /// Completes when a session has ended, as [`Authenticator::session_end`](crate::Authenticator::session_end)
 /// promises; dropping it stops the watching.
@@ -57,12 +58,12 @@ async fn watch_over(guard: Arc<Guard>, known: Arc<Known>, within: Duration) {
 /// When the session was asked for and found live; `None` when it was not. Faults of the store are waited out.
 async fn proof(guard: &Guard, known: &Arc<Known>, pause: Duration) -> Option<Instant> {
     loop {
-        let asked = Instant::now();
-        if guard.remembered_context(known).is_some() {
-            return Some(asked);
+        let asked = Moment::now();
+        if guard.remembered_context(known, asked).is_some() {
+            return Some(asked.steady());
         }
         match guard.live_caller(known.clone()).await {
-            Ok(_) => return Some(asked),
+            Ok(_) => return Some(asked.steady()),
             Err(Rejection::Unavailable(_)) => tokio::time::sleep(pause).await,
             Err(_) => return None,
         }

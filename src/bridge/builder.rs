@@ -16,7 +16,7 @@ use url::Url;
 
 use super::{Bridge, Parts};
 use crate::authenticate::{Authenticator, Guard};
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{Clock, HostClock};
 use crate::foreign::{ForeignIssuer, TrustedIssuers};
 use crate::id::InvalidId;
 use crate::issue::{Admin, Issuer};
@@ -36,7 +36,7 @@ pub struct BridgeBuilder {
     settings: Settings,
     keys: KeyRing,
     store: Arc<dyn Store>,
-    clock: Arc<dyn Clock>,
+    clock: HostClock,
     freshness: Freshness,
     rejection_body: Arc<dyn RejectionBody>,
     malformed: Option<BuildError>,
@@ -51,7 +51,7 @@ impl BridgeBuilder {
             settings: Settings::new(issuer),
             keys,
             store,
-            clock: Arc::new(SystemClock),
+            clock: HostClock::default(),
             freshness: Freshness::default(),
             rejection_body: Arc::new(ProblemJson),
             malformed,
@@ -93,8 +93,8 @@ impl BridgeBuilder {
         let issuer = Issuer::new(settings.clone(), self.keys.clone(), self.store, self.clock);
         let guard = Arc::new(guard);
         let own = settings.audiences.first().ok_or(BuildError::Audiences)?.clone();
-        let refusals =
-            Refusals { challenge: Arc::new(settings.challenge.clone()), body: self.rejection_body };
+        let refusals = Refusals { challenge: settings.challenge.clone(), body: self.rejection_body };
+        let refusals = Arc::new(refusals);
         // Hook clients may log out; at the other endpoints `Guarded::user` refuses them.
         let own_layer = BridgeAuthLayer::new(Authenticator::new(guard.clone(), own), refusals.clone())
             .admit_hook_clients();
@@ -358,7 +358,7 @@ impl BridgeBuilder {
 
     /// The clock that tokens are signed with and judged by. Default: the operating system's.
     pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.clock = Arc::new(clock);
+        self.clock = HostClock::new(clock);
         self
     }
 

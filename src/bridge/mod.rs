@@ -14,7 +14,6 @@ use crate::issue::{Admin, Issuer};
 use crate::layer::BridgeAuthLayer;
 use crate::limit::Limits;
 use crate::passage::Refusals;
-use crate::reject::Challenge;
 use crate::service::{
     AdminService, BridgeService, CapabilitiesService, CodeService, IntrospectionService, JwksService,
     LogoutService, OauthClientService, OpenApiService, RevocationService, SessionService, SessionsService,
@@ -37,7 +36,7 @@ struct Parts {
     settings: Arc<Settings>,
     keys: KeyRing,
     guard: Arc<Guard>,
-    refusals: Refusals,
+    refusals: Arc<Refusals>,
     own_layer: BridgeAuthLayer,
     issuer: Issuer,
     admin: Admin,
@@ -69,12 +68,9 @@ impl Bridge {
         let authenticator = self.authenticator(audience)?;
         let mut refusals = self.parts.refusals.clone();
         if let Some(resource) = self.parts.settings.protected_resource(authenticator.audience()) {
-            let challenge = Challenge {
-                resource_metadata: Some(resource.metadata.clone()),
-                scopes: resource.scopes.clone(),
-                ..Challenge::clone(&refusals.challenge)
-            };
-            refusals.challenge = Arc::new(challenge);
+            let challenge = &mut Arc::make_mut(&mut refusals).challenge;
+            challenge.resource_metadata = Some(resource.metadata.clone());
+            challenge.scopes = resource.scopes.clone();
         }
         Ok(BridgeAuthLayer::new(authenticator, refusals))
     }

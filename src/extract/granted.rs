@@ -7,7 +7,7 @@ use std::ops::Deref;
 use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
 use http::request::Parts;
 
-use super::passage;
+use super::let_in;
 use super::rejection::{CallerRejection, Refused};
 use crate::caller::Caller;
 use crate::id::Scopes;
@@ -94,8 +94,8 @@ impl<S: Sync, R: RequiredScopes> FromRequestParts<S> for Granted<R> {
     type Rejection = CallerRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, CallerRejection> {
-        let passage = passage(parts)?;
-        let caller = passage.caller().map_err(|rejection| Refused::new(passage, &rejection))?;
+        let (let_in, passage) = let_in(parts)?;
+        let caller = let_in.caller().map_err(|rejection| Refused::new(passage, &rejection))?;
         Ok(Self::check(passage, caller)?)
     }
 }
@@ -104,8 +104,8 @@ impl<S: Sync, R: RequiredScopes> OptionalFromRequestParts<S> for Granted<R> {
     type Rejection = CallerRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, CallerRejection> {
-        let passage = passage(parts)?;
+        let (let_in, passage) = let_in(parts)?;
         let check = |caller| Self::check(passage, caller);
-        Ok(passage.caller().ok().map(check).transpose()?)
+        Ok(let_in.caller().ok().map(check).transpose()?)
     }
 }

@@ -23,11 +23,12 @@ use http::request::Parts;
 use crate::caller::Caller;
 use crate::foreign::ForeignCaller;
 use crate::id::{CallSource, ClientId, PolicyVersion, Scopes, SessionId, TraceId, UserId};
+use crate::let_in::LetIn;
 use crate::passage::Passage;
 
 /// What the layer left, which is there whenever it ran.
-fn passage(parts: &Parts) -> Result<&Passage, MissingLayer> {
-    parts.extensions.get().ok_or(MissingLayer)
+fn let_in(parts: &Parts) -> Result<(LetIn<'_>, &Passage), MissingLayer> {
+    LetIn::of(&parts.extensions).ok_or(MissingLayer)
 }
 
 /// Makes an extractor, and its optional form, of a part of the caller.
@@ -37,8 +38,8 @@ macro_rules! extract_from_caller {
             type Rejection = CallerRejection;
 
             async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, CallerRejection> {
-                let passage = passage(parts)?;
-                let $caller = passage.$find().map_err(|rejection| Refused::new(passage, &rejection))?;
+                let (let_in, passage) = let_in(parts)?;
+                let $caller = let_in.$find().map_err(|rejection| Refused::new(passage, &rejection))?;
                 Ok($read)
             }
         }
@@ -47,7 +48,7 @@ macro_rules! extract_from_caller {
             type Rejection = MissingLayer;
 
             async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, MissingLayer> {
-                Ok(passage(parts)?.$find().ok().map(|$caller| $read))
+                Ok(let_in(parts)?.0.$find().ok().map(|$caller| $read))
             }
         }
     )*};
@@ -73,7 +74,7 @@ impl<S: Sync> FromRequestParts<S> for TraceId {
     type Rejection = MissingLayer;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, MissingLayer> {
-        passage(parts).map(|passage| passage.trace)
+        let_in(parts).map(|(_, passage)| passage.trace)
     }
 }
 
@@ -81,6 +82,6 @@ impl<S: Sync> OptionalFromRequestParts<S> for TraceId {
     type Rejection = MissingLayer;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, MissingLayer> {
-        passage(parts).map(|passage| Some(passage.trace))
+        let_in(parts).map(|(_, passage)| Some(passage.trace))
     }
 }

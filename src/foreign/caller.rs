@@ -8,6 +8,7 @@ use arc_swap::ArcSwapOption;
 use super::trusted::Trusted;
 use crate::caller::{Authority, Known};
 use crate::id::{Audience, Scopes};
+use crate::passage::Passage;
 use crate::token::ForeignClaims;
 
 /// A caller with a verified token of another issuer, and no session of this gateway.
@@ -18,6 +19,8 @@ use crate::token::ForeignClaims;
 #[derive(Clone)]
 pub struct ForeignCaller {
     token: Arc<ForeignToken>,
+    /// What the layer that let it in left for the request.
+    passage: Option<Passage>,
 }
 
 /// A token of another issuer whose signature and claims hold.
@@ -34,7 +37,16 @@ pub(crate) struct ForeignToken {
 
 impl ForeignCaller {
     pub(crate) const fn new(token: Arc<ForeignToken>) -> Self {
-        Self { token }
+        Self { token, passage: None }
+    }
+
+    /// The same, let in by a layer.
+    pub(crate) fn passing(self, passage: Passage) -> Self {
+        Self { passage: Some(passage), ..self }
+    }
+
+    pub(crate) const fn passage(&self) -> Option<&Passage> {
+        self.passage.as_ref()
     }
 
     /// Who issued the token.

@@ -7,7 +7,7 @@ use super::keys::{Keys, Timing};
 use super::sessions::ForeignSessions;
 use super::source::JwksSource;
 use super::trusted::Trusted;
-use crate::clock::Clock;
+use crate::clock::HostClock;
 use crate::id::{Audience, Scopes};
 use crate::settings::{BuildError, Settings, check_issuer};
 use crate::token::{Algorithm, ForeignVerifier};
@@ -106,11 +106,7 @@ impl ForeignIssuer {
         &self.issuer
     }
 
-    pub(super) fn into_trusted(
-        self,
-        settings: &Settings,
-        clock: &Arc<dyn Clock>,
-    ) -> Result<Trusted, BuildError> {
+    pub(super) fn into_trusted(self, settings: &Settings, clock: &HostClock) -> Result<Trusted, BuildError> {
         check_issuer(&self.issuer)?;
         self.timing.check()?;
         if self.algorithms.is_empty() {

@@ -12,7 +12,7 @@ use tokio::sync::{Notify, watch};
 
 use super::source::{JwksError, JwksSource};
 use crate::background::Background;
-use crate::clock::Clock;
+use crate::clock::{Clock, HostClock};
 use crate::observe;
 use crate::settings::BuildError;
 use crate::token::{Algorithm, KeySet, VerifyingKey};
@@ -29,7 +29,7 @@ struct Shared {
     source: Arc<dyn JwksSource>,
     algorithms: Vec<Algorithm>,
     timing: Timing,
-    clock: Arc<dyn Clock>,
+    clock: HostClock,
     fetched: ArcSwapOption<Fetched>,
     attempts: watch::Sender<Attempts>,
     wanted: Notify,
@@ -71,7 +71,7 @@ impl Keys {
         source: Arc<dyn JwksSource>,
         algorithms: Vec<Algorithm>,
         timing: Timing,
-        clock: Arc<dyn Clock>,
+        clock: HostClock,
     ) -> Self {
         let shared = Shared {
             issuer,

@@ -12,7 +12,7 @@ use super::issuer::ForeignIssuer;
 use super::keys::{Keys, KeysUnavailable};
 use super::sessions::ForeignSessions;
 use crate::caller::Authority;
-use crate::clock::Clock;
+use crate::clock::HostClock;
 use crate::id::SessionId;
 use crate::reject::{InvalidCredential, Rejection};
 use crate::settings::{BuildError, Settings};
@@ -48,7 +48,7 @@ impl TrustedIssuers {
     pub(crate) fn new(
         issuers: Vec<ForeignIssuer>,
         settings: &Settings,
-        clock: &Arc<dyn Clock>,
+        clock: &HostClock,
     ) -> Result<Option<Self>, BuildError> {
         let mut names = vec![settings.issuer.clone()];
         let mut trusted = Vec::new();

@@ -13,10 +13,32 @@ pub(crate) fn random_hex<const N: usize>() -> Zeroizing<String> {
 
 /// `bytes` as lower-case hex.
 pub(super) fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |value: u8| char::from(DIGITS[usize::from(value)]);
-    bytes.iter().flat_map(|b| [digit(b >> 4), digit(b & 15)]).collect()
+    // With room for all of it from the start, no copy of a part is left behind.
+    let mut text = String::with_capacity(2 * bytes.len());
+    text.extend(bytes.iter().flat_map(|byte| HEX[usize::from(*byte)]).map(char::from));
+    text
 }
+
+/// The same of 16 bytes, without an allocation.
+pub(super) fn hex_of_16(bytes: [u8; 16]) -> [u8; 32] {
+    let mut text = [0; 32];
+    for (digits, byte) in text.chunks_exact_mut(2).zip(bytes) {
+        digits.copy_from_slice(&HEX[usize::from(byte)]);
+    }
+    text
+}
+
+/// The two digits of each byte.
+static HEX: [[u8; 2]; 256] = {
+    let digits = b"0123456789abcdef";
+    let mut all = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        all[byte] = [digits[byte >> 4], digits[byte & 15]];
+        byte += 1;
+    }
+    all
+};
 
 /// 32 bytes of the operating system's randomness, in base64url.
 pub(super) fn random_base64url() -> Zeroizing<String> {

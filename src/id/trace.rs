@@ -1,11 +1,14 @@
 //! The trace a request belongs to (W3C Trace Context).
 
+use std::cell::RefCell;
 use std::fmt;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderValue};
+use rand::Rng as _;
+use rand::rngs::Xoshiro256PlusPlus;
 
-use super::random::hex;
-use crate::header::X_TRACE_ID;
+use super::random::hex_of_16;
+use crate::header::{Head, X_TRACE_ID};
 
 /// A W3C trace-id: 32 lower-case hex characters, not all zero.
 ///
@@ -13,31 +16,37 @@ use crate::header::X_TRACE_ID;
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TraceId([u8; 32]);
 
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+thread_local! {
+    /// Each thread has its own, with a seed of 256 random bits.
+    static GENERATOR: RefCell<Xoshiro256PlusPlus> = RefCell::new(rand::make_rng());
+}
 
 impl TraceId {
-    /// A new id of 128 random bits: not of the operating system's, since an id that is in every log need not be hard to guess.
+    /// A new id of 128 random bits, from a fast generator: an id that is in every log need not be hard to guess.
     #[must_use]
     pub fn random() -> Self {
-        let mut text = [0; 32];
-        text.copy_from_slice(hex(&rand::random::<[u8; 16]>()).as_bytes());
-        Self(text)
+        let mut bytes = [0; 16];
+        GENERATOR.with_borrow_mut(|generator| generator.fill_bytes(&mut bytes));
+        Self(hex_of_16(bytes))
     }
 
     /// Parses 32 lower-case hex characters, or a UUID, whose hyphens are dropped; `None` for any other
     /// text and for the all-zero id (W3C Trace Context §3.2.2.3).
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
+        Self::parse_bytes(text.as_bytes())
+    }
+
+    fn parse_bytes(text: &[u8]) -> Option<Self> {
         let mut digits = [0; 32];
         match text.len() {
-            32 => digits.copy_from_slice(text.as_bytes()),
+            32 => digits.copy_from_slice(text),
             36 => {
                 let hyphens = [8, 13, 18, 23];
                 let mut next = digits.iter_mut();
-                for (place, byte) in text.bytes().enumerate() {
+                for (place, byte) in text.iter().enumerate() {
                     if hyphens.contains(&place) {
-                        if byte != b'-' {
+                        if *byte != b'-' {
                             return None;
                         }
                     } else {
@@ -55,26 +64,31 @@ impl TraceId {
     /// A valid `traceparent` is continued, else a valid `x-trace-id`. An invalid `traceparent` is
     /// removed, and without a valid one so is `tracestate` (W3C Trace Context §3.2, §3.3).
     pub fn continue_from(headers: &mut HeaderMap) -> Self {
-        let parent = headers.contains_key(TRACEPARENT);
-        let trace = if parent { single(headers, &TRACEPARENT).and_then(parse_traceparent) } else { None };
-        if trace.is_none() {
-            if parent {
-                headers.remove(TRACEPARENT);
-            }
-            headers.remove(TRACESTATE);
-        }
-        let declared = single(headers, &X_TRACE_ID);
-        let trace = trace.or_else(|| declared.and_then(Self::parse)).unwrap_or_else(Self::random);
-        if declared != Some(trace.as_str()) {
+        let head = Head::of(headers, &[]);
+        let (trace, has_good_parent) = Self::of(&head);
+        let is_named = head.trace().only() == Some(&trace.0);
+        head.parent_changes(has_good_parent).make(headers, |_| trace.to_header_value());
+        if !is_named {
             headers.insert(X_TRACE_ID, trace.to_header_value());
         }
         trace
+    }
+
+    /// The trace that a request continues, else a new one, and whether it has a valid `traceparent`.
+    pub(crate) fn of(head: &Head<'_>) -> (Self, bool) {
+        let parent = head.traceparent.only().and_then(parse_traceparent);
+        let trace = parent.or_else(|| head.trace().only().and_then(Self::parse_bytes));
+        (trace.unwrap_or_else(Self::random), parent.is_some())
     }
 
     /// The id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).expect("only hex characters get in")
+    }
+
+    pub(crate) const fn as_bytes(&self) -> &[u8] {
+        &self.0
     }
 
     /// The id as a header value.
@@ -96,16 +110,8 @@ impl fmt::Debug for TraceId {
     }
 }
 
-/// The one value of `name`, when there is exactly one and it is ASCII.
-fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
-    let mut values = headers.get_all(name).iter();
-    let value = values.next()?;
-    values.next().is_none().then(|| value.to_str().ok())?
-}
-
 /// The trace-id of a valid `traceparent`; a later version's is read as far as version 00 goes.
-fn parse_traceparent(text: &str) -> Option<TraceId> {
-    let bytes = text.as_bytes();
+fn parse_traceparent(bytes: &[u8]) -> Option<TraceId> {
     let field = |from: usize, to: usize| bytes.get(from..to).filter(|field| is_lower_hex(field));
     let version = field(0, 2)?;
     let fits = if version == b"00" { bytes.len() == 55 } else { bytes.get(55).is_none_or(|b| *b == b'-') };
@@ -113,8 +119,8 @@ fn parse_traceparent(text: &str) -> Option<TraceId> {
     field(53, 55)?;
     let dashes = [2, 35, 52].iter().all(|place| bytes.get(*place) == Some(&b'-'));
     let valid = version != b"ff" && fits && dashes && parent.iter().any(|b| *b != b'0');
-    field(3, 35)?;
-    valid.then(|| TraceId::parse(text.get(3..35)?))?
+    let trace = field(3, 35)?;
+    valid.then(|| TraceId::parse_bytes(trace))?
 }
 
 fn is_lower_hex(bytes: &[u8]) -> bool {
@@ -196,7 +202,7 @@ mod tests {
         #[test]
         fn parsing_never_panics(text in any::<String>(), value in any::<Vec<u8>>()) {
             let _ = TraceId::parse(&text);
-            let _ = parse_traceparent(&text);
+            let _ = parse_traceparent(text.as_bytes());
             if let Ok(value) = HeaderValue::from_bytes(&value) {
                 let mut headers = HeaderMap::new();
                 headers.insert("traceparent", value.clone());

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use http::{HeaderName, HeaderValue};
 
 use super::{Issuer, is_client};
+use crate::clock::Clock;
 use crate::clock::since_epoch;
 use crate::header::{X_CALL_SOURCE, X_CLIENT_ID, X_POLICY_VERSION, X_SESSION_ID, X_TRACE_ID, X_USER_ID};
 use crate::id::{

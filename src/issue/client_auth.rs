@@ -4,6 +4,7 @@ use secrecy::ExposeSecret;
 use zeroize::Zeroizing;
 
 use super::Issuer;
+use crate::clock::Clock;
 use crate::id::{AssertionHash, ClientId, ClientSecret, SecretHash};
 use crate::observe::audit;
 use crate::settings::ResourceServer;

@@ -19,7 +19,7 @@ pub use refresh::{Refresh, RefreshError};
 use std::fmt;
 use std::sync::Arc;
 
-use crate::clock::Clock;
+use crate::clock::HostClock;
 use crate::id::{ClientId, RefreshToken, UserId};
 use crate::settings::Settings;
 use crate::store::{KnownUser, RefreshStatus, Store, StoreError, within_deadline};
@@ -33,7 +33,7 @@ pub struct Issuer {
     settings: Arc<Settings>,
     keys: KeyRing,
     store: Arc<dyn Store>,
-    clock: Arc<dyn Clock>,
+    clock: HostClock,
 }
 
 impl Issuer {
@@ -41,7 +41,7 @@ impl Issuer {
         settings: Arc<Settings>,
         keys: KeyRing,
         store: Arc<dyn Store>,
-        clock: Arc<dyn Clock>,
+        clock: HostClock,
     ) -> Self {
         Self { settings, keys, store, clock }
     }

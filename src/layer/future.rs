@@ -6,15 +6,17 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_LENGTH, Entry, VARY};
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, VARY};
 use http::{HeaderMap, HeaderValue, Request, Response};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::body::{Limit, ResponseBody};
-use super::decide::{Admission, Decision, PendingVerdict, Verdict};
+use super::decide::{Admission, Asking, decide_by};
 use super::grpc;
-use crate::authenticate::SessionEnd;
+use super::layer::Guard;
+use crate::authenticate::{Admitted, SessionEnd};
+use crate::reject::Rejection;
 
 pin_project! {
     /// The response future of [`BridgeAuth`](crate::BridgeAuth).
@@ -34,23 +36,34 @@ pin_project! {
 pin_project! {
     #[project = StateProjection]
     enum State<S, F, B> {
-        Pending { verdict: PendingVerdict, waiting: Option<(S, B)> },
+        Asking { asking: Asking, waiting: Option<Waiting<S, B>> },
         Admitted { #[pin] future: F, ended: Option<SessionEnd>, vary: Option<Arc<HeaderValue>> },
         Refused { refusal: Option<Response<Bytes>> },
     }
+}
+
+/// A request that waits, and the ready service it is for.
+pub(super) struct Waiting<S, B> {
+    pub(super) service: S,
+    pub(super) request: Request<B>,
+    pub(super) guard: Arc<Guard>,
 }
 
 impl<S, B> ResponseFuture<S, B>
 where
     S: Service<Request<B>>,
 {
-    /// Hands an admitted request to `service`, which must be ready.
-    pub(super) fn new(decision: Decision, body: B, service: S) -> Self {
-        let state = match decision {
-            Decision::Made(verdict) => State::follow(verdict, body, service),
-            Decision::Pending(verdict) => State::Pending { verdict, waiting: Some((service, body)) },
-        };
-        Self { state }
+    /// The inner service has the request.
+    pub(super) fn admitted(future: S::Future, admission: Admission) -> Self {
+        Self { state: State::admitted(future, admission) }
+    }
+
+    pub(super) const fn refused(refusal: Response<Bytes>) -> Self {
+        Self { state: State::Refused { refusal: Some(refusal) } }
+    }
+
+    pub(super) const fn asking(asking: Asking, waiting: Waiting<S, B>) -> Self {
+        Self { state: State::Asking { asking, waiting: Some(waiting) } }
     }
 }
 
@@ -58,12 +71,20 @@ impl<S, B> State<S, S::Future, B>
 where
     S: Service<Request<B>>,
 {
-    fn follow(verdict: Verdict, body: B, mut service: S) -> Self {
-        match verdict {
-            Ok(Admission { parts, ended, vary }) => {
-                Self::Admitted { future: service.call(Request::from_parts(parts, body)), ended, vary }
-            }
-            Err(refusal) => Self::Refused { refusal: Some(refusal) },
+    fn admitted(future: S::Future, admission: Admission) -> Self {
+        let Admission { ended, vary } = admission;
+        Self::Admitted { future, ended, vary }
+    }
+}
+
+impl<S, B> Waiting<S, B>
+where
+    S: Service<Request<B>>,
+{
+    fn go_on(mut self, asked: Result<Admitted, Rejection>) -> State<S, S::Future, B> {
+        match decide_by(&self.guard, &mut self.request, asked) {
+            Ok(admission) => State::admitted(self.service.call(self.request), admission),
+            Err(refusal) => State::Refused { refusal: Some(refusal) },
         }
     }
 }
@@ -78,10 +99,10 @@ where
         let mut state = self.project().state;
         loop {
             match state.as_mut().project() {
-                StateProjection::Pending { verdict, waiting } => {
-                    let verdict = ready!(verdict.as_mut().poll(cx));
-                    let (service, body) = waiting.take().expect("the verdict comes once");
-                    state.set(State::follow(verdict, body, service));
+                StateProjection::Asking { asking, waiting } => {
+                    let asked = ready!(asking.as_mut().poll(cx));
+                    let waiting = waiting.take().expect("the answer comes once");
+                    state.set(waiting.go_on(asked));
                 }
                 StateProjection::Refused { refusal } => {
                     let refusal = refusal.take().expect("not polled after it was ready");
@@ -121,12 +142,18 @@ pub(crate) fn without_body(mut response: Response<Bytes>) -> Response<Bytes> {
 
 /// RFC 9111 §3.5: what one caller may see is not for a cache to show another.
 pub(crate) fn keep_from_shared_caches(headers: &mut HeaderMap) {
-    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("private"));
-    let authorization = HeaderValue::from_static("authorization");
-    match headers.entry(VARY) {
-        Entry::Vacant(none) => drop(none.insert(authorization)),
+    let (mut is_cached_by_word, mut varies) = (false, false);
+    for (name, value) in &*headers {
+        is_cached_by_word |= *name == CACHE_CONTROL;
         // A layer inside this one has said so already.
-        Entry::Occupied(values) if values.iter().any(|value| *value == authorization) => {}
-        Entry::Occupied(mut values) => values.append(authorization),
+        varies |= *name == VARY && *value == AUTHORIZATION_NAME;
+    }
+    if !is_cached_by_word {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("private"));
+    }
+    if !varies {
+        headers.append(VARY, HeaderValue::from_static(AUTHORIZATION_NAME));
     }
 }
+
+const AUTHORIZATION_NAME: &str = "authorization";

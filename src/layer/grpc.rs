@@ -15,23 +15,26 @@ const GRPC_RETRY_PUSHBACK_MS: HeaderName = HeaderName::from_static("grpc-retry-p
 ///
 /// Those are always `POST`. A proxy that asks by `GET` whether to let a request through sends the request's headers along,
 /// and would take the 200 of a gRPC refusal for a yes.
-pub(super) fn call_type<'h>(method: &Method, headers: &'h HeaderMap) -> Option<&'h HeaderValue> {
+pub(super) fn call_type<'h>(
+    method: &Method,
+    content_type: Option<&'h HeaderValue>,
+) -> Option<&'h HeaderValue> {
     if method != Method::POST {
         return None;
     }
-    content_type(headers, &["grpc", "grpc-web", "grpc-web-text"])
+    content_type.filter(|value| is_one_of(value, &["grpc", "grpc-web", "grpc-web-text"]))
 }
 
 /// Whether this is the head of an answer that HTTP trailers end; gRPC-Web has its own in the body.
 pub(super) fn ends_with_trailers(headers: &HeaderMap) -> bool {
-    content_type(headers, &["grpc"]).is_some()
+    headers.get(CONTENT_TYPE).is_some_and(|value| is_one_of(value, &["grpc"]))
 }
 
-fn content_type<'a>(headers: &'a HeaderMap, subtypes: &[&str]) -> Option<&'a HeaderValue> {
-    let value = headers.get(CONTENT_TYPE)?;
-    let media_type: Mime = value.to_str().ok()?.parse().ok()?;
-    let is_one = media_type.type_() == mime::APPLICATION && subtypes.contains(&media_type.subtype().as_str());
-    is_one.then_some(value)
+fn is_one_of(content_type: &HeaderValue, subtypes: &[&str]) -> bool {
+    let media_type = content_type.to_str().ok().and_then(|text| text.parse::<Mime>().ok());
+    media_type.is_some_and(|media_type| {
+        media_type.type_() == mime::APPLICATION && subtypes.contains(&media_type.subtype().as_str())
+    })
 }
 
 /// The same refusal with the status in its head and no body, which gRPC calls *Trailers-Only*; the challenge
@@ -88,8 +91,7 @@ mod tests {
     use crate::store::StoreErrorKind;
 
     fn is_call(content_type: &'static str) -> bool {
-        let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(content_type))]);
-        call_type(&Method::POST, &headers).is_some()
+        call_type(&Method::POST, Some(&HeaderValue::from_static(content_type))).is_some()
     }
 
     fn refuse(rejection: &Rejection) -> Response<Bytes> {
@@ -109,7 +111,8 @@ mod tests {
         assert!(calls.into_iter().all(is_call));
         let others = ["application/json", "application/grpcx", "text/grpc", "application/x-grpc", "grpc", ""];
         assert!(!others.into_iter().any(is_call));
-        assert_eq!(call_type(&Method::POST, &HeaderMap::new()), None);
+        assert_eq!(call_type(&Method::POST, None), None);
+        assert_eq!(call_type(&Method::GET, Some(&HeaderValue::from_static(calls[0]))), None);
     }
 
     #[test]

@@ -4,11 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::request::Parts;
-use http::{HeaderValue, Response};
+use http::{HeaderValue, Request, Response};
 use tower_layer::Layer;
 
-use super::decide::{Decision, decide};
+use super::decide::{Decision, decide, decide_by};
 use super::service::BridgeAuth;
 use crate::authenticate::{Authenticator, TokenPlace};
 use crate::caller::CallerKind;
@@ -43,8 +42,9 @@ pub struct BridgeAuthLayer {
 #[derive(Debug, Clone)]
 pub(super) struct Guard {
     pub(super) authenticator: Authenticator,
-    pub(super) refusals: Refusals,
+    pub(super) refusals: Arc<Refusals>,
     pub(super) optional: bool,
+    pub(super) identity_headers: bool,
     pub(super) forward_authorization: bool,
     pub(super) streams_end_within: Option<Duration>,
     /// The headers beside `Authorization` that the answer hangs on.
@@ -52,11 +52,12 @@ pub(super) struct Guard {
 }
 
 impl BridgeAuthLayer {
-    pub(crate) fn new(authenticator: Authenticator, refusals: Refusals) -> Self {
+    pub(crate) fn new(authenticator: Authenticator, refusals: Arc<Refusals>) -> Self {
         let guard = Guard {
             authenticator,
             refusals,
             optional: false,
+            identity_headers: true,
             forward_authorization: false,
             streams_end_within: None,
             vary: None,
@@ -121,7 +122,7 @@ impl BridgeAuthLayer {
     pub fn require_scopes(self, scopes: Scopes) -> Self {
         self.change(|guard| {
             if !scopes.is_empty() {
-                Arc::make_mut(&mut guard.refusals.challenge).scopes = scopes.clone();
+                Arc::make_mut(&mut guard.refusals).challenge.scopes = scopes.clone();
             }
             guard.authenticator = guard.authenticator.clone().require_scopes(scopes);
         })
@@ -135,7 +136,16 @@ impl BridgeAuthLayer {
 
     /// Writes the bodies of refusals. Default: [`ProblemJson`](crate::ProblemJson).
     pub fn rejection_body(self, body: impl RejectionBody) -> Self {
-        self.change(|guard| guard.refusals.body = Arc::new(body))
+        self.change(|guard| Arc::make_mut(&mut guard.refusals).body = Arc::new(body))
+    }
+
+    /// Whether the identity headers are written. Default: they are.
+    ///
+    /// Without them a request is cheaper to let in, for hosts whose handlers ask for the [`Caller`](crate::Caller) and
+    /// hand nothing on to a service that reads headers. What the client sent under these names is removed all the same, in
+    /// every spelling, `x-trace-id` too; the [`TraceId`](crate::TraceId) is an extractor.
+    pub fn identity_headers(self, written: bool) -> Self {
+        self.change(|guard| guard.identity_headers = written)
     }
 
     /// Leaves `Authorization` on the request for the inner service, also what is of another scheme behind an
@@ -156,13 +166,13 @@ impl BridgeAuthLayer {
         self.change(|guard| guard.streams_end_within = Some(within))
     }
 
-    /// The decision over one request, for the endpoints: the head to go on with, or the refusal.
-    pub(crate) async fn admit(&self, parts: Parts) -> Result<Parts, Response<Bytes>> {
-        let verdict = match decide(&self.guard, parts) {
+    /// The decision over one request, for the endpoints: `Err` is the refusal, else the head is as they shall see it.
+    pub(crate) async fn admit<B>(&self, request: &mut Request<B>) -> Result<(), Response<Bytes>> {
+        let verdict = match decide(&self.guard, request) {
             Decision::Made(verdict) => verdict,
-            Decision::Pending(verdict) => verdict.await,
+            Decision::Pending(asking) => decide_by(&self.guard, request, asking.await),
         };
-        verdict.map(|admission| admission.parts)
+        verdict.map(drop)
     }
 
     fn change(self, change: impl FnOnce(&mut Guard)) -> Self {

@@ -9,8 +9,8 @@ use http::{Request, Response};
 use tower_service::Service;
 
 use super::body::ResponseBody;
-use super::decide::decide;
-use super::future::ResponseFuture;
+use super::decide::{Decision, decide};
+use super::future::{ResponseFuture, Waiting};
 use super::layer::Guard;
 
 /// A service behind [`BridgeAuthLayer`](crate::BridgeAuthLayer), which documents what it does.
@@ -38,12 +38,27 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        // The instance that was polled ready is the one to call; its clone is not ready yet.
+    fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
+        match decide(&self.guard, &mut request) {
+            Decision::Made(Ok(admission)) => ResponseFuture::admitted(self.inner.call(request), admission),
+            Decision::Made(Err(refusal)) => {
+                // What the ready instance has reserved is free again.
+                drop(self.take_ready());
+                ResponseFuture::refused(refusal)
+            }
+            Decision::Pending(asking) => {
+                let waiting = Waiting { service: self.take_ready(), request, guard: self.guard.clone() };
+                ResponseFuture::asking(asking, waiting)
+            }
+        }
+    }
+}
+
+impl<S: Clone> BridgeAuth<S> {
+    /// The instance that was polled ready is the one to call; the clone that is left is not ready yet.
+    fn take_ready(&mut self) -> S {
         let clone = self.inner.clone();
-        let ready = mem::replace(&mut self.inner, clone);
-        let (parts, body) = request.into_parts();
-        ResponseFuture::new(decide(&self.guard, parts), body, ready)
+        mem::replace(&mut self.inner, clone)
     }
 }
 

@@ -10,22 +10,19 @@ use crate::bridge::Bridge;
 use crate::layer::keep_from_shared_caches;
 
 /// What the endpoint at the request's path answers, once the guard has let the request in.
-pub(super) async fn serve(bridge: &Bridge, request: Request<RequestBody>) -> Response<Bytes> {
+pub(super) async fn serve(bridge: &Bridge, mut request: Request<RequestBody>) -> Response<Bytes> {
     let Some(endpoint) = Endpoint::at(behind_prefix(bridge, request.uri().path())) else {
         return Failure::from(Refusal::not_found()).into_response(Wording::Problem);
     };
     if !endpoint.is_guarded() || !endpoint.takes(request.method()) {
         return endpoint::serve(bridge, endpoint, request).await;
     }
-    let (parts, body) = request.into_parts();
-    match bridge.own_layer().admit(parts).await {
-        Err(refusal) => refusal,
-        Ok(parts) => {
-            let mut response = endpoint::serve(bridge, endpoint, Request::from_parts(parts, body)).await;
-            keep_from_shared_caches(response.headers_mut());
-            response
-        }
+    if let Err(refusal) = bridge.own_layer().admit(&mut request).await {
+        return refusal;
     }
+    let mut response = endpoint::serve(bridge, endpoint, request).await;
+    keep_from_shared_caches(response.headers_mut());
+    response
 }
 
 /// The path behind the prefix, which a router that nests this service has cut off already.

@@ -5,10 +5,11 @@ use http::request::Parts;
 
 use super::answer::Refusal;
 use crate::bridge::Bridge;
+use crate::same_site;
 
 /// Refuses a request that a browser sent for a page of another site.
 pub(super) fn refuse_cross_site(bridge: &Bridge, parts: &Parts) -> Result<(), Refusal> {
-    if bridge.guard().origins().is_cross_site(&parts.headers) {
+    if bridge.guard().origins().is_cross_site(same_site::HEADERS.map(|name| parts.headers.get_all(name))) {
         let detail = "A page of another site may not do this.";
         Err(Refusal::new(StatusCode::FORBIDDEN, "cross_site", detail))
     } else {

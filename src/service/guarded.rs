@@ -7,6 +7,7 @@ use super::answer::{Failure, Refusal};
 use crate::bridge::Bridge;
 use crate::caller::{Caller, CallerKind};
 use crate::id::Scopes;
+use crate::let_in::LetIn;
 use crate::observe;
 use crate::passage::{MISSING_LAYER, Passage};
 use crate::reject::Rejection;
@@ -20,8 +21,8 @@ pub(super) struct Guarded<'r> {
 impl<'r> Guarded<'r> {
     /// The caller that a layer of this very bridge let in.
     pub(super) fn of(bridge: &Bridge, parts: &'r Parts) -> Result<Self, Failure> {
-        let passage = parts.extensions.get::<Passage>().ok_or_else(missing_layer)?;
-        let caller = passage.caller().map_err(|rejection| refused(passage, &rejection))?;
+        let (let_in, passage) = LetIn::of(&parts.extensions).ok_or_else(missing_layer)?;
+        let caller = let_in.caller().map_err(|rejection| refused(passage, &rejection))?;
         if bridge.vouches_for(caller) { Ok(Self { caller, passage }) } else { Err(missing_layer()) }
     }
 

@@ -12,16 +12,16 @@ use super::endpoint::Endpoint;
 use super::origin;
 use crate::bridge::Bridge;
 use crate::id::{ClientId, UserId};
+use crate::let_in::LetIn;
 use crate::limit::{Limited, Limits};
 use crate::observe;
-use crate::passage::Passage;
 
 /// What `endpoint` answers, unless the caller has tried too often; a failure counts against them.
 pub(super) async fn answer(bridge: &Bridge, endpoint: &Endpoint, request: Request<RequestBody>) -> Answer {
     let (parts, body) = request.into_parts();
     let Some(limits) = bridge.limits() else { return endpoint.answer(bridge, parts, body).await };
     if endpoint.is_guarded()
-        && let Some(caller) = parts.extensions.get::<Passage>().and_then(|passage| passage.caller().ok())
+        && let Some((LetIn::Caller(caller), _)) = LetIn::of(&parts.extensions)
     {
         hold(limits, limits.call_of(caller.session_id(), *endpoint == Endpoint::Logout)).await?;
     }

@@ -25,16 +25,17 @@ pub(super) struct Epochs {
 
 /// One moment by two clocks: the steady one stands still while the machine sleeps, the wall clock may be set back.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Moment {
+pub(crate) struct Moment {
     steady: Instant,
-    wall: SystemTime,
+    /// Since the Unix epoch.
+    wall: Duration,
 }
 
 /// The epochs of one session, its user and its client, as they were at one moment.
 pub(super) struct Mark {
-    places: [usize; 3],
-    epochs: [u32; 3],
-    overall: u32,
+    pub(super) places: [u32; 3],
+    pub(super) epochs: [u32; 3],
+    pub(super) overall: u32,
 }
 
 /// Keeps a session, a user and a client of one name apart.
@@ -71,18 +72,29 @@ impl Epochs {
         Mark { epochs: self.read(&places), overall: self.overall.load(Ordering::Acquire), places }
     }
 
-    /// Whether nothing that `mark` is about was revoked between it and `max_lag` before `now`.
-    pub(super) fn vouch_for(&self, mark: &Mark, now: Moment) -> bool {
+    /// Whether nothing that `mark` is about was revoked between it and `max_lag` before the moment of these
+    /// [`nanoseconds`](Self::nanoseconds).
+    pub(super) fn vouch_for(&self, mark: &Mark, steady: u64, wall: u64) -> bool {
         // First how fresh, then what: a reading is counted only after all it found has moved its epoch.
-        self.are_proven_at(now)
+        self.are_proven(steady, wall)
             && self.read(&mark.places) == mark.epochs
             && self.overall.load(Ordering::Acquire) == mark.overall
     }
 
     /// Whether every revocation acknowledged `max_lag` before `now` has moved its epoch: by either clock.
     pub(super) fn are_proven_at(&self, now: Moment) -> bool {
-        self.since_made(now.steady) < self.steady_bound.load(Ordering::Acquire)
-            && nanoseconds(since_epoch(now.wall)) < self.wall_bound.load(Ordering::Acquire)
+        let (steady, wall) = self.nanoseconds(now);
+        self.are_proven(steady, wall)
+    }
+
+    fn are_proven(&self, steady: u64, wall: u64) -> bool {
+        steady < self.steady_bound.load(Ordering::Acquire) && wall < self.wall_bound.load(Ordering::Acquire)
+    }
+
+    /// A moment by both clocks, as it is compared: since this was made, and since the Unix epoch.
+    pub(super) fn nanoseconds(&self, moment: Moment) -> (u64, u64) {
+        let steady = nanoseconds(moment.steady.saturating_duration_since(self.made));
+        (steady, nanoseconds(moment.wall))
     }
 
     /// Moves on the epoch of all that was revoked, every one for `None`, and only then counts the reading, which found all
@@ -94,7 +106,7 @@ impl Epochs {
                 self.overall.fetch_add(1, Ordering::Release);
             }
         }
-        let (steady, wall) = (self.since_made(started.steady), nanoseconds(since_epoch(started.wall)));
+        let (steady, wall) = self.nanoseconds(started);
         let max_lag = nanoseconds(max_lag);
         self.steady_bound.store(steady.saturating_add(max_lag), Ordering::Release);
         self.wall_bound.store(wall.saturating_add(max_lag), Ordering::Release);
@@ -107,60 +119,56 @@ impl Epochs {
             Revocation::User(user) => Subject::User(user),
             Revocation::Client(client) => Subject::Client(client),
         };
-        self.table[self.place(&subject)].fetch_add(1, Ordering::Release);
+        self.table[self.place(&subject) as usize].fetch_add(1, Ordering::Release);
     }
 
-    fn place(&self, subject: &Subject<'_>) -> usize {
+    fn place(&self, subject: &Subject<'_>) -> u32 {
         // The remainder is less than the length of the table.
-        (self.hasher.hash_one(subject) % self.table.len() as u64) as usize
+        (self.hasher.hash_one(subject) % self.table.len() as u64) as u32
     }
 
-    fn read(&self, places: &[usize; 3]) -> [u32; 3] {
-        places.map(|place| self.table[place].load(Ordering::Acquire))
-    }
-
-    fn since_made(&self, time: Instant) -> u64 {
-        nanoseconds(time.saturating_duration_since(self.made))
+    fn read(&self, places: &[u32; 3]) -> [u32; 3] {
+        places.map(|place| self.table[place as usize].load(Ordering::Acquire))
     }
 }
 
 impl Moment {
-    pub(super) fn now() -> Self {
+    pub(crate) fn now() -> Self {
         Self::at(Instant::now(), SystemTime::now())
     }
 
-    pub(super) const fn at(steady: Instant, wall: SystemTime) -> Self {
-        Self { steady, wall }
+    pub(super) fn at(steady: Instant, wall: SystemTime) -> Self {
+        Self { steady, wall: since_epoch(wall) }
     }
 
     /// `None` when a clock cannot say so much.
     pub(super) fn checked_add(self, duration: Duration) -> Option<Self> {
-        Some(Self::at(self.steady.checked_add(duration)?, self.wall.checked_add(duration)?))
+        Some(Self { steady: self.steady.checked_add(duration)?, wall: self.wall.checked_add(duration)? })
     }
 
     /// The one that is longer ago, by each clock.
     pub(super) fn earlier(self, other: Self) -> Self {
-        Self::at(self.steady.min(other.steady), self.wall.min(other.wall))
+        Self { steady: self.steady.min(other.steady), wall: self.wall.min(other.wall) }
     }
 
-    /// By both clocks.
-    pub(super) fn is_before(self, later: Self) -> bool {
-        self.steady < later.steady && self.wall < later.wall
-    }
-
-    pub(super) const fn steady(self) -> Instant {
+    pub(crate) const fn steady(self) -> Instant {
         self.steady
+    }
+
+    /// The time since the Unix epoch.
+    pub(crate) const fn wall(self) -> Duration {
+        self.wall
     }
 
     /// By the clock that says more.
     pub(super) fn since(self, earlier: Self) -> Duration {
-        let wall = self.wall.duration_since(earlier.wall).unwrap_or_default();
+        let wall = self.wall.saturating_sub(earlier.wall);
         self.steady.saturating_duration_since(earlier.steady).max(wall)
     }
 }
 
 fn nanoseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+    duration.as_secs().saturating_mul(1_000_000_000).saturating_add(duration.subsec_nanos().into())
 }
 
 impl fmt::Debug for Epochs {

@@ -7,12 +7,14 @@ mod lookups;
 #[cfg(test)]
 #[allow(clippy::duplicate_mod, reason = "it runs the others over loom's types")]
 mod model;
+mod slot;
 mod sync;
 mod ticks;
 mod watch;
 
+pub(crate) use epochs::Moment;
 pub use figures::WatchStatus;
-pub(crate) use watch::{Fence, Slot};
+pub(crate) use slot::{Fence, Slot};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +25,6 @@ use crate::observe::gauge_at;
 use crate::settings::BuildError;
 use crate::store::{Revocation, SessionStatus, Store, StoreErrorKind};
 use crate::token::Claims;
-use epochs::Moment;
 use figures::Figures;
 use lookups::Lookups;
 use ticks::Ticks;
@@ -127,9 +128,16 @@ impl Liveness {
         Self { store, lookups, proofs, fence, figures, teller: Background::default() }
     }
 
-    /// Whether what `slot` remembers of a session proves that it is live now. No I/O, no lock.
-    pub(crate) fn remembers(&self, slot: &Slot) -> bool {
-        self.proofs.watch.as_ref().is_some_and(|watch| watch.vouches_for(slot))
+    /// Whether what `slot` remembers of a session proves that it is live `now`. No I/O, no lock.
+    pub(crate) fn remembers(&self, slot: &Slot, now: Moment) -> bool {
+        self.proofs.watch.as_ref().is_some_and(|watch| watch.vouches_for(slot, now))
+    }
+
+    /// Keeps in `slot` that the session was live when `fence` stood, and expires `expires_in` later.
+    pub(crate) fn remember(&self, slot: &Slot, fence: Fence, expires_in: Duration) {
+        if let Some(watch) = &self.proofs.watch {
+            watch.remember(slot, fence, expires_in);
+        }
     }
 
     /// A fence to put up before a look-up whose verdict may be remembered; `None` where none is.

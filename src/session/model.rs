@@ -74,7 +74,8 @@ impl Fenced {
     fn is_let_in_from_memory(&self, now: Moment) -> bool {
         let mark = self.epochs.mark(&self.session, &self.user, &self.client);
         let is_live = !self.store.is_revoked();
-        is_live && self.epochs.vouch_for(&mark, now)
+        let (steady, wall) = self.epochs.nanoseconds(now);
+        is_live && self.epochs.vouch_for(&mark, steady, wall)
     }
 }
 

@@ -12,10 +12,10 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
 use tokio::sync::watch;
 
-use super::epochs::{Epochs, Mark, Moment};
+use super::epochs::{Epochs, Moment};
+use super::slot::{Fence, Slot};
 use super::ticks::Ticks;
 use crate::background::Background;
 use crate::store::{
@@ -23,22 +23,6 @@ use crate::store::{
     within_deadline,
 };
 use crate::token::Claims;
-
-/// What is remembered of a session's verdict, if anything.
-#[derive(Default)]
-pub(crate) struct Slot(ArcSwapOption<Verdict>);
-
-/// A session that was live when `mark` was read.
-struct Verdict {
-    mark: Mark,
-    expires_at: Moment,
-}
-
-/// The moment before a query, and the epochs as they were then.
-pub(crate) struct Fence {
-    mark: Mark,
-    started: Moment,
-}
 
 /// Watches the revocation log for as long as it is kept.
 pub(super) struct Watch {
@@ -75,23 +59,6 @@ struct Health {
     last_fault: Option<StoreErrorKind>,
 }
 
-impl Slot {
-    /// Remembers that the session was live when `fence` stood, and expires `expires_in` later.
-    pub(crate) fn remember(&self, fence: Fence, expires_in: Duration) {
-        if let Some(expires_at) = fence.started.checked_add(expires_in) {
-            self.0.store(Some(Arc::new(Verdict { mark: fence.mark, expires_at })));
-        }
-    }
-
-    /// Whether what is remembered has not expired at `now`, and `epochs` vouch for it.
-    fn is_good(&self, epochs: &Epochs, now: Moment) -> bool {
-        let verdict = self.0.load();
-        verdict
-            .as_ref()
-            .is_some_and(|verdict| now.is_before(verdict.expires_at) && epochs.vouch_for(&verdict.mark, now))
-    }
-}
-
 impl Watch {
     /// Unless it `is_fenced` a reading counts whatever server it is of.
     pub(super) fn new(
@@ -106,8 +73,13 @@ impl Watch {
     }
 
     /// Whether what `slot` remembers is proven fresh and not revoked.
-    pub(super) fn vouches_for(&self, slot: &Slot) -> bool {
-        slot.is_good(&self.watched.epochs, Moment::now())
+    pub(super) fn vouches_for(&self, slot: &Slot, now: Moment) -> bool {
+        slot.is_good(&self.watched.epochs, now)
+    }
+
+    /// Keeps in `slot` that the session was live when `fence` stood, and expires `expires_in` later.
+    pub(super) fn remember(&self, slot: &Slot, fence: Fence, expires_in: Duration) {
+        slot.remember(&self.watched.epochs, fence, expires_in);
     }
 
     /// Reads the epochs of a token's session, user and client, before a query; starts the watcher when it does
@@ -263,12 +235,6 @@ impl fmt::Debug for Watch {
     }
 }
 
-impl fmt::Debug for Slot {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Slot")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::{Instant, SystemTime};
@@ -285,7 +251,8 @@ mod tests {
         let (session, user) = (SessionId::parse("s").unwrap(), UserId::parse("u").unwrap());
         let mark = epochs.mark(&session, &user, &ClientId::parse("c").unwrap());
         epochs.take_in(Some(&[]), Moment::at(began, started), LAG);
-        epochs.vouch_for(&mark, Moment::at(began + steady, started + wall))
+        let (steady, wall) = epochs.nanoseconds(Moment::at(began + steady, started + wall));
+        epochs.vouch_for(&mark, steady, wall)
     }
 
     /// Whether a session that had a minute left is good by what is remembered, `steady` and `wall` later; a reading has
@@ -296,7 +263,7 @@ mod tests {
         let (session, user) = (SessionId::parse("s").unwrap(), UserId::parse("u").unwrap());
         let mark = epochs.mark(&session, &user, &ClientId::parse("c").unwrap());
         let fence = Fence { mark, started: Moment::at(began, started) };
-        slot.remember(fence, Duration::from_secs(60));
+        slot.remember(&epochs, fence, Duration::from_secs(60));
         let now = Moment::at(began + steady, started + wall);
         epochs.take_in(Some(&[]), now, LAG);
         slot.is_good(&epochs, now)
@@ -317,8 +284,9 @@ mod tests {
         let epochs = Epochs::new();
         let (session, user) = (SessionId::parse("s").unwrap(), UserId::parse("u").unwrap());
         let mark = epochs.mark(&session, &user, &ClientId::parse("c").unwrap());
-        slot.remember(Fence { mark, started: Moment::now() }, Duration::MAX);
-        assert!(slot.0.load().is_none());
+        slot.remember(&epochs, Fence { mark, started: Moment::now() }, Duration::MAX);
+        epochs.take_in(Some(&[]), Moment::now(), LAG);
+        assert!(!slot.is_good(&epochs, Moment::now()));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What the tests of this folder share: keys, claims, a clock that stands still, and a forger.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
@@ -16,7 +16,7 @@ use simple_asn1::{ASN1Block, BigInt, from_der, oid, to_der};
 use super::compact::encode;
 use super::jwk::{Jwk, Operation};
 use super::{Algorithm, Claims, InvalidToken, KeyRing, SigningKey, Subject, TokenVerifier};
-use crate::clock::Clock;
+use crate::clock::{Clock, HostClock};
 use crate::id::{Audience, ClientId, Scopes, SessionId, UserId};
 
 pub(super) const NOW: u64 = 1_800_000_000;
@@ -162,7 +162,7 @@ pub(super) fn ring_of(key: &SigningKey) -> KeyRing {
 }
 
 pub(super) fn verifier(keys: KeyRing) -> TokenVerifier {
-    let clock = Arc::new(StandsAt(Duration::from_secs(NOW)));
+    let clock = HostClock::new(StandsAt(Duration::from_secs(NOW)));
     TokenVerifier::new(keys, ISSUER.into(), clock, Duration::from_secs(LEEWAY), Duration::from_secs(MAX_LIFE))
 }
 

@@ -15,7 +15,7 @@ use super::algorithm::Scheme;
 use super::claims::{check_time, never_null, one_or_many};
 use super::compact::{Compact, MAX_BYTES, json_object};
 use super::{Algorithm, Claims, InvalidClaims, InvalidToken, Subject, VerifyingKey};
-use crate::clock::Clock;
+use crate::clock::{Clock, HostClock};
 use crate::id::{Audience, ClientId, Scope, Scopes, SessionId, UserId};
 
 /// The claims of a verified access token of another issuer. Times are whole seconds since the Unix epoch.
@@ -48,7 +48,7 @@ pub(crate) struct ForeignVerifier {
     pub(crate) audiences: Vec<(Audience, Audience)>,
     /// Those that count.
     pub(crate) scopes: Scopes,
-    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) clock: HostClock,
     pub(crate) leeway: Duration,
     pub(crate) max_life: Duration,
 }

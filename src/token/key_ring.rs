@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use serde::Serialize;
@@ -42,15 +43,20 @@ use crate::id::AccessToken;
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct KeyRing(Arc<ArcSwap<Keys>>);
+pub struct KeyRing(Arc<Ring>);
+
+struct Ring {
+    keys: ArcSwap<Keys>,
+    /// How often a key was removed: what was verified in an earlier generation must be verified again. It grows after the key
+    /// has gone: who reads it first and the keys then, has read a key that has gone in an earlier generation only.
+    generation: AtomicU64,
+}
 
 #[derive(Clone)]
 struct Keys {
     signing: SigningKey,
     /// Those that verify besides the signing key's own.
     others: Vec<VerifyingKey>,
-    /// How often a key was removed: what was verified in an earlier generation must be verified again.
-    generation: u64,
 }
 
 impl KeyRing {
@@ -61,7 +67,8 @@ impl KeyRing {
     /// [`KeyError::SelfTest`] when what the key signs does not verify.
     pub fn new(key: SigningKey) -> Result<Self, KeyError> {
         self_test(&key)?;
-        Ok(Self(Arc::new(ArcSwap::from_pointee(Keys { signing: key, others: Vec::new(), generation: 0 }))))
+        let keys = ArcSwap::from_pointee(Keys { signing: key, others: Vec::new() });
+        Ok(Self(Arc::new(Ring { keys, generation: AtomicU64::new(0) })))
     }
 
     /// A ring whose signing key is kept in the file `path` (PKCS#8 PEM), and is made there with mode
@@ -119,7 +126,7 @@ impl KeyRing {
             if others.iter().any(|held| held.clashes_with(next)) {
                 return Err(KeyError::Duplicate);
             }
-            *keys = Keys { signing: key.clone(), others, generation: keys.generation };
+            *keys = Keys { signing: key.clone(), others };
             Ok(())
         })
     }
@@ -138,16 +145,18 @@ impl KeyRing {
             let before = keys.others.len();
             keys.others.retain(|held| held.key_id() != key_id);
             removed = keys.others.len() < before;
-            keys.generation += u64::from(removed);
             Ok(())
         })?;
+        if removed {
+            self.0.generation.fetch_add(1, Ordering::Release);
+        }
         Ok(removed)
     }
 
     /// The id of the key that signs now.
     #[must_use]
     pub fn signing_key_id(&self) -> String {
-        self.0.load().signing.key_id().to_owned()
+        self.0.keys.load().signing.key_id().to_owned()
     }
 
     /// The JWK Set (RFC 7517 §5) of all public keys, as JSON, the signing one first.
@@ -155,7 +164,7 @@ impl KeyRing {
     /// It holds public members alone; an HS256 key, which has none, never appears.
     #[must_use]
     pub fn jwks(&self) -> String {
-        let ring = self.0.load();
+        let ring = self.0.keys.load();
         let keys = ring.all().filter_map(VerifyingKey::published).collect();
         serde_json::to_string(&Jwks { keys }).expect("strings always have a JSON form")
     }
@@ -167,7 +176,7 @@ impl KeyRing {
     ///
     /// [`KeyError::SelfTest`] when it does not verify, [`KeyError::Crypto`] when it cannot be signed.
     pub fn self_test(&self) -> Result<(), KeyError> {
-        self_test(&self.0.load().signing)
+        self_test(&self.0.keys.load().signing)
     }
 
     /// Signs `claims` with the current key.
@@ -178,7 +187,7 @@ impl KeyRing {
     /// token, [`KeyError::Crypto`] when the cryptographic library fails.
     pub(crate) fn sign(&self, claims: &Claims) -> Result<AccessToken, KeyError> {
         claims.check()?;
-        let key = &self.0.load().signing;
+        let key = &self.0.keys.load().signing;
         let header = Header {
             alg: key.verifying_key().scheme().name().into(),
             kid: key.key_id().into(),
@@ -192,18 +201,18 @@ impl KeyRing {
 
     /// Changes whenever a key is removed: a token that was verified before may no longer be good.
     pub(crate) fn generation(&self) -> u64 {
-        self.0.load().generation
+        self.0.generation.load(Ordering::Acquire)
     }
 
     /// The key that a token's header names.
     pub(super) fn find(&self, key_id: &str) -> Option<VerifyingKey> {
-        self.0.load().all().find(|key| key.key_id() == key_id).cloned()
+        self.0.keys.load().all().find(|key| key.key_id() == key_id).cloned()
     }
 
     /// Applies `change` to the ring as it is then; no other change is lost.
     fn change(&self, mut change: impl FnMut(&mut Keys) -> Result<(), KeyError>) -> Result<(), KeyError> {
         let mut outcome = Ok(());
-        self.0.rcu(|keys| {
+        self.0.keys.rcu(|keys| {
             let mut changed = Keys::clone(keys);
             outcome = change(&mut changed);
             if outcome.is_ok() { Arc::new(changed) } else { Arc::clone(keys) }
@@ -220,7 +229,7 @@ impl Keys {
 
 impl fmt::Debug for KeyRing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let keys = self.0.load();
+        let keys = self.0.keys.load();
         f.debug_struct("KeyRing").field("signing", &keys.signing).field("others", &keys.others).finish()
     }
 }

@@ -6,14 +6,14 @@ use std::time::Duration;
 use super::algorithm::Scheme;
 use super::compact::Compact;
 use super::{Claims, InvalidToken, KeyRing};
-use crate::clock::Clock;
+use crate::clock::{Clock, HostClock};
 
 /// Verifies access tokens of one issuer.
 #[derive(Debug, Clone)]
 pub(crate) struct TokenVerifier {
     keys: KeyRing,
     issuer: Arc<str>,
-    clock: Arc<dyn Clock>,
+    clock: HostClock,
     leeway: Duration,
     max_life: Duration,
 }
@@ -24,7 +24,7 @@ impl TokenVerifier {
     pub(crate) fn new(
         keys: KeyRing,
         issuer: String,
-        clock: Arc<dyn Clock>,
+        clock: HostClock,
         leeway: Duration,
         max_life: Duration,
     ) -> Self {
@@ -60,13 +60,18 @@ impl TokenVerifier {
         Ok(Claims { issuer: self.issuer.clone(), ..claims })
     }
 
-    /// What may have changed since `claims` were verified under `generation`: the clock and the keys. `false` when the
-    /// token must be verified again.
-    pub(crate) fn still_holds(&self, claims: &Claims, generation: u64) -> Result<bool, InvalidToken> {
+    /// What may have changed since `claims` were verified under `generation`: the time, which is `system` by the operating
+    /// system's clock, and the keys. `false` when the token must be verified again.
+    pub(crate) fn still_holds(
+        &self,
+        claims: &Claims,
+        generation: u64,
+        system: Duration,
+    ) -> Result<bool, InvalidToken> {
         if generation != self.generation() {
             return Ok(false);
         }
-        claims.check_time(self.clock.now(), self.leeway)?;
+        claims.check_time(self.clock.at(system), self.leeway)?;
         Ok(true)
     }
 

@@ -16,7 +16,7 @@ fn theirs() -> ForeignVerifier {
         takes_plain_jwts: false,
         audiences: vec![(audience(HERE), audience("mcp")), (audience("api://here"), audience("bridge"))],
         scopes: Scopes::parse("read write").unwrap(),
-        clock: Arc::new(StandsAt(Duration::from_secs(NOW))),
+        clock: HostClock::new(StandsAt(Duration::from_secs(NOW))),
         leeway: Duration::from_secs(LEEWAY),
         max_life: Duration::from_secs(MAX_LIFE),
     }

@@ -1,5 +1,9 @@
 //! The six identity headers: their names, their removal from what a client sends, their writing.
 
+mod head;
+
+pub(crate) use head::{Changes, Head, Lines, OwnedLines};
+
 use http::header::CONNECTION;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -20,9 +24,12 @@ pub const X_CALL_SOURCE: HeaderName = HeaderName::from_static("x-call-source");
 pub const IDENTITY_HEADERS: [HeaderName; 6] =
     [X_USER_ID, X_SESSION_ID, X_TRACE_ID, X_CLIENT_ID, X_POLICY_VERSION, X_CALL_SOURCE];
 
-/// The headers that say who a caller is, in the order of [`overwrite`]'s values.
-static CALLER_HEADERS: [HeaderName; 5] =
-    [X_USER_ID, X_SESSION_ID, X_CLIENT_ID, X_POLICY_VERSION, X_CALL_SOURCE];
+/// All of them, and `x-trace-id` alone, as sets with one bit for each place.
+pub(crate) const ALL: u8 = 0b11_1111;
+pub(crate) const TRACE: u8 = 0b100;
+
+/// The same, to look at.
+static NAMES: [HeaderName; 6] = IDENTITY_HEADERS;
 
 /// Removes every identity header from `headers`, however it is spelt.
 ///
@@ -32,46 +39,10 @@ static CALLER_HEADERS: [HeaderName; 5] =
 /// hop-by-hop.
 pub fn strip(headers: &mut HeaderMap) {
     strip_misspelt(headers);
-    for name in &IDENTITY_HEADERS {
+    for name in &NAMES {
         headers.remove(name);
     }
     strip_connection(headers);
-}
-
-/// Puts `values` (user id, session id, client id, policy version, call source) in the place of what was sent under
-/// their names, and removes every other spelling of an identity header: one walk over the headers, which mostly finds
-/// what a bridge was told to send. Tells whether the walk met a value of `long` bytes or more.
-pub(crate) fn overwrite(headers: &mut HeaderMap, values: [&HeaderValue; 5], long: usize) -> bool {
-    let mut seen = [false; 5];
-    let (mut is_spoofed, mut is_connection_sent, mut is_long_met) = (false, false, false);
-    for (name, sent) in headers.iter_mut() {
-        is_long_met |= sent.len() >= long;
-        let name = name.as_str();
-        if !name.starts_with('x') {
-            is_connection_sent |= name == "connection";
-            continue;
-        }
-        if let Some(place) = CALLER_HEADERS.iter().position(|ours| ours.as_str() == name) {
-            is_spoofed |= std::mem::replace(&mut seen[place], true);
-            if sent != values[place] {
-                sent.clone_from(values[place]);
-            }
-        } else {
-            is_spoofed |= is_misspelt(name);
-        }
-    }
-    if is_spoofed {
-        strip_misspelt(headers);
-    }
-    for ((name, value), seen) in CALLER_HEADERS.iter().zip(values).zip(seen) {
-        if is_spoofed || !seen {
-            headers.insert(name, value.clone());
-        }
-    }
-    if is_connection_sent {
-        strip_connection(headers);
-    }
-    is_long_met
 }
 
 /// Removes the identity headers that are not spelt as they should be.
@@ -85,10 +56,7 @@ fn strip_misspelt(headers: &mut HeaderMap) {
 
 /// Removes the identity headers that `Connection` names.
 fn strip_connection(headers: &mut HeaderMap) {
-    // A value that is not ASCII cannot be read, so it goes.
-    let names_one =
-        |value: &HeaderValue| value.to_str().is_err() || connection_options(value).any(is_identity);
-    if headers.get_all(CONNECTION).iter().any(names_one) {
+    if headers.get_all(CONNECTION).iter().any(names_identity) {
         let kept: Vec<HeaderValue> = headers
             .get_all(CONNECTION)
             .iter()
@@ -104,16 +72,21 @@ fn strip_connection(headers: &mut HeaderMap) {
 }
 
 fn is_misspelt(name: &str) -> bool {
-    name.bytes().any(|b| b == b'_') && is_identity(name)
+    name.starts_with('x') && name.bytes().any(|b| b == b'_') && is_identity(name)
 }
 
 fn is_identity(name: &str) -> bool {
     let same =
         |byte: u8, reserved: u8| byte.to_ascii_lowercase() == reserved || (byte == b'_' && reserved == b'-');
-    IDENTITY_HEADERS.iter().any(|reserved| {
+    NAMES.iter().any(|reserved| {
         let reserved = reserved.as_str();
         name.len() == reserved.len() && name.bytes().zip(reserved.bytes()).all(|(a, b)| same(a, b))
     })
+}
+
+/// A value of `Connection` that is not ASCII cannot be read, so it counts as naming one.
+fn names_identity(connection: &HeaderValue) -> bool {
+    connection.to_str().is_err() || connection_options(connection).any(is_identity)
 }
 
 fn connection_options(value: &HeaderValue) -> impl Iterator<Item = &str> {
