@@ -20,7 +20,7 @@ pub struct Options {
     /// How many different sessions they are of.
     #[arg(long, value_delimiter = ',', default_value = "1,10000")]
     sessions: Vec<u64>,
-    /// Which guards; the comparator is always there. The peers are `jwt-authorizer`, `axum-jwt-auth` and `axum-login`.
+    /// Which guards; the comparator is always there. The package `bench-peers` has `jwt-authorizer`, `axum-jwt-auth` and `axum-login` too.
     #[arg(long, value_delimiter = ',', default_value = "strict,watched,bare")]
     guards: Vec<Guard>,
     /// Sizes of the pools.
