@@ -21,7 +21,7 @@ use crate::scenes::{Scene, Token};
 use crate::support::app::{anybody, app, callers};
 use crate::support::head::{Credential, Head};
 #[cfg(peers)]
-use crate::support::{mint::Mint, peers};
+use crate::support::{app::sign_in, mint::Mint, peers};
 
 /// A service and the request to send through it.
 pub struct Case<S> {
@@ -96,7 +96,7 @@ pub fn axum_jwt_auth(scene: &Scene) -> Case<Router> {
 #[cfg(peers)]
 pub fn axum_login(scene: &Scene) -> Case<Router> {
     let router = peers::axum_login();
-    let cookies = peers::sign_in(&router, 1).now_or_never().expect("the store is in memory");
+    let cookies = sign_in(&router, 1).now_or_never().expect("the store is in memory");
     warm(router, scene, &Credential::Cookie(cookies[0].clone()), None)
 }
 
