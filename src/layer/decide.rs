@@ -242,7 +242,12 @@ fn admit<B>(guard: &Guard, request: &mut Request<B>, outcome: Outcome, now: Mome
 }
 
 /// Removes the token that a caller was let in on from every other header, and what other tokens of ours there are.
-fn hide_tokens(guard: &Guard, headers: &mut HeaderMap, bearer: Option<&[u8]>, outcome: &Outcome) {
+fn hide_tokens(
+    guard: &Guard,
+    headers: &mut HeaderMap,
+    bearer: Option<&[u8]>,
+    outcome: &Outcome,
+) {
     let token = bearer.or(outcome.token.as_deref()).filter(|_| outcome.admitted.is_some());
     match token {
         Some(token) => {
