@@ -13,8 +13,7 @@ use http::{Request, Response, StatusCode};
 use jsonwebtoken::{DecodingKey, Validation};
 use tower::{Layer, Service};
 
-use crate::support::app::App;
-use crate::support::peers::Read;
+use crate::support::app::{App, Read};
 
 #[derive(Clone)]
 pub struct ByHandLayer(pub Arc<Checks>);

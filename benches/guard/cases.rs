@@ -20,13 +20,14 @@ use crate::gateway::{Gateway, SESSION, USER};
 use crate::scenes::{Scene, Token};
 use crate::support::app::{anybody, app, callers};
 use crate::support::head::{Credential, Head};
-use crate::support::mint::Mint;
-use crate::support::peers;
+#[cfg(peers)]
+use crate::support::{app::sign_in, mint::Mint, peers};
 
 /// A service and the request to send through it.
 pub struct Case<S> {
     service: S,
     request: Option<Request<Body>>,
+    _neighbour: Vec<u8>,
     /// What keeps the watcher's store alive.
     _gateway: Option<Gateway>,
 }
@@ -79,20 +80,23 @@ pub fn by_hand(scene: &Scene) -> Case<Router> {
     warm(router, scene, &credential, Some(gateway))
 }
 
+#[cfg(peers)]
 pub fn jwt_authorizer(scene: &Scene) -> Case<Router> {
     let mint = Mint::new();
     let router = peers::jwt_authorizer(&mint).now_or_never().expect("it asks nobody for keys");
     warm(router, scene, &minted(&mint), None)
 }
 
+#[cfg(peers)]
 pub fn axum_jwt_auth(scene: &Scene) -> Case<Router> {
     let mint = Mint::new();
     warm(peers::axum_jwt_auth(&mint), scene, &minted(&mint), None)
 }
 
+#[cfg(peers)]
 pub fn axum_login(scene: &Scene) -> Case<Router> {
     let router = peers::axum_login();
-    let cookies = peers::sign_in(&router, 1).now_or_never().expect("the store is in memory");
+    let cookies = sign_in(&router, 1).now_or_never().expect("the store is in memory");
     warm(router, scene, &Credential::Cookie(cookies[0].clone()), None)
 }
 
@@ -123,6 +127,7 @@ fn any_credential(scene: &Scene) -> Credential {
 }
 
 /// The token of a session, as `bridge-auth` writes them.
+#[cfg(peers)]
 fn minted(mint: &Mint) -> Credential {
     Credential::Bearer(mint.token_for(1, &["bridge", "mcp"]))
 }
@@ -138,6 +143,7 @@ where
         _ if gateway.is_none() => StatusCode::OK,
         _ => StatusCode::UNAUTHORIZED,
     };
+    let neighbour = settled_heap();
     for _ in 0..100 {
         let answer = service.call(request(scene, credential));
         let answer = match &gateway {
@@ -147,7 +153,18 @@ where
         };
         assert_eq!(answer.unwrap_or_else(|never| match never {}).status(), expected, "{}", scene.name);
     }
-    Case { service, request: Some(request(scene, credential)), _gateway: gateway }
+    Case { service, request: Some(request(scene, credential)), _neighbour: neighbour, _gateway: gateway }
+}
+
+/// Makes the heap one of a running server, where what a request frees lies between things that live on. Beside the heap's end glibc
+/// would merge it with all that is free, or not, by luck: some hundred instructions that belong to nobody.
+///
+/// What lives on is returned. Below it is room for the request, too small for glibc to hand back.
+fn settled_heap() -> Vec<u8> {
+    let room = Vec::<u8>::with_capacity(16 << 10);
+    let neighbour = Vec::with_capacity(32 << 10);
+    black_box(&room);
+    neighbour
 }
 
 fn request(scene: &Scene, credential: &Credential) -> Request<Body> {

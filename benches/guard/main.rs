@@ -2,8 +2,9 @@
 //!
 //! A scene is one request through a host, from `call` until request, answer and body are dropped; the handler really runs.
 //! `floor` is the host without a guard; `guard` is `BridgeAuthLayer` with watched freshness; `by_hand` decodes the token with
-//! `jsonwebtoken` and looks at no session; the others are peers from crates of their own. `scenes.rs` has the table of scenes
-//! and limits.
+//! `jsonwebtoken` and looks at no session. `scenes.rs` has the table of scenes and limits.
+//!
+//! The package `bench-peers` has peers from crates of their own beside them, and judges nothing: its axum has more features.
 //!
 //! `cargo bench --bench guard` prints what gungraun prints; with `-- --gate` (as `.ci/bench` does) one table is printed, and a
 //! missed limit is an error.
@@ -47,80 +48,78 @@ mod benchmarks {
 
     use crate::by_hand::ByHand;
     use crate::cases::{self, Case, Inner, send};
-    use crate::scenes::Contestant::{ByHand as Hand, Floor, Guard, Peer};
     use crate::scenes::Host::{Axum, Tower};
     use crate::scenes::scenes;
 
     #[library_benchmark]
-    #[benches::scene(iter = scenes(Axum, Floor), setup = cases::floor)]
+    #[benches::scene(iter = scenes(Axum), setup = cases::floor)]
     fn floor(case: Case<Router>) -> Case<Router> {
         black_box(send(case))
     }
 
     #[library_benchmark]
-    #[benches::scene(iter = scenes(Axum, Guard), setup = cases::guard)]
+    #[benches::scene(iter = scenes(Axum), setup = cases::guard)]
     fn guard(case: Case<Router>) -> Case<Router> {
         black_box(send(case))
     }
 
     #[library_benchmark]
-    #[benches::scene(iter = scenes(Axum, Hand), setup = cases::by_hand)]
+    #[benches::scene(iter = scenes(Axum), setup = cases::by_hand)]
     fn by_hand(case: Case<Router>) -> Case<Router> {
         black_box(send(case))
     }
 
+    #[cfg(peers)]
     #[library_benchmark]
-    #[benches::scene(iter = scenes(Axum, Peer), setup = cases::jwt_authorizer)]
+    #[benches::scene(iter = scenes(Axum), setup = cases::jwt_authorizer)]
     fn jwt_authorizer(case: Case<Router>) -> Case<Router> {
         black_box(send(case))
     }
 
+    #[cfg(peers)]
     #[library_benchmark]
-    #[benches::scene(iter = scenes(Axum, Peer), setup = cases::axum_jwt_auth)]
+    #[benches::scene(iter = scenes(Axum), setup = cases::axum_jwt_auth)]
     fn axum_jwt_auth(case: Case<Router>) -> Case<Router> {
         black_box(send(case))
     }
 
+    #[cfg(peers)]
     #[library_benchmark]
-    #[benches::scene(iter = scenes(Axum, Peer), setup = cases::axum_login)]
+    #[benches::scene(iter = scenes(Axum), setup = cases::axum_login)]
     fn axum_login(case: Case<Router>) -> Case<Router> {
         black_box(send(case))
     }
 
     #[library_benchmark]
-    #[benches::scene(iter = scenes(Tower, Floor), setup = cases::tower_floor)]
+    #[benches::scene(iter = scenes(Tower), setup = cases::tower_floor)]
     fn tower_floor(case: Case<Inner>) -> Case<Inner> {
         black_box(send(case))
     }
 
     #[library_benchmark]
-    #[benches::scene(iter = scenes(Tower, Guard), setup = cases::tower_guard)]
+    #[benches::scene(iter = scenes(Tower), setup = cases::tower_guard)]
     fn tower_guard(case: Case<BridgeAuth<Inner>>) -> Case<BridgeAuth<Inner>> {
         black_box(send(case))
     }
 
     #[library_benchmark]
-    #[benches::scene(iter = scenes(Tower, Hand), setup = cases::tower_by_hand)]
+    #[benches::scene(iter = scenes(Tower), setup = cases::tower_by_hand)]
     fn tower_by_hand(case: Case<ByHand<Inner>>) -> Case<ByHand<Inner>> {
         black_box(send(case))
     }
 
     library_benchmark_group!(
         name = requests,
-        benchmarks = [
-            floor,
-            guard,
-            by_hand,
-            jwt_authorizer,
-            axum_jwt_auth,
-            axum_login,
-            tower_floor,
-            tower_guard,
-            tower_by_hand
-        ]
+        benchmarks = [floor, guard, by_hand, tower_floor, tower_guard, tower_by_hand]
     );
 
+    #[cfg(peers)]
+    library_benchmark_group!(name = peers, benchmarks = [jwt_authorizer, axum_jwt_auth, axum_login]);
+
+    #[cfg(not(peers))]
     main!(library_benchmark_groups = requests);
+    #[cfg(peers)]
+    main!(library_benchmark_groups = requests, peers);
 
     pub fn run() {
         main();

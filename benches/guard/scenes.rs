@@ -1,6 +1,5 @@
 //! What is measured, and how much each may cost over the floor: the one table to edit.
 
-
 /// One kind of request through one kind of host.
 #[derive(Debug, Clone, Copy)]
 pub struct Scene {
@@ -15,7 +14,7 @@ pub struct Scene {
     /// Whether the guard writes the six identity headers.
     pub writes: bool,
     pub token: Token,
-    /// Whether the peers are measured there too.
+    /// Whether `bench-peers` has it too.
     pub peers: bool,
     pub limit: Limit,
 }
@@ -46,15 +45,6 @@ pub enum Limit {
     Budget(i64),
     /// What was measured: a tenth more is let through.
     Measured(i64),
-}
-
-/// Whoever is measured in a scene.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Contestant {
-    Floor,
-    Guard,
-    ByHand,
-    Peer,
 }
 
 pub const SCENES: [Scene; 16] = {
@@ -127,11 +117,9 @@ impl Scene {
     }
 }
 
-/// The scenes of a host in which a contestant is measured.
-pub fn scenes(host: Host, contestant: Contestant) -> impl Iterator<Item = &'static Scene> {
-    SCENES.iter().filter(move |scene| {
-        scene.host == host && (scene.peers || contestant != Contestant::Peer)
-    })
+/// The scenes of a host; with the peers, only those that they are in.
+pub fn scenes(host: Host) -> impl Iterator<Item = &'static Scene> {
+    SCENES.iter().filter(move |scene| scene.host == host && (!cfg!(peers) || scene.peers))
 }
 
 impl Limit {

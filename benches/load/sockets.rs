@@ -13,12 +13,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::processes::{self, Running, arguments};
+use crate::support::app::sign_in;
 use crate::support::database::{Address, Database, SESSIONS};
 use crate::support::drive::{Measured, median};
 use crate::support::gateway::{Gateway, Guard};
 use crate::support::head::{Credential, Head};
 use crate::support::mint::Mint;
-use crate::support::peers;
 use crate::support::processor::Processes;
 
 #[derive(clap::Args)]
@@ -28,7 +28,7 @@ pub struct Options {
     connections: Vec<usize>,
     #[arg(long, default_value_t = 10_000)]
     sessions: u64,
-    /// Which guards; the comparator is always there. The peers are `jwt-authorizer`, `axum-jwt-auth` and `axum-login`.
+    /// Which guards; the comparator is always there. The package `bench-peers` has `jwt-authorizer`, `axum-jwt-auth` and `axum-login` too.
     #[arg(long, value_delimiter = ',', default_value = "strict,watched,bare")]
     guards: Vec<Guard>,
     #[arg(long, value_delimiter = ',', default_value = "4,16")]
@@ -262,7 +262,7 @@ pub async fn serve(options: &Server) {
     let mint = Mint::read(&options.mint);
     let gateway = Gateway::open(options.guard, options.pool, &mint, &database).await;
     if options.guard == Guard::AxumLogin {
-        let cookies = peers::sign_in(&gateway.router, options.sessions).await;
+        let cookies = sign_in(&gateway.router, options.sessions).await;
         std::fs::write(&options.cookies, cookies.join("\n")).unwrap();
     }
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -4,18 +4,36 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::State;
 use axum::handler::Handler;
 use axum::routing::{MethodFilter, on};
 use bridge_auth::Caller;
+use http::Request;
+use http::header::SET_COOKIE;
+use serde::Deserialize;
+use tower::ServiceExt;
 
 /// Where the one route is.
 pub const PATH: &str = "/v1/messages";
+
+/// Where people sign in, if the guard is one for people with cookies.
+pub const SIGN_IN: &str = "/sign-in";
 
 /// What handlers share.
 #[derive(Debug)]
 pub struct App {
     pub answer: &'static str,
+}
+
+/// What a handler reads of a token.
+#[derive(Debug, Clone, Deserialize)]
+#[allow(dead_code, reason = "it is read as a host reads it")]
+pub struct Read {
+    pub sub: String,
+    pub sid: String,
+    pub client_id: String,
+    pub scope: String,
 }
 
 /// The application with this handler.
@@ -33,4 +51,16 @@ pub async fn anybody(State(app): State<Arc<App>>) -> &'static str {
 pub async fn callers(State(app): State<Arc<App>>, caller: Caller) -> &'static str {
     black_box(caller.user_id());
     app.answer
+}
+
+/// Signs so many people in; their cookies.
+pub async fn sign_in(router: &Router, people: u64) -> Vec<String> {
+    let mut cookies = Vec::new();
+    for person in 0..people {
+        let request = Request::post(SIGN_IN).body(Body::from(format!("user-{person}"))).unwrap();
+        let answer = router.clone().oneshot(request).await.unwrap();
+        let cookie = answer.headers()[SET_COOKIE].to_str().unwrap();
+        cookies.push(cookie.split(';').next().unwrap_or_default().to_owned());
+    }
+    cookies
 }

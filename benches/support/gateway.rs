@@ -8,12 +8,13 @@ use axum::Router;
 use bridge_auth::{Bridge, Freshness};
 use http::HeaderValue;
 
-use super::app::{anybody, app, callers};
+use super::app::{anybody, app, callers, sign_in};
 use super::comparator::{self, ComparatorLayer};
 use super::counting::Counting;
 use super::database::Address;
 use super::drive::Credentials;
 use super::mint::{AUDIENCES, ISSUER, Mint};
+#[cfg(peers)]
 use super::peers;
 
 /// Which guard.
@@ -27,11 +28,11 @@ pub enum Guard {
     Strict,
     /// `Freshness::watched()`.
     Watched,
-    /// A peer: [`peers::jwt_authorizer`].
+    /// A peer: `peers::jwt_authorizer`.
     JwtAuthorizer,
-    /// A peer: [`peers::axum_jwt_auth`].
+    /// A peer: `peers::axum_jwt_auth`.
     AxumJwtAuth,
-    /// A peer: [`peers::axum_login`].
+    /// A peer: `peers::axum_login`.
     AxumLogin,
 }
 
@@ -68,9 +69,14 @@ impl Gateway {
             }
             Guard::Strict => behind(Freshness::Strict, pool, mint, database).await,
             Guard::Watched => behind(Freshness::watched(), pool, mint, database).await,
+            #[cfg(peers)]
             Guard::JwtAuthorizer => (peers::jwt_authorizer(mint).await, None),
+            #[cfg(peers)]
             Guard::AxumJwtAuth => (peers::axum_jwt_auth(mint), None),
+            #[cfg(peers)]
             Guard::AxumLogin => (peers::axum_login(), None),
+            #[cfg(not(peers))]
+            peer => panic!("{peer} is a peer, and the peers are in `cargo bench --package bench-peers`"),
         };
         Self { guard, pool, router, own }
     }
@@ -79,7 +85,7 @@ impl Gateway {
     pub async fn credentials(&self, bearers: &[HeaderValue]) -> Credentials {
         match self.guard {
             Guard::AxumLogin => {
-                let cookies = peers::sign_in(&self.router, bearers.len() as u64).await;
+                let cookies = sign_in(&self.router, bearers.len() as u64).await;
                 Credentials::cookies(cookies.iter().map(|cookie| cookie.parse().unwrap()).collect())
             }
             _ => Credentials::bearers(bearers.to_vec()),

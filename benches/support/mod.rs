@@ -1,4 +1,6 @@
 //! What the benches stand on: databases with a million sessions, tokens for them, and the gateways to compare.
+//!
+//! The peers among those are there in the package `bench-peers` alone, which sets `cfg(peers)`.
 
 pub mod app;
 #[path = "../../tests/support/backend.rs"]
@@ -11,6 +13,7 @@ pub mod drive;
 pub mod gateway;
 pub mod head;
 pub mod mint;
+#[cfg(peers)]
 pub mod peers;
 #[path = "../../tests/support/postgres.rs"]
 pub mod postgres;

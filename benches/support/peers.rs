@@ -7,33 +7,20 @@ use std::convert::Infallible;
 use std::hint::black_box;
 use std::sync::Arc;
 
+use axum::Router;
 use axum::extract::{Extension, FromRef, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::{Router, body::Body};
 use axum_jwt_auth::{Claims, Decoder, LocalDecoder};
 use axum_login::tower_sessions::SessionManagerLayer;
 use axum_login::{AuthManagerLayerBuilder, AuthSession, AuthUser, AuthnBackend, login_required};
-use http::header::SET_COOKIE;
-use http::{Request, StatusCode};
+use http::StatusCode;
 use jwt_authorizer::{AuthError, IntoLayer, JwtAuthorizer};
-use serde::Deserialize;
-use tower::ServiceExt;
 use tower::util::MapResponseLayer;
 use tower_sessions::MemoryStore;
 
-use super::app::{App, PATH, app};
+use super::app::{App, PATH, Read, SIGN_IN, app};
 use super::mint::{ISSUER, Mint};
-
-/// What a handler reads of a token.
-#[derive(Debug, Clone, Deserialize)]
-#[allow(dead_code, reason = "it is read as a host reads it")]
-pub struct Read {
-    pub sub: String,
-    pub sid: String,
-    pub client_id: String,
-    pub scope: String,
-}
 
 /// `jwt-authorizer`: a layer. It is written against axum 0.7, so a refusal of its is made an answer of axum 0.8.
 pub async fn jwt_authorizer(mint: &Mint) -> Router {
@@ -106,20 +93,6 @@ pub fn axum_login() -> Router {
     let sessions = SessionManagerLayer::new(MemoryStore::default());
     let login = AuthManagerLayerBuilder::new(Everybody, sessions).build();
     app(handler).layer(login_required!(Everybody)).route(SIGN_IN, post(sign_in)).layer(login)
-}
-
-const SIGN_IN: &str = "/sign-in";
-
-/// Signs so many people in; their cookies.
-pub async fn sign_in(router: &Router, people: u64) -> Vec<String> {
-    let mut cookies = Vec::new();
-    for person in 0..people {
-        let request = Request::post(SIGN_IN).body(Body::from(format!("user-{person}"))).unwrap();
-        let answer = router.clone().oneshot(request).await.unwrap();
-        let cookie = answer.headers()[SET_COOKIE].to_str().unwrap();
-        cookies.push(cookie.split(';').next().unwrap_or_default().to_owned());
-    }
-    cookies
 }
 
 /// Everybody is who they say: what a host would ask its own database for is not measured.
