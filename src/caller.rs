@@ -241,7 +241,9 @@ fn uncounted(value: HeaderValue) -> HeaderValue {
 
 /// The same values, in one allocation instead of one each.
 fn in_one_block(values: &[HeaderValue; 3]) -> [HeaderValue; 3] {
-    let mut block = Bytes::from(values.each_ref().map(HeaderValue::as_bytes).concat());
+    let block = values.each_ref().map(HeaderValue::as_bytes).concat().into_boxed_slice();
+    // Counted from the start: a vector's bytes find out at each clone whether they are counted.
+    let mut block = Bytes::from_owner(block);
     values.each_ref().map(|value| {
         HeaderValue::from_maybe_shared(block.split_to(value.len())).expect("it is a header value's text")
     })

@@ -146,7 +146,9 @@ async fn on_every_path_what_was_spoofed_is_gone_and_all_is_written_or_nothing() 
                     let mut request = request(Some(access.token.to_header_value()));
                     spoofed(request.headers_mut());
                     if round == 2 {
-                        request.headers_mut().insert("x-user-id", HeaderValue::from_static("alice@example.com"));
+                        request
+                            .headers_mut()
+                            .insert("x-user-id", HeaderValue::from_static("alice@example.com"));
                     }
                     let status = match round {
                         0 => send(layer().layer(seen.service()), request).await.status(),

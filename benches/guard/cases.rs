@@ -17,16 +17,19 @@ use tower::{Layer, Service};
 
 use crate::by_hand::{self, ByHand, ByHandLayer};
 use crate::gateway::{Gateway, SESSION, USER};
-use crate::scenes::{Scene, Token};
+use crate::scenes::{Host, Scene, Token};
 use crate::support::app::{anybody, app, callers};
 use crate::support::head::{Credential, Head};
 #[cfg(peers)]
 use crate::support::{app::sign_in, mint::Mint, peers};
 
-/// A service and the request to send through it.
+/// How many requests are counted together.
+pub const REQUESTS: i64 = 16;
+
+/// A service and the head of the requests to send through it.
 pub struct Case<S> {
     service: S,
-    request: Option<Request<Body>>,
+    head: Head,
     _neighbour: Vec<u8>,
     /// What keeps the watcher's store alive.
     _gateway: Option<Gateway>,
@@ -53,11 +56,13 @@ impl Service<Request<Body>> for Inner {
     }
 }
 
-/// One request, from `call` until it, its answer and its body are gone.
+/// Some requests, one after the other, each from when its head is parsed until it, its answer and its body are gone: what one frees
+/// the next takes, as in a server that runs.
 pub fn send<S: Service<Request<Body>>>(mut case: Case<S>) -> Case<S> {
-    let request = case.request.take().expect("a case is sent once");
-    let answer = case.service.call(request).now_or_never();
-    drop(black_box(answer.expect("nobody waits for anything")));
+    for _ in 0..REQUESTS {
+        let answer = case.service.call(case.head.post()).now_or_never();
+        drop(black_box(answer.expect("nobody waits for anything")));
+    }
     case
 }
 
@@ -68,7 +73,8 @@ pub fn floor(scene: &Scene) -> Case<Router> {
 pub fn guard(scene: &Scene) -> Case<Router> {
     let gateway = Gateway::open(scene.token);
     let credential = gateway.credential(scene.token);
-    let router = app(callers).layer(gateway.layer(scene));
+    let application = if scene.asks { app(callers) } else { app(anybody) };
+    let router = application.layer(gateway.layer(scene));
     gateway.prepare(router.clone());
     warm(router, scene, &credential, Some(gateway))
 }
@@ -132,7 +138,7 @@ fn minted(mint: &Mint) -> Credential {
     Credential::Bearer(mint.token_for(1, &["bridge", "mcp"]))
 }
 
-/// Sends the request a hundred times: what is measured is a host that has been running, allocator and all.
+/// Sends the request a hundred times: what is measured is a host that has been running.
 fn warm<S, R>(mut service: S, scene: &Scene, credential: &Credential, gateway: Option<Gateway>) -> Case<S>
 where
     S: Service<Request<Body>, Response = Response<R>, Error = Infallible>,
@@ -143,9 +149,9 @@ where
         _ if gateway.is_none() => StatusCode::OK,
         _ => StatusCode::UNAUTHORIZED,
     };
-    let neighbour = settled_heap();
+    let (neighbour, head) = (settled_heap(), head(scene, credential));
     for _ in 0..100 {
-        let answer = service.call(request(scene, credential));
+        let answer = service.call(head.post());
         let answer = match &gateway {
             // A look-up is waited for.
             Some(gateway) => gateway.block_on(answer),
@@ -153,7 +159,7 @@ where
         };
         assert_eq!(answer.unwrap_or_else(|never| match never {}).status(), expected, "{}", scene.name);
     }
-    Case { service, request: Some(request(scene, credential)), _neighbour: neighbour, _gateway: gateway }
+    Case { service, head, _neighbour: neighbour, _gateway: gateway }
 }
 
 /// Makes the heap one of a running server, where what a request frees lies between things that live on. Beside the heap's end glibc
@@ -167,7 +173,7 @@ fn settled_heap() -> Vec<u8> {
     neighbour
 }
 
-fn request(scene: &Scene, credential: &Credential) -> Request<Body> {
+fn head(scene: &Scene, credential: &Credential) -> Head {
     let mut head = match scene.headers {
         20 => Head::of_20(credential),
         _ => Head::of_5(credential),
@@ -178,5 +184,8 @@ fn request(scene: &Scene, credential: &Credential) -> Request<Body> {
     if scene.trace {
         head = head.with_traceparent();
     }
-    head.post()
+    match scene.host {
+        Host::Axum => head,
+        Host::Tower => head.with_peer(),
+    }
 }

@@ -6,6 +6,7 @@ use std::process::{Command, ExitCode, Stdio};
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::cases::REQUESTS;
 use crate::scenes::{Host, Limit, SCENES, Scene, scenes};
 
 /// The benchmarks of `main.rs` beside `floor` and `guard`.
@@ -60,6 +61,7 @@ fn judge(counts: &Counts) -> ExitCode {
         let limit = match scene.limit {
             _ if !JUDGED => String::new(),
             Limit::Budget(_) => format!("**{most}**"),
+            Limit::Missed(budget, _) => format!("**{budget}**, missed; {most}"),
             Limit::Measured(_) => most.to_string(),
         };
         let others = OTHERS.iter().map(|name| match counts.of(name, scene) {
@@ -74,7 +76,8 @@ fn judge(counts: &Counts) -> ExitCode {
     println!(
         "\n{}",
         match JUDGED {
-            true => "Budgets are in bold; the other limits are what was measured and a tenth more.",
+            true =>
+                "Budgets are in bold; where one is missed, what is let through stands beside it. The other limits are what was measured and a tenth more.",
             false =>
                 "Nothing is judged with the peers: the limits are of the crate's own build, `.ci/bench`.",
         }
@@ -109,6 +112,7 @@ impl Summary {
         // What was measured now: beside it may stand what was measured before.
         let count = metric["values"]["new"].as_i64();
         let name = self.function_name;
-        ((name.clone(), number), count.unwrap_or_else(|| panic!("{name} {number} has no count: {metric}")))
+        let count = count.unwrap_or_else(|| panic!("{name} {number} has no count: {metric}"));
+        ((name, number), count / REQUESTS)
     }
 }

@@ -1,5 +1,7 @@
 //! Heads of requests, as clients send them and as hyper leaves them.
 
+use std::net::SocketAddr;
+
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST, USER_AGENT};
@@ -9,7 +11,11 @@ use super::app::PATH;
 
 /// The lines of a request's head, in the order they are sent in.
 #[derive(Debug, Clone)]
-pub struct Head(Vec<(&'static str, String)>);
+pub struct Head {
+    lines: Vec<(&'static str, String)>,
+    /// Whether the server says who is at the other end of the connection; a router leaves things of its own.
+    has_peer: bool,
+}
 
 /// What a client shows, and in which header.
 #[derive(Debug, Clone)]
@@ -67,7 +73,7 @@ impl Head {
                 lines.push((COOKIE.as_str(), cookie.clone()));
             }
         }
-        Self(lines)
+        Self { lines, has_peer: false }
     }
 
     /// The identity headers too, with what a bridge was told to send.
@@ -80,38 +86,43 @@ impl Head {
             ("x-policy-version", "unversioned"),
             ("x-call-source", "bridge"),
         ];
-        self.0.extend(lines.map(|(name, value)| (name, value.to_owned())));
+        self.lines.extend(lines.map(|(name, value)| (name, value.to_owned())));
         self
     }
 
     /// The trace of whoever calls, too.
     pub fn with_traceparent(mut self) -> Self {
         let value = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-        self.0.push(("traceparent", value.to_owned()));
+        self.lines.push(("traceparent", value.to_owned()));
         self
+    }
+
+    /// What a server without a router mostly leaves in the extensions: who is at the other end.
+    pub fn with_peer(self) -> Self {
+        Self { has_peer: true, ..self }
     }
 
     /// What goes over the wire.
     pub fn text(&self) -> Vec<u8> {
-        let lines = self.0.iter().map(|(name, value)| format!("{name}: {value}\r\n"));
+        let lines = self.lines.iter().map(|(name, value)| format!("{name}: {value}\r\n"));
         format!("POST {PATH} HTTP/1.1\r\n{}\r\n", lines.collect::<String>()).into_bytes()
     }
 
     /// Parsed, as hyper hands it on: the map has room for as many headers as were read, the path and each value are parts of the one
-    /// buffer that was read, and the extensions are empty.
+    /// buffer that was read, and the extensions are empty but for the peer.
     pub fn post(&self) -> Request<Body> {
         // Of the exact size: what growing leaves behind on the heap would be luck.
-        let length = PATH.len() + self.0.iter().map(|(_, value)| value.len()).sum::<usize>();
+        let length = PATH.len() + self.lines.iter().map(|(_, value)| value.len()).sum::<usize>();
         let mut buffer = BytesMut::with_capacity(length);
         buffer.extend_from_slice(PATH.as_bytes());
-        for (_, value) in &self.0 {
+        for (_, value) in &self.lines {
             buffer.extend_from_slice(value.as_bytes());
         }
         let buffer = buffer.freeze();
         let mut headers = HeaderMap::new();
-        headers.reserve(self.0.len());
+        headers.reserve(self.lines.len());
         let mut start = PATH.len();
-        for (name, value) in &self.0 {
+        for (name, value) in &self.lines {
             let end = start + value.len();
             let value = HeaderValue::from_maybe_shared(buffer.slice(start..end)).unwrap();
             headers.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), value);
@@ -120,6 +131,9 @@ impl Head {
         let uri = Uri::from_maybe_shared(buffer.slice(..PATH.len())).unwrap();
         let mut request = Request::post(uri).body(Body::from(Bytes::from_static(b"{}"))).unwrap();
         *request.headers_mut() = headers;
+        if self.has_peer {
+            request.extensions_mut().insert(SocketAddr::from(([192, 0, 2, 1], 50_000)));
+        }
         request
     }
 }

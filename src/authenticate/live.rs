@@ -37,7 +37,7 @@ impl Guard {
             }
         };
         if let Some(fence) = fence {
-            self.liveness.remember(&known.slot, fence, expires_in);
+            self.liveness.remember(&known.slot, &fence, expires_in);
         }
         let context = context.clone();
         Ok(Caller::new(known, context))

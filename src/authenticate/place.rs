@@ -98,6 +98,11 @@ impl Authenticator {
         self.places.iter().any(|place| !matches!(place.find(head), Ok(None)))
     }
 
+    /// Whether a token may stand elsewhere than in `Authorization`.
+    pub(crate) const fn reads_elsewhere(&self) -> bool {
+        !self.places.is_empty()
+    }
+
     /// The token of an admitted request that does not stand in `Authorization`.
     pub(crate) fn token_elsewhere(&self, head: &Head<'_>) -> Option<Vec<u8>> {
         self.places.iter().find_map(|place| place.find(head).ok()?.map(<[u8]>::to_vec))

@@ -48,6 +48,8 @@ pub(crate) struct OwnedLines {
 pub(crate) struct Changes {
     /// One bit for each identity header that is to be written.
     write: u8,
+    /// One bit for each of them in whose place nothing stands.
+    vacant: u8,
     /// One bit for each that is to be removed.
     remove: u8,
     misspelt: bool,
@@ -150,20 +152,33 @@ impl<'h> Head<'h> {
 
     /// What must change so that each identity header of `written` (one bit for each place) has its one of `values`, and no other is
     /// there, nor one in another spelling.
-    pub(crate) fn changes(&self, written: u8, values: [&[u8]; 6], has_good_parent: bool) -> Changes {
-        let mut right = 0;
-        if self.sent != 0 {
-            for (place, (sent, value)) in self.identity.iter().zip(values).enumerate() {
-                right |= u8::from(sent.only() == Some(value)) << place;
-            }
-        }
+    ///
+    /// `values` is not asked where no identity header was sent.
+    #[inline]
+    pub(crate) fn changes<'v>(
+        &self,
+        written: u8,
+        values: impl FnOnce() -> [&'v [u8]; 6],
+        has_good_parent: bool,
+    ) -> Changes {
+        let right = if self.sent == 0 { 0 } else { self.right(&values()) };
         Changes {
             write: written & !right,
+            vacant: !self.sent,
             remove: self.sent & !written,
             misspelt: self.has_misspelt,
             connection: self.names_identity,
             ..self.parent_changes(has_good_parent)
         }
+    }
+
+    /// One bit for each identity header that has its one of `values`.
+    fn right(&self, values: &[&[u8]; 6]) -> u8 {
+        let mut right = 0;
+        for (place, (sent, value)) in self.identity.iter().zip(values).enumerate() {
+            right |= u8::from(sent.only() == Some(*value)) << place;
+        }
+        right
     }
 
     /// Without a good `traceparent` that header goes, and `tracestate` with it (W3C Trace Context §3.2, §3.3).
@@ -244,22 +259,32 @@ impl Changes {
         if self.write == 0 {
             return;
         }
-        let is_due = |place: usize| self.write >> place & 1 == 1;
-        // One after the other, without a loop: each name is a constant then, which need not be copied into the map.
-        let mut write = |place: usize, name: HeaderName| {
-            if is_due(place)
-                && let Some(value) = values[place]
-            {
-                headers.insert(name, value.clone());
+        let mut write = |place: usize, name: HeaderName, value: HeaderValue| {
+            if self.vacant >> place & 1 == 1 {
+                headers.append(name, value);
+            } else {
+                headers.insert(name, value);
             }
         };
-        write(0, X_USER_ID);
-        write(1, X_SESSION_ID);
-        write(3, X_CLIENT_ID);
-        write(4, X_POLICY_VERSION);
-        write(5, X_CALL_SOURCE);
-        if is_due(2) {
-            headers.insert(X_TRACE_ID, trace());
+        // One after the other, without a loop: each name is a constant then, which need not be copied into the map.
+        let due = |place: usize| values[place].filter(|_| self.write >> place & 1 == 1).cloned();
+        if let Some(value) = due(0) {
+            write(0, X_USER_ID, value);
+        }
+        if let Some(value) = due(1) {
+            write(1, X_SESSION_ID, value);
+        }
+        if let Some(value) = due(3) {
+            write(3, X_CLIENT_ID, value);
+        }
+        if let Some(value) = due(4) {
+            write(4, X_POLICY_VERSION, value);
+        }
+        if let Some(value) = due(5) {
+            write(5, X_CALL_SOURCE, value);
+        }
+        if self.write >> 2 & 1 == 1 {
+            write(2, X_TRACE_ID, trace());
         }
     }
 }
@@ -295,7 +320,7 @@ mod tests {
     fn what_is_sent_as_it_shall_be_is_left_alone() {
         let mut headers = HeaderMap::new();
         headers.insert("x-user-id", HeaderValue::from_static("alice"));
-        let write = |headers: &HeaderMap| Head::of(headers, &[]).changes(1, [b"alice"; 6], false).write;
+        let write = |headers: &HeaderMap| Head::of(headers, &[]).changes(1, || [b"alice"; 6], false).write;
         assert_eq!(write(&headers), 0);
         headers.append("x-user-id", HeaderValue::from_static("alice"));
         assert_eq!(write(&headers), 1, "two lines are none");
@@ -336,7 +361,7 @@ mod tests {
             }
             let mask = written.iter().enumerate().fold(0, |mask, (place, value)| mask | u8::from(value.is_some()) << place);
             let values = std::array::from_fn(|place| written[place].as_ref().map_or(&[][..], HeaderValue::as_bytes));
-            let changes = Head::of(&headers, &[]).changes(mask, values, good_parent);
+            let changes = Head::of(&headers, &[]).changes(mask, || values, good_parent);
             let values = written.each_ref().map(Option::as_ref);
             changes.make(&mut headers, values, || written[2].clone().unwrap());
             prop_assert_eq!(headers, expected);

@@ -36,7 +36,6 @@ pub(super) struct Admission {
 }
 
 /// A verdict, or what must be asked for it.
-#[expect(clippy::large_enum_variant, reason = "a box would cost each refusal an allocation")]
 pub(super) enum Decision {
     Made(Verdict),
     Pending(Asking),
@@ -46,7 +45,6 @@ pub(super) enum Decision {
 pub(super) type Asking = Pin<Box<dyn Future<Output = Result<Admitted, Rejection>> + Send>>;
 
 /// What a request comes to.
-#[expect(clippy::large_enum_variant, reason = "a box would cost each refusal an allocation")]
 enum Judgement {
     Admitted(Outcome),
     Refused(Response<Bytes>),
@@ -74,6 +72,7 @@ pub(super) fn decide<B>(guard: &Arc<Guard>, request: &mut Request<B>) -> Decisio
 }
 
 /// Decides by what was asked.
+#[expect(clippy::result_large_err, reason = "a refusal is what the request ends with: it is not passed far")]
 pub(super) fn decide_by<B>(
     guard: &Guard,
     request: &mut Request<B>,
@@ -85,6 +84,7 @@ pub(super) fn decide_by<B>(
 }
 
 /// Makes the head of an admitted request what the inner service shall see.
+#[expect(clippy::result_large_err, reason = "a refusal is what the request ends with: it is not passed far")]
 fn carry_out<B>(guard: &Guard, request: &mut Request<B>, mut judgement: Judgement, now: Moment) -> Verdict {
     match judgement {
         Judgement::Admitted(ref mut outcome) => {
@@ -96,7 +96,6 @@ fn carry_out<B>(guard: &Guard, request: &mut Request<B>, mut judgement: Judgemen
 }
 
 /// What a request comes to, or what must be asked for it.
-#[expect(clippy::result_large_err, reason = "it is not passed far")]
 fn judge(
     guard: &Guard,
     method: &Method,
@@ -171,16 +170,17 @@ fn conclude(
             if written & header::TRACE != 0 {
                 trace = Trace::Named(trace.id());
             }
-            let values = match &admitted {
+            let values = || match &admitted {
                 Some(Admitted::Caller(caller)) => caller.header_texts(trace.text()),
                 _ => [trace.text(); 6],
             };
             let changes = head.changes(written, values, has_good_parent);
             let is_authorization_sent = head.authorization.first().is_some();
-            let elsewhere = admitted.is_some() && !is_authorization_sent;
+            // Only where the layer reads other places at all can the token have come from one.
+            let elsewhere = admitted.is_some() && guard.authenticator.reads_elsewhere();
             Judgement::Admitted(Outcome {
                 changes,
-                token: elsewhere.then(|| guard.authenticator.token_elsewhere(head)).flatten(),
+                token: if elsewhere { guard.authenticator.token_elsewhere(head) } else { None },
                 is_authorization_sent,
                 longest: head.longest(),
                 admitted,

@@ -142,16 +142,16 @@ pub(crate) fn without_body(mut response: Response<Bytes>) -> Response<Bytes> {
 
 /// RFC 9111 §3.5: what one caller may see is not for a cache to show another.
 pub(crate) fn keep_from_shared_caches(headers: &mut HeaderMap) {
-    let (mut is_cached_by_word, mut varies) = (false, false);
-    for (name, value) in &*headers {
-        is_cached_by_word |= *name == CACHE_CONTROL;
-        // A layer inside this one has said so already.
-        varies |= *name == VARY && *value == AUTHORIZATION;
+    let (mut says_how, mut varies) = (false, false);
+    for name in headers.keys() {
+        says_how |= *name == CACHE_CONTROL;
+        varies |= *name == VARY;
     }
-    if !is_cached_by_word {
+    if !says_how {
         headers.insert(CACHE_CONTROL, PRIVATE);
     }
-    if !varies {
+    // A layer inside this one may have said so already.
+    if !varies || headers.get_all(VARY).iter().all(|value| *value != AUTHORIZATION) {
         headers.append(VARY, AUTHORIZATION);
     }
 }

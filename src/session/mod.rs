@@ -137,7 +137,7 @@ impl Liveness {
     }
 
     /// Keeps in `slot` that the session was live when `fence` stood, and expires `expires_in` later.
-    pub(crate) fn remember(&self, slot: &Slot, fence: Fence, expires_in: Duration) {
+    pub(crate) fn remember(&self, slot: &Slot, fence: &Fence, expires_in: Duration) {
         if let Some(watch) = &self.proofs.watch {
             watch.remember(slot, fence, expires_in);
         }

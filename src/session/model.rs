@@ -145,7 +145,7 @@ fn remember_often(fenced: &Fenced, slot: &Slot, started: Moment, times: u64) {
     for time in 1..=times {
         let mark = fenced.epochs.mark(&fenced.session, &fenced.user, &fenced.client);
         if !fenced.store.is_revoked() {
-            slot.remember(&fenced.epochs, Fence { mark, started }, Duration::from_secs(60 * time));
+            slot.remember(&fenced.epochs, &Fence { mark, started }, Duration::from_secs(60 * time));
         }
     }
 }

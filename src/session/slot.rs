@@ -30,7 +30,7 @@ pub(crate) struct Fence {
 
 impl Slot {
     /// Remembers that the session was live when `fence` stood, and expires `expires_in` later.
-    pub(super) fn remember(&self, epochs: &Epochs, fence: Fence, expires_in: Duration) {
+    pub(super) fn remember(&self, epochs: &Epochs, fence: &Fence, expires_in: Duration) {
         let Some(expires_at) = fence.started.checked_add(expires_in) else { return };
         let (steady, wall) = epochs.nanoseconds(expires_at);
         for (kept, place) in self.places.iter().zip(fence.mark.places) {

@@ -78,7 +78,7 @@ impl Watch {
     }
 
     /// Keeps in `slot` that the session was live when `fence` stood, and expires `expires_in` later.
-    pub(super) fn remember(&self, slot: &Slot, fence: Fence, expires_in: Duration) {
+    pub(super) fn remember(&self, slot: &Slot, fence: &Fence, expires_in: Duration) {
         slot.remember(&self.watched.epochs, fence, expires_in);
     }
 
@@ -263,7 +263,7 @@ mod tests {
         let (session, user) = (SessionId::parse("s").unwrap(), UserId::parse("u").unwrap());
         let mark = epochs.mark(&session, &user, &ClientId::parse("c").unwrap());
         let fence = Fence { mark, started: Moment::at(began, started) };
-        slot.remember(&epochs, fence, Duration::from_secs(60));
+        slot.remember(&epochs, &fence, Duration::from_secs(60));
         let now = Moment::at(began + steady, started + wall);
         epochs.take_in(Some(&[]), now, LAG);
         slot.is_good(&epochs, now)
@@ -284,7 +284,7 @@ mod tests {
         let epochs = Epochs::new();
         let (session, user) = (SessionId::parse("s").unwrap(), UserId::parse("u").unwrap());
         let mark = epochs.mark(&session, &user, &ClientId::parse("c").unwrap());
-        slot.remember(&epochs, Fence { mark, started: Moment::now() }, Duration::MAX);
+        slot.remember(&epochs, &Fence { mark, started: Moment::now() }, Duration::MAX);
         epochs.take_in(Some(&[]), Moment::now(), LAG);
         assert!(!slot.is_good(&epochs, Moment::now()));
     }
