@@ -370,7 +370,7 @@ async fn an_outer_layers_verdict_is_taken_for_a_second_and_then_made_anew() {
             let (bridge, inner) = (bridge.clone(), inner.clone());
             *kept.lock().unwrap() = request.extensions().get::<Caller>().cloned();
             async move {
-                bridge.admin().revoke_user_sessions(&user("alice")).await.unwrap();
+                bridge.admin().revoke_user(&user("alice")).await.unwrap();
                 tokio::time::sleep(Duration::from_millis(1100)).await;
                 inner.oneshot(request).await
             }
