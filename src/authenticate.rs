@@ -268,27 +268,44 @@ impl Authenticator {
     }
 
     /// Who was let in by an outer layer of the same bridge for this very request, held to what this one
-    /// requires. `None` when no such layer ran, or when it ran too long ago: its word is of that time.
+    /// requires. `None` when no such layer ran.
+    ///
+    /// Its word is good for a second. After that the session is asked for again, and what can be told without the token's text: the
+    /// outer layer has taken that away.
     pub(crate) fn readmit(
         &self,
         (outer, passage): (LetIn<'_>, &Passage),
         now: Moment,
-    ) -> Option<Result<Admitted, Rejection>> {
-        if now.steady().saturating_duration_since(passage.at) > Self::READMITS_WITHIN {
-            return None;
-        }
+    ) -> Option<Result<Begun, Rejection>> {
+        let is_fresh = now.since(passage.at) <= Self::READMITS_WITHIN;
         match outer {
-            LetIn::Caller(caller) => caller.is_vouched_for_by(&self.guard.authority).then(|| {
-                if !caller.is_for(&self.audience) {
-                    return Err(InvalidCredential::Audience.into());
-                }
-                self.grant(caller.clone())
-            }),
-            LetIn::Foreign(caller) => {
+            LetIn::Caller(caller) => {
                 let is_ours = caller.is_vouched_for_by(&self.guard.authority);
-                is_ours.then(|| self.admit_foreign(caller.clone()).map(Admitted::Foreign))
+                is_ours.then(|| self.readmit_caller(caller, is_fresh, now))
             }
+            LetIn::Foreign(caller) => caller.is_vouched_for_by(&self.guard.authority).then(|| {
+                if !is_fresh {
+                    caller.check()?;
+                }
+                self.admit_foreign(caller.clone()).map(Admitted::Foreign).map(Begun::Admitted)
+            }),
             LetIn::Nobody => None,
+        }
+    }
+
+    fn readmit_caller(&self, caller: &Caller, is_fresh: bool, now: Moment) -> Result<Begun, Rejection> {
+        if !caller.is_for(&self.audience) {
+            return Err(InvalidCredential::Audience.into());
+        }
+        if is_fresh {
+            return self.grant(caller.clone()).map(Begun::Admitted);
+        }
+        let known = caller.known().clone();
+        let again = self.guard.verifier.check_again(&known.claims, known.generation, now.wall());
+        again.map_err(InvalidCredential::from)?;
+        match self.guard.remembered_caller(known, now) {
+            Ok(caller) => self.grant(caller).map(Begun::Admitted),
+            Err(known) => Ok(Begun::Pending(Pending::Session(known))),
         }
     }
 

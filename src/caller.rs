@@ -16,6 +16,9 @@ use crate::token::{Claims, Subject};
 ///
 /// Only [`Authenticator`](crate::Authenticator) makes one, so a `Caller` in a request's extensions is proof
 /// that the guard ran for this request. Cloning is cheap.
+///
+/// It says who called when the guard ran, and no more. Whoever puts a `Caller` of one request into the extensions of another vouches
+/// for that himself: extractors and, for a second, layers take it at its word.
 #[derive(Clone)]
 pub struct Caller {
     known: Arc<Known>,
@@ -91,6 +94,12 @@ impl Caller {
     /// The same, let in by a layer.
     pub(crate) fn passing(self, passage: Passage) -> Self {
         Self { passage: Some(passage), ..self }
+    }
+
+    /// The same, without what the layer left: for a handler, which may keep it.
+    #[cfg(feature = "axum")]
+    pub(crate) fn for_handler(&self) -> Self {
+        Self { known: self.known.clone(), context: self.context.clone(), passage: None }
     }
 
     pub(crate) const fn passage(&self) -> Option<&Passage> {
@@ -235,7 +244,8 @@ impl fmt::Debug for Authority {
 
 /// The same value. What all callers share is cloned for each request, and of the defaults nobody counts the clones.
 fn uncounted(value: HeaderValue) -> HeaderValue {
-    let default = ["unversioned", "bridge"].into_iter().find(|default| value == *default);
+    let defaults = [PolicyVersion::DEFAULT, CallSource::DEFAULT];
+    let default = defaults.into_iter().find(|default| value == *default);
     default.map_or(value, HeaderValue::from_static)
 }
 

@@ -2,13 +2,13 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Instant;
 
 use bytes::Bytes;
 use http::{HeaderValue, Response};
 
 use crate::id::Trace;
 use crate::reject::{Challenge, Rejection, RejectionBody};
+use crate::session::Moment;
 
 /// What to tell a host that forgot the layer.
 pub(crate) const MISSING_LAYER: &str = "BridgeAuthLayer did not run for this route: add it with `.layer(bridge.layer(\"bridge\")?)` after the route";
@@ -20,7 +20,7 @@ pub(crate) struct Passage {
     pub(crate) trace: Trace,
     pub(crate) refusals: Arc<Refusals>,
     /// When the request was let in.
-    pub(crate) at: Instant,
+    pub(crate) at: Moment,
 }
 
 /// The `Authorization` of another scheme that an optional layer took out of a request: a client may prove itself with it at

@@ -357,32 +357,89 @@ async fn nested_layers_of_one_bridge_take_each_others_verdict_and_add_their_own_
     assert_eq!(send(nested(stranger.layer("bridge").unwrap()), with_token()).await.status(), 401);
 }
 
+/// Between two layers a request waits for longer than the outer one's word is good.
 #[tokio::test]
-async fn an_outer_layers_verdict_is_taken_for_a_second_and_then_made_anew() {
+async fn an_outer_layers_verdict_is_taken_for_a_second_and_then_the_session_is_asked_for_again() {
     let (_backend, bridge) = bridge().await;
-    let access = access(&bridge, "alice", "").await;
     let layer = || bridge.layer("bridge").unwrap();
-    let seen = Seen::default();
     let kept = Arc::new(std::sync::Mutex::new(None));
-    let slow = {
-        let (bridge, inner, kept) = (bridge.clone(), layer().layer(seen.service()), kept.clone());
-        service_fn(move |request: Request<&'static str>| {
-            let (bridge, inner) = (bridge.clone(), inner.clone());
-            *kept.lock().unwrap() = request.extensions().get::<Caller>().cloned();
-            async move {
-                bridge.admin().revoke_user(&user("alice")).await.unwrap();
-                tokio::time::sleep(Duration::from_millis(1100)).await;
-                inner.oneshot(request).await
-            }
-        })
+    let through = async |inner: bridge_auth::BridgeAuthLayer, revoked: bool| {
+        let access = access(&bridge, "alice", "a").await;
+        let seen = Seen::default();
+        let slow = {
+            let (bridge, inner, kept) = (bridge.clone(), inner.layer(seen.service()), kept.clone());
+            service_fn(move |request: Request<&'static str>| {
+                let (bridge, inner) = (bridge.clone(), inner.clone());
+                *kept.lock().unwrap() = request.extensions().get::<Caller>().cloned();
+                async move {
+                    if revoked {
+                        bridge.admin().revoke_user(&user("alice")).await.unwrap();
+                    }
+                    tokio::time::sleep(Duration::from_millis(1100)).await;
+                    inner.oneshot(request).await
+                }
+            })
+        };
+        let sent = request(Some(access.token.to_header_value()));
+        let answer = layer().layer(slow).oneshot(sent).await.unwrap();
+        (
+            answer.status().as_u16(),
+            (seen.calls() > 0).then(|| seen.last().1.map(|caller| caller.user_id().to_string())),
+        )
     };
-    let through = layer().layer(slow).oneshot(request(Some(access.token.to_header_value()))).await.unwrap();
-    assert_eq!((through.status(), seen.calls()), (StatusCode::UNAUTHORIZED, 0));
+    let alice = Some(Some("alice".to_owned()));
+    assert_eq!(through(layer(), false).await, (200, alice.clone()));
+    assert_eq!(through(layer().optional(), false).await, (200, alice), "and is not nobody");
+    assert_eq!(through(layer().require_scopes(Scopes::parse("b").unwrap()), false).await, (403, None));
+    assert_eq!(through(layer(), true).await, (401, None));
+    assert_eq!(through(layer().optional(), true).await, (401, None));
 
-    // A caller that a host has kept is no proof for another request later.
+    // A caller that a host has kept is no proof to a layer later.
     let mut later = request(None);
     later.extensions_mut().insert(kept.lock().unwrap().take().unwrap());
-    assert_eq!(send(layer().layer(seen.service()), later).await.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(
+        send(layer().layer(Seen::default().service()), later).await.status(),
+        StatusCode::UNAUTHORIZED
+    );
+}
+
+#[tokio::test]
+async fn nested_layers_tell_of_one_trace_also_where_it_is_not_written() {
+    let (_backend, bridge) = bridge().await;
+    let access = access(&bridge, "alice", "").await;
+    let layer = |written| bridge.layer("bridge").unwrap().identity_headers(written);
+    let trace = async |request: Request<&'static str>| {
+        let mut parts = request.into_parts().0;
+        TraceId::from_request_parts(&mut parts, &()).await.unwrap()
+    };
+    for written in [true, false] {
+        for sent in [None, Some("4bf92f3577b34da6a3ce929d0e0e4736")] {
+            let outer = Arc::new(std::sync::Mutex::new(None));
+            let inner = layer(written).layer(service_fn(async move |request: Request<&'static str>| {
+                Ok::<_, Infallible>(Response::new(Full::from(trace(request).await.to_string())))
+            }));
+            let between = {
+                let outer = outer.clone();
+                service_fn(move |request: Request<&'static str>| {
+                    let (inner, outer) = (inner.clone(), outer.clone());
+                    async move {
+                        let mut copy = Request::new("");
+                        *copy.extensions_mut() = request.extensions().clone();
+                        *outer.lock().unwrap() = Some(trace(copy).await.to_string());
+                        inner.oneshot(request).await
+                    }
+                })
+            };
+            let mut request = request(Some(access.token.to_header_value()));
+            if let Some(sent) = sent {
+                request.headers_mut().insert("x-trace-id", HeaderValue::from_static(sent));
+            }
+            let answer = send(layer(written).layer(between), request).await;
+            let outer = outer.lock().unwrap().take().unwrap();
+            assert_eq!(answer.body(), outer.as_bytes());
+            assert!(sent.is_none_or(|sent| sent == outer));
+        }
+    }
 }
 
 #[tokio::test]

@@ -63,7 +63,7 @@ impl<R: RequiredScopes> Granted<R> {
 
     fn check(passage: &Passage, caller: &Caller) -> Result<Self, Refused> {
         if R::SCOPES.iter().all(|scope| caller.scopes().contains(scope)) {
-            return Ok(Self { caller: caller.clone(), required: PhantomData });
+            return Ok(Self { caller: caller.for_handler(), required: PhantomData });
         }
         let required = Scopes::collect(R::SCOPES).unwrap_or_default();
         Err(Refused::new(passage, &Rejection::InsufficientScope { required }))

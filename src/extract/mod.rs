@@ -56,7 +56,7 @@ macro_rules! extract_from_caller {
 
 extract_from_caller! {
     caller:
-    Caller, |caller| caller.clone();
+    Caller, |caller| caller.for_handler();
     UserId, |caller| caller.user_id().clone();
     SessionId, |caller| caller.session_id().clone();
     ClientId, |caller| caller.client_id().clone();
@@ -67,7 +67,7 @@ extract_from_caller! {
 
 extract_from_caller! {
     foreign_caller:
-    ForeignCaller, |caller| caller.clone();
+    ForeignCaller, |caller| caller.for_handler();
 }
 
 impl<S: Sync> FromRequestParts<S> for TraceId {

@@ -9,7 +9,8 @@ use super::trusted::Trusted;
 use crate::caller::{Authority, Known};
 use crate::id::{Audience, Scopes};
 use crate::passage::Passage;
-use crate::token::ForeignClaims;
+use crate::reject::InvalidCredential;
+use crate::token::{ForeignClaims, InvalidToken};
 
 /// A caller with a verified token of another issuer, and no session of this gateway.
 ///
@@ -45,6 +46,12 @@ impl ForeignCaller {
         Self { passage: Some(passage), ..self }
     }
 
+    /// The same, without what the layer left: for a handler, which may keep it.
+    #[cfg(feature = "axum")]
+    pub(crate) fn for_handler(&self) -> Self {
+        Self::new(self.token.clone())
+    }
+
     pub(crate) const fn passage(&self) -> Option<&Passage> {
         self.passage.as_ref()
     }
@@ -77,6 +84,13 @@ impl ForeignCaller {
     #[must_use]
     pub fn claims(&self) -> &ForeignClaims {
         &self.token.claims
+    }
+
+    /// What may have changed since the token was verified: the time, and its issuer's keys.
+    pub(crate) fn check(&self) -> Result<(), InvalidCredential> {
+        let ForeignToken { issuer, claims, generation, .. } = &*self.token;
+        issuer.verifier.check_time(claims)?;
+        if issuer.keys.vouch_for(*generation) { Ok(()) } else { Err(InvalidToken::UnknownKey.into()) }
     }
 
     pub(crate) fn is_vouched_for_by(&self, authority: &Authority) -> bool {

@@ -87,15 +87,23 @@ impl SessionId {
     }
 }
 
+impl PolicyVersion {
+    pub(crate) const DEFAULT: &str = "unversioned";
+}
+
+impl CallSource {
+    pub(crate) const DEFAULT: &str = "bridge";
+}
+
 impl Default for PolicyVersion {
     fn default() -> Self {
-        Self("unversioned".into())
+        Self(Self::DEFAULT.into())
     }
 }
 
 impl Default for CallSource {
     fn default() -> Self {
-        Self("bridge".into())
+        Self(Self::DEFAULT.into())
     }
 }
 

@@ -29,7 +29,8 @@ thread_local! {
 }
 
 impl TraceId {
-    /// A new id of 128 random bits, from a fast generator: an id that is in every log need not be hard to guess.
+    /// A new id of 128 random bits, from a fast generator: an id that is in every log need not be hard to guess. Two copies of a
+    /// running machine go on with the same ids.
     #[must_use]
     pub fn random() -> Self {
         Trace::random().id()
@@ -114,7 +115,12 @@ impl Trace {
         }
     }
 
-    /// The text of one that is named.
+    /// Whether its text is there.
+    pub(crate) const fn is_named(&self) -> bool {
+        matches!(self, Self::Named(_))
+    }
+
+    /// The text of one that is named; of another it is still to be made.
     pub(crate) const fn text(&self) -> &[u8] {
         match self {
             Self::Named(id) => &id.0,

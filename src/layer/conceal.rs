@@ -43,7 +43,7 @@ pub(super) fn remove_own_tokens(headers: &mut HeaderMap, authenticator: &Authent
 /// How many signatures may be checked for one request.
 const MOST_SIGNATURES: u32 = 4;
 
-/// No token of ours is shorter.
+/// No token that lets anyone in is shorter, ours or another issuer's: a signature alone takes 86 characters.
 pub(super) const LEAST_BYTES: usize = 100;
 
 /// Removes the parts that `carries` says yes to; no value of fewer than `least` bytes can hold one, and none of whose whole it

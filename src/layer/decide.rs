@@ -79,7 +79,7 @@ pub(super) fn decide_by<B>(
     asked: Result<Admitted, Rejection>,
 ) -> Verdict {
     let head = guard.authenticator.head(request.headers());
-    let judgement = conclude(guard, &head, request.method(), asked.map(Some));
+    let judgement = conclude(guard, &head, request.method(), request.extensions(), asked.map(Some));
     carry_out(guard, request, judgement, Moment::now())
 }
 
@@ -111,7 +111,7 @@ fn judge(
         Err(Rejection::NoCredential) if guard.optional => check_nobody(&head, uri).map(|()| None),
         Err(rejection) => Err(rejection),
     };
-    Ok(conclude(guard, &head, method, admitted))
+    Ok(conclude(guard, &head, method, extensions, admitted))
 }
 
 fn ask(guard: Arc<Guard>, pending: Pending) -> Asking {
@@ -134,7 +134,7 @@ fn begin(
         && let Some(verdict) = guard.authenticator.readmit(outer, now)
     {
         // The outer layer has taken the token away that it let the caller in on: this is another.
-        return if is_sent_elsewhere() { two_ways } else { verdict.map(Begun::Admitted) };
+        return if is_sent_elsewhere() { two_ways } else { verdict };
     }
     if uri.query().is_some() && has_query_token(uri) && (is_authorization_sent || is_sent_elsewhere()) {
         return two_ways;
@@ -160,9 +160,17 @@ fn conclude(
     guard: &Guard,
     head: &Head<'_>,
     method: &Method,
+    extensions: &Extensions,
     admitted: Result<Option<Admitted>, Rejection>,
 ) -> Judgement {
     let (mut trace, has_good_parent) = Trace::of(head);
+    // What an outer layer has named, and perhaps not written, is the trace here too.
+    if head.authorization.first().is_none()
+        && !trace.is_named()
+        && let Some((_, passage)) = LetIn::of(extensions)
+    {
+        trace = passage.trace;
+    }
     match admitted {
         Ok(admitted) => {
             observe::admitted(admitted.as_ref(), &trace);
@@ -254,7 +262,7 @@ impl Outcome {
         now: Moment,
     ) -> Admission {
         let ended = self.admitted.as_ref().and_then(|admitted| session_end(guard, admitted));
-        let passage = Passage { trace: self.trace, refusals: guard.refusals.clone(), at: now.steady() };
+        let passage = Passage { trace: self.trace, refusals: guard.refusals.clone(), at: now };
         match self.admitted.take() {
             Some(Admitted::Caller(caller)) => {
                 extensions.insert(caller.passing(passage));

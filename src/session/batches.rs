@@ -108,7 +108,8 @@ impl<A> Batch<A> {
 
     /// In the order of their digests, and each once.
     fn sort(&mut self) {
-        self.sessions.sort_unstable_by_key(SessionKey::digest);
+        let by_digest = |a: &SessionKey, b: &SessionKey| a.digest().cmp(&b.digest());
+        self.sessions.sort_unstable_by(|a, b| by_digest(a, b).then_with(|| a.id().cmp(b.id())));
         self.sessions.dedup();
     }
 }
@@ -142,19 +143,17 @@ impl<A: Answer> Running<A> {
     }
 }
 
-/// A query that ends early, by a panic or with its runtime, leaves nobody waiting and its place free.
+/// A query that ends early, by a panic or with its runtime, leaves nobody waiting and its place free. Those who wait for the next one
+/// are not left to another that runs: whoever runs that may have stopped polling.
 impl<A: Answer> Drop for Running<A> {
     fn drop(&mut self) {
         if let Some(batch) = self.batch.take() {
             let mut state = self.batches.lock();
             state.running -= 1;
-            // Where another query runs, those who wait are next.
-            let stranded = (state.running == 0).then(|| state.take());
+            let stranded = state.take();
             drop(state);
             batch.answer.abandon();
-            if let Some(stranded) = stranded {
-                stranded.answer.abandon();
-            }
+            stranded.answer.abandon();
         }
     }
 }

@@ -161,7 +161,7 @@ impl Moment {
     }
 
     /// By the clock that says more.
-    pub(super) fn since(self, earlier: Self) -> Duration {
+    pub(crate) fn since(self, earlier: Self) -> Duration {
         let wall = self.wall.saturating_sub(earlier.wall);
         self.steady.saturating_duration_since(earlier.steady).max(wall)
     }

@@ -103,12 +103,12 @@ impl Lookups {
         let Rows::Brief(rows) = &found.rows else {
             return Ok(found.status(session).map(|status| Row::of(status, seen)));
         };
-        let place = rows.binary_search_by_key(&session.digest(), |row| row.digest);
-        let Some(RowState { row, state, expires_in, .. }) = place.ok().map(|place| rows[place]) else {
-            return Ok(None);
-        };
-        if seen == Some(row) {
-            return Ok(Some(Row::Seen { state, expires_in }));
+        let first = rows.partition_point(|row| row.digest < session.digest());
+        let mut of_digest = rows[first..].iter().take_while(|row| row.digest == session.digest());
+        let Some(RowState { row, state, expires_in, .. }) = of_digest.next() else { return Ok(None) };
+        // Two ids could be made to share a digest: then nothing here says whose a row is.
+        if seen == Some(*row) && of_digest.next().is_none() {
+            return Ok(Some(Row::Seen { state: *state, expires_in: *expires_in }));
         }
         // It was swept and its id declared again, or another id has its digest: the next query tells.
         let left = self.asker.deadline.saturating_sub(found.since.elapsed());

@@ -75,6 +75,20 @@ impl TokenVerifier {
         Ok(true)
     }
 
+    /// The same of a token whose text is gone: one whose key may have been removed is good no more. Of another issuer's
+    /// claims that were held to a session here, the time alone.
+    pub(crate) fn check_again(
+        &self,
+        claims: &Claims,
+        generation: u64,
+        system: Duration,
+    ) -> Result<(), InvalidToken> {
+        if claims.issuer == self.issuer && generation != self.generation() {
+            return Err(InvalidToken::UnknownKey);
+        }
+        claims.check_time(self.clock.at(system), self.leeway)
+    }
+
     /// Changes whenever a key is removed.
     pub(crate) fn generation(&self) -> u64 {
         self.keys.generation()

@@ -78,19 +78,22 @@ impl SetUp {
         let cache = &connection.statement_cache;
         let done = || self.done.lock().unwrap_or_else(PoisonError::into_inner);
         let is_it = |known: &Weak<StatementCache>| known.as_ptr() == Arc::as_ptr(cache);
-        let before = done().iter().find(|(known, _)| is_it(known)).map(|(_, plans)| *plans);
-        match before {
-            Some(before) if before == plans => return Ok(()),
-            Some(_) => connection.batch_execute(plans.setting()).await?,
-            None => {
-                connection.batch_execute(&self.settings).await?;
-                connection.batch_execute(plans.setting()).await?;
-                self.timeline.check(connection).await?;
+        let is_set_up = {
+            let mut done = done();
+            done.retain(|(known, _)| known.strong_count() > 0);
+            match done.iter().position(|(known, _)| is_it(known)) {
+                Some(place) if done[place].1 == plans => return Ok(()),
+                // Nothing is known of one that is being switched: this future may be dropped, and the server go on.
+                Some(place) => done.swap_remove(place).0.strong_count() > 0,
+                None => false,
             }
+        };
+        if !is_set_up {
+            connection.batch_execute(&self.settings).await?;
+            self.timeline.check(connection).await?;
         }
-        let mut done = done();
-        done.retain(|(known, _)| known.strong_count() > 0 && !is_it(known));
-        done.push((Arc::downgrade(cache), plans));
+        connection.batch_execute(plans.setting()).await?;
+        done().push((Arc::downgrade(cache), plans));
         Ok(())
     }
 }
