@@ -28,6 +28,10 @@ pub enum Guard {
     Strict,
     /// `Freshness::watched()`.
     Watched,
+    /// `Freshness::Strict`, and no identity headers written: the handler asks for the `Caller`.
+    StrictSilent,
+    /// `Freshness::watched()`, the same.
+    WatchedSilent,
     /// A peer: `peers::jwt_authorizer`.
     JwtAuthorizer,
     /// A peer: `peers::axum_jwt_auth`.
@@ -39,7 +43,7 @@ pub enum Guard {
 impl Guard {
     /// Whether it asks the database.
     pub fn asks(self) -> bool {
-        matches!(self, Self::Comparator | Self::Strict)
+        matches!(self, Self::Comparator | Self::Strict | Self::StrictSilent)
     }
 }
 
@@ -67,8 +71,10 @@ impl Gateway {
             Guard::Comparator => {
                 (app(comparator::handler).layer(ComparatorLayer::new(mint, database, pool)), None)
             }
-            Guard::Strict => behind(Freshness::Strict, pool, mint, database).await,
-            Guard::Watched => behind(Freshness::watched(), pool, mint, database).await,
+            Guard::Strict => behind(Freshness::Strict, true, pool, mint, database).await,
+            Guard::Watched => behind(Freshness::watched(), true, pool, mint, database).await,
+            Guard::StrictSilent => behind(Freshness::Strict, false, pool, mint, database).await,
+            Guard::WatchedSilent => behind(Freshness::watched(), false, pool, mint, database).await,
             #[cfg(peers)]
             Guard::JwtAuthorizer => (peers::jwt_authorizer(mint).await, None),
             #[cfg(peers)]
@@ -113,6 +119,8 @@ impl fmt::Display for Guard {
             Self::Comparator => "comparator",
             Self::Strict => "strict",
             Self::Watched => "watched",
+            Self::StrictSilent => "strict, none written",
+            Self::WatchedSilent => "watched, none written",
             Self::JwtAuthorizer => "jwt-authorizer",
             Self::AxumJwtAuth => "axum-jwt-auth",
             Self::AxumLogin => "axum-login",
@@ -131,7 +139,14 @@ pub async fn bridge(freshness: Freshness, pool: usize, mint: &Mint, database: &A
     Own { bridge: builder.build().unwrap(), store }
 }
 
-async fn behind(freshness: Freshness, pool: usize, mint: &Mint, database: &Address) -> (Router, Option<Own>) {
+async fn behind(
+    freshness: Freshness,
+    writes: bool,
+    pool: usize,
+    mint: &Mint,
+    database: &Address,
+) -> (Router, Option<Own>) {
     let own = bridge(freshness, pool, mint, database).await;
-    (app(callers).layer(own.bridge.layer("bridge").unwrap()), Some(own))
+    let layer = own.bridge.layer("bridge").unwrap().identity_headers(writes);
+    (app(callers).layer(layer), Some(own))
 }
