@@ -403,19 +403,19 @@ async fn an_outer_layers_verdict_is_taken_for_a_second_and_then_the_session_is_a
     );
 }
 
+async fn trace(request: Request<&'static str>) -> TraceId {
+    TraceId::from_request_parts(&mut request.into_parts().0, &()).await.unwrap()
+}
+
 #[tokio::test]
 async fn nested_layers_tell_of_one_trace_also_where_it_is_not_written() {
     let (_backend, bridge) = bridge().await;
     let access = access(&bridge, "alice", "").await;
     let layer = |written| bridge.layer("bridge").unwrap().identity_headers(written);
-    let trace = async |request: Request<&'static str>| {
-        let mut parts = request.into_parts().0;
-        TraceId::from_request_parts(&mut parts, &()).await.unwrap()
-    };
     for written in [true, false] {
         for sent in [None, Some("4bf92f3577b34da6a3ce929d0e0e4736")] {
             let outer = Arc::new(std::sync::Mutex::new(None));
-            let inner = layer(written).layer(service_fn(async move |request: Request<&'static str>| {
+            let inner = layer(written).layer(service_fn(async |request: Request<&'static str>| {
                 Ok::<_, Infallible>(Response::new(Full::from(trace(request).await.to_string())))
             }));
             let between = {

@@ -320,7 +320,8 @@ mod tests {
     fn what_is_sent_as_it_shall_be_is_left_alone() {
         let mut headers = HeaderMap::new();
         headers.insert("x-user-id", HeaderValue::from_static("alice"));
-        let write = |headers: &HeaderMap| Head::of(headers, &[]).changes(1, || [b"alice"; 6], false).write;
+        let write =
+            |headers: &HeaderMap| Head::of(headers, &[]).changes(1, || [&b"alice"[..]; 6], false).write;
         assert_eq!(write(&headers), 0);
         headers.append("x-user-id", HeaderValue::from_static("alice"));
         assert_eq!(write(&headers), 1, "two lines are none");
