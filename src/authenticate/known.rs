@@ -96,7 +96,7 @@ impl KnownTokens {
 
 impl Bytes {
     /// What the header values count their sharers with.
-    const BESIDE: usize = 32;
+    const BESIDE: usize = 48;
     /// The cache's own place; it keeps more of them than it fills.
     const PLACE: usize = 128;
 }

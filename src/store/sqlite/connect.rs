@@ -23,12 +23,7 @@ mod migrations {
 pub(super) enum Role {
     Writer,
     Reader,
-    LookUp,
 }
-
-/// How many KiB of the file a connection for look-ups may remember: the pages of ten thousand sessions that lie far apart.
-/// Else a third of a look-up is reading them again.
-const LOOK_UP_CACHE: i64 = 64 << 10;
 
 /// How long the probe waits for another writer: shorter than who asks for it.
 const PROBE_WAIT: Duration = Duration::from_millis(250);
@@ -109,10 +104,7 @@ fn configure(connection: &Connection, role: Role, timeout: Duration) -> rusqlite
     connection.pragma_update(None, "foreign_keys", true)?;
     // In WAL mode only this keeps a commit that was acknowledged through a loss of power.
     connection.pragma_update(None, "synchronous", "full")?;
-    if matches!(role, Role::LookUp) {
-        connection.pragma_update(None, "cache_size", -LOOK_UP_CACHE)?;
-    }
-    connection.pragma_update(None, "query_only", !matches!(role, Role::Writer))
+    connection.pragma_update(None, "query_only", matches!(role, Role::Reader))
 }
 
 /// The absolute path, and its folder made: in a relative one SQLite would read `:memory:` and `file:…`.
@@ -218,7 +210,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let timeout = Duration::from_secs(5);
         let opened = prepare(&folder.path().join("bridges.db"), timeout).unwrap();
-        for (role, query_only) in [(Role::Writer, 0), (Role::Reader, 1), (Role::LookUp, 1)] {
+        for (role, query_only) in [(Role::Writer, 0), (Role::Reader, 1)] {
             let connection = pool(&opened, role, 1, timeout).unwrap().get().await.unwrap();
             let pragma = async |name: &'static str| -> i64 {
                 let read = move |connection: &mut Connection| {

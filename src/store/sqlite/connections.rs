@@ -53,7 +53,7 @@ impl Connections {
         Ok(Self {
             writer: connect::pool(&opened, Role::Writer, 1, timeout)?,
             readers: connect::pool(&opened, Role::Reader, readers, timeout)?,
-            lookups: connect::pool(&opened, Role::LookUp, LOOKUPS, timeout)?,
+            lookups: connect::pool(&opened, Role::Reader, LOOKUPS, timeout)?,
             lending: Default::default(),
             turns: Turns::default(),
             place: Arc::clone(&opened.place),

@@ -62,10 +62,6 @@ use crate::id::{AssertionHash, ClientId, RefreshHash, SessionId, UserId};
 /// at their paths, the store works again. Another file is refused until the store is opened anew: a restored backup needs
 /// a restart. On Unix a file is known by its device and inode, elsewhere by the time it was created.
 ///
-/// # Memory
-///
-/// Each of the two or three connections for look-ups keeps up to 64 MiB of the file: of a smaller file, as much as it has.
-///
 /// # Readiness
 ///
 /// [`ping`](Store::ping) reads, and writes one page, so that it notices a disk that is [`Full`], one that is broken
