@@ -169,15 +169,8 @@ impl Caller {
         self.known.claims.audiences().contains(audience)
     }
 
-    /// What the identity headers say, in the order of [`IDENTITY_HEADERS`](crate::header::IDENTITY_HEADERS); the trace is the
-    /// request's.
-    pub(crate) fn header_texts<'a>(&'a self, trace: &'a [u8]) -> [&'a [u8]; 6] {
-        let [user, session, client] = self.known.headers.each_ref().map(HeaderValue::as_bytes);
-        let [policy_version, call_source] = self.context().headers.each_ref().map(HeaderValue::as_bytes);
-        [user, session, trace, client, policy_version, call_source]
-    }
-
-    /// The same as values; nothing for the trace.
+    /// What the identity headers say, in the order of [`IDENTITY_HEADERS`](crate::header::IDENTITY_HEADERS); nothing for the
+    /// trace, which is the request's.
     pub(crate) fn header_values(&self) -> [Option<&HeaderValue>; 6] {
         let [user, session, client] = &self.known.headers;
         let [policy_version, call_source] = &self.context().headers;

@@ -408,6 +408,36 @@ async fn trace(request: Request<&'static str>) -> TraceId {
 }
 
 #[tokio::test]
+async fn a_verdict_grows_no_younger_by_being_passed_on_from_layer_to_layer() {
+    let (_backend, bridge) = bridge().await;
+    let access = access(&bridge, "alice", "").await;
+    let layer = || bridge.layer("bridge").unwrap();
+    let seen = Seen::default();
+    let innermost = layer().layer(seen.service());
+    let pause = async || tokio::time::sleep(Duration::from_millis(600)).await;
+    let second = {
+        let bridge = bridge.clone();
+        layer().layer(service_fn(move |request: Request<&'static str>| {
+            let (bridge, inner) = (bridge.clone(), innermost.clone());
+            async move {
+                bridge.admin().revoke_user(&user("alice")).await.unwrap();
+                pause().await;
+                inner.oneshot(request).await
+            }
+        }))
+    };
+    let first = layer().layer(service_fn(move |request: Request<&'static str>| {
+        let inner = second.clone();
+        async move {
+            pause().await;
+            inner.oneshot(request).await
+        }
+    }));
+    let answer = first.oneshot(request(Some(access.token.to_header_value()))).await.unwrap();
+    assert_eq!((answer.status(), seen.calls()), (StatusCode::UNAUTHORIZED, 0));
+}
+
+#[tokio::test]
 async fn nested_layers_tell_of_one_trace_also_where_it_is_not_written() {
     let (_backend, bridge) = bridge().await;
     let access = access(&bridge, "alice", "").await;
