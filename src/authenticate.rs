@@ -65,6 +65,16 @@ pub(crate) enum Admitted {
     Foreign(ForeignCaller),
 }
 
+impl Admitted {
+    /// What the layer left on whose word it was taken; nothing where it was found out anew.
+    pub(crate) const fn passage(&self) -> Option<&Passage> {
+        match self {
+            Self::Caller(caller) => caller.passage(),
+            Self::Foreign(caller) => caller.passage(),
+        }
+    }
+}
+
 /// How far a request got without I/O.
 pub(crate) enum Begun {
     /// It is in.

@@ -93,7 +93,7 @@ impl Caller {
 
     /// The same, let in by a layer.
     pub(crate) fn passing(self, passage: Passage) -> Self {
-        Self { passage: Some(passage.after(self.passage.as_ref())), ..self }
+        Self { passage: Some(passage), ..self }
     }
 
     /// The same, without what the layer left: for a handler, which may keep it.

@@ -28,13 +28,6 @@ pub(crate) struct Passage {
 #[derive(Debug, Clone)]
 pub(crate) struct SetAside(pub(crate) HeaderValue);
 
-impl Passage {
-    /// The same, on the word of an outer layer where there is one: that grows no younger by being passed on.
-    pub(crate) fn after(self, outer: Option<&Self>) -> Self {
-        Self { at: outer.map_or(self.at, |outer| outer.at), ..self }
-    }
-}
-
 /// How a host words its refusals.
 #[derive(Clone)]
 pub(crate) struct Refusals {

@@ -264,7 +264,10 @@ impl Outcome {
         now: Moment,
     ) -> Admission {
         let ended = self.admitted.as_ref().and_then(|admitted| session_end(guard, admitted));
-        let passage = Passage { trace: self.trace, refusals: guard.refusals.clone(), at: now };
+        // An outer layer's word that is taken grows no younger by being passed on.
+        let outer = self.admitted.as_ref().and_then(Admitted::passage);
+        let at = outer.map_or(now, |outer| outer.at);
+        let passage = Passage { trace: self.trace, refusals: guard.refusals.clone(), at };
         match self.admitted.take() {
             Some(Admitted::Caller(caller)) => {
                 extensions.insert(caller.passing(passage));
