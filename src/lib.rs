@@ -10,7 +10,7 @@
 //! - [`Rejection`] is every way to be refused, and what the caller is told.
 //! - [`store`] keeps users, codes, sessions and clients: `PostgresStore` or `SqliteStore`.
 //! - [`token`] holds the keys.
-//! - [`foreign`] lets the tokens of other authorization servers in.
+//! - [`external_issuer`] lets the tokens of other authorization servers in.
 //!
 //! # An axum app
 //!
@@ -90,7 +90,7 @@
 //! All gauges and histograms are of the process: where it has several bridges, they share them. [`Bridge::watch_status`]
 //! tells the same of one bridge. Install the recorder before the first store is opened.
 //!
-#![doc = include_str!("metrics.md")]
+#![doc = include_str!("telemetry/metrics.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod authenticate;
@@ -98,26 +98,26 @@ mod background;
 mod bridge;
 mod caller;
 mod clock;
+mod csrf;
+pub mod external_issuer;
 #[cfg(feature = "axum")]
 mod extract;
-pub mod foreign;
 pub mod header;
 mod id;
 mod issue;
 pub mod layer;
-mod let_in;
-mod limit;
-mod observe;
-mod passage;
-mod reject;
-mod same_site;
+mod layer_verdict;
+mod rate_limit;
+mod rejection;
+mod request_context;
 mod service;
 mod session;
 mod settings;
 pub mod store;
+mod telemetry;
 pub mod token;
 
-pub use authenticate::{Authenticator, SessionEnd, TokenPlace};
+pub use authenticate::{Authenticator, SessionEnd, TokenSource};
 pub use bridge::{Bridge, BridgeBuilder};
 pub use caller::{Caller, CallerKind};
 pub use clock::{Clock, SystemClock};
@@ -126,8 +126,8 @@ pub use extract::*;
 pub use id::*;
 pub use issue::*;
 pub use layer::{BridgeAuth, BridgeAuthLayer};
-pub use limit::RateLimits;
-pub use reject::{InvalidCredential, MalformedCredential, ProblemJson, Rejection, RejectionBody};
+pub use rate_limit::RateLimits;
+pub use rejection::{InvalidCredential, MalformedCredential, ProblemJson, Rejection, RejectionBody};
 pub use service::*;
 pub use session::{Freshness, WatchStatus};
 pub use settings::{AssuranceLevel, BuildError, PeerAddr, ProtectedResource};

@@ -689,7 +689,7 @@ const PIECES: [&str; 20] = [
 /// Of whatever lines of headers: no layer panics, and behind none of them the token is to be found.
 #[test]
 fn whatever_the_headers_no_layer_panics_or_lets_the_token_through() {
-    use bridge_auth::TokenPlace;
+    use bridge_auth::TokenSource;
     use proptest::prelude::*;
     use proptest::test_runner::{Config, TestRunner};
 
@@ -699,8 +699,8 @@ fn whatever_the_headers_no_layer_panics_or_lets_the_token_through() {
     let token = access.token.expose();
     let layer = || bridge.layer("bridge").unwrap();
     let all = |layer: bridge_auth::BridgeAuthLayer| {
-        let layer = layer.token_from(TokenPlace::Header(HeaderName::from_static("x-api-key")));
-        layer.token_from(TokenPlace::Cookie("t".to_owned())).token_from(TokenPlace::WebSocketProtocol)
+        let layer = layer.token_from(TokenSource::Header(HeaderName::from_static("x-api-key")));
+        layer.token_from(TokenSource::Cookie("t".to_owned())).token_from(TokenSource::WebSocketProtocol)
     };
     let stacks = [
         vec![layer()],

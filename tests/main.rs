@@ -13,9 +13,9 @@ mod drill;
 mod endpoints;
 mod examples;
 mod exchange;
+mod external_issuer;
 mod extractors;
 mod faults;
-mod foreign;
 mod freshness;
 mod layer;
 #[cfg(feature = "metrics")]

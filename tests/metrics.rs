@@ -120,8 +120,8 @@ async fn a_shared_look_up_tells_its_time_its_batch_and_its_wait(db: impl Backend
     let waits = meter.samples("bridge_auth_pool_wait_seconds", "").len();
     let before = bridge.watch_status();
     assert_eq!((before.look_up_time, before.batch_size, before.replication), (None, 0, None));
-    for let_in in join_all(people.iter().map(|access| try_in(&bridge, access))).await {
-        let_in.unwrap();
+    for layer_verdict in join_all(people.iter().map(|access| try_in(&bridge, access))).await {
+        layer_verdict.unwrap();
     }
     let (times, batches) = (
         meter.samples("bridge_auth_look_up_seconds", ""),
@@ -248,7 +248,7 @@ async fn a_lent_connection_is_out_until_it_is_given_back(db: impl Hampered, mete
 
 /// `name`, kind, unit and help of each row.
 fn table() -> Vec<[String; 4]> {
-    let rows = include_str!("../src/metrics.md").lines().skip(2);
+    let rows = include_str!("../src/telemetry/metrics.md").lines().skip(2);
     let cells = rows.map(|row| row.trim_matches('|').split(" | ").map(|cell| cell.trim().to_owned()));
     cells.map(|cells| cells.collect::<Vec<_>>().try_into().unwrap()).collect()
 }

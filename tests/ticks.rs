@@ -91,8 +91,8 @@ async fn a_strict_bridge_makes_no_ticks_while_idle_and_one_serves_many_look_ups(
 
     let (began, mut requests) = (Instant::now(), 0);
     while began.elapsed() < 4 * PERIOD {
-        for let_in in join_all((0..8).map(|_| node.try_in(&access))).await {
-            let_in.unwrap();
+        for layer_verdict in join_all((0..8).map(|_| node.try_in(&access))).await {
+            layer_verdict.unwrap();
             requests += 1;
         }
     }
@@ -115,14 +115,14 @@ async fn a_strict_bridge_makes_no_ticks_while_idle_and_one_serves_many_look_ups(
 async fn where_no_tick_may_be_older_each_look_up_makes_one() {
     let db = PostgresBackend::start().await;
     let client = db.client().await;
-    let node = Node::new(db.open().await, keys(), |builder| builder.fence(Duration::ZERO));
+    let node = Node::new(db.open().await, keys(), |builder| builder.max_proof_age(Duration::ZERO));
     let access = access(&node.bridge, "alice", "chat").await;
     for number in 1..=20 {
         node.try_in(&access).await.unwrap();
         assert_eq!(numbers(&client).await, [number]);
     }
-    for let_in in join_all((0..20).map(|_| node.try_in(&access))).await {
-        let_in.unwrap();
+    for layer_verdict in join_all((0..20).map(|_| node.try_in(&access))).await {
+        layer_verdict.unwrap();
     }
     let shared = numbers(&client).await[0] - 20;
     assert!((1..20).contains(&shared), "{shared} ticks for 20 requests at once");
@@ -169,7 +169,7 @@ async fn cut_lines(freshness: Freshness, state: &str) -> (u32, Vec<Rejection>) {
     let (store, keys) = (db.open().await, keys());
     let nodes = [(); 2].map(|()| {
         Node::new(store.clone(), keys.clone(), |builder| {
-            builder.freshness(freshness).fence(Duration::from_millis(400))
+            builder.freshness(freshness).max_proof_age(Duration::from_millis(400))
         })
     });
     let access = access(&nodes[0].bridge, "alice", "chat").await;

@@ -2,7 +2,7 @@
 
 use axum::Router;
 use axum::routing::get;
-use bridge_auth::{Authenticator, Bridge, BridgeAuthLayer, MalformedCredential, Rejection, TokenPlace};
+use bridge_auth::{Authenticator, Bridge, BridgeAuthLayer, MalformedCredential, Rejection, TokenSource};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde_json::Value;
 
@@ -12,18 +12,18 @@ use crate::support::{Backend, SqliteBackend};
 
 const APP: &str = "https://app.example";
 
-fn api_key() -> TokenPlace {
-    TokenPlace::Header(HeaderName::from_static("x-api-key"))
+fn api_key() -> TokenSource {
+    TokenSource::Header(HeaderName::from_static("x-api-key"))
 }
 
-fn cookie() -> TokenPlace {
-    TokenPlace::Cookie("token".to_owned())
+fn cookie() -> TokenSource {
+    TokenSource::Cookie("token".to_owned())
 }
 
 fn routes(bridge: &Bridge) -> Router {
     let layer = || bridge.layer("bridge").unwrap();
     let all = |layer: BridgeAuthLayer| {
-        layer.token_from(api_key()).token_from(cookie()).token_from(TokenPlace::WebSocketProtocol)
+        layer.token_from(api_key()).token_from(cookie()).token_from(TokenSource::WebSocketProtocol)
     };
     let route = |path, layer: BridgeAuthLayer| Router::new().route(path, get(head).post(head)).layer(layer);
     [
@@ -254,9 +254,9 @@ async fn an_authenticator_reads_the_places_that_it_was_told_of() {
     assert_eq!(verdict(&told, &[("authorization", "Bearer {T}")]).await, alice);
     let cross = [("cookie", "token={T}"), ("sec-fetch-site", "cross-site")];
     assert_eq!(verdict(&told, &cross).await, Err(Rejection::CrossSite));
-    let two_ways = Err(Rejection::InvalidRequest(MalformedCredential::TwoWays));
+    let two_ways = Err(Rejection::InvalidRequest(MalformedCredential::TwoCredentials));
     assert_eq!(verdict(&told, &[("cookie", "token={T}"), ("x-api-key", "{T}")]).await, two_ways);
-    let always = plain.token_from(TokenPlace::Header(http::header::AUTHORIZATION));
+    let always = plain.token_from(TokenSource::Header(http::header::AUTHORIZATION));
     assert_eq!(verdict(&always, &[("authorization", "Bearer {T}")]).await, alice);
 }
 

@@ -143,7 +143,7 @@ async fn asked(client: &Client, url: &str) -> f64 {
     asked.as_f64().unwrap()
 }
 
-/// Guarded calls, one after the other; all of them must be let in.
+/// EndpointCaller calls, one after the other; all of them must be let in.
 async fn calls(client: &Client, url: &str, token: &str, count: usize) -> Measured {
     let begun = Instant::now();
     let mut latencies = Vec::new();

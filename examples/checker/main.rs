@@ -42,7 +42,7 @@ struct Options {
     /// How old the proof may be that a gateway's server is the primary, in milliseconds; 0 for a proof of its own for every
     /// look-up [default: 1000]
     #[arg(long, value_name = "MILLISECONDS")]
-    fence: Option<u64>,
+    max_proof_age: Option<u64>,
 }
 
 /// `None` is strict.
@@ -53,10 +53,10 @@ struct Mode(Option<Duration>);
 async fn main() -> ExitCode {
     let options = Options::parse();
     let minutes = options.minutes.unwrap_or(if options.calls.is_some() { 0.0 } else { 1.0 });
-    let fence = options.fence.map_or(FENCE, Duration::from_millis);
+    let max_proof_age = options.max_proof_age.map_or(FENCE, Duration::from_millis);
     let mut plan = match options.mode.0 {
-        None => Plan::strict(fence),
-        Some(max_lag) => Plan::watched(max_lag, fence),
+        None => Plan::strict(max_proof_age),
+        Some(max_lag) => Plan::watched(max_lag, max_proof_age),
     };
     plan.duration = Duration::from_secs_f64(minutes.max(0.0) * 60.0);
     plan.calls = options.calls.unwrap_or_default();

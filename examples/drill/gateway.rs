@@ -86,7 +86,7 @@ async fn process(
     command.args(["--token-life", "86400", "--pool-size", &options.pool_size.to_string()]);
     command.arg("--key-file").arg(key).current_dir(folder);
     if options.pass_fence {
-        command.args(["--fence", &options.fence.to_string()]);
+        command.args(["--max-proof-age", &options.max_proof_age.to_string()]);
     }
     match &options.logs {
         Some(logs) => {

@@ -38,9 +38,9 @@ pub struct Options {
 
     /// How old the proof of a strict gateway may be, in milliseconds
     #[arg(long, default_value_t = 1000)]
-    pub fence: u64,
+    pub max_proof_age: u64,
 
-    /// Gives `--fence` to the gateways too: they must know that flag
+    /// Gives `--max-proof-age` to the gateways too: they must know that flag
     #[arg(long)]
     pub pass_fence: bool,
 
@@ -86,7 +86,7 @@ impl Options {
     /// How long after the answer to a revocation a gateway may still let the session in.
     pub fn allowance(&self, mode: &Mode) -> Duration {
         match mode {
-            Mode::Strict => Duration::from_millis(self.fence),
+            Mode::Strict => Duration::from_millis(self.max_proof_age),
             Mode::Watched { max_lag } => *max_lag,
         }
     }

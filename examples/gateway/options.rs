@@ -62,8 +62,8 @@ pub struct Options {
 
     /// How old the proof may be that the database's server is still the primary: `0` for a proof with each look-up, `off` for
     /// none at all
-    #[arg(long, env = "BRIDGE_AUTH_FENCE", value_name = "MILLISECONDS|off", default_value = "1000", value_parser = fence)]
-    fence: Fence,
+    #[arg(long, env = "BRIDGE_AUTH_MAX_PROOF_AGE", value_name = "MILLISECONDS|off", default_value = "1000", value_parser = max_proof_age)]
+    max_proof_age: MaxProofAge,
 
     /// How many connections there may be to PostgreSQL, at least 4
     #[arg(long, env = "BRIDGE_AUTH_POOL_SIZE", value_name = "CONNECTIONS", default_value_t = 8,
@@ -138,9 +138,9 @@ impl Options {
             .trusted_proxies(self.trusted_proxy.iter().copied())
             // `into_make_service_with_connect_info` leaves the peer's address here.
             .peer_address(|extensions| Some(extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip()));
-        let bridge = match self.fence {
-            Fence::Within(age) => bridge.fence(age),
-            Fence::Off => bridge.danger_without_fence(),
+        let bridge = match self.max_proof_age {
+            MaxProofAge::Within(age) => bridge.max_proof_age(age),
+            MaxProofAge::Off => bridge.danger_without_fence(),
         };
         let bridge = match self.session_life {
             Some(seconds) => bridge.session_life(Duration::from_secs(seconds)),
@@ -217,17 +217,17 @@ fn freshness(text: &str) -> Result<Freshness> {
 
 /// Whether the server must prove that it is still the primary.
 #[derive(Debug, Clone, Copy)]
-enum Fence {
+enum MaxProofAge {
     Within(Duration),
     Off,
 }
 
-fn fence(text: &str) -> Result<Fence> {
+fn max_proof_age(text: &str) -> Result<MaxProofAge> {
     match text {
-        "off" => Ok(Fence::Off),
+        "off" => Ok(MaxProofAge::Off),
         _ => {
             let age = text.parse().context("it is a number of milliseconds, or off")?;
-            Ok(Fence::Within(Duration::from_millis(age)))
+            Ok(MaxProofAge::Within(Duration::from_millis(age)))
         }
     }
 }

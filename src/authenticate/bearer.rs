@@ -4,7 +4,7 @@ use http::Uri;
 use url::form_urlencoded;
 
 use crate::header::Lines;
-use crate::reject::{MalformedCredential, Rejection};
+use crate::rejection::{MalformedCredential, Rejection};
 use crate::token::MAX_TOKEN_BYTES;
 
 /// What stands behind `Bearer` in the one `Authorization` header, its form not yet looked at.

@@ -3,51 +3,51 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use super::Guard;
-use crate::caller::{Caller, Context, Known};
+use super::AuthState;
+use crate::caller::{Caller, CallerGroup, VerifiedToken};
 use crate::id::CallSource;
-use crate::reject::{InvalidCredential, Rejection};
+use crate::rejection::{InvalidCredential, Rejection};
 use crate::session::Row;
 use crate::store::{SessionState, SessionStatus, StoreErrorKind};
 use crate::token::Claims;
 
-impl Guard {
+impl AuthState {
     /// The caller, when the session of a verified token is live, by the store's word.
-    pub(super) async fn live_caller(&self, known: Arc<Known>) -> Result<Caller, Rejection> {
-        let fence = self.liveness.fence(&known.claims);
-        let seen = known.context.get().and_then(|context| Some((known.seen.mark()?, context)));
-        let row = self.liveness.look_up(&known.session, seen.map(|(row, _)| row)).await;
+    pub(super) async fn live_caller(&self, verified: Arc<VerifiedToken>) -> Result<Caller, Rejection> {
+        let fence = self.liveness.fence(&verified.claims);
+        let seen = verified.group.get().and_then(|group| Some((verified.matched_row.mark()?, group)));
+        let row = self.liveness.look_up(&verified.session, seen.map(|(row, _)| row)).await;
         let row = row.map_err(Rejection::Unavailable)?.ok_or(InvalidCredential::SessionUnknown)?;
-        let (expires_in, context) = match (row, seen) {
+        let (expires_in, group) = match (row, seen) {
             // It fitted before, and no row changes in that.
-            (Row::Seen { state, expires_in }, Some((_, context))) => {
+            (Row::Seen { state, expires_in }, Some((_, group))) => {
                 check_state(state)?;
-                (expires_in, context)
+                (expires_in, group)
             }
             (Row::Seen { .. }, None) => return Err(Rejection::Unavailable(StoreErrorKind::Failed)),
             (Row::Unseen(status), _) => {
-                check_session(&known.claims, &status)?;
-                let context = known.context.get_or_init(|| self.context(&status.call_source));
-                if *context.call_source() != status.call_source {
+                check_session(&verified.claims, &status)?;
+                let group = verified.group.get_or_init(|| self.group(&status.call_source));
+                if *group.call_source() != status.call_source {
                     // The row is another than at first: nothing is remembered of it.
-                    return Ok(Caller::new(known.clone(), self.context(&status.call_source)));
+                    return Ok(Caller::new(verified.clone(), self.group(&status.call_source)));
                 }
-                known.seen.remember(status.row);
-                (status.expires_in, context)
+                verified.matched_row.remember(status.row);
+                (status.expires_in, group)
             }
         };
         if let Some(fence) = fence {
-            self.liveness.remember(&known.slot, &fence, expires_in);
+            self.liveness.remember(&verified.verdict, &fence, expires_in);
         }
-        let context = context.clone();
-        Ok(Caller::new(known, context))
+        let group = group.clone();
+        Ok(Caller::new(verified, group))
     }
 
     /// What callers of this source have in common: made once for all of them.
-    fn context(&self, source: &CallSource) -> Arc<Context> {
-        let make = || Context::new(source.clone(), self.policy_version.clone(), self.authority.clone());
-        let Ok(context) = self.contexts.get_or_insert_with(source, || Ok::<_, Infallible>(make().into()));
-        context
+    fn group(&self, source: &CallSource) -> Arc<CallerGroup> {
+        let make = || CallerGroup::new(source.clone(), self.policy_version.clone(), self.authority.clone());
+        let Ok(group) = self.groups.get_or_insert_with(source, || Ok::<_, Infallible>(make().into()));
+        group
     }
 }
 

@@ -11,16 +11,16 @@ pub(crate) enum Recognized {
     /// It names a key of ours, and was not issued here: a signature was checked to find that out.
     Forged,
     /// Somebody else's, or none.
-    Foreign,
+    Other,
 }
 
 impl Authenticator {
     /// Whether `token` was issued here, whether or not it has expired or its session has ended.
     pub(crate) fn recognize(&self, token: &str) -> Recognized {
-        if self.guard.known.get(self.guard.known.place(token.as_bytes())).is_some() {
+        if self.state.token_cache.get(self.state.token_cache.place(token.as_bytes())).is_some() {
             return Recognized::Ours;
         }
-        match self.guard.verifier.verify_at_any_time(token) {
+        match self.state.verifier.verify_at_any_time(token) {
             Ok(_) => Recognized::Ours,
             Err(
                 InvalidToken::TooLong
@@ -29,7 +29,7 @@ impl Authenticator {
                 | InvalidToken::Type
                 | InvalidToken::Algorithm
                 | InvalidToken::UnknownKey,
-            ) => Recognized::Foreign,
+            ) => Recognized::Other,
             Err(_) => Recognized::Forged,
         }
     }

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 
-use super::Guard;
-use crate::caller::Known;
-use crate::reject::Rejection;
+use super::AuthState;
+use crate::caller::VerifiedToken;
+use crate::rejection::Rejection;
 use crate::session::Moment;
 
 /// Completes when a session has ended, as [`Authenticator::session_end`](crate::Authenticator::session_end)
@@ -17,7 +17,7 @@ use crate::session::Moment;
 ///
 /// # Cancel safety
 ///
-/// It may be polled from several places in turn, as in a loop of `tokio::select!`: once complete, it stays so.
+/// It may be polled from several sources in turn, as in a loop of `tokio::select!`: once complete, it stays so.
 #[derive(Debug)]
 #[must_use = "a session is watched over for as long as this is kept"]
 pub struct SessionEnd {
@@ -26,9 +26,9 @@ pub struct SessionEnd {
 }
 
 impl SessionEnd {
-    pub(super) fn new(guard: Arc<Guard>, known: Arc<Known>, within: Duration) -> Self {
+    pub(super) fn new(state: Arc<AuthState>, verified: Arc<VerifiedToken>, within: Duration) -> Self {
         let mut watch = JoinSet::new();
-        watch.spawn(watch_over(guard, known, within.clamp(SHORTEST, LONGEST)));
+        watch.spawn(watch_over(state, verified, within.clamp(SHORTEST, LONGEST)));
         Self { watch }
     }
 }
@@ -44,11 +44,11 @@ impl Future for SessionEnd {
 }
 
 /// Half of `within` passes before the session is asked for again, the other half is what the answer may take.
-async fn watch_over(guard: Arc<Guard>, known: Arc<Known>, within: Duration) {
+async fn watch_over(state: Arc<AuthState>, verified: Arc<VerifiedToken>, within: Duration) {
     let mut proven = Instant::now();
     loop {
         tokio::time::sleep_until((proven + within / 2).into()).await;
-        match tokio::time::timeout(within / 2, proof(&guard, &known, within / 8)).await {
+        match tokio::time::timeout(within / 2, proof(&state, &verified, within / 8)).await {
             Ok(Some(later)) => proven = later,
             Ok(None) | Err(_) => return,
         }
@@ -56,13 +56,13 @@ async fn watch_over(guard: Arc<Guard>, known: Arc<Known>, within: Duration) {
 }
 
 /// When the session was asked for and found live; `None` when it was not. Faults of the store are waited out.
-async fn proof(guard: &Guard, known: &Arc<Known>, pause: Duration) -> Option<Instant> {
+async fn proof(state: &AuthState, verified: &Arc<VerifiedToken>, pause: Duration) -> Option<Instant> {
     loop {
         let asked = Moment::now();
-        if guard.remembered_caller(known.clone(), asked).is_ok() {
+        if state.remembered_caller(verified.clone(), asked).is_ok() {
             return Some(asked.steady());
         }
-        match guard.live_caller(known.clone()).await {
+        match state.live_caller(verified.clone()).await {
             Ok(_) => return Some(asked.steady()),
             Err(Rejection::Unavailable(_)) => tokio::time::sleep(pause).await,
             Err(_) => return None,

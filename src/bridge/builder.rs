@@ -15,16 +15,16 @@ use secrecy::SecretSlice;
 use url::Url;
 
 use super::{Bridge, Parts};
-use crate::authenticate::{Authenticator, Guard};
+use crate::authenticate::{AuthState, Authenticator};
 use crate::clock::{Clock, HostClock};
-use crate::foreign::{ForeignIssuer, TrustedIssuers};
+use crate::csrf::Origins;
+use crate::external_issuer::{ExternalIssuer, TrustedIssuers};
 use crate::id::InvalidId;
 use crate::issue::{Admin, Issuer};
 use crate::layer::BridgeAuthLayer;
-use crate::limit::{Limits, RateLimits};
-use crate::passage::Refusals;
-use crate::reject::{ProblemJson, RejectionBody};
-use crate::same_site::Origins;
+use crate::rate_limit::{Limits, RateLimits};
+use crate::rejection::{ProblemJson, RejectionBody};
+use crate::request_context::RejectionFormat;
 use crate::session::{Freshness, Liveness};
 use crate::settings::{AssuranceLevel, BuildError, Settings, check_issuer};
 use crate::store::{SessionLimit, Store};
@@ -40,7 +40,7 @@ pub struct BridgeBuilder {
     freshness: Freshness,
     rejection_body: Arc<dyn RejectionBody>,
     malformed: Option<BuildError>,
-    trusted: Vec<ForeignIssuer>,
+    trusted: Vec<ExternalIssuer>,
 }
 
 impl BridgeBuilder {
@@ -72,7 +72,7 @@ impl BridgeBuilder {
         self.settings.check()?;
         self.freshness.check()?;
         self.keys.self_test()?;
-        crate::observe::describe();
+        crate::telemetry::describe();
         let settings = Arc::new(self.settings);
         let verifier = TokenVerifier::new(
             self.keys.clone(),
@@ -81,25 +81,33 @@ impl BridgeBuilder {
             settings.leeway,
             Settings::MAX_TOKEN_LIFE,
         );
-        let liveness =
-            Liveness::new(self.store.clone(), self.freshness, settings.store_deadline, settings.fence);
+        let liveness = Liveness::new(
+            self.store.clone(),
+            self.freshness,
+            settings.store_deadline,
+            settings.max_proof_age,
+        );
         let liveness = Arc::new(liveness);
         let trusted = TrustedIssuers::new(self.trusted, &settings, &self.clock)?;
         let own_url =
             Url::parse(&settings.issuer).map_err(|_| BuildError::Issuer(settings.issuer.clone()))?;
         let origins = Origins::new(&own_url, &settings.trusted_origins);
-        let guard = Guard::new(verifier, liveness.clone(), settings.policy_version.clone(), trusted, origins);
+        let guard =
+            AuthState::new(verifier, liveness.clone(), settings.policy_version.clone(), trusted, origins);
         let admin = Admin::new(self.store.clone(), liveness, settings.clone());
         let issuer = Issuer::new(settings.clone(), self.keys.clone(), self.store, self.clock);
         let guard = Arc::new(guard);
         let own = settings.audiences.first().ok_or(BuildError::Audiences)?.clone();
-        let refusals = Refusals { challenge: settings.challenge.clone(), body: self.rejection_body };
-        let refusals = Arc::new(refusals);
-        // Hook clients may log out; at the other endpoints `Guarded::user` refuses them.
-        let own_layer = BridgeAuthLayer::new(Authenticator::new(guard.clone(), own), refusals.clone())
-            .admit_hook_clients();
+        let rejection_format =
+            RejectionFormat { challenge: settings.challenge.clone(), body: self.rejection_body };
+        let rejection_format = Arc::new(rejection_format);
+        // Hook clients may log out; at the other endpoints `EndpointCaller::user` refuses them.
+        let own_layer =
+            BridgeAuthLayer::new(Authenticator::new(guard.clone(), own), rejection_format.clone())
+                .admit_hook_clients();
         let limits = Limits::new(settings.rate_limits, MonotonicClock);
-        let parts = Parts { settings, keys: self.keys, guard, refusals, own_layer, issuer, admin, limits };
+        let parts =
+            Parts { settings, keys: self.keys, guard, rejection_format, own_layer, issuer, admin, limits };
         Ok(Bridge { parts: Arc::new(parts) })
     }
 
@@ -253,8 +261,8 @@ impl BridgeBuilder {
     ///
     /// **A synchronous standby that is gone cannot be told from one that has taken over.** While it is gone no write is acknowledged,
     /// and no proof is to be had: every request is refused with 503. Have two, and `ANY 1 (a, b)`.
-    pub fn fence(mut self, age: Duration) -> Self {
-        self.settings.fence = Some(age);
+    pub fn max_proof_age(mut self, age: Duration) -> Self {
+        self.settings.max_proof_age = Some(age);
         self
     }
 
@@ -262,7 +270,7 @@ impl BridgeBuilder {
     /// reach the old primary let in what was revoked through the new one, for as long as it runs. In return requests are
     /// judged while a synchronous standby is gone.
     pub fn danger_without_fence(mut self) -> Self {
-        self.settings.fence = None;
+        self.settings.max_proof_age = None;
         self
     }
 
@@ -336,7 +344,7 @@ impl BridgeBuilder {
         self
     }
 
-    /// Writes the bodies of refusals, of every layer and of the guarded endpoints; a layer may have its own
+    /// Writes the bodies of rejection_format, of every layer and of the guarded endpoints; a layer may have its own
     /// ([`BridgeAuthLayer::rejection_body`]). Default: [`ProblemJson`].
     pub fn rejection_body(mut self, body: impl RejectionBody) -> Self {
         self.rejection_body = Arc::new(body);
@@ -349,9 +357,9 @@ impl BridgeBuilder {
         self
     }
 
-    /// Lets tokens of another authorization server in, beside the bridge's own; see [`foreign`](crate::foreign).
+    /// Lets tokens of another authorization server in, beside the bridge's own; see [`external_issuer`](crate::external_issuer).
     /// Default: none.
-    pub fn trust(mut self, issuer: ForeignIssuer) -> Self {
+    pub fn trust(mut self, issuer: ExternalIssuer) -> Self {
         self.trusted.push(issuer);
         self
     }

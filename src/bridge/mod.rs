@@ -7,13 +7,13 @@ pub use builder::BridgeBuilder;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::authenticate::{Authenticator, Guard};
+use crate::authenticate::{AuthState, Authenticator};
 use crate::caller::Caller;
 use crate::id::Audience;
 use crate::issue::{Admin, Issuer};
 use crate::layer::BridgeAuthLayer;
-use crate::limit::Limits;
-use crate::passage::Refusals;
+use crate::rate_limit::Limits;
+use crate::request_context::RejectionFormat;
 use crate::service::{
     AdminService, BridgeService, CapabilitiesService, CodeService, IntrospectionService, JwksService,
     LogoutService, OauthClientService, OpenApiService, RevocationService, SessionService, SessionsService,
@@ -35,8 +35,8 @@ pub struct Bridge {
 struct Parts {
     settings: Arc<Settings>,
     keys: KeyRing,
-    guard: Arc<Guard>,
-    refusals: Arc<Refusals>,
+    guard: Arc<AuthState>,
+    rejection_format: Arc<RejectionFormat>,
     own_layer: BridgeAuthLayer,
     issuer: Issuer,
     admin: Admin,
@@ -66,13 +66,13 @@ impl Bridge {
     /// [`BuildError::UnknownAudience`] when this bridge issues no token for `audience`.
     pub fn layer(&self, audience: &str) -> Result<BridgeAuthLayer, BuildError> {
         let authenticator = self.authenticator(audience)?;
-        let mut refusals = self.parts.refusals.clone();
+        let mut rejection_format = self.parts.rejection_format.clone();
         if let Some(resource) = self.parts.settings.protected_resource(authenticator.audience()) {
-            let challenge = &mut Arc::make_mut(&mut refusals).challenge;
+            let challenge = &mut Arc::make_mut(&mut rejection_format).challenge;
             challenge.resource_metadata = Some(resource.metadata.clone());
             challenge.scopes = resource.scopes.clone();
         }
-        Ok(BridgeAuthLayer::new(authenticator, refusals))
+        Ok(BridgeAuthLayer::new(authenticator, rejection_format))
     }
 
     /// The decision alone, for those who need no middleware; it admits whom [`layer`](Self::layer) admits.
@@ -204,7 +204,7 @@ impl Bridge {
     }
 
     /// The read side, for those who ask about a token that is not their own.
-    pub(crate) fn guard(&self) -> &Guard {
+    pub(crate) fn guard(&self) -> &AuthState {
         &self.parts.guard
     }
 

@@ -8,27 +8,27 @@
 //! |---|---|---|
 //! | let a caller in | the caller | `Some` |
 //! | is optional, and there was no credential | 401, as the layer would answer | `None` |
-//! | let in a [`ForeignCaller`], which is an extractor of its own | 403 | `None` |
+//! | let in a [`ExternalCaller`], which is an extractor of its own | 403 | `None` |
 //! | is missing | 500, and the body says what to add | 500 |
 
-mod granted;
 mod rejection;
+mod required_scopes;
 
-pub use granted::{Granted, RequiredScopes};
 pub use rejection::{CallerRejection, MissingLayer, Refused};
+pub use required_scopes::{Granted, RequiredScopes};
 
 use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
 use http::request::Parts;
 
 use crate::caller::Caller;
-use crate::foreign::ForeignCaller;
+use crate::external_issuer::ExternalCaller;
 use crate::id::{CallSource, ClientId, PolicyVersion, Scopes, SessionId, TraceId, UserId};
-use crate::let_in::LetIn;
-use crate::passage::Passage;
+use crate::layer_verdict::LayerVerdict;
+use crate::request_context::RequestContext;
 
 /// What the layer left, which is there whenever it ran.
-fn let_in(parts: &Parts) -> Result<(LetIn<'_>, &Passage), MissingLayer> {
-    LetIn::of(&parts.extensions).ok_or(MissingLayer)
+fn layer_verdict(parts: &Parts) -> Result<(LayerVerdict<'_>, &RequestContext), MissingLayer> {
+    LayerVerdict::of(&parts.extensions).ok_or(MissingLayer)
 }
 
 /// Makes an extractor, and its optional form, of a part of the caller.
@@ -38,8 +38,8 @@ macro_rules! extract_from_caller {
             type Rejection = CallerRejection;
 
             async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, CallerRejection> {
-                let (let_in, passage) = let_in(parts)?;
-                let $caller = let_in.$find().map_err(|rejection| Refused::new(passage, &rejection))?;
+                let (layer_verdict, context) = layer_verdict(parts)?;
+                let $caller = layer_verdict.$find().map_err(|rejection| Refused::new(context, &rejection))?;
                 Ok($read)
             }
         }
@@ -48,7 +48,7 @@ macro_rules! extract_from_caller {
             type Rejection = MissingLayer;
 
             async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, MissingLayer> {
-                Ok(let_in(parts)?.0.$find().ok().map(|$caller| $read))
+                Ok(layer_verdict(parts)?.0.$find().ok().map(|$caller| $read))
             }
         }
     )*};
@@ -66,15 +66,15 @@ extract_from_caller! {
 }
 
 extract_from_caller! {
-    foreign_caller:
-    ForeignCaller, |caller| caller.for_handler();
+    external_caller:
+    ExternalCaller, |caller| caller.for_handler();
 }
 
 impl<S: Sync> FromRequestParts<S> for TraceId {
     type Rejection = MissingLayer;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, MissingLayer> {
-        let_in(parts).map(|(_, passage)| passage.trace.id())
+        layer_verdict(parts).map(|(_, context)| context.trace.id())
     }
 }
 
@@ -82,6 +82,6 @@ impl<S: Sync> OptionalFromRequestParts<S> for TraceId {
     type Rejection = MissingLayer;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, MissingLayer> {
-        let_in(parts).map(|(_, passage)| Some(passage.trace.id()))
+        layer_verdict(parts).map(|(_, context)| Some(context.trace.id()))
     }
 }

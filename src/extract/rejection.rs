@@ -7,8 +7,8 @@ use bytes::Bytes;
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, HeaderValue};
 
-use crate::passage::{MISSING_LAYER, Passage};
-use crate::reject::Rejection;
+use crate::rejection::Rejection;
+use crate::request_context::{MISSING_LAYER, RequestContext};
 
 /// The layer did not run for this request: a mistake in the wiring, answered with 500 so that it is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -49,9 +49,9 @@ impl MissingLayer {
 }
 
 impl Refused {
-    pub(super) fn new(passage: &Passage, rejection: &Rejection) -> Self {
-        crate::observe::refused(rejection, &passage.trace);
-        Self { response: Box::new(passage.refusals.answer(rejection)) }
+    pub(super) fn new(context: &RequestContext, rejection: &Rejection) -> Self {
+        crate::telemetry::refused(rejection, &context.trace);
+        Self { response: Box::new(context.rejection_format.answer(rejection)) }
     }
 
     /// The status: 401 or 403.

@@ -12,12 +12,12 @@ use crate::id::{
     AccessToken, Audience, CallSource, ClientId, PolicyVersion, RefreshToken, Scopes, SessionId, TraceId,
     UserId, random_hex,
 };
-use crate::observe::audit;
 use crate::settings::Settings;
 use crate::store::{
     NewSession, OpenSession, OpenSessionError, OpenedSession, Origin, RequestedId, StoreError,
     within_deadline,
 };
+use crate::telemetry::audit;
 use crate::token::{Claims, KeyError, Subject};
 
 /// What lets a bridge in: a signed token for a live session.

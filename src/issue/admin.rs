@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::id::{ClientId, SessionId, UserId};
-use crate::observe::audit;
 use crate::session::Liveness;
 use crate::settings::Settings;
 use crate::store::{DevicePage, DeviceQuery, Revocation, Revoke, Store, StoreError, Swept, within_deadline};
+use crate::telemetry::audit;
 
 /// Lists and revokes sessions, disables and enables people, sweeps old rows:
 /// [`Bridge::admin`](crate::Bridge::admin) hands it out.

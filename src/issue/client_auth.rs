@@ -6,9 +6,9 @@ use zeroize::Zeroizing;
 use super::Issuer;
 use crate::clock::Clock;
 use crate::id::{AssertionHash, ClientId, ClientSecret, SecretHash};
-use crate::observe::audit;
 use crate::settings::ResourceServer;
 use crate::store::{Client, ClientProof, KeyQuery, StoreError, within_deadline};
+use crate::telemetry::audit;
 use crate::token::ClientAssertion;
 
 /// What a client shows of itself, by one method.

@@ -4,8 +4,8 @@ use std::time::SystemTime;
 
 use super::{Issuer, is_client};
 use crate::id::{Audience, CodeChallenge, ExchangeCode, Scopes, UserId};
-use crate::observe::audit;
 use crate::store::{IssueCodeError, NewCode, within_deadline};
+use crate::telemetry::audit;
 
 /// A person whom the host's own login has signed in.
 ///

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use super::Issuer;
 use super::access::{Access, Grant};
 use crate::id::{Audience, CodeHash, CodeVerifier, ExchangeCode, RefreshToken, SessionId};
-use crate::observe::audit;
 use crate::store::{GrantRefusal, NewSession, Origin, RedeemCode, RedeemError, StoreError, within_deadline};
+use crate::telemetry::audit;
 use crate::token::{KeyError, Subject};
 
 /// What a bridge presents to be let in.

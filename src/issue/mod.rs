@@ -3,18 +3,18 @@
 mod access;
 mod admin;
 mod client_auth;
-mod clients;
 mod codes;
 mod exchange;
-mod refresh;
+mod hook_clients;
+mod refresh_rotation;
 
 pub use access::{Access, AccessError, AccessRequest};
 pub use admin::Admin;
 pub(crate) use client_auth::{ClientAuthError, OauthClient, ShownClient};
-pub use clients::{ClientAccessError, HookClient, HookKey, ProvisionError};
 pub use codes::{CodeRequest, IssuedCode, SignedIn};
 pub use exchange::{Exchange, ExchangeError};
-pub use refresh::{Refresh, RefreshError};
+pub use hook_clients::{ClientAccessError, HookClient, HookKey, ProvisionError};
+pub use refresh_rotation::{Refresh, RefreshError};
 
 use std::fmt;
 use std::sync::Arc;

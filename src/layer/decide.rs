@@ -7,22 +7,22 @@ use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::{Extensions, HeaderMap, HeaderValue, Method, Request, Response, Uri};
 
-use super::conceal;
 use super::future::without_body;
 use super::grpc;
-use super::layer::Guard;
+use super::layer::LayerConfig;
+use super::strip_tokens;
 use crate::authenticate::{
     Admitted, Begun, Pending, SessionEnd, after_scheme, has_query_token, is_bare_token,
 };
 use crate::caller::Caller;
-use crate::foreign::ForeignCaller;
+use crate::external_issuer::ExternalCaller;
 use crate::header::{self, Changes, Head};
 use crate::id::Trace;
-use crate::let_in::LetIn;
-use crate::observe;
-use crate::passage::{Passage, SetAside};
-use crate::reject::{MalformedCredential, Rejection};
+use crate::layer_verdict::LayerVerdict;
+use crate::rejection::{MalformedCredential, Rejection};
+use crate::request_context::{RequestContext, SetAside};
 use crate::session::Moment;
+use crate::telemetry;
 
 /// The admission, or the refusal to answer with. Of an admitted request the head is as the inner service shall see it.
 pub(super) type Verdict = Result<Admission, Response<Bytes>>;
@@ -63,33 +63,38 @@ struct Outcome {
 }
 
 /// Decides at once where nothing must be asked.
-pub(super) fn decide<B>(guard: &Arc<Guard>, request: &mut Request<B>) -> Decision {
+pub(super) fn decide<B>(config: &Arc<LayerConfig>, request: &mut Request<B>) -> Decision {
     let now = Moment::now();
-    match judge(guard, request.method(), request.uri(), request.headers(), request.extensions(), now) {
-        Ok(judgement) => Decision::Made(carry_out(guard, request, judgement, now)),
-        Err(pending) => Decision::Pending(ask(guard.clone(), pending)),
+    match judge(config, request.method(), request.uri(), request.headers(), request.extensions(), now) {
+        Ok(judgement) => Decision::Made(carry_out(config, request, judgement, now)),
+        Err(pending) => Decision::Pending(ask(config.clone(), pending)),
     }
 }
 
 /// Decides by what was asked.
 #[expect(clippy::result_large_err, reason = "a refusal is what the request ends with: it is not passed far")]
 pub(super) fn decide_by<B>(
-    guard: &Guard,
+    config: &LayerConfig,
     request: &mut Request<B>,
     asked: Result<Admitted, Rejection>,
 ) -> Verdict {
-    let head = guard.authenticator.head(request.headers());
-    let judgement = conclude(guard, &head, request.method(), request.extensions(), asked.map(Some));
-    carry_out(guard, request, judgement, Moment::now())
+    let head = config.authenticator.head(request.headers());
+    let judgement = conclude(config, &head, request.method(), request.extensions(), asked.map(Some));
+    carry_out(config, request, judgement, Moment::now())
 }
 
 /// Makes the head of an admitted request what the inner service shall see.
 #[expect(clippy::result_large_err, reason = "a refusal is what the request ends with: it is not passed far")]
-fn carry_out<B>(guard: &Guard, request: &mut Request<B>, mut judgement: Judgement, now: Moment) -> Verdict {
+fn carry_out<B>(
+    config: &LayerConfig,
+    request: &mut Request<B>,
+    mut judgement: Judgement,
+    now: Moment,
+) -> Verdict {
     match judgement {
         Judgement::Admitted(ref mut outcome) => {
-            let set_aside = outcome.edit(guard, request.headers_mut());
-            Ok(outcome.leave(guard, request.extensions_mut(), set_aside, now))
+            let set_aside = outcome.edit(config, request.headers_mut());
+            Ok(outcome.leave(config, request.extensions_mut(), set_aside, now))
         }
         Judgement::Refused(refusal) => Err(refusal),
     }
@@ -97,41 +102,41 @@ fn carry_out<B>(guard: &Guard, request: &mut Request<B>, mut judgement: Judgemen
 
 /// What a request comes to, or what must be asked for it.
 fn judge(
-    guard: &Guard,
+    config: &LayerConfig,
     method: &Method,
     uri: &Uri,
     headers: &HeaderMap,
     extensions: &Extensions,
     now: Moment,
 ) -> Result<Judgement, Pending> {
-    let head = guard.authenticator.head(headers);
-    let admitted = match begin(guard, &head, uri, extensions, now) {
+    let head = config.authenticator.head(headers);
+    let admitted = match begin(config, &head, uri, extensions, now) {
         Ok(Begun::Pending(pending)) => return Err(pending),
         Ok(Begun::Admitted(admitted)) => Ok(Some(admitted)),
-        Err(Rejection::NoCredential) if guard.optional => check_nobody(&head, uri).map(|()| None),
+        Err(Rejection::NoCredential) if config.optional => check_nobody(&head, uri).map(|()| None),
         Err(rejection) => Err(rejection),
     };
-    Ok(conclude(guard, &head, method, extensions, admitted))
+    Ok(conclude(config, &head, method, extensions, admitted))
 }
 
-fn ask(guard: Arc<Guard>, pending: Pending) -> Asking {
-    Box::pin(async move { guard.authenticator.finish(pending).await })
+fn ask(config: Arc<LayerConfig>, pending: Pending) -> Asking {
+    Box::pin(async move { config.authenticator.finish(pending).await })
 }
 
 /// Who calls, as far as it is known without I/O; an outer layer of the same bridge may have found out.
 fn begin(
-    guard: &Guard,
+    config: &LayerConfig,
     head: &Head<'_>,
     uri: &Uri,
     extensions: &Extensions,
     now: Moment,
 ) -> Result<Begun, Rejection> {
     let is_authorization_sent = head.authorization.first().is_some();
-    let two_ways = Err(Rejection::InvalidRequest(MalformedCredential::TwoWays));
-    let is_sent_elsewhere = || guard.authenticator.sees_token_elsewhere(head);
+    let two_ways = Err(Rejection::InvalidRequest(MalformedCredential::TwoCredentials));
+    let is_sent_elsewhere = || config.authenticator.sees_token_elsewhere(head);
     if !is_authorization_sent
-        && let Some(outer) = LetIn::of(extensions)
-        && let Some(verdict) = guard.authenticator.readmit(outer, now)
+        && let Some(outer) = LayerVerdict::of(extensions)
+        && let Some(verdict) = config.authenticator.readmit(outer, now)
     {
         // The outer layer has taken the token away that it let the caller in on: this is another.
         return if is_sent_elsewhere() { two_ways } else { verdict };
@@ -139,7 +144,7 @@ fn begin(
     if uri.query().is_some() && has_query_token(uri) && (is_authorization_sent || is_sent_elsewhere()) {
         return two_ways;
     }
-    guard.authenticator.begin(head, now)
+    config.authenticator.begin(head, now)
 }
 
 /// Refuses a request that would come in as nobody with a token that is not read.
@@ -157,7 +162,7 @@ fn check_nobody(head: &Head<'_>, uri: &Uri) -> Result<(), Rejection> {
 
 /// What is to become of the request.
 fn conclude(
-    guard: &Guard,
+    config: &LayerConfig,
     head: &Head<'_>,
     method: &Method,
     extensions: &Extensions,
@@ -167,14 +172,14 @@ fn conclude(
     // What an outer layer has named, and perhaps not written, is the trace here too.
     if head.authorization.first().is_none()
         && !trace.is_named()
-        && let Some((_, passage)) = LetIn::of(extensions)
+        && let Some((_, context)) = LayerVerdict::of(extensions)
     {
-        trace = passage.trace;
+        trace = context.trace;
     }
     match admitted {
         Ok(admitted) => {
-            observe::admitted(admitted.as_ref(), &trace);
-            let written = written(guard, admitted.as_ref());
+            telemetry::admitted(admitted.as_ref(), &trace);
+            let written = written(config, admitted.as_ref());
             if written & header::TRACE != 0 {
                 trace = Trace::Named(trace.id());
             }
@@ -187,10 +192,10 @@ fn conclude(
             let changes = head.changes(written, values, has_good_parent);
             let is_authorization_sent = head.authorization.first().is_some();
             // Only where the layer reads other places at all can the token have come from one.
-            let elsewhere = admitted.is_some() && guard.authenticator.reads_elsewhere();
+            let elsewhere = admitted.is_some() && config.authenticator.reads_elsewhere();
             Judgement::Admitted(Outcome {
                 changes,
-                token: if elsewhere { guard.authenticator.token_elsewhere(head) } else { None },
+                token: if elsewhere { config.authenticator.token_elsewhere(head) } else { None },
                 is_authorization_sent,
                 longest: head.longest(),
                 admitted,
@@ -198,34 +203,34 @@ fn conclude(
             })
         }
         Err(rejection) => {
-            observe::refused(&rejection, &trace);
-            Judgement::Refused(refuse(guard, head, method, &rejection))
+            telemetry::refused(&rejection, &trace);
+            Judgement::Refused(refuse(config, head, method, &rejection))
         }
     }
 }
 
 /// Which identity headers are written. Nothing but the trace is true of a caller without a session: upstream would take another
 /// issuer's names for ours.
-fn written(guard: &Guard, admitted: Option<&Admitted>) -> u8 {
+fn written(config: &LayerConfig, admitted: Option<&Admitted>) -> u8 {
     match admitted {
-        _ if !guard.identity_headers => 0,
+        _ if !config.identity_headers => 0,
         Some(Admitted::Caller(_)) => header::ALL,
         _ => header::TRACE,
     }
 }
 
 /// What ends the answer early, where the layer says so; without a session nothing does.
-fn session_end(guard: &Guard, admitted: &Admitted) -> Option<SessionEnd> {
-    let within = guard.streams_end_within?;
+fn session_end(config: &LayerConfig, admitted: &Admitted) -> Option<SessionEnd> {
+    let within = config.streams_end_within?;
     match admitted {
-        Admitted::Caller(caller) => Some(guard.authenticator.session_end(caller, within)),
-        Admitted::Foreign(_) => None,
+        Admitted::Caller(caller) => Some(config.authenticator.session_end(caller, within)),
+        Admitted::External(_) => None,
     }
 }
 
 /// The refusal in the words that the caller reads: gRPC's or HTTP's.
-fn refuse(guard: &Guard, head: &Head<'_>, method: &Method, rejection: &Rejection) -> Response<Bytes> {
-    let refusal = guard.refusals.answer(rejection);
+fn refuse(config: &LayerConfig, head: &Head<'_>, method: &Method, rejection: &Rejection) -> Response<Bytes> {
+    let refusal = config.rejection_format.answer(rejection);
     match grpc::call_type(method, head.content_type) {
         Some(call) => grpc::to_status(refusal, rejection, call.clone()),
         None if *method == Method::HEAD => without_body(refusal),
@@ -235,7 +240,7 @@ fn refuse(guard: &Guard, head: &Head<'_>, method: &Method, rejection: &Rejection
 
 impl Outcome {
     /// Changes the headers. What an optional layer takes out of them for the endpoints of OAuth is handed back.
-    fn edit(&self, guard: &Guard, headers: &mut HeaderMap) -> Option<SetAside> {
+    fn edit(&self, config: &LayerConfig, headers: &mut HeaderMap) -> Option<SetAside> {
         let authorization = if self.is_authorization_sent { headers.remove(AUTHORIZATION) } else { None };
         let values = match &self.admitted {
             Some(Admitted::Caller(caller)) => caller.header_values(),
@@ -243,12 +248,12 @@ impl Outcome {
         };
         self.changes.make(headers, values, || self.trace.id().to_header_value());
         // Mostly no other header is long enough to hold a token.
-        if self.longest >= conceal::LEAST_BYTES {
-            self.hide_tokens(guard, headers, authorization.as_ref());
+        if self.longest >= strip_tokens::LEAST_BYTES {
+            self.hide_tokens(config, headers, authorization.as_ref());
         }
         let mut authorization = authorization?;
         authorization.set_sensitive(true);
-        if guard.forward_authorization {
+        if config.forward_authorization {
             headers.insert(AUTHORIZATION, authorization);
             return None;
         }
@@ -258,47 +263,55 @@ impl Outcome {
     /// Leaves in the extensions who was let in.
     fn leave(
         &mut self,
-        guard: &Guard,
+        config: &LayerConfig,
         extensions: &mut Extensions,
         set_aside: Option<SetAside>,
         now: Moment,
     ) -> Admission {
-        let ended = self.admitted.as_ref().and_then(|admitted| session_end(guard, admitted));
+        let ended = self.admitted.as_ref().and_then(|admitted| session_end(config, admitted));
         // An outer layer's word that is taken grows no younger by being passed on.
-        let outer = self.admitted.as_ref().and_then(Admitted::passage);
+        let outer = self.admitted.as_ref().and_then(Admitted::request_context);
         let at = outer.map_or(now, |outer| outer.at);
-        let passage = Passage { trace: self.trace, refusals: guard.refusals.clone(), at };
+        let context =
+            RequestContext { trace: self.trace, rejection_format: config.rejection_format.clone(), at };
         match self.admitted.take() {
             Some(Admitted::Caller(caller)) => {
-                extensions.insert(caller.passing(passage));
+                extensions.insert(caller.passing(context));
             }
-            Some(Admitted::Foreign(caller)) => {
+            Some(Admitted::External(caller)) => {
                 extensions.remove::<Caller>();
-                extensions.insert(caller.passing(passage));
+                extensions.insert(caller.passing(context));
             }
             None => {
                 extensions.remove::<Caller>();
-                extensions.remove::<ForeignCaller>();
-                extensions.insert(passage);
+                extensions.remove::<ExternalCaller>();
+                extensions.insert(context);
                 set_aside.map(|set_aside| extensions.insert(set_aside));
             }
         }
-        Admission { ended, vary: guard.vary.clone() }
+        Admission { ended, vary: config.vary.clone() }
     }
 
     /// Removes the token that a caller was let in on from every other header, and what other tokens of ours there are.
-    fn hide_tokens(&self, guard: &Guard, headers: &mut HeaderMap, authorization: Option<&HeaderValue>) {
+    fn hide_tokens(
+        &self,
+        config: &LayerConfig,
+        headers: &mut HeaderMap,
+        authorization: Option<&HeaderValue>,
+    ) {
         let bearer = authorization.and_then(|value| after_scheme(value.as_bytes()));
         let token = bearer.or(self.token.as_deref()).filter(|_| self.admitted.is_some());
         match token {
             Some(token) => {
-                conceal::remove_token(headers, token);
-                conceal::remove_own_tokens(headers, &guard.authenticator);
-                if guard.authenticator.reads_protocols() {
-                    conceal::remove_marker(headers);
+                strip_tokens::remove_token(headers, token);
+                strip_tokens::remove_own_tokens(headers, &config.authenticator);
+                if config.authenticator.reads_protocols() {
+                    strip_tokens::remove_marker(headers);
                 }
             }
-            None if self.admitted.is_none() => conceal::remove_own_tokens(headers, &guard.authenticator),
+            None if self.admitted.is_none() => {
+                strip_tokens::remove_own_tokens(headers, &config.authenticator)
+            }
             // A layer outside of this one has hidden all there is.
             None => {}
         }

@@ -14,9 +14,9 @@ use tower_service::Service;
 use super::body::{Limit, ResponseBody};
 use super::decide::{Admission, Asking, decide_by};
 use super::grpc;
-use super::layer::Guard;
+use super::layer::LayerConfig;
 use crate::authenticate::{Admitted, SessionEnd};
-use crate::reject::Rejection;
+use crate::rejection::Rejection;
 
 pin_project! {
     /// The response future of [`BridgeAuth`](crate::BridgeAuth).
@@ -46,7 +46,7 @@ pin_project! {
 pub(super) struct Waiting<S, B> {
     pub(super) service: S,
     pub(super) request: Request<B>,
-    pub(super) guard: Arc<Guard>,
+    pub(super) config: Arc<LayerConfig>,
 }
 
 impl<S, B> ResponseFuture<S, B>
@@ -82,7 +82,7 @@ where
     S: Service<Request<B>>,
 {
     fn go_on(mut self, asked: Result<Admitted, Rejection>) -> State<S, S::Future, B> {
-        match decide_by(&self.guard, &mut self.request, asked) {
+        match decide_by(&self.config, &mut self.request, asked) {
             Ok(admission) => State::admitted(self.service.call(self.request), admission),
             Err(refusal) => State::Refused { refusal: Some(refusal) },
         }

@@ -1,11 +1,11 @@
-//! Refusals as gRPC words them: a client of gRPC reads a status, not an HTTP one.
+//! RejectionFormat as gRPC words them: a client of gRPC reads a status, not an HTTP one.
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use mime::Mime;
 
-use crate::reject::Rejection;
+use crate::rejection::Rejection;
 
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
@@ -72,7 +72,7 @@ fn code(rejection: &Rejection) -> &'static str {
         Rejection::InvalidRequest(_) => "3",
         Rejection::InsufficientScope { .. }
         | Rejection::CallerKind { .. }
-        | Rejection::ForeignCaller { .. }
+        | Rejection::ExternalCaller { .. }
         | Rejection::CrossSite => "7",
         Rejection::CredentialTooLarge => "8",
         Rejection::Unavailable(_) | Rejection::IssuerUnavailable => "14",
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
     use crate::caller::CallerKind;
     use crate::id::Scopes;
-    use crate::reject::{Challenge, InvalidCredential, MalformedCredential, ProblemJson};
+    use crate::rejection::{Challenge, InvalidCredential, MalformedCredential, ProblemJson};
     use crate::store::StoreErrorKind;
 
     fn is_call(content_type: &'static str) -> bool {

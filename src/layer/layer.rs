@@ -9,11 +9,11 @@ use tower_layer::Layer;
 
 use super::decide::{Decision, decide, decide_by};
 use super::service::BridgeAuth;
-use crate::authenticate::{Authenticator, TokenPlace};
+use crate::authenticate::{Authenticator, TokenSource};
 use crate::caller::CallerKind;
 use crate::id::Scopes;
-use crate::passage::Refusals;
-use crate::reject::RejectionBody;
+use crate::rejection::RejectionBody;
+use crate::request_context::RejectionFormat;
 
 /// Lets in only requests with a valid token and a live session, and tells the inner service who calls.
 ///
@@ -35,14 +35,14 @@ use crate::reject::RejectionBody;
 #[derive(Debug, Clone)]
 #[must_use = "a layer guards nothing until a service is wrapped in it"]
 pub struct BridgeAuthLayer {
-    guard: Arc<Guard>,
+    config: Arc<LayerConfig>,
 }
 
 /// What every service of one layer shares.
 #[derive(Debug, Clone)]
-pub(super) struct Guard {
+pub(super) struct LayerConfig {
     pub(super) authenticator: Authenticator,
-    pub(super) refusals: Arc<Refusals>,
+    pub(super) rejection_format: Arc<RejectionFormat>,
     pub(super) optional: bool,
     pub(super) identity_headers: bool,
     pub(super) forward_authorization: bool,
@@ -52,17 +52,17 @@ pub(super) struct Guard {
 }
 
 impl BridgeAuthLayer {
-    pub(crate) fn new(authenticator: Authenticator, refusals: Arc<Refusals>) -> Self {
-        let guard = Guard {
+    pub(crate) fn new(authenticator: Authenticator, rejection_format: Arc<RejectionFormat>) -> Self {
+        let config = LayerConfig {
             authenticator,
-            refusals,
+            rejection_format,
             optional: false,
             identity_headers: true,
             forward_authorization: false,
             streams_end_within: None,
             vary: None,
         };
-        Self { guard: Arc::new(guard) }
+        Self { config: Arc::new(config) }
     }
 
     /// Lets requests without a credential in, as nobody: `Option<Caller>` is then `None`.
@@ -73,7 +73,7 @@ impl BridgeAuthLayer {
     /// other header is removed.
     /// Default: a credential is required.
     pub fn optional(self) -> Self {
-        self.change(|guard| guard.optional = true)
+        self.change(|config| config.optional = true)
     }
 
     /// Lets hook clients in beside people's bridges. Default: they are refused with 403
@@ -82,16 +82,16 @@ impl BridgeAuthLayer {
     /// Of nested layers each holds the caller to its own requirement: the outer one must admit hook clients for the
     /// inner one to see them.
     pub fn admit_hook_clients(self) -> Self {
-        self.change(|guard| guard.authenticator = guard.authenticator.clone().admit_hook_clients())
+        self.change(|config| config.authenticator = config.authenticator.clone().admit_hook_clients())
     }
 
-    /// Lets callers of [other issuers](crate::foreign) in that have no session: each is a
-    /// [`ForeignCaller`](crate::foreign::ForeignCaller) in the extensions, never a [`Caller`](crate::Caller), and of the
+    /// Lets callers of [other issuers](crate::external_issuer) in that have no session: each is a
+    /// [`ExternalCaller`](crate::external_issuer::ExternalCaller) in the extensions, never a [`Caller`](crate::Caller), and of the
     /// identity headers only `x-trace-id` is written. Default: they are refused with 403.
     ///
     /// A layer that [requires a kind](Self::require_kind) refuses them all the same.
-    pub fn admit_foreign(self) -> Self {
-        self.change(|guard| guard.authenticator = guard.authenticator.clone().also_foreign())
+    pub fn admit_external(self) -> Self {
+        self.change(|config| config.authenticator = config.authenticator.clone().also_external())
     }
 
     /// Reads the token also from `place`, and removes it from there; each call adds one. Default: from `Authorization`
@@ -103,40 +103,40 @@ impl BridgeAuthLayer {
     ///
     /// ```
     /// # fn guard(bridge: &bridge_auth::Bridge) -> Result<bridge_auth::BridgeAuthLayer, bridge_auth::BuildError> {
-    /// use bridge_auth::TokenPlace;
+    /// use bridge_auth::TokenSource;
     /// use http::HeaderName;
     ///
-    /// let api_key = TokenPlace::Header(HeaderName::from_static("x-api-key"));
-    /// let guard = bridge.layer("bridge")?.token_from(api_key).token_from(TokenPlace::WebSocketProtocol);
-    /// # Ok(guard)
+    /// let api_key = TokenSource::Header(HeaderName::from_static("x-api-key"));
+    /// let config = bridge.layer("bridge")?.token_from(api_key).token_from(TokenSource::WebSocketProtocol);
+    /// # Ok(config)
     /// # }
     /// ```
-    pub fn token_from(self, place: TokenPlace) -> Self {
-        self.change(|guard| {
-            guard.authenticator = guard.authenticator.clone().token_from(place);
-            guard.vary = guard.authenticator.vary().map(Arc::new);
+    pub fn token_from(self, place: TokenSource) -> Self {
+        self.change(|config| {
+            config.authenticator = config.authenticator.clone().token_from(place);
+            config.vary = config.authenticator.vary().map(Arc::new);
         })
     }
 
     /// Requires all of `scopes` of every caller, and names all of them to those who must get a token. Default: none.
     pub fn require_scopes(self, scopes: Scopes) -> Self {
-        self.change(|guard| {
+        self.change(|config| {
             if !scopes.is_empty() {
-                Arc::make_mut(&mut guard.refusals).challenge.scopes = scopes.clone();
+                Arc::make_mut(&mut config.rejection_format).challenge.scopes = scopes.clone();
             }
-            guard.authenticator = guard.authenticator.clone().require_scopes(scopes);
+            config.authenticator = config.authenticator.clone().require_scopes(scopes);
         })
     }
 
     /// Requires callers of this kind, whatever else the layer admits: with [`CallerKind::HookClient`], hook clients
     /// alone come in. Default: none is required, and people's bridges alone come in.
     pub fn require_kind(self, kind: CallerKind) -> Self {
-        self.change(|guard| guard.authenticator = guard.authenticator.clone().require_kind(kind))
+        self.change(|config| config.authenticator = config.authenticator.clone().require_kind(kind))
     }
 
-    /// Writes the bodies of refusals. Default: [`ProblemJson`](crate::ProblemJson).
+    /// Writes the bodies of rejection_format. Default: [`ProblemJson`](crate::ProblemJson).
     pub fn rejection_body(self, body: impl RejectionBody) -> Self {
-        self.change(|guard| Arc::make_mut(&mut guard.refusals).body = Arc::new(body))
+        self.change(|config| Arc::make_mut(&mut config.rejection_format).body = Arc::new(body))
     }
 
     /// Whether the identity headers are written. Default: they are.
@@ -145,7 +145,7 @@ impl BridgeAuthLayer {
     /// hand nothing on to a service that reads headers. What the client sent under these names is removed all the same, in
     /// every spelling, `x-trace-id` too; the [`TraceId`](crate::TraceId) is an extractor.
     pub fn identity_headers(self, written: bool) -> Self {
-        self.change(|guard| guard.identity_headers = written)
+        self.change(|config| config.identity_headers = written)
     }
 
     /// Leaves `Authorization` on the request for the inner service, also what is of another scheme behind an
@@ -153,7 +153,7 @@ impl BridgeAuthLayer {
     ///
     /// Whoever sees a bearer token can use it: do this only for a service that must verify it again.
     pub fn insecure_forward_authorization(self) -> Self {
-        self.change(|guard| guard.forward_authorization = true)
+        self.change(|config| config.forward_authorization = true)
     }
 
     /// Ends a response that still streams (server-sent events, a gRPC stream) when its session has ended, within the
@@ -163,22 +163,22 @@ impl BridgeAuthLayer {
     /// again learns why. A connection that was upgraded (WebSocket) has no body: its
     /// handler waits for [`Authenticator::session_end`] itself.
     pub fn end_streams_within(self, within: Duration) -> Self {
-        self.change(|guard| guard.streams_end_within = Some(within))
+        self.change(|config| config.streams_end_within = Some(within))
     }
 
     /// The decision over one request, for the endpoints: `Err` is the refusal, else the head is as they shall see it.
     pub(crate) async fn admit<B>(&self, request: &mut Request<B>) -> Result<(), Response<Bytes>> {
-        let verdict = match decide(&self.guard, request) {
+        let verdict = match decide(&self.config, request) {
             Decision::Made(verdict) => verdict,
-            Decision::Pending(asking) => decide_by(&self.guard, request, asking.await),
+            Decision::Pending(asking) => decide_by(&self.config, request, asking.await),
         };
         verdict.map(drop)
     }
 
-    fn change(self, change: impl FnOnce(&mut Guard)) -> Self {
-        let mut guard = Arc::unwrap_or_clone(self.guard);
-        change(&mut guard);
-        Self { guard: Arc::new(guard) }
+    fn change(self, change: impl FnOnce(&mut LayerConfig)) -> Self {
+        let mut config = Arc::unwrap_or_clone(self.config);
+        change(&mut config);
+        Self { config: Arc::new(config) }
     }
 }
 
@@ -186,6 +186,6 @@ impl<S> Layer<S> for BridgeAuthLayer {
     type Service = BridgeAuth<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        BridgeAuth::new(inner, self.guard.clone())
+        BridgeAuth::new(inner, self.config.clone())
     }
 }

@@ -1,4 +1,4 @@
-//! The guard as tower middleware: a thin skin over [`Authenticator`](crate::Authenticator).
+//! The config as tower middleware: a thin skin over [`Authenticator`](crate::Authenticator).
 //!
 //! # Where it belongs in the stack
 //!
@@ -22,7 +22,7 @@
 //!
 //! # Trailers
 //!
-//! Trailers (RFC 9110 §6.5) are the client's word, and come after the decision. The guard reads none, neither a token nor
+//! Trailers (RFC 9110 §6.5) are the client's word, and come after the decision. The config reads none, neither a token nor
 //! an identity header, and removes none: that would change the type of the body of every inner service. A handler must
 //! not read who calls from them either, nor merge them into the headers. The [`Caller`](crate::Caller) in the extensions
 //! and the extractors are as they were before the body was read.
@@ -35,13 +35,13 @@
 //! [`Caller`](crate::Caller) in `request.extensions()`.
 
 mod body;
-mod conceal;
 mod decide;
 mod future;
 mod grpc;
 #[allow(clippy::module_inception)]
 mod layer;
 mod service;
+mod strip_tokens;
 
 pub use body::ResponseBody;
 pub use future::ResponseFuture;

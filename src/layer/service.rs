@@ -11,18 +11,18 @@ use tower_service::Service;
 use super::body::ResponseBody;
 use super::decide::{Decision, decide};
 use super::future::{ResponseFuture, Waiting};
-use super::layer::Guard;
+use super::layer::LayerConfig;
 
 /// A service behind [`BridgeAuthLayer`](crate::BridgeAuthLayer), which documents what it does.
 #[derive(Clone)]
 pub struct BridgeAuth<S> {
     inner: S,
-    guard: Arc<Guard>,
+    config: Arc<LayerConfig>,
 }
 
 impl<S> BridgeAuth<S> {
-    pub(super) fn new(inner: S, guard: Arc<Guard>) -> Self {
-        Self { inner, guard }
+    pub(super) fn new(inner: S, config: Arc<LayerConfig>) -> Self {
+        Self { inner, config }
     }
 }
 
@@ -39,7 +39,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
-        match decide(&self.guard, &mut request) {
+        match decide(&self.config, &mut request) {
             Decision::Made(Ok(admission)) => ResponseFuture::admitted(self.inner.call(request), admission),
             Decision::Made(Err(refusal)) => {
                 // What the ready instance has reserved is free again.
@@ -47,7 +47,7 @@ where
                 ResponseFuture::refused(refusal)
             }
             Decision::Pending(asking) => {
-                let waiting = Waiting { service: self.take_ready(), request, guard: self.guard.clone() };
+                let waiting = Waiting { service: self.take_ready(), request, config: self.config.clone() };
                 ResponseFuture::asking(asking, waiting)
             }
         }

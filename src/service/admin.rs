@@ -8,15 +8,15 @@ use http::{Method, Request, Response, StatusCode};
 use percent_encoding::percent_decode_str;
 use serde::Serialize;
 
-use super::answer::{Answer, Refusal, Wording, json, no_content};
+use super::answer::{Answer, EndpointError, Wording, json, no_content};
 use super::body::RequestBody;
-use super::csrf;
+use super::cross_site;
 use super::endpoint::check_method;
 use super::sessions::{Listing, asked};
 use crate::bridge::Bridge;
 use crate::id::{ClientId, SessionId, UserId};
-use crate::observe::audit;
 use crate::store::{DeviceQuery, StoreError};
+use crate::telemetry::audit;
 
 /// An operator, whom the host's own guard has let in.
 ///
@@ -46,12 +46,12 @@ pub(super) async fn serve(bridge: &Bridge, request: Request<RequestBody>) -> Res
 
 async fn answer(bridge: &Bridge, parts: &Parts) -> Answer {
     let operator = parts.extensions.get::<Operator>().ok_or_else(|| {
-        Refusal::unauthenticated(bridge, "operator_required", "Only an operator may come here.")
+        EndpointError::unauthenticated(bridge, "operator_required", "Only an operator may come here.")
     })?;
-    let resource = Resource::at(parts.uri.path()).ok_or_else(Refusal::not_found)?;
+    let resource = Resource::at(parts.uri.path()).ok_or_else(EndpointError::not_found)?;
     check_method(&parts.method, resource.methods())?;
     if parts.method != Method::GET && parts.method != Method::HEAD {
-        csrf::refuse_cross_site(bridge, parts)?;
+        cross_site::refuse_cross_site(bridge, parts)?;
     }
     let answer = match resource {
         Resource::SessionsOf(user) if parts.method == Method::DELETE => {
@@ -63,7 +63,9 @@ async fn answer(bridge: &Bridge, parts: &Parts) -> Answer {
         Resource::Disable(user) => disable(bridge, operator, &user_id(user)?).await,
         Resource::Enable(user) => enable(bridge, operator, &user_id(user)?).await,
     };
-    answer.map_err(|fault| Refusal::unavailable(bridge, &fault))?.ok_or_else(|| Refusal::not_found().into())
+    answer
+        .map_err(|fault| EndpointError::unavailable(bridge, &fault))?
+        .ok_or_else(|| EndpointError::not_found().into())
 }
 
 impl<'p> Resource<'p> {
@@ -109,7 +111,7 @@ async fn revoke_all(bridge: &Bridge, operator: &Operator, user: &UserId) -> Done
     Ok(revoked.map(|revoked| json(StatusCode::OK, &Count { revoked })))
 }
 
-/// Nobody keeps a list of clients: one that is unknown has no sessions.
+/// Anonymous keeps a list of clients: one that is unknown has no sessions.
 async fn revoke_client(bridge: &Bridge, operator: &Operator, client: &ClientId) -> Done {
     let revoked = bridge.admin().revoke_client(client).await?;
     audit!("operator_revoked_client", operator = ?operator.name, client_id = %client, sessions = revoked);
@@ -138,17 +140,17 @@ async fn enable(bridge: &Bridge, operator: &Operator, user: &UserId) -> Done {
 }
 
 /// The user that a segment names.
-fn user_id(segment: &str) -> Result<UserId, Refusal> {
+fn user_id(segment: &str) -> Result<UserId, EndpointError> {
     decoded(segment)
         .and_then(|text| UserId::parse(text).ok())
-        .ok_or(Refusal::invalid_request("The user id in the path is malformed."))
+        .ok_or(EndpointError::invalid_request("The user id in the path is malformed."))
 }
 
 /// The client that a segment names.
-fn client_id(segment: &str) -> Result<ClientId, Refusal> {
+fn client_id(segment: &str) -> Result<ClientId, EndpointError> {
     decoded(segment)
         .and_then(|text| ClientId::parse(text).ok())
-        .ok_or(Refusal::invalid_request("The client id in the path is malformed."))
+        .ok_or(EndpointError::invalid_request("The client id in the path is malformed."))
 }
 
 /// A segment, decoded once.

@@ -9,23 +9,23 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::bridge::Bridge;
-use crate::reject::problem;
+use crate::rejection::problem;
 use crate::store::{StoreError, StoreErrorKind, log_fault};
 use crate::token::KeyError;
 
-pub(super) type Answer = Result<Response<Bytes>, Failure>;
+pub(super) type Answer = Result<Response<Bytes>, EndpointFailure>;
 
 /// Why an endpoint does not do what it was asked to.
-pub(super) enum Failure {
+pub(super) enum EndpointFailure {
     /// For a reason of its own.
-    Refusal(Refusal),
+    EndpointError(EndpointError),
     /// For one that the guard's layer answers itself.
     Guard(Box<Response<Bytes>>),
 }
 
 /// A reason of the endpoint's own: what the caller is told of it never echoes what the caller sent.
 #[derive(Debug)]
-pub(super) struct Refusal {
+pub(super) struct EndpointError {
     status: StatusCode,
     code: &'static str,
     detail: &'static str,
@@ -62,7 +62,7 @@ pub(super) fn empty(status: StatusCode) -> Response<Bytes> {
     response
 }
 
-impl Refusal {
+impl EndpointError {
     pub(super) const fn new(status: StatusCode, code: &'static str, detail: &'static str) -> Self {
         Self { status, code, detail, header: None, members: None }
     }
@@ -81,7 +81,7 @@ impl Refusal {
             .header(ALLOW, HeaderValue::from_static(allowed))
     }
 
-    /// Nobody has signed in who may ask for this.
+    /// Anonymous has signed in who may ask for this.
     pub(super) fn unauthenticated(bridge: &Bridge, code: &'static str, detail: &'static str) -> Self {
         let challenge = bridge.settings().challenge.bare();
         Self::new(StatusCode::UNAUTHORIZED, code, detail).header(WWW_AUTHENTICATE, challenge)
@@ -141,10 +141,10 @@ impl Refusal {
     }
 }
 
-impl Failure {
+impl EndpointFailure {
     pub(super) fn into_response(self, wording: Wording) -> Response<Bytes> {
         let refusal = match self {
-            Self::Refusal(refusal) => refusal,
+            Self::EndpointError(refusal) => refusal,
             Self::Guard(response) => return *response,
         };
         let mut response = match wording {
@@ -160,13 +160,13 @@ impl Failure {
     }
 }
 
-impl From<Refusal> for Failure {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refusal(refusal)
+impl From<EndpointError> for EndpointFailure {
+    fn from(refusal: EndpointError) -> Self {
+        Self::EndpointError(refusal)
     }
 }
 
-fn oauth_error(refusal: &Refusal) -> Response<Bytes> {
+fn oauth_error(refusal: &EndpointError) -> Response<Bytes> {
     #[derive(Serialize)]
     struct OauthError<'a> {
         error: &'a str,

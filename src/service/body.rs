@@ -8,7 +8,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 
-use super::answer::Refusal;
+use super::answer::EndpointError;
 
 pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -28,7 +28,10 @@ impl RequestBody {
     }
 
     /// The JSON object that the body holds; `None` when there is no body.
-    pub(super) async fn json<T: DeserializeOwned>(self, headers: &HeaderMap) -> Result<Option<T>, Refusal> {
+    pub(super) async fn json<T: DeserializeOwned>(
+        self,
+        headers: &HeaderMap,
+    ) -> Result<Option<T>, EndpointError> {
         let is_json = declares_json(headers);
         if is_json == Some(false) {
             return Err(UNSUPPORTED);
@@ -48,7 +51,7 @@ impl RequestBody {
     }
 
     /// The bytes of a form, not read yet (RFC 6749, appendix B).
-    pub(super) async fn form(self, headers: &HeaderMap) -> Result<Bytes, Refusal> {
+    pub(super) async fn form(self, headers: &HeaderMap) -> Result<Bytes, EndpointError> {
         if declares_form(headers) { self.read().await } else { Err(NO_FORM) }
     }
 
@@ -57,7 +60,7 @@ impl RequestBody {
         self.0.is_end_stream()
     }
 
-    async fn read(self) -> Result<Bytes, Refusal> {
+    async fn read(self) -> Result<Bytes, EndpointError> {
         let over = |length: u64| length > Self::LIMIT as u64;
         if over(self.0.size_hint().lower()) {
             return Err(TOO_LARGE);
@@ -70,20 +73,21 @@ impl RequestBody {
     }
 }
 
-const TOO_LARGE: Refusal = Refusal::new(
+const TOO_LARGE: EndpointError = EndpointError::new(
     StatusCode::PAYLOAD_TOO_LARGE,
     "content_too_large",
     "The body is larger than 16 KiB, the most that is read.",
 );
-const UNSUPPORTED: Refusal = Refusal::new(
+const UNSUPPORTED: EndpointError = EndpointError::new(
     StatusCode::UNSUPPORTED_MEDIA_TYPE,
     "unsupported_media_type",
     "Send the body as application/json.",
 );
-const MALFORMED: Refusal = Refusal::invalid_request("The body is not a JSON object of the documented form.");
+const MALFORMED: EndpointError =
+    EndpointError::invalid_request("The body is not a JSON object of the documented form.");
 
 /// OAuth has one word for it (RFC 6749 §5.2).
-const NO_FORM: Refusal = Refusal::new(
+const NO_FORM: EndpointError = EndpointError::new(
     StatusCode::UNSUPPORTED_MEDIA_TYPE,
     "invalid_request",
     "Send the body as application/x-www-form-urlencoded, in UTF-8.",

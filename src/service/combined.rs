@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::{Request, Response};
 
-use super::answer::{Failure, Refusal, Wording};
+use super::answer::{EndpointError, EndpointFailure, Wording};
 use super::body::RequestBody;
 use super::endpoint::{self, Endpoint};
 use crate::bridge::Bridge;
@@ -12,7 +12,7 @@ use crate::layer::keep_from_shared_caches;
 /// What the endpoint at the request's path answers, once the guard has let the request in.
 pub(super) async fn serve(bridge: &Bridge, mut request: Request<RequestBody>) -> Response<Bytes> {
     let Some(endpoint) = Endpoint::at(behind_prefix(bridge, request.uri().path())) else {
-        return Failure::from(Refusal::not_found()).into_response(Wording::Problem);
+        return EndpointFailure::from(EndpointError::not_found()).into_response(Wording::Problem);
     };
     if !endpoint.is_guarded() || !endpoint.takes(request.method()) {
         return endpoint::serve(bridge, endpoint, request).await;

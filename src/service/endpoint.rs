@@ -4,11 +4,11 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{Method, Request, Response};
 
-use super::answer::{Answer, Refusal, Wording};
+use super::answer::{Answer, EndpointError, Wording};
 use super::body::RequestBody;
 use super::{
-    capabilities, exchange, introspect, issue_code, jwks, limited, oauth_client, openapi, revoke, sessions,
-    token, well_known,
+    capabilities, exchange, introspect, issue_code, jwks, oauth_client, openapi, rate_limited, revoke,
+    sessions, token, well_known,
 };
 use crate::bridge::Bridge;
 use crate::settings::Resource;
@@ -134,18 +134,18 @@ pub(super) async fn serve(
     request: Request<RequestBody>,
 ) -> Response<Bytes> {
     let answer = match check_method(request.method(), endpoint.methods()) {
-        Ok(()) => limited::answer(bridge, &endpoint, request).await,
+        Ok(()) => rate_limited::answer(bridge, &endpoint, request).await,
         Err(refusal) => Err(refusal.into()),
     };
     answer.unwrap_or_else(|failure| failure.into_response(endpoint.wording()))
 }
 
 /// Refuses a method that is not one of `allowed`, a comma-separated list.
-pub(super) fn check_method(method: &Method, allowed: &'static str) -> Result<(), Refusal> {
+pub(super) fn check_method(method: &Method, allowed: &'static str) -> Result<(), EndpointError> {
     if allowed.split(", ").any(|name| name == method.as_str()) {
         Ok(())
     } else {
-        Err(Refusal::method_not_allowed(allowed))
+        Err(EndpointError::method_not_allowed(allowed))
     }
 }
 

@@ -4,7 +4,7 @@ use http::request::Parts;
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::answer::{Answer, Refusal, json};
+use super::answer::{Answer, EndpointError, json};
 use super::body::RequestBody;
 use super::origin;
 use crate::bridge::Bridge;
@@ -53,7 +53,7 @@ pub(super) async fn answer(bridge: &Bridge, mut parts: Parts, body: RequestBody)
     Ok(json(StatusCode::OK, &opened))
 }
 
-const NO_CODE: Refusal = Refusal::invalid_request("Send a JSON object with the code.");
+const NO_CODE: EndpointError = EndpointError::invalid_request("Send a JSON object with the code.");
 
 /// The code that was presented. Text of another form stands for no code that was ever issued, so a random
 /// one takes its place: it is looked up and refused like any unknown one, in the same words and time.
@@ -67,9 +67,10 @@ pub(super) fn verifier(text: &str) -> CodeVerifier {
 }
 
 /// The session id that the bridge declares, where it may.
-pub(super) fn declared_session(bridge: &Bridge, parts: &Parts) -> Result<Option<SessionId>, Refusal> {
-    let malformed =
-        || Refusal::invalid_request("x-session-id is one value, 1 to 128 of A-Z, a-z, 0-9, '_' and '-'.");
+pub(super) fn declared_session(bridge: &Bridge, parts: &Parts) -> Result<Option<SessionId>, EndpointError> {
+    let malformed = || {
+        EndpointError::invalid_request("x-session-id is one value, 1 to 128 of A-Z, a-z, 0-9, '_' and '-'.")
+    };
     let mut declared = parts.headers.get_all(X_SESSION_ID).iter();
     match declared.next() {
         Some(value) if bridge.settings().declared_session_ids => {
@@ -80,30 +81,30 @@ pub(super) fn declared_session(bridge: &Bridge, parts: &Parts) -> Result<Option<
     }
 }
 
-pub(super) fn refused(bridge: &Bridge, error: ExchangeError) -> Refusal {
+pub(super) fn refused(bridge: &Bridge, error: ExchangeError) -> EndpointError {
     match error {
-        ExchangeError::InvalidGrant => Refusal::new(
+        ExchangeError::InvalidGrant => EndpointError::new(
             StatusCode::BAD_REQUEST,
             "invalid_grant",
             "The code is unknown, expired or spent. Ask for a new one.",
         ),
-        ExchangeError::SessionTaken => Refusal::new(
+        ExchangeError::SessionTaken => EndpointError::new(
             StatusCode::CONFLICT,
             "session_id_taken",
             "The declared session id cannot be had. The code is not spent: send it with another id, or without.",
         ),
-        ExchangeError::TooManySessions => Refusal::new(
+        ExchangeError::TooManySessions => EndpointError::new(
             StatusCode::CONFLICT,
             "too_many_sessions",
             "There are as many sessions as may be. The code is not spent: end a session and send it again.",
         ),
-        ExchangeError::Resource => Refusal::new(
+        ExchangeError::Resource => EndpointError::new(
             StatusCode::BAD_REQUEST,
             "invalid_target",
             "No token is issued for that resource, or the code is bound to another. The code is not spent.",
         ),
-        ExchangeError::Key(fault) => Refusal::unsigned(&fault),
-        ExchangeError::Store(fault) => Refusal::unavailable(bridge, &fault),
+        ExchangeError::Key(fault) => EndpointError::unsigned(&fault),
+        ExchangeError::Store(fault) => EndpointError::unavailable(bridge, &fault),
     }
 }
 

@@ -4,7 +4,7 @@ use http::StatusCode;
 use http::request::Parts;
 use serde::Serialize;
 
-use super::answer::{Answer, Refusal, json};
+use super::answer::{Answer, EndpointError, json};
 use super::body::RequestBody;
 use super::oauth::client_auth::authenticate;
 use super::oauth::error::invalid_client;
@@ -14,7 +14,7 @@ use crate::caller::Caller;
 use crate::clock::since_epoch;
 use crate::id::{Audience, ClientId, RefreshToken, Scopes, SessionId, UserId};
 use crate::issue::OauthClient;
-use crate::reject::Rejection;
+use crate::rejection::Rejection;
 use crate::store::{RefreshStatus, SessionState};
 use crate::token::Subject;
 
@@ -53,7 +53,7 @@ struct Inactive {
 
 pub(super) async fn answer(bridge: &Bridge, parts: &Parts, body: RequestBody) -> Answer {
     if bridge.settings().introspection_endpoint.is_none() {
-        return Err(Refusal::not_found().into());
+        return Err(EndpointError::not_found().into());
     }
     let form = Form::read(parts, body).await?;
     let client = authenticate(bridge, parts, &form).await?;
@@ -72,7 +72,7 @@ pub(super) async fn answer(bridge: &Bridge, parts: &Parts, body: RequestBody) ->
 async fn access_token(bridge: &Bridge, client: &OauthClient, token: &str) -> Answer {
     let caller = match bridge.guard().introspect(token).await {
         Ok(caller) if may_ask(client, &caller) => caller,
-        Err(Rejection::Unavailable(kind)) => return Err(Refusal::unavailable_for(bridge, kind).into()),
+        Err(Rejection::Unavailable(kind)) => return Err(EndpointError::unavailable_for(bridge, kind).into()),
         _ => return inactive(),
     };
     let claims = caller.claims();
@@ -101,7 +101,7 @@ async fn access_token(bridge: &Bridge, client: &OauthClient, token: &str) -> Ans
 
 async fn refresh_token(bridge: &Bridge, client: &OauthClient, token: &RefreshToken) -> Answer {
     let found = bridge.issuer().refresh_status(token).await;
-    let found = found.map_err(|fault| Refusal::unavailable(bridge, &fault))?;
+    let found = found.map_err(|fault| EndpointError::unavailable(bridge, &fault))?;
     let Some(found) = found.filter(|found| is_good(found) && may_ask_of_refresh(bridge, client)) else {
         return inactive();
     };

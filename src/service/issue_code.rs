@@ -4,10 +4,10 @@ use http::StatusCode;
 use http::request::Parts;
 use serde::{Deserialize, Serialize};
 
-use super::answer::{Answer, Refusal, json};
+use super::answer::{Answer, EndpointError, json};
 use super::body::RequestBody;
 use super::oauth::resource;
-use super::{csrf, limited};
+use super::{cross_site, rate_limited};
 use crate::bridge::Bridge;
 use crate::clock::since_epoch;
 use crate::id::CodeChallenge;
@@ -29,11 +29,15 @@ struct Issued<'a> {
 }
 
 pub(super) async fn answer(bridge: &Bridge, parts: &Parts, body: RequestBody) -> Answer {
-    csrf::refuse_cross_site(bridge, parts)?;
+    cross_site::refuse_cross_site(bridge, parts)?;
     let signed_in = parts.extensions.get::<SignedIn>().ok_or_else(|| {
-        Refusal::unauthenticated(bridge, "sign_in_required", "Sign in first: a code is issued to a person.")
+        EndpointError::unauthenticated(
+            bridge,
+            "sign_in_required",
+            "Sign in first: a code is issued to a person.",
+        )
     })?;
-    limited::person(bridge, &signed_in.user_id).await?;
+    rate_limited::person(bridge, &signed_in.user_id).await?;
     let asked: Asked = body.json(&parts.headers).await?.unwrap_or_default();
     let issued = bridge.issuer().issue_code(signed_in, asked.request(bridge.settings())?).await;
     let issued = issued.map_err(|error| refused(bridge, error))?;
@@ -41,8 +45,8 @@ pub(super) async fn answer(bridge: &Bridge, parts: &Parts, body: RequestBody) ->
     Ok(json(StatusCode::CREATED, &Issued { code: issued.code.expose(), expires_at }))
 }
 
-fn refused(bridge: &Bridge, error: IssueCodeError) -> Refusal {
-    let forbidden = |code, detail| Refusal::new(StatusCode::FORBIDDEN, code, detail);
+fn refused(bridge: &Bridge, error: IssueCodeError) -> EndpointError {
+    let forbidden = |code, detail| EndpointError::new(StatusCode::FORBIDDEN, code, detail);
     match error {
         IssueCodeError::UnknownUser | IssueCodeError::UserDisabled => {
             forbidden("user_disabled", "This account may not link a bridge.")
@@ -51,30 +55,30 @@ fn refused(bridge: &Bridge, error: IssueCodeError) -> Refusal {
             "user_id_reserved",
             "The id of this account is that of a client: it may not link a bridge.",
         ),
-        IssueCodeError::ChallengeRequired => {
-            Refusal::invalid_request("A code is issued only for a code_challenge (PKCE, S256). Send one.")
-        }
+        IssueCodeError::ChallengeRequired => EndpointError::invalid_request(
+            "A code is issued only for a code_challenge (PKCE, S256). Send one.",
+        ),
         IssueCodeError::Resource => UNKNOWN_RESOURCE,
-        IssueCodeError::Store(fault) => Refusal::unavailable(bridge, &fault),
+        IssueCodeError::Store(fault) => EndpointError::unavailable(bridge, &fault),
     }
 }
 
-const UNKNOWN_RESOURCE: Refusal = Refusal::new(
+const UNKNOWN_RESOURCE: EndpointError = EndpointError::new(
     StatusCode::BAD_REQUEST,
     "invalid_target",
     "No token for this resource can be had here. Name one resource by its URL.",
 );
 
 impl Asked {
-    fn request(&self, settings: &Settings) -> Result<CodeRequest, Refusal> {
+    fn request(&self, settings: &Settings) -> Result<CodeRequest, EndpointError> {
         let resource = self.resource.as_deref();
         let resource = resource.map(|text| resource::find(settings, text).ok_or(UNKNOWN_RESOURCE));
         Ok(CodeRequest { resource: resource.transpose()?, challenge: self.challenge()? })
     }
 
     /// The PKCE challenge; only `S256`, and a missing method would be `plain` (RFC 7636 §4.3).
-    fn challenge(&self) -> Result<Option<CodeChallenge>, Refusal> {
-        let malformed = Refusal::invalid_request(
+    fn challenge(&self) -> Result<Option<CodeChallenge>, EndpointError> {
+        let malformed = EndpointError::invalid_request(
             "PKCE takes a code_challenge of 43 base64url characters and the code_challenge_method S256.",
         );
         match (self.code_challenge.as_deref(), self.code_challenge_method.as_deref()) {

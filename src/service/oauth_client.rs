@@ -8,15 +8,15 @@ use http::{Response, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json as object};
 
-use super::answer::{Answer, Failure, Refusal, json};
+use super::answer::{Answer, EndpointError, EndpointFailure, json};
 use super::body::RequestBody;
-use super::guarded::Guarded;
+use super::endpoint_caller::EndpointCaller;
 use crate::bridge::Bridge;
 use crate::caller::Caller;
 use crate::clock::since_epoch;
 use crate::id::{ClientId, Scope};
 use crate::issue::{HookClient, HookKey, ProvisionError};
-use crate::reject::{InvalidCredential, Rejection};
+use crate::rejection::{InvalidCredential, Rejection};
 use crate::store::DeviceQuery;
 use crate::token::KeyError;
 
@@ -60,9 +60,9 @@ const PRIVATE_KEY_JWT: &str = "private_key_jwt";
 
 pub(super) async fn answer(bridge: &Bridge, parts: &Parts, body: RequestBody) -> Answer {
     if bridge.settings().token_endpoint.is_none() {
-        return Err(Refusal::not_found().into());
+        return Err(EndpointError::not_found().into());
     }
-    let user = Guarded::user(bridge, parts)?;
+    let user = EndpointCaller::user(bridge, parts)?;
     let metadata = if body.is_empty() { None } else { body.json::<Metadata>(&parts.headers).await? };
     let issuer = bridge.issuer();
     let provisioned = match metadata.unwrap_or_default().credential()? {
@@ -78,14 +78,14 @@ pub(super) async fn answer(bridge: &Bridge, parts: &Parts, body: RequestBody) ->
 }
 
 /// As many as may be have a credential: which, so that the person can end one of them.
-async fn too_many_devices(bridge: &Bridge, caller: &Caller) -> Refusal {
+async fn too_many_devices(bridge: &Bridge, caller: &Caller) -> EndpointError {
     let mut query = DeviceQuery { limit: 1000, ..DeviceQuery::default() };
     let mut devices = Vec::new();
     // Those that hold credentials are few, but may be older than a whole page of others.
     loop {
         let page = match bridge.admin().devices_of(caller.user_id(), &query).await {
             Ok(page) => page,
-            Err(fault) => return Refusal::unavailable(bridge, &fault),
+            Err(fault) => return EndpointError::unavailable(bridge, &fault),
         };
         devices.extend(page.devices.iter().filter(|device| device.has_credential()).map(|device| {
             object!({
@@ -99,7 +99,7 @@ async fn too_many_devices(bridge: &Bridge, caller: &Caller) -> Refusal {
             None => break,
         }
     }
-    Refusal::new(
+    EndpointError::new(
         StatusCode::CONFLICT,
         "too_many_devices",
         "As many devices as may be have a secret or a key: those that are listed. End the session of one of them first.",
@@ -107,21 +107,21 @@ async fn too_many_devices(bridge: &Bridge, caller: &Caller) -> Refusal {
     .member("devices", devices.into())
 }
 
-const INVALID_METADATA: Refusal = Refusal::new(
+const INVALID_METADATA: EndpointError = EndpointError::new(
     StatusCode::BAD_REQUEST,
     "invalid_client_metadata",
     "Ask for a secret with no body, or send token_endpoint_auth_method private_key_jwt and jwks with one public key: \
      Ed25519, P-256, or RSA of 2048 to 4096 bits with its alg.",
 );
 
-const PRIVATE_KEY: Refusal = Refusal::new(
+const PRIVATE_KEY: EndpointError = EndpointError::new(
     StatusCode::BAD_REQUEST,
     "invalid_client_metadata",
     "The key in jwks is a private one, and must now count as disclosed. Make a new key pair, and send its public half alone.",
 );
 
 impl Metadata {
-    fn credential(&self) -> Result<Credential, Refusal> {
+    fn credential(&self) -> Result<Credential, EndpointError> {
         if self.jwks.as_ref().is_some_and(shows_private_key) {
             return Err(PRIVATE_KEY);
         }
@@ -169,9 +169,9 @@ fn with_key(client: &HookKey) -> Response<Bytes> {
     json(StatusCode::OK, &provisioned)
 }
 
-async fn refused(bridge: &Bridge, user: &Guarded<'_>, error: ProvisionError) -> Failure {
+async fn refused(bridge: &Bridge, user: &EndpointCaller<'_>, error: ProvisionError) -> EndpointFailure {
     match error {
-        ProvisionError::Off | ProvisionError::NotAUser => Refusal::not_found().into(),
+        ProvisionError::Off | ProvisionError::NotAUser => EndpointError::not_found().into(),
         ProvisionError::Key(KeyError::Private) => PRIVATE_KEY.into(),
         ProvisionError::Key(_) => INVALID_METADATA.into(),
         // It was live a moment ago, when the guard let the request in.
@@ -180,7 +180,7 @@ async fn refused(bridge: &Bridge, user: &Guarded<'_>, error: ProvisionError) -> 
             user.refuse(&Rejection::InsufficientScope { required })
         }
         ProvisionError::TooManyDevices => too_many_devices(bridge, user.caller).await.into(),
-        ProvisionError::Overlapped => Refusal::too_many(Duration::from_secs(1)).into(),
-        ProvisionError::Store(fault) => Refusal::unavailable(bridge, &fault).into(),
+        ProvisionError::Overlapped => EndpointError::too_many(Duration::from_secs(1)).into(),
+        ProvisionError::Store(fault) => EndpointError::unavailable(bridge, &fault).into(),
     }
 }

@@ -3,7 +3,7 @@
 use http::StatusCode;
 use http::request::Parts;
 
-use super::answer::{Answer, Refusal, empty};
+use super::answer::{Answer, EndpointError, empty};
 use super::body::RequestBody;
 use super::oauth::client_auth::authenticate;
 use super::oauth::error::{OF_ANOTHER_CLIENT, UNAUTHORIZED_CLIENT};
@@ -11,7 +11,7 @@ use super::oauth::form::{Form, NO_TOKEN};
 use crate::bridge::Bridge;
 use crate::id::{ClientId, RefreshToken, SessionId, UserId};
 use crate::issue::OauthClient;
-use crate::observe::audit;
+use crate::telemetry::audit;
 
 /// To whom a token was given, and the session that ends with it.
 struct Given {
@@ -22,7 +22,7 @@ struct Given {
 
 pub(super) async fn answer(bridge: &Bridge, parts: &Parts, body: RequestBody) -> Answer {
     if bridge.settings().revocation_endpoint.is_none() {
-        return Err(Refusal::not_found().into());
+        return Err(EndpointError::not_found().into());
     }
     let form = Form::read(parts, body).await?;
     let client = match authenticate(bridge, parts, &form).await? {
@@ -43,7 +43,7 @@ pub(super) async fn answer(bridge: &Bridge, parts: &Parts, body: RequestBody) ->
         return Err(OF_ANOTHER_CLIENT.into());
     }
     let revoked = bridge.admin().revoke_session_of(&given.user, &given.session).await;
-    revoked.map_err(|fault| Refusal::unavailable(bridge, &fault))?;
+    revoked.map_err(|fault| EndpointError::unavailable(bridge, &fault))?;
     audit!("token_revoked", client_id = %client, session_id = %given.session);
     Ok(empty(StatusCode::OK))
 }
@@ -58,9 +58,9 @@ fn access_token(bridge: &Bridge, token: &str) -> Option<Given> {
     })
 }
 
-async fn refresh_token(bridge: &Bridge, token: &RefreshToken) -> Result<Option<Given>, Refusal> {
+async fn refresh_token(bridge: &Bridge, token: &RefreshToken) -> Result<Option<Given>, EndpointError> {
     let found = bridge.issuer().refresh_status(token).await;
-    let found = found.map_err(|fault| Refusal::unavailable(bridge, &fault))?;
+    let found = found.map_err(|fault| EndpointError::unavailable(bridge, &fault))?;
     Ok(found.map(|found| Given {
         client: found.session.client,
         user: found.session.user,

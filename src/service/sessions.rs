@@ -9,15 +9,15 @@ use http::{Request, Response, StatusCode, Uri};
 use serde::{Serialize, Serializer};
 use url::form_urlencoded;
 
-use super::answer::{Answer, Failure, Refusal, Wording, json, no_content};
+use super::answer::{Answer, EndpointError, EndpointFailure, Wording, json, no_content};
 use super::body::RequestBody;
 use super::endpoint::{self, Endpoint, one_segment};
-use super::guarded::Guarded;
+use super::endpoint_caller::EndpointCaller;
 use crate::bridge::Bridge;
 use crate::clock::since_epoch;
 use crate::id::{CallSource, ClientId, Scope, SessionId};
-use crate::observe::audit;
 use crate::store::{Device, DevicePage, DeviceQuery};
+use crate::telemetry::audit;
 
 /// Devices, as their owner and the operators see them: the session of each, with what hangs on it.
 #[derive(Serialize)]
@@ -86,19 +86,19 @@ pub(super) async fn serve(bridge: &Bridge, request: Request<RequestBody>) -> Res
     };
     match full.or_else(nested) {
         Some(endpoint) => endpoint::serve(bridge, endpoint, request).await,
-        None => Failure::from(Refusal::not_found()).into_response(Wording::Problem),
+        None => EndpointFailure::from(EndpointError::not_found()).into_response(Wording::Problem),
     }
 }
 
 pub(super) async fn list(bridge: &Bridge, parts: &Parts) -> Answer {
-    let user = Guarded::user(bridge, parts)?;
+    let user = EndpointCaller::user(bridge, parts)?;
     let page = bridge.admin().devices_of(user.caller.user_id(), &asked(&parts.uri)?).await;
-    let page = page.map_err(|fault| Refusal::unavailable(bridge, &fault))?;
+    let page = page.map_err(|fault| EndpointError::unavailable(bridge, &fault))?;
     Ok(json(StatusCode::OK, &Listing::new(&page, Some(user.caller.session_id()))))
 }
 
 /// The page that a query asks for. What is not known here is ignored.
-pub(super) fn asked(uri: &Uri) -> Result<DeviceQuery, Refusal> {
+pub(super) fn asked(uri: &Uri) -> Result<DeviceQuery, EndpointError> {
     let mut query = DeviceQuery::default();
     for (name, value) in form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()) {
         match &*name {
@@ -112,25 +112,25 @@ pub(super) fn asked(uri: &Uri) -> Result<DeviceQuery, Refusal> {
     Ok(query)
 }
 
-const NO_PAGE: Refusal =
-    Refusal::invalid_request("limit is 1 to 1000, and cursor what the page before had as next_cursor.");
+const NO_PAGE: EndpointError =
+    EndpointError::invalid_request("limit is 1 to 1000, and cursor what the page before had as next_cursor.");
 
 pub(super) async fn end(bridge: &Bridge, parts: &Parts, id: &str) -> Answer {
-    let user = Guarded::user(bridge, parts)?;
-    let session = SessionId::parse(id).map_err(|_| Refusal::not_found())?;
+    let user = EndpointCaller::user(bridge, parts)?;
+    let session = SessionId::parse(id).map_err(|_| EndpointError::not_found())?;
     let revoked = bridge.admin().revoke_session_of(user.caller.user_id(), &session).await;
     match revoked {
         Ok(true) => Ok(no_content()),
-        Ok(false) => Err(Refusal::not_found().into()),
-        Err(fault) => Err(Refusal::unavailable(bridge, &fault).into()),
+        Ok(false) => Err(EndpointError::not_found().into()),
+        Err(fault) => Err(EndpointError::unavailable(bridge, &fault).into()),
     }
 }
 
 pub(super) async fn log_out(bridge: &Bridge, parts: &Parts) -> Answer {
-    let caller = Guarded::of(bridge, parts)?.caller;
+    let caller = EndpointCaller::of(bridge, parts)?.caller;
     let (user, session) = (caller.user_id(), caller.session_id());
     let revoked = bridge.admin().revoke_session_of(user, session).await;
-    revoked.map_err(|fault| Refusal::unavailable(bridge, &fault))?;
+    revoked.map_err(|fault| EndpointError::unavailable(bridge, &fault))?;
     audit!("logged_out", user_id = %user, session_id = %session);
     Ok(no_content())
 }

@@ -5,7 +5,7 @@ use http::request::Parts;
 use http::{Response, StatusCode};
 use serde::Serialize;
 
-use super::answer::{Answer, Refusal, json};
+use super::answer::{Answer, EndpointError, json};
 use super::body::RequestBody;
 use super::oauth::client_auth::authenticate;
 use super::oauth::error::{
@@ -43,7 +43,7 @@ enum Grant {
 
 pub(super) async fn answer(bridge: &Bridge, parts: &Parts, body: RequestBody) -> Answer {
     if bridge.settings().token_endpoint.is_none() {
-        return Err(Refusal::not_found().into());
+        return Err(EndpointError::not_found().into());
     }
     let form = Form::read(parts, body).await?;
     let grant = Grant::asked(bridge, form.value("grant_type").ok_or(NO_GRANT)?)?;
@@ -61,9 +61,9 @@ pub(super) async fn answer(bridge: &Bridge, parts: &Parts, body: RequestBody) ->
     Ok(granted(&access?))
 }
 
-const NO_GRANT: Refusal = Refusal::invalid_request("grant_type is missing.");
-const NO_REFRESH_TOKEN: Refusal = Refusal::invalid_request("refresh_token is missing.");
-const NO_CODE: Refusal = Refusal::invalid_request("code and code_verifier are both required.");
+const NO_GRANT: EndpointError = EndpointError::invalid_request("grant_type is missing.");
+const NO_REFRESH_TOKEN: EndpointError = EndpointError::invalid_request("refresh_token is missing.");
+const NO_CODE: EndpointError = EndpointError::invalid_request("code and code_verifier are both required.");
 
 async fn client_credentials(
     bridge: &Bridge,
@@ -71,7 +71,7 @@ async fn client_credentials(
     form: &Form,
     client: Client,
     proof: ClientProof,
-) -> Result<Access, Refusal> {
+) -> Result<Access, EndpointError> {
     let (scopes, audience) = (scopes(form)?, resource::audience(bridge.settings(), form)?);
     let origin = origin::of(bridge.settings(), parts, None);
     let opened = bridge.issuer().hook_access(client, proof, scopes, audience, origin).await;
@@ -79,13 +79,13 @@ async fn client_credentials(
         ClientAccessError::InvalidClient => invalid_client(bridge),
         ClientAccessError::InvalidScope => INVALID_SCOPE,
         ClientAccessError::Resource => INVALID_TARGET,
-        ClientAccessError::Key(fault) => Refusal::unsigned(&fault),
-        ClientAccessError::Store(fault) => Refusal::unavailable(bridge, &fault),
+        ClientAccessError::Key(fault) => EndpointError::unsigned(&fault),
+        ClientAccessError::Store(fault) => EndpointError::unavailable(bridge, &fault),
     })
 }
 
 /// The exchange code, by the same rules as at `POST /session`; whoever cannot prove who they are must have the verifier.
-async fn authorization_code(bridge: &Bridge, parts: &Parts, form: &Form) -> Result<Access, Refusal> {
+async fn authorization_code(bridge: &Bridge, parts: &Parts, form: &Form) -> Result<Access, EndpointError> {
     let (Some(code), Some(verifier)) = (form.value("code"), form.value("code_verifier")) else {
         return Err(NO_CODE);
     };
@@ -107,7 +107,7 @@ async fn refresh_token(
     parts: &Parts,
     form: &Form,
     client: ClientId,
-) -> Result<Access, Refusal> {
+) -> Result<Access, EndpointError> {
     let token = form.value("refresh_token").ok_or(NO_REFRESH_TOKEN)?;
     let refresh = Refresh {
         // Text of another form is no token that was ever given: one that nobody has is looked up in its place.
@@ -121,13 +121,13 @@ async fn refresh_token(
         RefreshError::InvalidGrant => INVALID_REFRESH_TOKEN,
         RefreshError::InvalidScope => INVALID_SCOPE,
         RefreshError::Resource => INVALID_TARGET,
-        RefreshError::Key(fault) => Refusal::unsigned(&fault),
-        RefreshError::Store(fault) => Refusal::unavailable(bridge, &fault),
+        RefreshError::Key(fault) => EndpointError::unsigned(&fault),
+        RefreshError::Store(fault) => EndpointError::unavailable(bridge, &fault),
     })
 }
 
 impl Grant {
-    fn asked(bridge: &Bridge, name: &str) -> Result<Self, Refusal> {
+    fn asked(bridge: &Bridge, name: &str) -> Result<Self, EndpointError> {
         match name {
             "client_credentials" => Ok(Self::ClientCredentials),
             "authorization_code" => Ok(Self::AuthorizationCode),
@@ -138,7 +138,7 @@ impl Grant {
 }
 
 /// The scopes that are asked for; `None` is all there are.
-fn scopes(form: &Form) -> Result<Option<Scopes>, Refusal> {
+fn scopes(form: &Form) -> Result<Option<Scopes>, EndpointError> {
     let Some(text) = form.value("scope") else { return Ok(None) };
     let scopes = Scopes::parse(text).map_err(|_| INVALID_SCOPE)?;
     let repeats = scopes.iter().count() < text.split(' ').count();

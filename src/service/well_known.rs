@@ -10,7 +10,7 @@ use http::{Method, Request, Response, StatusCode};
 use serde::Serialize;
 use url::Url;
 
-use super::answer::{Answer, Failure, Refusal, Wording, json, no_content};
+use super::answer::{Answer, EndpointError, EndpointFailure, Wording, json, no_content};
 use super::body::RequestBody;
 use super::endpoint::{self, Endpoint};
 use super::jwks::PUBLIC;
@@ -33,7 +33,7 @@ const ASSERTION_ALGORITHMS: [&str; 5] = ["EdDSA", "Ed25519", "ES256", "PS256", "
 pub(super) async fn serve(bridge: &Bridge, request: Request<RequestBody>) -> Response<Bytes> {
     match Endpoint::at(request.uri().path()).filter(Endpoint::is_well_known) {
         Some(document) => endpoint::serve(bridge, document, request).await,
-        None => Failure::from(Refusal::not_found()).into_response(Wording::Problem),
+        None => EndpointFailure::from(EndpointError::not_found()).into_response(Wording::Problem),
     }
 }
 
@@ -42,14 +42,14 @@ pub(super) fn authorization_server(bridge: &Bridge, parts: &Parts, path: &str) -
     let settings = bridge.settings();
     let is_its_path = Url::parse(&settings.issuer).is_ok_and(|issuer| is_inserted(issuer.path(), path));
     let metadata = AuthorizationServer::of(settings).filter(|_| is_its_path);
-    public(parts, &metadata.ok_or_else(Refusal::not_found)?)
+    public(parts, &metadata.ok_or_else(EndpointError::not_found)?)
 }
 
 /// The metadata of the protected resource whose path is `path`.
 pub(super) fn protected_resource(bridge: &Bridge, parts: &Parts, path: &str) -> Answer {
     let settings = bridge.settings();
     let resource = settings.protected_resources.iter().find(|resource| resource.is_at(path));
-    let resource = resource.ok_or_else(Refusal::not_found)?;
+    let resource = resource.ok_or_else(EndpointError::not_found)?;
     let metadata = ProtectedResource {
         resource: &resource.resource,
         authorization_servers: [&settings.issuer],

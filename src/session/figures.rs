@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::observe::{count, record};
 use crate::store::{PoolStatus, Replication, StoreErrorKind};
+use crate::telemetry::{count, record};
 
 /// How the freshness of a bridge fares, for health pages.
 #[derive(Debug, Clone, PartialEq, Eq)]

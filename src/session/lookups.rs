@@ -18,12 +18,12 @@ use tokio::sync::SetOnce;
 use tokio::time::timeout;
 
 use super::batches::{Answer, Batch, Batches, Running};
-use super::epochs::Moment;
 use super::figures::Figures;
+use super::revocation_fence::Moment;
 use super::ticks::Ticks;
 use crate::store::{
-    RowMark, RowState, SessionKey, SessionState, SessionStatus, Store, StoreError, StoreErrorKind, Tick,
-    ToItsEnd, log_fault,
+    RowMark, RowState, RunToCompletion, SessionKey, SessionState, SessionStatus, Store, StoreError,
+    StoreErrorKind, Tick, log_fault,
 };
 
 /// Looks sessions up, many at once.
@@ -127,7 +127,7 @@ impl Lookups {
         let (answer, running) = self.batches.join(session, is_seen);
         if let Some(running) = running {
             let is_alone = running.is_alone();
-            let query = ToItsEnd::new(run(running, self.asker.clone()));
+            let query = RunToCompletion::new(run(running, self.asker.clone()));
             // A lone request asks for itself: nothing has to be woken. Its query goes on without it as soon as it
             // is dropped, or others wait. No more than one does so: a request that is kept but not polled must
             // leave the others a query that runs.

@@ -1,32 +1,32 @@
 //! Whether a session is live, as fresh as [`Freshness`] promises: the one place that asks.
 
 mod batches;
-mod epochs;
+mod cached_verdict;
 mod figures;
 mod lookups;
+mod matched_row;
 #[cfg(test)]
 #[allow(clippy::duplicate_mod, reason = "it runs the others over loom's types")]
 mod model;
-mod seen;
-mod slot;
+mod revocation_fence;
 mod sync;
 mod ticks;
 mod watch;
 
-pub(crate) use epochs::Moment;
+pub(crate) use cached_verdict::{CachedVerdict, FenceReading};
 pub use figures::WatchStatus;
 pub(crate) use lookups::Row;
-pub(crate) use seen::SeenRow;
-pub(crate) use slot::{Fence, Slot};
+pub(crate) use matched_row::MatchedRow;
+pub(crate) use revocation_fence::Moment;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::background::Background;
 use crate::id::SessionId;
-use crate::observe::gauge_at;
 use crate::settings::BuildError;
 use crate::store::{Revocation, RowMark, SessionKey, SessionStatus, Store, StoreErrorKind};
+use crate::telemetry::gauge_at;
 use crate::token::Claims;
 use figures::Figures;
 use lookups::Lookups;
@@ -132,19 +132,19 @@ impl Liveness {
     }
 
     /// Whether what `slot` remembers of a session proves that it is live `now`. No I/O, no lock.
-    pub(crate) fn remembers(&self, slot: &Slot, now: Moment) -> bool {
+    pub(crate) fn remembers(&self, slot: &CachedVerdict, now: Moment) -> bool {
         self.proofs.watch.as_ref().is_some_and(|watch| watch.vouches_for(slot, now))
     }
 
     /// Keeps in `slot` that the session was live when `fence` stood, and expires `expires_in` later.
-    pub(crate) fn remember(&self, slot: &Slot, fence: &Fence, expires_in: Duration) {
+    pub(crate) fn remember(&self, slot: &CachedVerdict, fence: &FenceReading, expires_in: Duration) {
         if let Some(watch) = &self.proofs.watch {
             watch.remember(slot, fence, expires_in);
         }
     }
 
     /// A fence to put up before a look-up whose verdict may be remembered; `None` where none is.
-    pub(crate) fn fence(&self, claims: &Claims) -> Option<Fence> {
+    pub(crate) fn fence(&self, claims: &Claims) -> Option<FenceReading> {
         self.proofs.watch.as_ref().map(|watch| watch.fence(claims))
     }
 

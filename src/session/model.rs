@@ -6,11 +6,11 @@
 #[path = "batches.rs"]
 mod batches;
 #[allow(dead_code, clippy::duplicate_mod, reason = "the model needs less of it")]
-#[path = "epochs.rs"]
-mod epochs;
+#[path = "cached_verdict.rs"]
+mod cached_verdict;
 #[allow(dead_code, clippy::duplicate_mod, reason = "the model needs less of it")]
-#[path = "slot.rs"]
-mod slot;
+#[path = "revocation_fence.rs"]
+mod revocation_fence;
 mod sync {
     pub(super) use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering};
     pub(super) use loom::sync::{Mutex, MutexGuard};
@@ -23,8 +23,8 @@ use std::time::Duration;
 use loom::thread;
 
 use self::batches::{Answer, Batches, Running};
-use self::epochs::{Epochs, Moment};
-use self::slot::{Fence, Slot};
+use self::cached_verdict::{CachedVerdict, FenceReading};
+use self::revocation_fence::{Moment, RevocationFence};
 use crate::id::{ClientId, SessionId, UserId};
 use crate::store::{Revocation, SessionKey};
 
@@ -43,7 +43,7 @@ impl Store {
 }
 
 struct Fenced {
-    epochs: Epochs,
+    epochs: RevocationFence,
     store: Store,
     session: SessionId,
     user: UserId,
@@ -53,7 +53,7 @@ struct Fenced {
 impl Fenced {
     fn new() -> Arc<Self> {
         Arc::new(Self {
-            epochs: Epochs::with_places(1),
+            epochs: RevocationFence::with_places(1),
             store: Store::default(),
             session: SessionId::parse("s").unwrap(),
             user: UserId::parse("u").unwrap(),
@@ -98,10 +98,10 @@ fn no_reading_lets_in_what_it_found_revoked(all: bool) {
             let fenced = fenced.clone();
             move || fenced.read_log(now, lag, all)
         });
-        let let_in = fenced.is_let_in_from_memory(now);
+        let layer_verdict = fenced.is_let_in_from_memory(now);
         revoker.join().unwrap();
         let found = watcher.join().unwrap();
-        assert!(!(let_in && found), "let in though the reading that proves it found the revocation");
+        assert!(!(layer_verdict && found), "let in though the reading that proves it found the revocation");
     });
 }
 
@@ -118,8 +118,8 @@ fn the_fence_holds_when_all_is_forgotten() {
 /// So that the test above does not hold because nobody is ever let in.
 #[test]
 fn what_is_not_revoked_is_let_in_from_memory_under_some_order() {
-    let let_in = Arc::new(AtomicUsize::new(0));
-    let count = let_in.clone();
+    let layer_verdict = Arc::new(AtomicUsize::new(0));
+    let count = layer_verdict.clone();
     loom::model(move || {
         let fenced = Fenced::new();
         let now = Moment::now();
@@ -130,7 +130,7 @@ fn what_is_not_revoked_is_let_in_from_memory_under_some_order() {
         count.fetch_add(fenced.is_let_in_from_memory(now).into(), SeqCst);
         watcher.join().unwrap();
     });
-    assert!(let_in.load(SeqCst) > 0);
+    assert!(layer_verdict.load(SeqCst) > 0);
 }
 
 /// Under all orders in which the threads take turns a few times: a verdict has so many parts that all orders take minutes.
@@ -141,11 +141,11 @@ fn in_few_turns(model: impl Fn() + Sync + Send + 'static) {
 }
 
 /// Looks the session up again and again, and remembers each verdict in the one place.
-fn remember_often(fenced: &Fenced, slot: &Slot, started: Moment, times: u64) {
+fn remember_often(fenced: &Fenced, slot: &CachedVerdict, started: Moment, times: u64) {
     for time in 1..=times {
         let mark = fenced.epochs.mark(&fenced.session, &fenced.user, &fenced.client);
         if !fenced.store.is_revoked() {
-            slot.remember(&fenced.epochs, &Fence { mark, started }, Duration::from_secs(60 * time));
+            slot.remember(&fenced.epochs, &FenceReading { mark, started }, Duration::from_secs(60 * time));
         }
     }
 }
@@ -154,7 +154,7 @@ fn remember_often(fenced: &Fenced, slot: &Slot, started: Moment, times: u64) {
 #[test]
 fn no_parts_of_verdicts_make_one_that_outlives_a_revocation() {
     in_few_turns(|| {
-        let (fenced, slot) = (Fenced::new(), Arc::new(Slot::default()));
+        let (fenced, slot) = (Fenced::new(), Arc::new(CachedVerdict::default()));
         let now = Moment::now();
         let remembering = thread::spawn({
             let (fenced, slot) = (fenced.clone(), slot.clone());
@@ -171,10 +171,10 @@ fn no_parts_of_verdicts_make_one_that_outlives_a_revocation() {
 /// So that the test above does not hold because nobody is ever let in.
 #[test]
 fn parts_of_verdicts_are_good_while_nobody_is_revoked() {
-    let let_in = Arc::new(AtomicUsize::new(0));
-    let count = let_in.clone();
+    let layer_verdict = Arc::new(AtomicUsize::new(0));
+    let count = layer_verdict.clone();
     in_few_turns(move || {
-        let (fenced, slot) = (Fenced::new(), Arc::new(Slot::default()));
+        let (fenced, slot) = (Fenced::new(), Arc::new(CachedVerdict::default()));
         let now = Moment::now();
         let remembering = thread::spawn({
             let (fenced, slot) = (fenced.clone(), slot.clone());
@@ -185,7 +185,7 @@ fn parts_of_verdicts_are_good_while_nobody_is_revoked() {
         remembering.join().unwrap();
         assert!(slot.is_good(&fenced.epochs, now));
     });
-    assert!(let_in.load(SeqCst) > 0);
+    assert!(layer_verdict.load(SeqCst) > 0);
 }
 
 /// The query that answers, or that none ever will.

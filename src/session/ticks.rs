@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
 
-use super::epochs::Moment;
+use super::revocation_fence::Moment;
 use crate::background::Background;
 use crate::store::{Proof, Replication, Store, StoreError, StoreErrorKind, Tick, log_fault};
 
@@ -200,7 +200,7 @@ impl Shared {
 
     /// Takes in why the attempt failed that `began` then. Whether that counts: a line that was just lost does not.
     fn fail(&self, fault: &StoreError, began: Moment) -> bool {
-        crate::observe::count("bridge_auth_tick_faults_total", fault.kind().as_str());
+        crate::telemetry::count("bridge_auth_tick_faults_total", fault.kind().as_str());
         let (now, mut state) = (Moment::now(), self.state());
         state.faults += 1;
         let is_loss = matches!(fault.kind(), StoreErrorKind::Unavailable | StoreErrorKind::Unproven);

@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::epochs::{Epochs, Moment};
-use super::slot::{Fence, Slot};
+use super::cached_verdict::{CachedVerdict, FenceReading};
+use super::revocation_fence::{Moment, RevocationFence};
 use super::ticks::Ticks;
 use crate::background::Background;
 use crate::store::{
@@ -33,7 +33,7 @@ pub(super) struct Watch {
 
 /// What the watcher and the requests share.
 struct Watched {
-    epochs: Epochs,
+    epochs: RevocationFence,
     max_lag: Duration,
     deadline: Duration,
     health: Mutex<Health>,
@@ -68,26 +68,29 @@ impl Watch {
         ticks: Arc<Ticks>,
         is_fenced: bool,
     ) -> Self {
-        let watched = Watched { epochs: Epochs::new(), max_lag, deadline, health: Mutex::default() };
+        let watched = Watched { epochs: RevocationFence::new(), max_lag, deadline, health: Mutex::default() };
         Self { watched: Arc::new(watched), log: Log { store, ticks, is_fenced }, task: Background::default() }
     }
 
     /// Whether what `slot` remembers is proven fresh and not revoked.
-    pub(super) fn vouches_for(&self, slot: &Slot, now: Moment) -> bool {
+    pub(super) fn vouches_for(&self, slot: &CachedVerdict, now: Moment) -> bool {
         slot.is_good(&self.watched.epochs, now)
     }
 
     /// Keeps in `slot` that the session was live when `fence` stood, and expires `expires_in` later.
-    pub(super) fn remember(&self, slot: &Slot, fence: &Fence, expires_in: Duration) {
+    pub(super) fn remember(&self, slot: &CachedVerdict, fence: &FenceReading, expires_in: Duration) {
         slot.remember(&self.watched.epochs, fence, expires_in);
     }
 
     /// Reads the epochs of a token's session, user and client, before a query; starts the watcher when it does
     /// not run.
-    pub(super) fn fence(&self, claims: &Claims) -> Fence {
+    pub(super) fn fence(&self, claims: &Claims) -> FenceReading {
         self.task.ensure(|| watch_log(self.watched.clone(), self.log.clone()));
         let started = Moment::now();
-        Fence { mark: self.watched.epochs.mark(claims.session(), claims.user(), claims.client()), started }
+        FenceReading {
+            mark: self.watched.epochs.mark(claims.session(), claims.user(), claims.client()),
+            started,
+        }
     }
 
     pub(super) fn forget(&self, revocation: &Revocation) {
@@ -139,7 +142,7 @@ impl Watched {
         health.consecutive_faults += 1;
         health.last_fault = Some(fault.kind());
         drop(health);
-        crate::observe::count("bridge_auth_watch_faults_total", fault.kind().as_str());
+        crate::telemetry::count("bridge_auth_watch_faults_total", fault.kind().as_str());
         log_fault(fault, "revocation log could not be read");
     }
 
@@ -247,7 +250,7 @@ mod tests {
     /// Whether a session that nobody revoked is vouched for, `steady` and `wall` after the last reading.
     fn vouches_later(steady: Duration, wall: Duration) -> bool {
         let (began, started) = (Instant::now(), SystemTime::now());
-        let epochs = Epochs::new();
+        let epochs = RevocationFence::new();
         let (session, user) = (SessionId::parse("s").unwrap(), UserId::parse("u").unwrap());
         let mark = epochs.mark(&session, &user, &ClientId::parse("c").unwrap());
         epochs.take_in(Some(&[]), Moment::at(began, started), LAG);
@@ -259,10 +262,10 @@ mod tests {
     /// just proven that nobody revoked it.
     fn is_good_later(steady: Duration, wall: Duration) -> bool {
         let (began, started) = (Instant::now(), SystemTime::now());
-        let (epochs, slot) = (Epochs::new(), Slot::default());
+        let (epochs, slot) = (RevocationFence::new(), CachedVerdict::default());
         let (session, user) = (SessionId::parse("s").unwrap(), UserId::parse("u").unwrap());
         let mark = epochs.mark(&session, &user, &ClientId::parse("c").unwrap());
-        let fence = Fence { mark, started: Moment::at(began, started) };
+        let fence = FenceReading { mark, started: Moment::at(began, started) };
         slot.remember(&epochs, &fence, Duration::from_secs(60));
         let now = Moment::at(began + steady, started + wall);
         epochs.take_in(Some(&[]), now, LAG);
@@ -280,11 +283,11 @@ mod tests {
 
     #[test]
     fn what_expires_after_the_end_of_time_is_not_remembered() {
-        let slot = Slot::default();
-        let epochs = Epochs::new();
+        let slot = CachedVerdict::default();
+        let epochs = RevocationFence::new();
         let (session, user) = (SessionId::parse("s").unwrap(), UserId::parse("u").unwrap());
         let mark = epochs.mark(&session, &user, &ClientId::parse("c").unwrap());
-        slot.remember(&epochs, &Fence { mark, started: Moment::now() }, Duration::MAX);
+        slot.remember(&epochs, &FenceReading { mark, started: Moment::now() }, Duration::MAX);
         epochs.take_in(Some(&[]), Moment::now(), LAG);
         assert!(!slot.is_good(&epochs, Moment::now()));
     }

@@ -40,8 +40,8 @@ impl Settings {
                 return Err(BuildError::OutOfRange { what, allowed: "above 0, at most 60 seconds" });
             }
         }
-        if self.fence.is_some_and(|fence| fence > Duration::from_secs(60)) {
-            return Err(BuildError::OutOfRange { what: "the fence", allowed: "at most 60 seconds" });
+        if self.max_proof_age.is_some_and(|max_proof_age| max_proof_age > Duration::from_secs(60)) {
+            return Err(BuildError::OutOfRange { what: "the max_proof_age", allowed: "at most 60 seconds" });
         }
         for (what, count) in
             [("the most open codes", self.max_open_codes), ("the most sessions", self.session_limit.max)]

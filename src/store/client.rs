@@ -131,7 +131,7 @@ pub struct Client {
 /// Why a client got no credential.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum ProvisionError {
+pub enum ProvisionClientError {
     /// The asking session is no longer live.
     #[error("the session is not live")]
     SessionNotLive,

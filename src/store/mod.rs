@@ -17,18 +17,18 @@ mod device;
 mod error;
 mod fault_log;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
-mod lending;
+mod pool_usage;
 mod refresh;
 mod revocation;
+mod run_to_completion;
 mod session;
 mod tick;
-mod to_its_end;
-#[cfg(any(feature = "postgres", feature = "sqlite"))]
-mod turns;
 mod user;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod write_queue;
 
 pub use client::{
-    Client, ClientCredential, ClientKey, ClientProof, KeyQuery, ProvisionClient, ProvisionError,
+    Client, ClientCredential, ClientKey, ClientProof, KeyQuery, ProvisionClient, ProvisionClientError,
     ProvisionedClient,
 };
 pub use code::{GrantRefusal, IssueCodeError, NewCode, RedeemCode, RedeemError};
@@ -40,6 +40,7 @@ pub(crate) use fault_log::log_fault;
 pub use postgres::{PostgresStore, PostgresStoreBuilder};
 pub use refresh::{RefreshRefusal, RefreshSession, RefreshSessionError, RefreshStatus};
 pub use revocation::{Revocation, RevocationCursor, RevocationPage, Revoke, Swept};
+pub(crate) use run_to_completion::RunToCompletion;
 pub use session::{
     NewSession, OpenSession, OpenSessionError, OpenedSession, Origin, RequestedId, RowMark, RowState,
     Session, SessionKey, SessionLimit, SessionState, SessionStatus, WhenFull,
@@ -47,7 +48,6 @@ pub use session::{
 #[cfg(feature = "sqlite")]
 pub use sqlite::{SqliteStore, SqliteStoreBuilder};
 pub use tick::{Proof, Replication, RowStates, SessionStatuses, Tick};
-pub(crate) use to_its_end::ToItsEnd;
 pub use user::KnownUser;
 
 use std::fmt;
@@ -258,7 +258,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// A device ([`ProvisionClient::session`]) has at most two live credentials: the new one, and the one before, which stays
     /// good for [`ProvisionClient::overlap`] more; that is to be longer than an answer may be on its way. One that was
     /// committed **after this call reached the database** is not replaced by it. So no credential that was returned last is
-    /// dead; a call beside which two others were answered is [`ProvisionError::Overlapped`]. Two later calls, the second begun after
+    /// dead; a call beside which two others were answered is [`ProvisionClientError::Overlapped`]. Two later calls, the second begun after
     /// the first was committed, end a credential at once, also while its own answer is on its way. A key that the client has
     /// already becomes this device's, and its alone: so it ends with the session that brought it last.
     ///
@@ -267,10 +267,12 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`ProvisionError`]: the asking session is no longer live, the user is disabled, all places are
+    /// [`ProvisionClientError`]: the asking session is no longer live, the user is disabled, all places are
     /// taken, or the store cannot answer.
-    async fn provision_client(&self, provision: ProvisionClient)
-    -> Result<ProvisionedClient, ProvisionError>;
+    async fn provision_client(
+        &self,
+        provision: ProvisionClient,
+    ) -> Result<ProvisionedClient, ProvisionClientError>;
 
     /// The client, when `proof` fits one of its live credentials and its owner is enabled.
     ///

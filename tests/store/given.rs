@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bridge_auth::store::{
     ClientCredential, ClientProof, NewCode, NewSession, OpenSession, OpenSessionError, OpenedSession, Origin,
-    ProvisionClient, ProvisionError, RedeemCode, RefreshSession, RefreshSessionError, RequestedId, RowState,
-    SessionKey, SessionLimit, SessionState, Store, WhenFull,
+    ProvisionClient, ProvisionClientError, RedeemCode, RefreshSession, RefreshSessionError, RequestedId,
+    RowState, SessionKey, SessionLimit, SessionState, Store, WhenFull,
 };
 use bridge_auth::{
     CallSource, ClientId, ClientSecret, CodeHash, ExchangeCode, RefreshHash, RefreshToken, Scopes,
@@ -122,7 +122,7 @@ pub async fn provision(
     store: &dyn Store,
     user: &UserId,
     session: &SessionId,
-) -> Result<SecretHash, ProvisionError> {
+) -> Result<SecretHash, ProvisionClientError> {
     let secret = new_secret(user, session);
     store.provision_client(secret.clone()).await.map(|_| secret_of(&secret))
 }

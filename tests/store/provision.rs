@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bridge_auth::store::{ClientProof, KnownUser, NewSession, ProvisionClient, ProvisionError, Revoke};
+use bridge_auth::store::{ClientProof, KnownUser, NewSession, ProvisionClient, ProvisionClientError, Revoke};
 use bridge_auth::{Scopes, SessionId};
 use futures_util::future::join_all;
 
@@ -41,7 +41,7 @@ async fn a_session_that_is_not_live_gets_no_secret(db: impl Backend) {
     let his = sign_in(&*store, &bob).await;
     for session in [revoked, expired, his, SessionId::random()] {
         let refused = provision(&*store, &alice, &session).await;
-        assert!(matches!(refused, Err(ProvisionError::SessionNotLive)), "{refused:?}");
+        assert!(matches!(refused, Err(ProvisionClientError::SessionNotLive)), "{refused:?}");
     }
     assert_eq!(db.count("client_secrets").await, 0);
     assert_eq!(db.count("clients").await, 0);
@@ -55,7 +55,7 @@ async fn a_disabled_user_gets_no_secret(db: impl Backend) {
     let refused = provision(&*store, &alice, &session).await;
     // Disabling has revoked the session as well.
     assert!(
-        matches!(refused, Err(ProvisionError::UserDisabled | ProvisionError::SessionNotLive)),
+        matches!(refused, Err(ProvisionClientError::UserDisabled | ProvisionClientError::SessionNotLive)),
         "{refused:?}"
     );
     assert_eq!(db.count("client_secrets").await, 0);
@@ -206,7 +206,7 @@ async fn a_client_full_of_live_devices_is_refused(db: impl Backend) {
     store.provision_client(capped(&devices[0])).await.unwrap();
     store.provision_client(capped(&devices[1])).await.unwrap();
     let refused = store.provision_client(capped(&devices[2])).await;
-    assert!(matches!(refused, Err(ProvisionError::TooManyDevices)), "{refused:?}");
+    assert!(matches!(refused, Err(ProvisionClientError::TooManyDevices)), "{refused:?}");
     assert_eq!(db.count("client_secrets").await, 2);
     store.provision_client(capped(&devices[1])).await.expect("the device has its place");
     store.revoke(&Revoke::Session(devices[0].clone())).await.unwrap();

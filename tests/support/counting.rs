@@ -173,7 +173,7 @@ impl Store for Counting {
     async fn provision_client(
         &self,
         provision: ProvisionClient,
-    ) -> Result<ProvisionedClient, ProvisionError> {
+    ) -> Result<ProvisionedClient, ProvisionClientError> {
         self.store.provision_client(provision).await
     }
 

@@ -72,7 +72,7 @@ impl Home {
         command.args(["--listen", "127.0.0.1:0", "--issuer", "http://127.0.0.1:1", "--no-rate-limits"]);
         command.args(["--admin-token", OPERATOR, "--pool-size", &POOL_SIZE.to_string()]);
         command.args(["--database", database, "--freshness", freshness]);
-        command.args(["--fence", &fence.as_millis().to_string()]);
+        command.args(["--max-proof-age", &fence.as_millis().to_string()]);
         let log = self.0.path().join(format!("{}.log", rand::random::<u64>()));
         let running = start_logging(&mut command, &log).await;
         let client = Client::builder().no_proxy().timeout(Duration::from_secs(60)).build().unwrap();
@@ -219,10 +219,10 @@ async fn proved_nothing_after(since: Instant, gateways: &[Gateway], answers: &[V
 fn none_let_in_after(since: Instant, bound: Duration, answers: &[Answer]) {
     let later: Vec<_> = answers.iter().filter(|answer| answer.sent > since + bound).collect();
     assert!(later.len() > 20, "nothing is proved by {} requests", later.len());
-    let let_in = later.iter().filter(|answer| answer.status == StatusCode::OK).count();
+    let layer_verdict = later.iter().filter(|answer| answer.status == StatusCode::OK).count();
     let last = later.iter().rev().find(|answer| answer.status == StatusCode::OK);
     let late = last.map(|answer| answer.sent - since);
-    assert_eq!(let_in, 0, "of {} let in, the last one sent {late:?} after", later.len());
+    assert_eq!(layer_verdict, 0, "of {} let in, the last one sent {late:?} after", later.len());
 }
 
 /// Every request sent more than `bound` after `since` was answered 503, with when to try again; and a live session was never

@@ -13,9 +13,9 @@ use super::form::Form;
 use crate::bridge::Bridge;
 use crate::id::{ClientId, ClientSecret};
 use crate::issue::{ClientAuthError, OauthClient, ShownClient};
-use crate::passage::SetAside;
-use crate::service::answer::Refusal;
-use crate::service::limited;
+use crate::request_context::SetAside;
+use crate::service::answer::EndpointError;
+use crate::service::rate_limited;
 use crate::token::ClientAssertion;
 
 /// Who sent the request: here an attempt to prove it begins, and its outcome is known.
@@ -23,18 +23,18 @@ pub(in crate::service) async fn authenticate(
     bridge: &Bridge,
     parts: &Parts,
     form: &Form,
-) -> Result<OauthClient, Refusal> {
+) -> Result<OauthClient, EndpointError> {
     let set_aside = parts.extensions.get().map(|SetAside(authorization)| authorization);
     let authorizations = parts.headers.get_all(AUTHORIZATION).iter().chain(set_aside);
     let Some(shown) = shown(authorizations, form)? else { return Err(invalid_client(bridge)) };
-    let attempt = limited::client(bridge, parts, shown.proves())?;
+    let attempt = rate_limited::client(bridge, parts, shown.proves())?;
     let outcome = bridge.issuer().authenticate_client(&shown).await;
     outcome.map_err(|error| match error {
         ClientAuthError::InvalidClient => {
             attempt.failed();
             invalid_client(bridge)
         }
-        ClientAuthError::Store(fault) => Refusal::unavailable(bridge, &fault),
+        ClientAuthError::Store(fault) => EndpointError::unavailable(bridge, &fault),
     })
 }
 
@@ -42,7 +42,7 @@ pub(in crate::service) async fn authenticate(
 fn shown<'h>(
     mut authorizations: impl Iterator<Item = &'h HeaderValue>,
     form: &Form,
-) -> Result<Option<ShownClient>, Refusal> {
+) -> Result<Option<ShownClient>, EndpointError> {
     let authorization = authorizations.next();
     let secret = form.value("client_secret");
     let assertion = match (form.value("client_assertion_type"), form.value("client_assertion")) {
@@ -81,13 +81,14 @@ fn shown<'h>(
 /// RFC 7523 §2.2.
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
-const SEVERAL_METHODS: Refusal =
-    Refusal::invalid_request("The client shows more than one proof of who it is: one method a request.");
-const HALF_AN_ASSERTION: Refusal =
-    Refusal::invalid_request("client_assertion and client_assertion_type go together.");
-const NO_CLIENT_ID: Refusal = Refusal::invalid_request("A client_secret needs its client_id.");
-const ANOTHER_CLIENT_ID: Refusal =
-    Refusal::invalid_request("client_id is not the client that the Authorization header names.");
+const SEVERAL_METHODS: EndpointError = EndpointError::invalid_request(
+    "The client shows more than one proof of who it is: one method a request.",
+);
+const HALF_AN_ASSERTION: EndpointError =
+    EndpointError::invalid_request("client_assertion and client_assertion_type go together.");
+const NO_CLIENT_ID: EndpointError = EndpointError::invalid_request("A client_secret needs its client_id.");
+const ANOTHER_CLIENT_ID: EndpointError =
+    EndpointError::invalid_request("client_id is not the client that the Authorization header names.");
 
 /// A user name and password of RFC 7617, as RFC 6749 §2.3.1 has clients fill them in.
 struct Basic {
@@ -98,7 +99,7 @@ struct Basic {
 
 impl Basic {
     /// The same of the client that the body names too, if it does.
-    fn named(mut self, named: Option<&str>) -> Result<ShownClient, Refusal> {
+    fn named(mut self, named: Option<&str>) -> Result<ShownClient, EndpointError> {
         self.ids.retain(|id| named.is_none_or(|named| id.as_str() == named));
         if self.ids.is_empty() { Err(ANOTHER_CLIENT_ID) } else { Ok(self.into()) }
     }

@@ -1,31 +1,31 @@
-//! The refusals that RFC 6749 §5.2 and RFC 8707 §2 have words for.
+//! The rejection_format that RFC 6749 §5.2 and RFC 8707 §2 have words for.
 
 use http::StatusCode;
 use http::header::WWW_AUTHENTICATE;
 
 use crate::bridge::Bridge;
-use crate::service::answer::Refusal;
+use crate::service::answer::EndpointError;
 
 /// The client is not who it says, or cannot be: one answer for all of it, however it tried.
-pub(in crate::service) fn invalid_client(bridge: &Bridge) -> Refusal {
+pub(in crate::service) fn invalid_client(bridge: &Bridge) -> EndpointError {
     let detail = "The client did not prove who it is.";
-    Refusal::new(StatusCode::UNAUTHORIZED, "invalid_client", detail)
+    EndpointError::new(StatusCode::UNAUTHORIZED, "invalid_client", detail)
         .header(WWW_AUTHENTICATE, bridge.settings().challenge.basic())
 }
 
-pub(in crate::service) const UNAUTHORIZED_CLIENT: Refusal =
+pub(in crate::service) const UNAUTHORIZED_CLIENT: EndpointError =
     bad("unauthorized_client", "This client may not do this.");
-pub(in crate::service) const UNSUPPORTED_GRANT: Refusal =
+pub(in crate::service) const UNSUPPORTED_GRANT: EndpointError =
     bad("unsupported_grant_type", "There is no such grant here.");
-pub(in crate::service) const INVALID_SCOPE: Refusal =
+pub(in crate::service) const INVALID_SCOPE: EndpointError =
     bad("invalid_scope", "A scope is malformed, is there twice, or may not be asked for.");
-pub(in crate::service) const INVALID_TARGET: Refusal =
+pub(in crate::service) const INVALID_TARGET: EndpointError =
     bad("invalid_target", "No token for this resource can be had here. Ask for one resource by its URL.");
-pub(in crate::service) const INVALID_REFRESH_TOKEN: Refusal =
+pub(in crate::service) const INVALID_REFRESH_TOKEN: EndpointError =
     bad("invalid_grant", "The refresh token is unknown, expired or used. Link the bridge again.");
-pub(in crate::service) const OF_ANOTHER_CLIENT: Refusal =
+pub(in crate::service) const OF_ANOTHER_CLIENT: EndpointError =
     bad("invalid_grant", "The token was issued to another client.");
 
-const fn bad(code: &'static str, detail: &'static str) -> Refusal {
-    Refusal::new(StatusCode::BAD_REQUEST, code, detail)
+const fn bad(code: &'static str, detail: &'static str) -> EndpointError {
+    EndpointError::new(StatusCode::BAD_REQUEST, code, detail)
 }

@@ -8,7 +8,7 @@ use percent_encoding::percent_decode;
 use url::form_urlencoded;
 use zeroize::Zeroizing;
 
-use crate::service::answer::Refusal;
+use crate::service::answer::EndpointError;
 use crate::service::body::RequestBody;
 
 /// The parameters of one request. It holds secrets, so it cannot be shown.
@@ -16,14 +16,14 @@ pub(in crate::service) struct Form(BTreeMap<String, Vec<Zeroizing<String>>>);
 
 impl Form {
     /// Reads the body of a request; one that puts a secret into the query is refused.
-    pub(in crate::service) async fn read(parts: &Parts, body: RequestBody) -> Result<Self, Refusal> {
+    pub(in crate::service) async fn read(parts: &Parts, body: RequestBody) -> Result<Self, EndpointError> {
         if names_secret(&parts.uri) {
             return Err(SECRET_IN_QUERY);
         }
         Self::parse(&body.form(&parts.headers).await?)
     }
 
-    fn parse(body: &[u8]) -> Result<Self, Refusal> {
+    fn parse(body: &[u8]) -> Result<Self, EndpointError> {
         // The parser would put something else in the place of what is not UTF-8.
         if percent_decode(body).decode_utf8().is_err() {
             return Err(NOT_UTF8);
@@ -67,11 +67,11 @@ fn names_secret(uri: &Uri) -> bool {
 }
 
 /// What introspection and revocation are about (RFC 7009 §2.1, RFC 7662 §2.1).
-pub(in crate::service) const NO_TOKEN: Refusal = Refusal::invalid_request("token is missing.");
-const SECRET_IN_QUERY: Refusal =
-    Refusal::invalid_request("A secret stands in the query: send it in the body, and replace it.");
-const NOT_UTF8: Refusal = Refusal::invalid_request("The body is not UTF-8.");
-const REPEATED: Refusal = Refusal::invalid_request("A parameter is there more than once.");
+pub(in crate::service) const NO_TOKEN: EndpointError = EndpointError::invalid_request("token is missing.");
+const SECRET_IN_QUERY: EndpointError =
+    EndpointError::invalid_request("A secret stands in the query: send it in the body, and replace it.");
+const NOT_UTF8: EndpointError = EndpointError::invalid_request("The body is not UTF-8.");
+const REPEATED: EndpointError = EndpointError::invalid_request("A parameter is there more than once.");
 
 #[cfg(test)]
 mod tests {

@@ -5,12 +5,15 @@ use url::Url;
 use super::error::INVALID_TARGET;
 use super::form::Form;
 use crate::id::Audience;
-use crate::service::answer::Refusal;
+use crate::service::answer::EndpointError;
 use crate::settings::Settings;
 
 /// The audience of the resource that was named; `None` when none was. A token has one resource (RFC 9700 §2.3), so two
 /// different ones are one too many.
-pub(in crate::service) fn audience(settings: &Settings, form: &Form) -> Result<Option<Audience>, Refusal> {
+pub(in crate::service) fn audience(
+    settings: &Settings,
+    form: &Form,
+) -> Result<Option<Audience>, EndpointError> {
     let mut named = form.values("resource").map(|text| find(settings, text).ok_or(INVALID_TARGET));
     let Some(first) = named.next().transpose()? else { return Ok(None) };
     match named.all(|other| other.is_ok_and(|other| other == first)) {

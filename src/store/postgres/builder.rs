@@ -12,7 +12,7 @@ use tokio_postgres::config::{SslMode, TargetSessionAttrs};
 use super::connect::Connector;
 use super::connections::{Connections, Plans};
 use super::error::{at_start, failed};
-use super::line::{Dial, Line};
+use super::tick_connection::{ConnectionSource, TickConnection};
 use super::url::Target;
 use super::{PostgresStore, preflight, tls, url};
 use crate::store::StoreError;
@@ -128,7 +128,7 @@ impl PostgresStoreBuilder {
             SslMode::Disable => None,
             _ => Some(tls::connector(root.as_deref())?),
         };
-        let lanes = self.pool_size - Line::CONNECTIONS;
+        let lanes = self.pool_size - TickConnection::CONNECTIONS;
         let for_look_ups = (lanes / 2).clamp(1, Connections::FOR_LOOK_UPS);
         let own = Connector::new(&config, tls, OWN_SETTINGS);
         // Each host has its time, one after the other.
@@ -141,7 +141,7 @@ impl PostgresStoreBuilder {
         let connections = Connections::new(look_ups, rest, self.wait.saturating_add(connect), own.left());
         // A wait that a time-out cancels looks like one that has ended.
         let line = own.with("SET statement_timeout = 0; SET lock_timeout = 0");
-        Ok((PostgresStore::new(connections, Dial::Own(line)), connectors))
+        Ok((PostgresStore::new(connections, ConnectionSource::Own(line)), connectors))
     }
 
     fn pool(&self, connector: Connector, size: usize, connect: Duration) -> Result<Pool, StoreError> {

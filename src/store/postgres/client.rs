@@ -9,13 +9,14 @@ use super::error::failed;
 use super::row::{Columns, micros, session_key};
 use crate::id::{AssertionHash, ClientId, KeyThumbprint, SecretHash};
 use crate::store::{
-    Client, ClientKey, ClientProof, KeyQuery, ProvisionClient, ProvisionError, ProvisionedClient, StoreError,
+    Client, ClientKey, ClientProof, KeyQuery, ProvisionClient, ProvisionClientError, ProvisionedClient,
+    StoreError,
 };
 
 pub(super) async fn provision(
     db: &Connections,
     provision: &ProvisionClient,
-) -> Result<ProvisionedClient, ProvisionError> {
+) -> Result<ProvisionedClient, ProvisionClientError> {
     let row = db
         .query_one(
             "SELECT outcome, scopes, ends_at FROM bridge_auth.provision($1, $2, $3, $4, $5, $6, $7, $8, $9)",
@@ -34,10 +35,10 @@ pub(super) async fn provision(
         .await?;
     match row.column("outcome")? {
         "provisioned" => Ok(ProvisionedClient { scopes: row.scopes()?, ends_at: row.column("ends_at")? }),
-        "session_not_live" => Err(ProvisionError::SessionNotLive),
-        "user_disabled" => Err(ProvisionError::UserDisabled),
-        "too_many_devices" => Err(ProvisionError::TooManyDevices),
-        "overlapped" => Err(ProvisionError::Overlapped),
+        "session_not_live" => Err(ProvisionClientError::SessionNotLive),
+        "user_disabled" => Err(ProvisionClientError::UserDisabled),
+        "too_many_devices" => Err(ProvisionClientError::TooManyDevices),
+        "overlapped" => Err(ProvisionClientError::Overlapped),
         other => Err(failed(format!("unknown outcome {other:?}")).into()),
     }
 }

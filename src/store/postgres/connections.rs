@@ -11,8 +11,8 @@ use tokio_postgres::types::ToSql;
 
 use super::error::{failed, leaves_connection_good};
 use super::timeline::Timeline;
-use crate::store::lending::{Lending, Lent};
-use crate::store::{PoolStatus, StoreError, StoreErrorKind, ToItsEnd};
+use crate::store::pool_usage::{Lent, PoolUsage};
+use crate::store::{PoolStatus, RunToCompletion, StoreError, StoreErrorKind};
 
 /// How much longer than the server the client waits: mostly the server's own word is more telling.
 const GRACE: Duration = Duration::from_millis(200);
@@ -39,7 +39,7 @@ pub(super) struct Lane {
     pub(super) statement: Duration,
     /// When the server was left last, the same for all lanes: connections made before that count no more.
     left: Arc<watch::Sender<Option<Instant>>>,
-    lending: Arc<Lending>,
+    lending: Arc<PoolUsage>,
     /// For a pool whose connections were not made here.
     set_up: Option<Arc<SetUp>>,
     plans: Plans,
@@ -223,7 +223,7 @@ impl Lane {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        let done = timeout(self.longest(), ToItsEnd::new(work)).await;
+        let done = timeout(self.longest(), RunToCompletion::new(work)).await;
         done.unwrap_or_else(|_| Err(StoreError::timed_out().into()))
     }
 

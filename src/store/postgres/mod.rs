@@ -11,21 +11,21 @@ mod connect;
 mod connections;
 mod device;
 mod error;
-mod line;
 mod migrate;
 mod migration_lock;
+mod operations;
 mod preflight;
-mod refresh;
+mod refresh_rotation;
 mod revocation;
 mod rights;
 mod row;
 mod session;
+mod tick_connection;
 mod timeline;
 mod tls;
 mod url;
 mod user;
 mod version;
-mod work;
 
 pub use builder::PostgresStoreBuilder;
 
@@ -39,13 +39,13 @@ use tokio::sync::{Mutex, watch};
 use uuid::Uuid;
 
 use self::connections::Connections;
-use self::line::{Dial, Line};
+use self::tick_connection::{ConnectionSource, TickConnection};
 use self::timeline::Timeline;
-use super::turns::Turns;
+use super::write_queue::WriteQueue;
 use super::{
     Client, ClientKey, ClientProof, DevicePage, DeviceQuery, GrantRefusal, IssueCodeError, KeyQuery,
     KnownUser, NewCode, OpenSession, OpenSessionError, OpenedSession, PoolStatus, Proof, ProvisionClient,
-    ProvisionError, ProvisionedClient, RedeemCode, RedeemError, RefreshRefusal, RefreshSession,
+    ProvisionClientError, ProvisionedClient, RedeemCode, RedeemError, RefreshRefusal, RefreshSession,
     RefreshSessionError, RefreshStatus, RevocationCursor, RevocationPage, Revoke, RowStates, SessionKey,
     SessionStatuses, Store, StoreError, Swept,
 };
@@ -77,8 +77,8 @@ use crate::id::{AssertionHash, ClientId, RefreshHash, SessionId, UserId};
 #[derive(Clone)]
 pub struct PostgresStore {
     connections: Connections,
-    turns: Turns<UserId>,
-    line: Arc<Line>,
+    turns: WriteQueue<UserId>,
+    line: Arc<TickConnection>,
     /// However many ask whether the server answers, one at a time does.
     ping: Arc<Mutex<()>>,
 }
@@ -119,16 +119,16 @@ impl PostgresStore {
         PostgresStoreBuilder::new(url)
     }
 
-    fn new(connections: Connections, dial: Dial) -> Self {
+    fn new(connections: Connections, dial: ConnectionSource) -> Self {
         let (connect, patience) =
             (connections.rest.acquire, (connections.look_ups.statement / 2).max(Duration::from_millis(500)));
-        let line = Line::new(dial, connections.clone(), connect, patience);
-        Self { connections, turns: Turns::default(), line: Arc::new(line), ping: Arc::default() }
+        let line = TickConnection::new(dial, connections.clone(), connect, patience);
+        Self { connections, turns: WriteQueue::default(), line: Arc::new(line), ping: Arc::default() }
     }
 
     /// A store on a pool the host made, with a deadline of 3 s for a connection and 10 s for a
     /// statement. Of its connections it leaves three, but never more than half, to look-ups, and takes one more for its
-    /// [ticks](Store::tick), beside those of the pool. Call [`PostgresStore::migrate`] or [`PostgresStore::check`] once before
+    /// [ticks](Store::tick), beside those of the pool. Lease [`PostgresStore::migrate`] or [`PostgresStore::check`] once before
     /// the first use: nothing else looks for a transaction pooler, on which gateways run each other's statements.
     ///
     /// Such a store hears of revocations only by reading the log: it listens for no notification. Nor does it hear when an operator
@@ -145,7 +145,7 @@ impl PostgresStore {
         let timeline = Timeline::default();
         let connections =
             Connections::of_one_pool(pool.clone(), acquire, statement, settings, timeline.clone());
-        Self::new(connections, Dial::Pool(pool, timeline))
+        Self::new(connections, ConnectionSource::Pool(pool, timeline))
     }
 
     /// Applies the migrations that are missing, under a lock: any number of nodes may call it at once. While it waits for
@@ -170,7 +170,7 @@ impl PostgresStore {
     /// encoding is UTF8, the role has its rights, no migration is missing or was changed, and none is newer than this version
     /// may run with; and that the settings of the connections reach the server.
     ///
-    /// [`connect`](PostgresStoreBuilder::connect) checks the same. Call it on a store that was made
+    /// [`connect`](PostgresStoreBuilder::connect) checks the same. Lease it on a store that was made
     /// [`from_pool`](Self::from_pool) and is not told to [`migrate`](Self::migrate). It takes two connections.
     ///
     /// # Errors
@@ -243,12 +243,12 @@ impl Store for PostgresStore {
 
     async fn refresh_session(&self, refresh: RefreshSession) -> Result<OpenedSession, RefreshSessionError> {
         let token = refresh.presented;
-        let owner = self.read(|db| async move { refresh::owner(&db, &token).await });
+        let owner = self.read(|db| async move { refresh_rotation::owner(&db, &token).await });
         let Some(person) = self.certain(owner, |owner| matches!(owner, Ok(None))).await? else {
             return Err(RefreshSessionError::Refused(RefreshRefusal::Unknown));
         };
         let refresh = |db: Connections| {
-            self.hinting(async move { refresh::refresh(&db, &refresh).await }, |refreshed| {
+            self.hinting(async move { refresh_rotation::refresh(&db, &refresh).await }, |refreshed| {
                 matches!(refreshed, Err(RefreshSessionError::Refused(RefreshRefusal::Reused { .. })))
             })
         };
@@ -259,7 +259,7 @@ impl Store for PostgresStore {
 
     async fn refresh_status(&self, token: &RefreshHash) -> Result<Option<RefreshStatus>, StoreError> {
         let token = *token;
-        let status = self.read(|db| async move { refresh::look(&db, &token).await });
+        let status = self.read(|db| async move { refresh_rotation::look(&db, &token).await });
         self.certain(status, |status| matches!(status, Ok(None))).await
     }
 
@@ -299,7 +299,7 @@ impl Store for PostgresStore {
                 // It may touch every session there is.
                 Revoke::Client(_) => {
                     let longest = revocation::ALL_OF_A_CLIENT.saturating_add(self.connections.rest.longest());
-                    self.to_its_end(longest, revoke(self.connections.clone())).await
+                    self.run_to_completion(longest, revoke(self.connections.clone())).await
                 }
                 // An operator's word does not wait behind the person it is about.
                 _ => self.write(revoke).await,
@@ -328,11 +328,11 @@ impl Store for PostgresStore {
     async fn provision_client(
         &self,
         provision: ProvisionClient,
-    ) -> Result<ProvisionedClient, ProvisionError> {
+    ) -> Result<ProvisionedClient, ProvisionClientError> {
         let person = provision.owner.clone();
         let provisioned =
             self.write_for(&person, |db| async move { client::provision(&db, &provision).await });
-        let denies = |e: &ProvisionError| !matches!(e, ProvisionError::Store(_));
+        let denies = |e: &ProvisionClientError| !matches!(e, ProvisionClientError::Store(_));
         self.certain(provisioned, |provisioned| provisioned.as_ref().is_err_and(denies)).await
     }
 

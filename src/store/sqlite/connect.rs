@@ -9,7 +9,7 @@ use std::time::Duration;
 use deadpool_sqlite::{Config, Hook, HookError, Manager, Pool, PoolError, QueueMode, Runtime, Timeouts};
 use rusqlite::{Connection, OpenFlags};
 
-use super::place::{self, Identity, Place};
+use super::file_identity::{self, Identity, OpenedFiles};
 use super::transaction::fault;
 use crate::store::{StoreError, StoreErrorKind};
 
@@ -33,14 +33,14 @@ const PROBE_WAIT: Duration = Duration::from_millis(250);
 pub(super) struct Opened {
     /// Absolute, and free of links.
     pub(super) path: PathBuf,
-    pub(super) place: Arc<Place>,
+    pub(super) place: Arc<OpenedFiles>,
     /// Writes, and as long as it is open the files stay the same.
     pub(super) connection: Connection,
 }
 
 /// Makes the file and its folder when they are missing, and brings its tables up to date.
 pub(super) fn prepare(name: &Path, timeout: Duration) -> Result<Opened, StoreError> {
-    let name = place::named(name)?;
+    let name = file_identity::named(name)?;
     let path = absolute(name).map_err(unavailable)?;
     let _lock = lock(&path).map_err(unavailable)?;
     create(&path).map_err(unavailable)?;
@@ -54,7 +54,7 @@ pub(super) fn prepare(name: &Path, timeout: Duration) -> Result<Opened, StoreErr
         .run(&mut connection)
         .map_err(|e| StoreError::new(StoreErrorKind::Failed, e))?;
     connection.busy_timeout(timeout.min(PROBE_WAIT)).map_err(fault)?;
-    let place = Place::of(name, &path).map_err(unavailable)?;
+    let place = OpenedFiles::of(name, &path).map_err(unavailable)?;
     if Identity::of(&path).map_err(unavailable)? != made {
         return Err(StoreError::new(StoreErrorKind::Moved, "the file was replaced while it was opened"));
     }

@@ -9,12 +9,12 @@ use tokio::runtime::Handle;
 
 use super::SqliteStore;
 use super::connect::{self, Opened, Role};
-use super::place::Place;
-use super::probe::Probe;
+use super::file_identity::OpenedFiles;
 use super::transaction::Transaction;
+use super::write_probe::Probe;
 use crate::id::UserId;
-use crate::store::lending::Lending;
-use crate::store::turns::{Turn, Turns};
+use crate::store::pool_usage::PoolUsage;
+use crate::store::write_queue::{Turn, WriteQueue};
 use crate::store::{PoolStatus, StoreError, StoreErrorKind};
 
 /// How many look-ups may go on at once.
@@ -41,9 +41,9 @@ pub(super) struct Connections {
     /// For what every request needs: nothing else takes them.
     lookups: Pool,
     /// What each lane's pool has lent.
-    lending: [Arc<Lending>; Lane::ALL],
-    turns: Turns<UserId>,
-    place: Arc<Place>,
+    lending: [Arc<PoolUsage>; Lane::ALL],
+    turns: WriteQueue<UserId>,
+    place: Arc<OpenedFiles>,
     probe: Probe,
     timeout: Duration,
 }
@@ -55,7 +55,7 @@ impl Connections {
             readers: connect::pool(&opened, Role::Reader, readers, timeout)?,
             lookups: connect::pool(&opened, Role::Reader, LOOKUPS, timeout)?,
             lending: Default::default(),
-            turns: Turns::default(),
+            turns: WriteQueue::default(),
             place: Arc::clone(&opened.place),
             probe: Probe::new(opened),
             timeout,
@@ -189,7 +189,7 @@ pub(super) trait Operation<T, E>: FnOnce(&Transaction<'_>) -> Result<T, E> + Sen
 impl<F, T, E> Operation<T, E> for F where F: FnOnce(&Transaction<'_>) -> Result<T, E> + Send + 'static {}
 
 fn in_place<T, E: From<StoreError>>(
-    place: &Place,
+    place: &OpenedFiles,
     connection: &mut Connection,
     lane: Lane,
     operation: impl Operation<T, E>,

@@ -6,20 +6,20 @@ mod codes;
 mod connect;
 mod connections;
 mod devices;
+mod file_identity;
 mod hints;
-mod hooks;
-mod place;
+mod hook_sessions;
 #[cfg(test)]
 mod plans;
-mod probe;
 mod provision;
-mod refresh;
+mod refresh_rotation;
 mod refresh_tokens;
 mod revocations;
 mod sessions;
 mod sweep;
 mod transaction;
 mod users;
+mod write_probe;
 
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
@@ -32,12 +32,12 @@ pub use self::builder::SqliteStoreBuilder;
 use self::codes::Redeemed;
 use self::connections::Connections;
 use self::hints::Hints;
-use self::refresh::Refreshed;
+use self::refresh_rotation::Refreshed;
 use self::transaction::system_time;
 use super::{
     Client, ClientKey, ClientProof, DevicePage, DeviceQuery, GrantRefusal, IssueCodeError, KeyQuery,
     KnownUser, NewCode, OpenSession, OpenSessionError, OpenedSession, PoolStatus, Proof, ProvisionClient,
-    ProvisionError, ProvisionedClient, RedeemCode, RedeemError, RefreshRefusal, RefreshSession,
+    ProvisionClientError, ProvisionedClient, RedeemCode, RedeemError, RefreshRefusal, RefreshSession,
     RefreshSessionError, RefreshStatus, Replication, RevocationCursor, RevocationPage, Revoke, RowStates,
     SessionKey, SessionStatuses, Store, StoreError, Swept, Tick,
 };
@@ -144,12 +144,12 @@ impl Store for SqliteStore {
             }
             OpenSession::Client { owner, proof, scopes, session } => {
                 let person = owner.clone();
-                let wish = hooks::Wish { owner, proof, scopes, session };
+                let wish = hook_sessions::Wish { owner, proof, scopes, session };
                 let look = wish.clone();
-                if let Some(opened) = self.read(move |tx| hooks::look(tx, &look)).await? {
+                if let Some(opened) = self.read(move |tx| hook_sessions::look(tx, &look)).await? {
                     return Ok(opened);
                 }
-                self.write_for(&person, move |tx| hooks::open(tx, &wish)).await
+                self.write_for(&person, move |tx| hook_sessions::open(tx, &wish)).await
             }
         }
     }
@@ -159,7 +159,7 @@ impl Store for SqliteStore {
         let Some(user) = self.read(move |tx| refresh_tokens::user(tx, &token)).await? else {
             return Err(RefreshSessionError::Refused(RefreshRefusal::Unknown));
         };
-        match self.write_for(&user, move |tx| refresh::refresh(tx, &refresh)).await? {
+        match self.write_for(&user, move |tx| refresh_rotation::refresh(tx, &refresh)).await? {
             Refreshed::Extended(session) => Ok(session),
             Refreshed::Reused(refusal) => Err(RefreshSessionError::Refused(refusal)),
         }
@@ -167,7 +167,7 @@ impl Store for SqliteStore {
 
     async fn refresh_status(&self, token: &RefreshHash) -> Result<Option<RefreshStatus>, StoreError> {
         let token = *token;
-        self.read(move |tx| refresh::look(tx, &token)).await
+        self.read(move |tx| refresh_rotation::look(tx, &token)).await
     }
 
     async fn session_statuses(&self, ids: &[SessionId]) -> Result<SessionStatuses, StoreError> {
@@ -228,7 +228,7 @@ impl Store for SqliteStore {
     async fn provision_client(
         &self,
         provision: ProvisionClient,
-    ) -> Result<ProvisionedClient, ProvisionError> {
+    ) -> Result<ProvisionedClient, ProvisionClientError> {
         let (owner, new) = (provision.owner.clone(), provision.clone());
         let turn = self.turn(&owner).await?;
         // Before the wait for the writer: what another process adds while this call waits is not replaced by it.

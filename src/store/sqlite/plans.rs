@@ -143,12 +143,13 @@ fn use_hooks(file: &mut File, device: &SessionId) {
     file.run(|tx| provision::provision(tx, &new, newest));
     let session = new_session(new.client.as_str());
     let proof = ClientProof::Secret(secret);
-    let wish = hooks::Wish { owner: user, proof, scopes: Scopes::default(), session };
+    let wish = hook_sessions::Wish { owner: user, proof, scopes: Scopes::default(), session };
     let told = Origin::unknown().user_agent("curl");
-    let other = hooks::Wish { session: NewSession { origin: told, ..wish.session.clone() }, ..wish.clone() };
+    let other =
+        hook_sessions::Wish { session: NewSession { origin: told, ..wish.session.clone() }, ..wish.clone() };
     for wish in [&wish, &wish, &other] {
-        file.run(|tx| hooks::look(tx, wish));
-        file.run(|tx| hooks::open(tx, wish));
+        file.run(|tx| hook_sessions::look(tx, wish));
+        file.run(|tx| hook_sessions::open(tx, wish));
     }
     file.run(|tx| clients::verify(tx, &new.client, &proof)).expect("it is good");
     let query = KeyQuery { algorithm: "EdDSA".to_owned(), key_id: None };
@@ -158,17 +159,17 @@ fn use_hooks(file: &mut File, device: &SessionId) {
 /// A token that is used, used again, and at last by two; and one from before.
 fn use_refresh_tokens(file: &mut File, token: RefreshHash) {
     file.run(|tx| refresh_tokens::user(tx, &token));
-    file.run(|tx| refresh::refresh(tx, &use_token(token, HOUR)));
+    file.run(|tx| refresh_rotation::refresh(tx, &use_token(token, HOUR)));
     file.connection.execute("UPDATE refresh_tokens SET rounds = NULL, parent = NULL", []).unwrap();
     let mut next = token;
     for grace in [HOUR, Duration::ZERO] {
         let again = use_token(token, grace);
         next = again.successor;
-        file.run(|tx| refresh::refresh(tx, &again));
-        file.run(|tx| refresh::look(tx, &next));
+        file.run(|tx| refresh_rotation::refresh(tx, &again));
+        file.run(|tx| refresh_rotation::look(tx, &next));
     }
-    file.run(|tx| refresh::refresh(tx, &use_token(next, HOUR)));
-    file.run(|tx| refresh::refresh(tx, &use_token(token, Duration::ZERO)));
+    file.run(|tx| refresh_rotation::refresh(tx, &use_token(next, HOUR)));
+    file.run(|tx| refresh_rotation::refresh(tx, &use_token(token, Duration::ZERO)));
 }
 
 fn end(file: &mut File, device: &SessionId) {

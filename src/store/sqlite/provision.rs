@@ -5,7 +5,7 @@ use rusqlite::params;
 use super::transaction::{Transaction, millis, system_time};
 use super::users;
 use crate::id::Scopes;
-use crate::store::{ProvisionClient, ProvisionError, ProvisionedClient, StoreError, StoreErrorKind};
+use crate::store::{ProvisionClient, ProvisionClientError, ProvisionedClient, StoreError, StoreErrorKind};
 
 /// The newest credential that a device had at some time.
 #[derive(Clone, Copy)]
@@ -27,20 +27,20 @@ pub(super) fn provision(
     tx: &Transaction<'_>,
     new: &ProvisionClient,
     before: Newest,
-) -> Result<ProvisionedClient, ProvisionError> {
+) -> Result<ProvisionedClient, ProvisionClientError> {
     let scopes = match users::find(tx, &new.owner)? {
-        Some(owner) if owner.disabled => return Err(ProvisionError::UserDisabled),
+        Some(owner) if owner.disabled => return Err(ProvisionClientError::UserDisabled),
         Some(owner) => owner.for_hooks(&new.scopes),
-        None => return Err(ProvisionError::SessionNotLive),
+        None => return Err(ProvisionClientError::SessionNotLive),
     };
-    let ends_at = device_ends_at(tx, new)?.ok_or(ProvisionError::SessionNotLive)?;
+    let ends_at = device_ends_at(tx, new)?.ok_or(ProvisionClientError::SessionNotLive)?;
     if added_since(tx, new, before)? > 1 {
-        return Err(ProvisionError::Overlapped);
+        return Err(ProvisionClientError::Overlapped);
     }
     put(tx, new, &scopes)?;
     drop_dead(tx, new)?;
     if other_devices(tx, new)? >= i64::from(new.max_devices) {
-        return Err(ProvisionError::TooManyDevices);
+        return Err(ProvisionClientError::TooManyDevices);
     }
     replace(tx, new, before)?;
     tx.execute(

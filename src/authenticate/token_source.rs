@@ -1,0 +1,287 @@
+//! Where else than in `Authorization` a token may stand.
+
+use http::header::{AUTHORIZATION, COOKIE, SEC_WEBSOCKET_PROTOCOL};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::Authenticator;
+use super::bearer;
+use crate::csrf;
+use crate::header::Head;
+use crate::rejection::{MalformedCredential, Rejection};
+use crate::token::MAX_TOKEN_BYTES;
+
+/// A place for the token beside `Authorization`; see [`Authenticator::token_from`](crate::Authenticator::token_from).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TokenSource {
+    /// This header, such as `X-Api-Key`: its value is the token, alone or behind `Bearer`.
+    Header(HeaderName),
+    /// The cookie of exactly this name; an empty one is none.
+    ///
+    /// A browser sends it whoever's page asks, so the request must come from a page of the issuer's own origin or of one of
+    /// [`BridgeBuilder::trusted_origins`](crate::BridgeBuilder::trusted_origins); else it is refused with
+    /// [`Rejection::CrossSite`], also behind a layer that is optional, and also when it only follows a link from another
+    /// site. Set the cookie with `HttpOnly`, `Secure` and `SameSite=Strict`, and call it
+    /// `__Host-…`: then no sibling of your host can set another of its name.
+    Cookie(String),
+    /// `Sec-WebSocket-Protocol`, where the entry after `bearer` is the token: a browser can set no other header of a
+    /// handshake.
+    ///
+    /// A page offers `new WebSocket(url, ["bearer", token, "chat"])`. Both entries are taken out of the list, and the
+    /// handler must choose one of the others: a browser closes the connection when it offered protocols and none was
+    /// chosen.
+    WebSocketProtocol,
+}
+
+/// The entry of `Sec-WebSocket-Protocol` that the token follows.
+pub(crate) const MARKER: &[u8] = b"bearer";
+
+impl Authenticator {
+    /// Reads the token also from `place`; each call adds one. Default: from `Authorization` alone, which always counts.
+    ///
+    /// A request has its token in one place: in two it is refused with [`MalformedCredential::TwoCredentials`], also when both
+    /// hold the same. Clients that send one token as `Authorization` and as `X-Api-Key` need no place for the second:
+    /// the layer removes it.
+    #[must_use]
+    pub fn token_from(mut self, place: TokenSource) -> Self {
+        if place != TokenSource::Header(AUTHORIZATION) && !self.sources.contains(&place) {
+            self.extra_headers.push(place.header());
+            if place.is_ambient() {
+                self.extra_headers.extend(csrf::HEADERS);
+            }
+            self.sources.push(place);
+        }
+        self
+    }
+
+    /// The headers of a request that are read here.
+    #[inline]
+    pub(crate) fn head<'h>(&self, headers: &'h HeaderMap) -> Head<'h> {
+        Head::of(headers, &self.extra_headers)
+    }
+
+    /// The one token of a request, its form not yet looked at.
+    pub(super) fn find<'h>(&self, head: &Head<'h>) -> Result<&'h [u8], Rejection> {
+        let token = bearer::find(head.authorization);
+        if self.sources.is_empty() { token } else { self.find_anywhere(head, token) }
+    }
+
+    fn find_anywhere<'h>(
+        &self,
+        head: &Head<'h>,
+        authorization: Result<&'h [u8], Rejection>,
+    ) -> Result<&'h [u8], Rejection> {
+        let mut found = match authorization {
+            Ok(token) => Some(token),
+            Err(Rejection::NoCredential) => None,
+            Err(rejection) => return Err(rejection),
+        };
+        for place in &self.sources {
+            let Some(token) = place.find(head)? else { continue };
+            if found.replace(token).is_some() {
+                return Err(Rejection::InvalidRequest(MalformedCredential::TwoCredentials));
+            }
+            if place.is_ambient()
+                && self.state.origins.is_cross_site(csrf::HEADERS.each_ref().map(|name| head.lines(name)))
+            {
+                return Err(Rejection::CrossSite);
+            }
+        }
+        found.ok_or(Rejection::NoCredential)
+    }
+
+    /// Whether something stands where a token may, beside `Authorization`.
+    pub(crate) fn sees_token_elsewhere(&self, head: &Head<'_>) -> bool {
+        self.sources.iter().any(|place| !matches!(place.find(head), Ok(None)))
+    }
+
+    /// Whether a token may stand elsewhere than in `Authorization`.
+    pub(crate) const fn reads_elsewhere(&self) -> bool {
+        !self.sources.is_empty()
+    }
+
+    /// The token of an admitted request that does not stand in `Authorization`.
+    pub(crate) fn token_elsewhere(&self, head: &Head<'_>) -> Option<Vec<u8>> {
+        self.sources.iter().find_map(|place| place.find(head).ok()?.map(<[u8]>::to_vec))
+    }
+
+    /// The headers beside `Authorization` that a token may stand in, for `Vary` (RFC 9110 §12.5.5).
+    pub(crate) fn vary(&self) -> Option<HeaderValue> {
+        let names: Vec<_> = self.sources.iter().map(TokenSource::header).collect();
+        let names = names.iter().map(HeaderName::as_str).collect::<Vec<_>>().join(", ");
+        HeaderValue::from_str(&names).ok().filter(|names| !names.is_empty())
+    }
+
+    /// Whether the token may be one of the subprotocols.
+    pub(crate) fn reads_protocols(&self) -> bool {
+        self.sources.contains(&TokenSource::WebSocketProtocol)
+    }
+}
+
+impl TokenSource {
+    /// What stands at this place, its form not yet looked at.
+    pub(super) fn find<'h>(&self, head: &Head<'h>) -> Result<Option<&'h [u8]>, Rejection> {
+        match self {
+            Self::Header(name) => in_header(head, name),
+            Self::Cookie(name) => in_cookie(head, name.as_bytes()),
+            Self::WebSocketProtocol => in_protocols(head),
+        }
+    }
+
+    /// Whether a browser sends what stands here without being asked to.
+    pub(super) fn is_ambient(&self) -> bool {
+        match self {
+            Self::Header(name) => *name == COOKIE,
+            Self::Cookie(_) => true,
+            Self::WebSocketProtocol => false,
+        }
+    }
+
+    /// The header that it is a part of.
+    pub(crate) fn header(&self) -> HeaderName {
+        match self {
+            Self::Header(name) => name.clone(),
+            Self::Cookie(_) => COOKIE,
+            Self::WebSocketProtocol => SEC_WEBSOCKET_PROTOCOL,
+        }
+    }
+}
+
+fn in_header<'h>(head: &Head<'h>, name: &HeaderName) -> Result<Option<&'h [u8]>, Rejection> {
+    let mut values = head.lines(name);
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(REPEATED);
+    }
+    let token =
+        bearer::after_scheme(value.as_bytes()).unwrap_or_else(|| bearer::trim_spaces(value.as_bytes()));
+    of_size(token).map(Some)
+}
+
+fn in_cookie<'h>(head: &Head<'h>, name: &[u8]) -> Result<Option<&'h [u8]>, Rejection> {
+    let mut found = None;
+    for pair in entries(head, &COOKIE, b';') {
+        let Some(end) = pair.iter().position(|byte| *byte == b'=') else { continue };
+        if &pair[..end] == name && found.replace(unquoted(&pair[end + 1..])).is_some() {
+            return Err(REPEATED);
+        }
+    }
+    found.filter(|token| !token.is_empty()).map(of_size).transpose()
+}
+
+fn in_protocols<'h>(head: &Head<'h>) -> Result<Option<&'h [u8]>, Rejection> {
+    let mut found = None;
+    let mut entries = entries(head, &SEC_WEBSOCKET_PROTOCOL, b',');
+    while let Some(entry) = entries.next() {
+        if entry == MARKER
+            && let Some(token) = entries.next()
+            && found.replace(token).is_some()
+        {
+            return Err(REPEATED);
+        }
+    }
+    found.map(of_size).transpose()
+}
+
+/// The entries of a list, over all lines of a header.
+fn entries<'h>(head: &Head<'h>, name: &HeaderName, separator: u8) -> impl Iterator<Item = &'h [u8]> {
+    let lines = head.lines(name);
+    lines.flat_map(move |line| line.as_bytes().split(move |byte| *byte == separator)).map(<[u8]>::trim_ascii)
+}
+
+/// A cookie's value may stand in quotes (RFC 6265 §4.1.1).
+fn unquoted(value: &[u8]) -> &[u8] {
+    value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value)
+}
+
+fn of_size(token: &[u8]) -> Result<&[u8], Rejection> {
+    if token.len() > MAX_TOKEN_BYTES { Err(Rejection::CredentialTooLarge) } else { Ok(token) }
+}
+
+const REPEATED: Rejection = Rejection::InvalidRequest(MalformedCredential::Repeated);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn sent(name: &HeaderName, values: &[&str]) -> HeaderMap {
+        let values = values.iter().map(|value| HeaderValue::from_str(value).unwrap());
+        values.fold(HeaderMap::new(), |mut headers, value| {
+            headers.append(name, value);
+            headers
+        })
+    }
+
+    fn found(place: &TokenSource, values: &[&str]) -> Result<Option<String>, Rejection> {
+        let headers = sent(&place.header(), values);
+        place
+            .find(&Head::of(&headers, &[place.header()]))
+            .map(|token| token.map(|token| String::from_utf8(token.to_vec()).unwrap()))
+    }
+
+    fn is(token: &str) -> Result<Option<String>, Rejection> {
+        Ok(Some(token.to_owned()))
+    }
+
+    #[test]
+    fn a_header_holds_the_token_alone_or_behind_its_scheme() {
+        let place = TokenSource::Header(HeaderName::from_static("x-api-key"));
+        for value in ["a.b.c", "Bearer a.b.c", "bearer  a.b.c ", " a.b.c"] {
+            assert_eq!(found(&place, &[value]), is("a.b.c"), "{value}");
+        }
+        assert_eq!(found(&place, &[]), Ok(None));
+        assert_eq!(found(&place, &["a", "a"]), Err(REPEATED));
+        assert_eq!(found(&place, &["Basic a"]), is("Basic a"), "which is the form of no token");
+        assert_eq!(found(&place, &[&"a".repeat(MAX_TOKEN_BYTES + 1)]), Err(Rejection::CredentialTooLarge));
+    }
+
+    #[test]
+    fn a_cookie_is_found_by_its_exact_name_on_any_line() {
+        let place = TokenSource::Cookie("token".to_owned());
+        for lines in [
+            &["token=a.b.c"][..],
+            &["x=y; token=a.b.c; z"],
+            &["x=y;token=\"a.b.c\""],
+            &["x=y", "token=a.b.c", "mytoken=x"],
+        ] {
+            assert_eq!(found(&place, lines), is("a.b.c"), "{lines:?}");
+        }
+        for lines in
+            [&[][..], &["Token=a"], &["token"], &["token="], &["token=\"\""], &["xtoken=a; token2=b"]]
+        {
+            assert_eq!(found(&place, lines), Ok(None), "{lines:?}");
+        }
+        for lines in [&["token=a; token=a"][..], &["token=a", "token="], &["token=; token=a"]] {
+            assert_eq!(found(&place, lines), Err(REPEATED), "{lines:?}");
+        }
+        let huge = format!("token={}", "a".repeat(MAX_TOKEN_BYTES + 1));
+        assert_eq!(found(&place, &[&huge]), Err(Rejection::CredentialTooLarge));
+    }
+
+    #[test]
+    fn of_the_protocols_the_token_is_what_follows_bearer() {
+        let place = TokenSource::WebSocketProtocol;
+        for lines in [&["bearer, a.b.c, chat"][..], &["chat,bearer,a.b.c"], &["chat, bearer", "a.b.c"]] {
+            assert_eq!(found(&place, lines), is("a.b.c"), "{lines:?}");
+        }
+        for lines in [&[][..], &["chat"], &["Bearer, a.b.c"], &["bearer a.b.c"], &["chat, bearer"]] {
+            assert_eq!(found(&place, lines), Ok(None), "{lines:?}");
+        }
+        assert_eq!(found(&place, &["bearer, a, bearer, b"]), Err(REPEATED));
+    }
+
+    proptest! {
+        #[test]
+        fn finding_never_panics(lines in proptest::collection::vec("[ -~]{0,40}", 0..3)) {
+            let lines: Vec<_> = lines.iter().map(String::as_str).collect();
+            for place in [
+                TokenSource::Header(HeaderName::from_static("x-api-key")),
+                TokenSource::Cookie("a".to_owned()),
+                TokenSource::WebSocketProtocol,
+            ] {
+                let _ = found(&place, &lines);
+            }
+        }
+    }
+}

@@ -1,0 +1,314 @@
+//! The keys of one other issuer, fetched again and again.
+//!
+//! One task does all fetching, so there is one fetch at a time and a request that is dropped drops none. Requests read
+//! what it fetched last, and wait for it only when that does not tell.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use tokio::sync::{Notify, watch};
+
+use super::jwks_source::{JwksError, JwksSource};
+use crate::background::Background;
+use crate::clock::{Clock, HostClock};
+use crate::settings::BuildError;
+use crate::telemetry;
+use crate::token::{Algorithm, KeySet, VerifyingKey};
+
+/// The keys of one issuer, kept fresh for as long as it is kept, from the first request on.
+pub(super) struct Keys {
+    shared: Arc<Shared>,
+    task: Background,
+}
+
+/// What the task and the requests share.
+struct Shared {
+    issuer: Arc<str>,
+    source: Arc<dyn JwksSource>,
+    algorithms: Vec<Algorithm>,
+    timing: Timing,
+    clock: HostClock,
+    fetched: ArcSwapOption<Fetched>,
+    attempts: watch::Sender<Attempts>,
+    wanted: Notify,
+}
+
+/// How often the keys are fetched, and for how long they are used.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Timing {
+    pub(super) interval: Duration,
+    pub(super) floor: Duration,
+    pub(super) stale_for: Duration,
+    pub(super) deadline: Duration,
+}
+
+struct Fetched {
+    keys: KeySet,
+    /// When the fetch began, by the clock.
+    at: Duration,
+    /// How often a key was removed: what was verified in an earlier generation must be verified again.
+    generation: u64,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Attempts {
+    /// When the last one began, by the clock.
+    began: Option<Duration>,
+    is_running: bool,
+    has_failed: bool,
+    finished: u64,
+}
+
+/// It cannot be told now which keys the issuer has.
+#[derive(Debug)]
+pub(super) struct KeysUnavailable;
+
+impl Keys {
+    pub(super) fn new(
+        issuer: Arc<str>,
+        source: Arc<dyn JwksSource>,
+        algorithms: Vec<Algorithm>,
+        timing: Timing,
+        clock: HostClock,
+    ) -> Self {
+        let shared = Shared {
+            issuer,
+            source,
+            algorithms,
+            timing,
+            clock,
+            fetched: ArcSwapOption::empty(),
+            attempts: watch::Sender::default(),
+            wanted: Notify::new(),
+        };
+        Self { shared: Arc::new(shared), task: Background::default() }
+    }
+
+    /// The key that a token names, and the generation it is of; no key when the issuer has none of this name, by a set
+    /// that was fetched since the call began.
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped future leaves the fetch to those who wait with it.
+    pub(super) async fn find(&self, key_id: &str) -> Result<Option<(VerifyingKey, u64)>, KeysUnavailable> {
+        let named = |fetched: &Fetched| Some((fetched.keys.find(key_id)?.clone(), fetched.generation));
+        if let Some(found) = self.shared.usable().as_deref().and_then(named) {
+            return Ok(Some(found));
+        }
+        let asked = self.shared.clock.now();
+        self.fetch_again().await?;
+        let fetched = self.shared.usable().ok_or(KeysUnavailable)?;
+        match named(&fetched) {
+            // The fetch was on its way when the call began, and the key may be younger than what it brought.
+            None if fetched.at < asked => Err(KeysUnavailable),
+            found => Ok(found),
+        }
+    }
+
+    /// Whether what was verified under `generation` still is: no key was removed since, and the keys are not too old.
+    pub(super) fn vouch_for(&self, generation: u64) -> bool {
+        let fetched = self.shared.usable();
+        if fetched.as_ref().is_some_and(|fetched| self.shared.age(fetched) > self.shared.timing.interval) {
+            self.keep_running();
+        }
+        fetched.is_some_and(|fetched| fetched.generation == generation)
+    }
+
+    /// Returns once a fetch has succeeded that was not over when it was called.
+    async fn fetch_again(&self) -> Result<(), KeysUnavailable> {
+        let mut attempts = self.shared.attempts.subscribe();
+        let before = attempts.borrow_and_update().finished;
+        self.keep_running();
+        if !self.shared.ask(before) {
+            return Err(KeysUnavailable);
+        }
+        let next = attempts.wait_for(|attempts| attempts.finished > before);
+        match tokio::time::timeout(self.shared.timing.deadline, next).await {
+            Ok(Ok(attempts)) if !attempts.has_failed => Ok(()),
+            _ => Err(KeysUnavailable),
+        }
+    }
+
+    /// The task runs from the first request on.
+    fn keep_running(&self) {
+        self.task.ensure(|| keep_fresh(self.shared.clone()));
+    }
+
+    /// Ends the task.
+    pub(super) fn stop(&self) {
+        self.task.stop();
+    }
+}
+
+impl Shared {
+    /// How long the source may take, whatever it is.
+    const FETCH_DEADLINE: Duration = Duration::from_secs(10);
+
+    /// What was fetched last, unless it is too old.
+    fn usable(&self) -> Option<Arc<Fetched>> {
+        self.fetched.load_full().filter(|fetched| self.age(fetched) <= self.timing.stale_for)
+    }
+
+    /// How long ago it was fetched; zero when the clock was set back since.
+    fn age(&self, fetched: &Fetched) -> Duration {
+        self.clock.now().saturating_sub(fetched.at)
+    }
+
+    /// Sees to it that an attempt ends after `before` had; `false` when the last one began too short a time ago.
+    fn ask(&self, before: u64) -> bool {
+        // One look: the attempt may begin and end meanwhile.
+        let attempts = *self.attempts.borrow();
+        if attempts.is_running || attempts.finished > before {
+            return true;
+        }
+        let may_begin = !self.is_too_soon_after(attempts);
+        if may_begin {
+            self.wanted.notify_one();
+        }
+        may_begin
+    }
+
+    fn is_too_soon_after(&self, attempts: Attempts) -> bool {
+        let since = attempts.began.and_then(|began| self.clock.now().checked_sub(began));
+        since.is_some_and(|since| since < self.timing.floor)
+    }
+
+    /// How long to wait for the next fetch, unless one is asked for.
+    fn pause(&self) -> Duration {
+        if self.attempts.borrow().has_failed { self.timing.floor } else { self.timing.interval }
+    }
+
+    async fn fetch(&self) {
+        let running = Running::begin(self);
+        let fetching = tokio::time::timeout(Self::FETCH_DEADLINE, self.source.fetch());
+        let set = fetching.await.unwrap_or(Err(JwksError::TimedOut)).and_then(|json| self.read(&json));
+        match set {
+            Ok(keys) => {
+                self.take(keys, running.began);
+                running.succeed();
+            }
+            Err(error) => {
+                telemetry::count("bridge_auth_jwks_fetches_total", "failed");
+                tracing::warn!(issuer = %self.issuer, error = &error as &dyn std::error::Error, "keys could not be fetched");
+            }
+        }
+    }
+
+    fn read(&self, json: &[u8]) -> Result<KeySet, JwksError> {
+        if json.len() > JwksError::MAX_BYTES {
+            return Err(JwksError::TooLarge);
+        }
+        KeySet::from_json(json, &self.algorithms).ok_or(JwksError::Malformed)
+    }
+
+    fn take(&self, keys: KeySet, at: Duration) {
+        let before = self.fetched.load_full();
+        let is_complete = before.as_ref().is_none_or(|before| keys.keeps_all_of(&before.keys));
+        let generation = before.as_ref().map_or(0, |before| before.generation) + u64::from(!is_complete);
+        telemetry::count("bridge_auth_jwks_fetches_total", "fetched");
+        if before.is_none_or(|before| !is_complete || keys.len() != before.keys.len()) {
+            let (keys, skipped) = (keys.len(), keys.skipped());
+            tracing::info!(issuer = %self.issuer, keys, skipped, "keys have changed");
+        }
+        self.fetched.store(Some(Arc::new(Fetched { keys, at, generation })));
+    }
+}
+
+/// An attempt, from its beginning to its end, however it ends.
+struct Running<'s> {
+    shared: &'s Shared,
+    began: Duration,
+    has_failed: bool,
+}
+
+impl<'s> Running<'s> {
+    fn begin(shared: &'s Shared) -> Self {
+        let began = shared.clock.now();
+        shared.attempts.send_modify(|attempts| {
+            attempts.began = Some(began);
+            attempts.is_running = true;
+        });
+        Self { shared, began, has_failed: true }
+    }
+
+    fn succeed(mut self) {
+        self.has_failed = false;
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.shared.attempts.send_modify(|attempts| {
+            attempts.is_running = false;
+            attempts.has_failed = self.has_failed;
+            attempts.finished += 1;
+        });
+    }
+}
+
+/// Fetches now and again, and earlier when it is asked to.
+async fn keep_fresh(shared: Arc<Shared>) {
+    loop {
+        let attempts = *shared.attempts.borrow();
+        if !shared.is_too_soon_after(attempts) {
+            shared.fetch().await;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(shared.pause()) => {}
+            () = shared.wanted.notified() => {}
+        }
+    }
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            interval: Duration::from_secs(600),
+            floor: Duration::from_secs(30),
+            stale_for: Duration::from_secs(24 * 3600),
+            deadline: Duration::from_secs(2),
+        }
+    }
+}
+
+impl Timing {
+    pub(super) fn check(&self) -> Result<(), BuildError> {
+        let day = Duration::from_secs(24 * 3600);
+        for (what, value, most, allowed) in [
+            ("the refresh interval of keys", self.interval, day, "above 0, at most 24 hours"),
+            (
+                "the least refresh interval of keys",
+                self.floor,
+                self.interval,
+                "above 0, at most the refresh interval",
+            ),
+            (
+                "the life of stale keys",
+                self.stale_for,
+                day * 7,
+                "at least the refresh interval, at most 7 days",
+            ),
+            ("the deadline for keys", self.deadline, Duration::from_secs(60), "above 0, at most 60 seconds"),
+        ] {
+            if value.is_zero() || value > most {
+                return Err(BuildError::OutOfRange { what, allowed });
+            }
+        }
+        if self.stale_for < self.interval {
+            let what = "the life of stale keys";
+            return Err(BuildError::OutOfRange {
+                what,
+                allowed: "at least the refresh interval, at most 7 days",
+            });
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keys").field("source", &self.shared.source).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,83 @@
+//! Access tokens of other authorization servers at the guard.
+//!
+//! [`BridgeBuilder::trust`](crate::BridgeBuilder::trust) makes a bridge take the tokens of a [`ExternalIssuer`] beside
+//! its own. The exact `iss` chooses the issuer; then only that issuer's keys, algorithms and audiences count, and the
+//! token is checked as strictly as one of the bridge's own (RFC 9068).
+//!
+//! # Who such a caller is
+//!
+//! A token of another issuer names no session of this gateway, and its `sub` no person of it. The host says what it
+//! means, with [`ExternalSessions`]:
+//!
+//! - [`ExternalSessions::mapped`]: the host maps each verified token to a session row. The caller is then a
+//!   [`Caller`](crate::Caller) like any other: the row's user, let in as long as the session is live.
+//! - [`ExternalSessions::None`]: there is no session, and nothing to revoke before the token expires. The caller is a
+//!   [`ExternalCaller`], which is no [`Caller`](crate::Caller): only layers with
+//!   [`admit_external`](crate::BridgeAuthLayer::admit_external) let one in, no identity header is written for it, and
+//!   every extractor of a person of this gateway refuses it.
+//!
+//! # Keys
+//!
+//! A [`JwksSource`] fetches them; `HttpJwks` (feature `jwks-http`) does so over https. They are fetched when the
+//! first token comes, then again every [`refresh_every`](ExternalIssuer::refresh_every), and when a token names a key
+//! that is not among them, but no more often than [`refresh_at_most_every`](ExternalIssuer::refresh_at_most_every).
+//! While that cannot be told, and while there are no keys younger than [`stale_for`](ExternalIssuer::stale_for), the
+//! answer is 503 with `Retry-After`: a good token is never called bad. A key that the issuer removed is good for
+//! nothing from the next fetch on, verdicts that were remembered included.
+//!
+//! ```
+//! use bridge_auth::external_issuer::{ExternalCaller, ExternalIssuer, ExternalSessions, JwksError, JwksSource};
+//! use bridge_auth::store::SqliteStore;
+//! use bridge_auth::token::{Algorithm, KeyRing, SigningKey};
+//! use bridge_auth::{Bridge, Scopes};
+//! use bytes::Bytes;
+//!
+//! /// The keys of a partner who sends them by other ways than https.
+//! #[derive(Debug)]
+//! struct PartnerKeys(Bytes);
+//!
+//! #[async_trait::async_trait]
+//! impl JwksSource for PartnerKeys {
+//!     async fn fetch(&self) -> Result<Bytes, JwksError> {
+//!         Ok(self.0.clone())
+//!     }
+//! }
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! # let keys = KeyRing::new(SigningKey::generate(Algorithm::EdDsa)?)?;
+//! # let store = SqliteStore::open("gateway.db").await?;
+//! let partner = PartnerKeys(std::fs::read("partner.jwks.json")?.into());
+//! let partner = ExternalIssuer::new("https://login.partner.example", partner, ExternalSessions::None)
+//!     .audience("https://gateway.example/mcp", "mcp")
+//!     .allow_scopes(Scopes::parse("tools:read")?);
+//! let bridge = Bridge::builder("https://gateway.example", keys, store).trust(partner).build()?;
+//!
+//! async fn tools(caller: ExternalCaller) -> String {
+//!     format!("{} of {}", caller.subject(), caller.issuer())
+//! }
+//! let app: axum::Router = axum::Router::new()
+//!     .route("/tools", axum::routing::get(tools))
+//!     .layer(bridge.layer("mcp")?.admit_external());
+//! # Ok(())
+//! # }
+//! ```
+
+mod caller;
+mod issuer;
+mod jwks_fetch;
+#[cfg(feature = "jwks-http")]
+mod jwks_http;
+mod jwks_source;
+mod session_mapping;
+mod trusted;
+
+pub use caller::ExternalCaller;
+pub(crate) use caller::ExternalToken;
+pub use issuer::ExternalIssuer;
+#[cfg(feature = "jwks-http")]
+pub use jwks_http::HttpJwks;
+pub use jwks_source::{JwksError, JwksSource};
+pub use session_mapping::{ExternalSessions, SessionMapper};
+pub(crate) use trusted::{TrustedIssuer, TrustedIssuers};
+
+pub use crate::token::ExternalClaims;

@@ -1,0 +1,111 @@
+//! Scopes in a handler's signature.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::Deref;
+
+use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
+use http::request::Parts;
+
+use super::layer_verdict;
+use super::rejection::{CallerRejection, Refused};
+use crate::caller::Caller;
+use crate::id::Scopes;
+use crate::rejection::Rejection;
+use crate::request_context::RequestContext;
+
+/// Scopes that a handler requires, as a type: [`required_scopes!`](crate::required_scopes) makes one.
+pub trait RequiredScopes: Send + Sync + 'static {
+    /// All the scopes that are required.
+    const SCOPES: &'static [&'static str];
+}
+
+/// Declares types that stand for required scopes.
+///
+/// ```
+/// bridge_auth::required_scopes! {
+///     /// May write to the audit track.
+///     pub struct HookTrack = ["hook:track"];
+/// }
+///
+/// async fn track(caller: bridge_auth::Granted<HookTrack>) -> String {
+///     format!("tracked for {}", caller.user_id())
+/// }
+/// ```
+#[macro_export]
+macro_rules! required_scopes {
+    ($($(#[$meta:meta])* $visibility:vis struct $name:ident = [$($scope:literal),+ $(,)?];)+) => {$(
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy)]
+        $visibility struct $name;
+
+        impl $crate::RequiredScopes for $name {
+            const SCOPES: &'static [&'static str] = &[$($scope),+];
+        }
+    )+};
+}
+
+/// A [`Caller`] that holds all scopes of `R`: a handler that takes one cannot be reached without them.
+///
+/// A caller that lacks one is refused with 403 `insufficient_scope`, also where `Option<Granted<R>>` is
+/// asked for: `None` is nobody, or one that is no [`Caller`].
+pub struct Granted<R> {
+    caller: Caller,
+    required: PhantomData<fn() -> R>,
+}
+
+impl<R: RequiredScopes> Granted<R> {
+    /// The caller.
+    #[must_use]
+    pub fn into_caller(self) -> Caller {
+        self.caller
+    }
+
+    fn check(context: &RequestContext, caller: &Caller) -> Result<Self, Refused> {
+        if R::SCOPES.iter().all(|scope| caller.scopes().contains(scope)) {
+            return Ok(Self { caller: caller.for_handler(), required: PhantomData });
+        }
+        let required = Scopes::collect(R::SCOPES).unwrap_or_default();
+        Err(Refused::new(context, &Rejection::InsufficientScope { required }))
+    }
+}
+
+impl<R> Deref for Granted<R> {
+    type Target = Caller;
+
+    fn deref(&self) -> &Caller {
+        &self.caller
+    }
+}
+
+impl<R> Clone for Granted<R> {
+    fn clone(&self) -> Self {
+        Self { caller: self.caller.clone(), required: PhantomData }
+    }
+}
+
+impl<R> fmt::Debug for Granted<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Granted").field(&self.caller).finish()
+    }
+}
+
+impl<S: Sync, R: RequiredScopes> FromRequestParts<S> for Granted<R> {
+    type Rejection = CallerRejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, CallerRejection> {
+        let (layer_verdict, context) = layer_verdict(parts)?;
+        let caller = layer_verdict.caller().map_err(|rejection| Refused::new(context, &rejection))?;
+        Ok(Self::check(context, caller)?)
+    }
+}
+
+impl<S: Sync, R: RequiredScopes> OptionalFromRequestParts<S> for Granted<R> {
+    type Rejection = CallerRejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, CallerRejection> {
+        let (layer_verdict, context) = layer_verdict(parts)?;
+        let check = |caller| Self::check(context, caller);
+        Ok(layer_verdict.caller().ok().map(check).transpose()?)
+    }
+}

@@ -1,0 +1,131 @@
+//! Renewal: a refresh token for access, and for the next refresh token.
+
+use std::net::IpAddr;
+
+use super::Issuer;
+use super::access::{Access, Grant};
+use crate::id::{Audience, ClientId, RefreshHash, RefreshToken, Scopes};
+use crate::store::{
+    Origin, RefreshRefusal, RefreshSession, RefreshSessionError, StoreError, within_deadline,
+};
+use crate::telemetry::audit;
+use crate::token::{KeyError, Subject};
+
+/// What a client presents to go on without its person (RFC 6749 §6).
+#[derive(Debug, Clone)]
+pub struct Refresh {
+    /// The refresh token.
+    pub token: RefreshToken,
+    /// The client that presents it.
+    pub client: ClientId,
+    /// What the access token shall allow: `None` is all that its session does.
+    pub scopes: Option<Scopes>,
+    /// The one resource (RFC 8707) that the access token shall be for; `None` for the one that its session is bound to, else
+    /// the usual audiences.
+    pub resource: Option<Audience>,
+    /// Where the client is.
+    pub origin: Origin,
+}
+
+/// Why access was not renewed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RefreshError {
+    /// The token is unknown, reused, another client's, or its session has ended: the caller is not told which
+    /// (RFC 6749 §5.2 `invalid_grant`). Sign in again.
+    #[error("the refresh token is not good")]
+    InvalidGrant,
+    /// A scope is asked for that the session does not have (RFC 6749 §5.2 `invalid_scope`). The token is as it was.
+    #[error("the session does not have these scopes")]
+    InvalidScope,
+    /// This bridge issues no token for the resource, or the session is bound to another. The refresh token is as it was.
+    #[error("no token is issued for this resource")]
+    Resource,
+    /// The token could not be signed.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The store could not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Issuer {
+    /// Trades a refresh token for access and for the next refresh token, and extends its session up to the absolute end.
+    ///
+    /// A token is good once. Used again it is answered again within the grace, for programs that share it and refresh at
+    /// once; and later while nothing that it was answered with was used, for a client that lost the answer. What it was
+    /// answered with before is then retired. Used again after that, or retired, two hold it: the session is revoked
+    /// (RFC 9700 §4.14.2).
+    ///
+    /// # Errors
+    ///
+    /// [`RefreshError`].
+    ///
+    /// # Cancel safety
+    ///
+    /// The token is used or not. When the answer is lost, use it again, however late.
+    pub async fn refresh(&self, refresh: Refresh) -> Result<Access, RefreshError> {
+        let resource = refresh.resource;
+        if !self.settings.knows_all(&resource) {
+            return Err(RefreshError::Resource);
+        }
+        let address = refresh.origin.address;
+        let (presented, successor) = (refresh.token.hash(), RefreshToken::random());
+        let wish = RefreshSession {
+            presented,
+            successor: successor.hash(),
+            client: refresh.client.clone(),
+            scopes: refresh.scopes,
+            resource: resource.clone(),
+            origin: refresh.origin,
+            life: self.settings.session_life(),
+            grace: self.settings.refresh.grace,
+        };
+        let opened = within_deadline(self.settings.write_deadline, self.store.refresh_session(wish))
+            .await
+            .map_err(|error| refused(error, presented, &refresh.client, address))?;
+        let resource = opened.resource.clone().or(resource);
+        let grant = Grant {
+            subject: Subject::User(opened.user.clone()),
+            client: refresh.client,
+            audiences: self.audiences_of(resource.as_ref()),
+            token_life: self.settings.token_life,
+        };
+        let access = Access { refresh_token: Some(successor), ..self.sign(opened, grant)? };
+        audit!("refreshed", user_id = %access.user, session_id = %access.session, client_id = %access.client,
+            token = ?presented);
+        Ok(access)
+    }
+}
+
+/// Tells the audit log why; the caller learns less.
+fn refused(
+    error: RefreshSessionError,
+    token: RefreshHash,
+    client: &ClientId,
+    address: Option<IpAddr>,
+) -> RefreshError {
+    let address = address.map(tracing::field::display);
+    match error {
+        RefreshSessionError::Refused(RefreshRefusal::Reused { user, session, used_at, used_from }) => {
+            let used_at = crate::clock::since_epoch(used_at).as_secs();
+            let used_from = used_from.map(tracing::field::display);
+            audit!("refresh_reused", user_id = %user, session_id = %session, client_id = %client, token = ?token,
+                used_at, used_from, address);
+            RefreshError::InvalidGrant
+        }
+        RefreshSessionError::Refused(reason) => {
+            audit!("refresh_refused", reason = %reason, client_id = %client, token = ?token, address);
+            RefreshError::InvalidGrant
+        }
+        RefreshSessionError::Scopes => {
+            audit!("refresh_refused", reason = "scopes", client_id = %client, token = ?token, address);
+            RefreshError::InvalidScope
+        }
+        RefreshSessionError::WrongResource => {
+            audit!("refresh_refused", reason = "wrong resource", client_id = %client, token = ?token, address);
+            RefreshError::Resource
+        }
+        RefreshSessionError::Store(fault) => RefreshError::Store(fault),
+    }
+}

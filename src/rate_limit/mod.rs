@@ -1,0 +1,328 @@
+//! How often secrets and codes may be tried, and what writes be called: by address, client, person and session.
+
+use std::convert::Infallible;
+use std::hash::{BuildHasher, Hash, RandomState};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use governor::clock::{Clock, MonotonicClock, Reference};
+use governor::middleware::NoOpMiddleware;
+use governor::nanos::Nanos;
+use governor::state::{InMemoryState, NotKeyed, StateStore};
+use governor::{Quota, RateLimiter};
+use quick_cache::sync::Cache;
+use tokio::sync::Semaphore;
+use tokio::time::sleep;
+
+use crate::id::{ClientId, SessionId, UserId};
+use crate::settings::BuildError;
+
+/// How often secrets and codes may be tried, and codes be asked for.
+///
+/// What is limited is what checks a secret or a code: `/token`, `/introspect`, `/revoke` and `/session` by the address of the
+/// caller (IPv6 by its /64) and by the client that they name, and `/code` by person. So are `/logout`, `/sessions` and
+/// `/oauth-client`, by session. Beyond a limit the answer is 429 with `Retry-After`, before anything is done.
+///
+/// - **A failed attempt costs 20 attempts** ([`failure_cost`](Self::failure_cost)), and the balance may go below zero: whoever
+///   guesses is soon refused for longer, but never for more than an hour. A declared session id that is taken (409) is a failed attempt too.
+/// - **Nobody is locked out by others.** A client whose secret is guessed at from many addresses is refused at those that have
+///   just failed, and at no other.
+/// - **Who is known is refused slowly.** A refusal by person or by session is held back for a second, or for as long as the limit
+///   would last where that is less, 256 at a time at most. So a program that asks in a loop leaves the machine to others.
+/// - **Memory is bounded.** Of more keys than [`max_keys`](Self::max_keys) those are forgotten that are used least.
+///
+/// Each gateway counts for itself, in memory. A caller whose address is not known is limited by its person and its session
+/// alone: one attacker would otherwise lock out all of them. So set [`BridgeBuilder::peer_address`](crate::BridgeBuilder::peer_address),
+/// and behind a proxy [`BridgeBuilder::trusted_proxies`](crate::BridgeBuilder::trusted_proxies): else all clients of the proxy
+/// are one address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use = "hand it to BridgeBuilder::rate_limits"]
+pub struct RateLimits {
+    pub(crate) on: bool,
+    pub(crate) per_address: u32,
+    pub(crate) per_client: u32,
+    pub(crate) codes_per_person: u32,
+    pub(crate) calls_per_session: u32,
+    pub(crate) failure_cost: u32,
+    pub(crate) max_keys: u32,
+}
+
+impl Default for RateLimits {
+    fn default() -> Self {
+        Self {
+            on: true,
+            per_address: 1200,
+            per_client: 600,
+            codes_per_person: 60,
+            calls_per_session: 120,
+            failure_cost: 20,
+            max_keys: 100_000,
+        }
+    }
+}
+
+impl RateLimits {
+    /// No limits: for a gateway behind something that limits.
+    pub fn off() -> Self {
+        Self { on: false, ..Self::default() }
+    }
+
+    /// How many attempts an address may make a minute, and at once. Default: 1200.
+    pub fn per_address(mut self, attempts: u32) -> Self {
+        self.per_address = attempts;
+        self
+    }
+
+    /// How many attempts may be made for a client a minute, from all addresses together, before those that failed within the last
+    /// minute are refused. Default: 600.
+    pub fn per_client(mut self, attempts: u32) -> Self {
+        self.per_client = attempts;
+        self
+    }
+
+    /// How many codes a person may ask for a minute, and at once. Default: 60.
+    pub fn codes_per_person(mut self, codes: u32) -> Self {
+        self.codes_per_person = codes;
+        self
+    }
+
+    /// How many calls of `/sessions` and `/oauth-client` a session may make a minute, and at once, and as many of `/logout` beside
+    /// them. Default: 120.
+    pub fn calls_per_session(mut self, calls: u32) -> Self {
+        self.calls_per_session = calls;
+        self
+    }
+
+    /// How many attempts a failed one counts for. Default: 20.
+    pub fn failure_cost(mut self, attempts: u32) -> Self {
+        self.failure_cost = attempts;
+        self
+    }
+
+    /// How many addresses, clients, people and sessions are remembered, of each so many; about 100 bytes each. Default:
+    /// 100 000.
+    pub fn max_keys(mut self, keys: u32) -> Self {
+        self.max_keys = keys;
+        self
+    }
+
+    pub(crate) fn check(&self) -> Result<(), BuildError> {
+        let counts =
+            [self.per_address, self.per_client, self.codes_per_person, self.calls_per_session, self.max_keys];
+        let is_sane = |most: u32, count: &u32| (1..=most).contains(count);
+        let are_sane =
+            counts.iter().all(|count| is_sane(10_000_000, count)) && is_sane(10_000, &self.failure_cost);
+        if are_sane {
+            Ok(())
+        } else {
+            let allowed = "1 to 10 000 000, and the cost of a failure 1 to 10 000";
+            Err(BuildError::OutOfRange { what: "each rate limit", allowed })
+        }
+    }
+}
+
+/// A refusal, and when to come back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RateLimited {
+    /// By what: one of a bounded set.
+    pub(crate) by: &'static str,
+    pub(crate) wait: Duration,
+}
+
+/// The limits of one gateway.
+pub(crate) struct Limits<C: Clock + Clone = MonotonicClock> {
+    addresses: Limiter<C>,
+    clients: Limiter<C>,
+    people: Limiter<C>,
+    sessions: Limiter<C>,
+    /// When an address failed last for a client.
+    failures: Cache<u64, C::Instant>,
+    keys: RandomState,
+    clock: C,
+    failure_cost: u32,
+    has_warned: AtomicBool,
+    /// One for each refusal that may be held back at a time.
+    holds: Semaphore,
+}
+
+impl<C: Clock + Clone> Limits<C> {
+    /// How long a failure is held against an address when its client is under attack.
+    const MEMORY: Duration = Duration::from_secs(60);
+    /// How many refusals are held back at a time: more would take the host's own places for requests.
+    const MOST_HELD: usize = 256;
+    /// How long each is, at most.
+    const LONGEST_HOLD: Duration = Duration::from_secs(1);
+
+    /// The limits; none when they are off.
+    pub(crate) fn new(settings: RateLimits, clock: C) -> Option<Self> {
+        let max_keys = usize::try_from(settings.max_keys).unwrap_or(usize::MAX);
+        let limiter = |per_minute| Some(Limiter::new(NonZeroU32::new(per_minute)?, max_keys, clock.clone()));
+        Some(Self {
+            addresses: limiter(settings.per_address).filter(|_| settings.on)?,
+            clients: limiter(settings.per_client)?,
+            people: limiter(settings.codes_per_person)?,
+            sessions: limiter(settings.calls_per_session)?,
+            failures: Cache::new(max_keys),
+            keys: RandomState::new(),
+            failure_cost: settings.failure_cost,
+            has_warned: AtomicBool::new(false),
+            holds: Semaphore::new(Self::MOST_HELD),
+            clock,
+        })
+    }
+
+    /// An attempt from `address` begins.
+    pub(crate) fn attempt(&self, address: Option<IpAddr>) -> Result<(), RateLimited> {
+        match address {
+            Some(address) => {
+                let checked = self.addresses.spend(self.key(network(address)));
+                checked.map_err(|wait| RateLimited { by: "address", wait })
+            }
+            None => {
+                if !self.has_warned.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(
+                        "nothing limits callers whose address is not known: set BridgeBuilder::peer_address"
+                    );
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// The attempt from `address` failed.
+    pub(crate) fn failed(&self, address: Option<IpAddr>) {
+        if let Some(address) = address {
+            self.addresses.owe(self.key(network(address)), self.failure_cost.saturating_sub(1));
+        }
+    }
+
+    /// The attempt from `address` is one to prove to be `client`.
+    pub(crate) fn client_attempt(
+        &self,
+        address: Option<IpAddr>,
+        client: &ClientId,
+    ) -> Result<(), RateLimited> {
+        let Some(address) = address else { return Ok(()) };
+        if self.clients.spend(self.key(client)).is_ok() {
+            return Ok(());
+        }
+        let failed = self.failures.get(&self.key((network(address), client)));
+        let since = failed.map_or(Self::MEMORY, |failed| self.clock.now().duration_since(failed).into());
+        match Self::MEMORY.saturating_sub(since) {
+            Duration::ZERO => Ok(()),
+            wait => Err(RateLimited { by: "client", wait }),
+        }
+    }
+
+    /// That attempt failed.
+    pub(crate) fn client_failed(&self, address: Option<IpAddr>, client: &ClientId) {
+        let Some(address) = address else { return };
+        self.clients.owe(self.key(client), self.failure_cost.saturating_sub(1));
+        self.failures.insert(self.key((network(address), client)), self.clock.now());
+    }
+
+    /// `person` asks for a code.
+    pub(crate) fn code_for(&self, person: &UserId) -> Result<(), RateLimited> {
+        self.people.spend(self.key(person)).map_err(|wait| RateLimited { by: "person", wait })
+    }
+
+    /// `session` calls what writes for it. Whether that is its logout counts apart: whoever has its token too, and calls without
+    /// end, must not keep its owner from ending it.
+    pub(crate) fn call_of(&self, session: &SessionId, is_logout: bool) -> Result<(), RateLimited> {
+        self.sessions
+            .spend(self.key((session, is_logout)))
+            .map_err(|wait| RateLimited { by: "session", wait })
+    }
+
+    /// Holds a refusal back, of one who is known: who asks in a loop takes no more of the machine from others than this lets them.
+    pub(crate) async fn hold(&self, limited: &RateLimited) {
+        if let Ok(_place) = self.holds.try_acquire() {
+            sleep(limited.wait.min(Self::LONGEST_HOLD)).await;
+        }
+    }
+
+    /// The key that stands for `source`: of one size whatever a caller chose to send, and not to be foreseen, so that nobody can
+    /// choose to share another's.
+    fn key(&self, source: impl Hash) -> u64 {
+        self.keys.hash_one(source)
+    }
+}
+
+/// What one caller has: an IPv4 address, or a network of IPv6, in which each has addresses without number. All of IPv4 is in
+/// one such network behind a translator (RFC 6052 §2.1), so there it is the address inside that counts.
+fn network(address: IpAddr) -> IpAddr {
+    let IpAddr::V6(address) = address.to_canonical() else { return address.to_canonical() };
+    match address.segments() {
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
+            Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)).into()
+        }
+        [a, b, c, d, ..] => Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into(),
+    }
+}
+
+/// However much failed at once, the wait has an end.
+const MOST_OWED: Duration = Duration::from_secs(3600);
+
+/// One limit on many keys.
+struct Limiter<C: Clock + Clone> {
+    states: States,
+    limiter: RateLimiter<u64, States, C, NoOpMiddleware<C::Instant>>,
+    interval: Duration,
+    clock: C,
+    start: C::Instant,
+}
+
+impl<C: Clock + Clone> Limiter<C> {
+    fn new(per_minute: NonZeroU32, max_keys: usize, clock: C) -> Self {
+        let quota = Quota::per_minute(per_minute);
+        let states = States(Arc::new(Cache::new(max_keys)));
+        let start = clock.now();
+        Self {
+            limiter: RateLimiter::new(quota, states.clone(), clock.clone()),
+            interval: quota.replenish_interval(),
+            states,
+            clock,
+            start,
+        }
+    }
+
+    /// Takes one, or says how long to wait for it.
+    fn spend(&self, key: u64) -> Result<(), Duration> {
+        self.limiter.check_key(&key).map_err(|until| until.wait_time_from(self.clock.now()))
+    }
+
+    /// Takes so many more, also those that there are not: governor itself takes none then, and a crowd of failures that are
+    /// under way at once would cost no more than as many successes.
+    fn owe(&self, key: u64, more: u32) {
+        let now = self.clock.now().duration_since(self.start);
+        let price = Nanos::from(self.interval * more);
+        let most = now + Nanos::from(MOST_OWED);
+        let spend = |until: Option<Nanos>| {
+            let owed = until.unwrap_or(now).max(now) + price;
+            Ok::<_, Infallible>(((), owed.min(most)))
+        };
+        let Ok(()) = self.states.measure_and_replace(&key, spend);
+    }
+}
+
+/// The state of each key; there are never more than so many.
+#[derive(Clone)]
+struct States(Arc<Cache<u64, Arc<InMemoryState>>>);
+
+impl StateStore for States {
+    type Key = u64;
+
+    fn measure_and_replace<T, F, E>(&self, key: &u64, f: F) -> Result<T, E>
+    where
+        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
+    {
+        let Ok(state) = self.0.get_or_insert_with(key, || Ok::<_, Infallible>(Arc::default()));
+        state.measure_and_replace(&NotKeyed::NonKey, f)
+    }
+}
+
+#[cfg(test)]
+mod tests;

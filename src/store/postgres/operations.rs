@@ -1,0 +1,117 @@
+//! How operations are run: in whose turn, for how long, and what is made sure of afterwards.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use super::connections::Connections;
+use super::{PostgresStore, error};
+use crate::id::UserId;
+use crate::store::{StoreError, StoreErrorKind};
+
+/// What has begun runs to its end, whatever becomes of who asked: a server goes on with a statement whose client has gone, and
+/// until it is done, its connection and its person's turn are taken.
+impl PostgresStore {
+    /// Reads anything but sessions and the log.
+    pub(super) async fn read<T, E, F>(&self, read: impl FnOnce(Connections) -> F + Send) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: Future<Output = Result<T, E>> + Send + 'static,
+    {
+        self.connections.rest.run(read(self.connections.clone())).await
+    }
+
+    /// Writes what is `person`'s, in their turn, which comes before a connection is taken.
+    pub(super) async fn write_for<T, E, F>(
+        &self,
+        person: &UserId,
+        write: impl FnOnce(Connections) -> F + Send,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: Future<Output = Result<T, E>> + Send + 'static,
+    {
+        let turn = self.turns.take_within(self.connections.rest.acquire, person).await?;
+        let written = write(self.connections.clone());
+        let work = async move {
+            let _turn = turn;
+            written.await
+        };
+        self.run_to_completion(self.connections.rest.longest(), work).await
+    }
+
+    /// Writes what waits for nobody's turn.
+    pub(super) async fn write<T, E, F>(&self, write: impl FnOnce(Connections) -> F + Send) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: Future<Output = Result<T, E>> + Send + 'static,
+    {
+        self.run_to_completion(self.connections.rest.longest(), write(self.connections.clone())).await
+    }
+
+    /// A task of its own: who asks may stop polling without going away, and keep the turn.
+    pub(super) async fn run_to_completion<T, E>(
+        &self,
+        longest: Duration,
+        write: impl Future<Output = Result<T, E>> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        match timeout(longest, tokio::spawn(write)).await {
+            Ok(written) => written.unwrap_or_else(|end| Err(error::failed(end).into())),
+            Err(_) => Err(StoreError::timed_out().into()),
+        }
+    }
+
+    /// `write`, and a hint when it `revoked` something: also when nobody waits for its answer any more.
+    pub(super) fn hinting<T, E>(
+        &self,
+        write: impl Future<Output = Result<T, E>> + Send + 'static,
+        revoked: fn(&Result<T, E>) -> bool,
+    ) -> impl Future<Output = Result<T, E>> + Send + 'static
+    where
+        T: Send + 'static,
+        E: Send + 'static,
+    {
+        let line = self.line.clone();
+        async move {
+            let written = write.await;
+            if revoked(&written) {
+                line.notify();
+            }
+            written
+        }
+    }
+
+    /// What `outcome` is. Where it denies something, only if the server was the primary a moment ago: a primary that was replaced
+    /// does not know what the new one has given, and a read there is not refused.
+    pub(super) async fn certain<T, E: From<StoreError>>(
+        &self,
+        outcome: impl Future<Output = Result<T, E>>,
+        denies: impl Fn(&Result<T, E>) -> bool,
+    ) -> Result<T, E> {
+        let outcome = outcome.await;
+        if denies(&outcome) {
+            self.line.confirm(self.tick_deadline()).await?;
+        }
+        outcome
+    }
+
+    /// A commit may take longer than a look-up.
+    pub(super) fn tick_deadline(&self) -> Duration {
+        self.connections.look_ups.statement.max(Duration::from_secs(1))
+    }
+
+    /// A server that answers and does not have the lease may be the primary all the same: its row was swept.
+    pub(super) fn forget_if_unknown(&self, lease: Uuid, fault: &StoreError) {
+        if fault.kind() == StoreErrorKind::Unproven {
+            self.line.forget(lease);
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! One connection to one server: a lease.
+
+use std::ops::Deref;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use deadpool_postgres::{ClientWrapper, Object, Pool};
+use tokio_postgres::{Client, Row, Statement};
+use uuid::Uuid;
+
+use super::takes_no_writes;
+use crate::store::postgres::connect::{Connector, OnNotification};
+use crate::store::postgres::error::failed;
+use crate::store::postgres::row::Columns as _;
+use crate::store::postgres::timeline::Timeline;
+use crate::store::{StoreError, StoreErrorKind};
+
+/// Where the connection comes from.
+pub(in crate::store::postgres) enum ConnectionSource {
+    Own(Connector),
+    /// One is taken out of the host's pool. What the server says beside its answers is not heard there.
+    Pool(Pool, Timeline),
+}
+
+/// A connection to one server: a lease.
+pub(super) struct Lease {
+    pub(super) client: Talk,
+    /// Which host it is to.
+    pub(super) place: usize,
+    pub(super) lease: Uuid,
+    tick: Statement,
+    /// Which life of the database it is to: another one begins only once this line has ended.
+    pub(super) era: i64,
+    /// When the server was started: no two servers are the same one by that.
+    pub(super) server: String,
+    backend: i32,
+    /// Which promotion of the cluster it is of, where the server says so.
+    pub(super) timeline: Option<i64>,
+    /// Whether hints are heard on it.
+    pub(super) listens: bool,
+    number: AtomicU64,
+    /// Nothing more is to be said on it.
+    hung_up: AtomicBool,
+}
+
+pub(super) enum Talk {
+    Own(Client),
+    Pooled(ClientWrapper),
+}
+
+impl ConnectionSource {
+    /// Which hosts to try, in this order.
+    pub(super) fn places(&self) -> Vec<usize> {
+        match self {
+            Self::Own(connector) => connector.places(),
+            Self::Pool(..) => vec![0],
+        }
+    }
+
+    /// The timeline that every connection must be on, or a newer one.
+    pub(super) fn timeline(&self) -> &Timeline {
+        match self {
+            Self::Own(connector) => connector.timeline(),
+            Self::Pool(_, timeline) => timeline,
+        }
+    }
+}
+
+/// What the server promises now. On a line `synchronous_commit` is never `off`, and elsewhere writes turn it on.
+macro_rules! replication {
+    () => {
+        "CASE
+            WHEN trim(current_setting('synchronous_standby_names')) <> ''
+                AND current_setting('synchronous_commit') <> 'local' THEN 'synchronous'
+            WHEN EXISTS (SELECT FROM pg_stat_get_wal_senders())
+                OR EXISTS (SELECT FROM pg_get_replication_slots() WHERE slot_type = 'physical') THEN 'asynchronous'
+            ELSE 'one_node'
+        END AS replication"
+    };
+}
+
+impl Lease {
+    /// One statement, which is planned once: it is made some times a second for as long as a gateway runs.
+    const TICK: &'static str = concat!(
+        "INSERT INTO bridge_auth.ticks (lease, number, era, xid, begun_at, at)
+        VALUES ($1, $2, $3, pg_current_xact_id(), clock_timestamp(), clock_timestamp())
+        ON CONFLICT (lease) DO UPDATE SET number = excluded.number, xid = excluded.xid, at = excluded.at
+        RETURNING ",
+        replication!()
+    );
+
+    /// The same without a write, as far as it can be told so.
+    pub(super) const PROMISE: &'static str = concat!("SELECT ", replication!());
+
+    /// Before all else on a line. An era is begun here and not by a tick: whoever does so in a tick has all others wait for the
+    /// standby with it.
+    const BEGIN: &'static str = "SELECT pg_backend_pid() AS backend,
+        extract(epoch FROM pg_postmaster_start_time())::text AS server, bridge_auth.era() AS era,
+        -- A tick is on the disk before it is acknowledged, whatever the role is set to.
+        set_config('synchronous_commit', coalesce(nullif(current_setting('synchronous_commit'), 'off'), 'on'), false)";
+
+    /// Connects to the host at `place`, if that takes writes.
+    pub(super) async fn dial(
+        dial: &ConnectionSource,
+        place: usize,
+        listens: bool,
+        heard: OnNotification,
+    ) -> Result<Self, StoreError> {
+        let client = match dial {
+            ConnectionSource::Own(connector) => Talk::Own(connector.open_at(place, Some(heard)).await?.0),
+            ConnectionSource::Pool(pool, timeline) => {
+                let client = Object::take(pool.get().await?);
+                client.batch_execute("SET statement_timeout = 0; SET lock_timeout = 0").await?;
+                timeline.check(&client).await?;
+                Talk::Pooled(client)
+            }
+        };
+        if listens {
+            client.batch_execute("LISTEN bridge_auth_revoked").await?;
+        }
+        let read_only =
+            client.query_one("SELECT current_setting('transaction_read_only') = 'on'", &[]).await?;
+        if read_only.try_get(0)? {
+            return Err(takes_no_writes());
+        }
+        let row = client.query_one(Self::BEGIN, &[]).await?;
+        let timeline = Timeline::of(&client).await;
+        Ok(Self {
+            tick: client.prepare(Self::TICK).await?,
+            client,
+            place,
+            lease: Uuid::from_u128(rand::random()),
+            era: row.column("era")?,
+            server: row.column("server")?,
+            backend: row.column("backend")?,
+            timeline,
+            listens,
+            number: AtomicU64::new(0),
+            hung_up: AtomicBool::new(false),
+        })
+    }
+
+    /// The number of its next tick.
+    pub(super) fn next(&self) -> u64 {
+        self.number.fetch_add(1, Ordering::SeqCst) + 1
+    }
+
+    /// Whether the server is at work on the tick of this, as it says to `other`, which is to the same server.
+    pub(super) async fn is_waiting(&self, other: &Self) -> Result<bool, StoreError> {
+        // Where the server tells no state, it may be.
+        let sql = "SELECT state IS DISTINCT FROM 'idle' AS waits FROM pg_stat_activity WHERE pid = $1";
+        match other.client.query_opt(sql, &[&self.backend]).await? {
+            Some(row) => row.column("waits"),
+            None => Ok(false),
+        }
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.client.is_closed() || self.hung_up.load(Ordering::SeqCst)
+    }
+
+    /// Kept all the same until the next one stands: to know the server by.
+    pub(super) fn hang_up(&self) {
+        self.hung_up.store(true, Ordering::SeqCst);
+    }
+
+    pub(super) async fn tick(&self, number: u64) -> Result<Row, StoreError> {
+        let number = i64::try_from(number).map_err(failed)?;
+        let ticked = self.client.query_one(&self.tick, &[&self.lease, &number, &self.era]).await;
+        ticked.map_err(|error| match error.is_closed() {
+            // The connection ended, and the server did not say why: the wait for the standby may have been cancelled.
+            true => StoreError::new(StoreErrorKind::Unproven, error),
+            false => error.into(),
+        })
+    }
+}
+
+impl Deref for Talk {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        match self {
+            Self::Own(client) => client,
+            Self::Pooled(client) => client,
+        }
+    }
+}

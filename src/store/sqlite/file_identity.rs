@@ -1,0 +1,131 @@
+//! Which file was opened, and whether its path still leads to it.
+
+use std::error::Error;
+use std::fmt;
+use std::fs::{self, Metadata};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::store::{StoreError, StoreErrorKind};
+
+/// Refuses what SQLite takes for a database in memory, or for anything else but a path.
+pub(super) fn named(path: &Path) -> Result<&Path, StoreError> {
+    const CURE: &str = "write the path of a file, for instance in a temporary folder";
+    let text = path.to_string_lossy();
+    let lower = text.to_ascii_lowercase();
+    let wrong = if text.is_empty() {
+        format!("an empty path is a database of each connection's own: {CURE}")
+    } else if lower.starts_with(":memory:") || lower.starts_with("file::memory:") || is_memory_uri(&lower) {
+        format!("{text:?} is a database in memory, of each connection's own: {CURE}")
+    } else if lower.starts_with("file:") {
+        format!("{text:?} is a URI, not a path: {CURE}")
+    } else {
+        return Ok(path);
+    };
+    Err(StoreError::new(StoreErrorKind::Misconfigured, wrong))
+}
+
+fn is_memory_uri(text: &str) -> bool {
+    text.starts_with("file:") && (text.contains("mode=memory") || text.contains("vfs=memdb"))
+}
+
+/// The files of one database, as they were when it was opened.
+///
+/// A connection that stays open keeps SQLite from removing or making anew those beside the file.
+#[derive(Debug)]
+pub(super) struct OpenedFiles {
+    files: Vec<(PathBuf, Identity)>,
+}
+
+impl OpenedFiles {
+    /// Those at `path`, to which the host's own `name` leads, while a connection that has read holds them open.
+    pub(super) fn of(name: &Path, path: &Path) -> io::Result<Self> {
+        let beside = |ending: &str| {
+            let mut beside = path.as_os_str().to_owned();
+            beside.push(ending);
+            PathBuf::from(beside)
+        };
+        let mut paths = vec![path.to_owned(), beside("-wal"), beside("-shm")];
+        // A link that is set to another file leads the next start there.
+        let name = std::path::absolute(name)?;
+        if name != path {
+            paths.push(name);
+        }
+        let files = paths.into_iter().map(|path| Identity::of(&path).map(|identity| (path, identity)));
+        Ok(Self { files: files.collect::<io::Result<_>>()? })
+    }
+
+    /// Fails unless each path leads to the file that was opened: about a microsecond for each.
+    pub(super) fn check(&self) -> Result<(), StoreError> {
+        for (path, opened) in &self.files {
+            match Identity::of(path) {
+                Ok(found) if found == *opened => {}
+                found => return Err(moved(path, found.err())),
+            }
+        }
+        Ok(())
+    }
+
+    /// What `error` comes from, where it is that the file is not in its place.
+    pub(super) fn explain(&self, error: StoreError) -> StoreError {
+        self.check().err().unwrap_or(error)
+    }
+}
+
+/// What tells one file from another.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Identity(#[cfg(unix)] (u64, u64), #[cfg(not(unix))] Option<std::time::SystemTime>);
+
+impl Identity {
+    pub(super) fn of(path: &Path) -> io::Result<Self> {
+        fs::metadata(path).map(|metadata| Self::read(&metadata))
+    }
+
+    #[cfg(unix)]
+    fn read(metadata: &Metadata) -> Self {
+        use std::os::unix::fs::MetadataExt as _;
+        Self((metadata.dev(), metadata.ino()))
+    }
+
+    #[cfg(not(unix))]
+    fn read(metadata: &Metadata) -> Self {
+        Self(metadata.created().ok())
+    }
+}
+
+/// The one place where it is said what a file is called that is not what was opened.
+fn moved(path: &Path, missing: Option<io::Error>) -> StoreError {
+    StoreError::new(StoreErrorKind::Moved, Moved { path: path.to_owned(), missing })
+}
+
+/// A path that does not lead to the file that was opened.
+#[derive(Debug)]
+struct Moved {
+    path: PathBuf,
+    /// Why nothing is found there; `None` when it is another file.
+    missing: Option<io::Error>,
+}
+
+impl fmt::Display for Moved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.path.display();
+        match &self.missing {
+            Some(_) => write!(
+                f,
+                "the database file {path} is not there any more: put it back, or restart to begin with an empty one; \
+                 what was written last may be lost"
+            ),
+            None => write!(
+                f,
+                "the database file {path} is not the one that was opened: put that one back, or restart to use the \
+                 other; what was written last may be lost"
+            ),
+        }
+    }
+}
+
+impl Error for Moved {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.missing.as_ref().map(|missing| missing as _)
+    }
+}

@@ -1,0 +1,317 @@
+//! Access tokens of other issuers (RFC 9068): what of one is read before its signature holds, and its claims after.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::de::{DeserializeOwned, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
+
+use super::algorithm::Scheme;
+use super::claims::{check_time, never_null, one_or_many};
+use super::compact::{Compact, MAX_BYTES, json_object};
+use super::{Algorithm, Claims, InvalidClaims, InvalidToken, Subject, VerifyingKey};
+use crate::clock::{Clock, HostClock};
+use crate::id::{Audience, ClientId, Scope, Scopes, SessionId, UserId};
+
+/// The claims of a verified access token of another issuer. Times are whole seconds since the Unix epoch.
+///
+/// Its subject is a person of that issuer, not of this gateway: so it is plain text, and no
+/// [`UserId`](crate::UserId).
+#[derive(Clone)]
+pub struct ExternalClaims {
+    issuer: Arc<str>,
+    subject: String,
+    client: Option<String>,
+    audiences: Arc<[Audience]>,
+    expires_at: u64,
+    issued_at: u64,
+    not_before: u64,
+    token_id: Option<String>,
+    scopes: Scopes,
+    authenticated_at: Option<u64>,
+    payload: Vec<u8>,
+}
+
+/// Verifies access tokens of one other issuer, with keys that are given to it.
+#[derive(Debug)]
+pub(crate) struct ExternalVerifier {
+    pub(crate) issuer: Arc<str>,
+    pub(crate) algorithms: Vec<Algorithm>,
+    /// Whether `typ` may also be `JWT`.
+    pub(crate) takes_plain_jwts: bool,
+    /// What the issuer calls an audience, and what it is called here.
+    pub(crate) audiences: Vec<(Audience, Audience)>,
+    /// Those that count.
+    pub(crate) scopes: Scopes,
+    pub(crate) clock: HostClock,
+    pub(crate) leeway: Duration,
+    pub(crate) max_life: Duration,
+}
+
+/// A token whose form and header are allowed; nothing of it is believed yet.
+pub(crate) struct Unverified<'t> {
+    token: Compact<'t>,
+    algorithm: Algorithm,
+    pub(crate) key_id: String,
+}
+
+/// The issuer that `token` says it is of, unproven: good for nothing but to choose the keys to prove it with.
+pub(crate) fn unverified_issuer(token: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Issuer {
+        iss: String,
+    }
+    if token.len() > MAX_BYTES {
+        return None;
+    }
+    let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
+    json_object::<Issuer>(&payload).map(|claims| claims.iss)
+}
+
+impl ExternalVerifier {
+    /// Takes `token` apart; its algorithm is one of those allowed.
+    pub(crate) fn parse<'t>(&self, token: &'t str) -> Result<Unverified<'t>, InvalidToken> {
+        let token = Compact::parse(token)?;
+        let header = token.foreign_header(self.takes_plain_jwts)?;
+        let algorithm = self.algorithms.iter().find(|algorithm| algorithm.is_called(&header.alg));
+        let algorithm = *algorithm.ok_or(InvalidToken::Algorithm)?;
+        let key_id = header.kid.into_owned();
+        Ok(Unverified { token, algorithm, key_id })
+    }
+
+    /// The claims of `token`, when all of it holds but the audience, which is the layer's to ask for.
+    pub(crate) fn verify(
+        &self,
+        token: Unverified<'_>,
+        key: &VerifyingKey,
+    ) -> Result<ExternalClaims, InvalidToken> {
+        if key.scheme() != Scheme::PublicKey(token.algorithm) {
+            return Err(InvalidToken::Algorithm);
+        }
+        if !key.verifies(token.token.signed, &token.token.signature) {
+            return Err(InvalidToken::Signature);
+        }
+        let claims = self.read(token.token.payload)?;
+        self.check_time(&claims)?;
+        if Duration::from_secs(claims.expires_at.saturating_sub(claims.issued_at)) > self.max_life {
+            return Err(InvalidToken::TooLongLived);
+        }
+        Ok(claims)
+    }
+
+    /// Whether a token of these claims is good now, by its times.
+    pub(crate) fn check_time(&self, claims: &ExternalClaims) -> Result<(), InvalidToken> {
+        let begins_at = claims.not_before.max(claims.issued_at);
+        check_time(claims.expires_at, begins_at, self.clock.now(), self.leeway)
+    }
+
+    fn read(&self, payload: Vec<u8>) -> Result<ExternalClaims, InvalidToken> {
+        let claims: Wire = json_object(&payload).ok_or(InvalidClaims::Json)?;
+        json_object::<UniqueMembers>(&payload).ok_or(InvalidClaims::Json)?;
+        if *claims.iss != *self.issuer {
+            return Err(InvalidToken::Issuer);
+        }
+        if claims.is_of_another_kind() {
+            return Err(InvalidToken::Type);
+        }
+        claims.check()?;
+        let is_ours = |(theirs, _): &&(Audience, Audience)| claims.aud.contains(theirs);
+        let audiences = self.audiences.iter().filter(is_ours).map(|(_, ours)| ours.clone()).collect();
+        let granted = claims.scope.as_deref().unwrap_or("");
+        let counts = |scope: &&str| granted.split(' ').any(|granted| granted == *scope);
+        let scopes = Scopes::collect(self.scopes.iter().map(Scope::as_str).filter(counts))
+            .expect("some of a set are a set");
+        Ok(ExternalClaims {
+            issuer: self.issuer.clone(),
+            subject: claims.sub,
+            client: claims.client_id,
+            audiences,
+            expires_at: claims.exp,
+            issued_at: claims.iat,
+            not_before: claims.nbf.unwrap_or(claims.iat),
+            token_id: claims.jti,
+            scopes,
+            authenticated_at: claims.auth_time,
+            payload,
+        })
+    }
+}
+
+impl ExternalClaims {
+    /// Who issued the token: `iss`.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// Whom the token speaks for, as its issuer names them: `sub`; 1 to 255 visible characters.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    /// The OAuth client the token was issued to, as its issuer names it: `client_id`.
+    #[must_use]
+    pub fn client_id(&self) -> Option<&str> {
+        self.client.as_deref()
+    }
+
+    /// Which audiences of this gateway the token is for: those that
+    /// [`ExternalIssuer::audience`](crate::external_issuer::ExternalIssuer::audience) says its `aud` stands for.
+    #[must_use]
+    pub fn audiences(&self) -> &[Audience] {
+        &self.audiences
+    }
+
+    /// What the token allows here: those of its `scope` that
+    /// [`ExternalIssuer::allow_scopes`](crate::external_issuer::ExternalIssuer::allow_scopes) names.
+    #[must_use]
+    pub const fn scopes(&self) -> &Scopes {
+        &self.scopes
+    }
+
+    /// The second from which the token is no longer good: `exp`.
+    #[must_use]
+    pub const fn expires_at(&self) -> u64 {
+        self.expires_at
+    }
+
+    /// When the token was issued: `iat`.
+    #[must_use]
+    pub const fn issued_at(&self) -> u64 {
+        self.issued_at
+    }
+
+    /// The token's own id: `jti`.
+    #[must_use]
+    pub fn token_id(&self) -> Option<&str> {
+        self.token_id.as_deref()
+    }
+
+    /// The claim `name`, whichever it is; `None` when there is none, or it is no `T`. It is read anew at each call.
+    #[must_use]
+    pub fn claim<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
+        let mut claims: Map<String, Value> = json_object(&self.payload)?;
+        T::deserialize(claims.remove(name)?).ok()
+    }
+
+    /// The claims of one who is held to `session`, a session of `user` and `client`.
+    pub(crate) fn held_to(&self, session: SessionId, user: UserId, client: ClientId) -> Claims {
+        let is_hook_client = client == ClientId::for_hooks_of(&user);
+        Claims {
+            issuer: self.issuer.clone(),
+            subject: if is_hook_client { Subject::HookClient { owner: user } } else { Subject::User(user) },
+            audiences: self.audiences.clone(),
+            expires_at: self.expires_at,
+            issued_at: self.issued_at,
+            not_before: self.not_before,
+            token_id: self.token_id.clone().unwrap_or_default(),
+            client,
+            scopes: self.scopes.clone(),
+            session,
+            authenticated_at: self.authenticated_at.unwrap_or(self.issued_at),
+        }
+    }
+
+    /// About how many bytes they take.
+    pub(crate) fn weight(&self) -> usize {
+        2 * self.payload.len() + size_of::<Self>()
+    }
+}
+
+impl fmt::Debug for ExternalClaims {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ExternalClaims")
+            .field("issuer", &self.issuer)
+            .field("subject", &self.subject)
+            .field("client_id", &self.client)
+            .field("audiences", &self.audiences)
+            .field("scopes", &self.scopes)
+            .field("expires_at", &self.expires_at)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The JSON form, as strict as that of our own tokens, but for what other issuers leave out.
+#[derive(Deserialize)]
+struct Wire {
+    iss: String,
+    sub: String,
+    #[serde(deserialize_with = "one_or_many")]
+    aud: Vec<Audience>,
+    exp: u64,
+    iat: u64,
+    #[serde(default, deserialize_with = "never_null")]
+    nbf: Option<u64>,
+    #[serde(default, deserialize_with = "never_null")]
+    jti: Option<String>,
+    #[serde(default, deserialize_with = "never_null")]
+    client_id: Option<String>,
+    #[serde(default, deserialize_with = "never_null")]
+    scope: Option<String>,
+    #[serde(default, deserialize_with = "never_null")]
+    auth_time: Option<u64>,
+    nonce: Option<IgnoredAny>,
+    at_hash: Option<IgnoredAny>,
+    c_hash: Option<IgnoredAny>,
+    events: Option<IgnoredAny>,
+    cnf: Option<IgnoredAny>,
+}
+
+impl Wire {
+    /// Whether it is an ID token (OpenID Connect Core §2, §3.3.2.11) or a security event (RFC 8417 §2.2): where `typ`
+    /// is a plain `JWT`, nothing else tells. Or one that is bound to a key (RFC 7800 §3.1), and so no bearer token (RFC
+    /// 9449 §7.2, RFC 8705 §3).
+    fn is_of_another_kind(&self) -> bool {
+        let others = [&self.nonce, &self.at_hash, &self.c_hash, &self.events, &self.cnf];
+        others.into_iter().any(Option::is_some)
+    }
+
+    fn check(&self) -> Result<(), InvalidClaims> {
+        if !(1..=Claims::MAX_AUDIENCES).contains(&self.aud.len()) {
+            return Err(InvalidClaims::Audiences);
+        }
+        let is_client = |client: &String| ClientId::parse(client).is_ok();
+        if UserId::parse(&self.sub).is_err() || !self.client_id.iter().all(is_client) {
+            return Err(InvalidClaims::Subject);
+        }
+        if self.iat > self.exp { Err(InvalidClaims::IssuedAfterExpiry) } else { Ok(()) }
+    }
+}
+
+/// A JSON object that has each of its members once.
+struct UniqueMembers;
+
+impl<'de> Deserialize<'de> for UniqueMembers {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+
+        impl<'de> Visitor<'de> for Members {
+            type Value = UniqueMembers;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<UniqueMembers, A::Error> {
+                let mut seen = HashSet::new();
+                while let Some((name, IgnoredAny)) = map.next_entry::<String, IgnoredAny>()? {
+                    if !seen.insert(name) {
+                        return Err(A::Error::custom("a member is repeated"));
+                    }
+                }
+                Ok(UniqueMembers)
+            }
+        }
+
+        deserializer.deserialize_map(Members)
+    }
+}
+
+#[cfg(test)]
+mod tests;
