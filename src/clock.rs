@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Tells the time that tokens are signed with and judged by.
 ///
@@ -46,4 +46,47 @@ impl Clock for HostClock {
 /// The time from the Unix epoch to `time`; zero for an earlier one.
 pub(crate) fn since_epoch(time: SystemTime) -> Duration {
     time.duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+/// One moment by two clocks: the steady one stands still while the machine sleeps, the wall clock may be set back.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moment {
+    steady: Instant,
+    /// Since the Unix epoch.
+    wall: Duration,
+}
+
+impl Moment {
+    pub(crate) fn now() -> Self {
+        Self::at(Instant::now(), SystemTime::now())
+    }
+
+    pub(crate) fn at(steady: Instant, wall: SystemTime) -> Self {
+        Self { steady, wall: since_epoch(wall) }
+    }
+
+    /// `None` when a clock cannot say so much.
+    pub(crate) fn checked_add(self, duration: Duration) -> Option<Self> {
+        Some(Self { steady: self.steady.checked_add(duration)?, wall: self.wall.checked_add(duration)? })
+    }
+
+    /// The one that is longer ago, by each clock.
+    pub(crate) fn earlier(self, other: Self) -> Self {
+        Self { steady: self.steady.min(other.steady), wall: self.wall.min(other.wall) }
+    }
+
+    pub(crate) const fn steady(self) -> Instant {
+        self.steady
+    }
+
+    /// The time since the Unix epoch.
+    pub(crate) const fn wall(self) -> Duration {
+        self.wall
+    }
+
+    /// By the clock that says more.
+    pub(crate) fn since(self, earlier: Self) -> Duration {
+        let wall = self.wall.saturating_sub(earlier.wall);
+        self.steady.saturating_duration_since(earlier.steady).max(wall)
+    }
 }

@@ -93,6 +93,7 @@
 #![doc = include_str!("telemetry/metrics.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod audience;
 mod authenticate;
 mod background;
 mod bridge;
@@ -112,11 +113,12 @@ mod rejection;
 mod request_context;
 mod service;
 mod session;
-mod settings;
 pub mod store;
 mod telemetry;
 pub mod token;
+mod validate;
 
+pub use audience::ProtectedResource;
 pub use authenticate::{Authenticator, SessionEnd, TokenSource};
 pub use bridge::{Bridge, BridgeBuilder};
 pub use caller::{Caller, CallerKind};
@@ -130,7 +132,7 @@ pub use rate_limit::RateLimits;
 pub use rejection::{InvalidCredential, MalformedCredential, ProblemJson, Rejection, RejectionBody};
 pub use service::*;
 pub use session::{Freshness, WatchStatus};
-pub use settings::{AssuranceLevel, BuildError, PeerAddr, ProtectedResource};
+pub use validate::BuildError;
 
 /// The README's code compiles.
 #[cfg(doctest)]

@@ -3,15 +3,26 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use super::AuthState;
+use super::pending::Token;
+use super::state::AuthState;
 use crate::caller::{Caller, CallerGroup, VerifiedToken};
+use crate::clock::Moment;
 use crate::id::CallSource;
 use crate::rejection::{InvalidCredential, Rejection};
 use crate::session::Row;
 use crate::store::{SessionState, SessionStatus, StoreErrorKind};
-use crate::token::Claims;
+use crate::token::{Claims, InvalidToken};
 
 impl AuthState {
+    /// The caller that `token` makes, whatever its audience: by the store's word of its session, whatever is remembered.
+    pub(crate) async fn introspect(&self, token: &str) -> Result<Caller, Rejection> {
+        match self.verify(token.as_bytes(), Moment::now())? {
+            Token::Own(verified) => self.live_caller(verified).await,
+            // What another issuer's token is worth, that issuer says.
+            Token::External(_) => Err(InvalidCredential::from(InvalidToken::Issuer).into()),
+        }
+    }
+
     /// The caller, when the session of a verified token is live, by the store's word.
     pub(super) async fn live_caller(&self, verified: Arc<VerifiedToken>) -> Result<Caller, Rejection> {
         let fence = self.liveness.fence(&verified.claims);

@@ -1,6 +1,6 @@
 //! Whether a text is a token that was issued here.
 
-use super::Authenticator;
+use super::state::AuthState;
 use crate::token::InvalidToken;
 
 /// What a text that has the form of a token is.
@@ -14,13 +14,13 @@ pub(crate) enum Recognized {
     Other,
 }
 
-impl Authenticator {
+impl AuthState {
     /// Whether `token` was issued here, whether or not it has expired or its session has ended.
     pub(crate) fn recognize(&self, token: &str) -> Recognized {
-        if self.state.token_cache.get(self.state.token_cache.place(token.as_bytes())).is_some() {
+        if self.token_cache.get(self.token_cache.place(token.as_bytes())).is_some() {
             return Recognized::Ours;
         }
-        match self.state.verifier.verify_at_any_time(token) {
+        match self.verifier.verify_at_any_time(token) {
             Ok(_) => Recognized::Ours,
             Err(
                 InvalidToken::TooLong

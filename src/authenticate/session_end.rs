@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 
-use super::AuthState;
+use super::state::AuthState;
 use crate::caller::VerifiedToken;
+use crate::clock::Moment;
 use crate::rejection::Rejection;
-use crate::session::Moment;
 
 /// Completes when a session has ended, as [`Authenticator::session_end`](crate::Authenticator::session_end)
 /// promises; dropping it stops the watching.

@@ -3,9 +3,8 @@
 use http::header::{AUTHORIZATION, COOKIE, SEC_WEBSOCKET_PROTOCOL};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::Authenticator;
 use super::bearer;
-use crate::csrf;
+use crate::csrf::{self, Origins};
 use crate::header::Head;
 use crate::rejection::{MalformedCredential, Rejection};
 use crate::token::MAX_TOKEN_BYTES;
@@ -36,53 +35,54 @@ pub enum TokenSource {
 /// The entry of `Sec-WebSocket-Protocol` that the token follows.
 pub(crate) const MARKER: &[u8] = b"bearer";
 
-impl Authenticator {
-    /// Reads the token also from `place`; each call adds one. Default: from `Authorization` alone, which always counts.
-    ///
-    /// A request has its token in one place: in two it is refused with [`MalformedCredential::TwoCredentials`], also when both
-    /// hold the same. Clients that send one token as `Authorization` and as `X-Api-Key` need no place for the second:
-    /// the layer removes it.
-    #[must_use]
-    pub fn token_from(mut self, place: TokenSource) -> Self {
-        if place != TokenSource::Header(AUTHORIZATION) && !self.sources.contains(&place) {
-            self.extra_headers.push(place.header());
-            if place.is_ambient() {
-                self.extra_headers.extend(csrf::HEADERS);
+/// The places that a token is read from beside `Authorization`, and the headers that are read for their sake.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct TokenSources {
+    sources: Vec<TokenSource>,
+    headers: Vec<HeaderName>,
+}
+
+impl TokenSources {
+    pub(crate) fn add(&mut self, source: TokenSource) {
+        if source != TokenSource::Header(AUTHORIZATION) && !self.sources.contains(&source) {
+            self.headers.push(source.header());
+            if source.is_ambient() {
+                self.headers.extend(csrf::HEADERS);
             }
-            self.sources.push(place);
+            self.sources.push(source);
         }
-        self
     }
 
     /// The headers of a request that are read here.
     #[inline]
     pub(crate) fn head<'h>(&self, headers: &'h HeaderMap) -> Head<'h> {
-        Head::of(headers, &self.extra_headers)
+        Head::of(headers, &self.headers)
     }
 
     /// The one token of a request, its form not yet looked at.
-    pub(super) fn find<'h>(&self, head: &Head<'h>) -> Result<&'h [u8], Rejection> {
+    pub(crate) fn find<'h>(&self, head: &Head<'h>, origins: &Origins) -> Result<&'h [u8], Rejection> {
         let token = bearer::find(head.authorization);
-        if self.sources.is_empty() { token } else { self.find_anywhere(head, token) }
+        if self.sources.is_empty() { token } else { self.find_anywhere(head, token, origins) }
     }
 
     fn find_anywhere<'h>(
         &self,
         head: &Head<'h>,
         authorization: Result<&'h [u8], Rejection>,
+        origins: &Origins,
     ) -> Result<&'h [u8], Rejection> {
         let mut found = match authorization {
             Ok(token) => Some(token),
             Err(Rejection::NoCredential) => None,
             Err(rejection) => return Err(rejection),
         };
-        for place in &self.sources {
-            let Some(token) = place.find(head)? else { continue };
+        for source in &self.sources {
+            let Some(token) = source.find(head)? else { continue };
             if found.replace(token).is_some() {
                 return Err(Rejection::InvalidRequest(MalformedCredential::TwoCredentials));
             }
-            if place.is_ambient()
-                && self.state.origins.is_cross_site(csrf::HEADERS.each_ref().map(|name| head.lines(name)))
+            if source.is_ambient()
+                && origins.is_cross_site(csrf::HEADERS.each_ref().map(|name| head.lines(name)))
             {
                 return Err(Rejection::CrossSite);
             }
@@ -91,18 +91,18 @@ impl Authenticator {
     }
 
     /// Whether something stands where a token may, beside `Authorization`.
-    pub(crate) fn sees_token_elsewhere(&self, head: &Head<'_>) -> bool {
-        self.sources.iter().any(|place| !matches!(place.find(head), Ok(None)))
+    pub(crate) fn sees_token(&self, head: &Head<'_>) -> bool {
+        self.sources.iter().any(|source| !matches!(source.find(head), Ok(None)))
     }
 
-    /// Whether a token may stand elsewhere than in `Authorization`.
-    pub(crate) const fn reads_elsewhere(&self) -> bool {
-        !self.sources.is_empty()
+    /// Whether there is none beside `Authorization`.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.sources.is_empty()
     }
 
     /// The token of an admitted request that does not stand in `Authorization`.
-    pub(crate) fn token_elsewhere(&self, head: &Head<'_>) -> Option<Vec<u8>> {
-        self.sources.iter().find_map(|place| place.find(head).ok()?.map(<[u8]>::to_vec))
+    pub(crate) fn token(&self, head: &Head<'_>) -> Option<Vec<u8>> {
+        self.sources.iter().find_map(|source| source.find(head).ok()?.map(<[u8]>::to_vec))
     }
 
     /// The headers beside `Authorization` that a token may stand in, for `Vary` (RFC 9110 §12.5.5).
@@ -113,7 +113,7 @@ impl Authenticator {
     }
 
     /// Whether the token may be one of the subprotocols.
-    pub(crate) fn reads_protocols(&self) -> bool {
+    pub(crate) fn has_protocols(&self) -> bool {
         self.sources.contains(&TokenSource::WebSocketProtocol)
     }
 }

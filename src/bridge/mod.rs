@@ -7,54 +7,28 @@ pub use builder::BridgeBuilder;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::authenticate::{AuthState, Authenticator};
-use crate::caller::Caller;
+use crate::authenticate::Authenticator;
 use crate::id::Audience;
 use crate::issue::{Admin, Issuer};
 use crate::layer::BridgeAuthLayer;
-use crate::rate_limit::Limits;
-use crate::request_context::RejectionFormat;
 use crate::service::{
     AdminService, BridgeService, CapabilitiesService, CodeService, IntrospectionService, JwksService,
-    LogoutService, OauthClientService, OpenApiService, RevocationService, SessionService, SessionsService,
-    TokenService, WellKnownService,
+    LogoutService, OauthClientService, OpenApiService, RevocationService, ServiceState, SessionService,
+    SessionsService, TokenService, WellKnownService,
 };
 use crate::session::WatchStatus;
-use crate::settings::{BuildError, Settings};
-use crate::store::Store;
 use crate::token::KeyRing;
+use crate::validate::BuildError;
 
 /// Everything a gateway needs to let bridges in: hands out the layer, the endpoints and the operations.
 ///
 /// Cloning is cheap, and clones are one bridge.
 #[derive(Clone)]
 pub struct Bridge {
-    parts: Arc<Parts>,
-}
-
-struct Parts {
-    settings: Arc<Settings>,
-    keys: KeyRing,
-    guard: Arc<AuthState>,
-    rejection_format: Arc<RejectionFormat>,
-    own_layer: BridgeAuthLayer,
-    issuer: Issuer,
-    admin: Admin,
-    limits: Option<Limits>,
+    state: Arc<ServiceState>,
 }
 
 impl Bridge {
-    /// Starts a bridge that issues tokens as `issuer` (the gateway's own https URL, RFC 8414 §2), signs
-    /// them with `keys` and keeps its sessions in `store`.
-    pub fn builder(issuer: impl Into<String>, keys: KeyRing, store: impl Store) -> BridgeBuilder {
-        Self::builder_with(issuer, keys, Arc::new(store))
-    }
-
-    /// The same over a store that is shared or chosen at run time.
-    pub fn builder_with(issuer: impl Into<String>, keys: KeyRing, store: Arc<dyn Store>) -> BridgeBuilder {
-        BridgeBuilder::new(issuer.into(), keys, store)
-    }
-
     /// The middleware that lets in only requests with a valid token for `audience` and a live session: those of people's bridges,
     /// and of hook clients where it [says so](BridgeAuthLayer::admit_hook_clients).
     ///
@@ -66,8 +40,8 @@ impl Bridge {
     /// [`BuildError::UnknownAudience`] when this bridge issues no token for `audience`.
     pub fn layer(&self, audience: &str) -> Result<BridgeAuthLayer, BuildError> {
         let authenticator = self.authenticator(audience)?;
-        let mut rejection_format = self.parts.rejection_format.clone();
-        if let Some(resource) = self.parts.settings.protected_resource(authenticator.audience()) {
+        let mut rejection_format = self.state.rejection_format.clone();
+        if let Some(resource) = self.state.settings.audiences.protected_resource(authenticator.audience()) {
             let challenge = &mut Arc::make_mut(&mut rejection_format).challenge;
             challenge.resource_metadata = Some(resource.metadata.clone());
             challenge.scopes = resource.scopes.clone();
@@ -81,146 +55,123 @@ impl Bridge {
     ///
     /// [`BuildError::UnknownAudience`] when this bridge issues no token for `audience`.
     pub fn authenticator(&self, audience: &str) -> Result<Authenticator, BuildError> {
-        let parsed = Audience::parse(audience).ok().filter(|audience| self.parts.settings.knows(audience));
+        let parsed =
+            Audience::parse(audience).ok().filter(|audience| self.state.settings.audiences.knows(audience));
         let audience = parsed.ok_or_else(|| BuildError::UnknownAudience(audience.to_owned()))?;
-        Ok(Authenticator::new(self.parts.guard.clone(), audience))
+        Ok(Authenticator::new(self.state.auth.clone(), audience))
     }
 
     /// The write side: codes, exchange, access and hook clients.
     #[must_use]
     pub fn issuer(&self) -> &Issuer {
-        &self.parts.issuer
+        &self.state.issuer
     }
 
     /// What operators do: list and revoke sessions, disable and enable people, sweep.
     #[must_use]
     pub fn admin(&self) -> &Admin {
-        &self.parts.admin
+        &self.state.admin
     }
 
     /// The keys that tokens are signed and verified with.
     #[must_use]
     pub fn keys(&self) -> &KeyRing {
-        &self.parts.keys
+        &self.state.keys
     }
 
     /// All the endpoints that bridges call, as one service; the guarded ones are guarded by it.
     #[must_use]
     pub fn service(&self) -> BridgeService {
-        BridgeService::new(self)
+        BridgeService::new(&self.state)
     }
 
     /// The operators' endpoints, for the host to mount behind a guard of its own.
     #[must_use]
     pub fn admin_service(&self) -> AdminService {
-        AdminService::new(self)
+        AdminService::new(&self.state)
     }
 
     /// `POST /code` alone.
     #[must_use]
     pub fn code_service(&self) -> CodeService {
-        CodeService::new(self)
+        CodeService::new(&self.state)
     }
 
     /// `POST /session` alone.
     #[must_use]
     pub fn session_service(&self) -> SessionService {
-        SessionService::new(self)
+        SessionService::new(&self.state)
     }
 
     /// `POST /oauth-client` alone, to be mounted behind [`layer`](Self::layer).
     #[must_use]
     pub fn oauth_client_service(&self) -> OauthClientService {
-        OauthClientService::new(self)
+        OauthClientService::new(&self.state)
     }
 
     /// `GET /capabilities` alone.
     #[must_use]
     pub fn capabilities_service(&self) -> CapabilitiesService {
-        CapabilitiesService::new(self)
+        CapabilitiesService::new(&self.state)
     }
 
     /// `GET /sessions` and `DELETE /sessions/{id}` alone, to be mounted behind [`layer`](Self::layer).
     #[must_use]
     pub fn sessions_service(&self) -> SessionsService {
-        SessionsService::new(self)
+        SessionsService::new(&self.state)
     }
 
     /// `POST /logout` alone, to be mounted behind [`layer`](Self::layer).
     #[must_use]
     pub fn logout_service(&self) -> LogoutService {
-        LogoutService::new(self)
+        LogoutService::new(&self.state)
     }
 
     /// The public keys as a JWK set, for `/.well-known/jwks.json`.
     #[must_use]
     pub fn jwks_service(&self) -> JwksService {
-        JwksService::new(self)
+        JwksService::new(&self.state)
     }
 
     /// `POST /token` alone.
     #[must_use]
     pub fn token_service(&self) -> TokenService {
-        TokenService::new(self)
+        TokenService::new(&self.state)
     }
 
     /// `POST /introspect` alone.
     #[must_use]
     pub fn introspection_service(&self) -> IntrospectionService {
-        IntrospectionService::new(self)
+        IntrospectionService::new(&self.state)
     }
 
     /// `POST /revoke` alone.
     #[must_use]
     pub fn revocation_service(&self) -> RevocationService {
-        RevocationService::new(self)
+        RevocationService::new(&self.state)
     }
 
     /// The metadata documents and the key set, for all of `/.well-known/`.
     #[must_use]
     pub fn well_known_service(&self) -> WellKnownService {
-        WellKnownService::new(self)
+        WellKnownService::new(&self.state)
     }
 
     /// An OpenAPI document of all endpoints, to be mounted wherever it should be.
     #[must_use]
     pub fn openapi_service(&self) -> OpenApiService {
-        OpenApiService::new(self)
+        OpenApiService::new(&self.state)
     }
 
     /// How the freshness of this bridge fares, for health pages: the age of its proof, look-ups, the pool, and 503 by cause.
     #[must_use]
     pub fn watch_status(&self) -> WatchStatus {
-        self.parts.guard.watch_status()
-    }
-
-    pub(crate) fn settings(&self) -> &Arc<Settings> {
-        &self.parts.settings
-    }
-
-    /// The limits on attempts at secrets; none when they are off.
-    pub(crate) fn limits(&self) -> Option<&Limits> {
-        self.parts.limits.as_ref()
-    }
-
-    /// The read side, for those who ask about a token that is not their own.
-    pub(crate) fn guard(&self) -> &AuthState {
-        &self.parts.guard
-    }
-
-    /// The layer around the guarded endpoints of [`service`](Self::service).
-    pub(crate) fn own_layer(&self) -> &BridgeAuthLayer {
-        &self.parts.own_layer
-    }
-
-    /// Whether it was a layer of this bridge that let `caller` in.
-    pub(crate) fn vouches_for(&self, caller: &Caller) -> bool {
-        caller.is_vouched_for_by(self.parts.guard.authority())
+        self.state.auth.watch_status()
     }
 }
 
 impl fmt::Debug for Bridge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Bridge").field("issuer", &self.parts.settings.issuer).finish_non_exhaustive()
+        f.debug_struct("Bridge").field("issuer", &self.state.settings.issuer).finish_non_exhaustive()
     }
 }

@@ -1,16 +1,20 @@
 //! Who calls: what the authenticator found out, in a form that only it can make.
 
-use std::fmt;
-use std::sync::{Arc, OnceLock};
+mod group;
+mod verified_token;
 
-use bytes::Bytes;
+pub use crate::token::CallerKind;
+pub(crate) use group::{Authority, CallerGroup};
+pub(crate) use verified_token::VerifiedToken;
+
+use std::fmt;
+use std::sync::Arc;
+
 use http::HeaderValue;
 
 use crate::id::{Audience, CallSource, ClientId, PolicyVersion, Scopes, SessionId, UserId};
 use crate::request_context::RequestContext;
-use crate::session::{CachedVerdict, MatchedRow};
-use crate::store::SessionKey;
-use crate::token::{Claims, Subject};
+use crate::token::Claims;
 
 /// An authenticated caller: a verified token and its live session.
 ///
@@ -27,48 +31,6 @@ pub struct Caller {
     /// What the layer that let it in left for the request; nothing where no layer did.
     request_context: Option<RequestContext>,
 }
-
-/// A token whose signature and claims hold, and what was made of it once: a caller as soon as its session is live.
-#[derive(Debug)]
-pub(crate) struct VerifiedToken {
-    pub(crate) claims: Claims,
-    /// The generation of the key ring that it was verified with.
-    pub(crate) generation: u64,
-    /// About how many bytes it keeps of what tokens mostly share.
-    pub(crate) unshared: usize,
-    /// What the session's row said of its caller when it was first matched_row.
-    pub(crate) group: OnceLock<Arc<CallerGroup>>,
-    pub(crate) verdict: CachedVerdict,
-    /// The session as it is looked up, and the row of it that fitted the claims and the group.
-    pub(crate) session: SessionKey,
-    pub(crate) matched_row: MatchedRow,
-    /// `x-user-id`, `x-session-id` and `x-client-id`: written to every request, so made once.
-    headers: [HeaderValue; 3],
-}
-
-/// What the callers of one bridge and one call source have in common.
-#[derive(Debug)]
-pub(crate) struct CallerGroup {
-    call_source: CallSource,
-    policy_version: PolicyVersion,
-    authority: Authority,
-    /// `x-policy-version` and `x-call-source`.
-    headers: [HeaderValue; 2],
-}
-
-/// What a caller is: part of what a route may require.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum CallerKind {
-    /// A person's bridge, with a token that carries the person in `sub`.
-    User,
-    /// A person's hook client (`client_credentials`), which acts for its owner. It comes in only where the host
-    /// [admits hook clients](crate::BridgeAuthLayer::admit_hook_clients).
-    HookClient,
-}
-
-/// Which bridge vouches for a caller: compared by identity, so that a layer trusts no other's callers.
-#[derive(Clone)]
-pub(crate) struct Authority(Arc<()>);
 
 impl Caller {
     pub(crate) fn new(verified: Arc<VerifiedToken>, group: Arc<CallerGroup>) -> Self {
@@ -126,10 +88,7 @@ impl Caller {
     /// What the caller is.
     #[must_use]
     pub fn kind(&self) -> CallerKind {
-        match self.verified.claims.subject() {
-            Subject::User(_) => CallerKind::User,
-            Subject::HookClient { .. } => CallerKind::HookClient,
-        }
+        self.verified.claims.subject().kind()
     }
 
     /// The scopes granted to the token.
@@ -187,66 +146,4 @@ impl fmt::Debug for Caller {
             .field("scopes", self.scopes())
             .finish_non_exhaustive()
     }
-}
-
-impl VerifiedToken {
-    pub(crate) fn new(claims: Claims, generation: u64, unshared: usize) -> Self {
-        let headers = [
-            claims.user().to_header_value(),
-            claims.session().to_header_value(),
-            claims.client().to_header_value(),
-        ];
-        let (group, verdict, matched_row) = <(OnceLock<_>, CachedVerdict, MatchedRow)>::default();
-        let (session, headers) = (SessionKey::of(claims.session().clone()), in_one_block(&headers));
-        Self { claims, generation, unshared, group, verdict, session, matched_row, headers }
-    }
-
-    /// How many bytes the values of its headers take.
-    pub(crate) fn header_bytes(&self) -> usize {
-        self.headers.iter().map(HeaderValue::len).sum()
-    }
-}
-
-impl CallerGroup {
-    pub(crate) fn new(call_source: CallSource, policy_version: PolicyVersion, authority: Authority) -> Self {
-        let headers = [policy_version.to_header_value(), call_source.to_header_value()].map(uncounted);
-        Self { call_source, policy_version, authority, headers }
-    }
-
-    pub(crate) const fn call_source(&self) -> &CallSource {
-        &self.call_source
-    }
-}
-
-impl Authority {
-    pub(crate) fn new() -> Self {
-        Self(Arc::new(()))
-    }
-
-    pub(crate) fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-}
-
-impl fmt::Debug for Authority {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Authority")
-    }
-}
-
-/// The same value. What all callers share is cloned for each request, and of the defaults nobody counts the clones.
-fn uncounted(value: HeaderValue) -> HeaderValue {
-    let defaults = [PolicyVersion::DEFAULT, CallSource::DEFAULT];
-    let default = defaults.into_iter().find(|default| value == *default);
-    default.map_or(value, HeaderValue::from_static)
-}
-
-/// The same values, in one allocation instead of one each.
-fn in_one_block(values: &[HeaderValue; 3]) -> [HeaderValue; 3] {
-    let block = values.each_ref().map(HeaderValue::as_bytes).concat().into_boxed_slice();
-    // Counted from the start: a vector's bytes find out at each clone whether they are counted.
-    let mut block = Bytes::from_owner(block);
-    values.each_ref().map(|value| {
-        HeaderValue::from_maybe_shared(block.split_to(value.len())).expect("it is a header value's text")
-    })
 }

@@ -3,14 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use arc_swap::ArcSwapOption;
-
-use super::trusted::TrustedIssuer;
-use crate::caller::{Authority, VerifiedToken};
+use super::token::ExternalToken;
+use crate::caller::Authority;
 use crate::id::{Audience, Scopes};
 use crate::rejection::InvalidCredential;
 use crate::request_context::RequestContext;
-use crate::token::{ExternalClaims, InvalidToken};
+use crate::token::ExternalClaims;
 
 /// A caller with a verified token of another issuer, and no session of this gateway.
 ///
@@ -22,18 +20,6 @@ pub struct ExternalCaller {
     token: Arc<ExternalToken>,
     /// What the layer that let it in left for the request.
     request_context: Option<RequestContext>,
-}
-
-/// A token of another issuer whose signature and claims hold.
-#[derive(Debug)]
-pub(crate) struct ExternalToken {
-    pub(crate) claims: ExternalClaims,
-    pub(crate) issuer: Arc<TrustedIssuer>,
-    /// The generation of the issuer's keys that it was verified with.
-    pub(super) generation: u64,
-    pub(super) authority: Authority,
-    /// The caller of the session that it was mapped to.
-    pub(crate) mapped: ArcSwapOption<VerifiedToken>,
 }
 
 impl ExternalCaller {
@@ -88,9 +74,7 @@ impl ExternalCaller {
 
     /// What may have changed since the token was verified: the time, and its issuer's keys.
     pub(crate) fn check(&self) -> Result<(), InvalidCredential> {
-        let ExternalToken { issuer, claims, generation, .. } = &*self.token;
-        issuer.verifier.check_time(claims)?;
-        if issuer.keys.vouch_for(*generation) { Ok(()) } else { Err(InvalidToken::UnknownKey.into()) }
+        self.token.check()
     }
 
     pub(crate) fn is_vouched_for_by(&self, authority: &Authority) -> bool {

@@ -6,11 +6,12 @@ use std::time::Duration;
 use super::jwks_fetch::{Keys, Timing};
 use super::jwks_source::JwksSource;
 use super::session_mapping::ExternalSessions;
-use super::trusted::TrustedIssuer;
+use super::trusted_issuer::TrustedIssuer;
+use crate::audience::Audiences;
 use crate::clock::HostClock;
 use crate::id::{Audience, Scopes};
-use crate::settings::{BuildError, Settings, check_issuer};
-use crate::token::{Algorithm, ExternalVerifier};
+use crate::token::{Algorithm, Claims, ExternalVerifier};
+use crate::validate::{BuildError, check_issuer};
 
 /// Another authorization server whose access tokens the guard takes; see the [module](super).
 #[derive(Debug)]
@@ -24,6 +25,17 @@ pub struct ExternalIssuer {
     scopes: Scopes,
     takes_plain_jwts: bool,
     timing: Timing,
+}
+
+/// What a gateway's own settings say of the tokens of others.
+#[derive(Debug)]
+pub(crate) struct Gateway<'s> {
+    pub(crate) issuer: &'s str,
+    pub(crate) audiences: &'s Audiences,
+    pub(crate) leeway: Duration,
+    /// For finding a session.
+    pub(crate) deadline: Duration,
+    pub(crate) clock: &'s HostClock,
 }
 
 impl ExternalIssuer {
@@ -106,11 +118,8 @@ impl ExternalIssuer {
         &self.issuer
     }
 
-    pub(super) fn into_trusted(
-        self,
-        settings: &Settings,
-        clock: &HostClock,
-    ) -> Result<TrustedIssuer, BuildError> {
+    pub(super) fn into_trusted(self, gateway: &Gateway<'_>) -> Result<TrustedIssuer, BuildError> {
+        let clock = gateway.clock;
         check_issuer(&self.issuer)?;
         self.timing.check()?;
         if self.algorithms.is_empty() {
@@ -120,7 +129,7 @@ impl ExternalIssuer {
         let audiences: Vec<_> = self
             .audiences
             .iter()
-            .map(|(external, own)| Ok((parse_audience(external)?, known_audience(own, settings)?)))
+            .map(|(external, own)| Ok((parse_audience(external)?, known_audience(own, gateway.audiences)?)))
             .collect::<Result<_, BuildError>>()?;
         if !(1..=16).contains(&audiences.len()) {
             return Err(BuildError::Audiences);
@@ -135,15 +144,10 @@ impl ExternalIssuer {
             audiences,
             scopes: self.scopes,
             clock: clock.clone(),
-            leeway: settings.leeway,
-            max_life: Settings::MAX_TOKEN_LIFE,
+            leeway: gateway.leeway,
+            max_life: Claims::MAX_LIFE,
         };
-        Ok(TrustedIssuer {
-            verifier,
-            keys,
-            sessions: self.sessions,
-            mapping_deadline: settings.store_deadline,
-        })
+        Ok(TrustedIssuer { verifier, keys, sessions: self.sessions, mapping_deadline: gateway.deadline })
     }
 }
 
@@ -152,7 +156,7 @@ fn parse_audience(text: &str) -> Result<Audience, BuildError> {
     Audience::parse(text).map_err(malformed)
 }
 
-fn known_audience(text: &str, settings: &Settings) -> Result<Audience, BuildError> {
-    let known = Audience::parse(text).ok().filter(|audience| settings.knows(audience));
+fn known_audience(text: &str, audiences: &Audiences) -> Result<Audience, BuildError> {
+    let known = Audience::parse(text).ok().filter(|audience| audiences.knows(audience));
     known.ok_or_else(|| BuildError::UnknownAudience(text.to_owned()))
 }

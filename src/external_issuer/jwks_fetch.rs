@@ -13,9 +13,9 @@ use tokio::sync::{Notify, watch};
 use super::jwks_source::{JwksError, JwksSource};
 use crate::background::Background;
 use crate::clock::{Clock, HostClock};
-use crate::settings::BuildError;
 use crate::telemetry;
 use crate::token::{Algorithm, KeySet, VerifyingKey};
+use crate::validate::BuildError;
 
 /// The keys of one issuer, kept fresh for as long as it is kept, from the first request on.
 pub(super) struct Keys {

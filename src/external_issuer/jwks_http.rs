@@ -10,7 +10,7 @@ use reqwest::{Client, StatusCode};
 use url::Url;
 
 use super::jwks_source::{JwksError, JwksSource};
-use crate::settings::{BuildError, check_endpoint};
+use crate::validate::{BuildError, check_endpoint};
 
 /// Fetches a JWK set over https.
 ///

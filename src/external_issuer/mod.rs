@@ -69,15 +69,19 @@ mod jwks_fetch;
 mod jwks_http;
 mod jwks_source;
 mod session_mapping;
-mod trusted;
+mod token;
+mod trusted_issuer;
+mod trusted_issuers;
 
 pub use caller::ExternalCaller;
-pub(crate) use caller::ExternalToken;
 pub use issuer::ExternalIssuer;
+pub(crate) use issuer::Gateway;
 #[cfg(feature = "jwks-http")]
 pub use jwks_http::HttpJwks;
 pub use jwks_source::{JwksError, JwksSource};
 pub use session_mapping::{ExternalSessions, SessionMapper};
-pub(crate) use trusted::{TrustedIssuer, TrustedIssuers};
+pub(crate) use token::ExternalToken;
+pub(crate) use trusted_issuer::TrustedIssuer;
+pub(crate) use trusted_issuers::TrustedIssuers;
 
 pub use crate::token::ExternalClaims;

@@ -50,8 +50,7 @@ impl MissingLayer {
 
 impl Refused {
     pub(super) fn new(context: &RequestContext, rejection: &Rejection) -> Self {
-        crate::telemetry::refused(rejection, &context.trace);
-        Self { response: Box::new(context.rejection_format.answer(rejection)) }
+        Self { response: Box::new(context.rejection_format.refuse(rejection, &context.trace)) }
     }
 
     /// The status: 401 or 403.

@@ -4,7 +4,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::{HeaderName, HeaderValue};
 
-use super::{Issuer, is_client};
+use super::issuer::{Issuer, is_client};
+use super::settings::SessionSettings;
 use crate::clock::Clock;
 use crate::clock::since_epoch;
 use crate::header::{X_CALL_SOURCE, X_CLIENT_ID, X_POLICY_VERSION, X_SESSION_ID, X_TRACE_ID, X_USER_ID};
@@ -12,7 +13,7 @@ use crate::id::{
     AccessToken, Audience, CallSource, ClientId, PolicyVersion, RefreshToken, Scopes, SessionId, TraceId,
     UserId, random_hex,
 };
-use crate::settings::Settings;
+
 use crate::store::{
     NewSession, OpenSession, OpenSessionError, OpenedSession, Origin, RequestedId, StoreError,
     within_deadline,
@@ -121,9 +122,8 @@ impl Issuer {
     pub async fn open_access(&self, request: AccessRequest) -> Result<Access, AccessError> {
         let settings = &self.settings;
         let audiences = self.audiences(request.audiences.as_deref()).ok_or(AccessError::Audience)?;
-        let token_life = checked(request.token_life, settings.token_life, Settings::MAX_TOKEN_LIFE)?;
-        let session_life =
-            checked(request.session_life, settings.session_life(), Settings::MAX_SESSION_LIFE)?;
+        let token_life = checked(request.token_life, settings.tokens.life, Claims::MAX_LIFE)?;
+        let session_life = checked(request.session_life, settings.session_life(), SessionSettings::MAX_LIFE)?;
         let client = request.client.unwrap_or_else(|| settings.bridge_client.clone());
         if is_client(&request.user, &client) {
             return Err(AccessError::ReservedUser);
@@ -134,11 +134,11 @@ impl Issuer {
             call_source,
             life: session_life,
             // Only a life that was asked for by name may be longer than the limit.
-            max_life: request.session_life.unwrap_or_default().max(settings.max_session_life),
+            max_life: request.session_life.unwrap_or_default().max(settings.sessions.max_life),
             ..self.new_session(request.session, request.origin)
         };
         let open = OpenSession::Vouched { user: request.user, scopes: request.scopes, session };
-        let opened = within_deadline(settings.write_deadline, self.store.open_session(open)).await?;
+        let opened = within_deadline(settings.deadlines.write, self.store.open_session(open)).await?;
         let subject = Subject::User(opened.user.clone());
         let access = self.sign(opened, Grant { subject, client, audiences, token_life })?;
         audit!("access_opened", user_id = %access.user, session_id = %access.session, client_id = %access.client,
@@ -148,13 +148,13 @@ impl Issuer {
 
     /// Those that are asked for, when the bridge issues tokens for them, or else the usual ones.
     fn audiences<'a>(&'a self, asked: Option<&'a [Audience]>) -> Option<&'a [Audience]> {
-        let Some(asked) = asked else { return Some(&self.settings.audiences) };
-        (self.settings.knows_all(asked) && (1..=16).contains(&asked.len())).then_some(asked)
+        let Some(asked) = asked else { return Some(&self.settings.audiences.of_bridges) };
+        (self.settings.audiences.knows_all(asked) && (1..=16).contains(&asked.len())).then_some(asked)
     }
 
     /// The one resource that was named, or else the usual audiences.
     pub(super) fn audiences_of<'a>(&'a self, resource: Option<&'a Audience>) -> &'a [Audience] {
-        resource.map_or(&self.settings.audiences, std::slice::from_ref)
+        resource.map_or(&self.settings.audiences.of_bridges, std::slice::from_ref)
     }
 
     /// A session of the bridge itself, under the id it declared or a new one.
@@ -165,9 +165,9 @@ impl Issuer {
             call_source: self.settings.call_source.clone(),
             origin,
             life: self.settings.session_life(),
-            max_life: self.settings.max_session_life,
+            max_life: self.settings.sessions.max_life,
             refresh: None,
-            limit: self.settings.session_limit,
+            limit: self.settings.sessions.limit,
         }
     }
 

@@ -4,9 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::settings::IssueSettings;
 use crate::id::{ClientId, SessionId, UserId};
 use crate::session::Liveness;
-use crate::settings::Settings;
+
 use crate::store::{DevicePage, DeviceQuery, Revocation, Revoke, Store, StoreError, Swept, within_deadline};
 use crate::telemetry::audit;
 
@@ -24,7 +25,7 @@ use crate::telemetry::audit;
 pub struct Admin {
     store: Arc<dyn Store>,
     liveness: Arc<Liveness>,
-    settings: Arc<Settings>,
+    settings: Arc<IssueSettings>,
 }
 
 impl Admin {
@@ -33,7 +34,7 @@ impl Admin {
     /// Revoking a client may touch every session there is: a store may take a minute for it.
     const ALL_OF_A_CLIENT: Duration = Duration::from_secs(75);
 
-    pub(crate) fn new(store: Arc<dyn Store>, liveness: Arc<Liveness>, settings: Arc<Settings>) -> Self {
+    pub(crate) fn new(store: Arc<dyn Store>, liveness: Arc<Liveness>, settings: Arc<IssueSettings>) -> Self {
         Self { store, liveness, settings }
     }
 
@@ -44,7 +45,7 @@ impl Admin {
     ///
     /// [`StoreError`] when the store cannot answer.
     pub async fn devices_of(&self, user: &UserId, query: &DeviceQuery) -> Result<DevicePage, StoreError> {
-        within_deadline(self.settings.store_deadline, self.store.devices_of(user, query)).await
+        within_deadline(self.settings.deadlines.read, self.store.devices_of(user, query)).await
     }
 
     /// Revokes one session, with the credentials and the session of its device's hooks; `false` when there is no such
@@ -104,7 +105,7 @@ impl Admin {
     ///
     /// [`StoreError`] when the store cannot answer: try again, it is not known whether it happened.
     pub async fn disable_user(&self, user: &UserId) -> Result<bool, StoreError> {
-        let found = within_deadline(self.settings.write_deadline, self.store.disable_user(user)).await?;
+        let found = within_deadline(self.settings.deadlines.write, self.store.disable_user(user)).await?;
         self.liveness.forget(&Revocation::User(user.clone()));
         audit!("user_disabled", user_id = %user, found);
         Ok(found)
@@ -116,7 +117,7 @@ impl Admin {
     ///
     /// [`StoreError`] when the store cannot answer.
     pub async fn enable_user(&self, user: &UserId) -> Result<bool, StoreError> {
-        let found = within_deadline(self.settings.write_deadline, self.store.enable_user(user)).await?;
+        let found = within_deadline(self.settings.deadlines.write, self.store.enable_user(user)).await?;
         audit!("user_enabled", user_id = %user, found);
         Ok(found)
     }
@@ -132,7 +133,7 @@ impl Admin {
         let mut sum = Swept::default();
         loop {
             let sweep = self.store.sweep(Self::SWEEP_BATCH);
-            let step = within_deadline(self.settings.write_deadline, sweep).await?;
+            let step = within_deadline(self.settings.deadlines.write, sweep).await?;
             if step.total() == 0 {
                 return Ok(sum);
             }
@@ -148,11 +149,11 @@ impl Admin {
     /// [`StoreError`] when not; its [kind](StoreError::kind) says what is wrong.
     pub async fn ping(&self) -> Result<(), StoreError> {
         self.liveness.check().await.map_err(StoreError::of)?;
-        within_deadline(self.settings.store_deadline, self.store.ping()).await
+        within_deadline(self.settings.deadlines.read, self.store.ping()).await
     }
 
     async fn revoke(&self, target: Revoke) -> Result<Option<u64>, StoreError> {
-        self.revoke_within(self.settings.write_deadline, target).await
+        self.revoke_within(self.settings.deadlines.write, target).await
     }
 
     async fn revoke_within(&self, deadline: Duration, target: Revoke) -> Result<Option<u64>, StoreError> {

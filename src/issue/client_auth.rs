@@ -3,10 +3,11 @@
 use secrecy::ExposeSecret;
 use zeroize::Zeroizing;
 
-use super::Issuer;
+use super::issuer::Issuer;
+use super::settings::ResourceServer;
 use crate::clock::Clock;
 use crate::id::{AssertionHash, ClientId, ClientSecret, SecretHash};
-use crate::settings::ResourceServer;
+
 use crate::store::{Client, ClientProof, KeyQuery, StoreError, within_deadline};
 use crate::telemetry::audit;
 use crate::token::ClientAssertion;
@@ -76,12 +77,12 @@ impl Issuer {
         let settings = &self.settings;
         id.is_for_hooks()
             || *id == settings.bridge_client
-            || settings.resource_servers.iter().any(|server| server.client == *id)
+            || settings.clients.resource_servers.iter().any(|server| server.client == *id)
     }
 
     /// What is stored of `secret`.
     pub(super) fn hash(&self, secret: &ClientSecret) -> SecretHash {
-        secret.hash(self.settings.pepper.as_ref().map(ExposeSecret::expose_secret))
+        secret.hash(self.settings.clients.pepper.as_ref().map(ExposeSecret::expose_secret))
     }
 
     async fn of_secret(
@@ -91,7 +92,9 @@ impl Issuer {
     ) -> Result<OauthClient, ClientAuthError> {
         let proof = ClientProof::Secret(self.hash(secret));
         for id in ids {
-            if let Some(server) = self.settings.resource_servers.iter().find(|server| server.client == *id) {
+            if let Some(server) =
+                self.settings.clients.resource_servers.iter().find(|server| server.client == *id)
+            {
                 if server.secret.matches(&secret.hash(None)) {
                     return Ok(OauthClient::ResourceServer(server.clone()));
                 }
@@ -108,7 +111,7 @@ impl Issuer {
     /// then, so that nobody can use up another's.
     async fn of_assertion(&self, id: Option<&ClientId>, text: &str) -> Result<OauthClient, ClientAuthError> {
         const INVALID: ClientAuthError = ClientAuthError::InvalidClient;
-        let deadline = self.settings.store_deadline;
+        let deadline = self.settings.deadlines.read;
         let assertion = ClientAssertion::parse(text).map_err(|_| INVALID)?;
         let client = assertion.client();
         if id.is_some_and(|id| id != client) {
@@ -122,7 +125,8 @@ impl Issuer {
         let jwks = keys.iter().map(|key| key.jwk.as_str());
         let key = assertion.signed_by(jwks).await.and_then(|place| keys.get(place)).ok_or(INVALID)?;
         let now = self.clock.now();
-        let left = assertion.check(&self.settings.issuer, now, self.settings.leeway).map_err(|_| INVALID)?;
+        let left =
+            assertion.check(&self.settings.issuer, now, self.settings.tokens.leeway).map_err(|_| INVALID)?;
         let proof = ClientProof::Key(key.thumbprint);
         let known = self.verified(client, &proof).await?.ok_or(INVALID)?;
         let used = AssertionHash::of(client, assertion.id());
@@ -133,7 +137,7 @@ impl Issuer {
     }
 
     async fn verified(&self, id: &ClientId, proof: &ClientProof) -> Result<Option<Client>, StoreError> {
-        within_deadline(self.settings.store_deadline, self.store.verify_client(id, proof)).await
+        within_deadline(self.settings.deadlines.read, self.store.verify_client(id, proof)).await
     }
 }
 

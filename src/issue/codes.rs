@@ -2,25 +2,11 @@
 
 use std::time::SystemTime;
 
-use super::{Issuer, is_client};
-use crate::id::{Audience, CodeChallenge, ExchangeCode, Scopes, UserId};
+use super::issuer::{Issuer, is_client};
+use super::signed_in::SignedIn;
+use crate::id::{Audience, CodeChallenge, ExchangeCode};
 use crate::store::{IssueCodeError, NewCode, within_deadline};
 use crate::telemetry::audit;
-
-/// A person whom the host's own login has signed in.
-///
-/// The host puts it into the extensions of a request for `POST /code`; that is all the endpoint believes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct SignedIn {
-    /// Who it is.
-    pub user_id: UserId,
-    /// What the bridge that is linked may do.
-    pub scopes: Scopes,
-    /// What the hooks of this person may ask for, within [`BridgeBuilder::hook_scopes`](crate::BridgeBuilder::hook_scopes);
-    /// `None` is all of that.
-    pub hook_scopes: Option<Scopes>,
-}
 
 /// What a code shall be bound to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -64,10 +50,10 @@ impl Issuer {
         if is_client(user_id, &self.settings.bridge_client) {
             return Err(IssueCodeError::ReservedUser);
         }
-        if challenge.is_none() && self.settings.require_pkce {
+        if challenge.is_none() && self.settings.codes.require_pkce {
             return Err(IssueCodeError::ChallengeRequired);
         }
-        if !self.settings.knows_all(&resource) {
+        if !self.settings.audiences.knows_all(&resource) {
             return Err(IssueCodeError::Resource);
         }
         self.register_user(signed_in).await?;
@@ -79,28 +65,13 @@ impl Issuer {
             scopes: scopes.clone(),
             challenge,
             resource,
-            life: self.settings.code_life,
-            max_open: self.settings.max_open_codes,
+            life: self.settings.codes.life,
+            max_open: self.settings.codes.max_open,
         };
-        let expires_at = within_deadline(self.settings.write_deadline, self.store.issue_code(new)).await?;
+        let expires_at = within_deadline(self.settings.deadlines.write, self.store.issue_code(new)).await?;
         audit!("code_issued", user_id = %user_id, code = ?code.hash(), pkce,
             resource = bound_to.as_ref().map(tracing::field::display));
         Ok(IssuedCode { code, expires_at })
-    }
-}
-
-impl SignedIn {
-    /// A person whose bridge may do `scopes`, and whose hooks all that the host lets hooks do.
-    #[must_use]
-    pub fn new(user_id: UserId, scopes: Scopes) -> Self {
-        Self { user_id, scopes, hook_scopes: None }
-    }
-
-    /// Narrows what the person's hooks may ask for. It holds from their next token on.
-    #[must_use]
-    pub fn hook_scopes(mut self, scopes: Scopes) -> Self {
-        self.hook_scopes = Some(scopes);
-        self
     }
 }
 

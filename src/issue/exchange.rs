@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use super::Issuer;
 use super::access::{Access, Grant};
+use super::issuer::Issuer;
 use crate::id::{Audience, CodeHash, CodeVerifier, ExchangeCode, RefreshToken, SessionId};
 use crate::store::{GrantRefusal, NewSession, Origin, RedeemCode, RedeemError, StoreError, within_deadline};
 use crate::telemetry::audit;
@@ -67,11 +67,11 @@ impl Issuer {
     /// The code is spent and its session open, or neither. When the answer is lost, link again.
     pub async fn exchange(&self, exchange: Exchange) -> Result<Access, ExchangeError> {
         let resource = exchange.resource;
-        if !self.settings.knows_all(&resource) {
+        if !self.settings.audiences.knows_all(&resource) {
             return Err(ExchangeError::Resource);
         }
         let address = exchange.origin.address;
-        let declared = exchange.session.filter(|_| self.settings.declared_session_ids);
+        let declared = exchange.session.filter(|_| self.settings.sessions.declared_ids);
         let hash = exchange.code.hash();
         let refresh_token = exchange.refresh.then(RefreshToken::random);
         let redeem = RedeemCode {
@@ -84,7 +84,7 @@ impl Issuer {
             },
         };
         let session = redeem.session.clone();
-        let opened = within_deadline(self.settings.write_deadline, self.store.redeem_code(redeem))
+        let opened = within_deadline(self.settings.deadlines.write, self.store.redeem_code(redeem))
             .await
             .map_err(|error| refused(error, hash, address))?;
         let resource = opened.resource.clone().or(resource);
@@ -92,7 +92,7 @@ impl Issuer {
             subject: Subject::User(opened.user.clone()),
             client: session.client,
             audiences: self.audiences_of(resource.as_ref()),
-            token_life: self.settings.token_life,
+            token_life: self.settings.tokens.life,
         };
         let access = Access { refresh_token, ..self.sign(opened, grant)? };
         audit!("code_redeemed", user_id = %access.user, session_id = %access.session, code = ?hash,

@@ -5,7 +5,8 @@ use std::time::{Duration, SystemTime};
 use url::Url;
 
 use super::access::{Access, Grant};
-use super::{ClientAuthError, Issuer, OauthClient, ShownClient};
+use super::client_auth::{ClientAuthError, OauthClient, ShownClient};
+use super::issuer::Issuer;
 use crate::caller::{Caller, CallerKind};
 use crate::id::{Audience, ClientId, ClientSecret, Scopes};
 use crate::store::{
@@ -150,11 +151,11 @@ impl Issuer {
         caller: &Caller,
         credential: ClientCredential,
     ) -> Result<(ClientId, Url, ProvisionedClient), ProvisionError> {
-        let token_endpoint = self.settings.token_endpoint.clone().ok_or(ProvisionError::Off)?;
+        let token_endpoint = self.settings.endpoints.token.clone().ok_or(ProvisionError::Off)?;
         if caller.kind() != CallerKind::User {
             return Err(ProvisionError::NotAUser);
         }
-        let required = &self.settings.provisioning_scopes;
+        let required = &self.settings.hooks.provisioning_scopes;
         if !caller.scopes().contains_all(required) {
             return Err(ProvisionError::InsufficientScope { required: required.clone() });
         }
@@ -165,11 +166,11 @@ impl Issuer {
             owner: caller.user_id().clone(),
             session: caller.session_id().clone(),
             credential,
-            scopes: self.settings.hook_scopes.clone(),
-            overlap: self.settings.secret_overlap,
-            max_devices: self.settings.max_devices,
+            scopes: self.settings.hooks.scopes.clone(),
+            overlap: self.settings.hooks.secret_overlap,
+            max_devices: self.settings.hooks.max_devices,
         };
-        let given = within_deadline(self.settings.write_deadline, self.provisioned(provision)).await?;
+        let given = within_deadline(self.settings.deadlines.write, self.provisioned(provision)).await?;
         audit!("client_provisioned", client_id = %id, session_id = %caller.session_id(), method);
         Ok((id, token_endpoint, given))
     }
@@ -227,19 +228,19 @@ impl Issuer {
         origin: Origin,
     ) -> Result<Access, ClientAccessError> {
         // What the host has taken away since the client was provisioned is gone.
-        let allowed = held.scopes.intersection(&self.settings.hook_scopes);
+        let allowed = held.scopes.intersection(&self.settings.hooks.scopes);
         let scopes = scopes.unwrap_or_else(|| allowed.clone());
         if !allowed.contains_all(&scopes) {
             return Err(ClientAccessError::InvalidScope);
         }
         let session = NewSession {
             client: held.id.clone(),
-            life: self.settings.token_life,
-            max_life: self.settings.token_life,
+            life: self.settings.tokens.life,
+            max_life: self.settings.tokens.life,
             ..self.new_session(None, origin)
         };
         let open = OpenSession::Client { owner: held.owner, proof, scopes, session };
-        let opened = within_deadline(self.settings.write_deadline, self.store.open_session(open)).await?;
+        let opened = within_deadline(self.settings.deadlines.write, self.store.open_session(open)).await?;
         // What the bridge was linked for alone, its hooks are for too.
         let resource = opened.resource.clone().or_else(|| audience.clone());
         if audience.is_some() && audience != resource {
@@ -249,7 +250,7 @@ impl Issuer {
             subject: Subject::HookClient { owner: opened.user.clone() },
             client: held.id,
             audiences: self.audiences_of(resource.as_ref()),
-            token_life: self.settings.token_life,
+            token_life: self.settings.tokens.life,
         };
         let access = self.sign(opened, grant)?;
         audit!("client_access_opened", client_id = %access.client, session_id = %access.session);

@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use super::Issuer;
 use super::access::{Access, Grant};
+use super::issuer::Issuer;
 use crate::id::{Audience, ClientId, RefreshHash, RefreshToken, Scopes};
 use crate::store::{
     Origin, RefreshRefusal, RefreshSession, RefreshSessionError, StoreError, within_deadline,
@@ -66,7 +66,7 @@ impl Issuer {
     /// The token is used or not. When the answer is lost, use it again, however late.
     pub async fn refresh(&self, refresh: Refresh) -> Result<Access, RefreshError> {
         let resource = refresh.resource;
-        if !self.settings.knows_all(&resource) {
+        if !self.settings.audiences.knows_all(&resource) {
             return Err(RefreshError::Resource);
         }
         let address = refresh.origin.address;
@@ -81,7 +81,7 @@ impl Issuer {
             life: self.settings.session_life(),
             grace: self.settings.refresh.grace,
         };
-        let opened = within_deadline(self.settings.write_deadline, self.store.refresh_session(wish))
+        let opened = within_deadline(self.settings.deadlines.write, self.store.refresh_session(wish))
             .await
             .map_err(|error| refused(error, presented, &refresh.client, address))?;
         let resource = opened.resource.clone().or(resource);
@@ -89,7 +89,7 @@ impl Issuer {
             subject: Subject::User(opened.user.clone()),
             client: refresh.client,
             audiences: self.audiences_of(resource.as_ref()),
-            token_life: self.settings.token_life,
+            token_life: self.settings.tokens.life,
         };
         let access = Access { refresh_token: Some(successor), ..self.sign(opened, grant)? };
         audit!("refreshed", user_id = %access.user, session_id = %access.session, client_id = %access.client,

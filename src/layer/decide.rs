@@ -7,21 +7,21 @@ use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::{Extensions, HeaderMap, HeaderValue, Method, Request, Response, Uri};
 
-use super::future::without_body;
+use super::config::LayerConfig;
 use super::grpc;
-use super::layer::LayerConfig;
+use super::response::without_body;
 use super::strip_tokens;
 use crate::authenticate::{
     Admitted, Begun, Pending, SessionEnd, after_scheme, has_query_token, is_bare_token,
 };
 use crate::caller::Caller;
+use crate::clock::Moment;
 use crate::external_issuer::ExternalCaller;
 use crate::header::{self, Changes, Head};
 use crate::id::Trace;
 use crate::layer_verdict::LayerVerdict;
 use crate::rejection::{MalformedCredential, Rejection};
 use crate::request_context::{RequestContext, SetAside};
-use crate::session::Moment;
 use crate::telemetry;
 
 /// The admission, or the refusal to answer with. Of an admitted request the head is as the inner service shall see it.
@@ -133,7 +133,7 @@ fn begin(
 ) -> Result<Begun, Rejection> {
     let is_authorization_sent = head.authorization.first().is_some();
     let two_ways = Err(Rejection::InvalidRequest(MalformedCredential::TwoCredentials));
-    let is_sent_elsewhere = || config.authenticator.sees_token_elsewhere(head);
+    let is_sent_elsewhere = || config.authenticator.sources().sees_token(head);
     if !is_authorization_sent
         && let Some(outer) = LayerVerdict::of(extensions)
         && let Some(verdict) = config.authenticator.readmit(outer, now)
@@ -178,7 +178,7 @@ fn conclude(
     }
     match admitted {
         Ok(admitted) => {
-            telemetry::admitted(admitted.as_ref(), &trace);
+            log_admitted(admitted.as_ref(), &trace);
             let written = written(config, admitted.as_ref());
             if written & header::TRACE != 0 {
                 trace = Trace::Named(trace.id());
@@ -192,20 +192,28 @@ fn conclude(
             let changes = head.changes(written, values, has_good_parent);
             let is_authorization_sent = head.authorization.first().is_some();
             // Only where the layer reads other places at all can the token have come from one.
-            let elsewhere = admitted.is_some() && config.authenticator.reads_elsewhere();
+            let elsewhere = admitted.is_some() && !config.authenticator.sources().is_empty();
             Judgement::Admitted(Outcome {
                 changes,
-                token: if elsewhere { config.authenticator.token_elsewhere(head) } else { None },
+                token: if elsewhere { config.authenticator.sources().token(head) } else { None },
                 is_authorization_sent,
                 longest: head.longest(),
                 admitted,
                 trace,
             })
         }
-        Err(rejection) => {
-            telemetry::refused(&rejection, &trace);
-            Judgement::Refused(refuse(config, head, method, &rejection))
+        Err(rejection) => Judgement::Refused(refuse(config, head, method, &rejection, &trace)),
+    }
+}
+
+/// Tells who was let in; `None`: nobody, behind an optional layer.
+fn log_admitted(admitted: Option<&Admitted>, trace: &Trace) {
+    match admitted {
+        Some(Admitted::Caller(caller)) => telemetry::admitted(caller.user_id(), caller.session_id(), trace),
+        Some(Admitted::External(caller)) => {
+            telemetry::admitted_external(caller.issuer(), caller.subject(), trace);
         }
+        None => telemetry::admitted_anonymous(),
     }
 }
 
@@ -229,8 +237,14 @@ fn session_end(config: &LayerConfig, admitted: &Admitted) -> Option<SessionEnd> 
 }
 
 /// The refusal in the words that the caller reads: gRPC's or HTTP's.
-fn refuse(config: &LayerConfig, head: &Head<'_>, method: &Method, rejection: &Rejection) -> Response<Bytes> {
-    let refusal = config.rejection_format.answer(rejection);
+fn refuse(
+    config: &LayerConfig,
+    head: &Head<'_>,
+    method: &Method,
+    rejection: &Rejection,
+    trace: &Trace,
+) -> Response<Bytes> {
+    let refusal = config.rejection_format.refuse(rejection, trace);
     match grpc::call_type(method, head.content_type) {
         Some(call) => grpc::to_status(refusal, rejection, call.clone()),
         None if *method == Method::HEAD => without_body(refusal),
@@ -305,7 +319,7 @@ impl Outcome {
             Some(token) => {
                 strip_tokens::remove_token(headers, token);
                 strip_tokens::remove_own_tokens(headers, &config.authenticator);
-                if config.authenticator.reads_protocols() {
+                if config.authenticator.sources().has_protocols() {
                     strip_tokens::remove_marker(headers);
                 }
             }

@@ -4,16 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response};
+use http::{Request, Response};
 use tower_layer::Layer;
 
+use super::config::LayerConfig;
 use super::decide::{Decision, decide, decide_by};
 use super::service::BridgeAuth;
 use crate::authenticate::{Authenticator, TokenSource};
 use crate::caller::CallerKind;
 use crate::id::Scopes;
-use crate::rejection::RejectionBody;
-use crate::request_context::RejectionFormat;
+use crate::rejection::{RejectionBody, RejectionFormat};
 
 /// Lets in only requests with a valid token and a live session, and tells the inner service who calls.
 ///
@@ -36,19 +36,6 @@ use crate::request_context::RejectionFormat;
 #[must_use = "a layer guards nothing until a service is wrapped in it"]
 pub struct BridgeAuthLayer {
     config: Arc<LayerConfig>,
-}
-
-/// What every service of one layer shares.
-#[derive(Debug, Clone)]
-pub(super) struct LayerConfig {
-    pub(super) authenticator: Authenticator,
-    pub(super) rejection_format: Arc<RejectionFormat>,
-    pub(super) optional: bool,
-    pub(super) identity_headers: bool,
-    pub(super) forward_authorization: bool,
-    pub(super) streams_end_within: Option<Duration>,
-    /// The headers beside `Authorization` that the answer hangs on.
-    pub(super) vary: Option<Arc<HeaderValue>>,
 }
 
 impl BridgeAuthLayer {
@@ -114,7 +101,7 @@ impl BridgeAuthLayer {
     pub fn token_from(self, place: TokenSource) -> Self {
         self.change(|config| {
             config.authenticator = config.authenticator.clone().token_from(place);
-            config.vary = config.authenticator.vary().map(Arc::new);
+            config.vary = config.authenticator.sources().vary().map(Arc::new);
         })
     }
 

@@ -35,16 +35,18 @@
 //! [`Caller`](crate::Caller) in `request.extensions()`.
 
 mod body;
+mod config;
 mod decide;
 mod future;
 mod grpc;
 #[allow(clippy::module_inception)]
 mod layer;
+mod response;
 mod service;
 mod strip_tokens;
 
 pub use body::ResponseBody;
 pub use future::ResponseFuture;
-pub(crate) use future::{keep_from_shared_caches, without_body};
 pub use layer::BridgeAuthLayer;
+pub(crate) use response::{keep_from_shared_caches, without_body};
 pub use service::BridgeAuth;

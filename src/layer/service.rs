@@ -9,9 +9,9 @@ use http::{Request, Response};
 use tower_service::Service;
 
 use super::body::ResponseBody;
+use super::config::LayerConfig;
 use super::decide::{Decision, decide};
 use super::future::{ResponseFuture, Waiting};
-use super::layer::LayerConfig;
 
 /// A service behind [`BridgeAuthLayer`](crate::BridgeAuthLayer), which documents what it does.
 #[derive(Clone)]

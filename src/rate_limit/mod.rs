@@ -18,7 +18,7 @@ use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
 use crate::id::{ClientId, SessionId, UserId};
-use crate::settings::BuildError;
+use crate::validate::BuildError;
 
 /// How often secrets and codes may be tried, and codes be asked for.
 ///

@@ -6,6 +6,7 @@ use http::HeaderValue;
 use url::Url;
 
 use crate::id::Scopes;
+use crate::validate::{BuildError, check_endpoint, check_realm};
 
 /// What every challenge of a host says.
 #[derive(Debug, Clone)]
@@ -29,6 +30,11 @@ impl Default for Challenge {
 }
 
 impl Challenge {
+    pub(crate) fn check(&self) -> Result<(), BuildError> {
+        check_realm(self.realm.as_deref())?;
+        check_endpoint("the resource metadata", self.resource_metadata.as_ref())
+    }
+
     /// The challenge to one who showed no credential: no `error` (RFC 6750 §3.1).
     pub(crate) fn bare(&self) -> HeaderValue {
         self.write(None, &self.scopes)

@@ -13,7 +13,7 @@ use super::body::RequestBody;
 use super::cross_site;
 use super::endpoint::check_method;
 use super::sessions::{Listing, asked};
-use crate::bridge::Bridge;
+use super::state::ServiceState;
 use crate::id::{ClientId, SessionId, UserId};
 use crate::store::{DeviceQuery, StoreError};
 use crate::telemetry::audit;
@@ -39,32 +39,32 @@ enum Resource<'p> {
     Enable(&'p str),
 }
 
-pub(super) async fn serve(bridge: &Bridge, request: Request<RequestBody>) -> Response<Bytes> {
+pub(super) async fn serve(state: &ServiceState, request: Request<RequestBody>) -> Response<Bytes> {
     let (parts, _) = request.into_parts();
-    answer(bridge, &parts).await.unwrap_or_else(|failure| failure.into_response(Wording::Problem))
+    answer(state, &parts).await.unwrap_or_else(|failure| failure.into_response(Wording::Problem))
 }
 
-async fn answer(bridge: &Bridge, parts: &Parts) -> Answer {
+async fn answer(state: &ServiceState, parts: &Parts) -> Answer {
     let operator = parts.extensions.get::<Operator>().ok_or_else(|| {
-        EndpointError::unauthenticated(bridge, "operator_required", "Only an operator may come here.")
+        EndpointError::unauthenticated(state, "operator_required", "Only an operator may come here.")
     })?;
     let resource = Resource::at(parts.uri.path()).ok_or_else(EndpointError::not_found)?;
     check_method(&parts.method, resource.methods())?;
     if parts.method != Method::GET && parts.method != Method::HEAD {
-        cross_site::refuse_cross_site(bridge, parts)?;
+        cross_site::refuse_cross_site(state, parts)?;
     }
     let answer = match resource {
         Resource::SessionsOf(user) if parts.method == Method::DELETE => {
-            revoke_all(bridge, operator, &user_id(user)?).await
+            revoke_all(state, operator, &user_id(user)?).await
         }
-        Resource::SessionsOf(user) => list(bridge, &user_id(user)?, &asked(&parts.uri)?).await,
-        Resource::SessionsOfClient(client) => revoke_client(bridge, operator, &client_id(client)?).await,
-        Resource::Session(id) => revoke(bridge, operator, id).await,
-        Resource::Disable(user) => disable(bridge, operator, &user_id(user)?).await,
-        Resource::Enable(user) => enable(bridge, operator, &user_id(user)?).await,
+        Resource::SessionsOf(user) => list(state, &user_id(user)?, &asked(&parts.uri)?).await,
+        Resource::SessionsOfClient(client) => revoke_client(state, operator, &client_id(client)?).await,
+        Resource::Session(id) => revoke(state, operator, id).await,
+        Resource::Disable(user) => disable(state, operator, &user_id(user)?).await,
+        Resource::Enable(user) => enable(state, operator, &user_id(user)?).await,
     };
     answer
-        .map_err(|fault| EndpointError::unavailable(bridge, &fault))?
+        .map_err(|fault| EndpointError::unavailable(state, &fault))?
         .ok_or_else(|| EndpointError::not_found().into())
 }
 
@@ -94,8 +94,8 @@ impl<'p> Resource<'p> {
 /// What was done; `None` when there is nobody and nothing of that name.
 type Done = Result<Option<Response<Bytes>>, StoreError>;
 
-async fn list(bridge: &Bridge, user: &UserId, query: &DeviceQuery) -> Done {
-    let page = bridge.admin().devices_of(user, query).await?;
+async fn list(state: &ServiceState, user: &UserId, query: &DeviceQuery) -> Done {
+    let page = state.admin.devices_of(user, query).await?;
     Ok(Some(json(StatusCode::OK, &Listing::new(&page, None))))
 }
 
@@ -105,36 +105,36 @@ struct Count {
     revoked: u64,
 }
 
-async fn revoke_all(bridge: &Bridge, operator: &Operator, user: &UserId) -> Done {
-    let revoked = bridge.admin().revoke_user(user).await?;
+async fn revoke_all(state: &ServiceState, operator: &Operator, user: &UserId) -> Done {
+    let revoked = state.admin.revoke_user(user).await?;
     audit!("operator_revoked_user", operator = ?operator.name, user_id = %user, found = revoked.is_some());
     Ok(revoked.map(|revoked| json(StatusCode::OK, &Count { revoked })))
 }
 
 /// Anonymous keeps a list of clients: one that is unknown has no sessions.
-async fn revoke_client(bridge: &Bridge, operator: &Operator, client: &ClientId) -> Done {
-    let revoked = bridge.admin().revoke_client(client).await?;
+async fn revoke_client(state: &ServiceState, operator: &Operator, client: &ClientId) -> Done {
+    let revoked = state.admin.revoke_client(client).await?;
     audit!("operator_revoked_client", operator = ?operator.name, client_id = %client, sessions = revoked);
     Ok(Some(json(StatusCode::OK, &Count { revoked })))
 }
 
-async fn revoke(bridge: &Bridge, operator: &Operator, id: &str) -> Done {
+async fn revoke(state: &ServiceState, operator: &Operator, id: &str) -> Done {
     let Ok(session) = SessionId::parse(id) else {
         return Ok(None);
     };
-    let found = bridge.admin().revoke_session(&session).await?;
+    let found = state.admin.revoke_session(&session).await?;
     audit!("operator_revoked_session", operator = ?operator.name, session_id = %session, found);
     Ok(found.then(no_content))
 }
 
-async fn disable(bridge: &Bridge, operator: &Operator, user: &UserId) -> Done {
-    let found = bridge.admin().disable_user(user).await?;
+async fn disable(state: &ServiceState, operator: &Operator, user: &UserId) -> Done {
+    let found = state.admin.disable_user(user).await?;
     audit!("operator_disabled_user", operator = ?operator.name, user_id = %user, found);
     Ok(found.then(no_content))
 }
 
-async fn enable(bridge: &Bridge, operator: &Operator, user: &UserId) -> Done {
-    let found = bridge.admin().enable_user(user).await?;
+async fn enable(state: &ServiceState, operator: &Operator, user: &UserId) -> Done {
+    let found = state.admin.enable_user(user).await?;
     audit!("operator_enabled_user", operator = ?operator.name, user_id = %user, found);
     Ok(found.then(no_content))
 }

@@ -8,7 +8,7 @@ use http::{HeaderName, HeaderValue, Response, StatusCode};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::bridge::Bridge;
+use super::state::ServiceState;
 use crate::rejection::problem;
 use crate::store::{StoreError, StoreErrorKind, log_fault};
 use crate::token::KeyError;
@@ -82,25 +82,25 @@ impl EndpointError {
     }
 
     /// Anonymous has signed in who may ask for this.
-    pub(super) fn unauthenticated(bridge: &Bridge, code: &'static str, detail: &'static str) -> Self {
-        let challenge = bridge.settings().challenge.bare();
+    pub(super) fn unauthenticated(state: &ServiceState, code: &'static str, detail: &'static str) -> Self {
+        let challenge = state.challenge().bare();
         Self::new(StatusCode::UNAUTHORIZED, code, detail).header(WWW_AUTHENTICATE, challenge)
     }
 
     /// The store could not answer; the log is told why.
-    pub(super) fn unavailable(bridge: &Bridge, fault: &StoreError) -> Self {
+    pub(super) fn unavailable(state: &ServiceState, fault: &StoreError) -> Self {
         log_fault(fault, "the store could not answer an endpoint");
-        Self::unavailable_for(bridge, fault.kind())
+        Self::unavailable_for(state, fault.kind())
     }
 
     /// It cannot be known right now: the log was told why.
-    pub(super) fn unavailable_for(bridge: &Bridge, kind: StoreErrorKind) -> Self {
-        bridge.guard().unavailable(kind);
+    pub(super) fn unavailable_for(state: &ServiceState, kind: StoreErrorKind) -> Self {
+        state.auth.unavailable(kind);
         if kind == StoreErrorKind::Misconfigured {
             let detail = "This cannot be done until this gateway is mended.";
             return Self::new(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", detail);
         }
-        let retry_after = bridge.settings().challenge.retry_after.as_secs().max(1);
+        let retry_after = state.challenge().retry_after.as_secs().max(1);
         let detail = "This cannot be done right now. Try again.";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", detail)
             .header(RETRY_AFTER, HeaderValue::from(retry_after))

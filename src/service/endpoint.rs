@@ -1,17 +1,12 @@
-//! The endpoints that bridges call: which they are, and the one way to all of them.
+//! The endpoints that bridges call: which they are, and where.
 
-use bytes::Bytes;
-use http::request::Parts;
-use http::{Method, Request, Response};
+use http::Method;
 
-use super::answer::{Answer, EndpointError, Wording};
-use super::body::RequestBody;
-use super::{
-    capabilities, exchange, introspect, issue_code, jwks, oauth_client, openapi, rate_limited, revoke,
-    sessions, token, well_known,
-};
-use crate::bridge::Bridge;
-use crate::settings::Resource;
+use super::answer::{EndpointError, Wording};
+use crate::audience::Resource;
+
+/// Where the metadata of the authorization server begin (RFC 8414 §3).
+pub(super) const AUTHORIZATION_SERVER: &str = "/.well-known/oauth-authorization-server";
 
 /// One endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,7 +55,7 @@ impl Endpoint {
             let rest = path.strip_prefix(well_known)?;
             (rest.is_empty() || rest.starts_with('/')).then(|| rest.to_owned())
         };
-        let server = || inserted(well_known::AUTHORIZATION_SERVER).map(Self::AuthorizationServer);
+        let server = || inserted(AUTHORIZATION_SERVER).map(Self::AuthorizationServer);
         server().or_else(|| inserted(Resource::WELL_KNOWN).map(Self::ProtectedResource))
     }
 
@@ -94,7 +89,7 @@ impl Endpoint {
         }
     }
 
-    fn wording(&self) -> Wording {
+    pub(super) fn wording(&self) -> Wording {
         match self {
             Self::Session | Self::Token | Self::Introspect | Self::Revoke => Wording::Oauth,
             _ => Wording::Problem,
@@ -105,39 +100,6 @@ impl Endpoint {
     pub(super) fn takes_secrets(&self) -> bool {
         matches!(self, Self::Session | Self::Token | Self::Introspect | Self::Revoke)
     }
-
-    /// What it answers, to a method it takes and within the limits.
-    pub(super) async fn answer(&self, bridge: &Bridge, parts: Parts, body: RequestBody) -> Answer {
-        match self {
-            Self::Code => issue_code::answer(bridge, &parts, body).await,
-            Self::Session => exchange::answer(bridge, parts, body).await,
-            Self::OauthClient => oauth_client::answer(bridge, &parts, body).await,
-            Self::Capabilities => Ok(capabilities::answer(bridge)),
-            Self::Sessions => sessions::list(bridge, &parts).await,
-            Self::OneSession(id) => sessions::end(bridge, &parts, id).await,
-            Self::Logout => sessions::log_out(bridge, &parts).await,
-            Self::Jwks => Ok(jwks::answer(bridge)),
-            Self::AuthorizationServer(path) => well_known::authorization_server(bridge, &parts, path),
-            Self::ProtectedResource(path) => well_known::protected_resource(bridge, &parts, path),
-            Self::OpenApi => openapi::answer(bridge, &parts),
-            Self::Token => token::answer(bridge, &parts, body).await,
-            Self::Introspect => introspect::answer(bridge, &parts, body).await,
-            Self::Revoke => revoke::answer(bridge, &parts, body).await,
-        }
-    }
-}
-
-/// What `endpoint` answers to `request`.
-pub(super) async fn serve(
-    bridge: &Bridge,
-    endpoint: Endpoint,
-    request: Request<RequestBody>,
-) -> Response<Bytes> {
-    let answer = match check_method(request.method(), endpoint.methods()) {
-        Ok(()) => rate_limited::answer(bridge, &endpoint, request).await,
-        Err(refusal) => Err(refusal.into()),
-    };
-    answer.unwrap_or_else(|failure| failure.into_response(endpoint.wording()))
 }
 
 /// Refuses a method that is not one of `allowed`, a comma-separated list.

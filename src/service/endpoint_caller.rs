@@ -4,13 +4,12 @@ use http::StatusCode;
 use http::request::Parts;
 
 use super::answer::{EndpointError, EndpointFailure};
-use crate::bridge::Bridge;
+use super::state::ServiceState;
 use crate::caller::{Caller, CallerKind};
 use crate::id::Scopes;
 use crate::layer_verdict::LayerVerdict;
 use crate::rejection::Rejection;
 use crate::request_context::{MISSING_LAYER, RequestContext};
-use crate::telemetry;
 
 /// What the guard of one request left.
 pub(super) struct EndpointCaller<'r> {
@@ -20,15 +19,15 @@ pub(super) struct EndpointCaller<'r> {
 
 impl<'r> EndpointCaller<'r> {
     /// The caller that a layer of this very bridge let in.
-    pub(super) fn of(bridge: &Bridge, parts: &'r Parts) -> Result<Self, EndpointFailure> {
+    pub(super) fn of(state: &ServiceState, parts: &'r Parts) -> Result<Self, EndpointFailure> {
         let (layer_verdict, context) = LayerVerdict::of(&parts.extensions).ok_or_else(missing_layer)?;
         let caller = layer_verdict.caller().map_err(|rejection| refused(context, &rejection))?;
-        if bridge.vouches_for(caller) { Ok(Self { caller, context }) } else { Err(missing_layer()) }
+        if state.vouches_for(caller) { Ok(Self { caller, context }) } else { Err(missing_layer()) }
     }
 
     /// The same, when it is a person's bridge.
-    pub(super) fn user(bridge: &Bridge, parts: &'r Parts) -> Result<Self, EndpointFailure> {
-        let guarded = Self::of(bridge, parts)?;
+    pub(super) fn user(state: &ServiceState, parts: &'r Parts) -> Result<Self, EndpointFailure> {
+        let guarded = Self::of(state, parts)?;
         match guarded.caller.kind() {
             CallerKind::User => Ok(guarded),
             found => Err(guarded.refuse(&Rejection::CallerKind { found, required: Scopes::default() })),
@@ -42,8 +41,7 @@ impl<'r> EndpointCaller<'r> {
 }
 
 fn refused(context: &RequestContext, rejection: &Rejection) -> EndpointFailure {
-    telemetry::refused(rejection, &context.trace);
-    EndpointFailure::Guard(Box::new(context.rejection_format.answer(rejection)))
+    EndpointFailure::Guard(Box::new(context.rejection_format.refuse(rejection, &context.trace)))
 }
 
 /// A mistake in the wiring, answered so that it is found.

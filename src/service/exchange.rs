@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use super::answer::{Answer, EndpointError, json};
 use super::body::RequestBody;
 use super::origin;
-use crate::bridge::Bridge;
+use super::state::ServiceState;
 use crate::clock::since_epoch;
 use crate::header::X_SESSION_ID;
 use crate::id::{CodeVerifier, ExchangeCode, RefreshToken, SessionId, TraceId};
@@ -31,17 +31,17 @@ struct Opened<'a> {
     headers: &'a [(HeaderName, HeaderValue)],
 }
 
-pub(super) async fn answer(bridge: &Bridge, mut parts: Parts, body: RequestBody) -> Answer {
+pub(super) async fn answer(state: &ServiceState, mut parts: Parts, body: RequestBody) -> Answer {
     let presented: Presented = body.json(&parts.headers).await?.ok_or(NO_CODE)?;
     let exchange = Exchange {
-        session: declared_session(bridge, &parts)?,
-        origin: origin::of(bridge.settings(), &parts, presented.device_name.as_deref()),
+        session: declared_session(state, &parts)?,
+        origin: origin::of(&state.addresses, &parts, presented.device_name.as_deref()),
         verifier: presented.code_verifier.as_deref().map(verifier),
         code: code(&presented.code),
-        refresh: bridge.settings().refresh.at_session,
+        refresh: state.settings.refresh.at_session,
         resource: None,
     };
-    let access = bridge.issuer().exchange(exchange).await.map_err(|error| refused(bridge, error))?;
+    let access = state.issuer.exchange(exchange).await.map_err(|error| refused(state, error))?;
     let trace = TraceId::continue_from(&mut parts.headers);
     let opened = Opened {
         token: access.token.expose(),
@@ -67,13 +67,16 @@ pub(super) fn verifier(text: &str) -> CodeVerifier {
 }
 
 /// The session id that the bridge declares, where it may.
-pub(super) fn declared_session(bridge: &Bridge, parts: &Parts) -> Result<Option<SessionId>, EndpointError> {
+pub(super) fn declared_session(
+    state: &ServiceState,
+    parts: &Parts,
+) -> Result<Option<SessionId>, EndpointError> {
     let malformed = || {
         EndpointError::invalid_request("x-session-id is one value, 1 to 128 of A-Z, a-z, 0-9, '_' and '-'.")
     };
     let mut declared = parts.headers.get_all(X_SESSION_ID).iter();
     match declared.next() {
-        Some(value) if bridge.settings().declared_session_ids => {
+        Some(value) if state.settings.sessions.declared_ids => {
             let id = value.to_str().ok().and_then(|text| SessionId::parse(text).ok());
             id.filter(|_| declared.next().is_none()).map(Some).ok_or_else(malformed)
         }
@@ -81,7 +84,7 @@ pub(super) fn declared_session(bridge: &Bridge, parts: &Parts) -> Result<Option<
     }
 }
 
-pub(super) fn refused(bridge: &Bridge, error: ExchangeError) -> EndpointError {
+pub(super) fn refused(state: &ServiceState, error: ExchangeError) -> EndpointError {
     match error {
         ExchangeError::InvalidGrant => EndpointError::new(
             StatusCode::BAD_REQUEST,
@@ -104,7 +107,7 @@ pub(super) fn refused(bridge: &Bridge, error: ExchangeError) -> EndpointError {
             "No token is issued for that resource, or the code is bound to another. The code is not spent.",
         ),
         ExchangeError::Key(fault) => EndpointError::unsigned(&fault),
-        ExchangeError::Store(fault) => EndpointError::unavailable(bridge, &fault),
+        ExchangeError::Store(fault) => EndpointError::unavailable(state, &fault),
     }
 }
 

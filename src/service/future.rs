@@ -54,18 +54,18 @@ impl fmt::Debug for EndpointFuture {
     }
 }
 
-/// Makes a service of an async function over a bridge and a request.
+/// Makes a service of an async function over the shared state and a request.
 macro_rules! service {
-    ($(#[$meta:meta])* $name:ident => |$bridge:ident, $request:ident| $answer:expr) => {
+    ($(#[$meta:meta])* $name:ident => |$state:ident, $request:ident| $answer:expr) => {
         $(#[$meta])*
         #[derive(Debug, Clone)]
         pub struct $name {
-            bridge: $crate::Bridge,
+            state: std::sync::Arc<$crate::service::ServiceState>,
         }
 
         impl $name {
-            pub(crate) fn new(bridge: &$crate::Bridge) -> Self {
-                Self { bridge: bridge.clone() }
+            pub(crate) fn new(state: &std::sync::Arc<$crate::service::ServiceState>) -> Self {
+                Self { state: state.clone() }
             }
         }
 
@@ -85,9 +85,9 @@ macro_rules! service {
             }
 
             fn call(&mut self, request: http::Request<B>) -> Self::Future {
-                let bridge = self.bridge.clone();
+                let state = self.state.clone();
                 $crate::service::EndpointFuture::new(request, |$request| async move {
-                    let $bridge = &bridge;
+                    let $state = &*state;
                     $answer.await
                 })
             }

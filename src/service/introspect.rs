@@ -9,7 +9,7 @@ use super::body::RequestBody;
 use super::oauth::client_auth::authenticate;
 use super::oauth::error::invalid_client;
 use super::oauth::form::{Form, NO_TOKEN};
-use crate::bridge::Bridge;
+use super::state::ServiceState;
 use crate::caller::Caller;
 use crate::clock::since_epoch;
 use crate::id::{Audience, ClientId, RefreshToken, Scopes, SessionId, UserId};
@@ -51,28 +51,28 @@ struct Inactive {
     active: bool,
 }
 
-pub(super) async fn answer(bridge: &Bridge, parts: &Parts, body: RequestBody) -> Answer {
-    if bridge.settings().introspection_endpoint.is_none() {
+pub(super) async fn answer(state: &ServiceState, parts: &Parts, body: RequestBody) -> Answer {
+    if state.settings.endpoints.introspection.is_none() {
         return Err(EndpointError::not_found().into());
     }
     let form = Form::read(parts, body).await?;
-    let client = authenticate(bridge, parts, &form).await?;
+    let client = authenticate(state, parts, &form).await?;
     // Everybody can say they are the bridge (RFC 7662 §4: or else tokens could be tried out).
     if let OauthClient::Bridge(_) = client {
-        return Err(invalid_client(bridge).into());
+        return Err(invalid_client(state).into());
     }
     let token = form.value("token").ok_or(NO_TOKEN)?;
     // The two kinds look different, so a hint has nothing to tell.
     match RefreshToken::parse(token) {
-        Ok(token) => refresh_token(bridge, &client, &token).await,
-        Err(_) => access_token(bridge, &client, token).await,
+        Ok(token) => refresh_token(state, &client, &token).await,
+        Err(_) => access_token(state, &client, token).await,
     }
 }
 
-async fn access_token(bridge: &Bridge, client: &OauthClient, token: &str) -> Answer {
-    let caller = match bridge.guard().introspect(token).await {
+async fn access_token(state: &ServiceState, client: &OauthClient, token: &str) -> Answer {
+    let caller = match state.auth.introspect(token).await {
         Ok(caller) if may_ask(client, &caller) => caller,
-        Err(Rejection::Unavailable(kind)) => return Err(EndpointError::unavailable_for(bridge, kind).into()),
+        Err(Rejection::Unavailable(kind)) => return Err(EndpointError::unavailable_for(state, kind).into()),
         _ => return inactive(),
     };
     let claims = caller.claims();
@@ -99,10 +99,10 @@ async fn access_token(bridge: &Bridge, client: &OauthClient, token: &str) -> Ans
     Ok(json(StatusCode::OK, &active))
 }
 
-async fn refresh_token(bridge: &Bridge, client: &OauthClient, token: &RefreshToken) -> Answer {
-    let found = bridge.issuer().refresh_status(token).await;
-    let found = found.map_err(|fault| EndpointError::unavailable(bridge, &fault))?;
-    let Some(found) = found.filter(|found| is_good(found) && may_ask_of_refresh(bridge, client)) else {
+async fn refresh_token(state: &ServiceState, client: &OauthClient, token: &RefreshToken) -> Answer {
+    let found = state.issuer.refresh_status(token).await;
+    let found = found.map_err(|fault| EndpointError::unavailable(state, &fault))?;
+    let Some(found) = found.filter(|found| is_good(found) && may_ask_of_refresh(state, client)) else {
         return inactive();
     };
     let session = &found.session;
@@ -112,7 +112,7 @@ async fn refresh_token(bridge: &Bridge, client: &OauthClient, token: &RefreshTok
         client_id: &session.client,
         username: &session.user,
         sub: session.user.as_str(),
-        iss: &bridge.settings().issuer,
+        iss: &state.settings.issuer,
         sid: &session.id,
         iat: since_epoch(found.issued_at).as_secs(),
         access: None,
@@ -132,9 +132,9 @@ fn may_ask(client: &OauthClient, caller: &Caller) -> bool {
 }
 
 /// A refresh token is the bridge's alone, and good for tokens of the default audiences: those who serve one may ask.
-fn may_ask_of_refresh(bridge: &Bridge, client: &OauthClient) -> bool {
+fn may_ask_of_refresh(state: &ServiceState, client: &OauthClient) -> bool {
     let OauthClient::ResourceServer(server) = client else { return false };
-    server.audiences.iter().any(|audience| bridge.settings().audiences.contains(audience))
+    server.audiences.iter().any(|audience| state.settings.audiences.of_bridges.contains(audience))
 }
 
 /// Whether it is good for its one use.

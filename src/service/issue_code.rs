@@ -6,13 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use super::answer::{Answer, EndpointError, json};
 use super::body::RequestBody;
-use super::oauth::resource;
+use super::state::ServiceState;
 use super::{cross_site, rate_limited};
-use crate::bridge::Bridge;
+use crate::audience::Audiences;
 use crate::clock::since_epoch;
 use crate::id::CodeChallenge;
 use crate::issue::{CodeRequest, SignedIn};
-use crate::settings::Settings;
 use crate::store::IssueCodeError;
 
 #[derive(Default, Deserialize)]
@@ -28,24 +27,24 @@ struct Issued<'a> {
     expires_at: u64,
 }
 
-pub(super) async fn answer(bridge: &Bridge, parts: &Parts, body: RequestBody) -> Answer {
-    cross_site::refuse_cross_site(bridge, parts)?;
+pub(super) async fn answer(state: &ServiceState, parts: &Parts, body: RequestBody) -> Answer {
+    cross_site::refuse_cross_site(state, parts)?;
     let signed_in = parts.extensions.get::<SignedIn>().ok_or_else(|| {
         EndpointError::unauthenticated(
-            bridge,
+            state,
             "sign_in_required",
             "Sign in first: a code is issued to a person.",
         )
     })?;
-    rate_limited::person(bridge, &signed_in.user_id).await?;
+    rate_limited::person(state, &signed_in.user_id).await?;
     let asked: Asked = body.json(&parts.headers).await?.unwrap_or_default();
-    let issued = bridge.issuer().issue_code(signed_in, asked.request(bridge.settings())?).await;
-    let issued = issued.map_err(|error| refused(bridge, error))?;
+    let issued = state.issuer.issue_code(signed_in, asked.request(&state.settings.audiences)?).await;
+    let issued = issued.map_err(|error| refused(state, error))?;
     let expires_at = since_epoch(issued.expires_at).as_secs();
     Ok(json(StatusCode::CREATED, &Issued { code: issued.code.expose(), expires_at }))
 }
 
-fn refused(bridge: &Bridge, error: IssueCodeError) -> EndpointError {
+fn refused(state: &ServiceState, error: IssueCodeError) -> EndpointError {
     let forbidden = |code, detail| EndpointError::new(StatusCode::FORBIDDEN, code, detail);
     match error {
         IssueCodeError::UnknownUser | IssueCodeError::UserDisabled => {
@@ -59,7 +58,7 @@ fn refused(bridge: &Bridge, error: IssueCodeError) -> EndpointError {
             "A code is issued only for a code_challenge (PKCE, S256). Send one.",
         ),
         IssueCodeError::Resource => UNKNOWN_RESOURCE,
-        IssueCodeError::Store(fault) => EndpointError::unavailable(bridge, &fault),
+        IssueCodeError::Store(fault) => EndpointError::unavailable(state, &fault),
     }
 }
 
@@ -70,9 +69,9 @@ const UNKNOWN_RESOURCE: EndpointError = EndpointError::new(
 );
 
 impl Asked {
-    fn request(&self, settings: &Settings) -> Result<CodeRequest, EndpointError> {
+    fn request(&self, audiences: &Audiences) -> Result<CodeRequest, EndpointError> {
         let resource = self.resource.as_deref();
-        let resource = resource.map(|text| resource::find(settings, text).ok_or(UNKNOWN_RESOURCE));
+        let resource = resource.map(|text| audiences.named_by(text).cloned().ok_or(UNKNOWN_RESOURCE));
         Ok(CodeRequest { resource: resource.transpose()?, challenge: self.challenge()? })
     }
 

@@ -4,14 +4,14 @@ use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use http::{HeaderMap, Response};
 
-use crate::bridge::Bridge;
+use super::state::ServiceState;
 
 /// What is for everyone, and may be kept for a while.
 pub(super) const PUBLIC: HeaderValue = HeaderValue::from_static("public, max-age=300");
 
 /// The public keys.
-pub(super) fn answer(bridge: &Bridge) -> Response<Bytes> {
-    let mut response = Response::new(Bytes::from(bridge.keys().jwks()));
+pub(super) fn answer(state: &ServiceState) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from(state.keys.jwks()));
     *response.headers_mut() = HeaderMap::from_iter([
         (CONTENT_TYPE, HeaderValue::from_static("application/jwk-set+json")),
         (CACHE_CONTROL, PUBLIC),

@@ -7,8 +7,8 @@ mod admin;
 mod answer;
 mod body;
 mod capabilities;
-mod combined;
 mod cross_site;
+mod dispatch;
 mod endpoint;
 mod endpoint_caller;
 mod exchange;
@@ -22,12 +22,17 @@ mod openapi;
 mod origin;
 mod rate_limited;
 mod revoke;
+mod routes;
 mod sessions;
+mod state;
 mod token;
 mod well_known;
 
 pub use admin::Operator;
 pub use future::EndpointFuture;
+pub(crate) use origin::AddressSettings;
+pub use origin::PeerAddr;
+pub(crate) use state::ServiceState;
 
 use endpoint::Endpoint;
 use future::service;
@@ -40,7 +45,7 @@ service! {
     /// another site is refused with 403: `Origin`, where it is sent, must be the issuer's own, whatever `Host` says, or one
     /// of [`BridgeBuilder::trusted_origins`](crate::BridgeBuilder::trusted_origins); `Sec-Fetch-Site`, where it is sent, must
     /// be `same-origin` or `none`, but for the page of a trusted origin.
-    CodeService => |bridge, request| endpoint::serve(bridge, Endpoint::Code, request)
+    CodeService => |state, request| dispatch::serve(state, Endpoint::Code, request)
 }
 
 service! {
@@ -48,7 +53,7 @@ service! {
     ///
     /// A declared `x-session-id` is read here, so put no [`BridgeAuthLayer`](crate::BridgeAuthLayer) around
     /// it, not even an optional one: that removes the header as it removes all identity headers.
-    SessionService => |bridge, request| endpoint::serve(bridge, Endpoint::Session, request)
+    SessionService => |state, request| dispatch::serve(state, Endpoint::Session, request)
 }
 
 service! {
@@ -65,12 +70,12 @@ service! {
     /// refused with 403. When as many devices have credentials as may, the answer is 409 and lists them in `devices`.
     ///
     /// Mount it behind [`Bridge::layer`](crate::Bridge::layer): without it every answer is 500.
-    OauthClientService => |bridge, request| endpoint::serve(bridge, Endpoint::OauthClient, request)
+    OauthClientService => |state, request| dispatch::serve(state, Endpoint::OauthClient, request)
 }
 
 service! {
     /// `GET /capabilities`: what this bridge really offers.
-    CapabilitiesService => |bridge, request| endpoint::serve(bridge, Endpoint::Capabilities, request)
+    CapabilitiesService => |state, request| dispatch::serve(state, Endpoint::Capabilities, request)
 }
 
 service! {
@@ -82,7 +87,7 @@ service! {
     /// Mount it with `nest_service` under any path that ends the way you like, or at `/sessions` and
     /// `/sessions/{id}` under the bridge's prefix, and behind [`Bridge::layer`](crate::Bridge::layer):
     /// without that every answer is 500.
-    SessionsService => |bridge, request| sessions::serve(bridge, request)
+    SessionsService => |state, request| routes::sessions(state, request)
 }
 
 service! {
@@ -90,12 +95,12 @@ service! {
     ///
     /// Mount it behind [`Bridge::layer`](crate::Bridge::layer): without it every answer is 500. Hook clients may log out
     /// where the layer [admits them](crate::BridgeAuthLayer::admit_hook_clients).
-    LogoutService => |bridge, request| endpoint::serve(bridge, Endpoint::Logout, request)
+    LogoutService => |state, request| dispatch::serve(state, Endpoint::Logout, request)
 }
 
 service! {
     /// `GET /.well-known/jwks.json`: the public keys, as a JWK set (RFC 7517 §5).
-    JwksService => |bridge, request| endpoint::serve(bridge, Endpoint::Jwks, request)
+    JwksService => |state, request| dispatch::serve(state, Endpoint::Jwks, request)
 }
 
 service! {
@@ -111,7 +116,7 @@ service! {
     /// A hook client proves itself by one of `client_secret_basic`, `client_secret_post` and `private_key_jwt` (RFC 7523;
     /// its `aud` is the issuer). The bridge is a public client: PKCE proves that the code is its own. `resource` (RFC 8707)
     /// is one of the audiences that are URLs, and becomes the only one of the token.
-    TokenService => |bridge, request| endpoint::serve(bridge, Endpoint::Token, request)
+    TokenService => |state, request| dispatch::serve(state, Endpoint::Token, request)
 }
 
 service! {
@@ -121,7 +126,7 @@ service! {
     /// A hook client may ask about its own tokens, a [resource server](crate::BridgeBuilder::resource_server) about those for
     /// one of its audiences, and about the bridge's refresh tokens when that is one of the bridge's; of all others the answer
     /// is `{"active":false}`, as of those that are no longer good. The session's row is asked each time, however the layer is set.
-    IntrospectionService => |bridge, request| endpoint::serve(bridge, Endpoint::Introspect, request)
+    IntrospectionService => |state, request| dispatch::serve(state, Endpoint::Introspect, request)
 }
 
 service! {
@@ -130,7 +135,7 @@ service! {
     ///
     /// A client ends the tokens it was given; the bridge names itself with `client_id`. An access token that has expired is no
     /// token any more: the answer is 200, and nothing ends. Another's are `invalid_grant`, and go on.
-    RevocationService => |bridge, request| endpoint::serve(bridge, Endpoint::Revoke, request)
+    RevocationService => |state, request| dispatch::serve(state, Endpoint::Revoke, request)
 }
 
 service! {
@@ -150,7 +155,7 @@ service! {
     /// axum::Router::new().route_service("/.well-known/{*document}", bridge.well_known_service())
     /// # }
     /// ```
-    WellKnownService => |bridge, request| well_known::serve(bridge, request)
+    WellKnownService => |state, request| routes::well_known(state, request)
 }
 
 service! {
@@ -163,7 +168,7 @@ service! {
     /// axum::Router::new().route_service("/v1/auth/bridge/openapi.json", bridge.openapi_service())
     /// # }
     /// ```
-    OpenApiService => |bridge, request| endpoint::serve(bridge, Endpoint::OpenApi, request)
+    OpenApiService => |state, request| dispatch::serve(state, Endpoint::OpenApi, request)
 }
 
 service! {
@@ -205,7 +210,7 @@ service! {
     /// out, and no more. A layer of the same bridge outside of that does no harm, except that it hides declared session
     /// ids from `POST /session`, and keeps hook clients from logging out unless it
     /// [admits them](crate::BridgeAuthLayer::admit_hook_clients).
-    BridgeService => |bridge, request| combined::serve(bridge, request)
+    BridgeService => |state, request| routes::all(state, request)
 }
 
 service! {
@@ -226,5 +231,5 @@ service! {
     /// A user id or client id in the path is percent-decoded once. What is unknown is 404, with two exceptions: the list of an
     /// unknown user's sessions is empty, and an unknown client had no sessions to revoke. A client may have every session there
     /// is, so revoking them may take up to 75 s: give that one call as much time.
-    AdminService => |bridge, request| admin::serve(bridge, request)
+    AdminService => |state, request| admin::serve(state, request)
 }

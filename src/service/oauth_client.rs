@@ -11,7 +11,7 @@ use serde_json::{Value, json as object};
 use super::answer::{Answer, EndpointError, EndpointFailure, json};
 use super::body::RequestBody;
 use super::endpoint_caller::EndpointCaller;
-use crate::bridge::Bridge;
+use super::state::ServiceState;
 use crate::caller::Caller;
 use crate::clock::since_epoch;
 use crate::id::{ClientId, Scope};
@@ -58,13 +58,13 @@ enum Credential {
 
 const PRIVATE_KEY_JWT: &str = "private_key_jwt";
 
-pub(super) async fn answer(bridge: &Bridge, parts: &Parts, body: RequestBody) -> Answer {
-    if bridge.settings().token_endpoint.is_none() {
+pub(super) async fn answer(state: &ServiceState, parts: &Parts, body: RequestBody) -> Answer {
+    if state.settings.endpoints.token.is_none() {
         return Err(EndpointError::not_found().into());
     }
-    let user = EndpointCaller::user(bridge, parts)?;
+    let user = EndpointCaller::user(state, parts)?;
     let metadata = if body.is_empty() { None } else { body.json::<Metadata>(&parts.headers).await? };
-    let issuer = bridge.issuer();
+    let issuer = &state.issuer;
     let provisioned = match metadata.unwrap_or_default().credential()? {
         Credential::Secret => issuer.provision_client(user.caller).await.map(|client| with_secret(&client)),
         Credential::Key(jwk) => {
@@ -73,19 +73,19 @@ pub(super) async fn answer(bridge: &Bridge, parts: &Parts, body: RequestBody) ->
     };
     match provisioned {
         Ok(answer) => Ok(answer),
-        Err(error) => Err(refused(bridge, &user, error).await),
+        Err(error) => Err(refused(state, &user, error).await),
     }
 }
 
 /// As many as may be have a credential: which, so that the person can end one of them.
-async fn too_many_devices(bridge: &Bridge, caller: &Caller) -> EndpointError {
+async fn too_many_devices(state: &ServiceState, caller: &Caller) -> EndpointError {
     let mut query = DeviceQuery { limit: 1000, ..DeviceQuery::default() };
     let mut devices = Vec::new();
     // Those that hold credentials are few, but may be older than a whole page of others.
     loop {
-        let page = match bridge.admin().devices_of(caller.user_id(), &query).await {
+        let page = match state.admin.devices_of(caller.user_id(), &query).await {
             Ok(page) => page,
-            Err(fault) => return EndpointError::unavailable(bridge, &fault),
+            Err(fault) => return EndpointError::unavailable(state, &fault),
         };
         devices.extend(page.devices.iter().filter(|device| device.has_credential()).map(|device| {
             object!({
@@ -169,7 +169,7 @@ fn with_key(client: &HookKey) -> Response<Bytes> {
     json(StatusCode::OK, &provisioned)
 }
 
-async fn refused(bridge: &Bridge, user: &EndpointCaller<'_>, error: ProvisionError) -> EndpointFailure {
+async fn refused(state: &ServiceState, user: &EndpointCaller<'_>, error: ProvisionError) -> EndpointFailure {
     match error {
         ProvisionError::Off | ProvisionError::NotAUser => EndpointError::not_found().into(),
         ProvisionError::Key(KeyError::Private) => PRIVATE_KEY.into(),
@@ -179,8 +179,8 @@ async fn refused(bridge: &Bridge, user: &EndpointCaller<'_>, error: ProvisionErr
         ProvisionError::InsufficientScope { required } => {
             user.refuse(&Rejection::InsufficientScope { required })
         }
-        ProvisionError::TooManyDevices => too_many_devices(bridge, user.caller).await.into(),
+        ProvisionError::TooManyDevices => too_many_devices(state, user.caller).await.into(),
         ProvisionError::Overlapped => EndpointError::too_many(Duration::from_secs(1)).into(),
-        ProvisionError::Store(fault) => EndpointError::unavailable(bridge, &fault).into(),
+        ProvisionError::Store(fault) => EndpointError::unavailable(state, &fault).into(),
     }
 }

@@ -5,19 +5,21 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::answer::Answer;
-use super::well_known::{self, AUTHORIZATION_SERVER};
-use crate::bridge::Bridge;
-use crate::settings::{Resource, Settings};
+use super::endpoint::AUTHORIZATION_SERVER;
+use super::state::ServiceState;
+use super::well_known;
+use crate::audience::Resource;
+use crate::issue::IssueSettings;
 
 /// Kept by hand, and held against the endpoints by `tests/openapi.rs`.
 const DOCUMENT: &str = include_str!("openapi.json");
 
-pub(super) fn answer(bridge: &Bridge, parts: &Parts) -> Answer {
-    well_known::public(parts, &document(bridge.settings()))
+pub(super) fn answer(state: &ServiceState, parts: &Parts) -> Answer {
+    well_known::public(parts, &document(&state.settings, &state.prefix))
 }
 
 /// The document with the paths that there are, where they are.
-fn document(settings: &Settings) -> Value {
+fn document(settings: &IssueSettings, prefix: &str) -> Value {
     let mut document: Value = serde_json::from_str(DOCUMENT).expect("it is JSON: the tests read it");
     document["info"]["version"] = env!("CARGO_PKG_VERSION").into();
     if let Ok(issuer) = Url::parse(&settings.issuer) {
@@ -26,36 +28,36 @@ fn document(settings: &Settings) -> Value {
     if let Some(paths) = document["paths"].as_object_mut() {
         *paths = std::mem::take(paths)
             .into_iter()
-            .flat_map(|(path, item)| placed(settings, &path).zip(copies(item)))
+            .flat_map(|(path, item)| placed(settings, prefix, &path).zip(copies(item)))
             .collect::<Map<_, _>>();
     }
     document
 }
 
 /// Where what is documented at `path` really is: nowhere when it is off, and in several places where it is one for each resource.
-fn placed(settings: &Settings, path: &str) -> std::vec::IntoIter<String> {
+fn placed(settings: &IssueSettings, prefix: &str, path: &str) -> std::vec::IntoIter<String> {
     let places = match path {
-        AUTHORIZATION_SERVER => settings.token_endpoint.iter().map(|_| server_metadata(settings)).collect(),
+        AUTHORIZATION_SERVER => settings.endpoints.token.iter().map(|_| server_metadata(settings)).collect(),
         Resource::WELL_KNOWN => {
-            settings.protected_resources.iter().map(|resource| resource.metadata.path().to_owned()).collect()
+            settings.audiences.resources.iter().map(|resource| resource.metadata.path().to_owned()).collect()
         }
         _ if path.starts_with("/.well-known/") || path.starts_with("/admin/") => vec![path.to_owned()],
         _ if is_off(settings, path) => Vec::new(),
-        _ => vec![format!("{}{path}", settings.prefix)],
+        _ => vec![format!("{prefix}{path}")],
     };
     places.into_iter()
 }
 
-fn server_metadata(settings: &Settings) -> String {
+fn server_metadata(settings: &IssueSettings) -> String {
     let path = Url::parse(&settings.issuer).map(|issuer| issuer.path().to_owned()).unwrap_or_default();
     format!("{AUTHORIZATION_SERVER}{}", path.strip_suffix('/').unwrap_or(&path))
 }
 
-fn is_off(settings: &Settings, path: &str) -> bool {
+fn is_off(settings: &IssueSettings, path: &str) -> bool {
     match path {
-        "/token" | "/oauth-client" => settings.token_endpoint.is_none(),
-        "/introspect" => settings.introspection_endpoint.is_none(),
-        "/revoke" => settings.revocation_endpoint.is_none(),
+        "/token" | "/oauth-client" => settings.endpoints.token.is_none(),
+        "/introspect" => settings.endpoints.introspection.is_none(),
+        "/revoke" => settings.endpoints.revocation.is_none(),
         _ => false,
     }
 }
@@ -78,8 +80,8 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::audience::ProtectedResource;
     use crate::service::endpoint::Endpoint;
-    use crate::settings::ProtectedResource;
 
     /// Where an endpoint stands in the document. A new one is missed here by the compiler, and its path goes into [`PATHS`].
     fn path_of(endpoint: &Endpoint) -> &'static str {
@@ -138,19 +140,18 @@ mod tests {
 
     #[test]
     fn what_is_off_is_not_documented_and_the_rest_stands_where_it_is() {
-        let mut settings = Settings::new("https://gateway.example/tenant".to_owned());
-        let paths = |settings: &Settings| {
-            document(settings)["paths"].as_object().unwrap().keys().cloned().collect::<Vec<_>>()
+        let mut settings = IssueSettings::new("https://gateway.example/tenant".to_owned());
+        let paths = |settings: &IssueSettings, prefix: &str| {
+            document(settings, prefix)["paths"].as_object().unwrap().keys().cloned().collect::<Vec<_>>()
         };
-        let few = paths(&settings);
+        let few = paths(&settings, "/v1/auth/bridge");
         assert!(few.contains(&"/v1/auth/bridge/code".to_owned()), "{few:?}");
         assert!(few.iter().all(|path| !path.contains("oauth") && !path.ends_with("/token")), "{few:?}");
-        settings.prefix = String::new();
-        settings.token_endpoint = "https://gateway.example/token".parse().ok();
+        settings.endpoints.token = "https://gateway.example/token".parse().ok();
         let resources = ["https://gateway.example", "https://gateway.example/mcp"];
-        settings.protected_resources =
+        settings.audiences.resources =
             resources.map(|resource| ProtectedResource::new(resource).try_into().unwrap()).to_vec();
-        let more = paths(&settings);
+        let more = paths(&settings, "");
         for path in [
             "/code",
             "/token",
@@ -161,6 +162,6 @@ mod tests {
             assert!(more.contains(&path.to_owned()), "{path}: {more:?}");
         }
         assert!(!more.contains(&"/introspect".to_owned()));
-        assert_eq!(document(&settings)["servers"][0]["url"], "https://gateway.example");
+        assert_eq!(document(&settings, "")["servers"][0]["url"], "https://gateway.example");
     }
 }

@@ -1,19 +1,44 @@
 //! Where a bridge is: recorded with its session, believed no further than its proxies are.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
-use http::HeaderValue;
 use http::header::{HeaderName, USER_AGENT};
 use http::request::Parts;
+use http::{Extensions, HeaderValue};
 use ipnet::IpNet;
 
-use crate::settings::Settings;
 use crate::store::Origin;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
+/// How the address of a caller is found out.
+#[derive(Clone)]
+pub(crate) struct AddressSettings {
+    /// Finds the address of a request's peer among its extensions.
+    pub(crate) peer: Arc<dyn Fn(&Extensions) -> Option<IpAddr> + Send + Sync>,
+    /// The networks of proxies whose `X-Forwarded-For` is believed.
+    pub(crate) trusted_proxies: Vec<IpNet>,
+}
+
+impl Default for AddressSettings {
+    fn default() -> Self {
+        Self {
+            peer: Arc::new(|extensions| Some(extensions.get::<PeerAddr>()?.0)),
+            trusted_proxies: Vec::new(),
+        }
+    }
+}
+
+/// The address at the other end of the socket.
+///
+/// A server that is not axum (or any that would rather) puts it into each request's extensions; it is
+/// recorded with the sessions that are opened, and it decides whether forwarded headers are believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PeerAddr(pub IpAddr);
+
 /// The origin of a session that a request opens.
-pub(super) fn of(settings: &Settings, parts: &Parts, device_name: Option<&str>) -> Origin {
+pub(super) fn of(settings: &AddressSettings, parts: &Parts, device_name: Option<&str>) -> Origin {
     let address = address(settings, parts);
     let user_agent = parts.headers.get(USER_AGENT).map(|value| String::from_utf8_lossy(value.as_bytes()));
     let origin = address.into_iter().fold(Origin::unknown(), Origin::address);
@@ -22,9 +47,9 @@ pub(super) fn of(settings: &Settings, parts: &Parts, device_name: Option<&str>) 
 }
 
 /// The address that a request came from, as far as it is known.
-pub(super) fn address(settings: &Settings, parts: &Parts) -> Option<IpAddr> {
+pub(super) fn address(settings: &AddressSettings, parts: &Parts) -> Option<IpAddr> {
     let forwarded = parts.headers.get_all(X_FORWARDED_FOR).iter();
-    let peer = (settings.peer_address)(&parts.extensions)?;
+    let peer = (settings.peer)(&parts.extensions)?;
     Some(client_address(peer, forwarded, &settings.trusted_proxies))
 }
 

@@ -2,44 +2,57 @@
 
 use std::net::IpAddr;
 
-use bytes::Bytes;
 use http::request::Parts;
-use http::{Request, Response};
 
 use super::answer::{Answer, EndpointError, EndpointFailure};
-use super::body::RequestBody;
 use super::endpoint::Endpoint;
 use super::origin;
-use crate::bridge::Bridge;
+use super::state::ServiceState;
 use crate::id::{ClientId, UserId};
 use crate::layer_verdict::LayerVerdict;
 use crate::rate_limit::{Limits, RateLimited};
 use crate::telemetry;
 
-/// What `endpoint` answers, unless the caller has tried too often; a failure counts against them.
-pub(super) async fn answer(bridge: &Bridge, endpoint: &Endpoint, request: Request<RequestBody>) -> Answer {
-    let (parts, body) = request.into_parts();
-    let Some(limits) = bridge.limits() else { return endpoint.answer(bridge, parts, body).await };
+/// An attempt at a secret, a code or a token, whose outcome is not known yet.
+pub(super) struct Attempt<'r> {
+    counted: Option<&'r Limits>,
+    address: Option<IpAddr>,
+}
+
+/// Begins a request of `endpoint`, unless the caller has tried too often.
+pub(super) async fn begin<'r>(
+    state: &'r ServiceState,
+    endpoint: &Endpoint,
+    parts: &Parts,
+) -> Result<Attempt<'r>, EndpointError> {
+    let Some(limits) = state.limits.as_ref() else { return Ok(Attempt { counted: None, address: None }) };
     if endpoint.is_guarded()
         && let Some((LayerVerdict::Caller(caller), _)) = LayerVerdict::of(&parts.extensions)
     {
         hold(limits, limits.call_of(caller.session_id(), *endpoint == Endpoint::Logout)).await?;
     }
     if !endpoint.takes_secrets() {
-        return endpoint.answer(bridge, parts, body).await;
+        return Ok(Attempt { counted: None, address: None });
     }
-    let address = origin::address(bridge.settings(), &parts);
+    let address = origin::address(&state.addresses, parts);
     limits.attempt(address).map_err(refused)?;
-    let answer = endpoint.answer(bridge, parts, body).await;
-    if is_failed_attempt(&answer) {
-        limits.failed(address);
+    Ok(Attempt { counted: Some(limits), address })
+}
+
+impl Attempt<'_> {
+    /// A failure counts against the caller.
+    pub(super) fn finish(self, answer: &Answer) {
+        if let Some(limits) = self.counted
+            && is_failed_attempt(answer)
+        {
+            limits.failed(self.address);
+        }
     }
-    answer
 }
 
 /// Refuses a person who asks for too many codes.
-pub(super) async fn person(bridge: &Bridge, person: &UserId) -> Result<(), EndpointError> {
-    match bridge.limits() {
+pub(super) async fn person(state: &ServiceState, person: &UserId) -> Result<(), EndpointError> {
+    match state.limits.as_ref() {
         Some(limits) => hold(limits, limits.code_for(person)).await,
         None => Ok(()),
     }
@@ -54,12 +67,12 @@ async fn hold(limits: &Limits, checked: Result<(), RateLimited>) -> Result<(), E
 
 /// Refuses an attempt to prove to be `client` where too many have failed.
 pub(super) fn client<'r>(
-    bridge: &'r Bridge,
+    state: &'r ServiceState,
     parts: &Parts,
     client: Option<&'r ClientId>,
 ) -> Result<ClientAttempt<'r>, EndpointError> {
-    let address = origin::address(bridge.settings(), parts);
-    let counted = bridge.limits().zip(client);
+    let address = origin::address(&state.addresses, parts);
+    let counted = state.limits.as_ref().zip(client);
     counted.map_or(Ok(()), |(limits, client)| limits.client_attempt(address, client)).map_err(refused)?;
     Ok(ClientAttempt { counted, address })
 }
@@ -78,11 +91,11 @@ impl ClientAttempt<'_> {
     }
 }
 
-fn is_failed_attempt(answer: &Result<Response<Bytes>, EndpointFailure>) -> bool {
+fn is_failed_attempt(answer: &Answer) -> bool {
     matches!(answer, Err(EndpointFailure::EndpointError(refusal)) if refusal.is_failed_attempt())
 }
 
 fn refused(limited: RateLimited) -> EndpointError {
-    telemetry::limited(limited.by);
+    telemetry::rate_limited(limited.by);
     EndpointError::too_many(limited.wait)
 }

@@ -8,7 +8,7 @@ use super::body::RequestBody;
 use super::oauth::client_auth::authenticate;
 use super::oauth::error::{OF_ANOTHER_CLIENT, UNAUTHORIZED_CLIENT};
 use super::oauth::form::{Form, NO_TOKEN};
-use crate::bridge::Bridge;
+use super::state::ServiceState;
 use crate::id::{ClientId, RefreshToken, SessionId, UserId};
 use crate::issue::OauthClient;
 use crate::telemetry::audit;
@@ -20,12 +20,12 @@ struct Given {
     session: SessionId,
 }
 
-pub(super) async fn answer(bridge: &Bridge, parts: &Parts, body: RequestBody) -> Answer {
-    if bridge.settings().revocation_endpoint.is_none() {
+pub(super) async fn answer(state: &ServiceState, parts: &Parts, body: RequestBody) -> Answer {
+    if state.settings.endpoints.revocation.is_none() {
         return Err(EndpointError::not_found().into());
     }
     let form = Form::read(parts, body).await?;
-    let client = match authenticate(bridge, parts, &form).await? {
+    let client = match authenticate(state, parts, &form).await? {
         OauthClient::Bridge(client) => client,
         OauthClient::Hook(client, _) => client.id,
         // It is given no tokens, so none is its own.
@@ -33,8 +33,8 @@ pub(super) async fn answer(bridge: &Bridge, parts: &Parts, body: RequestBody) ->
     };
     let token = form.value("token").ok_or(NO_TOKEN)?;
     let given = match RefreshToken::parse(token) {
-        Ok(token) => refresh_token(bridge, &token).await?,
-        Err(_) => access_token(bridge, token),
+        Ok(token) => refresh_token(state, &token).await?,
+        Err(_) => access_token(state, token),
     };
     // What nobody was given is as good as revoked (RFC 7009 §2.2).
     let Some(given) = given else { return Ok(empty(StatusCode::OK)) };
@@ -42,15 +42,15 @@ pub(super) async fn answer(bridge: &Bridge, parts: &Parts, body: RequestBody) ->
     if given.client != client {
         return Err(OF_ANOTHER_CLIENT.into());
     }
-    let revoked = bridge.admin().revoke_session_of(&given.user, &given.session).await;
-    revoked.map_err(|fault| EndpointError::unavailable(bridge, &fault))?;
+    let revoked = state.admin.revoke_session_of(&given.user, &given.session).await;
+    revoked.map_err(|fault| EndpointError::unavailable(state, &fault))?;
     audit!("token_revoked", client_id = %client, session_id = %given.session);
     Ok(empty(StatusCode::OK))
 }
 
 /// One that has expired is invalid, and so ends nothing (RFC 7009 §2.2): an old log must not be enough to sign anybody out.
-fn access_token(bridge: &Bridge, token: &str) -> Option<Given> {
-    let claims = bridge.guard().unexpired(token)?;
+fn access_token(state: &ServiceState, token: &str) -> Option<Given> {
+    let claims = state.auth.unexpired(token)?;
     Some(Given {
         client: claims.client().clone(),
         user: claims.user().clone(),
@@ -58,9 +58,9 @@ fn access_token(bridge: &Bridge, token: &str) -> Option<Given> {
     })
 }
 
-async fn refresh_token(bridge: &Bridge, token: &RefreshToken) -> Result<Option<Given>, EndpointError> {
-    let found = bridge.issuer().refresh_status(token).await;
-    let found = found.map_err(|fault| EndpointError::unavailable(bridge, &fault))?;
+async fn refresh_token(state: &ServiceState, token: &RefreshToken) -> Result<Option<Given>, EndpointError> {
+    let found = state.issuer.refresh_status(token).await;
+    let found = found.map_err(|fault| EndpointError::unavailable(state, &fault))?;
     Ok(found.map(|found| Given {
         client: found.session.client,
         user: found.session.user,

@@ -3,17 +3,14 @@
 use std::net::IpAddr;
 use std::time::SystemTime;
 
-use bytes::Bytes;
 use http::request::Parts;
-use http::{Request, Response, StatusCode, Uri};
+use http::{StatusCode, Uri};
 use serde::{Serialize, Serializer};
 use url::form_urlencoded;
 
-use super::answer::{Answer, EndpointError, EndpointFailure, Wording, json, no_content};
-use super::body::RequestBody;
-use super::endpoint::{self, Endpoint, one_segment};
+use super::answer::{Answer, EndpointError, json, no_content};
 use super::endpoint_caller::EndpointCaller;
-use crate::bridge::Bridge;
+use super::state::ServiceState;
 use crate::clock::since_epoch;
 use crate::id::{CallSource, ClientId, Scope, SessionId};
 use crate::store::{Device, DevicePage, DeviceQuery};
@@ -75,25 +72,10 @@ struct Whence<'a> {
     device_name: Option<&'a str>,
 }
 
-/// What [`SessionsService`](super::SessionsService) answers alone, nested or under the bridge's prefix.
-pub(super) async fn serve(bridge: &Bridge, request: Request<RequestBody>) -> Response<Bytes> {
-    let path = request.uri().path();
-    let full = path.strip_prefix(bridge.settings().prefix.as_str()).and_then(Endpoint::at);
-    let full = full.filter(|endpoint| matches!(endpoint, Endpoint::Sessions | Endpoint::OneSession(_)));
-    let nested = || match path.strip_prefix('/')? {
-        "" => Some(Endpoint::Sessions),
-        rest => one_segment(rest).map(Endpoint::OneSession),
-    };
-    match full.or_else(nested) {
-        Some(endpoint) => endpoint::serve(bridge, endpoint, request).await,
-        None => EndpointFailure::from(EndpointError::not_found()).into_response(Wording::Problem),
-    }
-}
-
-pub(super) async fn list(bridge: &Bridge, parts: &Parts) -> Answer {
-    let user = EndpointCaller::user(bridge, parts)?;
-    let page = bridge.admin().devices_of(user.caller.user_id(), &asked(&parts.uri)?).await;
-    let page = page.map_err(|fault| EndpointError::unavailable(bridge, &fault))?;
+pub(super) async fn list(state: &ServiceState, parts: &Parts) -> Answer {
+    let user = EndpointCaller::user(state, parts)?;
+    let page = state.admin.devices_of(user.caller.user_id(), &asked(&parts.uri)?).await;
+    let page = page.map_err(|fault| EndpointError::unavailable(state, &fault))?;
     Ok(json(StatusCode::OK, &Listing::new(&page, Some(user.caller.session_id()))))
 }
 
@@ -115,22 +97,22 @@ pub(super) fn asked(uri: &Uri) -> Result<DeviceQuery, EndpointError> {
 const NO_PAGE: EndpointError =
     EndpointError::invalid_request("limit is 1 to 1000, and cursor what the page before had as next_cursor.");
 
-pub(super) async fn end(bridge: &Bridge, parts: &Parts, id: &str) -> Answer {
-    let user = EndpointCaller::user(bridge, parts)?;
+pub(super) async fn end(state: &ServiceState, parts: &Parts, id: &str) -> Answer {
+    let user = EndpointCaller::user(state, parts)?;
     let session = SessionId::parse(id).map_err(|_| EndpointError::not_found())?;
-    let revoked = bridge.admin().revoke_session_of(user.caller.user_id(), &session).await;
+    let revoked = state.admin.revoke_session_of(user.caller.user_id(), &session).await;
     match revoked {
         Ok(true) => Ok(no_content()),
         Ok(false) => Err(EndpointError::not_found().into()),
-        Err(fault) => Err(EndpointError::unavailable(bridge, &fault).into()),
+        Err(fault) => Err(EndpointError::unavailable(state, &fault).into()),
     }
 }
 
-pub(super) async fn log_out(bridge: &Bridge, parts: &Parts) -> Answer {
-    let caller = EndpointCaller::of(bridge, parts)?.caller;
+pub(super) async fn log_out(state: &ServiceState, parts: &Parts) -> Answer {
+    let caller = EndpointCaller::of(state, parts)?.caller;
     let (user, session) = (caller.user_id(), caller.session_id());
-    let revoked = bridge.admin().revoke_session_of(user, session).await;
-    revoked.map_err(|fault| EndpointError::unavailable(bridge, &fault))?;
+    let revoked = state.admin.revoke_session_of(user, session).await;
+    revoked.map_err(|fault| EndpointError::unavailable(state, &fault))?;
     audit!("logged_out", user_id = %user, session_id = %session);
     Ok(no_content())
 }

@@ -14,8 +14,8 @@ use super::oauth::error::{
 };
 use super::oauth::form::Form;
 use super::oauth::resource;
+use super::state::ServiceState;
 use super::{exchange, origin};
-use crate::bridge::Bridge;
 use crate::id::{ClientId, RefreshToken, Scopes};
 use crate::issue::{Access, ClientAccessError, Exchange, OauthClient, Refresh, RefreshError};
 use crate::store::{Client, ClientProof};
@@ -41,20 +41,20 @@ enum Grant {
     RefreshToken,
 }
 
-pub(super) async fn answer(bridge: &Bridge, parts: &Parts, body: RequestBody) -> Answer {
-    if bridge.settings().token_endpoint.is_none() {
+pub(super) async fn answer(state: &ServiceState, parts: &Parts, body: RequestBody) -> Answer {
+    if state.settings.endpoints.token.is_none() {
         return Err(EndpointError::not_found().into());
     }
     let form = Form::read(parts, body).await?;
-    let grant = Grant::asked(bridge, form.value("grant_type").ok_or(NO_GRANT)?)?;
-    let client = authenticate(bridge, parts, &form).await?;
+    let grant = Grant::asked(state, form.value("grant_type").ok_or(NO_GRANT)?)?;
+    let client = authenticate(state, parts, &form).await?;
     let access = match (grant, client) {
         (Grant::ClientCredentials, OauthClient::Hook(client, proof)) => {
-            client_credentials(bridge, parts, &form, client, proof).await
+            client_credentials(state, parts, &form, client, proof).await
         }
-        (Grant::AuthorizationCode, OauthClient::Bridge(_)) => authorization_code(bridge, parts, &form).await,
+        (Grant::AuthorizationCode, OauthClient::Bridge(_)) => authorization_code(state, parts, &form).await,
         (Grant::RefreshToken, OauthClient::Bridge(client)) => {
-            refresh_token(bridge, parts, &form, client).await
+            refresh_token(state, parts, &form, client).await
         }
         _ => Err(UNAUTHORIZED_CLIENT),
     };
@@ -66,44 +66,48 @@ const NO_REFRESH_TOKEN: EndpointError = EndpointError::invalid_request("refresh_
 const NO_CODE: EndpointError = EndpointError::invalid_request("code and code_verifier are both required.");
 
 async fn client_credentials(
-    bridge: &Bridge,
+    state: &ServiceState,
     parts: &Parts,
     form: &Form,
     client: Client,
     proof: ClientProof,
 ) -> Result<Access, EndpointError> {
-    let (scopes, audience) = (scopes(form)?, resource::audience(bridge.settings(), form)?);
-    let origin = origin::of(bridge.settings(), parts, None);
-    let opened = bridge.issuer().hook_access(client, proof, scopes, audience, origin).await;
+    let (scopes, audience) = (scopes(form)?, resource::audience(&state.settings.audiences, form)?);
+    let origin = origin::of(&state.addresses, parts, None);
+    let opened = state.issuer.hook_access(client, proof, scopes, audience, origin).await;
     opened.map_err(|error| match error {
-        ClientAccessError::InvalidClient => invalid_client(bridge),
+        ClientAccessError::InvalidClient => invalid_client(state),
         ClientAccessError::InvalidScope => INVALID_SCOPE,
         ClientAccessError::Resource => INVALID_TARGET,
         ClientAccessError::Key(fault) => EndpointError::unsigned(&fault),
-        ClientAccessError::Store(fault) => EndpointError::unavailable(bridge, &fault),
+        ClientAccessError::Store(fault) => EndpointError::unavailable(state, &fault),
     })
 }
 
 /// The exchange code, by the same rules as at `POST /session`; whoever cannot prove who they are must have the verifier.
-async fn authorization_code(bridge: &Bridge, parts: &Parts, form: &Form) -> Result<Access, EndpointError> {
+async fn authorization_code(
+    state: &ServiceState,
+    parts: &Parts,
+    form: &Form,
+) -> Result<Access, EndpointError> {
     let (Some(code), Some(verifier)) = (form.value("code"), form.value("code_verifier")) else {
         return Err(NO_CODE);
     };
-    let resource = resource::audience(bridge.settings(), form)?;
+    let resource = resource::audience(&state.settings.audiences, form)?;
     let exchange = Exchange {
-        session: exchange::declared_session(bridge, parts)?,
-        origin: origin::of(bridge.settings(), parts, None),
+        session: exchange::declared_session(state, parts)?,
+        origin: origin::of(&state.addresses, parts, None),
         verifier: Some(exchange::verifier(verifier)),
         code: exchange::code(code),
-        refresh: bridge.settings().refresh.at_token_endpoint,
+        refresh: state.settings.refresh.at_token_endpoint,
         resource,
     };
-    bridge.issuer().exchange(exchange).await.map_err(|error| exchange::refused(bridge, error))
+    state.issuer.exchange(exchange).await.map_err(|error| exchange::refused(state, error))
 }
 
 /// The bridge is a public client, so its refresh tokens rotate (RFC 9700 §4.14.2).
 async fn refresh_token(
-    bridge: &Bridge,
+    state: &ServiceState,
     parts: &Parts,
     form: &Form,
     client: ClientId,
@@ -114,24 +118,24 @@ async fn refresh_token(
         token: RefreshToken::parse(token).unwrap_or_else(|_| RefreshToken::random()),
         client,
         scopes: scopes(form)?,
-        resource: resource::audience(bridge.settings(), form)?,
-        origin: origin::of(bridge.settings(), parts, None),
+        resource: resource::audience(&state.settings.audiences, form)?,
+        origin: origin::of(&state.addresses, parts, None),
     };
-    bridge.issuer().refresh(refresh).await.map_err(|error| match error {
+    state.issuer.refresh(refresh).await.map_err(|error| match error {
         RefreshError::InvalidGrant => INVALID_REFRESH_TOKEN,
         RefreshError::InvalidScope => INVALID_SCOPE,
         RefreshError::Resource => INVALID_TARGET,
         RefreshError::Key(fault) => EndpointError::unsigned(&fault),
-        RefreshError::Store(fault) => EndpointError::unavailable(bridge, &fault),
+        RefreshError::Store(fault) => EndpointError::unavailable(state, &fault),
     })
 }
 
 impl Grant {
-    fn asked(bridge: &Bridge, name: &str) -> Result<Self, EndpointError> {
+    fn asked(state: &ServiceState, name: &str) -> Result<Self, EndpointError> {
         match name {
             "client_credentials" => Ok(Self::ClientCredentials),
             "authorization_code" => Ok(Self::AuthorizationCode),
-            "refresh_token" if bridge.settings().refresh.at_token_endpoint => Ok(Self::RefreshToken),
+            "refresh_token" if state.settings.refresh.at_token_endpoint => Ok(Self::RefreshToken),
             _ => Err(UNSUPPORTED_GRANT),
         }
     }

@@ -1,25 +1,20 @@
 //! The documents by which OAuth clients find their way (RFC 8414, RFC 9728).
 
-use bytes::Bytes;
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL,
     HeaderValue, PRAGMA,
 };
 use http::request::Parts;
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, StatusCode};
 use serde::Serialize;
 use url::Url;
 
-use super::answer::{Answer, EndpointError, EndpointFailure, Wording, json, no_content};
-use super::body::RequestBody;
-use super::endpoint::{self, Endpoint};
+use super::answer::{Answer, EndpointError, json, no_content};
 use super::jwks::PUBLIC;
-use crate::bridge::Bridge;
+use super::state::ServiceState;
+use crate::audience::is_inserted;
 use crate::id::{Audience, Scope};
-use crate::settings::{Settings, is_inserted};
-
-/// Where the metadata of the authorization server begin; the issuer's path follows (RFC 8414 §3.1).
-pub(super) const AUTHORIZATION_SERVER: &str = "/.well-known/oauth-authorization-server";
+use crate::issue::IssueSettings;
 
 const BASIC: &str = "client_secret_basic";
 const POST: &str = "client_secret_post";
@@ -29,28 +24,20 @@ const PROOFS: [&str; 3] = [BASIC, POST, ASSERTION];
 const PROOFS_AND_NONE: [&str; 4] = [BASIC, POST, ASSERTION, "none"];
 const ASSERTION_ALGORITHMS: [&str; 5] = ["EdDSA", "Ed25519", "ES256", "PS256", "RS256"];
 
-/// What the documents' own service answers.
-pub(super) async fn serve(bridge: &Bridge, request: Request<RequestBody>) -> Response<Bytes> {
-    match Endpoint::at(request.uri().path()).filter(Endpoint::is_well_known) {
-        Some(document) => endpoint::serve(bridge, document, request).await,
-        None => EndpointFailure::from(EndpointError::not_found()).into_response(Wording::Problem),
-    }
-}
-
 /// The authorization server metadata, when `path` is the issuer's.
-pub(super) fn authorization_server(bridge: &Bridge, parts: &Parts, path: &str) -> Answer {
-    let settings = bridge.settings();
+pub(super) fn authorization_server(state: &ServiceState, parts: &Parts, path: &str) -> Answer {
+    let settings = &*state.settings;
     let is_its_path = Url::parse(&settings.issuer).is_ok_and(|issuer| is_inserted(issuer.path(), path));
     let metadata = AuthorizationServer::of(settings).filter(|_| is_its_path);
     public(parts, &metadata.ok_or_else(EndpointError::not_found)?)
 }
 
 /// The metadata of the protected resource whose path is `path`.
-pub(super) fn protected_resource(bridge: &Bridge, parts: &Parts, path: &str) -> Answer {
-    let settings = bridge.settings();
-    let resource = settings.protected_resources.iter().find(|resource| resource.is_at(path));
+pub(super) fn protected_resource(state: &ServiceState, parts: &Parts, path: &str) -> Answer {
+    let settings = &*state.settings;
+    let resource = settings.audiences.resources.iter().find(|resource| resource.is_at(path));
     let resource = resource.ok_or_else(EndpointError::not_found)?;
-    let metadata = ProtectedResource {
+    let metadata = ResourceMetadata {
         resource: &resource.resource,
         authorization_servers: [&settings.issuer],
         scopes_supported: resource.scopes.iter().collect(),
@@ -78,23 +65,23 @@ struct AuthorizationServer<'a> {
     token_endpoint_auth_signing_alg_values_supported: [&'static str; 5],
     code_challenge_methods_supported: [&'static str; 1],
     #[serde(flatten)]
-    revocation: Option<Revocation<'a>>,
+    revocation: Option<RevocationMetadata<'a>>,
     #[serde(flatten)]
-    introspection: Option<Introspection<'a>>,
+    introspection: Option<IntrospectionMetadata<'a>>,
     /// RFC 9728 §4.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     protected_resources: Vec<&'a Audience>,
 }
 
 #[derive(Serialize)]
-struct Revocation<'a> {
+struct RevocationMetadata<'a> {
     revocation_endpoint: &'a str,
     revocation_endpoint_auth_methods_supported: [&'static str; 4],
     revocation_endpoint_auth_signing_alg_values_supported: [&'static str; 5],
 }
 
 #[derive(Serialize)]
-struct Introspection<'a> {
+struct IntrospectionMetadata<'a> {
     introspection_endpoint: &'a str,
     introspection_endpoint_auth_methods_supported: [&'static str; 3],
     introspection_endpoint_auth_signing_alg_values_supported: [&'static str; 5],
@@ -102,7 +89,7 @@ struct Introspection<'a> {
 
 /// RFC 9728 §2.
 #[derive(Serialize)]
-struct ProtectedResource<'a> {
+struct ResourceMetadata<'a> {
     resource: &'a Audience,
     authorization_servers: [&'a String; 1],
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -114,40 +101,40 @@ struct ProtectedResource<'a> {
 
 impl<'a> AuthorizationServer<'a> {
     /// The metadata; none without a token endpoint, for then there is nothing to find.
-    fn of(settings: &'a Settings) -> Option<Self> {
+    fn of(settings: &'a IssueSettings) -> Option<Self> {
         let refreshes = settings.refresh.at_token_endpoint;
         let grants =
             [Some("client_credentials"), Some("authorization_code"), refreshes.then_some("refresh_token")];
         Some(Self {
             issuer: &settings.issuer,
-            authorization_endpoint: settings.authorization_endpoint.as_ref().map(Url::as_str),
-            token_endpoint: settings.token_endpoint.as_ref()?.as_str(),
-            jwks_uri: settings.jwks_uri.as_ref().map(Url::as_str),
+            authorization_endpoint: settings.endpoints.authorization.as_ref().map(Url::as_str),
+            token_endpoint: settings.endpoints.token.as_ref()?.as_str(),
+            jwks_uri: settings.endpoints.jwks.as_ref().map(Url::as_str),
             scopes_supported: scopes(settings),
             response_types_supported: ["code"],
             grant_types_supported: grants.into_iter().flatten().collect(),
             token_endpoint_auth_methods_supported: PROOFS_AND_NONE,
             token_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
             code_challenge_methods_supported: ["S256"],
-            revocation: settings.revocation_endpoint.as_ref().map(|endpoint| Revocation {
+            revocation: settings.endpoints.revocation.as_ref().map(|endpoint| RevocationMetadata {
                 revocation_endpoint: endpoint.as_str(),
                 revocation_endpoint_auth_methods_supported: PROOFS_AND_NONE,
                 revocation_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
             }),
-            introspection: settings.introspection_endpoint.as_ref().map(|endpoint| Introspection {
+            introspection: settings.endpoints.introspection.as_ref().map(|endpoint| IntrospectionMetadata {
                 introspection_endpoint: endpoint.as_str(),
                 introspection_endpoint_auth_methods_supported: PROOFS,
                 introspection_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
             }),
-            protected_resources: settings.protected_resources.iter().map(|found| &found.resource).collect(),
+            protected_resources: settings.audiences.resources.iter().map(|found| &found.resource).collect(),
         })
     }
 }
 
 /// What hook clients may ask for, and what the protected resources name.
-fn scopes(settings: &Settings) -> Vec<&Scope> {
-    let resources = settings.protected_resources.iter().flat_map(|resource| &resource.scopes);
-    let mut scopes: Vec<_> = settings.hook_scopes.iter().chain(resources).collect();
+fn scopes(settings: &IssueSettings) -> Vec<&Scope> {
+    let resources = settings.audiences.resources.iter().flat_map(|resource| &resource.scopes);
+    let mut scopes: Vec<_> = settings.hooks.scopes.iter().chain(resources).collect();
     scopes.sort_unstable();
     scopes.dedup();
     scopes

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::revocation_fence::{Mark, Moment, RevocationFence};
+use super::revocation_fence::{Mark, RevocationFence};
 use super::sync::{AtomicU32, AtomicU64, Ordering};
+use crate::clock::Moment;
 
 /// A session that was live when its epochs were read, if anything is remembered of it.
 ///

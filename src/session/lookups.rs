@@ -19,8 +19,8 @@ use tokio::time::timeout;
 
 use super::batches::{Answer, Batch, Batches, Running};
 use super::figures::Figures;
-use super::revocation_fence::Moment;
 use super::ticks::Ticks;
+use crate::clock::Moment;
 use crate::store::{
     RowMark, RowState, RunToCompletion, SessionKey, SessionState, SessionStatus, Store, StoreError,
     StoreErrorKind, Tick, log_fault,
@@ -38,7 +38,7 @@ struct Asker {
     deadline: Duration,
     ticks: Arc<Ticks>,
     /// How old a tick may be that an answer shows; nothing where that does not count.
-    fence: Option<Duration>,
+    max_proof_age: Option<Duration>,
     figures: Arc<Figures>,
 }
 
@@ -81,10 +81,10 @@ impl Lookups {
         store: Arc<dyn Store>,
         deadline: Duration,
         ticks: Arc<Ticks>,
-        fence: Option<Duration>,
+        max_proof_age: Option<Duration>,
         figures: Arc<Figures>,
     ) -> Self {
-        let asker = Asker { store, deadline, ticks, fence, figures };
+        let asker = Asker { store, deadline, ticks, max_proof_age, figures };
         Self { asker: Arc::new(asker), batches: Batches::new(Self::MAX_QUERIES) }
     }
 
@@ -201,11 +201,12 @@ impl Asker {
         // that tick counts no more, and a new one is needed.
         for is_again in [false, true] {
             let asked = Moment::now();
-            if let Some(fence) = self.fence {
-                self.ticks.ensure(if is_again { Duration::ZERO } else { fence }, asked).await?;
+            if let Some(max_proof_age) = self.max_proof_age {
+                self.ticks.ensure(if is_again { Duration::ZERO } else { max_proof_age }, asked).await?;
             }
             let (rows, tick) = self.query(batch).await.map_err(|fault| told(&fault))?;
-            if self.fence.is_none_or(|fence| self.ticks.vouch_for(tick, fence, asked)) {
+            if self.max_proof_age.is_none_or(|max_proof_age| self.ticks.vouch_for(tick, max_proof_age, asked))
+            {
                 return Ok(rows);
             }
         }

@@ -3,6 +3,7 @@
 mod batches;
 mod cached_verdict;
 mod figures;
+mod freshness;
 mod lookups;
 mod matched_row;
 #[cfg(test)]
@@ -15,16 +16,17 @@ mod watch;
 
 pub(crate) use cached_verdict::{CachedVerdict, FenceReading};
 pub use figures::WatchStatus;
+pub use freshness::Freshness;
+pub(crate) use freshness::FreshnessSettings;
 pub(crate) use lookups::Row;
 pub(crate) use matched_row::MatchedRow;
-pub(crate) use revocation_fence::Moment;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::background::Background;
+use crate::clock::Moment;
 use crate::id::SessionId;
-use crate::settings::BuildError;
 use crate::store::{Revocation, RowMark, SessionKey, SessionStatus, Store, StoreErrorKind};
 use crate::telemetry::gauge_at;
 use crate::token::Claims;
@@ -33,58 +35,6 @@ use lookups::Lookups;
 use ticks::Ticks;
 use watch::Watch;
 
-/// What "live" promises.
-///
-/// | mode | promise | cost |
-/// |---|---|---|
-/// | [`Strict`](Self::Strict) | after the revoke call returns, every node answers 401 to that session | a look-up a request; concurrent ones share queries |
-/// | [`Watched`](Self::Watched) | every node does so at most `max_lag` after the call returned | no look-up for a session seen before; four readings of the log and up to four ticks (writes) in each `max_lag`, also while idle |
-///
-/// Neither lets anyone in when it cannot keep its promise: Watched falls back to Strict while its watcher
-/// cannot prove how fresh it is, and Strict answers 503 when the store does not answer, or cannot prove that it is still the
-/// primary.
-///
-/// # When another server takes over
-///
-/// A primary that was replaced may go on running, and its gateways with it. So every answer of the store must show a *tick*: a
-/// write that the server acknowledged as the primary of its synchronous set. With a synchronous standby, a session that was
-/// revoked through the new primary is refused by every gateway on the old one: [strict](Self::Strict) once
-/// [`fence`](crate::BridgeBuilder::fence) has passed since the acknowledgement (1 s by default), [watched](Self::Watched) within
-/// `max_lag`. Before that it may still be let in. After that a gateway that reaches only the old primary answers 503. Without a
-/// synchronous standby a tick proves less: [`WatchStatus::replication`] says which promise holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum Freshness {
-    /// The verdict comes from a query that started after the request arrived: linearizable with revocation.
-    #[default]
-    Strict,
-    /// A verdict is remembered until the session is revoked or expires; a watcher reads the revocation log.
-    Watched {
-        /// The most time between the acknowledgement of a revocation and the last request that is let in on
-        /// it; 10 ms to 60 s. The watcher reads the log four times in it, and at once when the database says
-        /// that something was revoked.
-        max_lag: Duration,
-    },
-}
-
-impl Freshness {
-    /// [`Freshness::Watched`] with a `max_lag` of one second.
-    #[must_use]
-    pub const fn watched() -> Self {
-        Self::Watched { max_lag: Duration::from_secs(1) }
-    }
-
-    pub(crate) fn check(&self) -> Result<(), BuildError> {
-        let range = Duration::from_millis(10)..=Duration::from_secs(60);
-        match self {
-            Self::Watched { max_lag } if !range.contains(max_lag) => {
-                Err(BuildError::OutOfRange { what: "max_lag", allowed: "10 ms to 60 s" })
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
 /// Answers whether sessions are live.
 #[derive(Debug)]
 pub(crate) struct Liveness {
@@ -92,7 +42,7 @@ pub(crate) struct Liveness {
     lookups: Lookups,
     proofs: Arc<Proofs>,
     /// How old a tick may be that an answer shows; nothing where that does not count.
-    fence: Option<Duration>,
+    max_proof_age: Option<Duration>,
     figures: Arc<Figures>,
     /// Tells the age of the proof, which grows while nobody asks, too.
     teller: Background,
@@ -109,26 +59,22 @@ impl Liveness {
     /// How old a tick may be for whoever asks whether all is well.
     const CHECKED: Duration = Duration::from_millis(20);
 
-    /// `fence` is how old a tick may be that a look-up shows; nothing where that does not count.
-    pub(crate) fn new(
-        store: Arc<dyn Store>,
-        freshness: Freshness,
-        deadline: Duration,
-        fence: Option<Duration>,
-    ) -> Self {
+    pub(crate) fn new(store: Arc<dyn Store>, freshness: FreshnessSettings, deadline: Duration) -> Self {
         let ticks = Arc::new(Ticks::new(store.clone(), deadline));
         let figures = Arc::new(Figures::default());
-        let (watch, fence) = match freshness {
-            Freshness::Strict => (None, fence),
+        let max_proof_age = freshness.max_proof_age;
+        let (watch, max_proof_age) = match freshness.mode {
+            Freshness::Strict => (None, max_proof_age),
             // What is looked up is remembered no better than it was found.
             Freshness::Watched { max_lag } => {
-                let watch = Watch::new(store.clone(), max_lag, deadline, ticks.clone(), fence.is_some());
-                (Some(watch), fence.map(|fence| fence.min(max_lag)))
+                let watch =
+                    Watch::new(store.clone(), max_lag, deadline, ticks.clone(), max_proof_age.is_some());
+                (Some(watch), max_proof_age.map(|age| age.min(max_lag)))
             }
         };
-        let lookups = Lookups::new(store.clone(), deadline, ticks.clone(), fence, figures.clone());
+        let lookups = Lookups::new(store.clone(), deadline, ticks.clone(), max_proof_age, figures.clone());
         let proofs = Arc::new(Proofs { watch, ticks });
-        Self { store, lookups, proofs, fence, figures, teller: Background::default() }
+        Self { store, lookups, proofs, max_proof_age, figures, teller: Background::default() }
     }
 
     /// Whether what `slot` remembers of a session proves that it is live `now`. No I/O, no lock.
@@ -189,7 +135,7 @@ impl Liveness {
 
     /// Whether a request could be judged now: by a look-up of a session that nobody has.
     pub(crate) async fn check(&self) -> Result<(), StoreErrorKind> {
-        if self.fence.is_some() {
+        if self.max_proof_age.is_some() {
             // A new one: it finds out whether the disk is full, too. However many ask, they share it.
             self.proofs.ticks.ensure(Self::CHECKED, Moment::now()).await?;
         }
@@ -203,7 +149,7 @@ impl Liveness {
         let age = self.proofs.age();
         let (proven, faults, last_fault) = match watch {
             Some(watch) => watch.health(),
-            None => (self.fence.is_none_or(|fence| age.is_some_and(|age| age < fence)), 0, None),
+            None => (self.max_proof_age.is_none_or(|most| age.is_some_and(|age| age < most)), 0, None),
         };
         WatchStatus {
             proven,

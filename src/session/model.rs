@@ -24,7 +24,8 @@ use loom::thread;
 
 use self::batches::{Answer, Batches, Running};
 use self::cached_verdict::{CachedVerdict, FenceReading};
-use self::revocation_fence::{Moment, RevocationFence};
+use self::revocation_fence::RevocationFence;
+use crate::clock::Moment;
 use crate::id::{ClientId, SessionId, UserId};
 use crate::store::{Revocation, SessionKey};
 

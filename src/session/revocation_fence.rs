@@ -5,10 +5,10 @@
 
 use std::fmt;
 use std::hash::{BuildHasher, Hash, RandomState};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use super::sync::{AtomicU32, AtomicU64, Ordering};
-use crate::clock::since_epoch;
+use crate::clock::Moment;
 use crate::id::{ClientId, SessionId, UserId};
 use crate::store::Revocation;
 
@@ -21,14 +21,6 @@ pub(super) struct RevocationFence {
     made: Instant,
     steady_bound: AtomicU64,
     wall_bound: AtomicU64,
-}
-
-/// One moment by two clocks: the steady one stands still while the machine sleeps, the wall clock may be set back.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Moment {
-    steady: Instant,
-    /// Since the Unix epoch.
-    wall: Duration,
 }
 
 /// The epochs of one session, its user and its client, as they were at one moment.
@@ -93,8 +85,8 @@ impl RevocationFence {
 
     /// A moment by both clocks, as it is compared: since this was made, and since the Unix epoch.
     pub(super) fn nanoseconds(&self, moment: Moment) -> (u64, u64) {
-        let steady = nanoseconds(moment.steady.saturating_duration_since(self.made));
-        (steady, nanoseconds(moment.wall))
+        let steady = nanoseconds(moment.steady().saturating_duration_since(self.made));
+        (steady, nanoseconds(moment.wall()))
     }
 
     /// Moves on the epoch of all that was revoked, every one for `None`, and only then counts the reading, which found all
@@ -129,41 +121,6 @@ impl RevocationFence {
 
     fn read(&self, places: &[u32; 3]) -> [u32; 3] {
         places.map(|place| self.table[place as usize].load(Ordering::Acquire))
-    }
-}
-
-impl Moment {
-    pub(crate) fn now() -> Self {
-        Self::at(Instant::now(), SystemTime::now())
-    }
-
-    pub(super) fn at(steady: Instant, wall: SystemTime) -> Self {
-        Self { steady, wall: since_epoch(wall) }
-    }
-
-    /// `None` when a clock cannot say so much.
-    pub(super) fn checked_add(self, duration: Duration) -> Option<Self> {
-        Some(Self { steady: self.steady.checked_add(duration)?, wall: self.wall.checked_add(duration)? })
-    }
-
-    /// The one that is longer ago, by each clock.
-    pub(super) fn earlier(self, other: Self) -> Self {
-        Self { steady: self.steady.min(other.steady), wall: self.wall.min(other.wall) }
-    }
-
-    pub(crate) const fn steady(self) -> Instant {
-        self.steady
-    }
-
-    /// The time since the Unix epoch.
-    pub(crate) const fn wall(self) -> Duration {
-        self.wall
-    }
-
-    /// By the clock that says more.
-    pub(crate) fn since(self, earlier: Self) -> Duration {
-        let wall = self.wall.saturating_sub(earlier.wall);
-        self.steady.saturating_duration_since(earlier.steady).max(wall)
     }
 }
 

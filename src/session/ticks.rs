@@ -14,8 +14,8 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
 
-use super::revocation_fence::Moment;
 use crate::background::Background;
+use crate::clock::Moment;
 use crate::store::{Proof, Replication, Store, StoreError, StoreErrorKind, Tick, log_fault};
 
 /// Makes ticks for as long as it is kept, and knows when each began.

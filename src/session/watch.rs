@@ -15,9 +15,10 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::cached_verdict::{CachedVerdict, FenceReading};
-use super::revocation_fence::{Moment, RevocationFence};
+use super::revocation_fence::RevocationFence;
 use super::ticks::Ticks;
 use crate::background::Background;
+use crate::clock::Moment;
 use crate::store::{
     Revocation, RevocationCursor, RevocationPage, Store, StoreError, StoreErrorKind, log_fault,
     within_deadline,

@@ -3,6 +3,29 @@
 use std::time::Duration;
 
 use super::StoreError;
+use crate::validate::{BuildError, check_deadline};
+
+/// How long a store may take.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Deadlines {
+    /// For what only reads.
+    pub(crate) read: Duration,
+    /// For what writes, and so may end something.
+    pub(crate) write: Duration,
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        Self { read: Duration::from_secs(2), write: Duration::from_secs(10) }
+    }
+}
+
+impl Deadlines {
+    pub(crate) fn check(&self) -> Result<(), BuildError> {
+        check_deadline("the store deadline", self.read)?;
+        check_deadline("the write deadline", self.write)
+    }
+}
 
 /// What `operation` answers, or [`StoreError::timed_out`] once `deadline` has passed.
 pub(crate) async fn within_deadline<T, E: From<StoreError>>(

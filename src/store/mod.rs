@@ -32,7 +32,7 @@ pub use client::{
     ProvisionedClient,
 };
 pub use code::{GrantRefusal, IssueCodeError, NewCode, RedeemCode, RedeemError};
-pub(crate) use deadline::within_deadline;
+pub(crate) use deadline::{Deadlines, within_deadline};
 pub use device::{Device, DeviceCursor, DevicePage, DeviceQuery, HookSession, InvalidCursor};
 pub use error::{StoreError, StoreErrorKind};
 pub(crate) use fault_log::log_fault;

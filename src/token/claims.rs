@@ -40,9 +40,32 @@ pub enum Subject {
     },
 }
 
+/// What a caller is: part of what a route may require.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CallerKind {
+    /// A person's bridge, with a token that carries the person in `sub`.
+    User,
+    /// A person's hook client (`client_credentials`), which acts for its owner. It comes in only where the host
+    /// [admits hook clients](crate::BridgeAuthLayer::admit_hook_clients).
+    HookClient,
+}
+
+impl Subject {
+    /// What a caller with such a token is.
+    #[must_use]
+    pub const fn kind(&self) -> CallerKind {
+        match self {
+            Self::User(_) => CallerKind::User,
+            Self::HookClient { .. } => CallerKind::HookClient,
+        }
+    }
+}
+
 impl Claims {
     /// The most audiences a token may have.
     pub(crate) const MAX_AUDIENCES: usize = 16;
+    /// The longest life any token may have, whoever set it.
+    pub(crate) const MAX_LIFE: Duration = Duration::from_secs(24 * 3600);
 
     /// Who issued the token: `iss`.
     #[must_use]

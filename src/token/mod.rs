@@ -16,7 +16,7 @@ mod verifying_key;
 
 pub use algorithm::Algorithm;
 pub(crate) use assertion::ClientAssertion;
-pub use claims::{Claims, Subject};
+pub use claims::{CallerKind, Claims, Subject};
 pub(crate) use compact::MAX_BYTES as MAX_TOKEN_BYTES;
 pub use error::{InvalidClaims, InvalidToken, KeyError};
 pub use external::ExternalClaims;

@@ -5,14 +5,16 @@ use std::time::Duration;
 use url::Url;
 
 use super::BridgeBuilder;
+use crate::audience::ProtectedResource;
 use crate::id::{ClientSecret, Scopes};
-use crate::settings::{BuildError, ProtectedResource, ResourceServer};
+use crate::issue::ResourceServer;
+use crate::validate::BuildError;
 
 impl BridgeBuilder {
     /// Where hook clients get their tokens. Without it there is no provisioning, none is advertised, and there is no
     /// authorization server metadata.
     pub fn token_endpoint(mut self, url: Url) -> Self {
-        self.settings.token_endpoint = Some(url);
+        self.settings.endpoints.token = Some(url);
         self
     }
 
@@ -21,25 +23,25 @@ impl BridgeBuilder {
     ///
     /// Stock MCP clients read no metadata without it, also those that use client credentials and never go there.
     pub fn authorization_endpoint(mut self, url: Url) -> Self {
-        self.settings.authorization_endpoint = Some(url);
+        self.settings.endpoints.authorization = Some(url);
         self
     }
 
     /// Where tokens may be introspected (RFC 7662). Without it nothing is, and none is advertised.
     pub fn introspection_endpoint(mut self, url: Url) -> Self {
-        self.settings.introspection_endpoint = Some(url);
+        self.settings.endpoints.introspection = Some(url);
         self
     }
 
     /// Where tokens may be revoked (RFC 7009). Without it none is, and none is advertised.
     pub fn revocation_endpoint(mut self, url: Url) -> Self {
-        self.settings.revocation_endpoint = Some(url);
+        self.settings.endpoints.revocation = Some(url);
         self
     }
 
     /// Where the public keys are published (RFC 8414 §2). Default: nowhere that is advertised.
     pub fn jwks_uri(mut self, url: Url) -> Self {
-        self.settings.jwks_uri = Some(url);
+        self.settings.endpoints.jwks = Some(url);
         self
     }
 
@@ -49,7 +51,7 @@ impl BridgeBuilder {
     /// The metadata stand on the resource's own host, by their path alone: two resources cannot share one.
     pub fn protected_resource(mut self, resource: ProtectedResource) -> Self {
         match resource.try_into() {
-            Ok(resource) => self.settings.protected_resources.push(resource),
+            Ok(resource) => self.settings.audiences.resources.push(resource),
             Err(malformed) => drop(self.malformed.get_or_insert(malformed)),
         }
         self
@@ -72,7 +74,7 @@ impl BridgeBuilder {
         }
         let audiences = self.parse_all("audience", audiences);
         if let Some(client) = self.parse("resource server", client_id) {
-            self.settings.resource_servers.push(ResourceServer {
+            self.settings.clients.resource_servers.push(ResourceServer {
                 client,
                 secret: secret.hash(None),
                 audiences,
@@ -84,14 +86,14 @@ impl BridgeBuilder {
     /// What the hooks of any person may ask for, whatever the person's own scopes are;
     /// [`SignedIn::hook_scopes`](crate::SignedIn::hook_scopes) narrows it for one. Default: `hook:govern hook:track`.
     pub fn hook_scopes(mut self, scopes: Scopes) -> Self {
-        self.settings.hook_scopes = scopes;
+        self.settings.hooks.scopes = scopes;
         self
     }
 
     /// The scopes that the caller of `POST /oauth-client` must hold, all of them. Default: none, every person's bridge may
     /// provision a client for its hooks.
     pub fn provisioning_requires(mut self, scopes: Scopes) -> Self {
-        self.settings.provisioning_scopes = scopes;
+        self.settings.hooks.provisioning_scopes = scopes;
         self
     }
 
@@ -100,7 +102,7 @@ impl BridgeBuilder {
     /// It covers answers that are still on their way when the next call replaces their secret: keep it
     /// longer than the [write deadline](Self::write_deadline).
     pub fn secret_overlap(mut self, overlap: Duration) -> Self {
-        self.settings.secret_overlap = overlap;
+        self.settings.hooks.secret_overlap = overlap;
         self
     }
 
@@ -108,7 +110,7 @@ impl BridgeBuilder {
     ///
     /// Whoever shows a wrong credential has it held against all of these: what that costs grows with them.
     pub fn max_devices(mut self, max: u32) -> Self {
-        self.settings.max_devices = max;
+        self.settings.hooks.max_devices = max;
         self
     }
 }

@@ -10,31 +10,31 @@ use zeroize::Zeroizing;
 
 use super::error::invalid_client;
 use super::form::Form;
-use crate::bridge::Bridge;
 use crate::id::{ClientId, ClientSecret};
 use crate::issue::{ClientAuthError, OauthClient, ShownClient};
 use crate::request_context::SetAside;
 use crate::service::answer::EndpointError;
 use crate::service::rate_limited;
+use crate::service::state::ServiceState;
 use crate::token::ClientAssertion;
 
 /// Who sent the request: here an attempt to prove it begins, and its outcome is known.
 pub(in crate::service) async fn authenticate(
-    bridge: &Bridge,
+    state: &ServiceState,
     parts: &Parts,
     form: &Form,
 ) -> Result<OauthClient, EndpointError> {
     let set_aside = parts.extensions.get().map(|SetAside(authorization)| authorization);
     let authorizations = parts.headers.get_all(AUTHORIZATION).iter().chain(set_aside);
-    let Some(shown) = shown(authorizations, form)? else { return Err(invalid_client(bridge)) };
-    let attempt = rate_limited::client(bridge, parts, shown.proves())?;
-    let outcome = bridge.issuer().authenticate_client(&shown).await;
+    let Some(shown) = shown(authorizations, form)? else { return Err(invalid_client(state)) };
+    let attempt = rate_limited::client(state, parts, shown.proves())?;
+    let outcome = state.issuer.authenticate_client(&shown).await;
     outcome.map_err(|error| match error {
         ClientAuthError::InvalidClient => {
             attempt.failed();
-            invalid_client(bridge)
+            invalid_client(state)
         }
-        ClientAuthError::Store(fault) => EndpointError::unavailable(bridge, &fault),
+        ClientAuthError::Store(fault) => EndpointError::unavailable(state, &fault),
     })
 }
 

@@ -3,14 +3,14 @@
 use http::StatusCode;
 use http::header::WWW_AUTHENTICATE;
 
-use crate::bridge::Bridge;
 use crate::service::answer::EndpointError;
+use crate::service::state::ServiceState;
 
 /// The client is not who it says, or cannot be: one answer for all of it, however it tried.
-pub(in crate::service) fn invalid_client(bridge: &Bridge) -> EndpointError {
+pub(in crate::service) fn invalid_client(state: &ServiceState) -> EndpointError {
     let detail = "The client did not prove who it is.";
     EndpointError::new(StatusCode::UNAUTHORIZED, "invalid_client", detail)
-        .header(WWW_AUTHENTICATE, bridge.settings().challenge.basic())
+        .header(WWW_AUTHENTICATE, state.challenge().basic())
 }
 
 pub(in crate::service) const UNAUTHORIZED_CLIENT: EndpointError =

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::transaction::Transaction;
-use super::{clients, codes, connect, devices, hooks, provision, refresh, refresh_tokens};
+use super::{clients, codes, connect, devices, hook_sessions, provision, refresh_rotation, refresh_tokens};
 use super::{revocations, sessions, sweep, users};
 use crate::id::{
     CallSource, ClientId, ClientSecret, ExchangeCode, RefreshHash, RefreshToken, Scopes, SessionId, UserId,

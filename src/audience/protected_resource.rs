@@ -2,9 +2,8 @@
 
 use url::Url;
 
-use super::BuildError;
-use super::check::{is_quotable, is_safe};
 use crate::id::{Audience, Scopes};
+use crate::validate::{BuildError, is_quotable, is_safe};
 
 /// A resource of this gateway that OAuth clients may find by themselves (RFC 9728).
 ///

@@ -1,0 +1,117 @@
+//! What all authenticators of one bridge share.
+
+use std::sync::Arc;
+
+use quick_cache::sync::Cache;
+
+use super::bearer;
+use super::pending::{External, Token};
+use super::token_cache::TokenCache;
+use crate::caller::{Authority, Caller, CallerGroup, VerifiedToken};
+use crate::clock::Moment;
+use crate::csrf::Origins;
+use crate::external_issuer::TrustedIssuers;
+use crate::id::{CallSource, PolicyVersion};
+use crate::rejection::{InvalidCredential, Rejection};
+use crate::session::{Liveness, WatchStatus};
+use crate::store::StoreErrorKind;
+use crate::token::{Claims, TokenVerifier};
+
+/// What all authenticators of one bridge share.
+#[derive(Debug)]
+pub(crate) struct AuthState {
+    pub(super) verifier: TokenVerifier,
+    pub(super) liveness: Arc<Liveness>,
+    pub(super) token_cache: TokenCache,
+    pub(super) groups: Cache<CallSource, Arc<CallerGroup>>,
+    pub(super) policy_version: PolicyVersion,
+    pub(super) authority: Authority,
+    pub(super) trusted: Option<TrustedIssuers>,
+    pub(super) origins: Origins,
+}
+
+impl AuthState {
+    /// How many bytes the verified tokens may take: more than a hundred thousand of usual size.
+    const TOKEN_CACHE_BYTES: u64 = 88 << 20;
+    /// A host has a handful of call sources.
+    const GROUPS: usize = 64;
+
+    pub(crate) fn new(
+        verifier: TokenVerifier,
+        liveness: Arc<Liveness>,
+        policy_version: PolicyVersion,
+        trusted: Option<TrustedIssuers>,
+        origins: Origins,
+    ) -> Self {
+        let token_cache = TokenCache::new(Self::TOKEN_CACHE_BYTES);
+        let groups = Cache::new(Self::GROUPS);
+        let authority = Authority::new();
+        Self { verifier, liveness, token_cache, groups, policy_version, authority, trusted, origins }
+    }
+
+    pub(crate) fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    /// The origins whose pages may use a person's cookies here.
+    pub(crate) fn origins(&self) -> &Origins {
+        &self.origins
+    }
+
+    pub(crate) fn watch_status(&self) -> WatchStatus {
+        self.liveness.watch_status()
+    }
+
+    /// The store kept a request from being judged, or an endpoint from answering.
+    pub(crate) fn unavailable(&self, cause: StoreErrorKind) {
+        self.liveness.unavailable(cause);
+    }
+}
+
+impl AuthState {
+    /// The claims of a token that was issued here and has not expired, whether or not its session has ended.
+    pub(crate) fn unexpired(&self, token: &str) -> Option<Claims> {
+        self.verifier.verify(token).ok()
+    }
+
+    /// The claims of `token`: from memory when these very bytes were verified before and nothing has changed since.
+    pub(super) fn verify(&self, token: &[u8], now: Moment) -> Result<Token, Rejection> {
+        let place = self.token_cache.place(token);
+        if let Some(verified) = self.token_cache.get(place) {
+            match self.verifier.still_holds(&verified.claims, verified.generation, now.wall()) {
+                Ok(true) => return Ok(Token::Own(verified)),
+                Ok(false) => self.token_cache.remove(place),
+                Err(reason) => {
+                    self.token_cache.remove(place);
+                    return Err(InvalidCredential::from(reason).into());
+                }
+            }
+        }
+        if let Some(token) = self.trusted.as_ref().and_then(|trusted| trusted.cached(place)) {
+            return Ok(Token::External(External::Verified(token)));
+        }
+        // Read before the keys are: should one be removed meanwhile, the token is verified again next time.
+        let generation = self.verifier.generation();
+        let text = bearer::token68(token)?;
+        match self.verifier.verify(text) {
+            Ok(claims) => Ok(Token::Own(self.token_cache.insert(place, claims, generation))),
+            Err(reason) => match self.trusted.as_ref().and_then(|trusted| trusted.named_by(text)) {
+                Some(issuer) => Ok(Token::External(External::Unverified(place, text.into(), issuer.clone()))),
+                None => Err(InvalidCredential::from(reason).into()),
+            },
+        }
+    }
+
+    /// The caller that a verified token makes, when its session is remembered to be live; else the token again.
+    pub(super) fn remembered_caller(
+        &self,
+        verified: Arc<VerifiedToken>,
+        now: Moment,
+    ) -> Result<Caller, Arc<VerifiedToken>> {
+        if self.liveness.remembers(&verified.verdict, now) {
+            Caller::seen_before(verified)
+        } else {
+            Err(verified)
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! A verified token of another issuer.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+
+use super::trusted_issuer::TrustedIssuer;
+use crate::caller::{Authority, VerifiedToken};
+use crate::rejection::{InvalidCredential, Rejection};
+use crate::token::{ExternalClaims, InvalidToken};
+
+/// A token of another issuer whose signature and claims hold.
+#[derive(Debug)]
+pub(crate) struct ExternalToken {
+    pub(crate) claims: ExternalClaims,
+    pub(crate) issuer: Arc<TrustedIssuer>,
+    /// The generation of the issuer's keys that it was verified with.
+    pub(super) generation: u64,
+    pub(super) authority: Authority,
+    /// The caller of the session that it was mapped to.
+    pub(crate) mapped: ArcSwapOption<VerifiedToken>,
+}
+
+impl ExternalToken {
+    /// What `token` says, when it is one of `issuer`'s and all of it holds but the audience.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future changes nothing.
+    pub(crate) async fn verify(
+        issuer: &Arc<TrustedIssuer>,
+        token: &str,
+        authority: &Authority,
+    ) -> Result<Arc<Self>, Rejection> {
+        let unverified = issuer.verifier.parse(token).map_err(InvalidCredential::from)?;
+        let found = issuer.keys.find(&unverified.key_id).await?;
+        let (key, generation) = found.ok_or(InvalidCredential::Token(InvalidToken::UnknownKey))?;
+        let claims = issuer.verifier.verify(unverified, &key).map_err(InvalidCredential::from)?;
+        let (issuer, authority) = (issuer.clone(), authority.clone());
+        Ok(Arc::new(Self { claims, issuer, generation, authority, mapped: ArcSwapOption::empty() }))
+    }
+
+    /// What may have changed since it was verified: the time, and its issuer's keys.
+    pub(super) fn check(&self) -> Result<(), InvalidCredential> {
+        let Self { issuer, claims, generation, .. } = self;
+        issuer.verifier.check_time(claims)?;
+        if issuer.keys.vouch_for(*generation) { Ok(()) } else { Err(InvalidToken::UnknownKey.into()) }
+    }
+}

@@ -1,0 +1,40 @@
+//! One other issuer that a bridge trusts.
+
+use std::time::Duration;
+
+use super::jwks_fetch::{Keys, KeysUnavailable};
+use super::session_mapping::ExternalSessions;
+use crate::id::SessionId;
+use crate::rejection::Rejection;
+use crate::store::{StoreErrorKind, log_fault, within_deadline};
+use crate::token::{ExternalClaims, ExternalVerifier};
+
+#[derive(Debug)]
+pub(crate) struct TrustedIssuer {
+    pub(super) verifier: ExternalVerifier,
+    pub(super) keys: Keys,
+    pub(super) sessions: ExternalSessions,
+    pub(super) mapping_deadline: Duration,
+}
+
+impl TrustedIssuer {
+    /// Whether its callers have sessions.
+    pub(crate) fn is_mapped(&self) -> bool {
+        matches!(self.sessions, ExternalSessions::Mapped(_))
+    }
+
+    /// The session of a verified token; `None` when its caller has none.
+    pub(crate) async fn session(&self, claims: &ExternalClaims) -> Result<Option<SessionId>, StoreErrorKind> {
+        let ExternalSessions::Mapped(mapper) = &self.sessions else { return Ok(None) };
+        within_deadline(self.mapping_deadline, mapper.session(claims)).await.map_err(|fault| {
+            log_fault(&fault, "a session could not be mapped");
+            fault.kind()
+        })
+    }
+}
+
+impl From<KeysUnavailable> for Rejection {
+    fn from(_: KeysUnavailable) -> Self {
+        Self::IssuerUnavailable
+    }
+}

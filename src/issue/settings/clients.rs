@@ -1,0 +1,47 @@
+//! OAuth clients of the host's own, and how the secrets of all are kept.
+
+use secrecy::{ExposeSecret, SecretSlice};
+
+use crate::id::{Audience, ClientId, SecretHash};
+use crate::validate::BuildError;
+
+#[derive(Debug, Default)]
+pub(crate) struct ClientSettings {
+    pub(crate) resource_servers: Vec<ResourceServer>,
+    pub(crate) pepper: Option<SecretSlice<u8>>,
+}
+
+/// A server of the host's that may ask what a token is worth (RFC 7662 §2.1).
+#[derive(Debug, Clone)]
+pub(crate) struct ResourceServer {
+    pub(crate) client: ClientId,
+    pub(crate) secret: SecretHash,
+    pub(crate) audiences: Vec<Audience>,
+}
+
+impl ClientSettings {
+    pub(super) fn check(&self, bridge_client: &ClientId) -> Result<(), BuildError> {
+        if self.pepper.as_ref().is_some_and(|pepper| pepper.expose_secret().len() < 32) {
+            return Err(BuildError::OutOfRange { what: "the pepper", allowed: "at least 32 bytes" });
+        }
+        self.check_resource_servers(bridge_client)
+    }
+
+    /// Refuses a server that could be taken for another client: whoever is asked for by an id is found by it.
+    fn check_resource_servers(&self, bridge_client: &ClientId) -> Result<(), BuildError> {
+        let servers = &self.resource_servers;
+        for (place, server) in servers.iter().enumerate() {
+            let is_taken = server.client == *bridge_client
+                || server.client.is_for_hooks()
+                || servers.iter().take(place).any(|other| other.client == server.client);
+            if is_taken {
+                return Err(BuildError::Text {
+                    what: "the resource server",
+                    value: server.client.to_string(),
+                    allowed: "a client id that no other client has, and that does not begin with \"bridge:\"",
+                });
+            }
+        }
+        Ok(())
+    }
+}

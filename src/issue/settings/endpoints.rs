@@ -1,0 +1,30 @@
+//! Where the endpoints of OAuth are, as the metadata tell.
+
+use url::Url;
+
+use crate::validate::{BuildError, check_endpoint};
+
+/// What is not set is not there, and not advertised.
+#[derive(Debug, Default)]
+pub(crate) struct EndpointUrls {
+    pub(crate) authorization: Option<Url>,
+    pub(crate) token: Option<Url>,
+    pub(crate) introspection: Option<Url>,
+    pub(crate) revocation: Option<Url>,
+    pub(crate) jwks: Option<Url>,
+}
+
+impl EndpointUrls {
+    pub(super) fn check(&self) -> Result<(), BuildError> {
+        for (what, url) in [
+            ("the authorization endpoint", &self.authorization),
+            ("the token endpoint", &self.token),
+            ("the introspection endpoint", &self.introspection),
+            ("the revocation endpoint", &self.revocation),
+            ("the JWKS URI", &self.jwks),
+        ] {
+            check_endpoint(what, url.as_ref())?;
+        }
+        Ok(())
+    }
+}

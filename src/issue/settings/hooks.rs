@@ -1,0 +1,37 @@
+//! The OAuth clients of hooks.
+
+use std::time::Duration;
+
+use crate::id::Scopes;
+use crate::validate::{BuildError, check_count, check_life};
+
+#[derive(Debug)]
+pub(crate) struct HookSettings {
+    /// What the hooks of any person may ask for.
+    pub(crate) scopes: Scopes,
+    /// What a caller must hold to provision a hook client.
+    pub(crate) provisioning_scopes: Scopes,
+    /// How long a replaced secret stays good.
+    pub(crate) secret_overlap: Duration,
+    /// How many devices of a person may have a secret or a key.
+    pub(crate) max_devices: u32,
+}
+
+impl Default for HookSettings {
+    fn default() -> Self {
+        Self {
+            scopes: Scopes::parse("hook:govern hook:track").expect("it is well-formed"),
+            provisioning_scopes: Scopes::default(),
+            secret_overlap: Duration::from_secs(60),
+            max_devices: 16,
+        }
+    }
+}
+
+impl HookSettings {
+    pub(super) fn check(&self) -> Result<(), BuildError> {
+        let day = Duration::from_secs(24 * 3600);
+        check_life("the secret overlap", self.secret_overlap, 0, day, "at most 24 hours")?;
+        check_count("the most devices", self.max_devices, &(1..=128), "1 to 128")
+    }
+}

@@ -1,0 +1,81 @@
+//! What a host may set of what is issued: a group for each, with its defaults and its check.
+
+mod clients;
+mod codes;
+mod endpoints;
+mod hooks;
+mod refresh;
+mod sessions;
+mod tokens;
+
+pub(crate) use clients::{ClientSettings, ResourceServer};
+pub(crate) use codes::CodeSettings;
+pub(crate) use endpoints::EndpointUrls;
+pub(crate) use hooks::HookSettings;
+pub(crate) use refresh::RefreshSettings;
+pub use sessions::AssuranceLevel;
+pub(crate) use sessions::SessionSettings;
+pub(crate) use tokens::TokenSettings;
+
+use std::time::Duration;
+
+use crate::audience::Audiences;
+use crate::id::{CallSource, ClientId, PolicyVersion};
+use crate::store::Deadlines;
+use crate::validate::{BuildError, check_issuer};
+
+/// All of them, and what they share.
+#[derive(Debug)]
+pub(crate) struct IssueSettings {
+    pub(crate) issuer: String,
+    pub(crate) audiences: Audiences,
+    pub(crate) bridge_client: ClientId,
+    pub(crate) policy_version: PolicyVersion,
+    pub(crate) call_source: CallSource,
+    pub(crate) codes: CodeSettings,
+    pub(crate) tokens: TokenSettings,
+    pub(crate) sessions: SessionSettings,
+    pub(crate) refresh: RefreshSettings,
+    pub(crate) hooks: HookSettings,
+    pub(crate) clients: ClientSettings,
+    pub(crate) endpoints: EndpointUrls,
+    pub(crate) deadlines: Deadlines,
+}
+
+impl IssueSettings {
+    pub(crate) fn new(issuer: String) -> Self {
+        Self {
+            issuer,
+            audiences: Audiences::default(),
+            bridge_client: ClientId::parse("sp_bridge").expect("it is well-formed"),
+            policy_version: PolicyVersion::default(),
+            call_source: CallSource::default(),
+            codes: CodeSettings::default(),
+            tokens: TokenSettings::default(),
+            sessions: SessionSettings::default(),
+            refresh: RefreshSettings::default(),
+            hooks: HookSettings::default(),
+            clients: ClientSettings::default(),
+            endpoints: EndpointUrls::default(),
+            deadlines: Deadlines::default(),
+        }
+    }
+
+    /// How long a session lives since it was last renewed.
+    pub(crate) fn session_life(&self) -> Duration {
+        self.sessions.life_with(&self.refresh)
+    }
+
+    pub(crate) fn check(&self) -> Result<(), BuildError> {
+        check_issuer(&self.issuer)?;
+        self.audiences.check()?;
+        self.codes.check()?;
+        self.tokens.check()?;
+        self.sessions.check(&self.refresh)?;
+        self.refresh.check()?;
+        self.hooks.check()?;
+        self.clients.check(&self.bridge_client)?;
+        self.endpoints.check()?;
+        self.deadlines.check()
+    }
+}

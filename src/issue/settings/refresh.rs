@@ -1,0 +1,28 @@
+//! Refresh tokens.
+
+use std::time::Duration;
+
+use crate::validate::{BuildError, check_life};
+
+/// Who gets refresh tokens, and how forgiving their rotation is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RefreshSettings {
+    /// Whether the token endpoint takes and gives them.
+    pub(crate) at_token_endpoint: bool,
+    /// Whether `POST /session` gives one too.
+    pub(crate) at_session: bool,
+    /// How long after its use a token may be used again beside it.
+    pub(crate) grace: Duration,
+}
+
+impl Default for RefreshSettings {
+    fn default() -> Self {
+        Self { at_token_endpoint: false, at_session: false, grace: Duration::from_secs(30) }
+    }
+}
+
+impl RefreshSettings {
+    pub(super) fn check(&self) -> Result<(), BuildError> {
+        check_life("the refresh grace", self.grace, 0, Duration::from_secs(600), "at most 600 seconds")
+    }
+}

@@ -1,0 +1,71 @@
+//! Sessions: how long they live, and how many a person may have.
+
+use std::time::Duration;
+
+use super::refresh::RefreshSettings;
+use crate::store::{SessionLimit, WhenFull};
+use crate::validate::{BuildError, check_count, check_life};
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SessionSettings {
+    /// Nothing where the default counts.
+    pub(crate) life: Option<Duration>,
+    pub(crate) max_life: Duration,
+    pub(crate) limit: SessionLimit,
+    /// Whether a bridge may bring the id of its session.
+    pub(crate) declared_ids: bool,
+}
+
+impl Default for SessionSettings {
+    fn default() -> Self {
+        let limit = SessionLimit { max: 64, when_full: WhenFull::Evict };
+        Self { life: None, max_life: Self::MAX_LIFE, limit, declared_ids: true }
+    }
+}
+
+impl SessionSettings {
+    /// The longest life any session may have.
+    pub(crate) const MAX_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
+    /// How long a session lives by default that nothing extends, and one that refresh tokens do: a laptop may stay closed for
+    /// so long.
+    const LIVES: [Duration; 2] = [Duration::from_secs(24 * 3600), Duration::from_secs(14 * 24 * 3600)];
+
+    /// How long a session lives since it was last renewed.
+    pub(super) fn life_with(&self, refresh: &RefreshSettings) -> Duration {
+        let [plain, refreshed] = Self::LIVES;
+        self.life.unwrap_or(if refresh.at_token_endpoint { refreshed } else { plain })
+    }
+
+    pub(super) fn check(&self, refresh: &RefreshSettings) -> Result<(), BuildError> {
+        const ALLOWED: &str = "1 second to 30 days";
+        check_life("the session life", self.life_with(refresh), 1, Self::MAX_LIFE, ALLOWED)?;
+        check_life("the longest session life", self.max_life, 1, Self::MAX_LIFE, ALLOWED)?;
+        check_count("the most sessions", self.limit.max, &(1..=10_000), "1 to 10 000")
+    }
+}
+
+/// How sure a host must be of a person, and so how long their session may go on (NIST SP 800-63B-4 §2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum AssuranceLevel {
+    /// AAL1: 30 days at most, and no shorter limit of inactivity.
+    Aal1,
+    /// AAL2: 24 hours at most, 1 hour without a refresh.
+    Aal2,
+    /// AAL3: 12 hours at most, 15 minutes without a refresh.
+    Aal3,
+}
+
+impl AssuranceLevel {
+    /// The limit of inactivity and the absolute one.
+    pub(crate) const fn limits(self) -> (Duration, Duration) {
+        const MINUTE: u64 = 60;
+        const HOUR: u64 = 60 * MINUTE;
+        let (idle, most) = match self {
+            Self::Aal1 => (30 * 24 * HOUR, 30 * 24 * HOUR),
+            Self::Aal2 => (HOUR, 24 * HOUR),
+            Self::Aal3 => (15 * MINUTE, 12 * HOUR),
+        };
+        (Duration::from_secs(idle), Duration::from_secs(most))
+    }
+}

@@ -1,0 +1,26 @@
+//! Access tokens.
+
+use std::time::Duration;
+
+use crate::token::Claims;
+use crate::validate::{BuildError, check_life};
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TokenSettings {
+    pub(crate) life: Duration,
+    /// How far the `nbf` and `iat` of a token may lie ahead.
+    pub(crate) leeway: Duration,
+}
+
+impl Default for TokenSettings {
+    fn default() -> Self {
+        Self { life: Duration::from_secs(3600), leeway: Duration::from_secs(10) }
+    }
+}
+
+impl TokenSettings {
+    pub(super) fn check(&self) -> Result<(), BuildError> {
+        check_life("the token life", self.life, 1, Claims::MAX_LIFE, "1 second to 24 hours")?;
+        check_life("the leeway", self.leeway, 0, Duration::from_secs(60), "at most 60 seconds")
+    }
+}

@@ -1,0 +1,33 @@
+//! A person whom the host has signed in.
+
+use crate::id::{Scopes, UserId};
+
+/// A person whom the host's own login has signed in.
+///
+/// The host puts it into the extensions of a request for `POST /code`; that is all the endpoint believes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SignedIn {
+    /// Who it is.
+    pub user_id: UserId,
+    /// What the bridge that is linked may do.
+    pub scopes: Scopes,
+    /// What the hooks of this person may ask for, within [`BridgeBuilder::hook_scopes`](crate::BridgeBuilder::hook_scopes);
+    /// `None` is all of that.
+    pub hook_scopes: Option<Scopes>,
+}
+
+impl SignedIn {
+    /// A person whose bridge may do `scopes`, and whose hooks all that the host lets hooks do.
+    #[must_use]
+    pub fn new(user_id: UserId, scopes: Scopes) -> Self {
+        Self { user_id, scopes, hook_scopes: None }
+    }
+
+    /// Narrows what the person's hooks may ask for. It holds from their next token on.
+    #[must_use]
+    pub fn hook_scopes(mut self, scopes: Scopes) -> Self {
+        self.hook_scopes = Some(scopes);
+        self
+    }
+}

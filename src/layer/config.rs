@@ -1,0 +1,21 @@
+//! What every service of one layer shares.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderValue;
+
+use crate::authenticate::Authenticator;
+use crate::rejection::RejectionFormat;
+
+#[derive(Debug, Clone)]
+pub(super) struct LayerConfig {
+    pub(super) authenticator: Authenticator,
+    pub(super) rejection_format: Arc<RejectionFormat>,
+    pub(super) optional: bool,
+    pub(super) identity_headers: bool,
+    pub(super) forward_authorization: bool,
+    pub(super) streams_end_within: Option<Duration>,
+    /// The headers beside `Authorization` that the answer hangs on.
+    pub(super) vary: Option<Arc<HeaderValue>>,
+}

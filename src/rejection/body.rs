@@ -1,0 +1,67 @@
+//! The body of an error.
+
+use bytes::Bytes;
+use http::{HeaderValue, StatusCode};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::reason::Rejection;
+
+/// Writes the body of a refusal; status and headers are not the host's to change.
+///
+/// Implemented by [`ProblemJson`], the default, and by every
+/// `Fn(&Rejection) -> (HeaderValue, Bytes)`, which gives the `Content-Type` and the body. Tell
+/// [`Rejection::InvalidCredential`]s apart in the log, not in the body: what differs there tells an attacker
+/// which of a token and a session is good.
+pub trait RejectionBody: Send + Sync + 'static {
+    /// The `Content-Type` and the body for `rejection`.
+    fn body(&self, rejection: &Rejection) -> (HeaderValue, Bytes);
+}
+
+impl<F> RejectionBody for F
+where
+    F: Fn(&Rejection) -> (HeaderValue, Bytes) + Send + Sync + 'static,
+{
+    fn body(&self, rejection: &Rejection) -> (HeaderValue, Bytes) {
+        self(rejection)
+    }
+}
+
+/// `application/problem+json` (RFC 9457) with the member `code`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ProblemJson;
+
+impl RejectionBody for ProblemJson {
+    fn body(&self, rejection: &Rejection) -> (HeaderValue, Bytes) {
+        problem(rejection.status(), rejection.code(), rejection.detail(), None)
+    }
+}
+
+/// A problem document (RFC 9457 §3), with members of its own where there are any, and its media type.
+pub(crate) fn problem(
+    status: StatusCode,
+    code: &str,
+    detail: &str,
+    members: Option<&Map<String, Value>>,
+) -> (HeaderValue, Bytes) {
+    #[derive(Serialize)]
+    struct Problem<'a> {
+        r#type: &'a str,
+        title: &'a str,
+        status: u16,
+        code: &'a str,
+        detail: &'a str,
+        #[serde(flatten)]
+        members: Option<&'a Map<String, Value>>,
+    }
+    let problem = Problem {
+        r#type: "about:blank",
+        title: status.canonical_reason().unwrap_or("Error"),
+        status: status.as_u16(),
+        code,
+        detail,
+        members,
+    };
+    let body = serde_json::to_vec(&problem).expect("a struct of strings serialises");
+    (HeaderValue::from_static("application/problem+json"), body.into())
+}

@@ -1,0 +1,59 @@
+//! The one way to all endpoints that bridges call.
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{Request, Response};
+
+use super::answer::Answer;
+use super::body::RequestBody;
+use super::endpoint::{Endpoint, check_method};
+use super::state::ServiceState;
+use super::{
+    capabilities, exchange, introspect, issue_code, jwks, oauth_client, openapi, rate_limited, revoke,
+    sessions, token, well_known,
+};
+
+/// What `endpoint` answers to `request`.
+pub(super) async fn serve(
+    state: &ServiceState,
+    endpoint: Endpoint,
+    request: Request<RequestBody>,
+) -> Response<Bytes> {
+    let answer = match check_method(request.method(), endpoint.methods()) {
+        Ok(()) => answer_within_limits(state, &endpoint, request).await,
+        Err(refusal) => Err(refusal.into()),
+    };
+    answer.unwrap_or_else(|failure| failure.into_response(endpoint.wording()))
+}
+
+async fn answer_within_limits(
+    state: &ServiceState,
+    endpoint: &Endpoint,
+    request: Request<RequestBody>,
+) -> Answer {
+    let (parts, body) = request.into_parts();
+    let attempt = rate_limited::begin(state, endpoint, &parts).await?;
+    let answer = answer(state, endpoint, parts, body).await;
+    attempt.finish(&answer);
+    answer
+}
+
+/// What `endpoint` answers, to a method it takes and within the limits.
+async fn answer(state: &ServiceState, endpoint: &Endpoint, parts: Parts, body: RequestBody) -> Answer {
+    match endpoint {
+        Endpoint::Code => issue_code::answer(state, &parts, body).await,
+        Endpoint::Session => exchange::answer(state, parts, body).await,
+        Endpoint::OauthClient => oauth_client::answer(state, &parts, body).await,
+        Endpoint::Capabilities => Ok(capabilities::answer(state)),
+        Endpoint::Sessions => sessions::list(state, &parts).await,
+        Endpoint::OneSession(id) => sessions::end(state, &parts, id).await,
+        Endpoint::Logout => sessions::log_out(state, &parts).await,
+        Endpoint::Jwks => Ok(jwks::answer(state)),
+        Endpoint::AuthorizationServer(path) => well_known::authorization_server(state, &parts, path),
+        Endpoint::ProtectedResource(path) => well_known::protected_resource(state, &parts, path),
+        Endpoint::OpenApi => openapi::answer(state, &parts),
+        Endpoint::Token => token::answer(state, &parts, body).await,
+        Endpoint::Introspect => introspect::answer(state, &parts, body).await,
+        Endpoint::Revoke => revoke::answer(state, &parts, body).await,
+    }
+}

@@ -1,0 +1,55 @@
+//! Which endpoint is at a path, of each service that has several.
+
+use bytes::Bytes;
+use http::{Request, Response};
+
+use super::answer::{EndpointError, EndpointFailure, Wording};
+use super::body::RequestBody;
+use super::dispatch;
+use super::endpoint::{Endpoint, one_segment};
+use super::state::ServiceState;
+use crate::layer::keep_from_shared_caches;
+
+/// What the endpoint at the request's path answers, once the guard has let the request in.
+pub(super) async fn all(state: &ServiceState, mut request: Request<RequestBody>) -> Response<Bytes> {
+    let Some(endpoint) = Endpoint::at(behind_prefix(state, request.uri().path())) else {
+        return EndpointFailure::from(EndpointError::not_found()).into_response(Wording::Problem);
+    };
+    if !endpoint.is_guarded() || !endpoint.takes(request.method()) {
+        return dispatch::serve(state, endpoint, request).await;
+    }
+    if let Err(refusal) = state.own_layer.admit(&mut request).await {
+        return refusal;
+    }
+    let mut response = dispatch::serve(state, endpoint, request).await;
+    keep_from_shared_caches(response.headers_mut());
+    response
+}
+
+/// The path behind the prefix, which a router that nests this service has cut off already.
+fn behind_prefix<'p>(state: &ServiceState, path: &'p str) -> &'p str {
+    path.strip_prefix(state.prefix.as_str()).filter(|rest| rest.starts_with('/')).unwrap_or(path)
+}
+
+/// What [`SessionsService`](super::SessionsService) answers alone, nested or under the bridge's prefix.
+pub(super) async fn sessions(state: &ServiceState, request: Request<RequestBody>) -> Response<Bytes> {
+    let path = request.uri().path();
+    let full = path.strip_prefix(state.prefix.as_str()).and_then(Endpoint::at);
+    let full = full.filter(|endpoint| matches!(endpoint, Endpoint::Sessions | Endpoint::OneSession(_)));
+    let nested = || match path.strip_prefix('/')? {
+        "" => Some(Endpoint::Sessions),
+        rest => one_segment(rest).map(Endpoint::OneSession),
+    };
+    match full.or_else(nested) {
+        Some(endpoint) => dispatch::serve(state, endpoint, request).await,
+        None => EndpointFailure::from(EndpointError::not_found()).into_response(Wording::Problem),
+    }
+}
+
+/// What the documents' own service answers.
+pub(super) async fn well_known(state: &ServiceState, request: Request<RequestBody>) -> Response<Bytes> {
+    match Endpoint::at(request.uri().path()).filter(Endpoint::is_well_known) {
+        Some(document) => dispatch::serve(state, document, request).await,
+        None => EndpointFailure::from(EndpointError::not_found()).into_response(Wording::Problem),
+    }
+}

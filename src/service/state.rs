@@ -1,0 +1,47 @@
+//! What all endpoints of one bridge share.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::origin::AddressSettings;
+use crate::authenticate::AuthState;
+use crate::caller::Caller;
+use crate::issue::{Admin, IssueSettings, Issuer};
+use crate::layer::BridgeAuthLayer;
+use crate::rate_limit::Limits;
+use crate::rejection::{Challenge, RejectionFormat};
+use crate::token::KeyRing;
+
+pub(crate) struct ServiceState {
+    pub(crate) settings: Arc<IssueSettings>,
+    pub(crate) keys: KeyRing,
+    pub(crate) auth: Arc<AuthState>,
+    pub(crate) rejection_format: Arc<RejectionFormat>,
+    /// The layer around the guarded endpoints.
+    pub(crate) own_layer: BridgeAuthLayer,
+    pub(crate) issuer: Issuer,
+    pub(crate) admin: Admin,
+    /// The limits on attempts at secrets; none when they are off.
+    pub(crate) limits: Option<Limits>,
+    pub(crate) addresses: AddressSettings,
+    /// The path that the endpoints are under.
+    pub(crate) prefix: String,
+}
+
+impl ServiceState {
+    /// What every challenge says.
+    pub(super) fn challenge(&self) -> &Challenge {
+        &self.rejection_format.challenge
+    }
+
+    /// Whether it was a layer of this very bridge that let `caller` in.
+    pub(super) fn vouches_for(&self, caller: &Caller) -> bool {
+        caller.is_vouched_for_by(self.auth.authority())
+    }
+}
+
+impl fmt::Debug for ServiceState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServiceState").field("issuer", &self.settings.issuer).finish_non_exhaustive()
+    }
+}

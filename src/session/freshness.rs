@@ -1,0 +1,81 @@
+//! What "live" promises.
+
+use std::time::Duration;
+
+use crate::validate::BuildError;
+
+/// What "live" promises.
+///
+/// | mode | promise | cost |
+/// |---|---|---|
+/// | [`Strict`](Self::Strict) | after the revoke call returns, every node answers 401 to that session | a look-up a request; concurrent ones share queries |
+/// | [`Watched`](Self::Watched) | every node does so at most `max_lag` after the call returned | no look-up for a session seen before; four readings of the log and up to four ticks (writes) in each `max_lag`, also while idle |
+///
+/// Neither lets anyone in when it cannot keep its promise: Watched falls back to Strict while its watcher
+/// cannot prove how fresh it is, and Strict answers 503 when the store does not answer, or cannot prove that it is still the
+/// primary.
+///
+/// # When another server takes over
+///
+/// A primary that was replaced may go on running, and its gateways with it. So every answer of the store must show a *tick*: a
+/// write that the server acknowledged as the primary of its synchronous set. With a synchronous standby, a session that was
+/// revoked through the new primary is refused by every gateway on the old one: [strict](Self::Strict) once
+/// [`fence`](crate::BridgeBuilder::fence) has passed since the acknowledgement (1 s by default), [watched](Self::Watched) within
+/// `max_lag`. Before that it may still be let in. After that a gateway that reaches only the old primary answers 503. Without a
+/// synchronous standby a tick proves less: [`WatchStatus::replication`] says which promise holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Freshness {
+    /// The verdict comes from a query that started after the request arrived: linearizable with revocation.
+    #[default]
+    Strict,
+    /// A verdict is remembered until the session is revoked or expires; a watcher reads the revocation log.
+    Watched {
+        /// The most time between the acknowledgement of a revocation and the last request that is let in on
+        /// it; 10 ms to 60 s. The watcher reads the log four times in it, and at once when the database says
+        /// that something was revoked.
+        max_lag: Duration,
+    },
+}
+
+impl Freshness {
+    /// [`Freshness::Watched`] with a `max_lag` of one second.
+    #[must_use]
+    pub const fn watched() -> Self {
+        Self::Watched { max_lag: Duration::from_secs(1) }
+    }
+
+    pub(crate) fn check(&self) -> Result<(), BuildError> {
+        let range = Duration::from_millis(10)..=Duration::from_secs(60);
+        match self {
+            Self::Watched { max_lag } if !range.contains(max_lag) => {
+                Err(BuildError::OutOfRange { what: "max_lag", allowed: "10 ms to 60 s" })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The promise, and what it is proven by.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FreshnessSettings {
+    pub(crate) mode: Freshness,
+    /// How old a tick may be that a look-up shows; nothing where none is asked for.
+    pub(crate) max_proof_age: Option<Duration>,
+}
+
+impl Default for FreshnessSettings {
+    fn default() -> Self {
+        Self { mode: Freshness::default(), max_proof_age: Some(Duration::from_secs(1)) }
+    }
+}
+
+impl FreshnessSettings {
+    pub(crate) fn check(&self) -> Result<(), BuildError> {
+        self.mode.check()?;
+        if self.max_proof_age.is_some_and(|age| age > Duration::from_secs(60)) {
+            return Err(BuildError::OutOfRange { what: "the age of a proof", allowed: "at most 60 seconds" });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,63 @@
+//! Metrics, through the facade of that name: nothing where the feature `metrics` is off.
+
+#[cfg(feature = "metrics")]
+mod facade {
+    use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+
+    /// Adds one to a counter.
+    pub(crate) fn count(name: &'static str, reason: &'static str) {
+        counter!(name, "reason" => reason).increment(1);
+    }
+
+    /// Adds a value to a histogram.
+    pub(crate) fn record(name: &'static str, value: f64) {
+        histogram!(name).record(value);
+    }
+
+    /// Sets a gauge.
+    pub(crate) fn gauge_at(name: &'static str, value: f64) {
+        gauge!(name).set(value);
+    }
+
+    /// Moves a gauge.
+    #[cfg(any(feature = "postgres", feature = "sqlite"))]
+    pub(crate) fn gauge_by(name: &'static str, step: f64) {
+        gauge!(name).increment(step);
+    }
+
+    /// Tells the recorder what each metric is: the table in `metrics.md`, of which the documentation is made too.
+    pub(crate) fn describe() {
+        for line in include_str!("metrics.md").lines() {
+            let mut cells = line.trim_matches('|').split(" | ").map(|cell| cell.trim().trim_matches('`'));
+            let row = (cells.next(), cells.next(), cells.next(), cells.next());
+            let (Some(name), Some(kind), Some(unit), Some(help)) = row else { continue };
+            let help = help.replace(['`', '[', ']'], "");
+            let unit = if unit == "seconds" { Unit::Seconds } else { Unit::Count };
+            match kind {
+                "counter" => describe_counter!(name, unit, help),
+                "gauge" => describe_gauge!(name, unit, help),
+                "histogram" => describe_histogram!(name, unit, help),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Anonymous listens.
+#[cfg(not(feature = "metrics"))]
+mod facade {
+    pub(crate) fn count(_name: &'static str, _reason: &'static str) {}
+
+    pub(crate) fn record(_name: &'static str, _value: f64) {}
+
+    pub(crate) fn gauge_at(_name: &'static str, _value: f64) {}
+
+    #[cfg(any(feature = "postgres", feature = "sqlite"))]
+    pub(crate) fn gauge_by(_name: &'static str, _step: f64) {}
+
+    pub(crate) fn describe() {}
+}
+
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub(crate) use facade::gauge_by;
+pub(crate) use facade::{count, describe, gauge_at, record};

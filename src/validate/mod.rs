@@ -1,0 +1,11 @@
+//! The checks that refuse an unsafe configuration at start-up. Each group of settings stands beside what it sets, and calls them.
+
+mod error;
+mod range;
+mod text;
+mod url;
+
+pub use error::BuildError;
+pub(crate) use range::{check_count, check_deadline, check_life};
+pub(crate) use text::{check_path_prefix, check_realm, is_quotable};
+pub(crate) use url::{check_endpoint, check_issuer, check_origin, is_safe};
