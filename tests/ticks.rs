@@ -133,7 +133,7 @@ async fn without_a_fence_nobody_waits_for_a_tick_and_a_strict_bridge_makes_none(
     let db = PostgresBackend::start().await;
     for freshness in [Freshness::Strict, Freshness::watched()] {
         let node =
-            Node::new(db.open().await, keys(), |builder| builder.freshness(freshness).danger_without_fence());
+            Node::new(db.open().await, keys(), |builder| builder.freshness(freshness).danger_without_proof());
         let access = access(&node.bridge, "alice", "chat").await;
         node.try_in(&access).await.unwrap();
         until("it is proven", async || node.bridge.watch_status().proven).await;

@@ -140,7 +140,7 @@ impl Options {
             .peer_address(|extensions| Some(extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip()));
         let bridge = match self.max_proof_age {
             MaxProofAge::Within(age) => bridge.max_proof_age(age),
-            MaxProofAge::Off => bridge.danger_without_fence(),
+            MaxProofAge::Off => bridge.danger_without_proof(),
         };
         let bridge = match self.session_life {
             Some(seconds) => bridge.session_life(Duration::from_secs(seconds)),

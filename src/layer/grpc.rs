@@ -95,7 +95,11 @@ mod tests {
     }
 
     fn refuse(rejection: &Rejection) -> Response<Bytes> {
-        let refusal = rejection.to_response(&Challenge::default(), &ProblemJson);
+        let refusal = crate::rejection::RejectionFormat {
+            challenge: Challenge::default(),
+            body: std::sync::Arc::new(ProblemJson),
+        }
+        .answer(rejection);
         to_status(refusal, rejection, HeaderValue::from_static("application/grpc+proto"))
     }
 

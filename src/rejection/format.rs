@@ -29,7 +29,7 @@ impl RejectionFormat {
     }
 
     /// The whole answer, the rejection itself in its extensions.
-    fn answer(&self, rejection: &Rejection) -> Response<Bytes> {
+    pub(crate) fn answer(&self, rejection: &Rejection) -> Response<Bytes> {
         let (content_type, content) = self.body.body(rejection);
         let mut response = Response::new(content);
         *response.status_mut() = rejection.status();

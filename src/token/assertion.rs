@@ -6,8 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::algorithm::Scheme;
-use super::compact::{Compact, json_object};
-use super::verifying_key::is_key_id;
+use super::compact::{Compact, is_key_id, json_object};
 use super::{Algorithm, InvalidToken, VerifyingKey};
 use crate::id::ClientId;
 

@@ -7,11 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
-use super::InvalidToken;
-use super::verifying_key::is_key_id;
-
-/// The most bytes a token may have.
-pub(crate) const MAX_BYTES: usize = 8192;
+use super::error::{InvalidToken, MAX_BYTES};
 
 /// The `typ` of the tokens we sign (RFC 9068 §2.1).
 pub(super) const TYPE: &str = "at+jwt";
@@ -110,6 +106,12 @@ pub(super) fn encode(part: impl AsRef<[u8]>) -> String {
 }
 
 /// The bytes of one part that was encoded well.
+
+/// What a key may be called: it comes back from callers, so it is short and plain.
+pub(super) fn is_key_id(text: &str) -> bool {
+    matches!(text.len(), 1..=128) && text.bytes().all(|b| b.is_ascii_graphic())
+}
+
 #[cfg(test)]
 pub(super) fn decode(part: &str) -> Vec<u8> {
     URL_SAFE_NO_PAD.decode(part).unwrap()

@@ -5,6 +5,9 @@ use std::path::PathBuf;
 
 use super::Algorithm;
 
+/// The most bytes a token may have.
+pub(crate) const MAX_BYTES: usize = 8192;
+
 /// A key, a key file or a change of the key ring is refused. No message shows key material.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -68,7 +71,7 @@ pub enum KeyError {
     #[error("no token can be signed of these claims")]
     Claims(#[from] InvalidClaims),
     /// The signed token would be longer than verification takes.
-    #[error("the token would be longer than {} bytes", super::compact::MAX_BYTES)]
+    #[error("the token would be longer than {} bytes", MAX_BYTES)]
     TokenTooLong,
 }
 

@@ -13,7 +13,8 @@ use serde_json::{Map, Value};
 
 use super::algorithm::Scheme;
 use super::claims::{check_time, never_null, one_or_many};
-use super::compact::{Compact, MAX_BYTES, json_object};
+use super::compact::{Compact, json_object};
+use super::error::MAX_BYTES;
 use super::{Algorithm, Claims, InvalidClaims, InvalidToken, Subject, VerifyingKey};
 use crate::clock::{Clock, HostClock};
 use crate::id::{Audience, ClientId, Scope, Scopes, SessionId, UserId};

@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 use serde::Serialize;
 
-use super::compact::{Header, MAX_BYTES, TYPE, encode};
+use super::compact::{Header, TYPE, encode};
+use super::error::MAX_BYTES;
 use super::jwk::PublishedJwk;
 use super::{Algorithm, Claims, KeyError, SigningKey, VerifyingKey, key_file};
 use crate::id::AccessToken;

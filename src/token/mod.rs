@@ -17,7 +17,7 @@ mod verifying_key;
 pub use algorithm::Algorithm;
 pub(crate) use assertion::ClientAssertion;
 pub use claims::{CallerKind, Claims, Subject};
-pub(crate) use compact::MAX_BYTES as MAX_TOKEN_BYTES;
+pub(crate) use error::MAX_BYTES as MAX_TOKEN_BYTES;
 pub use error::{InvalidClaims, InvalidToken, KeyError};
 pub use external::ExternalClaims;
 pub(crate) use external::{ExternalVerifier, unverified_issuer};

@@ -11,7 +11,7 @@ use jsonwebtoken::DecodingKey;
 use jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER;
 
 use super::algorithm::Scheme;
-use super::compact::encode;
+use super::compact::{encode, is_key_id};
 use super::jwk::{Jwk, Operation, PublicMembers, PublishedJwk};
 use super::{Algorithm, KeyError};
 use crate::id::KeyThumbprint;
@@ -166,11 +166,6 @@ impl fmt::Debug for VerifyingKey {
             .field("algorithm", &self.scheme().name())
             .finish_non_exhaustive()
     }
-}
-
-/// What a key may be called: it comes back from callers, so it is short and plain.
-pub(super) fn is_key_id(text: &str) -> bool {
-    matches!(text.len(), 1..=128) && text.bytes().all(|b| b.is_ascii_graphic())
 }
 
 /// Fewer are too weak. More take a verification too long: its time grows with the square of the length.

@@ -10,11 +10,13 @@ use tokio_postgres::Config;
 use tokio_postgres::config::{SslMode, TargetSessionAttrs};
 
 use super::connect::Connector;
+use super::connection_settings::{OWN_SETTINGS, limits};
 use super::connections::{Connections, Plans};
 use super::error::{at_start, failed};
+use super::store::PostgresStore;
 use super::tick_connection::{ConnectionSource, TickConnection};
 use super::url::Target;
-use super::{PostgresStore, preflight, tls, url};
+use super::{preflight, tls, url};
 use crate::store::StoreError;
 
 /// Makes a [`PostgresStore`]: pool, deadlines, trust.
@@ -31,8 +33,45 @@ pub struct PostgresStoreBuilder {
     migrate: bool,
 }
 
+impl PostgresStore {
+    /// Connects to `url` with the defaults of [`PostgresStore::builder`], and applies the migrations. To another machine it
+    /// speaks verified TLS, unless the URL says `sslmode=disable`.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the URL is malformed, the server cannot be reached, or a migration fails.
+    ///
+    /// # Cancel safety
+    ///
+    /// Each migration is applied whole or not at all.
+    pub async fn connect(url: &str) -> Result<Self, StoreError> {
+        Self::builder(url).connect().await
+    }
+
+    /// Sets up a store at `url` (`postgres://…`, or libpq's `key=value` form).
+    ///
+    /// Wherever TLS is spoken the certificate and the host name are verified: against the PEM file that
+    /// `sslrootcert` names, else against the certificates that the system trusts. When that fails, the error's
+    /// [`source`](std::error::Error::source) says what to write instead.
+    ///
+    /// | `sslmode` | this machine | any other |
+    /// |---|---|---|
+    /// | not given | no TLS, unless `sslrootcert` is given | verified TLS |
+    /// | `allow`, `prefer` | verified TLS where the server has TLS | verified TLS |
+    /// | `require`, `verify-ca`, `verify-full` | verified TLS | verified TLS |
+    /// | `disable` | no TLS | no TLS: whoever stands between reads everything, the password too |
+    ///
+    /// This machine is `localhost`, `127.0.0.0/8`, `::1` or a Unix socket: every `host` and every `hostaddr` must be one of
+    /// these.
+    ///
+    /// Of several hosts the first that takes writes is used, and a standby never, whatever the URL says.
+    pub fn builder(url: &str) -> PostgresStoreBuilder {
+        PostgresStoreBuilder::new(url)
+    }
+}
+
 impl PostgresStoreBuilder {
-    pub(super) fn new(url: &str) -> Self {
+    fn new(url: &str) -> Self {
         Self {
             url: url.to_owned(),
             pool_size: 8,
@@ -171,19 +210,6 @@ impl PostgresStoreBuilder {
             .keepalives_retries(3)
             .tcp_user_timeout(Duration::from_secs(10));
     }
-}
-
-/// What every connection is set to, whatever the URL says.
-///
-/// No statement here runs for long enough to be worth compiling, and each has its index: a plan that was made while a
-/// table was empty is kept for long after. A warning must come through: it may say that a commit was not replicated.
-pub(super) const OWN_SETTINGS: &str = "SET default_transaction_isolation = 'read committed'; SET jit = off; \
-    SET enable_seqscan = off; SET enable_bitmapscan = off; SET client_min_messages = warning";
-
-/// The server stops a statement that is slow, and does not wait for long for a lock.
-pub(super) fn limits(statement: Duration) -> String {
-    let lock = (statement / 4).clamp(Duration::from_millis(1), Duration::from_secs(1));
-    format!("SET statement_timeout = {}; SET lock_timeout = {}", statement.as_millis(), lock.as_millis())
 }
 
 impl fmt::Debug for PostgresStoreBuilder {

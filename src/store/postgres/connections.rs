@@ -256,7 +256,7 @@ impl Lane {
     }
 
     /// Takes a connection out of the pool.
-    pub(super) async fn lease(&self) -> Result<Lease, StoreError> {
+    pub(super) async fn lease(&self) -> Result<PooledConnection, StoreError> {
         let asked = Instant::now();
         let acquired = timeout(self.acquire, async {
             let place = match &self.places {
@@ -273,7 +273,7 @@ impl Lane {
                         drop(Object::take(object));
                         return Err(error.into());
                     }
-                    return Ok(Lease {
+                    return Ok(PooledConnection {
                         object: Some(object),
                         made,
                         _place: place,
@@ -293,14 +293,14 @@ impl Lane {
 ///
 /// Dropped otherwise, by an error or with the future that held it, it is closed: an answer may be
 /// outstanding, a prepared statement may have become invalid, a lock may be held.
-pub(super) struct Lease {
+pub(super) struct PooledConnection {
     object: Option<Object>,
     made: Instant,
     _place: Option<OwnedSemaphorePermit>,
     _lent: Lent,
 }
 
-impl Lease {
+impl PooledConnection {
     pub(super) fn connection(&self) -> &Object {
         self.object.as_ref().expect("taken only by what consumes the lease")
     }
@@ -318,7 +318,7 @@ impl Lease {
     }
 }
 
-impl Drop for Lease {
+impl Drop for PooledConnection {
     fn drop(&mut self) {
         if let Some(object) = self.object.take() {
             drop(Object::take(object));

@@ -163,6 +163,14 @@ fn io_source(error: &tokio_postgres::Error) -> Option<&io::Error> {
     error.source()?.downcast_ref()
 }
 
+/// The server is a standby, or was made read-only.
+pub(super) fn takes_no_writes() -> StoreError {
+    StoreError::new(
+        StoreErrorKind::ReadOnly,
+        "the server takes no writes: it is a standby, or its transactions are read-only",
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

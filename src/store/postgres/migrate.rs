@@ -2,19 +2,14 @@
 
 use std::time::Duration;
 
-use refinery::{Migration, Runner};
 use tokio::time::timeout;
 use tokio_postgres::Client;
 
 use super::connections::Connections;
+use super::migrations::runner;
 use super::version::State;
 use super::{migration_lock, preflight, rights, version};
 use crate::store::StoreError;
-
-mod embedded {
-    #![allow(missing_docs, unreachable_pub, clippy::unwrap_used)]
-    refinery::embed_migrations!("migrations/postgres");
-}
 
 /// Long enough for another node to finish a large migration first.
 const DEADLINE: Duration = Duration::from_secs(300);
@@ -22,13 +17,6 @@ const DEADLINE: Duration = Duration::from_secs(300);
 /// `CREATE SCHEMA IF NOT EXISTS` would ask for the right to create one even where it exists.
 const SCHEMA: &str =
     "DO $$ BEGIN IF to_regnamespace('bridge_auth') IS NULL THEN CREATE SCHEMA bridge_auth; END IF; END $$";
-
-/// The migrations of this version, in their order.
-pub(super) fn known() -> Vec<Migration> {
-    let mut known = runner().get_migrations().clone();
-    known.sort();
-    known
-}
 
 /// Applies what is missing: each migration whole or not at all, in their order. Where nothing is missing it changes nothing,
 /// and needs no right to.
@@ -60,10 +48,4 @@ async fn apply(client: &mut Client) -> Result<(), StoreError> {
     client.batch_execute(SCHEMA).await?;
     runner().run_async(client).await?;
     Ok(())
-}
-
-fn runner() -> Runner {
-    let mut runner = embedded::migrations::runner();
-    runner.set_migration_table_name("bridge_auth.migrations");
-    runner
 }

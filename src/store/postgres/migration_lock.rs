@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio_postgres::Client;
 
 use super::error::failed;
-use super::preflight::rows;
+use super::simple_query::rows;
 use crate::store::{StoreError, StoreErrorKind};
 
 /// No time-out of the server's or of a role's ends what waits or holds. `is_local` is whether for one transaction alone.

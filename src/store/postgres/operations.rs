@@ -6,7 +6,8 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::connections::Connections;
-use super::{PostgresStore, error};
+use super::error;
+use super::store::PostgresStore;
 use crate::id::UserId;
 use crate::store::{StoreError, StoreErrorKind};
 

@@ -3,11 +3,12 @@
 
 use deadpool_postgres::Object;
 use tokio::time::timeout;
-use tokio_postgres::{Client, SimpleQueryMessage, SimpleQueryRow};
+use tokio_postgres::Client;
 
 use super::connect::Connector;
-use super::connections::{Connections, Lease};
-use super::error::{TRANSACTION_POOLER, failed, misconfigured};
+use super::connections::{Connections, PooledConnection};
+use super::error::{TRANSACTION_POOLER, misconfigured};
+use super::simple_query::{row, rows};
 use super::version::State;
 use super::{rights, version};
 use crate::store::StoreError;
@@ -34,7 +35,7 @@ pub(super) async fn check(connections: &Connections) -> Result<(), StoreError> {
 }
 
 /// Two connections at once; of a host's pool only where it is none of a transaction pooler.
-pub(super) async fn two(connections: &Connections) -> Result<[Lease; 2], StoreError> {
+pub(super) async fn two(connections: &Connections) -> Result<[PooledConnection; 2], StoreError> {
     let (rest, size) = (&connections.rest, connections.rest.pool.status().max_size);
     let are_of_one_pool = connections.settings_of_pool().is_some();
     if are_of_one_pool {
@@ -151,21 +152,4 @@ async fn check_settings(client: &Client, settings: &str) -> Result<(), StoreErro
 fn setting(statement: &str) -> Option<(&str, &str)> {
     let (name, value) = statement.trim().strip_prefix("SET ")?.split_once(" = ")?;
     Some((name, value.trim_matches('\'')))
-}
-
-/// The rows of the last statement in `sql`.
-pub(super) async fn rows(client: &Client, sql: &str) -> Result<Vec<SimpleQueryRow>, StoreError> {
-    let messages = client.simple_query(sql).await?;
-    Ok(messages
-        .into_iter()
-        .filter_map(|message| match message {
-            SimpleQueryMessage::Row(row) => Some(row),
-            _ => None,
-        })
-        .collect())
-}
-
-/// The one row of the last statement in `sql`.
-pub(super) async fn row(client: &Client, sql: &str) -> Result<SimpleQueryRow, StoreError> {
-    rows(client, sql).await?.pop().ok_or_else(|| failed("no row where there must be one"))
 }

@@ -3,7 +3,7 @@
 use tokio_postgres::Client;
 
 use super::error::misconfigured;
-use super::preflight::{row, rows};
+use super::simple_query::{row, rows};
 use crate::store::StoreError;
 
 /// One row for each `GRANT` that is missing. Nothing where the schema is not there yet. An identity column needs no right on

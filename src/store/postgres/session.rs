@@ -9,9 +9,8 @@ use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::connections::Connections;
-use super::error::failed;
+use super::error::{failed, takes_no_writes};
 use super::row::{Columns, Timestamp, micros, session_key};
-use super::tick_connection::takes_no_writes;
 use crate::id::{Audience, SessionId};
 use crate::store::{
     NewSession, OpenSession, OpenSessionError, OpenedSession, Origin, RequestedId, RowState, RowStates,

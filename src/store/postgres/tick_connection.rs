@@ -371,14 +371,6 @@ impl Shared {
     }
 }
 
-/// The server is a standby, or was made read-only.
-pub(super) fn takes_no_writes() -> StoreError {
-    StoreError::new(
-        StoreErrorKind::ReadOnly,
-        "the server takes no writes: it is a standby, or its transactions are read-only",
-    )
-}
-
 /// What it means that another era has begun, where this `was` promised.
 fn another_era(was: Replication) -> String {
     let may_be_undone = match was {

@@ -4,8 +4,8 @@ use refinery::Migration;
 use tokio_postgres::Client;
 
 use super::error::{failed, misconfigured};
-use super::migrate::known;
-use super::preflight::{row, rows};
+use super::migrations::known;
+use super::simple_query::{row, rows};
 use crate::store::StoreError;
 
 /// What a database has of the migrations.

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 
+use super::connect;
 use super::connections::Connections;
 use super::hints::Hints;
-use super::{SqliteStore, connect};
+use super::store::SqliteStore;
 use crate::store::{StoreError, StoreErrorKind};
 
 /// Settings of a [`SqliteStore`].
@@ -19,8 +20,24 @@ pub struct SqliteStoreBuilder {
     timeout: Duration,
 }
 
+impl SqliteStore {
+    /// Opens the file at `path` with the default settings; see [`SqliteStoreBuilder::open`].
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the path names no file, or the file cannot be made, opened or migrated.
+    pub async fn open(path: impl Into<PathBuf>) -> Result<Self, StoreError> {
+        Self::builder(path).open().await
+    }
+
+    /// Settings for the file at `path`.
+    pub fn builder(path: impl Into<PathBuf>) -> SqliteStoreBuilder {
+        SqliteStoreBuilder::new(path.into())
+    }
+}
+
 impl SqliteStoreBuilder {
-    pub(super) fn new(path: PathBuf) -> Self {
+    fn new(path: PathBuf) -> Self {
         Self { path, readers: 4, timeout: Duration::from_secs(5) }
     }
 

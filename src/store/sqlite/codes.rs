@@ -4,7 +4,7 @@ use rusqlite::params;
 
 use super::sessions::{self, Grant, NotOpened};
 use super::transaction::{Transaction, millis, optional_text, system_time, text};
-use super::{revocations, users};
+use super::{end_sessions, users};
 use crate::id::{Audience, CodeChallenge, CodeHash, Scopes, SessionId, UserId};
 use crate::store::{
     GrantRefusal, IssueCodeError, NewCode, OpenedSession, RedeemCode, RedeemError, StoreError,
@@ -110,7 +110,7 @@ pub(super) fn admits(bound: Option<&Audience>, asked: Option<&Audience>) -> bool
 pub(super) fn expire_open(tx: &Transaction<'_>, user: &UserId) -> Result<(), StoreError> {
     tx.execute(
         "UPDATE codes SET expires_at = ?1 WHERE user_id = ?2 AND spent_at IS NULL AND expires_at > ?1",
-        params![tx.now - revocations::MARGIN, user.as_str()],
+        params![tx.now - end_sessions::MARGIN, user.as_str()],
     )
     .map(drop)
 }
@@ -128,7 +128,7 @@ fn end_what_it_opened(
         |_| Ok(()),
     )?;
     match still_there {
-        Some(()) => revocations::end_session(tx, session).map(drop),
+        Some(()) => end_sessions::end_session(tx, session).map(drop),
         None => Ok(()),
     }
 }

@@ -5,7 +5,7 @@ use rusqlite::named_params;
 use super::refresh_tokens::{self, Round, Token, Verdict};
 use super::sessions::{self, Written};
 use super::transaction::{Transaction, millis, system_time};
-use super::{codes, revocations, users};
+use super::{codes, end_sessions, users};
 use crate::id::{RefreshHash, Scopes};
 use crate::store::{
     OpenedSession, RefreshRefusal, RefreshSession, RefreshSessionError, RefreshStatus, SessionState,
@@ -67,7 +67,7 @@ pub(super) fn look(tx: &Transaction<'_>, hash: &RefreshHash) -> Result<Option<Re
 
 /// Revokes the session of a token that two hold.
 fn end(tx: &Transaction<'_>, held: SessionStatus, by: &Round) -> Result<RefreshRefusal, StoreError> {
-    revocations::end_session(tx, &held.id)?;
+    end_sessions::end_session(tx, &held.id)?;
     Ok(RefreshRefusal::Reused {
         user: held.user,
         session: held.id,

@@ -1,14 +1,10 @@
 //! Revoking, and the log of it.
 
-use rusqlite::params;
-
+use super::end_sessions::{end, end_session, log, log_sessions};
 use super::transaction::{Transaction, text};
 use super::{codes, sessions, users};
 use crate::id::{ClientId, InvalidId, SessionId, UserId};
 use crate::store::{Revocation, RevocationCursor, RevocationPage, Revoke, StoreError, Tick};
-
-/// What expired less than this many milliseconds ago is revoked like what is live: a clock may be set back.
-pub(super) const MARGIN: i64 = 60 * 1000;
 
 /// Revokes, and returns how many sessions are revoked now that were not before.
 pub(super) fn revoke(tx: &Transaction<'_>, target: &Revoke) -> Result<Option<u64>, StoreError> {
@@ -27,13 +23,6 @@ pub(super) fn revoke(tx: &Transaction<'_>, target: &Revoke) -> Result<Option<u64
         },
         Revoke::Client(client) => end_client(tx, client).map(Some),
     }
-}
-
-/// Revokes a session, however long ago it expired, with all it provisioned.
-pub(super) fn end_session(tx: &Transaction<'_>, session: &SessionId) -> Result<u64, StoreError> {
-    let ended = end(tx, "id = ?1", session.as_str())?;
-    log_sessions(tx, ended.iter().map(|ended| &ended.id))?;
-    Ok(ended.len() as u64)
 }
 
 /// Revokes every session of a user, and kills the open codes and hook credentials.
@@ -83,57 +72,6 @@ pub(super) fn since(
         })?;
     let complete = entries.len() as u64 == missed;
     Ok(RevocationPage { entries: complete.then_some(entries), next, tick })
-}
-
-struct Ended {
-    id: SessionId,
-    client: ClientId,
-}
-
-/// Revokes the sessions that `which` names, those of the hooks that hang on them, and deletes the credentials of both.
-///
-/// Only a session that `which` names by its id may have expired longer than [`MARGIN`] ago.
-fn end(tx: &Transaction<'_>, which: &'static str, subject: &str) -> Result<Vec<Ended>, StoreError> {
-    let family = format!(
-        "WITH RECURSIVE family (id, user_id) AS (
-            SELECT id, user_id FROM sessions WHERE {which} AND revoked_at IS NULL
-            UNION
-            SELECT child.id, child.user_id FROM family
-            CROSS JOIN sessions AS child INDEXED BY live_sessions_by_parent ON child.parent = family.id
-            -- An id may have been another user's before.
-            WHERE child.user_id = family.user_id AND child.revoked_at IS NULL AND child.expires_at > ?2)"
-    );
-    let since = tx.now - MARGIN;
-    tx.execute(
-        &format!("{family} DELETE FROM client_secrets WHERE session_id IN (SELECT id FROM family)"),
-        params![subject, since],
-    )?;
-    tx.rows(
-        &format!(
-            "{family} UPDATE sessions SET revoked_at = ?3 WHERE id IN (SELECT id FROM family)
-             RETURNING id, client_id"
-        ),
-        params![subject, since, tx.now],
-        |row| {
-            let client = text(row, "client_id", ClientId::parse)?;
-            Ok(Ended { id: text(row, "id", SessionId::parse)?, client })
-        },
-    )
-}
-
-fn log_sessions<'s>(
-    tx: &Transaction<'_>,
-    sessions: impl Iterator<Item = &'s SessionId>,
-) -> Result<(), StoreError> {
-    for session in sessions {
-        log(tx, "session", session.as_str())?;
-    }
-    Ok(())
-}
-
-fn log(tx: &Transaction<'_>, kind: &str, subject: &str) -> Result<(), StoreError> {
-    let sql = "INSERT INTO revocations (kind, subject, at) VALUES (?, ?, ?)";
-    tx.execute(sql, params![kind, subject, tx.now]).map(drop)
 }
 
 fn entry(kind: &str, subject: &str) -> Result<Revocation, InvalidId> {

@@ -3,7 +3,7 @@
 use rusqlite::{Row, named_params, params};
 
 use super::transaction::{Transaction, duration, millis, optional_text, system_time, text};
-use super::{refresh_tokens, revocations, users};
+use super::{end_sessions, refresh_tokens, users};
 use crate::id::{Audience, CallSource, ClientId, Scopes, SessionId, UserId};
 use crate::store::{
     NewSession, OpenSessionError, OpenedSession, RequestedId, RowMark, RowState, SessionKey, SessionState,
@@ -136,7 +136,7 @@ fn make_room(tx: &Transaction<'_>, user: &UserId, new: &NewSession) -> Result<Ve
     }
     beyond.reverse();
     for session in &beyond {
-        revocations::end_session(tx, session)?;
+        end_sessions::end_session(tx, session)?;
     }
     Ok(beyond)
 }

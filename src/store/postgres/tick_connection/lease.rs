@@ -7,15 +7,14 @@ use deadpool_postgres::{ClientWrapper, Object, Pool};
 use tokio_postgres::{Client, Row, Statement};
 use uuid::Uuid;
 
-use super::takes_no_writes;
 use crate::store::postgres::connect::{Connector, OnNotification};
-use crate::store::postgres::error::failed;
+use crate::store::postgres::error::{failed, takes_no_writes};
 use crate::store::postgres::row::Columns as _;
 use crate::store::postgres::timeline::Timeline;
 use crate::store::{StoreError, StoreErrorKind};
 
 /// Where the connection comes from.
-pub(in crate::store::postgres) enum ConnectionSource {
+pub(in super::super) enum ConnectionSource {
     Own(Connector),
     /// One is taken out of the host's pool. What the server says beside its answers is not heard there.
     Pool(Pool, Timeline),

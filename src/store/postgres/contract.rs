@@ -1,0 +1,214 @@
+//! What [`Store`] asks for, each operation by the module that has its statement.
+
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use super::connections::Connections;
+use super::store::PostgresStore;
+use super::{client, code, device, refresh_rotation, revocation, session, user};
+use crate::id::{AssertionHash, ClientId, RefreshHash, SessionId, UserId};
+use crate::store::{
+    Client, ClientKey, ClientProof, DevicePage, DeviceQuery, GrantRefusal, IssueCodeError, KeyQuery,
+    KnownUser, NewCode, OpenSession, OpenSessionError, OpenedSession, PoolStatus, Proof, ProvisionClient,
+    ProvisionClientError, ProvisionedClient, RedeemCode, RedeemError, RefreshRefusal, RefreshSession,
+    RefreshSessionError, RefreshStatus, RevocationCursor, RevocationPage, Revoke, RowStates, SessionKey,
+    SessionStatuses, Store, StoreError, Swept,
+};
+
+#[async_trait]
+impl Store for PostgresStore {
+    async fn put_user(&self, user: &KnownUser) -> Result<(), StoreError> {
+        let (person, user) = (user.id.clone(), user.clone());
+        self.write_for(&person, |db| async move { user::put(&db, &user).await }).await
+    }
+
+    async fn issue_code(&self, code: NewCode) -> Result<SystemTime, IssueCodeError> {
+        let person = code.user.clone();
+        let issued = self.write_for(&person, |db| async move { code::issue(&db, &code).await });
+        self.certain(issued, |issued| issued.as_ref().is_err_and(|e| !matches!(e, IssueCodeError::Store(_))))
+            .await
+    }
+
+    async fn redeem_code(&self, redeem: RedeemCode) -> Result<OpenedSession, RedeemError> {
+        let hash = redeem.hash;
+        let owner = self.read(|db| async move { code::owner(&db, &hash).await });
+        let Some(person) = self.certain(owner, |owner| matches!(owner, Ok(None))).await? else {
+            return Err(RedeemError::Refused(GrantRefusal::Unknown));
+        };
+        let redeem = |db: Connections| {
+            self.hinting(async move { code::redeem(&db, &redeem).await }, |redeemed| match redeemed {
+                Ok(opened) => !opened.evicted.is_empty(),
+                Err(error) => matches!(error, RedeemError::Refused(GrantRefusal::Replayed { .. })),
+            })
+        };
+        let redeemed = self.write_for(&person, redeem);
+        self.certain(redeemed, |redeemed| {
+            redeemed.as_ref().is_err_and(|e| !matches!(e, RedeemError::Store(_)))
+        })
+        .await
+    }
+
+    async fn open_session(&self, open: OpenSession) -> Result<OpenedSession, OpenSessionError> {
+        let person = open.person().clone();
+        let open = |db: Connections| {
+            self.hinting(async move { session::open(&db, &open).await }, |opened| {
+                opened.as_ref().is_ok_and(|opened| !opened.evicted.is_empty())
+            })
+        };
+        let opened = self.write_for(&person, open);
+        self.certain(opened, |opened| {
+            opened.as_ref().is_err_and(|e| !matches!(e, OpenSessionError::Store(_)))
+        })
+        .await
+    }
+
+    async fn refresh_session(&self, refresh: RefreshSession) -> Result<OpenedSession, RefreshSessionError> {
+        let token = refresh.presented;
+        let owner = self.read(|db| async move { refresh_rotation::owner(&db, &token).await });
+        let Some(person) = self.certain(owner, |owner| matches!(owner, Ok(None))).await? else {
+            return Err(RefreshSessionError::Refused(RefreshRefusal::Unknown));
+        };
+        let refresh = |db: Connections| {
+            self.hinting(async move { refresh_rotation::refresh(&db, &refresh).await }, |refreshed| {
+                matches!(refreshed, Err(RefreshSessionError::Refused(RefreshRefusal::Reused { .. })))
+            })
+        };
+        let refreshed = self.write_for(&person, refresh);
+        let denies = |e: &RefreshSessionError| !matches!(e, RefreshSessionError::Store(_));
+        self.certain(refreshed, |refreshed| refreshed.as_ref().is_err_and(denies)).await
+    }
+
+    async fn refresh_status(&self, token: &RefreshHash) -> Result<Option<RefreshStatus>, StoreError> {
+        let token = *token;
+        let status = self.read(|db| async move { refresh_rotation::look(&db, &token).await });
+        self.certain(status, |status| matches!(status, Ok(None))).await
+    }
+
+    async fn session_statuses(&self, ids: &[SessionId]) -> Result<SessionStatuses, StoreError> {
+        let (db, ids, lease) = (self.connections.clone(), ids.to_vec(), self.line.lease());
+        let answer = self.connections.look_ups.run(async move { session::statuses(&db, &ids, lease).await });
+        answer.await.inspect_err(|fault| self.forget_if_unknown(lease, fault))
+    }
+
+    async fn row_states(&self, sessions: &[SessionKey]) -> Result<RowStates, StoreError> {
+        let (db, lease) = (self.connections.clone(), self.line.lease());
+        let keys = sessions.iter().map(|session| Uuid::from_u128(session.digest())).collect();
+        let look_up = async move { session::row_states(&db, keys, lease).await };
+        let answer = self.connections.look_ups.run(look_up);
+        answer.await.inspect_err(|fault| self.forget_if_unknown(lease, fault))
+    }
+
+    async fn tick(&self) -> Result<Proof, StoreError> {
+        self.line.tick(self.tick_deadline()).await
+    }
+
+    async fn devices_of(&self, user: &UserId, query: &DeviceQuery) -> Result<DevicePage, StoreError> {
+        let (user, query) = (user.clone(), query.clone());
+        self.read(|db| async move { device::of_user(&db, &user, &query).await }).await
+    }
+
+    async fn revoke(&self, target: &Revoke) -> Result<Option<u64>, StoreError> {
+        let of = target.clone();
+        let revoke = |db: Connections| {
+            self.hinting(async move { revocation::revoke(&db, &of).await }, |revoked| {
+                matches!(revoked, Ok(Some(_)))
+            })
+        };
+        let revoked = async {
+            match target {
+                Revoke::SessionOf { user, .. } => self.write_for(user, revoke).await,
+                // It may touch every session there is.
+                Revoke::Client(_) => {
+                    let longest = revocation::ALL_OF_A_CLIENT.saturating_add(self.connections.rest.longest());
+                    self.run_to_completion(longest, revoke(self.connections.clone())).await
+                }
+                // An operator's word does not wait behind the person it is about.
+                _ => self.write(revoke).await,
+            }
+        };
+        // What was revoked before is written no more: that is as good as unknown here.
+        self.certain(revoked, |revoked| matches!(revoked, Ok(None | Some(0)))).await
+    }
+
+    async fn disable_user(&self, user: &UserId) -> Result<bool, StoreError> {
+        let user = user.clone();
+        let disable = |db: Connections| {
+            self.hinting(async move { user::disable(&db, &user).await }, |disabled| {
+                matches!(disabled, Ok(true))
+            })
+        };
+        self.certain(self.write(disable), |disabled| matches!(disabled, Ok(false))).await
+    }
+
+    async fn enable_user(&self, user: &UserId) -> Result<bool, StoreError> {
+        let user = user.clone();
+        let enabled = self.write(|db| async move { user::enable(&db, &user).await });
+        self.certain(enabled, |enabled| matches!(enabled, Ok(false))).await
+    }
+
+    async fn provision_client(
+        &self,
+        provision: ProvisionClient,
+    ) -> Result<ProvisionedClient, ProvisionClientError> {
+        let person = provision.owner.clone();
+        let provisioned =
+            self.write_for(&person, |db| async move { client::provision(&db, &provision).await });
+        let denies = |e: &ProvisionClientError| !matches!(e, ProvisionClientError::Store(_));
+        self.certain(provisioned, |provisioned| provisioned.as_ref().is_err_and(denies)).await
+    }
+
+    async fn verify_client(
+        &self,
+        client: &ClientId,
+        proof: &ClientProof,
+    ) -> Result<Option<Client>, StoreError> {
+        let (client, proof) = (client.clone(), *proof);
+        let verified = self.read(|db| async move { client::verify(&db, &client, &proof).await });
+        self.certain(verified, |verified| matches!(verified, Ok(None))).await
+    }
+
+    async fn client_keys(&self, client: &ClientId, query: &KeyQuery) -> Result<Vec<ClientKey>, StoreError> {
+        let (client, query) = (client.clone(), query.clone());
+        let keys = self.read(|db| async move { client::keys(&db, &client, &query).await });
+        self.certain(keys, |keys| keys.as_ref().is_ok_and(Vec::is_empty)).await
+    }
+
+    async fn spend_assertion(&self, assertion: &AssertionHash, life: Duration) -> Result<bool, StoreError> {
+        let assertion = *assertion;
+        self.write(|db| async move { client::spend_assertion(&db, &assertion, life).await }).await
+    }
+
+    async fn revocations_since(
+        &self,
+        cursor: &RevocationCursor,
+        limit: u32,
+    ) -> Result<RevocationPage, StoreError> {
+        let (db, cursor, lease) = (self.connections.clone(), *cursor, self.line.lease());
+        let read = async move { revocation::since(&db, &cursor, limit, lease).await };
+        let answer = self.connections.look_ups.run(read);
+        answer.await.inspect_err(|fault| self.forget_if_unknown(lease, fault))
+    }
+
+    fn revocation_hints(&self) -> Option<watch::Receiver<()>> {
+        self.line.hints()
+    }
+
+    async fn sweep(&self, limit: u32) -> Result<Swept, StoreError> {
+        self.write(|db| async move { revocation::sweep(&db, limit).await }).await
+    }
+
+    /// A full disk is found out by [`tick`](Self::tick), which is not waited for here: without a fence, look-ups go on while a
+    /// synchronous standby is gone.
+    async fn ping(&self) -> Result<(), StoreError> {
+        let _one = self.ping.lock().await;
+        let db = self.connections.clone();
+        self.connections.look_ups.run(async move { session::ping(&db).await }).await
+    }
+
+    fn pool_status(&self) -> Option<PoolStatus> {
+        Some(self.connections.status())
+    }
+}
