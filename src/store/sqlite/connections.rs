@@ -35,16 +35,16 @@ impl Lane {
 /// All connections to one file.
 #[derive(Debug)]
 pub(super) struct Connections {
-    writer: Pool,
-    readers: Pool,
+    pub(super) writer: Pool,
+    pub(super) readers: Pool,
     /// For what every request needs: nothing else takes them.
     lookups: Pool,
     /// What each lane's pool has lent.
     lending: [Arc<PoolUsage>; Lane::ALL],
-    turns: WriteQueue<UserId>,
+    pub(super) turns: WriteQueue<UserId>,
     place: Arc<OpenedFiles>,
     probe: Probe,
-    timeout: Duration,
+    pub(super) timeout: Duration,
 }
 
 impl Connections {

@@ -70,9 +70,11 @@ impl SqliteStore {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::id::{RefreshToken, Scopes};
-    use crate::store::{KnownUser, Store as _};
+    use crate::store::{KnownUser, Store as _, StoreErrorKind};
 
     async fn open(folder: &tempfile::TempDir) -> SqliteStore {
         let store = SqliteStore::builder(folder.path().join("bridges.db"));

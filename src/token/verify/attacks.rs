@@ -4,7 +4,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::super::fixture::*;
-use crate::token::compact::{Compact, MAX_BYTES, decode, encode};
+use crate::token::compact::{Compact, decode, encode};
+use crate::token::error::MAX_BYTES;
 use crate::token::{Algorithm, InvalidToken, KeyRing, SigningKey, Subject};
 
 /// A ring that signs with the first of `keys` and verifies with all.
