@@ -9,7 +9,8 @@ mod support;
 use std::hint::black_box;
 
 use axum::body::Body;
-use bridge_auth::{Freshness, InvalidCredential, Rejection};
+use bridge_auth::rejection::InvalidCredential;
+use bridge_auth::{Freshness, Rejection};
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, Request};

@@ -7,9 +7,10 @@ use std::io::{self, Write as _};
 use std::time::Duration;
 
 use anyhow::Result;
+use bridge_auth::service::PeerAddr;
 use bridge_auth::store::SqliteStore;
 use bridge_auth::token::{Algorithm, KeyRing, SigningKey};
-use bridge_auth::{Bridge, Caller, PeerAddr, Scopes, SignedIn, UserId};
+use bridge_auth::{Bridge, Caller, Scopes, SignedIn, UserId};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::combinators::UnsyncBoxBody;

@@ -91,47 +91,53 @@
 //! tells the same of one bridge. Install the recorder before the first store is opened.
 //!
 #![doc = include_str!("telemetry/metrics.md")]
+//!
+//! [`WatchStatus::age`]: session::WatchStatus::age
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-mod audience;
-mod authenticate;
+pub mod audience;
+pub mod authenticate;
 mod background;
 mod bridge;
-mod caller;
-mod clock;
+pub mod caller;
+pub mod clock;
 mod csrf;
 pub mod external_issuer;
 #[cfg(feature = "axum")]
-mod extract;
+pub mod extract;
 pub mod header;
-mod id;
-mod issue;
+pub mod id;
+pub mod issue;
 pub mod layer;
 mod layer_verdict;
-mod rate_limit;
-mod rejection;
+pub mod rate_limit;
+pub mod rejection;
 mod request_context;
-mod service;
-mod session;
+pub mod service;
+pub mod session;
 pub mod store;
 mod telemetry;
 pub mod token;
 mod validate;
 
-pub use audience::ProtectedResource;
-pub use authenticate::{Authenticator, SessionEnd, TokenSource};
+#[doc(inline)]
 pub use bridge::{Bridge, BridgeBuilder};
-pub use caller::{Caller, CallerKind};
-pub use clock::{Clock, SystemClock};
+#[doc(inline)]
+pub use caller::Caller;
 #[cfg(feature = "axum")]
-pub use extract::*;
-pub use id::*;
-pub use issue::*;
-pub use layer::{BridgeAuth, BridgeAuthLayer};
-pub use rate_limit::RateLimits;
-pub use rejection::{InvalidCredential, MalformedCredential, ProblemJson, Rejection, RejectionBody};
-pub use service::*;
-pub use session::{Freshness, WatchStatus};
+#[doc(inline)]
+pub use extract::Granted;
+#[doc(inline)]
+pub use id::{Scopes, SessionId, UserId};
+#[doc(inline)]
+pub use issue::SignedIn;
+#[doc(inline)]
+pub use layer::BridgeAuthLayer;
+#[doc(inline)]
+pub use rejection::Rejection;
+#[doc(inline)]
+pub use session::Freshness;
+#[doc(inline)]
 pub use validate::BuildError;
 
 /// The README's code compiles.

@@ -1,6 +1,7 @@
 //! What the host's audit log tells of the endpoints: who did what to whom, and no secret.
 
-use bridge_auth::{Bridge, Operator, PeerAddr, Scopes, SignedIn};
+use bridge_auth::service::{Operator, PeerAddr};
+use bridge_auth::{Bridge, Scopes, SignedIn};
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{Request, Response};

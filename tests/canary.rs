@@ -3,12 +3,11 @@
 use std::collections::HashSet;
 use std::fmt::Debug;
 
+use bridge_auth::id::{ClientSecret, CodeVerifier, ExchangeCode, RefreshToken, TraceId};
+use bridge_auth::issue::{CodeRequest, Exchange, Refresh};
 use bridge_auth::store::Origin;
 use bridge_auth::token::{Algorithm, KeyRing, SigningKey};
-use bridge_auth::{
-    ClientSecret, CodeRequest, CodeVerifier, Exchange, ExchangeCode, Refresh, RefreshToken, Scopes, SignedIn,
-    TraceId,
-};
+use bridge_auth::{Scopes, SignedIn};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use tower::{Layer, ServiceExt, service_fn};

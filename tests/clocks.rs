@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bridge_auth::{Clock, SystemClock};
+use bridge_auth::clock::{Clock, SystemClock};
 use http::StatusCode;
 
 use crate::support::Backend;

@@ -87,7 +87,7 @@ async fn every_device_is_on_one_page_with_what_hangs_on_it(db: impl Backend) {
 }
 
 async fn hundreds_of_hook_tokens_leave_a_device_one_entry(db: impl Backend) {
-    let builder = oauth_builder(&db).await.rate_limits(bridge_auth::RateLimits::off());
+    let builder = oauth_builder(&db).await.rate_limits(bridge_auth::rate_limit::RateLimits::off());
     let gateway = Gateway::over(builder.build().unwrap()).await;
     let token = gateway.link("alice").await;
     let hook: Hook = hook_of(&gateway, &token).await;

@@ -4,10 +4,11 @@ use axum::Router;
 use axum::routing::get;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bridge_auth::audience::ProtectedResource;
+use bridge_auth::id::Audience;
+use bridge_auth::issue::AccessRequest;
 use bridge_auth::token::{Algorithm, KeyRing, SigningKey};
-use bridge_auth::{
-    AccessRequest, Audience, Bridge, BridgeBuilder, BuildError, ProtectedResource, Scopes, SignedIn,
-};
+use bridge_auth::{Bridge, BridgeBuilder, BuildError, Scopes, SignedIn};
 use bytes::Bytes;
 use http::{Method, Request};
 use http_body_util::{BodyExt, Full};

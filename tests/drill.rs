@@ -49,14 +49,14 @@ fn one_let_in_later_than_the_mode_allows_is_forbidden() {
         [(STRICT, 1200, 0), (STRICT, 1201, 1), (WATCHED, 700, 0), (WATCHED, 701, 1)]
     {
         let (mut pages, session) = revoked(true);
-        pages.called(session, gateway, span(sent, sent + 5), Verdict::LayerVerdict);
+        pages.called(session, gateway, span(sent, sent + 5), Verdict::LetIn);
         assert_eq!(pages.counts.forbidden, forbidden, "{gateway} {sent}");
     }
 }
 
 #[test]
 fn with_one_undisturbed_primary_a_strict_gateway_has_no_time() {
-    let layer_verdict = |sent: u64, fault: u64, gateway| {
+    let let_in = |sent: u64, fault: u64, gateway| {
         let mut pages = book();
         pages.calm(at(50));
         let (session, _) = pages.pick_to_revoke(at(100)).expect("there are sessions");
@@ -64,20 +64,20 @@ fn with_one_undisturbed_primary_a_strict_gateway_has_no_time() {
         if fault <= sent {
             pages.fault(at(fault));
         }
-        pages.called(session, gateway, span(sent, sent + 5), Verdict::LayerVerdict);
+        pages.called(session, gateway, span(sent, sent + 5), Verdict::LetIn);
         pages.counts.forbidden
     };
-    assert_eq!(layer_verdict(200, 5000, STRICT), 0, "not sent after it");
-    assert_eq!(layer_verdict(201, 5000, STRICT), 1);
-    assert_eq!(layer_verdict(201, 201, STRICT), 0, "something is wrong");
-    assert_eq!(layer_verdict(201, 5000, WATCHED), 0);
+    assert_eq!(let_in(200, 5000, STRICT), 0, "not sent after it");
+    assert_eq!(let_in(201, 5000, STRICT), 1);
+    assert_eq!(let_in(201, 201, STRICT), 0, "something is wrong");
+    assert_eq!(let_in(201, 5000, WATCHED), 0);
 }
 
 #[test]
 fn one_let_in_before_the_acknowledgement_is_known_is_judged_when_it_is() {
     let mut pages = book();
     let (session, _) = pages.pick_to_revoke(at(100)).expect("there are sessions");
-    pages.called(session, STRICT, span(1300, 1310), Verdict::LayerVerdict);
+    pages.called(session, STRICT, span(1300, 1310), Verdict::LetIn);
     assert_eq!(pages.counts.forbidden, 0);
     pages.revocation(session, span(100, 200), true);
     assert_eq!(pages.counts.forbidden, 1);
@@ -86,8 +86,8 @@ fn one_let_in_before_the_acknowledgement_is_known_is_judged_when_it_is() {
 #[test]
 fn an_unanswered_revocation_binds_nobody() {
     let (mut pages, session) = revoked(false);
-    pages.called(session, STRICT, span(9000, 9010), Verdict::LayerVerdict);
-    pages.recovered(session, STRICT, span(9100, 9110), Verdict::LayerVerdict);
+    pages.called(session, STRICT, span(9000, 9010), Verdict::LetIn);
+    pages.recovered(session, STRICT, span(9100, 9110), Verdict::LetIn);
     pages.recovered(session, WATCHED, span(9100, 9110), Verdict::Refused);
     let counts = pages.counts;
     assert_eq!((counts.forbidden, counts.lost_sessions, counts.lost_revocations), (0, 0, 0));
@@ -96,14 +96,14 @@ fn an_unanswered_revocation_binds_nobody() {
 #[test]
 fn what_was_acknowledged_and_is_gone_after_the_recovery_is_lost_once() {
     let (mut pages, session) = revoked(true);
-    pages.recovered(session, WATCHED, span(600, 610), Verdict::LayerVerdict);
+    pages.recovered(session, WATCHED, span(600, 610), Verdict::LetIn);
     assert_eq!(pages.counts.lost_revocations, 0, "the mode allows it");
     for gateway in [STRICT, WATCHED] {
-        pages.recovered(session, gateway, span(5000, 5010), Verdict::LayerVerdict);
+        pages.recovered(session, gateway, span(5000, 5010), Verdict::LetIn);
     }
     assert_eq!(pages.counts.lost_revocations, 1);
     let live = usize::from(session == 0);
-    pages.recovered(live, STRICT, span(5000, 5010), Verdict::LayerVerdict);
+    pages.recovered(live, STRICT, span(5000, 5010), Verdict::LetIn);
     assert_eq!(pages.counts.lost_sessions, 0);
     pages.recovered(live, STRICT, span(5000, 5010), Verdict::Refused);
     assert_eq!(pages.counts.lost_sessions, 1);

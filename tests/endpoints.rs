@@ -2,8 +2,10 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use bridge_auth::id::{ClientId, ClientSecret};
+use bridge_auth::issue::AccessRequest;
 use bridge_auth::store::{Origin, SessionLimit, WhenFull};
-use bridge_auth::{AccessRequest, ClientId, ClientSecret, Scopes, SignedIn};
+use bridge_auth::{Scopes, SignedIn};
 use http::header::{AUTHORIZATION, COOKIE, USER_AGENT};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};

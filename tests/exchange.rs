@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bridge_auth::id::{CodeVerifier, ExchangeCode};
 use bridge_auth::store::{SessionLimit, WhenFull};
-use bridge_auth::{CodeVerifier, ExchangeCode};
 use futures_util::future::join_all;
 use http::StatusCode;
 use serde_json::{Value, json};

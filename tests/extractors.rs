@@ -3,9 +3,8 @@
 use axum::Router;
 use axum::body::Body;
 use axum::routing::get;
-use bridge_auth::{
-    Bridge, CallSource, Caller, ClientId, Granted, PolicyVersion, Scopes, SessionId, TraceId, UserId,
-};
+use bridge_auth::id::{CallSource, ClientId, PolicyVersion, TraceId};
+use bridge_auth::{Bridge, Caller, Granted, Scopes, SessionId, UserId};
 use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;

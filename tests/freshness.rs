@@ -4,9 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use bridge_auth::authenticate::Authenticator;
+use bridge_auth::issue::Access;
+use bridge_auth::rejection::InvalidCredential;
 use bridge_auth::store::{Revoke, Store};
 use bridge_auth::token::{Algorithm, KeyRing, SigningKey};
-use bridge_auth::{Access, Authenticator, Bridge, Freshness, InvalidCredential, Rejection, SignedIn};
+use bridge_auth::{Bridge, Freshness, Rejection, SignedIn};
 use futures_util::future::join_all;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
@@ -231,7 +234,7 @@ async fn an_expired_session_is_refused_though_it_is_remembered(db: impl Backend)
     let node = Node::new(&db, &keys(), watched()).await;
     let user = user("alice");
     node.bridge.issuer().register_user(&SignedIn::new(user.clone(), Default::default())).await.unwrap();
-    let request = bridge_auth::AccessRequest::for_user(user, Default::default());
+    let request = bridge_auth::issue::AccessRequest::for_user(user, Default::default());
     let brief = request.session_life(Duration::from_secs(3)).token_life(Duration::from_secs(3));
     let access = node.bridge.issuer().open_access(brief).await.unwrap();
     node.proven(&access).await;

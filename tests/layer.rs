@@ -6,9 +6,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::extract::FromRequestParts;
+use bridge_auth::caller::CallerKind;
 use bridge_auth::header::IDENTITY_HEADERS;
+use bridge_auth::id::TraceId;
+use bridge_auth::rejection::InvalidCredential;
 use bridge_auth::store::Origin;
-use bridge_auth::{Bridge, Caller, CallerKind, Freshness, InvalidCredential, Rejection, Scopes, TraceId};
+use bridge_auth::{Bridge, Caller, Freshness, Rejection, Scopes};
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, VARY, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
@@ -577,7 +580,7 @@ async fn a_trace_is_continued_and_its_id_is_the_one_the_inner_service_sees() {
 async fn an_expired_or_revoked_session_and_a_disabled_person_are_refused_at_the_next_request() {
     let (backend, bridge) = bridge().await;
     let authenticator = bridge.authenticator("bridge").unwrap();
-    let verdict = async |access: &bridge_auth::Access| {
+    let verdict = async |access: &bridge_auth::issue::Access| {
         let headers = HeaderMap::from_iter([(AUTHORIZATION, access.token.to_header_value())]);
         authenticator.authenticate(&headers).await.map(drop)
     };
@@ -689,7 +692,7 @@ const PIECES: [&str; 20] = [
 /// Of whatever lines of headers: no layer panics, and behind none of them the token is to be found.
 #[test]
 fn whatever_the_headers_no_layer_panics_or_lets_the_token_through() {
-    use bridge_auth::TokenSource;
+    use bridge_auth::authenticate::TokenSource;
     use proptest::prelude::*;
     use proptest::test_runner::{Config, TestRunner};
 

@@ -5,9 +5,10 @@
 use std::ops::Range;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use bridge_auth::authenticate::Authenticator;
 use bridge_auth::store::SqliteStore;
 use bridge_auth::token::{KeyRing, SigningKey};
-use bridge_auth::{Authenticator, Bridge, Freshness};
+use bridge_auth::{Bridge, Freshness};
 use futures_util::future::join_all;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};

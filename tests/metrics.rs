@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bridge_auth::issue::Access;
 use bridge_auth::store::{Replication, StoreErrorKind};
 use bridge_auth::token::{Algorithm, KeyRing, SigningKey};
-use bridge_auth::{Access, Bridge, Freshness, Rejection, Scopes, SignedIn};
+use bridge_auth::{Bridge, Freshness, Rejection, Scopes, SignedIn};
 use bytes::Bytes;
 use futures_util::future::join_all;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
@@ -120,8 +121,8 @@ async fn a_shared_look_up_tells_its_time_its_batch_and_its_wait(db: impl Backend
     let waits = meter.samples("bridge_auth_pool_wait_seconds", "").len();
     let before = bridge.watch_status();
     assert_eq!((before.look_up_time, before.batch_size, before.replication), (None, 0, None));
-    for layer_verdict in join_all(people.iter().map(|access| try_in(&bridge, access))).await {
-        layer_verdict.unwrap();
+    for let_in in join_all(people.iter().map(|access| try_in(&bridge, access))).await {
+        let_in.unwrap();
     }
     let (times, batches) = (
         meter.samples("bridge_auth_look_up_seconds", ""),

@@ -6,7 +6,10 @@ use std::net::SocketAddr;
 
 use axum::Router;
 use axum::extract::ConnectInfo;
-use bridge_auth::{AccessRequest, BridgeBuilder, ProtectedResource, RateLimits, Scopes};
+use bridge_auth::audience::ProtectedResource;
+use bridge_auth::issue::AccessRequest;
+use bridge_auth::rate_limit::RateLimits;
+use bridge_auth::{BridgeBuilder, Scopes};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use http::Method;

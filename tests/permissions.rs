@@ -1,6 +1,8 @@
 //! What a host may ask of those who come in: PKCE, a resource to stay within, a scope to provision with.
 
-use bridge_auth::{CodeRequest, RateLimits, Scopes, SignedIn};
+use bridge_auth::issue::CodeRequest;
+use bridge_auth::rate_limit::RateLimits;
+use bridge_auth::{Scopes, SignedIn};
 use http::header::COOKIE;
 use http::{Method, StatusCode};
 use serde_json::json;

@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use bridge_auth::id::{CallSource, ClientId, ExchangeCode, RefreshToken};
 use bridge_auth::store::{
     IssueCodeError, NewCode, NewSession, OpenedSession, Origin, PostgresStore, RedeemCode, RedeemError,
     RequestedId, Revocation, RevocationCursor, Revoke, SessionLimit, SessionState, Store, StoreError,
     StoreErrorKind, WhenFull,
 };
-use bridge_auth::{CallSource, ClientId, ExchangeCode, RefreshToken, Scopes, SessionId, UserId};
+use bridge_auth::{Scopes, SessionId, UserId};
 use futures_util::future::join_all;
 use tokio::time::{sleep, timeout};
 use tokio_postgres::Client;

@@ -1,6 +1,6 @@
 //! Hook clients that bring a public key (RFC 7591 names, RFC 7523 keys).
 
-use bridge_auth::ClientId;
+use bridge_auth::id::ClientId;
 use bridge_auth::store::KeyQuery;
 use bridge_auth::token::{Algorithm, KeyRing, SigningKey, VerifyingKey};
 use http::header::CONTENT_TYPE;

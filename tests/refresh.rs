@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
+use bridge_auth::id::{Audience, ClientId, ExchangeCode, RefreshToken};
+use bridge_auth::issue::{AccessRequest, AssuranceLevel, Exchange, Refresh, RefreshError};
 use bridge_auth::store::Origin;
-use bridge_auth::{
-    AccessRequest, AssuranceLevel, Audience, Bridge, ClientId, Exchange, ExchangeCode, Refresh, RefreshError,
-    RefreshToken, Scopes, SignedIn,
-};
+use bridge_auth::{Bridge, Scopes, SignedIn};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -129,7 +128,7 @@ async fn a_wish_that_cannot_be_met_uses_no_token_up(db: impl Backend) {
         origin: Origin::unknown(),
     };
     let refused = issuer.exchange(exchange.clone()).await.unwrap_err();
-    assert!(matches!(refused, bridge_auth::ExchangeError::Resource), "{refused:?}");
+    assert!(matches!(refused, bridge_auth::issue::ExchangeError::Resource), "{refused:?}");
     let access = issuer.exchange(Exchange { resource: resource("mcp"), ..exchange }).await.unwrap();
     assert!(access.refresh_token.is_none());
     assert_eq!(claims(access.token.expose())["aud"], json!(["mcp"]));

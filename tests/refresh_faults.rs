@@ -4,8 +4,9 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use bridge_auth::UserId;
+use bridge_auth::id::{RefreshHash, RefreshToken};
 use bridge_auth::store::{PostgresStore, RefreshSession, RefreshSessionError, SqliteStore, Store};
-use bridge_auth::{RefreshHash, RefreshToken, UserId};
 use tokio::time::{sleep, timeout};
 
 use crate::postgres_faults::{KILL, kill_the_waiting, revive};

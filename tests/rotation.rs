@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use bridge_auth::issue::AccessRequest;
 use bridge_auth::token::{Algorithm, KeyRing, SigningKey};
-use bridge_auth::{AccessRequest, Bridge, Scopes, SignedIn};
+use bridge_auth::{Bridge, Scopes, SignedIn};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use tokio::sync::RwLock;

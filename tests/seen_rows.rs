@@ -3,9 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bridge_auth::authenticate::Authenticator;
+use bridge_auth::id::{CallSource, ClientId};
+use bridge_auth::issue::Access;
+use bridge_auth::rejection::InvalidCredential;
 use bridge_auth::store::{NewSession, Revoke, Store, StoreErrorKind};
 use bridge_auth::token::{Algorithm, KeyRing, SigningKey};
-use bridge_auth::{Access, Authenticator, Bridge, CallSource, ClientId, InvalidCredential, Rejection};
+use bridge_auth::{Bridge, Rejection};
 use futures_util::future::join_all;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
@@ -78,15 +82,15 @@ async fn only_the_first_look_up_of_a_token_asks_whose_the_session_is(db: impl Ba
     assert_eq!(node.costs(&alice).await, (1, 0));
     assert_eq!(node.costs(&bob).await, (1, 1));
     node.store.reset();
-    for layer_verdict in
+    for let_in in
         join_all([&alice, &bob].repeat(50).into_iter().map(|access| node.try_in(access))).await
     {
-        layer_verdict.unwrap();
+        let_in.unwrap();
     }
     assert_eq!((node.store.full_queries(), node.store.most_ids()), (0, 2));
     // Another token of the same session is another's to see.
     let again = user(&*node.store, "alice").await;
-    let request = bridge_auth::AccessRequest::for_user(again, Default::default());
+    let request = bridge_auth::issue::AccessRequest::for_user(again, Default::default());
     let other = node.bridge.issuer().open_access(request.session_id(alice.session.clone())).await.unwrap();
     assert_eq!(node.costs(&other).await, (1, 1));
 }

@@ -4,9 +4,11 @@ use std::fs;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bridge_auth::authenticate::Authenticator;
+use bridge_auth::issue::{Access, Exchange};
 use bridge_auth::store::PostgresStore;
 use bridge_auth::token::{Algorithm, KeyRing, SigningKey};
-use bridge_auth::{Access, Authenticator, Bridge, Exchange, Freshness, Scopes, SignedIn};
+use bridge_auth::{Bridge, Freshness, Scopes, SignedIn};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep};

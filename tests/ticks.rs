@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use bridge_auth::authenticate::Authenticator;
+use bridge_auth::issue::Access;
 use bridge_auth::store::{PostgresStore, Replication, Store};
 use bridge_auth::token::{Algorithm, KeyRing, SigningKey};
-use bridge_auth::{Access, Authenticator, Bridge, BridgeBuilder, Freshness, Rejection};
+use bridge_auth::{Bridge, BridgeBuilder, Freshness, Rejection};
 use futures_util::future::join_all;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
@@ -91,8 +93,8 @@ async fn a_strict_bridge_makes_no_ticks_while_idle_and_one_serves_many_look_ups(
 
     let (began, mut requests) = (Instant::now(), 0);
     while began.elapsed() < 4 * PERIOD {
-        for layer_verdict in join_all((0..8).map(|_| node.try_in(&access))).await {
-            layer_verdict.unwrap();
+        for let_in in join_all((0..8).map(|_| node.try_in(&access))).await {
+            let_in.unwrap();
             requests += 1;
         }
     }
@@ -121,8 +123,8 @@ async fn where_no_tick_may_be_older_each_look_up_makes_one() {
         node.try_in(&access).await.unwrap();
         assert_eq!(numbers(&client).await, [number]);
     }
-    for layer_verdict in join_all((0..20).map(|_| node.try_in(&access))).await {
-        layer_verdict.unwrap();
+    for let_in in join_all((0..20).map(|_| node.try_in(&access))).await {
+        let_in.unwrap();
     }
     let shared = numbers(&client).await[0] - 20;
     assert!((1..20).contains(&shared), "{shared} ticks for 20 requests at once");

@@ -2,7 +2,9 @@
 
 use axum::Router;
 use axum::routing::get;
-use bridge_auth::{Authenticator, Bridge, BridgeAuthLayer, MalformedCredential, Rejection, TokenSource};
+use bridge_auth::authenticate::{Authenticator, TokenSource};
+use bridge_auth::rejection::MalformedCredential;
+use bridge_auth::{Bridge, BridgeAuthLayer, Rejection};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde_json::Value;
 

@@ -5,8 +5,9 @@ use std::time::Duration;
 use aws_lc_rs::signature::Ed25519KeyPair;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bridge_auth::SessionId;
+use bridge_auth::clock::{Clock, SystemClock};
 use bridge_auth::token::{Algorithm, KeyRing, SigningKey};
-use bridge_auth::{Clock, SessionId, SystemClock};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 

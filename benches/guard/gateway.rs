@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use axum::body::Body;
+use bridge_auth::issue::AccessRequest;
 use bridge_auth::store::SqliteStore;
 use bridge_auth::token::{Algorithm, KeyRing, SigningKey};
-use bridge_auth::{AccessRequest, Bridge, BridgeAuthLayer, Freshness, Scopes, SessionId, SignedIn, UserId};
+use bridge_auth::{Bridge, BridgeAuthLayer, Freshness, Scopes, SessionId, SignedIn, UserId};
 use http::{Request, Response, StatusCode};
 use jsonwebtoken::{DecodingKey, Validation};
 use tokio::runtime::Runtime;

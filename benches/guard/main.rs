@@ -43,7 +43,7 @@ mod benchmarks {
     use std::hint::black_box;
 
     use axum::Router;
-    use bridge_auth::BridgeAuth;
+    use bridge_auth::layer::BridgeAuth;
     use gungraun::prelude::*;
 
     use crate::by_hand::ByHand;

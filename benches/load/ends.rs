@@ -4,14 +4,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bridge_auth::id::{CallSource, ClientId, ClientSecret, ExchangeCode, RefreshToken, SecretHash};
 use bridge_auth::store::KnownUser;
 use bridge_auth::store::{
     ClientCredential, ClientProof, NewCode, NewSession, OpenSession, Origin, ProvisionClient, RedeemCode,
     RefreshSession, RequestedId, Revoke, SessionLimit, Store, WhenFull,
 };
-use bridge_auth::{
-    CallSource, ClientId, ClientSecret, ExchangeCode, RefreshToken, Scopes, SecretHash, SessionId, UserId,
-};
+use bridge_auth::{Scopes, SessionId, UserId};
 use futures_util::future::join_all;
 
 use crate::support::database::{Address, Database, SESSIONS};

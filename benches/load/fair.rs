@@ -13,8 +13,9 @@ use axum::Router;
 use axum::extract::Request;
 use axum::response::Response;
 use axum::routing::get;
+use bridge_auth::rate_limit::RateLimits;
 use bridge_auth::token::{Algorithm, KeyRing};
-use bridge_auth::{Bridge, Freshness, RateLimits, Scopes, SignedIn, UserId};
+use bridge_auth::{Bridge, Freshness, Scopes, SignedIn, UserId};
 use futures_util::future::join_all;
 use reqwest::{Client, Method, StatusCode};
 use serde_json::Value;
@@ -143,7 +144,7 @@ async fn asked(client: &Client, url: &str) -> f64 {
     asked.as_f64().unwrap()
 }
 
-/// EndpointCaller calls, one after the other; all of them must be let in.
+/// Guarded calls, one after the other; all of them must be let in.
 async fn calls(client: &Client, url: &str, token: &str, count: usize) -> Measured {
     let begun = Instant::now();
     let mut latencies = Vec::new();

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use bridge_auth::{Authenticator, Bridge, Freshness, SessionId};
+use bridge_auth::authenticate::Authenticator;
+use bridge_auth::{Bridge, Freshness, SessionId};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 

@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bridge_auth::{Authenticator, Bridge, Freshness, SessionId};
+use bridge_auth::authenticate::Authenticator;
+use bridge_auth::{Bridge, Freshness, SessionId};
 use futures_util::future::join_all;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;

@@ -4,11 +4,12 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bridge_auth::id::{CallSource, ClientId, KeyThumbprint};
 use bridge_auth::store::{
     ClientCredential, ClientKey, KnownUser, NewSession, OpenSession, Origin, ProvisionClient, RequestedId,
     SessionLimit, Store, WhenFull,
 };
-use bridge_auth::{CallSource, ClientId, Freshness, KeyThumbprint, Scopes, SessionId, UserId};
+use bridge_auth::{Freshness, Scopes, SessionId, UserId};
 use bytes::Bytes;
 use http::Request;
 use http::header::CONTENT_TYPE;

@@ -2,9 +2,10 @@
 
 use std::time::Instant;
 
-use bridge_auth::{
-    Authenticator, Bridge, Caller, Exchange, ExchangeCode, Freshness, Scopes, SessionId, SignedIn, UserId,
-};
+use bridge_auth::authenticate::Authenticator;
+use bridge_auth::id::ExchangeCode;
+use bridge_auth::issue::Exchange;
+use bridge_auth::{Bridge, Caller, Freshness, Scopes, SessionId, SignedIn, UserId};
 use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt};
 use http::HeaderMap;

@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
-use bridge_auth::CodeVerifier;
+use bridge_auth::id::CodeVerifier;
 use clap::Parser;
 use reqwest::Method;
 use serde_json::{Value, json};

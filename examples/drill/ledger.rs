@@ -64,7 +64,7 @@ struct Gateway {
 /// What was seen since the last failover.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Counts {
-    pub layer_verdict: usize,
+    pub let_in: usize,
     pub refused: usize,
     pub unavailable: usize,
     /// No answer, or one that no gateway may give.
@@ -90,7 +90,7 @@ pub struct Span {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    LayerVerdict,
+    LetIn,
     /// 401.
     Refused,
     /// 503.
@@ -205,15 +205,15 @@ impl Pages {
         let asked = of.asked.is_some_and(|asked| asked <= span.answered);
         // A refusal of one who may be revoked says nothing about an outage.
         if !asked {
-            self.gateways[gateway].guard.note(span, verdict == Verdict::LayerVerdict);
+            self.gateways[gateway].guard.note(span, verdict == Verdict::LetIn);
         }
         let allowance = self.gateways[gateway].allowance;
         if of.revoked.is_some_and(|revoked| span.sent > revoked + allowance) && verdict != Verdict::Odd {
             self.counts.judged += usize::from(calm_at(&self.calms, span.sent).is_none());
         }
         match verdict {
-            Verdict::LayerVerdict => {
-                self.counts.layer_verdict += 1;
+            Verdict::LetIn => {
+                self.counts.let_in += 1;
                 if of.revoked.is_some() {
                     self.judge_let_in(session, gateway, span.sent);
                 } else if asked {
@@ -241,10 +241,10 @@ impl Pages {
         let of = &mut self.sessions[session];
         let good = match (of.revoked, of.asked) {
             // It may have been sent before the answer, or so soon after it that the mode allows it.
-            (Some(at), _) => verdict != Verdict::LayerVerdict || span.sent <= at + allowance,
+            (Some(at), _) => verdict != Verdict::LetIn || span.sent <= at + allowance,
             // Nobody knows whether it was revoked.
             (None, Some(_)) => true,
-            (None, None) => verdict == Verdict::LayerVerdict,
+            (None, None) => verdict == Verdict::LetIn,
         };
         if good || of.lost {
             return;

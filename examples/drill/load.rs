@@ -78,7 +78,7 @@ impl Scene {
                 let start = self.ledger.now();
                 loop {
                     let (span, verdict) = self.ask(session, target).await;
-                    let answered = matches!(verdict, Verdict::LayerVerdict | Verdict::Refused);
+                    let answered = matches!(verdict, Verdict::LetIn | Verdict::Refused);
                     if answered || self.ledger.now() > start + INSISTS {
                         return self.ledger.pages().recovered(session, target.place, span, verdict);
                     }
@@ -102,7 +102,7 @@ impl Scene {
         let request = self.request(Method::GET, on, "/v1/whoami").bearer_auth(token);
         let (span, answer) = self.send(request).await;
         let verdict = match answer {
-            Some(StatusCode::OK) => Verdict::LayerVerdict,
+            Some(StatusCode::OK) => Verdict::LetIn,
             Some(StatusCode::UNAUTHORIZED) => Verdict::Refused,
             Some(StatusCode::SERVICE_UNAVAILABLE) => Verdict::Unavailable,
             _ => Verdict::Odd,

@@ -73,7 +73,7 @@ impl Report {
             seconds(&write.steady),
             seconds(&guard.first),
             seconds(&guard.steady),
-            counts.layer_verdict,
+            counts.let_in,
             counts.refused,
             counts.unavailable,
             counts.odd,
@@ -113,8 +113,8 @@ impl Report {
             "complete": complete,
             "failovers": self.outcomes.len(),
             "sessions": self.sessions,
-            "requests": all.layer_verdict + all.refused + all.unavailable,
-            "layer_verdict": all.layer_verdict,
+            "requests": all.let_in + all.refused + all.unavailable,
+            "let_in": all.let_in,
             "refused": all.refused,
             "unavailable": all.unavailable,
             "odd": all.odd,
@@ -165,7 +165,7 @@ impl Report {
 impl Counts {
     fn plus(self, other: &Self) -> Self {
         Self {
-            layer_verdict: self.layer_verdict + other.layer_verdict,
+            let_in: self.let_in + other.let_in,
             refused: self.refused + other.refused,
             unavailable: self.unavailable + other.unavailable,
             odd: self.odd + other.odd,

@@ -5,8 +5,8 @@ mod stage;
 use std::net::SocketAddr;
 
 use anyhow::Result;
-use bridge_auth::CodeVerifier;
 use bridge_auth::header::X_USER_ID;
+use bridge_auth::id::CodeVerifier;
 use reqwest::Method;
 use serde_json::{Value, json};
 

@@ -13,7 +13,8 @@ use axum::middleware::Next;
 use axum::response::Response;
 use axum_extra::extract::CookieJar;
 use axum_extra::extract::cookie::{Cookie, SameSite};
-use bridge_auth::{ClientSecret, Scopes, SignedIn, UserId};
+use bridge_auth::id::ClientSecret;
+use bridge_auth::{Scopes, SignedIn, UserId};
 use serde::Deserialize;
 
 use crate::app::AppState;

@@ -24,7 +24,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use axum::Router;
-use bridge_auth::{Admin, ClientSecret};
+use bridge_auth::id::ClientSecret;
+use bridge_auth::issue::Admin;
 use clap::Parser;
 use tokio::net::TcpListener;
 use tokio::time::{interval, sleep};

@@ -6,7 +6,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use bridge_auth::Operator;
+use bridge_auth::service::Operator;
 use subtle::ConstantTimeEq;
 
 use crate::app::AppState;

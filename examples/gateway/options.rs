@@ -9,9 +9,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use axum::extract::ConnectInfo;
+use bridge_auth::audience::ProtectedResource;
+use bridge_auth::rate_limit::RateLimits;
 use bridge_auth::store::{PostgresStore, SqliteStore, Store};
 use bridge_auth::token::{Algorithm, KeyRing};
-use bridge_auth::{Bridge, Freshness, ProtectedResource, RateLimits};
+use bridge_auth::{Bridge, Freshness};
 use clap::builder::{BoolishValueParser, NonEmptyStringValueParser};
 use clap::{Parser, value_parser};
 use etcetera::BaseStrategy;

@@ -10,7 +10,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
-use bridge_auth::Admin;
+use bridge_auth::issue::Admin;
 use bridge_auth::store::{StoreError, StoreErrorKind};
 
 /// `GET /healthz`.

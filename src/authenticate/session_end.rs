@@ -12,7 +12,7 @@ use crate::caller::VerifiedToken;
 use crate::clock::Moment;
 use crate::rejection::Rejection;
 
-/// Completes when a session has ended, as [`Authenticator::session_end`](crate::Authenticator::session_end)
+/// Completes when a session has ended, as [`Authenticator::session_end`](crate::authenticate::Authenticator::session_end)
 /// promises; dropping it stops the watching.
 ///
 /// # Cancel safety

@@ -9,7 +9,7 @@ use crate::header::Head;
 use crate::rejection::{MalformedCredential, Rejection};
 use crate::token::MAX_TOKEN_BYTES;
 
-/// A place for the token beside `Authorization`; see [`Authenticator::token_from`](crate::Authenticator::token_from).
+/// A place for the token beside `Authorization`; see [`Authenticator::token_from`](crate::authenticate::Authenticator::token_from).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TokenSource {

@@ -359,7 +359,7 @@ impl BridgeBuilder {
         self
     }
 
-    /// Where a request's peer address stands. Default: the extension [`PeerAddr`](crate::PeerAddr).
+    /// Where a request's peer address stands. Default: the extension [`PeerAddr`](crate::service::PeerAddr).
     ///
     /// With axum and `into_make_service_with_connect_info::<SocketAddr>()`:
     /// `|extensions| Some(extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip())`.

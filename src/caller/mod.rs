@@ -18,7 +18,7 @@ use crate::token::Claims;
 
 /// An authenticated caller: a verified token and its live session.
 ///
-/// Only [`Authenticator`](crate::Authenticator) makes one, so a `Caller` in a request's extensions is proof
+/// Only [`Authenticator`](crate::authenticate::Authenticator) makes one, so a `Caller` in a request's extensions is proof
 /// that the guard ran for this request. Cloning is cheap.
 ///
 /// It says who called when the guard ran, and no more. Whoever puts a `Caller` of one request into the extensions of another vouches

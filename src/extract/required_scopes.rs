@@ -14,7 +14,7 @@ use crate::id::Scopes;
 use crate::rejection::Rejection;
 use crate::request_context::RequestContext;
 
-/// Scopes that a handler requires, as a type: [`required_scopes!`](crate::required_scopes) makes one.
+/// Scopes that a handler requires, as a type: [`required_scopes!`](crate::required_scopes!) makes one.
 pub trait RequiredScopes: Send + Sync + 'static {
     /// All the scopes that are required.
     const SCOPES: &'static [&'static str];
@@ -39,7 +39,7 @@ macro_rules! required_scopes {
         #[derive(Debug, Clone, Copy)]
         $visibility struct $name;
 
-        impl $crate::RequiredScopes for $name {
+        impl $crate::extract::RequiredScopes for $name {
             const SCOPES: &'static [&'static str] = &[$($scope),+];
         }
     )+};

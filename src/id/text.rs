@@ -91,7 +91,7 @@ macro_rules! text_id {
             ///
             /// # Errors
             ///
-            /// [`InvalidId`](crate::InvalidId) says which rule of this kind `text` breaks.
+            /// [`InvalidId`](crate::id::InvalidId) says which rule of this kind `text` breaks.
             pub fn parse(text: impl AsRef<str>) -> Result<Self, $crate::id::InvalidId> {
                 let text = text.as_ref();
                 let check: fn(&str) -> Result<(), $crate::id::InvalidId> = $check;

@@ -324,7 +324,7 @@ impl Outcome {
                 }
             }
             None if self.admitted.is_none() => {
-                strip_tokens::remove_own_tokens(headers, &config.authenticator)
+                strip_tokens::remove_own_tokens(headers, &config.authenticator);
             }
             // A layer outside of this one has hidden all there is.
             None => {}

@@ -20,7 +20,7 @@ use crate::authenticate::{Admitted, SessionEnd};
 use crate::rejection::Rejection;
 
 pin_project! {
-    /// The response future of [`BridgeAuth`](crate::BridgeAuth).
+    /// The response future of [`BridgeAuth`](crate::layer::BridgeAuth).
     ///
     /// # Cancel safety
     ///

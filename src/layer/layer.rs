@@ -90,7 +90,7 @@ impl BridgeAuthLayer {
     ///
     /// ```
     /// # fn guard(bridge: &bridge_auth::Bridge) -> Result<bridge_auth::BridgeAuthLayer, bridge_auth::BuildError> {
-    /// use bridge_auth::TokenSource;
+    /// use bridge_auth::authenticate::TokenSource;
     /// use http::HeaderName;
     ///
     /// let api_key = TokenSource::Header(HeaderName::from_static("x-api-key"));
@@ -121,7 +121,7 @@ impl BridgeAuthLayer {
         self.change(|config| config.authenticator = config.authenticator.clone().require_kind(kind))
     }
 
-    /// Writes the bodies of rejection_format. Default: [`ProblemJson`](crate::ProblemJson).
+    /// Writes the bodies of rejection_format. Default: [`ProblemJson`](crate::rejection::ProblemJson).
     pub fn rejection_body(self, body: impl RejectionBody) -> Self {
         self.change(|config| Arc::make_mut(&mut config.rejection_format).body = Arc::new(body))
     }
@@ -130,7 +130,7 @@ impl BridgeAuthLayer {
     ///
     /// Without them a request is cheaper to let in, for hosts whose handlers ask for the [`Caller`](crate::Caller) and
     /// hand nothing on to a service that reads headers. What the client sent under these names is removed all the same, in
-    /// every spelling, `x-trace-id` too; the [`TraceId`](crate::TraceId) is an extractor.
+    /// every spelling, `x-trace-id` too; the [`TraceId`](crate::id::TraceId) is an extractor.
     pub fn identity_headers(self, written: bool) -> Self {
         self.change(|config| config.identity_headers = written)
     }

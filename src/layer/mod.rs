@@ -1,4 +1,4 @@
-//! The config as tower middleware: a thin skin over [`Authenticator`](crate::Authenticator).
+//! The config as tower middleware: a thin skin over [`Authenticator`](crate::authenticate::Authenticator).
 //!
 //! # Where it belongs in the stack
 //!

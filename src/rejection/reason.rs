@@ -76,7 +76,7 @@ pub enum MalformedCredential {
     #[error("more than one credential of one kind")]
     Repeated,
     /// A token in more than one place: of `Authorization`, the query (RFC 6750 §2) and the
-    /// [other places](crate::Authenticator::token_from) that are read.
+    /// [other places](crate::authenticate::Authenticator::token_from) that are read.
     #[error("a token in more than one place")]
     TwoCredentials,
     /// A token in the query, behind a layer that lets requests without one in: it is never read, and would reach the

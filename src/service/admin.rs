@@ -20,7 +20,7 @@ use crate::telemetry::audit;
 
 /// An operator, whom the host's own guard has let in.
 ///
-/// The guard puts it into the extensions of each request for [`AdminService`](crate::AdminService); that is
+/// The guard puts it into the extensions of each request for [`AdminService`](crate::service::AdminService); that is
 /// all the service believes. The name goes into the audit log, with all that the operator changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Operator {

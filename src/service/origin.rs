@@ -12,11 +12,13 @@ use crate::store::Origin;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
+/// Finds the address of a request's peer among its extensions.
+type FindPeer = Arc<dyn Fn(&Extensions) -> Option<IpAddr> + Send + Sync>;
+
 /// How the address of a caller is found out.
 #[derive(Clone)]
 pub(crate) struct AddressSettings {
-    /// Finds the address of a request's peer among its extensions.
-    pub(crate) peer: Arc<dyn Fn(&Extensions) -> Option<IpAddr> + Send + Sync>,
+    pub(crate) peer: FindPeer,
     /// The networks of proxies whose `X-Forwarded-For` is believed.
     pub(crate) trusted_proxies: Vec<IpNet>,
 }

@@ -20,9 +20,9 @@ use crate::validate::BuildError;
 /// A primary that was replaced may go on running, and its gateways with it. So every answer of the store must show a *tick*: a
 /// write that the server acknowledged as the primary of its synchronous set. With a synchronous standby, a session that was
 /// revoked through the new primary is refused by every gateway on the old one: [strict](Self::Strict) once
-/// [`fence`](crate::BridgeBuilder::fence) has passed since the acknowledgement (1 s by default), [watched](Self::Watched) within
+/// [`max_proof_age`](crate::BridgeBuilder::max_proof_age) has passed since the acknowledgement (1 s by default), [watched](Self::Watched) within
 /// `max_lag`. Before that it may still be let in. After that a gateway that reaches only the old primary answers 503. Without a
-/// synchronous standby a tick proves less: [`WatchStatus::replication`] says which promise holds.
+/// synchronous standby a tick proves less: [`WatchStatus::replication`](super::WatchStatus::replication) says which promise holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Freshness {

@@ -105,13 +105,12 @@ pub(super) fn encode(part: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(part)
 }
 
-/// The bytes of one part that was encoded well.
-
 /// What a key may be called: it comes back from callers, so it is short and plain.
 pub(super) fn is_key_id(text: &str) -> bool {
     matches!(text.len(), 1..=128) && text.bytes().all(|b| b.is_ascii_graphic())
 }
 
+/// The bytes of one part that was encoded well.
 #[cfg(test)]
 pub(super) fn decode(part: &str) -> Vec<u8> {
     URL_SAFE_NO_PAD.decode(part).unwrap()

@@ -45,7 +45,7 @@ pub struct Call {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    LayerVerdict,
+    LetIn,
     /// 401.
     Refused,
     /// 503.
@@ -125,7 +125,7 @@ impl History {
             return violation("kept waiting", None);
         }
         match call.verdict {
-            Verdict::LayerVerdict => {
+            Verdict::LetIn => {
                 let late = |end: &Revocation| promise.late(end.span.overlaps(doubled));
                 let ends =
                     self.revocations.iter().filter(|revocation| self.surely_ends(revocation, call.session));
@@ -172,14 +172,14 @@ impl History {
     fn delays_of(&self, session: usize, acknowledged: Duration) -> Vec<Delay> {
         let is_later = |call: &&Call| call.session == session && call.span.sent > acknowledged;
         let after = |call: &Call| {
-            (call.gateway, call.span.sent - acknowledged, call.verdict == Verdict::LayerVerdict)
+            (call.gateway, call.span.sent - acknowledged, call.verdict == Verdict::LetIn)
         };
         let mut later: Vec<_> = self.calls.iter().filter(is_later).map(after).collect();
         later.sort_unstable();
         let on_gateways = later.chunk_by(|one, next| one.0 == next.0);
         on_gateways
             .filter_map(|calls| {
-                let last = calls.iter().rposition(|(_, _, layer_verdict)| *layer_verdict);
+                let last = calls.iter().rposition(|(_, _, let_in)| *let_in);
                 let (_, in_force, _) = *calls.get(last.map_or(0, |last| last + 1))?;
                 Some(Delay { last_let_in: last.map_or(Duration::ZERO, |last| calls[last].1), in_force })
             })
@@ -253,7 +253,7 @@ mod tests {
     #[test]
     fn one_let_in_too_late_is_a_violation() {
         for named in [Some(0), None] {
-            let at = |sent| history(vec![revocation(named, 200, true)], call(0, sent, Verdict::LayerVerdict));
+            let at = |sent| history(vec![revocation(named, 200, true)], call(0, sent, Verdict::LetIn));
             assert!(!breaks(&at(209), Duration::ZERO), "sent before the answer");
             assert!(breaks(&at(211), Duration::ZERO));
             assert!(!breaks(&at(309), LAG));
@@ -263,7 +263,7 @@ mod tests {
 
     #[test]
     fn beside_a_second_primary_a_strict_gateway_may_let_in_until_its_proof_is_too_old() {
-        let at = |sent| history(vec![revocation(Some(0), 200, true)], call(0, sent, Verdict::LayerVerdict));
+        let at = |sent| history(vec![revocation(Some(0), 200, true)], call(0, sent, Verdict::LetIn));
         for doubled in [span(100, 900), span(0, 205), span(205, 900)] {
             assert!(!breaks_beside(&[doubled], &at(259), Duration::ZERO));
             assert!(breaks_beside(&[doubled], &at(261), Duration::ZERO));
@@ -278,7 +278,7 @@ mod tests {
     #[test]
     fn a_later_revocation_may_bind_where_an_earlier_one_does_not_yet() {
         let both = vec![revocation(Some(0), 200, true), revocation(Some(0), 220, true)];
-        let seen = history(both, call(0, 240, Verdict::LayerVerdict));
+        let seen = history(both, call(0, 240, Verdict::LetIn));
         assert!(breaks_beside(&[span(0, 215)], &seen, Duration::ZERO));
         assert!(!breaks_beside(&[span(0, 225)], &seen, Duration::ZERO));
     }
@@ -297,11 +297,11 @@ mod tests {
 
     #[test]
     fn what_was_not_acknowledged_or_is_another_sessions_binds_nobody() {
-        let unanswered = history(vec![revocation(Some(0), 200, false)], call(0, 900, Verdict::LayerVerdict));
+        let unanswered = history(vec![revocation(Some(0), 200, false)], call(0, 900, Verdict::LetIn));
         assert!(!breaks(&unanswered, LAG));
-        let of_another = history(vec![revocation(Some(1), 600, true)], call(0, 900, Verdict::LayerVerdict));
+        let of_another = history(vec![revocation(Some(1), 600, true)], call(0, 900, Verdict::LetIn));
         assert!(!breaks(&of_another, LAG));
-        let opened_later = history(vec![revocation(None, 200, true)], call(1, 900, Verdict::LayerVerdict));
+        let opened_later = history(vec![revocation(None, 200, true)], call(1, 900, Verdict::LetIn));
         assert!(!breaks(&opened_later, LAG));
     }
 
@@ -326,9 +326,9 @@ mod tests {
 
     #[test]
     fn a_revocation_is_in_force_when_none_is_let_in_any_more() {
-        let mut seen = history(vec![revocation(Some(0), 200, true)], call(0, 220, Verdict::LayerVerdict));
+        let mut seen = history(vec![revocation(Some(0), 200, true)], call(0, 220, Verdict::LetIn));
         seen.calls.push(call(0, 230, Verdict::Refused));
-        seen.calls.push(call(0, 240, Verdict::LayerVerdict));
+        seen.calls.push(call(0, 240, Verdict::LetIn));
         seen.calls.push(call(0, 250, Verdict::Unavailable));
         seen.calls.push(Call { gateway: 1, ..call(0, 211, Verdict::Refused) });
         let delay = |last_let_in, in_force| Delay {

@@ -187,7 +187,7 @@ mod tests {
         let report = plan.run().await;
         assert!(report.violations.is_empty(), "{}: {report}", plan.freshness);
         // Nothing is proved by those who never came, or were never let in or refused.
-        let seen = [report.layer_verdict, report.refused, report.acknowledged, report.delays.len()];
+        let seen = [report.let_in, report.refused, report.acknowledged, report.delays.len()];
         assert!(seen.iter().all(|count| *count > 20), "{}: {report}", plan.freshness);
         assert!(report.faults >= Fault::ALL.len());
     }

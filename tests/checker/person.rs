@@ -206,9 +206,9 @@ impl Person {
         };
         let done = if matches!(act, Act::EndAll) { StatusCode::OK } else { StatusCode::NO_CONTENT };
         let verdict = answer.map_or_else(Verdict::Other, |answer| verdict(answer, done));
-        let acknowledged = verdict == Verdict::LayerVerdict;
+        let acknowledged = verdict == Verdict::LetIn;
         self.history.revocations.push(Revocation { what, session: named, span, acknowledged });
-        if verdict != Verdict::LayerVerdict {
+        if verdict != Verdict::LetIn {
             let session = asked_with.unwrap_or(session);
             self.history.calls.push(Call { session, gateway: 0, span, verdict });
         }
@@ -229,7 +229,7 @@ impl Person {
 
 fn verdict(status: StatusCode, good: StatusCode) -> Verdict {
     match status {
-        _ if status == good => Verdict::LayerVerdict,
+        _ if status == good => Verdict::LetIn,
         // A session to be ended that is not known is as one that is refused.
         StatusCode::UNAUTHORIZED | StatusCode::NOT_FOUND => Verdict::Refused,
         StatusCode::SERVICE_UNAVAILABLE => Verdict::Unavailable,

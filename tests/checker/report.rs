@@ -8,7 +8,7 @@ use super::history::{Delay, History, Promise, Span, Verdict, Violation};
 /// What was seen.
 #[derive(Debug, Default)]
 pub struct Report {
-    pub layer_verdict: usize,
+    pub let_in: usize,
     pub refused: usize,
     pub unavailable: usize,
     pub acknowledged: usize,
@@ -26,7 +26,7 @@ impl Report {
     pub fn count(&mut self, history: &History, promise: &Promise, doubled: &[Span]) -> usize {
         for call in &history.calls {
             match call.verdict {
-                Verdict::LayerVerdict => self.layer_verdict += 1,
+                Verdict::LetIn => self.let_in += 1,
                 Verdict::Refused => self.refused += 1,
                 Verdict::Unavailable => self.unavailable += 1,
                 Verdict::Other(_) => {}
@@ -45,7 +45,7 @@ impl Report {
     }
 
     pub fn add(&mut self, part: Self) {
-        self.layer_verdict += part.layer_verdict;
+        self.let_in += part.let_in;
         self.refused += part.refused;
         self.unavailable += part.unavailable;
         self.acknowledged += part.acknowledged;
@@ -58,13 +58,13 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let requests = self.layer_verdict + self.refused + self.unavailable;
+        let requests = self.let_in + self.refused + self.unavailable;
         writeln!(
             f,
             "{requests} requests in {:.0} s, {:.0}/s: {} let in, {} refused, {} answered 503",
             self.took.as_secs_f64(),
             requests as f64 / self.took.as_secs_f64(),
-            self.layer_verdict,
+            self.let_in,
             self.refused,
             self.unavailable
         )?;

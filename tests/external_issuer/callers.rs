@@ -3,12 +3,11 @@
 use axum::body::Body;
 use axum::routing::get;
 use axum::{Json, Router};
+use bridge_auth::caller::CallerKind;
 use bridge_auth::external_issuer::{ExternalCaller, ExternalIssuer, ExternalSessions, HttpJwks};
+use bridge_auth::id::{CallSource, ClientId, PolicyVersion, TraceId};
 use bridge_auth::token::Algorithm;
-use bridge_auth::{
-    Bridge, BridgeBuilder, BuildError, CallSource, Caller, CallerKind, ClientId, Granted, PolicyVersion,
-    Rejection, Scopes, SessionId, TraceId, UserId,
-};
+use bridge_auth::{Bridge, BridgeBuilder, BuildError, Caller, Granted, Rejection, Scopes, SessionId, UserId};
 use http::{HeaderMap, Method, Request, StatusCode};
 use serde_json::{Value, json};
 

@@ -112,7 +112,7 @@ async fn keys_are_used_while_they_cannot_be_fetched_again_and_not_for_ever() {
     world.clock.pass(23 * hour);
     let remembered = world
         .server
-        .token_with(&json!({ "exp": (bridge_auth::Clock::now(&world.clock) + 3 * hour).as_secs() }));
+        .token_with(&json!({ "exp": (bridge_auth::clock::Clock::now(&world.clock) + 3 * hour).as_secs() }));
     assert_eq!(world.status(&remembered).await, 200);
     world.clock.pass(2 * hour);
     for token in [&remembered, &world.server.token()] {

@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use bridge_auth::Clock;
+use bridge_auth::clock::Clock;
 use futures_util::stream;
 use http::StatusCode;
 use http::header::LOCATION;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bridge_auth::ClientSecret;
+use bridge_auth::id::ClientSecret;
 use bridge_auth::token::{Algorithm, KeyRing, SigningKey};
 use http::StatusCode;
 use http::header::AUTHORIZATION;

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use bridge_auth::ExchangeCode;
+use bridge_auth::id::ExchangeCode;
 use http::StatusCode;
 
 use super::given::{claims, code_grant, gateway, pkce_code, post};

@@ -2,7 +2,9 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use bridge_auth::{BridgeBuilder, ClientSecret, ProtectedResource};
+use bridge_auth::BridgeBuilder;
+use bridge_auth::audience::ProtectedResource;
+use bridge_auth::id::ClientSecret;
 use http::Method;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use serde_json::json;

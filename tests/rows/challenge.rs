@@ -8,9 +8,13 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
+use bridge_auth::caller::CallerKind;
+use bridge_auth::clock::{Clock, SystemClock};
+use bridge_auth::id::{Audience, TraceId};
+use bridge_auth::issue::AccessRequest;
 use bridge_auth::store::Origin;
 use bridge_auth::token::{Algorithm, KeyRing, SigningKey};
-use bridge_auth::{AccessRequest, Audience, Bridge, Caller, CallerKind, Clock, Scopes, SystemClock, TraceId};
+use bridge_auth::{Bridge, Caller, Scopes};
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use http::{HeaderMap, Method, StatusCode};

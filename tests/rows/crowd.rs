@@ -3,7 +3,8 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use bridge_auth::{Freshness, RateLimits};
+use bridge_auth::Freshness;
+use bridge_auth::rate_limit::RateLimits;
 use futures_util::future::join_all;
 use http::header::COOKIE;
 use http::{Method, StatusCode};

@@ -2,8 +2,10 @@
 
 use axum::Router;
 use axum::routing::{get, post};
+use bridge_auth::authenticate::Authenticator;
+use bridge_auth::caller::CallerKind;
 use bridge_auth::store::Origin;
-use bridge_auth::{Authenticator, Bridge, BridgeAuthLayer, Caller, CallerKind, Rejection};
+use bridge_auth::{Bridge, BridgeAuthLayer, Caller, Rejection};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 

@@ -6,16 +6,15 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bridge_auth::id::{AssertionHash, ClientId, ExchangeCode, KeyThumbprint, RefreshHash, RefreshToken};
+use bridge_auth::issue::Access;
 use bridge_auth::store::{
     ClientCredential, ClientKey, ClientProof, DeviceQuery, KeyQuery, KnownUser, NewCode, NewSession,
     OpenSession, Origin, ProvisionClient, RedeemCode, RefreshRefusal, RefreshSession, RefreshSessionError,
     RequestedId, RevocationCursor, Revoke, SessionKey, SessionLimit, Store, WhenFull,
 };
 use bridge_auth::token::{Algorithm, KeyRing, SigningKey};
-use bridge_auth::{
-    Access, AssertionHash, ClientId, ExchangeCode, Freshness, KeyThumbprint, RefreshHash, RefreshToken,
-    SessionId, UserId,
-};
+use bridge_auth::{Freshness, SessionId, UserId};
 use futures_util::future::join_all;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bridge_auth::UserId;
+use bridge_auth::id::{AssertionHash, ClientId, ClientSecret, KeyThumbprint};
 use bridge_auth::store::{
     ClientCredential, ClientKey, ClientProof, KeyQuery, NewSession, OpenSession, OpenSessionError,
     OpenedSession, ProvisionClient, Revoke, SessionState, Store,
 };
-use bridge_auth::{AssertionHash, ClientId, ClientSecret, KeyThumbprint, UserId};
 use futures_util::future::join_all;
 
 use super::given::{
@@ -95,7 +96,7 @@ async fn a_secret_is_never_taken_for_a_key(db: impl Backend) {
         store.provision_client(new).await.unwrap();
     }
     // The hash of the key that is stored, offered as that of a secret.
-    let of_key = bridge_auth::SecretHash::from_stored(key.thumbprint.as_bytes()).unwrap();
+    let of_key = bridge_auth::id::SecretHash::from_stored(key.thumbprint.as_bytes()).unwrap();
     for wrong in [of_secret, ClientProof::Secret(of_key)] {
         assert!(!verifies(&*store, &alice, wrong).await, "{wrong:?}");
         let refused = open_with(&*store, &alice, wrong).await;

@@ -2,11 +2,11 @@
 
 use std::collections::HashSet;
 
+use bridge_auth::id::{ClientId, ClientSecret};
 use bridge_auth::store::{
     ClientProof, NewSession, OpenSession, OpenSessionError, ProvisionClient, RequestedId, Revoke,
     SessionState,
 };
-use bridge_auth::{ClientId, ClientSecret};
 use futures_util::future::join_all;
 
 use super::given::{

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
+use bridge_auth::id::{
+    CallSource, ClientId, ClientSecret, CodeHash, ExchangeCode, RefreshHash, RefreshToken, SecretHash,
+};
 use bridge_auth::store::{
     ClientCredential, ClientProof, NewCode, NewSession, OpenSession, OpenSessionError, OpenedSession, Origin,
     ProvisionClient, ProvisionClientError, RedeemCode, RefreshSession, RefreshSessionError, RequestedId,
     RowState, SessionKey, SessionLimit, SessionState, Store, WhenFull,
 };
-use bridge_auth::{
-    CallSource, ClientId, ClientSecret, CodeHash, ExchangeCode, RefreshHash, RefreshToken, Scopes,
-    SecretHash, SessionId, UserId,
-};
+use bridge_auth::{Scopes, SessionId, UserId};
 
 use crate::support::known;
 

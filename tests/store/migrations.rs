@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
+use bridge_auth::id::{ClientId, ClientSecret, ExchangeCode, RefreshHash, RefreshToken, SecretHash};
 use bridge_auth::store::{
     ClientProof, PostgresStore, RedeemCode, RefreshRefusal, Revoke, SessionState, SqliteStore, Store,
 };
-use bridge_auth::{
-    ClientId, ClientSecret, ExchangeCode, RefreshHash, RefreshToken, SecretHash, SessionId, UserId,
-};
+use bridge_auth::{SessionId, UserId};
 use refinery::Target;
 use tokio_postgres::Client;
 

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use bridge_auth::SessionId;
+use bridge_auth::id::CodeVerifier;
 use bridge_auth::store::{
     GrantRefusal, NewCode, NewSession, OpenedSession, RedeemCode, RedeemError, Revoke, SessionLimit,
     SessionState, WhenFull,
 };
-use bridge_auth::{CodeVerifier, SessionId};
 use futures_util::future::join_all;
 
 use super::given::{

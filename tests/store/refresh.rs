@@ -2,10 +2,10 @@
 
 use std::time::SystemTime;
 
+use bridge_auth::id::{CallSource, RefreshToken};
 use bridge_auth::store::{
     NewSession, Origin, RedeemCode, RefreshRefusal, RefreshSession, RefreshSessionError, Revoke, SessionState,
 };
-use bridge_auth::{CallSource, RefreshToken};
 
 use super::given::{
     DAY, HOUR, MINUTE, SECOND, client_id, code, declared, new_session, redeem, refresh, refreshable, rotate,

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use bridge_auth::SessionId;
+use bridge_auth::id::{ClientId, RefreshHash};
 use bridge_auth::store::{
     NewSession, OpenSession, OpenSessionError, Origin, RefreshRefusal, RefreshSession, RefreshSessionError,
     Revoke, SessionLimit, SessionState, Store, WhenFull,
 };
-use bridge_auth::{ClientId, RefreshHash, SessionId};
 use futures_util::future::join_all;
 
 use super::given::{

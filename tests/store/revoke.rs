@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use bridge_auth::id::ClientId;
 use bridge_auth::store::{ClientProof, NewSession, OpenSession, Revoke, SessionState, Store};
-use bridge_auth::{ClientId, SessionId, UserId};
+use bridge_auth::{SessionId, UserId};
 use futures_util::future::join_all;
 
 use super::given::{
@@ -309,7 +310,7 @@ async fn a_hook_that_is_being_opened_ends_with_its_devices_client() {
 struct Device {
     user: UserId,
     session: SessionId,
-    secret: bridge_auth::SecretHash,
+    secret: bridge_auth::id::SecretHash,
     hook: SessionId,
 }
 

@@ -3,11 +3,12 @@
 use std::collections::HashSet;
 use std::time::{Duration, SystemTime};
 
+use bridge_auth::id::CallSource;
 use bridge_auth::store::{
     DeviceQuery, NewSession, OpenSession, OpenSessionError, OpenedSession, Origin, RequestedId, Revoke,
     SessionKey, SessionLimit, SessionState, WhenFull,
 };
-use bridge_auth::{CallSource, SessionId, UserId};
+use bridge_auth::{SessionId, UserId};
 use futures_util::future::join_all;
 
 use super::given::{

@@ -5,11 +5,11 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bridge_auth::id::{ClientSecret, ExchangeCode, RefreshToken};
 use bridge_auth::store::{
     GrantRefusal, OpenSessionError, ProvisionClient, RedeemError, RefreshRefusal, RefreshSessionError,
     Revoke, SessionState, SqliteStore, Store, StoreErrorKind,
 };
-use bridge_auth::{ClientSecret, ExchangeCode, RefreshToken};
 use futures_util::future::join_all;
 use tokio::time::timeout;
 

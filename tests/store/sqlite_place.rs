@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use bridge_auth::ExchangeCode;
+use bridge_auth::id::ExchangeCode;
 use bridge_auth::store::{
     RedeemError, Revoke, SessionKey, SessionState, SqliteStore, Store, StoreError, StoreErrorKind,
     StoreErrorKind::Moved,

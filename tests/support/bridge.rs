@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use bridge_auth::issue::{Access, AccessRequest};
 use bridge_auth::store::Store;
 use bridge_auth::token::{Algorithm, KeyRing, SigningKey};
-use bridge_auth::{Access, AccessRequest, Bridge, BridgeBuilder, Scopes, SignedIn, UserId};
+use bridge_auth::{Bridge, BridgeBuilder, Scopes, SignedIn, UserId};
 
 use super::Backend;
 

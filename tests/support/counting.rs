@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
+use bridge_auth::id::{AssertionHash, ClientId, RefreshHash};
 use bridge_auth::store::*;
-use bridge_auth::{AssertionHash, ClientId, RefreshHash, SessionId, UserId};
+use bridge_auth::{SessionId, UserId};
 use tokio::sync::watch;
 
 #[derive(Debug)]

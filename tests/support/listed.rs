@@ -1,8 +1,9 @@
 //! What is signed in of a person, whole.
 
 use async_trait::async_trait;
+use bridge_auth::issue::Admin;
 use bridge_auth::store::{Device, DeviceQuery, KnownUser, Session, Store, StoreError};
-use bridge_auth::{Admin, Scopes, UserId};
+use bridge_auth::{Scopes, UserId};
 
 /// All the devices of a person, page by page, and their sessions.
 #[async_trait]

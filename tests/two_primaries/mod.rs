@@ -219,10 +219,10 @@ async fn proved_nothing_after(since: Instant, gateways: &[Gateway], answers: &[V
 fn none_let_in_after(since: Instant, bound: Duration, answers: &[Answer]) {
     let later: Vec<_> = answers.iter().filter(|answer| answer.sent > since + bound).collect();
     assert!(later.len() > 20, "nothing is proved by {} requests", later.len());
-    let layer_verdict = later.iter().filter(|answer| answer.status == StatusCode::OK).count();
+    let let_in = later.iter().filter(|answer| answer.status == StatusCode::OK).count();
     let last = later.iter().rev().find(|answer| answer.status == StatusCode::OK);
     let late = last.map(|answer| answer.sent - since);
-    assert_eq!(layer_verdict, 0, "of {} let in, the last one sent {late:?} after", later.len());
+    assert_eq!(let_in, 0, "of {} let in, the last one sent {late:?} after", later.len());
 }
 
 /// Every request sent more than `bound` after `since` was answered 503, with when to try again; and a live session was never

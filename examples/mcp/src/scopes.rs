@@ -7,7 +7,8 @@ use axum::body::{Body, to_bytes};
 use axum::extract::{FromRequestParts as _, Request};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use bridge_auth::{Granted, required_scopes};
+use bridge_auth::Granted;
+use bridge_auth::required_scopes;
 use http::StatusCode;
 use rmcp::model::{ClientJsonRpcMessage, ClientRequest};
 

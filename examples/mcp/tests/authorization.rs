@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use bridge_auth::{AccessRequest, Audience, Scopes, SignedIn};
+use bridge_auth::id::Audience;
+use bridge_auth::issue::AccessRequest;
+use bridge_auth::{Scopes, SignedIn};
 use reqwest::Method;
 use reqwest::header::{HOST, ORIGIN, WWW_AUTHENTICATE};
 use serde_json::json;

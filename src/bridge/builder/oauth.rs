@@ -60,7 +60,7 @@ impl BridgeBuilder {
     /// A server of the host's that may introspect tokens for any of `audiences` (RFC 7662 §2.1), and proves itself with this
     /// secret, of 32 characters or more, by `client_secret_basic` or `client_secret_post`.
     ///
-    /// Each call counts towards its address's [rate limit](crate::RateLimits::per_address): raise that for one that introspects more than
+    /// Each call counts towards its address's [rate limit](crate::rate_limit::RateLimits::per_address): raise that for one that introspects more than
     /// twenty times a second.
     pub fn resource_server<A: AsRef<str>>(
         mut self,

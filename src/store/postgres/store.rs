@@ -16,18 +16,18 @@ use crate::id::UserId;
 use crate::store::StoreError;
 use crate::store::write_queue::WriteQueue;
 
-/// A [`Store`] on PostgreSQL.
+/// A [`Store`](crate::store::Store) on PostgreSQL.
 ///
 /// Clones share one pool. Every operation has a deadline: a server that is slow, stopped or
 /// unreachable is a [`StoreError`] within the sum of the builder's waits, and the store recovers by itself. A write waits for
-/// its person's turn no longer than for a connection. [`Revoke::Client`] alone may take a minute: it may touch every session
+/// its person's turn no longer than for a connection. [`Revoke::Client`](crate::store::Revoke::Client) alone may take a minute: it may touch every session
 /// there is.
 /// A statement that nobody waits for any more keeps its connection until the server has ended it, so that there are never more
 /// connections than the pool's size. A connection that failed is closed, never lent again.
 ///
 /// # The primary
 ///
-/// Every answer that lets somebody in comes from a server that takes writes and shows the newest [`tick`](Store::tick). One that does
+/// Every answer that lets somebody in comes from a server that takes writes and shows the newest [`tick`](crate::store::Store::tick). One that does
 /// not is left at once, with all connections. So is a server whose tick is not acknowledged, as soon as the URL leads to
 /// another one that takes writes.
 ///
@@ -58,7 +58,7 @@ impl PostgresStore {
 
     /// A store on a pool the host made, with a deadline of 3 s for a connection and 10 s for a
     /// statement. Of its connections it leaves three, but never more than half, to look-ups, and takes one more for its
-    /// [ticks](Store::tick), beside those of the pool. Call [`PostgresStore::migrate`] or [`PostgresStore::check`] once before
+    /// [ticks](crate::store::Store::tick), beside those of the pool. Call [`PostgresStore::migrate`] or [`PostgresStore::check`] once before
     /// the first use: nothing else looks for a transaction pooler, on which gateways run each other's statements.
     ///
     /// Such a store hears of revocations only by reading the log: it listens for no notification. Nor does it hear when an operator
@@ -86,7 +86,7 @@ impl PostgresStore {
     /// # Errors
     ///
     /// [`StoreError`] when the server cannot be reached, or a migration fails. Its kind is
-    /// [`Misconfigured`](super::StoreErrorKind::Misconfigured) where somebody must mend something first, and its
+    /// [`Misconfigured`](crate::store::StoreErrorKind::Misconfigured) where somebody must mend something first, and its
     /// [`source`](std::error::Error::source) says what to write.
     ///
     /// # Cancel safety
@@ -100,7 +100,7 @@ impl PostgresStore {
     /// encoding is UTF8, the role has its rights, no migration is missing or was changed, and none is newer than this version
     /// may run with; and that the settings of the connections reach the server.
     ///
-    /// [`connect`](PostgresStoreBuilder::connect) checks the same. Call it on a store that was made
+    /// [`connect`](super::PostgresStoreBuilder::connect) checks the same. Call it on a store that was made
     /// [`from_pool`](Self::from_pool) and is not told to [`migrate`](Self::migrate). It takes two connections.
     ///
     /// # Errors
