@@ -82,9 +82,7 @@ async fn only_the_first_look_up_of_a_token_asks_whose_the_session_is(db: impl Ba
     assert_eq!(node.costs(&alice).await, (1, 0));
     assert_eq!(node.costs(&bob).await, (1, 1));
     node.store.reset();
-    for let_in in
-        join_all([&alice, &bob].repeat(50).into_iter().map(|access| node.try_in(access))).await
-    {
+    for let_in in join_all([&alice, &bob].repeat(50).into_iter().map(|access| node.try_in(access))).await {
         let_in.unwrap();
     }
     assert_eq!((node.store.full_queries(), node.store.most_ids()), (0, 2));

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use plotters::prelude::*;
 
-use crate::in_process::{Rounds, Setting};
+use crate::measured::{Rounds, Setting};
 use crate::support::gateway::Guard;
 
 type Result = std::result::Result<(), Box<dyn Error>>;

@@ -6,8 +6,9 @@ use std::time::Duration;
 use http::HeaderValue;
 
 use crate::chart;
+use crate::measured::{Rounds, Setting};
 use crate::support::database::{Database, SESSIONS};
-use crate::support::drive::{Credentials, Limit, Measured, drive, median};
+use crate::support::drive::{Credentials, Limit, drive};
 use crate::support::gateway::{Gateway, Guard};
 use crate::support::mint::Mint;
 use crate::support::processor::Processes;
@@ -40,25 +41,6 @@ pub struct Options {
     /// Where to draw what was measured.
     #[arg(long)]
     chart: Option<PathBuf>,
-}
-
-/// All rounds of one gateway under one load.
-pub struct Rounds {
-    pub guard: Guard,
-    pub pool: usize,
-    pub measured: Vec<Measured>,
-    pub queries: usize,
-    /// Seconds of processor time: this process's, and the database's.
-    pub own: f64,
-    pub database: f64,
-}
-
-/// All gateways under one load.
-pub struct Setting {
-    pub database: String,
-    pub sessions: u64,
-    pub concurrent: usize,
-    pub all: Vec<Rounds>,
 }
 
 pub async fn run(options: &Options) {
@@ -182,43 +164,5 @@ fn print(setting: &Setting) {
         println!(
             "| {database} | {sessions} | {concurrent} | {guard} | {pool} | {rate:.0} | {p50:.0} | {p99:.0} | {ratio:.2}x | {nearness} | {own:.1} | {of_database} | {cheaper:.2}x | {queries:.3} | {query} |"
         );
-    }
-}
-
-impl Setting {
-    /// With the pool that serves it best.
-    pub fn best(&self, guard: Guard) -> Option<&Rounds> {
-        let all = self.all.iter().filter(|rounds| rounds.guard == guard);
-        all.max_by(|a, b| a.rate().total_cmp(&b.rate()))
-    }
-}
-
-impl Rounds {
-    pub fn rate(&self) -> f64 {
-        median(&self.measured, Measured::rate)
-    }
-
-    pub fn p50(&self) -> f64 {
-        median(&self.measured, |measured| measured.p50)
-    }
-
-    pub fn p99(&self) -> f64 {
-        median(&self.measured, |measured| measured.p99)
-    }
-
-    /// Seconds of processor time a request.
-    fn cost(&self) -> f64 {
-        self.each(self.own + self.database)
-    }
-
-    /// So much for each request.
-    fn each(&self, total: f64) -> f64 {
-        total / self.measured.iter().map(|measured| measured.requests as f64).sum::<f64>()
-    }
-
-    /// The median of the ratios within each round.
-    fn ratio_to(&self, other: &Self) -> f64 {
-        let pairs: Vec<_> = self.measured.iter().zip(&other.measured).collect();
-        median(&pairs, |(own, other)| own.rate() / other.rate())
     }
 }

@@ -10,6 +10,7 @@ mod fair;
 mod growth;
 mod in_process;
 mod lag;
+mod measured;
 mod processes;
 mod revocations;
 mod sockets;

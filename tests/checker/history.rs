@@ -171,9 +171,8 @@ impl History {
 
     fn delays_of(&self, session: usize, acknowledged: Duration) -> Vec<Delay> {
         let is_later = |call: &&Call| call.session == session && call.span.sent > acknowledged;
-        let after = |call: &Call| {
-            (call.gateway, call.span.sent - acknowledged, call.verdict == Verdict::LetIn)
-        };
+        let after =
+            |call: &Call| (call.gateway, call.span.sent - acknowledged, call.verdict == Verdict::LetIn);
         let mut later: Vec<_> = self.calls.iter().filter(is_later).map(after).collect();
         later.sort_unstable();
         let on_gateways = later.chunk_by(|one, next| one.0 == next.0);

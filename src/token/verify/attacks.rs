@@ -369,9 +369,9 @@ proptest! {
         user in "[a-z@.]{1,255}", expires_in in 1_u64..=MAX_LIFE, session in "[A-Za-z0-9_-]{1,128}",
     ) {
         let mut claims = claims();
-        claims.subject = Subject::User(crate::UserId::parse(user).unwrap());
+        claims.subject = Subject::User(crate::id::UserId::parse(user).unwrap());
         claims.expires_at = NOW + expires_in;
-        claims.session = crate::SessionId::parse(session).unwrap();
+        claims.session = crate::id::SessionId::parse(session).unwrap();
         let ring = ring_of(ed25519());
         prop_assert_eq!(verifier(ring.clone()).verify(ring.sign(&claims).unwrap().expose()), Ok(claims));
     }
