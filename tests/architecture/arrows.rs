@@ -19,7 +19,7 @@ pub struct Arrow {
 /// By the names of the two files.
 pub type Arrows = BTreeMap<(String, String), BTreeSet<Arrow>>;
 
-/// All arrows between the files of a house.
+/// All arrows between the files of a house: for each name that a file imports, where it does so first.
 pub fn arrows(house: &mut House) -> Arrows {
     let mut mentioned = Vec::new();
     for module in 0..house.modules.len() {
@@ -27,31 +27,25 @@ pub fn arrows(house: &mut House) -> Arrows {
             mentioned.extend(mentions(house, module));
         }
     }
-    let mut first: BTreeMap<_, Arrow> = BTreeMap::new();
+    let mut told = BTreeSet::new();
+    let mut arrows = Arrows::new();
     for mention in &mentioned {
         let from = house.modules[mention.module].file;
         for target in house.resolve(mention.module, &mention.path) {
             let to = &house.modules[target.module];
             let is_own =
                 house.room(to.file) == house.room(from) && house.passes_on(mention.module, &mention.path);
-            if to.file == from || to.test_only || is_own {
+            if to.file == from || to.test_only || is_own || !told.insert((from, to.file, target.name.clone()))
+            {
                 continue;
             }
             let names = (house.files[from].name.clone(), house.files[to.file].name.clone());
-            let arrow = Arrow {
+            arrows.entry(names).or_default().insert(Arrow {
                 line: mention.line,
                 path: mention.path.join("::"),
                 is_passed_on: is_passed_on(house, mention, &target),
-            };
-            let told = first.entry((names, target.name)).or_insert_with(|| arrow.clone());
-            if arrow < *told {
-                *told = arrow;
-            }
+            });
         }
-    }
-    let mut arrows = Arrows::new();
-    for ((names, _), arrow) in first {
-        arrows.entry(names).or_default().insert(arrow);
     }
     arrows
 }

@@ -9,7 +9,7 @@ use super::house::plain;
 pub struct Import {
     /// As written, with what stands before the braces; ends in `*` where all names are brought in.
     pub path: Vec<String>,
-    /// What the name is called here; `None` for `*` and `_`.
+    /// What the name is called here; `None` for `*`.
     pub name: Option<String>,
     pub line: usize,
     /// Whether the line has a `pub` of any kind, and so passes the name on.
@@ -56,6 +56,6 @@ fn collect(tree: &UseTree, before: &mut Vec<String>, is_reexport: bool, found: &
     if *last != "self" || path.is_empty() {
         path.push(plain(last));
     }
-    let name = name.or_else(|| path.last().cloned()).filter(|name| name != "_");
+    let name = name.or_else(|| path.last().cloned());
     found.push(Import { path, name, line: last.span().start().line, is_reexport });
 }

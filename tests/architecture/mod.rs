@@ -11,8 +11,7 @@ mod imports;
 mod marks;
 mod mentions;
 mod names;
-mod small_pages;
-mod small_trees;
+mod small;
 
 use std::fs;
 use std::path::Path;

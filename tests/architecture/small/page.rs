@@ -1,9 +1,9 @@
-//! The page, tried on small crates: which floors it gives, and what is told when the code does otherwise.
+//! Which floors a page gives, and what is told when the code does otherwise.
 
-use super::arrows::arrows;
-use super::floors::{Floors, missing_in_table};
-use super::house::House;
-use super::small_trees::small_crate;
+use super::small_crate;
+use crate::architecture::arrows::arrows;
+use crate::architecture::floors::{Floors, missing_in_table};
+use crate::architecture::house::House;
 
 const FILES: &[(&str, &str)] = &[
     ("src/lib.rs", "mod face;\nmod ground;\nmod left;\nmod right;\npub use face::Face;\npub struct Root;\n"),
