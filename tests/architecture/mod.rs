@@ -2,7 +2,8 @@
 //!
 //! An import is every path in the code for use that leads to another file of `src`: in a `use` line, a type, an
 //! expression, an attribute or a macro call. It counts for the file that defines the name, not for one that passes the
-//! name on by `pub use`. Tests, doc comments and the `pub use` lines themselves do not count.
+//! name on by `pub use`. Tests, doc comments and the `pub use` lines themselves do not count. A macro that is called by
+//! its name alone, and not imported, is not seen: pass macros on by `pub(crate) use`.
 
 mod arrows;
 mod floors;
