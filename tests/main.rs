@@ -2,6 +2,7 @@
 
 #![allow(unreachable_pub, clippy::unwrap_used)]
 
+mod architecture;
 mod audit;
 mod canary;
 mod checker;
