@@ -54,7 +54,7 @@ impl Rounds {
     }
 
     /// The median of the ratios within each round.
-    fn ratio_to(&self, other: &Self) -> f64 {
+    pub fn ratio_to(&self, other: &Self) -> f64 {
         let pairs: Vec<_> = self.measured.iter().zip(&other.measured).collect();
         median(&pairs, |(own, other)| own.rate() / other.rate())
     }

@@ -1,5 +1,6 @@
 //! The whole life of a bridge, played against a running gateway and printed as it happens.
 
+mod report;
 mod stage;
 
 use std::net::SocketAddr;
@@ -10,21 +11,27 @@ use bridge_auth::id::CodeVerifier;
 use reqwest::Method;
 use serde_json::{Value, json};
 
+pub use self::report::Report;
+use self::report::Scene;
 use self::stage::{Answer, Call, Stage};
 
 const BRIDGE: &str = "/v1/auth/bridge";
 
-/// Plays every step; an answer that is not as it should be ends it with an error.
-pub async fn play(gateway: SocketAddr, admin_token: &str) -> Result<()> {
-    let mut stage = Stage::new(&format!("http://{gateway}"))?;
+/// Plays every scene and reports it. The first answer that is not as it should be ends the demo.
+pub async fn play(gateway: SocketAddr, admin_token: &str, report: &mut Report) -> Result<()> {
+    let played = scenes(gateway, admin_token, report).await;
+    report.close(played)
+}
+
+async fn scenes(gateway: SocketAddr, admin_token: &str, report: &mut Report) -> Result<()> {
+    let mut stage = Stage::new(&format!("http://{gateway}"), report)?;
     stage.keep_secret(admin_token);
     let operator = format!("Bearer {admin_token}");
 
     let linked = link(&mut stage).await?;
     use_it(&mut stage, &linked).await?;
     spoof(&mut stage, &linked).await?;
-    revoke(&mut stage, &linked, &operator).await?;
-    stage.end()
+    revoke(&mut stage, &linked, &operator).await
 }
 
 /// A linked bridge, and what is shown again later.
@@ -41,14 +48,22 @@ impl Linked {
     }
 }
 
-async fn link(stage: &mut Stage) -> Result<Linked> {
-    stage.scene("Alice signs in at the gateway's own login")?;
+async fn link(stage: &mut Stage<'_>) -> Result<Linked> {
+    stage.scene(Scene {
+        name: "login",
+        proves: "a person signs in with the gateway's own login",
+        title: "Alice signs in at the gateway's own login",
+    })?;
     let login = Call::new(Method::POST, "/demo/login")
         .json(json!({ "user_id": "alice", "scopes": "hook:govern hook:track" }));
     let answer = stage.call(login, 204).await?;
     let cookie = answer.header("set-cookie").split(';').next().unwrap_or_default().to_owned();
 
-    stage.scene("She asks for a one-time code, bound to a challenge that her bridge made (PKCE)")?;
+    stage.scene(Scene {
+        name: "code",
+        proves: "a signed-in person gets a one-time code",
+        title: "She asks for a one-time code, bound to a challenge that her bridge made (PKCE)",
+    })?;
     let verifier = CodeVerifier::random();
     stage.keep_secret(verifier.expose());
     let challenge = json!({
@@ -61,7 +76,11 @@ async fn link(stage: &mut Stage) -> Result<Linked> {
         answer.text("code").len() == 64 && answer.header("cache-control") == "no-store"
     })?;
 
-    stage.scene("The bridge trades the code, once, for a token and a live session")?;
+    stage.scene(Scene {
+        name: "link",
+        proves: "the bridge trades the code for a token and a session",
+        title: "The bridge trades the code, once, for a token and a live session",
+    })?;
     let exchange = json!({
         "code": answer.text("code"),
         "code_verifier": verifier.expose(),
@@ -81,8 +100,12 @@ async fn link(stage: &mut Stage) -> Result<Linked> {
     })
 }
 
-async fn use_it(stage: &mut Stage, linked: &Linked) -> Result<()> {
-    stage.scene("It calls a guarded route: the handler is told who calls")?;
+async fn use_it(stage: &mut Stage<'_>, linked: &Linked) -> Result<()> {
+    stage.scene(Scene {
+        name: "caller",
+        proves: "the handler learns who calls, and never sees the token",
+        title: "It calls a guarded route: the handler is told who calls",
+    })?;
     let answer = stage.call(linked.call(Method::GET, "/v1/whoami"), 200).await?;
     stage.check("the caller is alice in her session, and the handler never sees the token", || {
         answer.text("user_id") == "alice"
@@ -90,7 +113,11 @@ async fn use_it(stage: &mut Stage, linked: &Linked) -> Result<()> {
             && answer.body["headers"].get("authorization").is_none()
     })?;
 
-    stage.scene("It sends a message, which the gateway passes to its upstream")?;
+    stage.scene(Scene {
+        name: "upstream",
+        proves: "the upstream gets the user's name, and never the token",
+        title: "It sends a message, which the gateway passes to its upstream",
+    })?;
     let message = json!({ "model": "small", "messages": [{ "role": "user", "content": "hello" }] });
     let call = linked.call(Method::POST, "/v1/messages").json(message.clone());
     let answer = stage.call(call, 200).await?;
@@ -101,7 +128,11 @@ async fn use_it(stage: &mut Stage, linked: &Linked) -> Result<()> {
             && headers.get("authorization").is_none()
     })?;
 
-    stage.scene("Alice looks at what is signed in as her")?;
+    stage.scene(Scene {
+        name: "sessions",
+        proves: "the person sees the session and its device",
+        title: "Alice looks at what is signed in as her",
+    })?;
     let answer = stage.call(linked.call(Method::GET, &format!("{BRIDGE}/sessions")), 200).await?;
     stage.check("this session is among it, on her laptop", || {
         let sessions = answer.body["sessions"].as_array();
@@ -111,15 +142,23 @@ async fn use_it(stage: &mut Stage, linked: &Linked) -> Result<()> {
         })
     })?;
 
-    stage.scene("The bridge gets an OAuth client for its hooks; the secret is shown this once")?;
+    stage.scene(Scene {
+        name: "hooks",
+        proves: "the bridge gets an OAuth client for its hooks",
+        title: "The bridge gets an OAuth client for its hooks; the secret is shown this once",
+    })?;
     let answer = stage.call(linked.call(Method::POST, &format!("{BRIDGE}/oauth-client")), 200).await?;
     stage.check("the client is alice's", || {
         answer.text("client_id") == "bridge:alice" && !answer.text("client_secret").is_empty()
     })
 }
 
-async fn spoof(stage: &mut Stage, linked: &Linked) -> Result<()> {
-    stage.scene("It claims to be mallory, in two spellings")?;
+async fn spoof(stage: &mut Stage<'_>, linked: &Linked) -> Result<()> {
+    stage.scene(Scene {
+        name: "spoofing",
+        proves: "a forged user name is removed, in both spellings",
+        title: "It claims to be mallory, in two spellings",
+    })?;
     let mut call = Call::new(Method::GET, "/v1/whoami").header("x_user_id", "mallory");
     for (name, value) in &linked.headers {
         call = call.header(name, if *name == X_USER_ID.as_str() { "mallory" } else { value });
@@ -129,7 +168,11 @@ async fn spoof(stage: &mut Stage, linked: &Linked) -> Result<()> {
         answer.body["headers"]["x-user-id"] == "alice" && !answer.body.to_string().contains("mallory")
     })?;
 
-    stage.scene("Someone comes without a token")?;
+    stage.scene(Scene {
+        name: "no token",
+        proves: "a request without a token gets 401",
+        title: "Someone comes without a token",
+    })?;
     let answer = stage.call(Call::new(Method::GET, "/v1/whoami"), 401).await?;
     stage.check("they are asked for one, and accused of nothing", || {
         let challenge = answer.header("www-authenticate");
@@ -137,21 +180,37 @@ async fn spoof(stage: &mut Stage, linked: &Linked) -> Result<()> {
     })
 }
 
-async fn revoke(stage: &mut Stage, linked: &Linked, operator: &str) -> Result<()> {
-    stage.scene("An operator revokes the session")?;
+async fn revoke(stage: &mut Stage<'_>, linked: &Linked, operator: &str) -> Result<()> {
+    stage.scene(Scene {
+        name: "revoke",
+        proves: "an operator revokes the session",
+        title: "An operator revokes the session",
+    })?;
     let path = format!("/admin/sessions/{}", linked.session);
     stage.call(Call::new(Method::DELETE, &path).header("authorization", operator), 204).await?;
 
-    stage.scene("The very next request is refused, though the token has an hour to live")?;
+    stage.scene(Scene {
+        name: "revoked",
+        proves: "the next request with the same token gets 401",
+        title: "The very next request is refused, though the token has an hour to live",
+    })?;
     let answer = stage.call(linked.call(Method::GET, "/v1/whoami"), 401).await?;
     stage.check("the bridge learns that it must link again, and no more", || {
         answer.text("code") == "invalid_token"
             && answer.header("www-authenticate").contains("error=\"invalid_token\"")
     })?;
 
-    stage.scene("Someone who saw the code plays it again")?;
+    stage.scene(Scene {
+        name: "replay",
+        proves: "a code that was used before gets 400",
+        title: "Someone who saw the code plays it again",
+    })?;
     let replayed = stage.call(exchange_call(&linked.exchange), 400).await?;
-    stage.scene("Someone makes a code up")?;
+    stage.scene(Scene {
+        name: "guessing",
+        proves: "a made-up code gets the same answer as a used one",
+        title: "Someone makes a code up",
+    })?;
     let made_up = json!({ "code": "0".repeat(64) });
     let unknown = stage.call(exchange_call(&made_up), 400).await?;
     stage.check("a spent code and an unknown one are answered alike", || {

@@ -1,6 +1,7 @@
 //! A gateway that lets people's bridges in: axum, SQLite or PostgreSQL, and every endpoint of the crate.
 //!
-//! `cargo run --example gateway -- --demo` plays the whole life of a bridge; `--help` lists the rest.
+//! `cargo run --example gateway -- --demo` plays the whole life of a bridge in a line a scene; `--help` lists
+//! the rest.
 
 #![allow(unreachable_pub, reason = "a program exports nothing")]
 
@@ -19,19 +20,23 @@ mod upstream;
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use axum::Router;
+use bridge_auth::Bridge;
 use bridge_auth::id::ClientSecret;
 use bridge_auth::issue::Admin;
 use clap::Parser;
 use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
 use tokio::time::{interval, sleep};
 use tracing_subscriber::EnvFilter;
 
 use crate::app::{AppState, app};
+use crate::demo::Report;
 use crate::options::{Options, data_folder};
 use crate::stop::told_to_stop;
 
@@ -40,78 +45,103 @@ const GRACE: Duration = Duration::from_secs(10);
 /// How often dead rows are deleted.
 const SWEEP_EVERY: Duration = Duration::from_secs(600);
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let options = match Options::try_parse() {
         Ok(options) => options,
         Err(answer) if !answer.use_stderr() => answer.exit(),
-        Err(error) => return fail(error.to_string().lines().next().unwrap_or_default()),
+        Err(error) => return fail(&first_paragraph(&error.to_string())),
     };
-    match run(options).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(&format!("error: {error:#}")),
-    }
+    let ended = if options.demo { demonstrate(&options) } else { serve_people(&options) };
+    ended.unwrap_or_else(|error| fail(&format!("error: {error:#}")))
 }
 
-async fn run(options: Options) -> Result<()> {
-    start_log(options.demo)?;
-    let listen = options.listen();
-    let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
-    let address = listener.local_addr()?;
-    let temporary = if options.demo { Some(tempfile::tempdir()?) } else { None };
-    let folder = temporary.as_ref().map_or_else(data_folder, |folder| Ok(folder.path().to_owned()))?;
-    let issuer = options.issuer(address)?;
-    let bridge = options.bridge(&issuer, &folder).await?;
-    tokio::spawn(sweep_now_and_then(bridge.admin().clone()));
-
-    let admin_token = match &options.admin_token {
-        Some(token) => token.clone(),
-        None => {
-            let token = ClientSecret::random().expose().to_owned();
-            if !options.demo {
-                writeln!(io::stdout(), "operators' token: {token}")?;
-            }
-            token
+/// Lets people's bridges in until the process is told to stop.
+fn serve_people(options: &Options) -> Result<ExitCode> {
+    start_log("info,refinery_core=warn")?;
+    Runtime::new()?.block_on(async {
+        let gateway = Gateway::start(options, &data_folder()?).await?;
+        if options.admin_token.is_none() {
+            writeln!(io::stdout(), "operators' token: {}", gateway.admin_token)?;
         }
-    };
-    let state = AppState::new(admin_token.clone(), upstream::start().await?);
-    let app = app(&bridge, &issuer, state)?;
-    if !address.ip().is_loopback() {
-        tracing::warn!("whoever reaches {address} can sign in as anyone: /demo/login is a stand-in");
-    }
-    writeln!(io::stdout(), "listening on http://{address}")?;
+        writeln!(io::stdout(), "listening on http://{}", gateway.address)?;
+        gateway.serve().await
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
 
-    if options.demo {
+/// Plays the demo against a gateway of its own.
+fn demonstrate(options: &Options) -> Result<ExitCode> {
+    // The demo's page is what it prints.
+    start_log("warn")?;
+    let folder = tempfile::tempdir()?;
+    let mut report = Report::new(options.verbose);
+    let played = Runtime::new()?.block_on(async {
+        let gateway = Gateway::start(options, folder.path()).await?;
+        if options.verbose {
+            writeln!(io::stdout(), "listening on http://{}", gateway.address)?;
+        }
+        let (address, admin_token) = (gateway.address, gateway.admin_token.clone());
         tokio::select! {
-            played = demo::play(address, &admin_token) => played,
-            served = serve(listener, app) => served.and_then(|()| bail!("the demo was interrupted")),
+            played = demo::play(address, &admin_token, &mut report) => played,
+            served = gateway.serve() => served.and_then(|()| bail!("the demo was interrupted")),
         }
-    } else {
-        serve(listener, app).await
+    });
+    // The runtime is gone, and the server with it. The folder goes before the report says so.
+    let removed = folder.close();
+    played?;
+    removed.context("the demo's folder cannot be removed")?;
+    report.end(&options.left_by_demo())
+}
+
+/// A gateway that listens, with all that it needs to serve.
+struct Gateway {
+    listener: TcpListener,
+    address: SocketAddr,
+    admin_token: String,
+    app: Router,
+    /// What works beside the requests lives as long as this.
+    _bridge: Bridge,
+}
+
+impl Gateway {
+    /// Starts one. What has no place of its own goes into `folder`.
+    async fn start(options: &Options, folder: &Path) -> Result<Self> {
+        let listen = options.listen();
+        let listener =
+            TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
+        let address = listener.local_addr()?;
+        let issuer = options.issuer(address)?;
+        if !address.ip().is_loopback() {
+            tracing::warn!("whoever reaches {address} can sign in as anyone: /demo/login is a stand-in");
+        }
+        let bridge = options.bridge(&issuer, folder).await?;
+        tokio::spawn(sweep_now_and_then(bridge.admin().clone()));
+        let made = || ClientSecret::random().expose().to_owned();
+        let admin_token = options.admin_token.clone().unwrap_or_else(made);
+        let app = app(&bridge, &issuer, AppState::new(admin_token.clone(), upstream::start().await?))?;
+        Ok(Self { listener, address, admin_token, app, _bridge: bridge })
+    }
+
+    /// Serves until the process is told to stop, and lets the requests under way end.
+    async fn serve(self) -> Result<()> {
+        let app = self.app.into_make_service_with_connect_info::<SocketAddr>();
+        let serving = axum::serve(self.listener, app).with_graceful_shutdown(told_to_stop());
+        tokio::select! {
+            served = serving => Ok(served?),
+            () = async { told_to_stop().await; sleep(GRACE).await } => bail!("requests were cut off"),
+        }
     }
 }
 
-/// Logs to standard error what `RUST_LOG` asks for.
-fn start_log(demo: bool) -> Result<()> {
+/// Logs to standard error what `RUST_LOG` asks for, or else `default`.
+fn start_log(default: &str) -> Result<()> {
     let filter = match std::env::var("RUST_LOG") {
         Ok(filter) => EnvFilter::try_new(filter).context("RUST_LOG is malformed")?,
-        // The demo's page is what it prints.
-        Err(_) if demo => EnvFilter::new("warn"),
-        Err(_) => EnvFilter::new("info,refinery_core=warn"),
+        Err(_) => EnvFilter::new(default),
     };
     let ansi = io::stderr().is_terminal();
     tracing_subscriber::fmt().with_writer(io::stderr).with_ansi(ansi).with_env_filter(filter).init();
     Ok(())
-}
-
-/// Serves until the process is told to stop, and lets the requests under way end.
-async fn serve(listener: TcpListener, app: Router) -> Result<()> {
-    let app = app.into_make_service_with_connect_info::<SocketAddr>();
-    let serving = axum::serve(listener, app).with_graceful_shutdown(told_to_stop());
-    tokio::select! {
-        served = serving => Ok(served?),
-        () = async { told_to_stop().await; sleep(GRACE).await } => bail!("requests were cut off"),
-    }
 }
 
 async fn sweep_now_and_then(admin: Admin) {
@@ -123,6 +153,12 @@ async fn sweep_now_and_then(admin: Admin) {
             Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "sweep failed"),
         }
     }
+}
+
+/// What is wrong, on one line, without the usage that clap adds.
+fn first_paragraph(text: &str) -> String {
+    let lines = text.lines().map(str::trim).take_while(|line| !line.is_empty());
+    lines.collect::<Vec<_>>().join(" ")
 }
 
 fn fail(message: &str) -> ExitCode {

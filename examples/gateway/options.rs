@@ -80,9 +80,13 @@ pub struct Options {
     #[arg(long, env = "BRIDGE_AUTH_NO_RATE_LIMITS", value_parser = BoolishValueParser::new())]
     no_rate_limits: bool,
 
-    /// Plays the whole life of a bridge against itself, prints it and ends
+    /// Plays the whole life of a bridge, prints one line for each scene (what it proved, and how long it took) and ends
     #[arg(long, env = "BRIDGE_AUTH_DEMO", value_parser = BoolishValueParser::new())]
     pub demo: bool,
+
+    /// With --demo: prints each request and each answer in full, with the secrets shortened
+    #[arg(short, long, requires = "demo")]
+    pub verbose: bool,
 }
 
 #[derive(Clone)]
@@ -151,11 +155,23 @@ impl Options {
         Ok(bridge.build()?)
     }
 
-    fn keys(&self, database: &Database, folder: &Path) -> Result<KeyRing> {
-        let file = self.key_file.clone().unwrap_or_else(|| match database {
-            Database::Sqlite(file) => file.with_extension("key"),
-            Database::Postgres(_) => folder.join("gateway.key"),
+    /// What is left once the demo has ended, as sentences.
+    pub fn left_by_demo(&self) -> String {
+        let rows = self.database.as_ref().map(|database| match database {
+            Database::Sqlite(file) => format!("The demo's rows stay in {}.", file.display()),
+            Database::Postgres(_) => "The demo's rows stay in the PostgreSQL database.".to_owned(),
         });
+        let beside = || self.database.as_ref().and_then(Database::key_file);
+        let key = self.key_file.clone().or_else(beside);
+        let nothing = if key.is_some() { "No server" } else { "No server and no file" };
+        let key = key.map(|file| format!("The signing key stays in {}.", file.display()));
+        let left = [Some(format!("{nothing} is left behind.")), rows, key];
+        left.into_iter().flatten().collect::<Vec<_>>().join(" ")
+    }
+
+    fn keys(&self, database: &Database, folder: &Path) -> Result<KeyRing> {
+        let file = self.key_file.clone().or_else(|| database.key_file());
+        let file = file.unwrap_or_else(|| folder.join("gateway.key"));
         if let Some(parent) = file.parent() {
             fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
         }
@@ -164,6 +180,14 @@ impl Options {
 }
 
 impl Database {
+    /// Where the signing key is kept beside the database.
+    fn key_file(&self) -> Option<PathBuf> {
+        match self {
+            Self::Sqlite(file) => Some(file.with_extension("key")),
+            Self::Postgres(_) => None,
+        }
+    }
+
     async fn open(&self, pool_size: usize) -> Result<Arc<dyn Store>> {
         Ok(match self {
             Self::Sqlite(file) => {

@@ -8,6 +8,7 @@ mod hyper;
 mod proxy;
 mod readiness;
 mod readiness_postgres;
+mod recording;
 mod relay;
 mod renewal;
 mod stock;

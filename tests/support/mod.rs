@@ -14,6 +14,7 @@ pub mod process;
 pub mod record;
 pub mod replicated;
 mod sqlite;
+pub mod terminal;
 pub mod wire;
 
 pub use backend::Backend;

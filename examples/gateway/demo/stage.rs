@@ -1,11 +1,11 @@
 //! Requests, their answers, and how they are shown: readable, with the secrets shortened.
 
-use std::io::{self, Write as _};
-
 use anyhow::{Context, Result, ensure};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Method};
 use serde_json::Value;
+
+use super::report::{Report, Scene};
 
 /// The members of an answer that are secrets.
 const SECRET_MEMBERS: [&str; 4] = ["code", "token", "refresh_token", "client_secret"];
@@ -16,11 +16,11 @@ const SHOWN_HEADERS: [&str; 4] = ["set-cookie", "www-authenticate", "cache-contr
 const LINE: usize = 100;
 
 /// Where the demo is played: it sends, shows and checks.
-pub struct Stage {
+pub struct Stage<'a> {
     client: Client,
     gateway: String,
     secrets: Vec<String>,
-    scenes: usize,
+    report: &'a mut Report,
 }
 
 /// A request to be sent and shown.
@@ -66,10 +66,10 @@ impl Answer {
     }
 }
 
-impl Stage {
-    pub fn new(gateway: &str) -> Result<Self> {
+impl<'a> Stage<'a> {
+    pub fn new(gateway: &str, report: &'a mut Report) -> Result<Self> {
         let client = Client::builder().no_proxy().user_agent("bridge-demo").build()?;
-        Ok(Self { client, gateway: gateway.to_owned(), secrets: Vec::new(), scenes: 0 })
+        Ok(Self { client, gateway: gateway.to_owned(), secrets: Vec::new(), report })
     }
 
     /// From now on `secret` is shown shortened, wherever it stands.
@@ -77,10 +77,9 @@ impl Stage {
         self.secrets.push(secret.to_owned());
     }
 
-    /// Begins a scene.
-    pub fn scene(&mut self, title: &str) -> Result<()> {
-        self.scenes += 1;
-        self.show(&format!("\n{:2}. {title}\n", self.scenes))
+    /// Begins a scene. The scene before it is proved.
+    pub fn scene(&mut self, scene: Scene) -> Result<()> {
+        self.report.begin(scene)
     }
 
     /// Sends a request, shows it and its answer, and holds the answer to its status.
@@ -114,19 +113,14 @@ impl Stage {
         if !answer.body.is_null() {
             self.show(&indented("    < ", &answer.body))?;
         }
-        ensure!(found.as_u16() == status, "scene {}: expected {status}, got {found}", self.scenes);
+        ensure!(found.as_u16() == status, "expected {status}, got {found}");
         Ok(answer)
     }
 
     /// Shows what holds, or ends the demo because it does not.
     pub fn check(&self, what: &str, holds: impl FnOnce() -> bool) -> Result<()> {
-        ensure!(holds(), "scene {}: it is not so that {what}", self.scenes);
+        ensure!(holds(), "this does not hold: {what}");
         self.show(&format!("    ok: {what}"))
-    }
-
-    /// Says that every scene was as it should be.
-    pub fn end(&self) -> Result<()> {
-        self.show(&format!("\nall {} scenes were as they should be", self.scenes))
     }
 
     fn learn_secrets(&mut self, answer: &Answer, success: bool) {
@@ -142,7 +136,7 @@ impl Stage {
     fn show(&self, text: &str) -> Result<()> {
         let shown =
             self.secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret, &short(secret)));
-        Ok(writeln!(io::stdout(), "{shown}")?)
+        self.report.detail(&shown)
     }
 }
 
