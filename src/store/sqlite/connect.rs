@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_sqlite::{Config, Hook, HookError, Manager, Pool, PoolError, QueueMode, Runtime, Timeouts};
+use deadpool_sqlite::Config;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::file_identity::{self, Identity, OpenedFiles};
+use super::pool::{Hook, HookError, Manager, Pool, PoolError, QueueMode, Runtime, Timeouts};
 use super::transaction::fault;
 use crate::store::{StoreError, StoreErrorKind};
 
@@ -78,7 +80,7 @@ pub(super) fn pool(opened: &Opened, role: Role, size: usize, timeout: Duration) 
             configured.await.map_err(|e| HookError::message(e.to_string()))?
         })
     });
-    Pool::builder(Manager::from_config(&Config::new(existing(&opened.path)), Runtime::Tokio1))
+    Pool::builder(Manager::new(&Config::new(existing(&opened.path))))
         .max_size(size)
         // What was used last remembers most.
         .queue_mode(QueueMode::Lifo)
@@ -101,6 +103,8 @@ pub(super) fn pool_fault(error: PoolError) -> StoreError {
 fn configure(connection: &Connection, role: Role, timeout: Duration) -> rusqlite::Result<()> {
     connection.busy_timeout(timeout)?;
     connection.set_prepared_statement_cache_capacity(64);
+    // Otherwise, once somebody has analysed the file, SQLite plans a statement anew for every value that is bound to it.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.pragma_update(None, "foreign_keys", true)?;
     // In WAL mode only this keeps a commit that was acknowledged through a loss of power.
     connection.pragma_update(None, "synchronous", "full")?;

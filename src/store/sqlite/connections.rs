@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use deadpool_sqlite::Pool;
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::runtime::Handle;
 
 use super::connect::{self, Opened, Role};
 use super::file_identity::OpenedFiles;
+use super::pool::Pool;
 use super::transaction::Transaction;
 use super::write_probe::Probe;
 use crate::id::UserId;

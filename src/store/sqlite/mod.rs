@@ -14,6 +14,7 @@ mod hook_sessions;
 mod operations;
 #[cfg(test)]
 mod plans;
+mod pool;
 mod provision;
 mod refresh_rotation;
 mod refresh_tokens;

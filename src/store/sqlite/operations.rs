@@ -110,4 +110,16 @@ mod tests {
         drop(turn);
         store.put_user(&alice).await.unwrap();
     }
+
+    #[tokio::test]
+    async fn a_connection_is_not_lent_again_after_a_panic() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(&folder).await;
+        let marks = || store.write(|tx| tx.row("SELECT 1 FROM temp.sqlite_schema", [], |_| Ok(())));
+        store.write(|tx| tx.execute("CREATE TEMP TABLE mark (of_this_connection)", [])).await.unwrap();
+        assert!(marks().await.unwrap().is_some());
+        let panicked = store.write(|_| -> Result<(), StoreError> { panic!("as a test") }).await;
+        assert_eq!(panicked.unwrap_err().kind(), StoreErrorKind::Failed);
+        assert!(marks().await.unwrap().is_none());
+    }
 }

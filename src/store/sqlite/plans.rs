@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, StatementStatus, TransactionBehavior};
 
 use super::transaction::Transaction;
 use super::{clients, codes, connect, devices, hook_sessions, provision, refresh_rotation, refresh_tokens};
@@ -232,5 +232,35 @@ fn a_sweep_begins_with_what_expired_first() {
         let is_scan = |step: &&String| step.starts_with("SCAN ") && !step.starts_with("SCAN dead");
         assert_eq!(plan.iter().find(is_scan), None, "{sql}\n{plan:#?}");
         assert!(plan.iter().any(|step| step.contains("_by_") || step.contains("CONSTANT")), "{sql}");
+    }
+}
+
+#[test]
+fn the_state_of_a_seen_row_is_read_from_its_index_alone() {
+    let (folder, key) = (tempfile::tempdir().unwrap(), SessionKey::of(SessionId::random()));
+    let mut file = File::open(&folder);
+    STATEMENTS.take();
+    file.run(|tx| sessions::row_states(tx, &[key]));
+    let sql = STATEMENTS.take().pop_last().unwrap();
+    assert_eq!(file.plan(&sql), ["SEARCH sessions USING COVERING INDEX session_states (id=?)"]);
+}
+
+#[test]
+fn a_statement_is_planned_once_on_an_analysed_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut file = File::open(&folder);
+    STATEMENTS.take();
+    sign_in(&mut file);
+    file.connection.execute_batch("ANALYZE").unwrap();
+    for sql in STATEMENTS.take() {
+        let mut statement = file.connection.prepare(&sql).unwrap();
+        for value in 0..3 {
+            for place in 1..=statement.parameter_count() {
+                statement.raw_bind_parameter(place, value).unwrap();
+            }
+            // Whether a value does is not asked here.
+            let _ = statement.raw_query().next();
+        }
+        assert_eq!(statement.get_status(StatementStatus::RePrepare), 0, "{sql}");
     }
 }
