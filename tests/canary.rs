@@ -14,7 +14,7 @@ use tower::{Layer, ServiceExt, service_fn};
 use tower_http::trace::TraceLayer;
 
 use crate::support::bridge::{builder_with, user};
-use crate::support::record::Record;
+use crate::support::record::{Record, hear};
 use crate::support::{Backend, PostgresBackend, SqliteBackend};
 
 /// Walks the whole road, good and bad, and returns every secret that was on it.
@@ -136,7 +136,7 @@ async fn no_secret_is_shown(backend: impl Backend) {
         .with_writer(record.clone())
         .finish();
     let secrets = {
-        let _guard = tracing::subscriber::set_default(subscriber);
+        let _guard = hear(subscriber);
         walk(&backend, &record).await
     };
     let text = record.text();

@@ -17,7 +17,7 @@ use super::{bearer, gateway, is_challenge, seen, still_serves};
 use crate::support::bridge::{builder, builder_over};
 use crate::support::counting::Counting;
 use crate::support::gateway::{Gateway, PREFIX, echo, send};
-use crate::support::record::Record;
+use crate::support::record::{Record, hear};
 use crate::support::wire::{raw, raw_get};
 use crate::support::{Backend, SqliteBackend};
 
@@ -163,7 +163,7 @@ async fn row_60_no_handler_and_no_log_sees_the_token() {
         .with_writer(record.clone())
         .finish();
     // The test has one thread, so the gateway's tasks log here too.
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let _guard = hear(subscriber);
     let (_db, gateway, token) = gateway().await;
     let forged = format!("{}AAAA", &token[..token.len() - 4]);
     let admitted = gateway.call(Method::GET, "/v1/echo", &token).await;

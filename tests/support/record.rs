@@ -2,9 +2,11 @@
 
 use std::fmt::Debug;
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Once};
 
 use serde_json::Value;
+use tracing::Subscriber;
+use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -27,23 +29,23 @@ impl Record {
     }
 
     /// Takes down all that this thread logs, until the guard goes.
-    pub fn listen(&self) -> tracing::subscriber::DefaultGuard {
+    pub fn listen(&self) -> DefaultGuard {
         let subscriber = tracing_subscriber::fmt()
             .json()
             .with_env_filter(EnvFilter::new("bridge_auth=trace"))
             .with_writer(self.clone())
             .finish();
-        tracing::subscriber::set_default(subscriber)
+        hear(subscriber)
     }
 
     /// The same as text: JSON does not show the causes of an error.
-    pub fn listen_to_text(&self) -> tracing::subscriber::DefaultGuard {
+    pub fn listen_to_text(&self) -> DefaultGuard {
         let subscriber = tracing_subscriber::fmt()
             .with_ansi(false)
             .with_env_filter(EnvFilter::new("bridge_auth=trace"))
             .with_writer(self.clone())
             .finish();
-        tracing::subscriber::set_default(subscriber)
+        hear(subscriber)
     }
 
     /// The fields of all that was logged for the auditor.
@@ -65,6 +67,19 @@ impl Record {
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
     }
+}
+
+/// Gives this thread's events to `subscriber`, until the guard goes.
+///
+/// `tracing` remembers of each event that nobody listens, when a thread without a subscriber is the first to reach it. A
+/// test on another thread would then hear nothing. So all threads have a subscriber, which drops what it hears.
+pub fn hear(subscriber: impl Subscriber + Send + Sync) -> DefaultGuard {
+    static EVERYWHERE: Once = Once::new();
+    EVERYWHERE.call_once(|| {
+        tracing::subscriber::set_global_default(tracing_subscriber::registry())
+            .expect("nobody else sets one");
+    });
+    tracing::subscriber::set_default(subscriber)
 }
 
 impl io::Write for Record {
