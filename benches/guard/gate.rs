@@ -61,7 +61,6 @@ fn judge(counts: &Counts) -> ExitCode {
         let limit = match scene.limit {
             _ if !JUDGED => String::new(),
             Limit::Budget(budget) => format!("**{budget}**"),
-            Limit::Missed(budget, _) => format!("**{budget}**, missed; {most}"),
             Limit::Measured(_) => most.to_string(),
         };
         let others = OTHERS.iter().map(|name| match counts.of(name, scene) {
@@ -77,7 +76,7 @@ fn judge(counts: &Counts) -> ExitCode {
         "\n{}",
         match JUDGED {
             true =>
-                "Budgets are in bold, and a fiftieth more is let through; where one is missed, what is let through stands beside it. The other limits are what was measured and a tenth more.",
+                "Budgets are in bold, and a fiftieth more is let through. The other limits are what was measured and a tenth more.",
             false =>
                 "Nothing is judged with the peers: the limits are of the crate's own build, `.ci/bench`.",
         }

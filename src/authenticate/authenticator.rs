@@ -84,10 +84,9 @@ impl Authenticator {
         &self.sources
     }
 
-    /// The headers of a request that are read here.
-    #[inline]
-    pub(crate) fn head<'h>(&self, headers: &'h HeaderMap) -> Head<'h> {
-        self.sources.head(headers)
+    /// Reads the headers of a request into `head`.
+    pub(crate) fn read<'h>(&self, headers: &'h HeaderMap, head: &mut Head<'h>) {
+        self.sources.read(headers, head);
     }
 
     /// Whether `token` was issued here, whether or not it has expired or its session has ended.
@@ -126,7 +125,9 @@ impl Authenticator {
     ///
     /// Dropping the future abandons the look-up and changes nothing.
     pub async fn authenticate(&self, headers: &HeaderMap) -> Result<Caller, Rejection> {
-        let begun = self.begin(&self.head(headers), Moment::now())?;
+        let mut head = Head::default();
+        self.read(headers, &mut head);
+        let begun = self.begin(&head, Moment::now())?;
         let admitted = match begun {
             Begun::Admitted(admitted) => admitted,
             Begun::Pending(pending) => self.finish(pending).await?,

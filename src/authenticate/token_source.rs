@@ -53,10 +53,9 @@ impl TokenSources {
         }
     }
 
-    /// The headers of a request that are read here.
-    #[inline]
-    pub(crate) fn head<'h>(&self, headers: &'h HeaderMap) -> Head<'h> {
-        Head::of(headers, &self.headers)
+    /// Reads the headers of a request into `head`.
+    pub(crate) fn read<'h>(&self, headers: &'h HeaderMap, head: &mut Head<'h>) {
+        head.read(headers, &self.headers);
     }
 
     /// The one token of a request, its form not yet looked at.

@@ -53,8 +53,10 @@ impl Caller {
     }
 
     /// The same, let in by a layer.
-    pub(crate) fn passing(self, request_context: RequestContext) -> Self {
-        Self { request_context: Some(request_context), ..self }
+    #[inline]
+    pub(crate) fn passing(mut self, request_context: RequestContext) -> Self {
+        self.request_context = Some(request_context);
+        self
     }
 
     /// The same, without what the layer left: for a handler, which may keep it.

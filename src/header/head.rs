@@ -7,8 +7,8 @@ use super::{
     names_identity, strip_connection, strip_misspelt,
 };
 
-/// The headers of one request, sorted by what they are to the guard.
-#[derive(Debug)]
+/// The headers of one request, sorted by what they are to the guard. The default is that of no headers.
+#[derive(Debug, Default)]
 pub(crate) struct Head<'h> {
     pub(crate) authorization: Lines<'h>,
     pub(crate) traceparent: Lines<'h>,
@@ -48,9 +48,7 @@ pub(crate) struct OwnedLines {
 pub(crate) struct Changes {
     /// One bit for each identity header that is to be written.
     write: u8,
-    /// One bit for each of them in whose place nothing stands.
-    vacant: u8,
-    /// One bit for each that is to be removed.
+    /// One bit for each that is to be removed, if only to be written anew.
     remove: u8,
     misspelt: bool,
     connection: bool,
@@ -59,26 +57,15 @@ pub(crate) struct Changes {
 }
 
 impl<'h> Head<'h> {
-    /// Walks over `headers` once. The lines of the `extra` headers are kept for [`lines`](Self::lines).
-    #[inline]
+    /// What `headers` are; the lines of the `extra` headers are kept for [`lines`](Self::lines).
     pub(crate) fn of(headers: &'h HeaderMap, extra: &[HeaderName]) -> Self {
-        let mut head = Self {
-            authorization: Lines::default(),
-            traceparent: Lines::default(),
-            content_type: None,
-            has_tracestate: false,
-            identity: [Lines::default(); 6],
-            sent: 0,
-            has_misspelt: false,
-            names_identity: false,
-            longest: 0,
-            extra: Vec::new(),
-        };
-        head.walk(headers, extra);
+        let mut head = Self::default();
+        head.read(headers, extra);
         head
     }
 
-    fn walk(&mut self, headers: &'h HeaderMap, extra: &[HeaderName]) {
+    /// Walks over `headers` once. A head is read where it stays: it is too big to be moved for nothing.
+    pub(crate) fn read(&mut self, headers: &'h HeaderMap, extra: &[HeaderName]) {
         for (name, value) in headers {
             if !extra.is_empty() && extra.contains(name) {
                 self.extra.push((name, value));
@@ -164,8 +151,7 @@ impl<'h> Head<'h> {
         let right = if self.sent == 0 { 0 } else { self.right(&values()) };
         Changes {
             write: written & !right,
-            vacant: !self.sent,
-            remove: self.sent & !written,
+            remove: self.sent & !(written & right),
             misspelt: self.has_misspelt,
             connection: self.names_identity,
             ..self.parent_changes(has_good_parent)
@@ -259,32 +245,25 @@ impl Changes {
         if self.write == 0 {
             return;
         }
-        let mut write = |place: usize, name: HeaderName, value: HeaderValue| {
-            if self.vacant >> place & 1 == 1 {
-                headers.append(name, value);
-            } else {
-                headers.insert(name, value);
-            }
-        };
-        // One after the other, without a loop: each name is a constant then, which need not be copied into the map.
-        let due = |place: usize| values[place].filter(|_| self.write >> place & 1 == 1).cloned();
+        // Nothing of these names is left. One after the other, without a loop: each name is a constant then, which is not copied.
+        let due = |place: usize| values[place].filter(|_| self.write >> place & 1 == 1);
         if let Some(value) = due(0) {
-            write(0, X_USER_ID, value);
+            headers.append(X_USER_ID, value.clone());
         }
         if let Some(value) = due(1) {
-            write(1, X_SESSION_ID, value);
+            headers.append(X_SESSION_ID, value.clone());
         }
         if let Some(value) = due(3) {
-            write(3, X_CLIENT_ID, value);
+            headers.append(X_CLIENT_ID, value.clone());
         }
         if let Some(value) = due(4) {
-            write(4, X_POLICY_VERSION, value);
+            headers.append(X_POLICY_VERSION, value.clone());
         }
         if let Some(value) = due(5) {
-            write(5, X_CALL_SOURCE, value);
+            headers.append(X_CALL_SOURCE, value.clone());
         }
         if self.write >> 2 & 1 == 1 {
-            write(2, X_TRACE_ID, trace());
+            headers.append(X_TRACE_ID, trace());
         }
     }
 }

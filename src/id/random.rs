@@ -19,20 +19,15 @@ pub(super) fn hex(bytes: &[u8]) -> String {
     text
 }
 
-/// The same of 16 bytes, without an allocation: eight digits at a time.
+/// The same of 16 bytes, without an allocation. Each step is a few instructions for all of them at once.
 pub(super) fn hex_of_16(bytes: [u8; 16]) -> [u8; 32] {
-    let mut text = [0; 32];
-    for (digits, four) in text.chunks_exact_mut(8).zip(bytes.chunks_exact(4)) {
-        let four = four.iter().fold(0, |all, byte| all << 8 | u64::from(*byte));
-        // Each half of a byte in a byte of its own.
-        let wide = (four << 16 | four) & 0x0000_ffff_0000_ffff;
-        let wide = (wide << 8 | wide) & 0x00ff_00ff_00ff_00ff;
-        let wide = (wide << 4 | wide) & 0x0f0f_0f0f_0f0f_0f0f;
-        // A letter lies 39 further than the digits would.
-        let letters = ((wide + 0x0606_0606_0606_0606) >> 4) & 0x0101_0101_0101_0101;
-        digits.copy_from_slice(&(wide + 0x3030_3030_3030_3030 + letters * 39).to_be_bytes());
+    let mut halves = [0; 32];
+    for (place, byte) in bytes.into_iter().enumerate() {
+        halves[2 * place] = byte >> 4;
+        halves[2 * place + 1] = byte & 15;
     }
-    text
+    // A letter lies 39 further than the digits would.
+    halves.map(|half| half + b'0' + if half > 9 { 39 } else { 0 })
 }
 
 /// The two digits of each byte.

@@ -44,15 +44,8 @@ pub(super) enum Decision {
 /// What is asked, on its way: it holds nothing of the request.
 pub(super) type Asking = Pin<Box<dyn Future<Output = Result<Admitted, Rejection>> + Send>>;
 
-/// What a request comes to.
-enum Judgement {
-    Admitted(Outcome),
-    Refused(Response<Bytes>),
-}
-
-/// Who is let in, and what changes in the head.
+/// What changes in the head of a request that is let in.
 struct Outcome {
-    admitted: Option<Admitted>,
     trace: Trace,
     changes: Changes,
     /// The caller's token, where it does not stand in `Authorization`.
@@ -65,10 +58,21 @@ struct Outcome {
 /// Decides at once where nothing must be asked.
 pub(super) fn decide<B>(config: &Arc<LayerConfig>, request: &mut Request<B>) -> Decision {
     let now = Moment::now();
-    match judge(config, request.method(), request.uri(), request.headers(), request.extensions(), now) {
-        Ok(judgement) => Decision::Made(carry_out(config, request, judgement, now)),
-        Err(pending) => Decision::Pending(ask(config.clone(), pending)),
-    }
+    let mut head = Head::default();
+    config.authenticator.read(request.headers(), &mut head);
+    let (uri, extensions) = (request.uri(), request.extensions());
+    let mut admitted = match begin(config, &head, uri, extensions, now) {
+        Ok(Begun::Admitted(admitted)) => Some(admitted),
+        Ok(Begun::Pending(pending)) => return Decision::Pending(ask(config.clone(), pending)),
+        Err(rejection) => match let_anonymous_in(config, &head, uri, rejection) {
+            Ok(()) => None,
+            Err(rejection) => {
+                return Decision::Made(Err(refuse(config, &head, request.method(), extensions, &rejection)));
+            }
+        },
+    };
+    let outcome = Outcome::of(config, &head, extensions, admitted.as_ref());
+    Decision::Made(Ok(outcome.carry_out(config, request, &mut admitted, now)))
 }
 
 /// Decides by what was asked.
@@ -78,45 +82,13 @@ pub(super) fn decide_by<B>(
     request: &mut Request<B>,
     asked: Result<Admitted, Rejection>,
 ) -> Verdict {
-    let head = config.authenticator.head(request.headers());
-    let judgement = conclude(config, &head, request.method(), request.extensions(), asked.map(Some));
-    carry_out(config, request, judgement, Moment::now())
-}
-
-/// Makes the head of an admitted request what the inner service shall see.
-#[expect(clippy::result_large_err, reason = "a refusal is what the request ends with: it is not passed far")]
-fn carry_out<B>(
-    config: &LayerConfig,
-    request: &mut Request<B>,
-    mut judgement: Judgement,
-    now: Moment,
-) -> Verdict {
-    match judgement {
-        Judgement::Admitted(ref mut outcome) => {
-            let set_aside = outcome.edit(config, request.headers_mut());
-            Ok(outcome.leave(config, request.extensions_mut(), set_aside, now))
-        }
-        Judgement::Refused(refusal) => Err(refusal),
-    }
-}
-
-/// What a request comes to, or what must be asked for it.
-fn judge(
-    config: &LayerConfig,
-    method: &Method,
-    uri: &Uri,
-    headers: &HeaderMap,
-    extensions: &Extensions,
-    now: Moment,
-) -> Result<Judgement, Pending> {
-    let head = config.authenticator.head(headers);
-    let admitted = match begin(config, &head, uri, extensions, now) {
-        Ok(Begun::Pending(pending)) => return Err(pending),
-        Ok(Begun::Admitted(admitted)) => Ok(Some(admitted)),
-        Err(Rejection::NoCredential) if config.optional => check_nobody(&head, uri).map(|()| None),
-        Err(rejection) => Err(rejection),
-    };
-    Ok(conclude(config, &head, method, extensions, admitted))
+    let mut head = Head::default();
+    config.authenticator.read(request.headers(), &mut head);
+    let extensions = request.extensions();
+    let admitted =
+        asked.map_err(|rejection| refuse(config, &head, request.method(), extensions, &rejection))?;
+    let outcome = Outcome::of(config, &head, extensions, Some(&admitted));
+    Ok(outcome.carry_out(config, request, &mut Some(admitted), Moment::now()))
 }
 
 fn ask(config: Arc<LayerConfig>, pending: Pending) -> Asking {
@@ -147,8 +119,16 @@ fn begin(
     config.authenticator.begin(head, now)
 }
 
-/// Refuses a request that would come in as nobody with a token that is not read.
-fn check_nobody(head: &Head<'_>, uri: &Uri) -> Result<(), Rejection> {
+/// Lets a request without a credential in as nobody where the layer does; one with a token that is not read is refused.
+fn let_anonymous_in(
+    config: &LayerConfig,
+    head: &Head<'_>,
+    uri: &Uri,
+    rejection: Rejection,
+) -> Result<(), Rejection> {
+    if !config.optional || rejection != Rejection::NoCredential {
+        return Err(rejection);
+    }
     if has_query_token(uri) {
         return Err(Rejection::InvalidRequest(MalformedCredential::InQuery));
     }
@@ -160,50 +140,17 @@ fn check_nobody(head: &Head<'_>, uri: &Uri) -> Result<(), Rejection> {
     }
 }
 
-/// What is to become of the request.
-fn conclude(
-    config: &LayerConfig,
-    head: &Head<'_>,
-    method: &Method,
-    extensions: &Extensions,
-    admitted: Result<Option<Admitted>, Rejection>,
-) -> Judgement {
-    let (mut trace, has_good_parent) = Trace::of(head);
+/// The trace of a request, and whether it has a valid `traceparent`.
+fn trace(head: &Head<'_>, extensions: &Extensions) -> (Trace, bool) {
+    let (trace, has_good_parent) = Trace::of(head);
     // What an outer layer has named, and perhaps not written, is the trace here too.
     if head.authorization.first().is_none()
         && !trace.is_named()
         && let Some((_, context)) = LayerVerdict::of(extensions)
     {
-        trace = context.trace;
+        return (context.trace, has_good_parent);
     }
-    match admitted {
-        Ok(admitted) => {
-            log_admitted(admitted.as_ref(), &trace);
-            let written = written(config, admitted.as_ref());
-            if written & header::TRACE != 0 {
-                trace = Trace::Named(trace.id());
-            }
-            let values = || match &admitted {
-                Some(Admitted::Caller(caller)) => {
-                    caller.header_values().map(|value| value.map_or(trace.text(), HeaderValue::as_bytes))
-                }
-                _ => [trace.text(); 6],
-            };
-            let changes = head.changes(written, values, has_good_parent);
-            let is_authorization_sent = head.authorization.first().is_some();
-            // Only where the layer reads other places at all can the token have come from one.
-            let elsewhere = admitted.is_some() && !config.authenticator.sources().is_empty();
-            Judgement::Admitted(Outcome {
-                changes,
-                token: if elsewhere { config.authenticator.sources().token(head) } else { None },
-                is_authorization_sent,
-                longest: head.longest(),
-                admitted,
-                trace,
-            })
-        }
-        Err(rejection) => Judgement::Refused(refuse(config, head, method, &rejection, &trace)),
-    }
+    (trace, has_good_parent)
 }
 
 /// Tells who was let in; `None`: nobody, behind an optional layer.
@@ -241,10 +188,10 @@ fn refuse(
     config: &LayerConfig,
     head: &Head<'_>,
     method: &Method,
+    extensions: &Extensions,
     rejection: &Rejection,
-    trace: &Trace,
 ) -> Response<Bytes> {
-    let refusal = config.rejection_format.refuse(rejection, trace);
+    let refusal = config.rejection_format.refuse(rejection, &trace(head, extensions).0);
     match grpc::call_type(method, head.content_type) {
         Some(call) => grpc::to_status(refusal, rejection, call.clone()),
         None if *method == Method::HEAD => without_body(refusal),
@@ -253,17 +200,68 @@ fn refuse(
 }
 
 impl Outcome {
+    /// What is to become of the request of whom is `admitted`; `None` is nobody.
+    fn of(
+        config: &LayerConfig,
+        head: &Head<'_>,
+        extensions: &Extensions,
+        admitted: Option<&Admitted>,
+    ) -> Self {
+        let (mut trace, has_good_parent) = trace(head, extensions);
+        log_admitted(admitted, &trace);
+        let written = written(config, admitted);
+        if written & header::TRACE != 0 {
+            trace = Trace::Named(trace.id());
+        }
+        let values = || match admitted {
+            Some(Admitted::Caller(caller)) => {
+                caller.header_values().map(|value| value.map_or(trace.text(), HeaderValue::as_bytes))
+            }
+            _ => [trace.text(); 6],
+        };
+        let changes = head.changes(written, values, has_good_parent);
+        // Only where the layer reads other places at all can the token have come from one.
+        let elsewhere = admitted.is_some() && !config.authenticator.sources().is_empty();
+        Self {
+            changes,
+            token: if elsewhere { config.authenticator.sources().token(head) } else { None },
+            is_authorization_sent: head.authorization.first().is_some(),
+            longest: head.longest(),
+            trace,
+        }
+    }
+
+    /// Makes the head of the request what the inner service shall see.
+    #[inline(always)]
+    fn carry_out<B>(
+        &self,
+        config: &LayerConfig,
+        request: &mut Request<B>,
+        admitted: &mut Option<Admitted>,
+        now: Moment,
+    ) -> Admission {
+        let set_aside = self.edit(config, request.headers_mut(), admitted.as_ref());
+        let ended = admitted.as_ref().and_then(|admitted| session_end(config, admitted));
+        self.leave(config, request.extensions_mut(), admitted, set_aside, now);
+        Admission { ended, vary: config.vary.clone() }
+    }
+
     /// Changes the headers. What an optional layer takes out of them for the endpoints of OAuth is handed back.
-    fn edit(&self, config: &LayerConfig, headers: &mut HeaderMap) -> Option<SetAside> {
+    fn edit(
+        &self,
+        config: &LayerConfig,
+        headers: &mut HeaderMap,
+        admitted: Option<&Admitted>,
+    ) -> Option<SetAside> {
         let authorization = if self.is_authorization_sent { headers.remove(AUTHORIZATION) } else { None };
-        let values = match &self.admitted {
+        let values = match admitted {
             Some(Admitted::Caller(caller)) => caller.header_values(),
             _ => [None; 6],
         };
         self.changes.make(headers, values, || self.trace.id().to_header_value());
         // Mostly no other header is long enough to hold a token.
         if self.longest >= strip_tokens::LEAST_BYTES {
-            self.hide_tokens(config, headers, authorization.as_ref());
+            self.hide_tokens(config, headers, authorization.as_ref(), admitted.is_some());
         }
         let mut authorization = authorization?;
         authorization.set_sensitive(true);
@@ -271,24 +269,25 @@ impl Outcome {
             headers.insert(AUTHORIZATION, authorization);
             return None;
         }
-        self.admitted.is_none().then_some(SetAside(authorization))
+        admitted.is_none().then_some(SetAside(authorization))
     }
 
     /// Leaves in the extensions who was let in.
+    #[inline(always)]
     fn leave(
-        &mut self,
+        &self,
         config: &LayerConfig,
         extensions: &mut Extensions,
+        admitted: &mut Option<Admitted>,
         set_aside: Option<SetAside>,
         now: Moment,
-    ) -> Admission {
-        let ended = self.admitted.as_ref().and_then(|admitted| session_end(config, admitted));
+    ) {
         // An outer layer's word that is taken grows no younger by being passed on.
-        let outer = self.admitted.as_ref().and_then(Admitted::request_context);
+        let outer = admitted.as_ref().and_then(Admitted::request_context);
         let at = outer.map_or(now, |outer| outer.at);
         let context =
             RequestContext { trace: self.trace, rejection_format: config.rejection_format.clone(), at };
-        match self.admitted.take() {
+        match admitted.take() {
             Some(Admitted::Caller(caller)) => {
                 extensions.insert(caller.passing(context));
             }
@@ -303,7 +302,6 @@ impl Outcome {
                 set_aside.map(|set_aside| extensions.insert(set_aside));
             }
         }
-        Admission { ended, vary: config.vary.clone() }
     }
 
     /// Removes the token that a caller was let in on from every other header, and what other tokens of ours there are.
@@ -312,9 +310,10 @@ impl Outcome {
         config: &LayerConfig,
         headers: &mut HeaderMap,
         authorization: Option<&HeaderValue>,
+        is_somebody: bool,
     ) {
         let bearer = authorization.and_then(|value| after_scheme(value.as_bytes()));
-        let token = bearer.or(self.token.as_deref()).filter(|_| self.admitted.is_some());
+        let token = bearer.or(self.token.as_deref()).filter(|_| is_somebody);
         match token {
             Some(token) => {
                 strip_tokens::remove_token(headers, token);
@@ -323,7 +322,7 @@ impl Outcome {
                     strip_tokens::remove_marker(headers);
                 }
             }
-            None if self.admitted.is_none() => {
+            None if !is_somebody => {
                 strip_tokens::remove_own_tokens(headers, &config.authenticator);
             }
             // A layer outside of this one has hidden all there is.
