@@ -1,4 +1,4 @@
-//! The decision over one request's head: no body, no inner service.
+//! The decision on the head of one request. It reads no body and calls no inner service.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -24,27 +24,28 @@ use crate::rejection::{MalformedCredential, Rejection};
 use crate::request_context::{RequestContext, SetAside};
 use crate::telemetry;
 
-/// The admission, or the refusal to answer with. Of an admitted request the head is as the inner service shall see it.
+/// The admission, or the response that refuses the request. The head of an admitted request is already what the inner
+/// service shall see.
 pub(super) type Verdict = Result<Admission, Response<Bytes>>;
 
-/// What is due to the answer of an admitted request.
+/// What the answer to an admitted request needs.
 pub(super) struct Admission {
-    /// What ends it early.
+    /// What ends the answer early.
     pub(super) ended: Option<SessionEnd>,
-    /// What it varies with beside `Authorization`.
+    /// The headers beside `Authorization` that `Vary` names.
     pub(super) vary: Option<Arc<HeaderValue>>,
 }
 
-/// A verdict, or what must be asked for it.
+/// A verdict, or the question that must be answered first.
 pub(super) enum Decision {
     Made(Verdict),
     Pending(Asking),
 }
 
-/// What is asked, on its way: it holds nothing of the request.
+/// The question on its way: to the store, or to another issuer's keys. It holds nothing of the request.
 pub(super) type Asking = Pin<Box<dyn Future<Output = Result<Admitted, Rejection>> + Send>>;
 
-/// What a request comes to.
+/// What was decided about a request.
 enum Judgement {
     Admitted(Outcome),
     Refused(Response<Bytes>),
@@ -55,14 +56,14 @@ struct Outcome {
     admitted: Option<Admitted>,
     trace: Trace,
     changes: Changes,
-    /// The caller's token, where it does not stand in `Authorization`.
+    /// The caller's token, when it is not in `Authorization`.
     token: Option<Vec<u8>>,
     is_authorization_sent: bool,
-    /// The length of the longest value of the other headers.
+    /// The length of the longest value among the other headers.
     longest: usize,
 }
 
-/// Decides at once where nothing must be asked.
+/// Decides at once when nothing must be asked.
 pub(super) fn decide<B>(config: &Arc<LayerConfig>, request: &mut Request<B>) -> Decision {
     let now = Moment::now();
     match judge(config, request.method(), request.uri(), request.headers(), request.extensions(), now) {
@@ -71,7 +72,7 @@ pub(super) fn decide<B>(config: &Arc<LayerConfig>, request: &mut Request<B>) -> 
     }
 }
 
-/// Decides by what was asked.
+/// Decides with the answer to what was asked.
 #[expect(clippy::result_large_err, reason = "a refusal is what the request ends with: it is not passed far")]
 pub(super) fn decide_by<B>(
     config: &LayerConfig,
@@ -83,7 +84,7 @@ pub(super) fn decide_by<B>(
     carry_out(config, request, judgement, Moment::now())
 }
 
-/// Makes the head of an admitted request what the inner service shall see.
+/// Changes the head of an admitted request into what the inner service shall see.
 #[expect(clippy::result_large_err, reason = "a refusal is what the request ends with: it is not passed far")]
 fn carry_out<B>(
     config: &LayerConfig,
@@ -100,7 +101,7 @@ fn carry_out<B>(
     }
 }
 
-/// What a request comes to, or what must be asked for it.
+/// Judges a request without I/O. `Err` says what must be asked.
 fn judge(
     config: &LayerConfig,
     method: &Method,
@@ -123,7 +124,7 @@ fn ask(config: Arc<LayerConfig>, pending: Pending) -> Asking {
     Box::pin(async move { config.authenticator.finish(pending).await })
 }
 
-/// Who calls, as far as it is known without I/O; an outer layer of the same bridge may have found out.
+/// Finds out who calls, as far as that needs no I/O. An outer layer of the same bridge may have found it out already.
 fn begin(
     config: &LayerConfig,
     head: &Head<'_>,
@@ -138,7 +139,7 @@ fn begin(
         && let Some(outer) = LayerVerdict::of(extensions)
         && let Some(verdict) = config.authenticator.readmit(outer, now)
     {
-        // The outer layer has taken the token away that it let the caller in on: this is another.
+        // The outer layer has removed the token that it accepted. So this is a second token.
         return if is_sent_elsewhere() { two_ways } else { verdict };
     }
     if uri.query().is_some() && has_query_token(uri) && (is_authorization_sent || is_sent_elsewhere()) {
@@ -147,7 +148,7 @@ fn begin(
     config.authenticator.begin(head, now)
 }
 
-/// Refuses a request that would come in as nobody with a token that is not read.
+/// Refuses an anonymous request that carries a token in a place that is not read.
 fn check_nobody(head: &Head<'_>, uri: &Uri) -> Result<(), Rejection> {
     if has_query_token(uri) {
         return Err(Rejection::InvalidRequest(MalformedCredential::InQuery));
@@ -160,7 +161,7 @@ fn check_nobody(head: &Head<'_>, uri: &Uri) -> Result<(), Rejection> {
     }
 }
 
-/// What is to become of the request.
+/// Decides what becomes of the request.
 fn conclude(
     config: &LayerConfig,
     head: &Head<'_>,
@@ -169,7 +170,7 @@ fn conclude(
     admitted: Result<Option<Admitted>, Rejection>,
 ) -> Judgement {
     let (mut trace, has_good_parent) = Trace::of(head);
-    // What an outer layer has named, and perhaps not written, is the trace here too.
+    // An outer layer may have named the trace without writing it. That trace id counts here too.
     if head.authorization.first().is_none()
         && !trace.is_named()
         && let Some((_, context)) = LayerVerdict::of(extensions)
@@ -191,7 +192,7 @@ fn conclude(
             };
             let changes = head.changes(written, values, has_good_parent);
             let is_authorization_sent = head.authorization.first().is_some();
-            // Only where the layer reads other places at all can the token have come from one.
+            // The token can be elsewhere only when the layer reads other places at all.
             let elsewhere = admitted.is_some() && !config.authenticator.sources().is_empty();
             Judgement::Admitted(Outcome {
                 changes,
@@ -206,7 +207,7 @@ fn conclude(
     }
 }
 
-/// Tells who was let in; `None`: nobody, behind an optional layer.
+/// Logs who was let in. `None`: an anonymous request, behind an optional layer.
 fn log_admitted(admitted: Option<&Admitted>, trace: &Trace) {
     match admitted {
         Some(Admitted::Caller(caller)) => telemetry::admitted(caller.user_id(), caller.session_id(), trace),
@@ -217,8 +218,10 @@ fn log_admitted(admitted: Option<&Admitted>, trace: &Trace) {
     }
 }
 
-/// Which identity headers are written. Nothing but the trace is true of a caller without a session: upstream would take another
-/// issuer's names for ours.
+/// Which identity headers are written.
+///
+/// For a caller without a session only the trace id is written. Services behind the layer would take another issuer's
+/// names for names of this gateway.
 fn written(config: &LayerConfig, admitted: Option<&Admitted>) -> u8 {
     match admitted {
         _ if !config.identity_headers => 0,
@@ -227,7 +230,7 @@ fn written(config: &LayerConfig, admitted: Option<&Admitted>) -> u8 {
     }
 }
 
-/// What ends the answer early, where the layer says so; without a session nothing does.
+/// What ends the answer early, when the layer is set so. Without a session nothing ends it.
 fn session_end(config: &LayerConfig, admitted: &Admitted) -> Option<SessionEnd> {
     let within = config.streams_end_within?;
     match admitted {
@@ -236,7 +239,7 @@ fn session_end(config: &LayerConfig, admitted: &Admitted) -> Option<SessionEnd> 
     }
 }
 
-/// The refusal in the words that the caller reads: gRPC's or HTTP's.
+/// The response that refuses the request, in the form that the client reads: gRPC or HTTP.
 fn refuse(
     config: &LayerConfig,
     head: &Head<'_>,
@@ -253,7 +256,7 @@ fn refuse(
 }
 
 impl Outcome {
-    /// Changes the headers. What an optional layer takes out of them for the endpoints of OAuth is handed back.
+    /// Changes the headers. Returns the `Authorization` header that an optional layer removes, for the OAuth endpoints.
     fn edit(&self, config: &LayerConfig, headers: &mut HeaderMap) -> Option<SetAside> {
         let authorization = if self.is_authorization_sent { headers.remove(AUTHORIZATION) } else { None };
         let values = match &self.admitted {
@@ -261,7 +264,7 @@ impl Outcome {
             _ => [None; 6],
         };
         self.changes.make(headers, values, || self.trace.id().to_header_value());
-        // Mostly no other header is long enough to hold a token.
+        // Usually no other header is long enough to hold a token.
         if self.longest >= strip_tokens::LEAST_BYTES {
             self.hide_tokens(config, headers, authorization.as_ref());
         }
@@ -274,7 +277,7 @@ impl Outcome {
         self.admitted.is_none().then_some(SetAside(authorization))
     }
 
-    /// Leaves in the extensions who was let in.
+    /// Puts into the extensions who was let in.
     fn leave(
         &mut self,
         config: &LayerConfig,
@@ -283,7 +286,7 @@ impl Outcome {
         now: Moment,
     ) -> Admission {
         let ended = self.admitted.as_ref().and_then(|admitted| session_end(config, admitted));
-        // An outer layer's word that is taken grows no younger by being passed on.
+        // A verdict that is taken from an outer layer keeps its age.
         let outer = self.admitted.as_ref().and_then(Admitted::request_context);
         let at = outer.map_or(now, |outer| outer.at);
         let context =
@@ -306,7 +309,7 @@ impl Outcome {
         Admission { ended, vary: config.vary.clone() }
     }
 
-    /// Removes the token that a caller was let in on from every other header, and what other tokens of ours there are.
+    /// Removes the token of the admitted caller from every other header, and every other token that this bridge issued.
     fn hide_tokens(
         &self,
         config: &LayerConfig,
@@ -326,7 +329,7 @@ impl Outcome {
             None if self.admitted.is_none() => {
                 strip_tokens::remove_own_tokens(headers, &config.authenticator);
             }
-            // A layer outside of this one has hidden all there is.
+            // An outer layer has removed all tokens already.
             None => {}
         }
     }

@@ -77,7 +77,7 @@ impl BridgeBuilder {
         audiences: impl IntoIterator<Item = A>,
     ) -> Self {
         if secret.expose().len() < 32 {
-            let (what, allowed) = ("the secret of a resource_server", "at least 32 characters");
+            let (what, allowed) = ("the secret of a resource server", "at least 32 characters");
             self.malformed.get_or_insert(BuildError::OutOfRange { what, allowed });
         }
         let audiences = self.parse_all("audience", audiences);
