@@ -293,7 +293,12 @@ impl Timing {
                 day * 7,
                 "at least refresh_every, at most 7 days",
             ),
-            ("keys_deadline of an external issuer", self.deadline, Duration::from_secs(60), "above 0, at most 60 seconds"),
+            (
+                "keys_deadline of an external issuer",
+                self.deadline,
+                Duration::from_secs(60),
+                "above 0, at most 60 seconds",
+            ),
         ] {
             if value.is_zero() || value > most {
                 return Err(BuildError::OutOfRange { what, allowed });
@@ -301,10 +306,7 @@ impl Timing {
         }
         if self.stale_for < self.interval {
             let what = "stale_for of an external issuer";
-            return Err(BuildError::OutOfRange {
-                what,
-                allowed: "at least refresh_every, at most 7 days",
-            });
+            return Err(BuildError::OutOfRange { what, allowed: "at least refresh_every, at most 7 days" });
         }
         Ok(())
     }

@@ -63,8 +63,9 @@ pub(super) fn to_status(
 ///
 /// A client that calls again learns which of the two it is.
 pub(super) fn session_ended() -> HeaderMap {
-    let message =
-        HeaderValue::from_static("It is no longer proven that the session of this stream is live. Call again.");
+    let message = HeaderValue::from_static(
+        "It is no longer proven that the session of this stream is live. Call again.",
+    );
     HeaderMap::from_iter([(GRPC_STATUS, HeaderValue::from_static("14")), (GRPC_MESSAGE, message)])
 }
 
