@@ -114,7 +114,7 @@ fn judge(
     let admitted = match begin(config, &head, uri, extensions, now) {
         Ok(Begun::Pending(pending)) => return Err(pending),
         Ok(Begun::Admitted(admitted)) => Ok(Some(admitted)),
-        Err(Rejection::NoCredential) if config.optional => check_nobody(&head, uri).map(|()| None),
+        Err(Rejection::NoCredential) if config.optional => check_anonymous(&head, uri).map(|()| None),
         Err(rejection) => Err(rejection),
     };
     Ok(conclude(config, &head, method, extensions, admitted))
@@ -149,7 +149,7 @@ fn begin(
 }
 
 /// Refuses an anonymous request that carries a token in a place that is not read.
-fn check_nobody(head: &Head<'_>, uri: &Uri) -> Result<(), Rejection> {
+fn check_anonymous(head: &Head<'_>, uri: &Uri) -> Result<(), Rejection> {
     if has_query_token(uri) {
         return Err(Rejection::InvalidRequest(MalformedCredential::InQuery));
     }
