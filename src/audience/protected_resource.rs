@@ -17,8 +17,9 @@ pub struct ProtectedResource {
 }
 
 impl ProtectedResource {
-    /// Describes the resource at this URL, such as `https://gateway.example/mcp`. The URL is the audience of its
-    /// tokens.
+    /// Describes the resource at this URL, such as `https://gateway.example/mcp`.
+    ///
+    /// The URL is the audience of its tokens.
     ///
     /// Clients compare the URL byte for byte with the URL that they call (RFC 9728 §3.3). So the metadata shows the URL
     /// exactly as you write it here. When the resource is a whole host, write its URL without a slash at the end.

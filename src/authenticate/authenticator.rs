@@ -21,7 +21,9 @@ use crate::layer_verdict::LayerVerdict;
 use crate::rejection::{InvalidCredential, Rejection};
 use crate::request_context::RequestContext;
 
-/// Decides whether a request may come in. Layer, extractors and tests all share this decision.
+/// Decides whether a request may come in.
+///
+/// Layer, extractors and tests all share this decision.
 ///
 /// [`Bridge::authenticator`](crate::Bridge::authenticator) makes one for an audience. It admits people's bridges.
 /// [`admit_hook_clients`](Self::admit_hook_clients) admits hook clients too. [`require_scopes`](Self::require_scopes)
@@ -152,7 +154,9 @@ impl Authenticator {
         }
     }
 
-    /// Completes when the session of `caller` has ended. Use it for what outlives a request, such as a WebSocket.
+    /// Completes when the session of `caller` has ended.
+    ///
+    /// Use it for what outlives a request, such as a WebSocket.
     ///
     /// The future completes at most `within` after the moment from which a request of this session would be refused, or
     /// after this call if that is later. `within` is 10 ms to 24 h; a value outside is replaced by the nearest of the

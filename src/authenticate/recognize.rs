@@ -10,7 +10,7 @@ pub(crate) enum Recognized {
     Ours,
     /// It names a key of ours, but was not issued here. A signature check showed this.
     Forged,
-    /// It is another issuer's token, or no token.
+    /// It is an external issuer's token, or no token.
     Other,
 }
 

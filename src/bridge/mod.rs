@@ -20,7 +20,9 @@ use crate::session::WatchStatus;
 use crate::token::KeyRing;
 use crate::validate::BuildError;
 
-/// Everything that a gateway needs to let bridges in. It hands out the layer, the endpoints and the operations.
+/// Everything that a gateway needs to let bridges in.
+///
+/// It hands out the layer, the endpoints and the operations.
 ///
 /// Cloning is cheap. All clones are the same bridge.
 #[derive(Clone)]
@@ -51,7 +53,9 @@ impl Bridge {
         Ok(BridgeAuthLayer::new(authenticator, rejection_format))
     }
 
-    /// The decision of the guard without the middleware. It admits the same callers as [`layer`](Self::layer).
+    /// The decision of the guard without the middleware.
+    ///
+    /// It admits the same callers as [`layer`](Self::layer).
     ///
     /// # Errors
     ///
@@ -81,13 +85,17 @@ impl Bridge {
         &self.state.keys
     }
 
-    /// All endpoints that bridges call, as one service. The service itself guards the endpoints that need a caller.
+    /// All endpoints that bridges call, as one service.
+    ///
+    /// The service itself guards the endpoints that need a caller.
     #[must_use]
     pub fn service(&self) -> BridgeService {
         BridgeService::new(&self.state)
     }
 
-    /// The operators' endpoints. Mount them behind your own guard.
+    /// The operators' endpoints.
+    ///
+    /// Mount them behind your own guard.
     #[must_use]
     pub fn admin_service(&self) -> AdminService {
         AdminService::new(&self.state)
@@ -105,7 +113,9 @@ impl Bridge {
         SessionService::new(&self.state)
     }
 
-    /// `POST /oauth-client` alone. Mount it behind [`layer`](Self::layer).
+    /// `POST /oauth-client` alone.
+    ///
+    /// Mount it behind [`layer`](Self::layer).
     #[must_use]
     pub fn oauth_client_service(&self) -> OauthClientService {
         OauthClientService::new(&self.state)
@@ -117,13 +127,17 @@ impl Bridge {
         CapabilitiesService::new(&self.state)
     }
 
-    /// `GET /sessions` and `DELETE /sessions/{id}` alone. Mount them behind [`layer`](Self::layer).
+    /// `GET /sessions` and `DELETE /sessions/{id}` alone.
+    ///
+    /// Mount them behind [`layer`](Self::layer).
     #[must_use]
     pub fn sessions_service(&self) -> SessionsService {
         SessionsService::new(&self.state)
     }
 
-    /// `POST /logout` alone. Mount it behind [`layer`](Self::layer).
+    /// `POST /logout` alone.
+    ///
+    /// Mount it behind [`layer`](Self::layer).
     #[must_use]
     pub fn logout_service(&self) -> LogoutService {
         LogoutService::new(&self.state)
@@ -159,7 +173,9 @@ impl Bridge {
         WellKnownService::new(&self.state)
     }
 
-    /// An OpenAPI document of all endpoints. Mount it where you want it.
+    /// An OpenAPI document of all endpoints.
+    ///
+    /// Mount it where you want it.
     #[must_use]
     pub fn openapi_service(&self) -> OpenApiService {
         OpenApiService::new(&self.state)

@@ -69,13 +69,17 @@ impl Caller {
         self.request_context.as_ref()
     }
 
-    /// The person that the request is for. For a hook client: its owner.
+    /// The person that the request is for.
+    ///
+    /// For a hook client: its owner.
     #[must_use]
     pub fn user_id(&self) -> &UserId {
         self.verified.claims.user()
     }
 
-    /// The session that the request belongs to. It was live when the request arrived.
+    /// The session that the request belongs to.
+    ///
+    /// It was live when the request arrived.
     #[must_use]
     pub fn session_id(&self) -> &SessionId {
         self.verified.claims.session()

@@ -48,13 +48,17 @@ impl ExternalCaller {
         self.claims().issuer()
     }
 
-    /// The subject of the token, as its issuer names it. The name is unique only together with the issuer.
+    /// The subject of the token, as its issuer names it.
+    ///
+    /// The name is unique only together with the issuer.
     #[must_use]
     pub fn subject(&self) -> &str {
         self.claims().subject()
     }
 
-    /// The OAuth client that calls, as the issuer names it. `None` when the token names none.
+    /// The OAuth client that calls, as the issuer names it.
+    ///
+    /// `None` when the token names none.
     #[must_use]
     pub fn client_id(&self) -> Option<&str> {
         self.claims().client_id()

@@ -76,7 +76,9 @@ impl ExternalIssuer {
         self
     }
 
-    /// The scopes of its tokens that count here. All other scopes are ignored. Default: none.
+    /// The scopes of its tokens that count here. Default: none.
+    ///
+    /// All other scopes are ignored.
     pub fn allow_scopes(mut self, scopes: Scopes) -> Self {
         self.scopes = scopes;
         self

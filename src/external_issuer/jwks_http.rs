@@ -38,7 +38,9 @@ impl HttpJwks {
     const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
     const TIMEOUT: Duration = Duration::from_secs(5);
 
-    /// Fetches from `url`, the `jwks_uri` of the issuer's metadata (RFC 8414 §2). Does no I/O.
+    /// Fetches from `url`, the `jwks_uri` of the issuer's metadata (RFC 8414 §2).
+    ///
+    /// Does no I/O.
     ///
     /// # Errors
     ///

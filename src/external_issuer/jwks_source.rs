@@ -23,7 +23,9 @@ pub trait JwksSource: fmt::Debug + Send + Sync + 'static {
     async fn fetch(&self) -> Result<Bytes, JwksError>;
 }
 
-/// The keys of an external issuer could not be fetched. This says nothing about any token.
+/// The keys of an external issuer could not be fetched.
+///
+/// This says nothing about any token.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum JwksError {

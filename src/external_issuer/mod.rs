@@ -29,13 +29,15 @@
 //! The answer is 503 with `Retry-After` while it is not known whether the issuer has the key, and while no keys are
 //! younger than [`stale_for`](ExternalIssuer::stale_for). A good token is never called bad. When the issuer removes a
 //! key, the next fetch makes the key useless, for cached verdicts too.
+//!
+//! ```
 //! use bridge_auth::external_issuer::{ExternalCaller, ExternalIssuer, ExternalSessions, JwksError, JwksSource};
 //! use bridge_auth::store::SqliteStore;
 //! use bridge_auth::token::{Algorithm, KeyRing, SigningKey};
 //! use bridge_auth::{Bridge, Scopes};
 //! use bytes::Bytes;
 //!
-//! /// The keys of a partner who sends them by other ways than https.
+//! /// The keys of a partner who does not publish them over https.
 //! #[derive(Debug)]
 //! struct PartnerKeys(Bytes);
 //!

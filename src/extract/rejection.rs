@@ -10,12 +10,16 @@ use http::header::{CACHE_CONTROL, HeaderValue};
 use crate::rejection::Rejection;
 use crate::request_context::{MISSING_LAYER, RequestContext};
 
-/// The layer did not run for this request. This is a mistake of the host, so the answer is 500.
+/// The layer did not run for this request.
+///
+/// This is a mistake of the host, so the answer is 500.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{MISSING_LAYER}")]
 pub struct MissingLayer;
 
-/// The request has no caller, or its caller lacks a scope. The answer is the layer's own.
+/// The request has no caller, or its caller lacks a scope.
+///
+/// The answer is the layer's own.
 #[derive(Clone)]
 pub struct Refused {
     // Boxed, because a response is large and would make every extractor's result as large.

@@ -14,7 +14,9 @@ use crate::id::Scopes;
 use crate::rejection::Rejection;
 use crate::request_context::RequestContext;
 
-/// Scopes that a handler requires, as a type. [`required_scopes!`](crate::required_scopes!) makes one.
+/// Scopes that a handler requires, as a type.
+///
+/// [`required_scopes!`](crate::required_scopes!) makes one.
 pub trait RequiredScopes: Send + Sync + 'static {
     /// The required scopes, all of them.
     const SCOPES: &'static [&'static str];
@@ -45,7 +47,9 @@ macro_rules! required_scopes {
     )+};
 }
 
-/// A [`Caller`] that holds all scopes of `R`. A handler that takes one is never called without them.
+/// A [`Caller`] that holds all scopes of `R`.
+///
+/// A handler that takes one is never called without them.
 ///
 /// A caller that lacks one of the scopes is refused with 403 `insufficient_scope`. `Option<Granted<R>>` refuses it too.
 /// `None` means: the request is anonymous, or its token is an external issuer's and has no session here.

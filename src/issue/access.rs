@@ -48,7 +48,9 @@ pub struct Access {
     pub refresh_token: Option<RefreshToken>,
 }
 
-/// A request for access without a code. The host vouches for the user.
+/// A request for access without a code.
+///
+/// The host vouches for the user.
 ///
 /// [`AccessRequest::for_user`] makes one. Each option has the setting of the bridge as its default.
 #[derive(Debug, Clone)]
@@ -265,7 +267,9 @@ impl AccessRequest {
         self
     }
 
-    /// How long the token lives: 1 s to 24 h, in whole seconds. Never longer than its session.
+    /// How long the token lives: 1 s to 24 h, in whole seconds.
+    ///
+    /// Never longer than its session.
     pub fn token_life(mut self, life: Duration) -> Self {
         self.token_life = Some(life);
         self

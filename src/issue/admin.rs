@@ -50,7 +50,9 @@ impl Admin {
         within_deadline(self.settings.deadlines.read, self.store.devices_of(user, query)).await
     }
 
-    /// Revokes one session, with the credentials and the hook session of its device. `false`: there is no such session.
+    /// Revokes one session, with the credentials and the hook session of its device.
+    ///
+    /// `false`: there is no such session.
     ///
     /// # Errors
     ///
@@ -61,7 +63,9 @@ impl Admin {
         Ok(revoked.is_some())
     }
 
-    /// Revokes one session of `user`. `false`: there is no such session, or it is another user's.
+    /// Revokes one session of `user`.
+    ///
+    /// `false`: there is no such session, or it is another user's.
     ///
     /// This write is the person's own. So it waits for the person's other writes.
     ///
@@ -88,7 +92,9 @@ impl Admin {
         Ok(revoked)
     }
 
-    /// Revokes every session and every credential of `client`. Returns how many sessions were revoked.
+    /// Revokes every session and every credential of `client`.
+    ///
+    /// Returns how many sessions were revoked.
     ///
     /// This may be every session in the database. So this method alone may take longer than the write deadline: up to
     /// 75 s.
@@ -103,7 +109,9 @@ impl Admin {
         Ok(revoked)
     }
 
-    /// Disables `user` and revokes everything they have. `false`: the user is unknown.
+    /// Disables `user` and revokes everything they have.
+    ///
+    /// `false`: the user is unknown.
     ///
     /// # Errors
     ///
@@ -115,7 +123,9 @@ impl Admin {
         Ok(found)
     }
 
-    /// Lets `user` link again. What was revoked stays revoked. `false`: the user is unknown.
+    /// Lets `user` link again.
+    ///
+    /// What was revoked stays revoked. `false`: the user is unknown.
     ///
     /// # Errors
     ///
@@ -146,7 +156,9 @@ impl Admin {
         }
     }
 
-    /// Checks that requests can be judged now and that the store can be written to. Use it for a readiness probe.
+    /// Checks that requests can be judged now and that the store can be written to.
+    ///
+    /// Use it for a readiness probe.
     ///
     /// # Errors
     ///

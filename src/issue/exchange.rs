@@ -27,7 +27,9 @@ pub struct Exchange {
     pub origin: Origin,
 }
 
-/// Why a code was not exchanged. This does not spend the code.
+/// Why a code was not exchanged.
+///
+/// This does not spend the code.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ExchangeError {

@@ -126,8 +126,9 @@ impl Issuer {
         Ok(HookClient { id, secret, scopes, token_endpoint, secret_expires_at })
     }
 
-    /// Does the same with a public key instead of a secret (`private_key_jwt`, RFC 7523). So nothing is shown that
-    /// could be stolen.
+    /// Does the same with a public key instead of a secret (`private_key_jwt`, RFC 7523).
+    ///
+    /// So nothing is shown that could be stolen.
     ///
     /// `jwk` is a public key that names its algorithm: Ed25519, P-256, or RSA of 2048 to 4096 bits. Its other members
     /// are not kept. A key belongs to the device that brought it last.

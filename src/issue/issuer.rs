@@ -10,7 +10,9 @@ use crate::id::{ClientId, RefreshToken, UserId};
 use crate::store::{KnownUser, RefreshStatus, Store, StoreError, within_deadline};
 use crate::token::KeyRing;
 
-/// Issues codes, access and hook clients. [`Bridge::issuer`](crate::Bridge::issuer) hands it out.
+/// Issues codes, access and hook clients.
+///
+/// [`Bridge::issuer`](crate::Bridge::issuer) hands it out.
 ///
 /// Cloning is cheap.
 #[derive(Clone)]
@@ -31,7 +33,9 @@ impl Issuer {
         Self { settings, keys, store, clock }
     }
 
-    /// Makes a person known, or changes the scopes of a known person and their hooks. A disabled person stays disabled.
+    /// Makes a person known, or changes the scopes of a known person and their hooks.
+    ///
+    /// A disabled person stays disabled.
     ///
     /// [`issue_code`](Self::issue_code) does this by itself. Call it before [`open_access`](Self::open_access).
     ///

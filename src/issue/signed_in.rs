@@ -20,7 +20,9 @@ pub struct SignedIn {
 }
 
 impl SignedIn {
-    /// A person whose bridge may do `scopes`. Their hooks may do everything that the host allows hooks.
+    /// A person whose bridge may do `scopes`.
+    ///
+    /// Their hooks may do everything that the host allows hooks.
     #[must_use]
     pub fn new(user_id: UserId, scopes: Scopes) -> Self {
         Self { user_id, scopes, hook_scopes: None }

@@ -25,7 +25,7 @@ use crate::request_context::{RequestContext, SetAside};
 use crate::telemetry;
 
 /// The admission, or the response that refuses the request. The head of an admitted request is already what the inner
-/// service shall see.
+/// service will see.
 pub(super) type Verdict = Result<Admission, Response<Bytes>>;
 
 /// What the answer to an admitted request needs.
@@ -42,7 +42,7 @@ pub(super) enum Decision {
     Pending(Asking),
 }
 
-/// The question on its way: to the store, or to another issuer's keys. It holds nothing of the request.
+/// The question on its way: to the store, or for an external issuer's keys. It holds nothing of the request.
 pub(super) type Asking = Pin<Box<dyn Future<Output = Result<Admitted, Rejection>> + Send>>;
 
 /// What was decided about a request.
@@ -84,7 +84,7 @@ pub(super) fn decide_by<B>(
     carry_out(config, request, judgement, Moment::now())
 }
 
-/// Changes the head of an admitted request into what the inner service shall see.
+/// Changes the head of an admitted request into what the inner service will see.
 #[expect(clippy::result_large_err, reason = "a refusal is what the request ends with: it is not passed far")]
 fn carry_out<B>(
     config: &LayerConfig,
@@ -220,7 +220,7 @@ fn log_admitted(admitted: Option<&Admitted>, trace: &Trace) {
 
 /// Which identity headers are written.
 ///
-/// For a caller without a session only the trace id is written. Services behind the layer would take another issuer's
+/// For a caller without a session only the trace id is written. Services behind the layer would take an external issuer's
 /// names for names of this gateway.
 fn written(config: &LayerConfig, admitted: Option<&Admitted>) -> u8 {
     match admitted {

@@ -93,7 +93,6 @@ impl BridgeAuthLayer {
     ///
     /// When layers are nested, the outer layer must read every place that the inner layer reads. It removes a token
     /// from a place that it does not read.
-    /// every place that the inner one reads: what it does not read it takes away.
     ///
     /// ```
     /// # fn guard(bridge: &bridge_auth::Bridge) -> Result<bridge_auth::BridgeAuthLayer, bridge_auth::BuildError> {
@@ -101,8 +100,8 @@ impl BridgeAuthLayer {
     /// use http::HeaderName;
     ///
     /// let api_key = TokenSource::Header(HeaderName::from_static("x-api-key"));
-    /// let config = bridge.layer("bridge")?.token_from(api_key).token_from(TokenSource::WebSocketProtocol);
-    /// # Ok(config)
+    /// let layer = bridge.layer("bridge")?.token_from(api_key).token_from(TokenSource::WebSocketProtocol);
+    /// # Ok(layer)
     /// # }
     /// ```
     pub fn token_from(self, place: TokenSource) -> Self {
@@ -112,7 +111,9 @@ impl BridgeAuthLayer {
         })
     }
 
-    /// Requires all of `scopes` of every caller. Challenges name them to clients that must get a token. Default: none.
+    /// Requires all of `scopes` of every caller. Default: none.
+    ///
+    /// Challenges name them to clients that must get a token.
     pub fn require_scopes(self, scopes: Scopes) -> Self {
         self.change(|config| {
             if !scopes.is_empty() {
@@ -165,7 +166,7 @@ impl BridgeAuthLayer {
         self.change(|config| config.streams_end_within = Some(within))
     }
 
-    /// Decides one request for the endpoints. `Ok`: the head is as the endpoints shall see it. `Err`: the response that
+    /// Decides one request for the endpoints. `Ok`: the head is as the endpoints will see it. `Err`: the response that
     /// refuses it.
     pub(crate) async fn admit<B>(&self, request: &mut Request<B>) -> Result<(), Response<Bytes>> {
         let verdict = match decide(&self.config, request) {

@@ -4,13 +4,13 @@
 //!
 //! Put outside of it what must see refused requests too: tracing, metrics, time-outs, load shedding, rate limits. Put
 //! inside of it what may trust the caller. A router layer guards only the routes that the router has when you add the
-//! layer. With axum, call `Router::layer` after the last route, or `route_layer` when unknown paths shall stay 404.
+//! layer. With axum, call `Router::layer` after the last route, or `route_layer` when unknown paths must stay 404.
 //!
 //! You can nest layers of one bridge: for example an optional layer around the whole app and a stricter layer around
 //! some routes. The inner layer takes the verdict of the outer layer on the same request, when that verdict is at most
 //! one second old, and checks its own requirements. So an outer layer must
 //!
-//! - admit hook clients ([`BridgeAuthLayer::admit_hook_clients`]), when an inner layer shall see them,
+//! - admit hook clients ([`BridgeAuthLayer::admit_hook_clients`]), when an inner layer must see them,
 //! - read every place that an inner layer reads the token from ([`BridgeAuthLayer::token_from`]), because it removes a
 //!   token from a place that it does not read.
 //!

@@ -13,7 +13,9 @@ use super::config::LayerConfig;
 use super::decide::{Decision, decide};
 use super::future::{ResponseFuture, Waiting};
 
-/// A service behind [`BridgeAuthLayer`](crate::BridgeAuthLayer). The layer documents what it does.
+/// A service behind [`BridgeAuthLayer`](crate::BridgeAuthLayer).
+///
+/// The layer documents what it does.
 #[derive(Clone)]
 pub struct BridgeAuth<S> {
     inner: S,

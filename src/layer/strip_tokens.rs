@@ -44,7 +44,7 @@ pub(super) fn remove_own_tokens(headers: &mut HeaderMap, authenticator: &Authent
 /// How many signatures may be checked for one request.
 const MOST_SIGNATURES: u32 = 4;
 
-/// No acceptable token is shorter, from this issuer or another: the signature alone takes 86 characters.
+/// No acceptable token is shorter, from this issuer or an external one: the signature alone takes 86 characters.
 pub(super) const LEAST_BYTES: usize = 100;
 
 /// Removes the parts for which `carries` returns true.

@@ -103,7 +103,7 @@ pub(super) fn refused(state: &ServiceState, error: ExchangeError) -> EndpointErr
         ExchangeError::TooManySessions => EndpointError::new(
             StatusCode::CONFLICT,
             "too_many_sessions",
-            "The person has as many sessions as allowed. The code is not spent: end a session, then send it again.",
+            "The person has as many sessions as allowed. The code is not spent: end a session, then send the code again.",
         ),
         ExchangeError::Resource => EndpointError::new(
             StatusCode::BAD_REQUEST,

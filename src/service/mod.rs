@@ -61,7 +61,9 @@ service! {
 }
 
 service! {
-    /// `POST /oauth-client`: a person's bridge gets an OAuth client for its hooks. The secret is shown once.
+    /// `POST /oauth-client`: a person's bridge gets an OAuth client for its hooks.
+    ///
+    /// The secret is shown once.
     ///
     /// The client gets a secret when there is no body, or when the body names no key. With
     /// `{"token_endpoint_auth_method":"private_key_jwt","jwks":{"keys":[…one…]}}` (RFC 7591 §2) it gets no secret. Then
@@ -228,7 +230,9 @@ service! {
 }
 
 service! {
-    /// The operators' endpoints. Nest them behind your own guard.
+    /// The operators' endpoints.
+    ///
+    /// Nest them behind your own guard.
     ///
     /// Your guard says who the operator is: it puts an [`Operator`] into the extensions of the request. Without one
     /// every answer is 401. A write that a browser sends for a page of another site is refused with 403, as at

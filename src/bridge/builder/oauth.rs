@@ -47,7 +47,9 @@ impl BridgeBuilder {
         self
     }
 
-    /// Adds a resource that OAuth clients can discover. May be called several times.
+    /// Adds a resource that OAuth clients can discover.
+    ///
+    /// May be called several times.
     ///
     /// - The metadata of the resource is served (RFC 9728).
     /// - The URL of the resource becomes an audience. A token gets it when it asks with `resource` (RFC 8707).
