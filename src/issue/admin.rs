@@ -16,8 +16,9 @@ use crate::telemetry::audit;
 /// [`Bridge::admin`](crate::Bridge::admin) hands it out. Every method is idempotent.
 ///
 /// After a revoke call returns, this bridge answers 401 at once to what was revoked. Other gateways do so as
-/// [`Freshness`](crate::Freshness) promises. In this gateway a revocation waits for no other write of the same person.
-/// It has the [write deadline](crate::BridgeBuilder::write_deadline) of the bridge, 10 s by default.
+/// [`Freshness`](crate::Freshness) promises. A revocation waits for no other write of the same person that waits in this
+/// gateway; only [`revoke_session_of`](Self::revoke_session_of) waits. A revocation has the
+/// [write deadline](crate::BridgeBuilder::write_deadline) of the bridge, 10 s by default.
 ///
 /// # Cancel safety
 ///
