@@ -1,4 +1,4 @@
-//! Whom the layers let in for a request, as its extensions say.
+//! Whom the layers let in, as the extensions of a request say.
 
 use http::Extensions;
 
@@ -17,7 +17,7 @@ pub(crate) enum LayerVerdict<'r> {
 }
 
 impl<'r> LayerVerdict<'r> {
-    /// `None` where no layer ran.
+    /// Reads the verdict of the innermost layer. `None`: no layer ran.
     pub(crate) fn of(extensions: &'r Extensions) -> Option<(Self, &'r RequestContext)> {
         if let Some(caller) = extensions.get::<Caller>()
             && let Some(context) = caller.request_context()
@@ -32,7 +32,7 @@ impl<'r> LayerVerdict<'r> {
         Some((Self::Anonymous, extensions.get::<RequestContext>()?))
     }
 
-    /// The caller with a session.
+    /// The caller, when it has a session.
     pub(crate) fn caller(self) -> Result<&'r Caller, Rejection> {
         match self {
             Self::Caller(caller) => Ok(caller),
@@ -41,7 +41,7 @@ impl<'r> LayerVerdict<'r> {
         }
     }
 
-    /// The caller without one.
+    /// The caller, when it has no session.
     #[cfg(feature = "axum")]
     pub(crate) fn external_caller(self) -> Result<&'r ExternalCaller, Rejection> {
         match self {

@@ -1,16 +1,16 @@
 //! Tower middleware, extractors and mountable endpoints that let a person's *bridge* into an AI gateway.
 //!
-//! A bridge is a program on a person's machine that calls the gateway on that person's behalf. It trades a one-time
-//! **exchange code** for a short-lived JWT, a live session row and its identity headers; [`BridgeAuthLayer`] then
+//! A bridge is a program on a person's machine. It calls the gateway for that person. The bridge trades a one-time
+//! **exchange code** for a short-lived JWT, a live session row and the identity headers. Then [`BridgeAuthLayer`]
 //! checks the JWT **and the session row** on every request, in any tower, axum, hyper or tonic server.
 //!
-//! - [`Bridge`] is the one object a host makes. It hands out [the layer](Bridge::layer), [the endpoints](Bridge::service),
-//!   [the write side](Bridge::issuer) and [the operators' side](Bridge::admin).
-//! - [`Caller`] and its kin are what handlers take as arguments (feature `axum`).
-//! - [`Rejection`] is every way to be refused, and what the caller is told.
+//! - [`Bridge`] is the one object that a host makes. It hands out [the layer](Bridge::layer), [the
+//!   endpoints](Bridge::service), [the write side](Bridge::issuer) and [the operators' side](Bridge::admin).
+//! - [`Caller`] and the other extractors are what handlers take as arguments (feature `axum`).
+//! - [`Rejection`] lists every reason why the guard refuses a request, and what the caller is told.
 //! - [`store`] keeps users, codes, sessions and clients: `PostgresStore` or `SqliteStore`.
 //! - [`token`] holds the keys.
-//! - [`external_issuer`] lets the tokens of other authorization servers in.
+//! - [`external_issuer`] lets in the tokens of other authorization servers.
 //!
 //! # An axum app
 //!
@@ -37,7 +37,7 @@
 //! # }
 //! ```
 //!
-//! The host's own login puts [`SignedIn`] into the extensions of a request for `POST /v1/auth/bridge/code`.
+//! The host's own login puts [`SignedIn`] into the extensions of each request for `POST /v1/auth/bridge/code`.
 //!
 //! # A hyper app
 //!
@@ -80,15 +80,18 @@
 //!
 //! # What is promised
 //!
-//! Once a revocation has been acknowledged, no request sent afterwards is let in on what it revoked, on any gateway
-//! that shares the database. Of any number of exchanges of one code exactly one succeeds. A store that cannot
-//! answer means 503, never 200, and never that a good credential is bad. No panic is reachable from a request.
+//! - After a revoke call returns, every gateway that shares the database refuses each later request that uses what was
+//!   revoked: at once with [`Freshness::Strict`], within `max_lag` with [`Freshness::Watched`].
+//! - When a code is exchanged several times, exactly one exchange succeeds.
+//! - When the store cannot answer, the answer is 503. It is never 200, and it never calls a good credential bad.
+//! - No request can cause a panic.
 //!
 //! # Metrics
 //!
-//! With the feature `metrics`, through the facade of that name. What is counted by something has it in the label `reason`.
-//! All gauges and histograms are of the process: where it has several bridges, they share them. [`Bridge::watch_status`]
-//! tells the same of one bridge. Install the recorder before the first store is opened.
+//! The feature `metrics` reports through the `metrics` facade. Where the table says that something is counted *by* a
+//! value, that value is in the label `reason`. All gauges and histograms belong to the process. Several bridges in one
+//! process share them; [`Bridge::watch_status`] tells the same of one bridge. Install the recorder before you open the
+//! first store.
 //!
 #![doc = include_str!("telemetry/metrics.md")]
 //!

@@ -8,11 +8,14 @@ use crate::clock::Moment;
 use crate::id::Trace;
 use crate::rejection::RejectionFormat;
 
-/// What to tell a host that forgot the layer.
-pub(crate) const MISSING_LAYER: &str = "BridgeAuthLayer did not run for this route: add it with `.layer(bridge.layer(\"bridge\")?)` after the route";
+/// The error text for a host that forgot the layer.
+pub(crate) const MISSING_LAYER: &str = "BridgeAuthLayer did not run for this route. \
+    Add `.layer(bridge.layer(\"bridge\")?)` to the router, after the route.";
 
-/// Proof that a layer ran for this request, and what its answer needs. A caller that a layer let in carries it; of a request
-/// without one it stands in the extensions by itself.
+/// Proof that a layer ran for this request, and what an answer to it needs.
+///
+/// A caller that a layer let in carries its context. For a request without a caller, the context stands in the
+/// extensions by itself.
 #[derive(Debug, Clone)]
 pub(crate) struct RequestContext {
     pub(crate) trace: Trace,
@@ -21,7 +24,8 @@ pub(crate) struct RequestContext {
     pub(crate) at: Moment,
 }
 
-/// The `Authorization` of another scheme that an optional layer took out of a request: a client may prove itself with it at
-/// the endpoints of OAuth behind that layer, and no handler sees it.
+/// An `Authorization` header of another scheme that an optional layer removed from a request.
+///
+/// The OAuth endpoints behind that layer may read it, so that a client can prove who it is. No handler sees it.
 #[derive(Debug, Clone)]
 pub(crate) struct SetAside(pub(crate) HeaderValue);

@@ -1,4 +1,4 @@
-//! For whom tokens are issued: the audiences of a bridge, and the resources that OAuth clients find by themselves.
+//! For whom tokens are issued: the audiences of a bridge, and the resources that OAuth clients discover.
 
 mod protected_resource;
 
@@ -13,11 +13,11 @@ use crate::validate::BuildError;
 /// All audiences that tokens are issued for.
 #[derive(Debug, Clone)]
 pub(crate) struct Audiences {
-    /// Of the tokens that bridges get, where they ask for none.
+    /// The audiences of a token that asks for none.
     pub(crate) of_bridges: Vec<Audience>,
-    /// Only of tokens that are asked for them.
+    /// Audiences that a token has only when it asks for them.
     pub(crate) others: Vec<Audience>,
-    /// Whose URLs are audiences, too.
+    /// Protected resources. Their URLs are audiences too.
     pub(crate) resources: Vec<Resource>,
 }
 
@@ -34,7 +34,7 @@ impl Audiences {
         self.iter().any(|known| known == audience)
     }
 
-    /// Whether tokens are issued for all of these, if any.
+    /// Whether tokens are issued for every one of `audiences`. Yes when there are none.
     pub(crate) fn knows_all<'a>(&self, audiences: impl IntoIterator<Item = &'a Audience>) -> bool {
         audiences.into_iter().all(|audience| self.knows(audience))
     }
@@ -44,14 +44,16 @@ impl Audiences {
         self.of_bridges.iter().chain(&self.others).chain(resources)
     }
 
-    /// The audience that this URI is a spelling of: what does not tell two resources apart (the case of scheme and host, a
-    /// default port, the slash of an empty path) may be written either way (RFC 3986 §6.2).
+    /// The audience that the URI `resource` names.
+    ///
+    /// One audience has several spellings. The case of scheme and host, a default port and the slash of an empty path
+    /// make no difference (RFC 3986 §6.2).
     pub(crate) fn named_by(&self, resource: &str) -> Option<&Audience> {
         let asked = absolute(resource)?;
         self.iter().find(|audience| absolute(audience.as_str()).as_ref() == Some(&asked))
     }
 
-    /// The protected resource that tokens for `audience` are for.
+    /// The protected resource whose URL is `audience`.
     pub(crate) fn protected_resource(&self, audience: &Audience) -> Option<&Resource> {
         self.resources.iter().find(|found| found.resource == *audience)
     }
@@ -69,26 +71,28 @@ impl Audiences {
         self.check_resources()
     }
 
-    /// Metadata are found by their path alone, since `Host` is the client's to choose: two cannot share one.
+    /// Refuses two resources with the same metadata path. The path alone tells resources apart, because the client
+    /// chooses `Host`.
     fn check_resources(&self) -> Result<(), BuildError> {
         let resources = &self.resources;
         let hidden = resources
             .iter()
             .enumerate()
-            .find(|(place, resource)| resources[..*place].iter().any(|before| before.hides(resource)));
+            .find(|(index, resource)| resources[..*index].iter().any(|before| before.hides(resource)));
         match hidden {
             Some((_, resource)) => Err(BuildError::Text {
                 what: "the protected resource",
                 value: resource.resource.to_string(),
-                allowed: "at a path that no other protected resource has",
+                allowed: "at a path that no other protected resource has (a trailing slash makes no difference)",
             }),
             None => Ok(()),
         }
     }
 }
 
-/// An absolute URI without a fragment. `Url` repairs what is none, so the text must hold only what may stand in one
-/// (RFC 3986 §2).
+/// Parses an absolute URI without a fragment.
+///
+/// `Url` repairs malformed text. So the text may hold only the characters of a URI (RFC 3986 §2).
 fn absolute(text: &str) -> Option<Url> {
     let is_allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=%".contains(&b);
     let url = Url::parse(text).ok()?;

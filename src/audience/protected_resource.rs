@@ -1,13 +1,13 @@
-//! Resources that OAuth clients find by themselves (RFC 9728), and the paths of metadata documents.
+//! Resources that OAuth clients discover (RFC 9728), and the paths of metadata documents.
 
 use url::Url;
 
 use crate::id::{Audience, Scopes};
 use crate::validate::{BuildError, is_quotable, is_safe};
 
-/// A resource of this gateway that OAuth clients may find by themselves (RFC 9728).
+/// A resource of this gateway that OAuth clients can discover (RFC 9728).
 ///
-/// [`BridgeBuilder::protected_resource`](crate::BridgeBuilder::protected_resource) takes it.
+/// Give it to [`BridgeBuilder::protected_resource`](crate::BridgeBuilder::protected_resource).
 #[derive(Debug, Clone)]
 #[must_use = "hand it to BridgeBuilder::protected_resource"]
 pub struct ProtectedResource {
@@ -17,49 +17,53 @@ pub struct ProtectedResource {
 }
 
 impl ProtectedResource {
-    /// The resource at this URL, which is the audience of its tokens: `https://gateway.example/mcp`.
+    /// Describes the resource at this URL, such as `https://gateway.example/mcp`.
     ///
-    /// Clients compare it byte for byte with the URL they call (RFC 9728 §3.3), so it stands in the metadata as it is written
-    /// here. A resource that is a whole host is best written without a slash at its end.
+    /// The URL is the audience of its tokens.
+    ///
+    /// Clients compare the URL byte for byte with the URL that they call (RFC 9728 §3.3). So the metadata shows the URL
+    /// exactly as you write it here. When the resource is a whole host, write its URL without a slash at the end.
     pub fn new(resource: impl Into<String>) -> Self {
         Self { resource: resource.into(), scopes: Scopes::default(), name: None }
     }
 
-    /// The scopes that a client needs for what is usual there, which a client asks for that has no better idea: name few.
-    /// Challenges name them too, where the layer requires no others. Default: none are named.
+    /// The scopes that a client needs for ordinary use: name few. Default: none.
+    ///
+    /// A client that does not know which scopes to ask for asks for these. Challenges name them too, unless the layer
+    /// requires other scopes.
     pub fn scopes(mut self, scopes: Scopes) -> Self {
         self.scopes = scopes;
         self
     }
 
-    /// What to call it before people. Default: nothing.
+    /// The name that people see. Default: none.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self
     }
 }
 
-/// A protected resource whose URL holds.
+/// A protected resource whose URL was checked.
 #[derive(Debug, Clone)]
 pub(crate) struct Resource {
     pub(crate) resource: Audience,
     pub(crate) scopes: Scopes,
     pub(crate) name: Option<String>,
-    /// Where its metadata are: on its own host, not on the issuer's (RFC 9728 §3.1).
+    /// The URL of its metadata. It is on the host of the resource, not on the host of the issuer (RFC 9728 §3.1).
     pub(crate) metadata: Url,
     path: String,
 }
 
 impl Resource {
-    /// Where the metadata of all of them begin.
+    /// The path at which the metadata URLs of all resources begin.
     pub(crate) const WELL_KNOWN: &'static str = "/.well-known/oauth-protected-resource";
 
-    /// Whether the metadata are those for `path`, what follows [`WELL_KNOWN`](Self::WELL_KNOWN).
+    /// Whether `path` leads to the metadata of this resource. `path` is what follows [`WELL_KNOWN`](Self::WELL_KNOWN).
     pub(crate) fn is_at(&self, path: &str) -> bool {
         is_inserted(&self.path, path)
     }
 
-    /// Whether one path would lead to the metadata of both.
+    /// Whether one path would lead to the metadata of both resources.
     pub(super) fn hides(&self, other: &Self) -> bool {
         without_slash(&self.path) == without_slash(&other.path)
     }
@@ -76,7 +80,7 @@ impl TryFrom<ProtectedResource> for Resource {
             return Err(BuildError::Text {
                 what: "the protected resource",
                 value: text,
-                allowed: "an https URL without query and fragment (http is for loopback alone)",
+                allowed: "an https URL without query, fragment and user (http is allowed for loopback only)",
             });
         };
         let path = url.path().to_owned();
@@ -86,8 +90,10 @@ impl TryFrom<ProtectedResource> for Resource {
     }
 }
 
-/// Whether `inserted` is `path` as it stands behind a well-known path: without a slash at its end (RFC 8414 §3.1), or as
-/// it is, for clients that cut off none.
+/// Whether `inserted` is `path` as it stands behind a well-known path.
+///
+/// The slash at the end is cut off (RFC 8414 §3.1). Some clients do not cut it off, so the unchanged path is accepted
+/// too.
 pub(crate) fn is_inserted(path: &str, inserted: &str) -> bool {
     inserted == without_slash(path) || (inserted == path && path != "/")
 }

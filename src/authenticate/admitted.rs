@@ -4,17 +4,16 @@ use crate::caller::Caller;
 use crate::external_issuer::ExternalCaller;
 use crate::request_context::RequestContext;
 
-/// Who is let in.
 #[derive(Debug, Clone)]
 pub(crate) enum Admitted {
-    /// With a live session.
+    /// A caller with a live session.
     Caller(Caller),
-    /// With another issuer's token, and no session.
+    /// A caller with an external issuer's token and no session.
     External(ExternalCaller),
 }
 
 impl Admitted {
-    /// What the layer left on whose word it was taken; nothing where it was found out anew.
+    /// The context of the outer layer whose verdict was taken. `None`: the decision was made anew.
     pub(crate) const fn request_context(&self) -> Option<&RequestContext> {
         match self {
             Self::Caller(caller) => caller.request_context(),

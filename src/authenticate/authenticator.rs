@@ -21,22 +21,26 @@ use crate::layer_verdict::LayerVerdict;
 use crate::rejection::{InvalidCredential, Rejection};
 use crate::request_context::RequestContext;
 
-/// Decides whether a request may come in: the decision that layer, extractors and tests all share.
+/// Decides whether a request may come in.
 ///
-/// [`Bridge::authenticator`](crate::Bridge::authenticator) makes one for an audience. It admits people's bridges alone;
-/// [`admit_hook_clients`](Self::admit_hook_clients) admits hook clients too. What else a route requires is added with
-/// [`require_scopes`](Self::require_scopes) and [`require_kind`](Self::require_kind). Cloning is cheap.
+/// Layer, extractors and tests all share this decision.
+///
+/// [`Bridge::authenticator`](crate::Bridge::authenticator) makes one for an audience. It admits people's bridges.
+/// [`admit_hook_clients`](Self::admit_hook_clients) admits hook clients too. [`require_scopes`](Self::require_scopes)
+/// and [`require_kind`](Self::require_kind) add what else a route requires. Cloning is cheap.
 #[derive(Debug, Clone)]
 pub struct Authenticator {
     state: Arc<AuthState>,
     required: Requirements,
-    /// Where the token may stand beside `Authorization`.
+    /// The places beside `Authorization` that the token is read from.
     sources: TokenSources,
 }
 
 impl Authenticator {
-    /// How old an outer layer's word may be that an inner one takes. What lies between them for longer (a queue, a body that is
-    /// read) may have seen the session end.
+    /// How old the verdict of an outer layer may be when an inner layer takes it.
+    ///
+    /// A request may wait longer between the two layers (in a queue, or while its body is read). Then its session may
+    /// have ended meanwhile.
     const READMITS_WITHIN: Duration = Duration::from_secs(1);
 
     pub(crate) fn new(state: Arc<AuthState>, audience: Audience) -> Self {
@@ -50,46 +54,47 @@ impl Authenticator {
         self
     }
 
-    /// Admits hook clients beside people's bridges. Default: they are refused with [`Rejection::CallerKind`].
+    /// Admits hook clients, beside people's bridges. Default: they are refused with [`Rejection::CallerKind`].
     ///
-    /// [`require_kind`](Self::require_kind) goes before it, whichever is called first.
+    /// [`require_kind`](Self::require_kind) overrides this, in any order of the calls.
     #[must_use]
     pub fn admit_hook_clients(mut self) -> Self {
         self.required.hook_clients = true;
         self
     }
 
-    /// Requires a caller of this kind: with [`CallerKind::HookClient`], hook clients alone are admitted. Default: none
-    /// is required, and people's bridges alone are admitted.
+    /// Requires a caller of this kind. Default: no kind is required, and only people's bridges are admitted.
+    ///
+    /// With [`CallerKind::HookClient`], only hook clients are admitted.
     #[must_use]
     pub fn require_kind(mut self, kind: CallerKind) -> Self {
         self.required.kind = Some(kind);
         self
     }
 
-    /// Reads the token also from `source`; each call adds one. Default: from `Authorization` alone, which always counts.
+    /// Reads the token also from `source`. Default: only `Authorization`, which is always read.
     ///
-    /// A request has its token in one place: in two it is refused with
-    /// [`MalformedCredential::TwoCredentials`](crate::rejection::MalformedCredential::TwoCredentials), also when both
-    /// hold the same. Clients that send one token as `Authorization` and as `X-Api-Key` need no source for the second:
-    /// the layer removes it.
+    /// Each call adds one source. A request may have its token in one place only. A token in two places is refused with
+    /// [`MalformedCredential::TwoCredentials`](crate::rejection::MalformedCredential::TwoCredentials), even when both
+    /// are the same. Some clients send one token as `Authorization` and as `X-Api-Key`. They need no source for the
+    /// second, because the layer removes it.
     #[must_use]
     pub fn token_from(mut self, source: TokenSource) -> Self {
         self.sources.add(source);
         self
     }
 
-    /// The places beside `Authorization` that it reads the token from.
+    /// The places beside `Authorization` that the token is read from.
     pub(crate) const fn sources(&self) -> &TokenSources {
         &self.sources
     }
 
-    /// Reads the headers of a request into `head`.
+    /// Sorts the headers of a request into `head`, for the steps that read them.
     pub(crate) fn read<'h>(&self, headers: &'h HeaderMap, head: &mut Head<'h>) {
         self.sources.read(headers, head);
     }
 
-    /// Whether `token` was issued here, whether or not it has expired or its session has ended.
+    /// Whether `token` was issued here. Its expiry and its session make no difference.
     pub(crate) fn recognize(&self, token: &str) -> Recognized {
         self.state.recognize(token)
     }
@@ -98,28 +103,38 @@ impl Authenticator {
         &self.required.audience
     }
 
-    /// Lets callers without a session in.
+    /// Lets in callers without a session.
     pub(crate) fn also_external(mut self) -> Self {
         self.required.external = true;
         self
     }
 
-    /// Who sent a request with these headers.
+    /// Finds out who sent a request with these headers.
     ///
-    /// In this order, each step before the next: the size and the form of `Authorization` (and of the
-    /// [other sources](Self::token_from) that it was told of), the form of the token, its signature, its claims, the audience, `x-session-id` where it is sent, the session in the
-    /// store, scopes and kind. Nothing reaches the store before the signature holds.
+    /// The steps run in this order:
     ///
-    /// A token of [another issuer](crate::external_issuer) that has no session is refused with [`Rejection::ExternalCaller`].
+    /// 1. the size and the form of `Authorization`, and of the [other sources](Self::token_from),
+    /// 2. the form of the token,
+    /// 3. its signature,
+    /// 4. its claims,
+    /// 5. the audience,
+    /// 6. `x-session-id`, where it was sent,
+    /// 7. the session in the store,
+    /// 8. scopes and kind.
     ///
-    /// Give it the headers as they came in: it compares the `x-session-id` that the bridge sent with the
-    /// token's. Of the other identity headers it reads none. It removes nothing: whoever hands the request on must take the
-    /// token out of it, as the layer does.
+    /// Nothing reaches the store before the signature holds.
+    ///
+    /// A token of an [external issuer](crate::external_issuer) that has no session is refused with
+    /// [`Rejection::ExternalCaller`].
+    ///
+    /// Give it the headers as the client sent them: it compares the `x-session-id` of the bridge with the session of
+    /// the token. It reads no other identity header. It removes nothing. Code that forwards the request must remove the
+    /// token, as the layer does.
     ///
     /// # Errors
     ///
-    /// [`Rejection`]. A store that cannot answer is [`Rejection::Unavailable`], another issuer's keys that cannot be had
-    /// are [`Rejection::IssuerUnavailable`]: the credential may be good.
+    /// [`Rejection`]. [`Rejection::Unavailable`] means that the store cannot answer. [`Rejection::IssuerUnavailable`]
+    /// means that the keys of an external issuer could not be fetched. In both cases the credential may be good.
     ///
     /// # Cancel safety
     ///
@@ -140,15 +155,20 @@ impl Authenticator {
         }
     }
 
-    /// Completes when the session of `caller` has ended: for what outlives a request, such as a WebSocket.
+    /// Completes when the session of `caller` has ended.
     ///
-    /// At most `within` (10 ms to a day; what lies outside is taken as the nearest) passes between the moment
-    /// from which a request of this session would be refused, or that of this call if it is later, and the
-    /// completion. While the store cannot say, nothing proves the session live: after half that time it counts
-    /// as ended, so give it several times what the store may take. That the token itself expires ends nothing.
+    /// Use it for what outlives a request, such as a WebSocket.
     ///
-    /// It costs a look-up every half of `within`, shared with all others that run; none with
-    /// [`Freshness::Watched`](crate::Freshness::Watched).
+    /// The future completes at most `within` after the moment from which a request of this session would be refused, or
+    /// after this call if that is later. `within` is 10 ms to 24 h; a value outside is replaced by the nearest of the
+    /// two.
+    ///
+    /// While the store cannot answer, nothing proves that the session is live. After half of `within` the session
+    /// counts as ended. So choose several times what the store may take. The expiry of the token does not end the
+    /// session.
+    ///
+    /// It costs one look-up in every half of `within`, and shares queries with other look-ups. With
+    /// [`Freshness::Watched`](crate::Freshness::Watched) it costs none.
     ///
     /// # Panics
     ///
@@ -157,8 +177,8 @@ impl Authenticator {
         SessionEnd::new(self.state.clone(), caller.verified().clone(), within)
     }
 
-    /// All of [`authenticate`](Self::authenticate) that needs no I/O: the whole of it, when the session is
-    /// remembered to be live.
+    /// The part of [`authenticate`](Self::authenticate) that needs no I/O. This is everything when a cached verdict
+    /// says that the session is live.
     pub(crate) fn begin(&self, head: &Head<'_>, now: Moment) -> Result<Begun, Rejection> {
         let verified = match self.state.verify(self.sources.find(head, &self.state.origins)?, now)? {
             Token::Own(verified) => verified,
@@ -173,7 +193,7 @@ impl Authenticator {
         }
     }
 
-    /// The rest of it: the look-up of a verified token's session. For another issuer's token, its keys and its session.
+    /// The rest of it: the look-up of the session. For an external issuer's token, first its keys and its session.
     pub(crate) async fn finish(&self, pending: Pending) -> Result<Admitted, Rejection> {
         let finished = match pending {
             Pending::Session(verified) => {
@@ -187,11 +207,11 @@ impl Authenticator {
         finished
     }
 
-    /// Who was let in by an outer layer of the same bridge for this very request, held to what this one
-    /// requires. `None` when no such layer ran.
+    /// Takes the verdict of an outer layer of the same bridge on this request, and checks the requirements of this
+    /// layer.
     ///
-    /// Its word is good for a second. After that the session is asked for again, and what can be told without the token's text: the
-    /// outer layer has taken that away.
+    /// `None`: no such layer ran. The verdict counts for one second. After that the session is looked up again, and the
+    /// claims are checked again. The text of the token is not needed for that: the outer layer has removed it.
     pub(crate) fn readmit(
         &self,
         (outer, context): (LayerVerdict<'_>, &RequestContext),

@@ -7,10 +7,10 @@ use crate::header::Lines;
 use crate::rejection::{MalformedCredential, Rejection};
 use crate::token::MAX_TOKEN_BYTES;
 
-/// What stands behind `Bearer` in the one `Authorization` header, its form not yet looked at.
+/// What stands behind `Bearer` in the one `Authorization` header. The form of the token is not checked yet.
 ///
-/// The scheme is read in any case. Another scheme is no credential of ours; what does not begin with a scheme is
-/// malformed.
+/// The scheme is read in upper and lower case. Another scheme is no credential of ours. A value that does not begin
+/// with a scheme is malformed.
 pub(super) fn find(authorization: Lines<'_>) -> Result<&[u8], Rejection> {
     let value = authorization.first().ok_or(Rejection::NoCredential)?;
     if authorization.is_repeated() {
@@ -32,7 +32,7 @@ pub(super) fn find(authorization: Lines<'_>) -> Result<&[u8], Rejection> {
 
 /// What stands behind `Bearer` and a space.
 pub(crate) fn after_scheme(value: &[u8]) -> Option<&[u8]> {
-    // How nearly all spell it, compared at once.
+    // Nearly all clients spell it so: one comparison.
     if let Some(token) = value.strip_prefix(b"Bearer ") {
         return Some(trim_spaces(token));
     }
@@ -41,24 +41,26 @@ pub(crate) fn after_scheme(value: &[u8]) -> Option<&[u8]> {
     is_bearer.then(|| trim_spaces(token))
 }
 
-/// Whether `value` of `Authorization` is a token without a scheme: what a client sends that was told nothing of schemes.
+/// Whether `value` of `Authorization` is a token without a scheme, as a client sends it that knows no schemes.
 pub(crate) fn is_bare_token(value: &[u8]) -> bool {
     !value.contains(&b' ') && value.iter().filter(|b| **b == b'.').count() == 2
 }
 
-/// The token as text, when it has the form of one (RFC 9110 §11.2: what `b64token` of RFC 6750 §2.1 is now
-/// called).
+/// The token as text, when it has the form of a token.
+///
+/// The form is `token68` of RFC 9110 §11.2, which RFC 6750 §2.1 calls `b64token`.
 pub(super) fn token68(token: &[u8]) -> Result<&str, Rejection> {
     let text = std::str::from_utf8(token).map_err(|_| MALFORMED)?;
     let bare = text.trim_end_matches('=');
     let is_allowed = |b: u8| matches!(b, b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'+' | b'/');
-    // Without a way out of the loop, it is a few instructions for many bytes at once.
+    // The loop has no early exit, so the compiler makes it a few instructions for many bytes at once.
     let allowed = bare.bytes().fold(true, |all, b| all & is_allowed(b));
     if !bare.is_empty() && allowed { Ok(text) } else { Err(MALFORMED) }
 }
 
-/// Whether the query carries an `access_token`: it is never one of ours (OAuth 2.1 §5.1), but beside a
-/// header it makes two (RFC 6750 §2).
+/// Whether the query carries an `access_token`.
+///
+/// Such a token is never read (OAuth 2.1 §5.1). But beside a header it is a second credential (RFC 6750 §2).
 pub(crate) fn has_query_token(uri: &Uri) -> bool {
     let query = uri.query().unwrap_or("").as_bytes();
     form_urlencoded::parse(query).any(|(name, _)| name == "access_token")
@@ -88,7 +90,7 @@ mod tests {
     use http::{HeaderMap, HeaderValue};
     use proptest::prelude::*;
 
-    /// The whole of it: found, and of the form of a token.
+    /// Both steps: finds the token and checks its form.
     fn find(headers: &HeaderMap) -> Result<&str, Rejection> {
         super::find(Head::of(headers, &[]).authorization).and_then(token68)
     }

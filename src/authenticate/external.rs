@@ -1,4 +1,4 @@
-//! The tokens of other issuers: to a caller of a session here, or to one without.
+//! From an external issuer's token to its caller, with a session of this gateway or without one.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::external_issuer::{ExternalCaller, ExternalToken};
 use crate::header::Head;
 use crate::rejection::{InvalidCredential, Rejection};
 
-/// All that needs no I/O, as with one of our own.
+/// The part that needs no I/O, as for a token of our own.
 pub(super) fn begin(
     state: &AuthState,
     required: &Requirements,
@@ -37,7 +37,7 @@ pub(super) fn begin(
     Ok(pending(External::Verified(token)))
 }
 
-/// The rest: its keys, then the session it is mapped to.
+/// The rest: the keys of the issuer, then the session that the token is mapped to.
 pub(super) async fn finish(
     state: &AuthState,
     required: &Requirements,
@@ -67,7 +67,7 @@ pub(super) async fn finish(
     match state.live_caller(verified).await {
         Ok(caller) => required.grant(caller),
         Err(rejection) => {
-            // The mapper may know of another session by the next request.
+            // At the next request the mapper may answer with another session.
             if matches!(rejection, Rejection::InvalidCredential(_)) {
                 token.mapped.store(None);
             }
@@ -76,14 +76,14 @@ pub(super) async fn finish(
     }
 }
 
-/// Finds the session of a verified token, and whose it is by the store's word.
+/// Finds the session of a verified token, and asks the store whose session it is.
 async fn map(state: &AuthState, token: &ExternalToken) -> Result<Arc<VerifiedToken>, Rejection> {
     let session = token.issuer.session(&token.claims).await.map_err(Rejection::Unavailable)?;
     let session = session.ok_or(InvalidCredential::SessionUnknown)?;
     let status = state.liveness.status(session.clone()).await.map_err(Rejection::Unavailable)?;
     let status = status.ok_or(InvalidCredential::SessionUnknown)?;
     let claims = token.claims.held_to(session, status.user, status.client);
-    // No generation of our own keys is asked for: the verdict of this token hangs on its issuer's.
+    // The generation of our own keys has no meaning here: this token depends on the keys of its issuer.
     let verified = Arc::new(VerifiedToken::new(claims, 0, 0));
     token.mapped.store(Some(verified.clone()));
     Ok(verified)

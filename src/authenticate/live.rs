@@ -1,4 +1,4 @@
-//! From a verified token to its caller, by the store's word of its session.
+//! From a verified token to its caller, by the session row in the store.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -14,23 +14,23 @@ use crate::store::{SessionState, SessionStatus, StoreErrorKind};
 use crate::token::{Claims, InvalidToken};
 
 impl AuthState {
-    /// The caller that `token` makes, whatever its audience: by the store's word of its session, whatever is remembered.
+    /// The caller of `token`, for any audience. It always asks the store and never trusts a cached verdict.
     pub(crate) async fn introspect(&self, token: &str) -> Result<Caller, Rejection> {
         match self.verify(token.as_bytes(), Moment::now())? {
             Token::Own(verified) => self.live_caller(verified).await,
-            // What another issuer's token is worth, that issuer says.
+            // Only its issuer can say whether an external token is valid.
             Token::External(_) => Err(InvalidCredential::from(InvalidToken::Issuer).into()),
         }
     }
 
-    /// The caller, when the session of a verified token is live, by the store's word.
+    /// The caller of a verified token, when the store says that its session is live.
     pub(super) async fn live_caller(&self, verified: Arc<VerifiedToken>) -> Result<Caller, Rejection> {
         let fence = self.liveness.fence(&verified.claims);
         let seen = verified.group.get().and_then(|group| Some((verified.matched_row.mark()?, group)));
         let row = self.liveness.look_up(&verified.session, seen.map(|(row, _)| row)).await;
         let row = row.map_err(Rejection::Unavailable)?.ok_or(InvalidCredential::SessionUnknown)?;
         let (expires_in, group) = match (row, seen) {
-            // It fitted before, and no row changes in that.
+            // The row matched this token before, and a row never changes its user, client and call source.
             (Row::Seen { state, expires_in }, Some((_, group))) => {
                 check_state(state)?;
                 (expires_in, group)
@@ -40,7 +40,7 @@ impl AuthState {
                 check_session(&verified.claims, &status)?;
                 let group = verified.group.get_or_init(|| self.group(&status.call_source));
                 if *group.call_source() != status.call_source {
-                    // The row is another than at first: nothing is remembered of it.
+                    // This is another row than at first. So nothing is cached for it.
                     return Ok(Caller::new(verified.clone(), self.group(&status.call_source)));
                 }
                 verified.matched_row.remember(status.row);
@@ -54,7 +54,7 @@ impl AuthState {
         Ok(Caller::new(verified, group))
     }
 
-    /// What callers of this source have in common: made once for all of them.
+    /// What the callers of this call source have in common. It is made once for all of them.
     fn group(&self, source: &CallSource) -> Arc<CallerGroup> {
         let make = || CallerGroup::new(source.clone(), self.policy_version.clone(), self.authority.clone());
         let Ok(group) = self.groups.get_or_insert_with(source, || Ok::<_, Infallible>(make().into()));

@@ -1,4 +1,4 @@
-//! How far a request got without I/O, and what is still to be asked.
+//! How far a request gets without I/O, and what must still be asked.
 
 use std::sync::Arc;
 
@@ -7,37 +7,38 @@ use crate::caller::VerifiedToken;
 use crate::external_issuer::{ExternalToken, TrustedIssuer};
 use crate::header::OwnedLines;
 
-/// How far a request got without I/O.
+/// How far a request gets without I/O.
 pub(crate) enum Begun {
-    /// It is in.
+    /// The request is let in.
     Admitted(Admitted),
-    /// There is something to be asked.
+    /// Something must be asked.
     Pending(Pending),
 }
 
-/// What is still to be asked. It holds nothing of the request.
+/// What must still be asked. It holds nothing of the request.
 pub(crate) enum Pending {
-    /// The token is good; its session is to be looked up.
+    /// The token is verified. Its session must be looked up.
     Session(Arc<VerifiedToken>),
-    /// The token is another issuer's.
+    /// The token is an external issuer's.
     External(PendingExternal),
 }
 
-/// A bearer token: one of our own that holds, or one that may be another issuer's.
+/// A bearer token: a verified one of our own, or one that may be an external issuer's.
 pub(super) enum Token {
     Own(Arc<VerifiedToken>),
     External(External),
 }
 
-/// A token of another issuer, as far as it got without I/O.
+/// An external issuer's token, as far as it gets without I/O.
 pub(crate) enum External {
-    /// This text, with this digest, says it is of this issuer.
+    /// The digest and the text of the token, and the issuer that it names. Nothing is verified yet.
     Unverified(u128, Box<str>, Arc<TrustedIssuer>),
-    /// It is good.
+    /// The token is verified.
     Verified(Arc<ExternalToken>),
 }
 
-/// What is left to ask about another issuer's token. It holds nothing of the request but the session that was declared with it.
+/// What must still be asked about an external issuer's token. Of the request it holds only the session that it
+/// declared.
 pub(crate) struct PendingExternal {
     pub(super) external: External,
     pub(super) declared: OwnedLines,

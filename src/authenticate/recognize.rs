@@ -3,21 +3,21 @@
 use super::state::AuthState;
 use crate::token::InvalidToken;
 
-/// What a text that has the form of a token is.
+/// What a text with the form of a token turns out to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Recognized {
-    /// Issued here, whether or not it is still good.
+    /// It was issued here, and may have expired.
     Ours,
-    /// It names a key of ours, and was not issued here: a signature was checked to find that out.
+    /// It names a key of ours, but was not issued here. A signature check showed this.
     Forged,
-    /// Somebody else's, or none.
+    /// It is an external issuer's token, or no token.
     Other,
 }
 
 impl AuthState {
-    /// Whether `token` was issued here, whether or not it has expired or its session has ended.
+    /// Whether `token` was issued here. Its expiry and its session make no difference.
     pub(crate) fn recognize(&self, token: &str) -> Recognized {
-        if self.token_cache.get(self.token_cache.place(token.as_bytes())).is_some() {
+        if self.token_cache.get(self.token_cache.digest(token.as_bytes())).is_some() {
             return Recognized::Ours;
         }
         match self.verifier.verify_at_any_time(token) {

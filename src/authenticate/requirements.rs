@@ -13,9 +13,9 @@ use super::admitted::Admitted;
 pub(super) struct Requirements {
     pub(super) audience: Audience,
     pub(super) scopes: Scopes,
-    /// The one kind that may come in, where the host named one.
+    /// The only kind that may come in, when the host named one.
     pub(super) kind: Option<CallerKind>,
-    /// Whether hook clients may come in, where the host named no kind.
+    /// Whether hook clients may come in, when the host named no kind.
     pub(super) hook_clients: bool,
     /// Whether callers without a session may come in.
     pub(super) external: bool,
@@ -26,7 +26,7 @@ impl Requirements {
         Self { audience, scopes: Scopes::default(), kind: None, hook_clients: false, external: false }
     }
 
-    /// Holds a token to the audience, and to the session that the caller declared.
+    /// Checks the audience of a token, and that its session is the one that the client declared.
     pub(super) fn check_claims(&self, claims: &Claims, declared: Lines<'_>) -> Result<(), InvalidCredential> {
         if !claims.audiences().contains(&self.audience) {
             return Err(InvalidCredential::Audience);
@@ -37,7 +37,7 @@ impl Requirements {
         Ok(())
     }
 
-    /// Lets a caller in who is and has what is required.
+    /// Lets in a caller of the required kind that holds the required scopes.
     pub(super) fn grant(&self, caller: Caller) -> Result<Admitted, Rejection> {
         let required = || self.scopes.clone();
         let found = caller.kind();
@@ -50,7 +50,7 @@ impl Requirements {
         Ok(Admitted::Caller(caller))
     }
 
-    /// Holds a caller without a session to what is required.
+    /// Lets in a caller without a session that meets the requirements.
     pub(super) fn admit_external(&self, caller: ExternalCaller) -> Result<Admitted, Rejection> {
         if !caller.is_for(&self.audience) {
             return Err(InvalidCredential::Audience.into());

@@ -1,4 +1,4 @@
-//! Watches over a session for as long as what it was let in for goes on.
+//! Waits for the end of a session, for as long as a response or a connection goes on.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,16 +12,18 @@ use crate::caller::VerifiedToken;
 use crate::clock::Moment;
 use crate::rejection::Rejection;
 
-/// Completes when a session has ended, as [`Authenticator::session_end`](crate::authenticate::Authenticator::session_end)
-/// promises; dropping it stops the watching.
+/// Completes when a session has ended, as
+/// [`Authenticator::session_end`](crate::authenticate::Authenticator::session_end) promises.
+///
+/// Dropping it stops the watching.
 ///
 /// # Cancel safety
 ///
-/// It may be polled from several sources in turn, as in a loop of `tokio::select!`: once complete, it stays so.
+/// Several places may poll it in turn, as in a loop of `tokio::select!`. Once complete, it stays complete.
 #[derive(Debug)]
-#[must_use = "a session is watched over for as long as this is kept"]
+#[must_use = "the session is watched only while this value is kept"]
 pub struct SessionEnd {
-    // A task of its own: that nobody reads the stream must not stop the clock.
+    // A task of its own: the clock must not stop when nobody reads the stream.
     watch: JoinSet<()>,
 }
 
@@ -37,13 +39,13 @@ impl Future for SessionEnd {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        // Should the watching have died of a panic, nothing proves the session live: it counts as ended.
+        // When the task has panicked, nothing proves that the session is live. So the session counts as ended.
         let _ended = ready!(self.watch.poll_join_next(cx));
         Poll::Ready(())
     }
 }
 
-/// Half of `within` passes before the session is asked for again, the other half is what the answer may take.
+/// Waits half of `within` before it asks for the session again. The answer may take the other half.
 async fn watch_over(state: Arc<AuthState>, verified: Arc<VerifiedToken>, within: Duration) {
     let mut proven = Instant::now();
     loop {
@@ -55,7 +57,9 @@ async fn watch_over(state: Arc<AuthState>, verified: Arc<VerifiedToken>, within:
     }
 }
 
-/// When the session was asked for and found live; `None` when it was not. Faults of the store are waited out.
+/// The moment at which a question was asked that found the session live. `None`: the session has ended.
+///
+/// After a fault of the store it asks again.
 async fn proof(state: &AuthState, verified: &Arc<VerifiedToken>, pause: Duration) -> Option<Instant> {
     loop {
         let asked = Moment::now();

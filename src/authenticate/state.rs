@@ -31,9 +31,9 @@ pub(crate) struct AuthState {
 }
 
 impl AuthState {
-    /// How many bytes the verified tokens may take: more than a hundred thousand of usual size.
+    /// How many bytes the token cache may take: more than a hundred thousand tokens of usual size.
     const TOKEN_CACHE_BYTES: u64 = 88 << 20;
-    /// A host has a handful of call sources.
+    /// More than enough: a host has a handful of call sources.
     const GROUPS: usize = 64;
 
     pub(crate) fn new(
@@ -62,21 +62,21 @@ impl AuthState {
         self.liveness.watch_status()
     }
 
-    /// The store kept a request from being judged, or an endpoint from answering.
+    /// Counts that the store kept a request from being judged, or an endpoint from answering.
     pub(crate) fn unavailable(&self, cause: StoreErrorKind) {
         self.liveness.unavailable(cause);
     }
 }
 
 impl AuthState {
-    /// The claims of a token that was issued here and has not expired, whether or not its session has ended.
+    /// The claims of a token that was issued here and has not expired. Its session may have ended.
     pub(crate) fn unexpired(&self, token: &str) -> Option<Claims> {
         self.verifier.verify(token).ok()
     }
 
-    /// The claims of `token`: from memory when these very bytes were verified before and nothing has changed since.
+    /// Verifies `token`. A token in the token cache is not verified again, unless something has changed since.
     pub(super) fn verify(&self, token: &[u8], now: Moment) -> Result<Token, Rejection> {
-        let place = self.token_cache.place(token);
+        let place = self.token_cache.digest(token);
         if let Some(verified) = self.token_cache.get(place) {
             match self.verifier.still_holds(&verified.claims, verified.generation, now.wall()) {
                 Ok(true) => return Ok(Token::Own(verified)),
@@ -90,7 +90,7 @@ impl AuthState {
         if let Some(token) = self.trusted.as_ref().and_then(|trusted| trusted.cached(place)) {
             return Ok(Token::External(External::Verified(token)));
         }
-        // Read before the keys are: should one be removed meanwhile, the token is verified again next time.
+        // This is read before the keys. When a key is removed meanwhile, the next request verifies the token again.
         let generation = self.verifier.generation();
         let text = bearer::token68(token)?;
         match self.verifier.verify(text) {
@@ -102,7 +102,7 @@ impl AuthState {
         }
     }
 
-    /// The caller that a verified token makes, when its session is remembered to be live; else the token again.
+    /// The caller of a verified token, when a cached verdict says that its session is live. `Err` gives the token back.
     pub(super) fn remembered_caller(
         &self,
         verified: Arc<VerifiedToken>,

@@ -1,4 +1,4 @@
-//! Tokens that were verified before: what need not be done twice for the same bytes.
+//! The token cache: tokens that were verified before and need not be verified again.
 
 use std::fmt;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
@@ -13,33 +13,33 @@ use crate::caller::VerifiedToken;
 use crate::id::{Audience, ClientId, Scope, Scopes};
 use crate::token::Claims;
 
-/// Verified tokens by the digest of their whole text; only good ones, within a bound of entries and bytes.
+/// Verified tokens by a keyed digest of all their bytes, bounded in entries and in bytes.
 ///
-/// The digest is a keyed one of 128 bits (HighwayHash under a random key, never shown to anyone): to hit an entry with
-/// other bytes one would have to guess a collision blindly. So the cache holds no live token, and no text of
-/// an attacker's choice shares a place with another.
+/// The digest has 128 bits (HighwayHash). Its key is random and is never shown to anyone. So an attacker would have to
+/// guess a collision blindly to hit an entry with other bytes. The cache holds no token that could be used, and no text
+/// of an attacker's choice meets the entry of another token.
 pub(super) struct TokenCache {
-    cache: Cache<u128, Arc<VerifiedToken>, Bytes, BuildHasherDefault<Place>>,
+    cache: Cache<u128, Arc<VerifiedToken>, Bytes, BuildHasherDefault<DigestHasher>>,
     key: [u64; 4],
     clients: Shared<ClientId>,
     audiences: Shared<Arc<[Audience]>>,
     scopes: Shared<Scopes>,
 }
 
-/// Values that many tokens have in common: of those seen lately, one copy each.
+/// Values that many tokens have in common: one copy of each value that was seen lately.
 struct Shared<T>(Cache<T, T>);
 
-/// Weighs an entry in bytes; `tests/memory.rs` holds it against the process.
+/// Weighs an entry in bytes. `tests/memory.rs` compares the weight with the memory of the process.
 #[derive(Debug, Clone, Copy)]
 struct Bytes;
 
-/// A digest under a key that nobody knows needs no hash.
+/// Uses the digest as its own hash. Nobody knows the key of the digest, so that is safe.
 #[derive(Debug, Default)]
-struct Place(u64);
+struct DigestHasher(u64);
 
 impl TokenCache {
     pub(super) fn new(max_bytes: u64) -> Self {
-        // What a token of usual size weighs with all that hangs on it.
+        // The weight of a token of usual size.
         let entries = usize::try_from(max_bytes / 840).unwrap_or(usize::MAX);
         Self {
             cache: Cache::with(
@@ -56,25 +56,26 @@ impl TokenCache {
         }
     }
 
-    /// The place of `token`: all of its bytes count.
-    pub(super) fn place(&self, token: &[u8]) -> u128 {
+    /// The digest of `token`. Every byte counts.
+    pub(super) fn digest(&self, token: &[u8]) -> u128 {
         let [low, high] = HighwayHasher::new(Key(self.key)).hash128(token);
         u128::from(low) | u128::from(high) << 64
     }
 
-    pub(super) fn get(&self, place: u128) -> Option<Arc<VerifiedToken>> {
-        self.cache.get(&place)
+    pub(super) fn get(&self, digest: u128) -> Option<Arc<VerifiedToken>> {
+        self.cache.get(&digest)
     }
 
-    pub(super) fn insert(&self, place: u128, mut claims: Claims, generation: u64) -> Arc<VerifiedToken> {
+    pub(super) fn insert(&self, digest: u128, mut claims: Claims, generation: u64) -> Arc<VerifiedToken> {
         let unshared = self.share(&mut claims);
         let token = Arc::new(VerifiedToken::new(claims, generation, unshared));
-        self.cache.insert(place, token.clone());
+        self.cache.insert(digest, token.clone());
         token
     }
 
-    /// Puts the copies that other tokens hold in the place of the claims' own; about how many bytes of them no other
-    /// held.
+    /// Replaces values of the claims by the copies that other tokens hold.
+    ///
+    /// Returns about how many bytes of the claims no other token holds.
     fn share(&self, claims: &mut Claims) -> usize {
         let mut unshared = 0;
         if !self.clients.share(&mut claims.client) {
@@ -89,27 +90,27 @@ impl TokenCache {
         unshared
     }
 
-    pub(super) fn remove(&self, place: u128) {
-        self.cache.remove(&place);
+    pub(super) fn remove(&self, digest: u128) {
+        self.cache.remove(&digest);
     }
 }
 
 impl Bytes {
-    /// What the header values count their sharers with.
+    /// The reference counts of the header values.
     const BESIDE: usize = 48;
-    /// The cache's own place; it keeps more of them than it fills.
-    const PLACE: usize = 128;
+    /// The slot in the cache. The cache keeps more slots than it fills.
+    const SLOT: usize = 128;
 }
 
 impl<T: Clone + Eq + Hash> Shared<T> {
-    /// A host has a handful of each.
-    const PLACES: usize = 256;
+    /// More than enough: a host has a handful of each.
+    const COPIES: usize = 256;
 
     fn new() -> Self {
-        Self(Cache::new(Self::PLACES))
+        Self(Cache::new(Self::COPIES))
     }
 
-    /// Puts the copy that others hold in the place of `value`; `false` when there was none, and now it is that copy.
+    /// Replaces `value` by the shared copy. `false`: there was no copy, and `value` is the copy from now on.
     fn share(&self, value: &mut T) -> bool {
         let held = self.0.get(value);
         let is_held = held.is_some();
@@ -121,9 +122,9 @@ impl<T: Clone + Eq + Hash> Shared<T> {
     }
 }
 
-impl Hasher for Place {
-    fn write_u128(&mut self, place: u128) {
-        self.0 = place as u64;
+impl Hasher for DigestHasher {
+    fn write_u128(&mut self, digest: u128) {
+        self.0 = digest as u64;
     }
 
     fn write(&mut self, bytes: &[u8]) {
@@ -146,7 +147,7 @@ impl Weighter<u128, Arc<VerifiedToken>> for Bytes {
             token.header_bytes(),
         ];
         let own = own.into_iter().map(block).sum::<usize>();
-        (own + token.unshared + Self::BESIDE + Self::PLACE) as u64
+        (own + token.unshared + Self::BESIDE + Self::SLOT) as u64
     }
 }
 
@@ -161,7 +162,7 @@ fn slice<'a>(texts: impl Iterator<Item = &'a str>) -> usize {
     block(0) + texts.map(|text| size_of::<Arc<str>>() + block(text.len())).sum::<usize>()
 }
 
-/// About how many bytes an allocation takes, with its counters and what the allocator adds.
+/// About how many bytes an allocation takes, with its reference counts and the overhead of the allocator.
 const fn block(bytes: usize) -> usize {
     (bytes + 24).next_multiple_of(16)
 }
@@ -193,8 +194,8 @@ mod tests {
         const BOUND: u64 = 1 << 20;
         let cache = TokenCache::new(BOUND);
         for number in 0..10_000_u32 {
-            let place = cache.place(&number.to_be_bytes());
-            let _ = cache.insert(place, claims(number), 0);
+            let digest = cache.digest(&number.to_be_bytes());
+            let _ = cache.insert(digest, claims(number), 0);
             assert!(cache.cache.weight() <= BOUND, "after {number}");
         }
         assert!(cache.cache.weight() > BOUND / 2, "the room is used");
@@ -209,11 +210,11 @@ mod tests {
         };
         let (first, second) = (insert(1, "chat"), insert(2, "chat"));
         assert!(Arc::ptr_eq(&first.claims.audiences, &second.claims.audiences));
-        let scopes = [&first, &second].map(|known| known.claims.scopes().iter().as_slice().as_ptr());
+        let scopes = [&first, &second].map(|token| token.claims.scopes().iter().as_slice().as_ptr());
         assert_eq!(scopes[0], scopes[1]);
-        let clients = [&first, &second].map(|known| known.claims.client().as_str().as_ptr());
+        let clients = [&first, &second].map(|token| token.claims.client().as_str().as_ptr());
         assert_eq!(clients[0], clients[1]);
-        let weight = |known: &Arc<VerifiedToken>| Bytes.weight(&0, known);
+        let weight = |token: &Arc<VerifiedToken>| Bytes.weight(&0, token);
         assert_eq!(weight(&insert(3, "chat")), weight(&second));
         assert!(weight(&insert(4, &"s".repeat(100))) > weight(&second) + 100);
     }
@@ -225,9 +226,9 @@ mod tests {
         for at in 0..token.len() {
             let mut other = token.to_vec();
             other[at] ^= 1;
-            assert_ne!(cache.place(token), cache.place(&other));
+            assert_ne!(cache.digest(token), cache.digest(&other));
         }
-        assert_ne!(cache.place(token), cache.place(&token[1..]));
-        assert_ne!(cache.place(token), TokenCache::new(1 << 20).place(token), "the key is random");
+        assert_ne!(cache.digest(token), cache.digest(&token[1..]));
+        assert_ne!(cache.digest(token), TokenCache::new(1 << 20).digest(token), "the key is random");
     }
 }

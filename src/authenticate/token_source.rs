@@ -1,4 +1,4 @@
-//! Where else than in `Authorization` a token may stand.
+//! The places beside `Authorization` where a token may stand.
 
 use http::header::{AUTHORIZATION, COOKIE, SEC_WEBSOCKET_PROTOCOL};
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -9,33 +9,37 @@ use crate::header::Head;
 use crate::rejection::{MalformedCredential, Rejection};
 use crate::token::MAX_TOKEN_BYTES;
 
-/// A place for the token beside `Authorization`; see [`Authenticator::token_from`](crate::authenticate::Authenticator::token_from).
+/// A place for the token beside `Authorization`.
+///
+/// See [`Authenticator::token_from`](crate::authenticate::Authenticator::token_from).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TokenSource {
-    /// This header, such as `X-Api-Key`: its value is the token, alone or behind `Bearer`.
+    /// This header, such as `X-Api-Key`. Its value is the token, alone or behind `Bearer`.
     Header(HeaderName),
-    /// The cookie of exactly this name; an empty one is none.
+    /// The cookie with exactly this name. An empty cookie counts as no token.
     ///
-    /// A browser sends it whoever's page asks, so the request must come from a page of the issuer's own origin or of one of
-    /// [`BridgeBuilder::trusted_origins`](crate::BridgeBuilder::trusted_origins); else it is refused with
-    /// [`Rejection::CrossSite`], also behind a layer that is optional, and also when it only follows a link from another
-    /// site. Set the cookie with `HttpOnly`, `Secure` and `SameSite=Strict`, and call it
-    /// `__Host-…`: then no sibling of your host can set another of its name.
+    /// A browser sends a cookie for any page that asks. So the request must come from a page of the issuer's own origin
+    /// or of one of [`BridgeBuilder::trusted_origins`](crate::BridgeBuilder::trusted_origins). Any other request is
+    /// refused with [`Rejection::CrossSite`]: also behind an optional layer, and also when the person only follows a
+    /// link from another site.
+    ///
+    /// Set the cookie with `HttpOnly`, `Secure` and `SameSite=Strict`, and give it a name that begins with `__Host-`.
+    /// Then no sibling of your host can set a cookie with this name.
     Cookie(String),
-    /// `Sec-WebSocket-Protocol`, where the entry after `bearer` is the token: a browser can set no other header of a
+    /// `Sec-WebSocket-Protocol`: the entry after `bearer` is the token. A browser can set no other header of a
     /// handshake.
     ///
-    /// A page offers `new WebSocket(url, ["bearer", token, "chat"])`. Both entries are taken out of the list, and the
-    /// handler must choose one of the others: a browser closes the connection when it offered protocols and none was
-    /// chosen.
+    /// A page offers `new WebSocket(url, ["bearer", token, "chat"])`. The layer removes both entries from the list. The
+    /// handler must choose one of the remaining entries: a browser closes the connection when it offered protocols and
+    /// the server chose none.
     WebSocketProtocol,
 }
 
-/// The entry of `Sec-WebSocket-Protocol` that the token follows.
+/// The entry of `Sec-WebSocket-Protocol` before the token.
 pub(crate) const MARKER: &[u8] = b"bearer";
 
-/// The places that a token is read from beside `Authorization`, and the headers that are read for their sake.
+/// The places beside `Authorization` that a token is read from, and the headers that must be read for them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct TokenSources {
     sources: Vec<TokenSource>,
@@ -53,12 +57,12 @@ impl TokenSources {
         }
     }
 
-    /// Reads the headers of a request into `head`.
+    /// Sorts the headers of a request into `head`, for the steps that read them.
     pub(crate) fn read<'h>(&self, headers: &'h HeaderMap, head: &mut Head<'h>) {
         head.read(headers, &self.headers);
     }
 
-    /// The one token of a request, its form not yet looked at.
+    /// The one token of a request. Its form is not checked yet.
     pub(crate) fn find<'h>(&self, head: &Head<'h>, origins: &Origins) -> Result<&'h [u8], Rejection> {
         let token = bearer::find(head.authorization);
         if self.sources.is_empty() { token } else { self.find_anywhere(head, token, origins) }
@@ -89,17 +93,17 @@ impl TokenSources {
         found.ok_or(Rejection::NoCredential)
     }
 
-    /// Whether something stands where a token may, beside `Authorization`.
+    /// Whether something stands in one of the places beside `Authorization`.
     pub(crate) fn sees_token(&self, head: &Head<'_>) -> bool {
         self.sources.iter().any(|source| !matches!(source.find(head), Ok(None)))
     }
 
-    /// Whether there is none beside `Authorization`.
+    /// Whether a token is read from `Authorization` only.
     pub(crate) const fn is_empty(&self) -> bool {
         self.sources.is_empty()
     }
 
-    /// The token of an admitted request that does not stand in `Authorization`.
+    /// The token of an admitted request, when it is not in `Authorization`.
     pub(crate) fn token(&self, head: &Head<'_>) -> Option<Vec<u8>> {
         self.sources.iter().find_map(|source| source.find(head).ok()?.map(<[u8]>::to_vec))
     }
@@ -118,7 +122,7 @@ impl TokenSources {
 }
 
 impl TokenSource {
-    /// What stands at this place, its form not yet looked at.
+    /// What stands in this place. Its form is not checked yet.
     pub(super) fn find<'h>(&self, head: &Head<'h>) -> Result<Option<&'h [u8]>, Rejection> {
         match self {
             Self::Header(name) => in_header(head, name),
@@ -127,7 +131,7 @@ impl TokenSource {
         }
     }
 
-    /// Whether a browser sends what stands here without being asked to.
+    /// Whether a browser sends this place by itself, for any page.
     pub(super) fn is_ambient(&self) -> bool {
         match self {
             Self::Header(name) => *name == COOKIE,
@@ -136,7 +140,7 @@ impl TokenSource {
         }
     }
 
-    /// The header that it is a part of.
+    /// The header that holds this place.
     pub(crate) fn header(&self) -> HeaderName {
         match self {
             Self::Header(name) => name.clone(),
@@ -231,7 +235,7 @@ mod tests {
         }
         assert_eq!(found(&place, &[]), Ok(None));
         assert_eq!(found(&place, &["a", "a"]), Err(REPEATED));
-        assert_eq!(found(&place, &["Basic a"]), is("Basic a"), "which is the form of no token");
+        assert_eq!(found(&place, &["Basic a"]), is("Basic a"), "the form is checked later");
         assert_eq!(found(&place, &[&"a".repeat(MAX_TOKEN_BYTES + 1)]), Err(Rejection::CredentialTooLarge));
     }
 

@@ -20,20 +20,24 @@ use crate::session::WatchStatus;
 use crate::token::KeyRing;
 use crate::validate::BuildError;
 
-/// Everything a gateway needs to let bridges in: hands out the layer, the endpoints and the operations.
+/// Everything that a gateway needs to let bridges in.
 ///
-/// Cloning is cheap, and clones are one bridge.
+/// It hands out the layer, the endpoints and the operations.
+///
+/// Cloning is cheap. All clones are the same bridge.
 #[derive(Clone)]
 pub struct Bridge {
     state: Arc<ServiceState>,
 }
 
 impl Bridge {
-    /// The middleware that lets in only requests with a valid token for `audience` and a live session: those of people's bridges,
-    /// and of hook clients where it [says so](BridgeAuthLayer::admit_hook_clients).
+    /// The middleware that lets in only requests with a valid token for `audience` and a live session.
     ///
-    /// For the URL of a [protected resource](BridgeBuilder::protected_resource) its challenges point to the metadata of that
-    /// resource and name its scopes (RFC 9728 §5.1).
+    /// It admits people's bridges. It admits hook clients only after
+    /// [`admit_hook_clients`](BridgeAuthLayer::admit_hook_clients).
+    ///
+    /// When `audience` is the URL of a [protected resource](BridgeBuilder::protected_resource), the challenges of the
+    /// layer point to the metadata of that resource and name its scopes (RFC 9728 §5.1).
     ///
     /// # Errors
     ///
@@ -49,7 +53,9 @@ impl Bridge {
         Ok(BridgeAuthLayer::new(authenticator, rejection_format))
     }
 
-    /// The decision alone, for those who need no middleware; it admits whom [`layer`](Self::layer) admits.
+    /// The decision of the guard without the middleware.
+    ///
+    /// It admits the same callers as [`layer`](Self::layer).
     ///
     /// # Errors
     ///
@@ -67,25 +73,29 @@ impl Bridge {
         &self.state.issuer
     }
 
-    /// What operators do: list and revoke sessions, disable and enable people, sweep.
+    /// The operators' side: list and revoke sessions, disable and enable people, sweep.
     #[must_use]
     pub fn admin(&self) -> &Admin {
         &self.state.admin
     }
 
-    /// The keys that tokens are signed and verified with.
+    /// The keys that sign and verify tokens.
     #[must_use]
     pub fn keys(&self) -> &KeyRing {
         &self.state.keys
     }
 
-    /// All the endpoints that bridges call, as one service; the guarded ones are guarded by it.
+    /// All endpoints that bridges call, as one service.
+    ///
+    /// The service itself guards the endpoints that need a caller.
     #[must_use]
     pub fn service(&self) -> BridgeService {
         BridgeService::new(&self.state)
     }
 
-    /// The operators' endpoints, for the host to mount behind a guard of its own.
+    /// The operators' endpoints.
+    ///
+    /// Mount them behind your own guard.
     #[must_use]
     pub fn admin_service(&self) -> AdminService {
         AdminService::new(&self.state)
@@ -103,7 +113,9 @@ impl Bridge {
         SessionService::new(&self.state)
     }
 
-    /// `POST /oauth-client` alone, to be mounted behind [`layer`](Self::layer).
+    /// `POST /oauth-client` alone.
+    ///
+    /// Mount it behind [`layer`](Self::layer).
     #[must_use]
     pub fn oauth_client_service(&self) -> OauthClientService {
         OauthClientService::new(&self.state)
@@ -115,13 +127,17 @@ impl Bridge {
         CapabilitiesService::new(&self.state)
     }
 
-    /// `GET /sessions` and `DELETE /sessions/{id}` alone, to be mounted behind [`layer`](Self::layer).
+    /// `GET /sessions` and `DELETE /sessions/{id}` alone.
+    ///
+    /// Mount them behind [`layer`](Self::layer).
     #[must_use]
     pub fn sessions_service(&self) -> SessionsService {
         SessionsService::new(&self.state)
     }
 
-    /// `POST /logout` alone, to be mounted behind [`layer`](Self::layer).
+    /// `POST /logout` alone.
+    ///
+    /// Mount it behind [`layer`](Self::layer).
     #[must_use]
     pub fn logout_service(&self) -> LogoutService {
         LogoutService::new(&self.state)
@@ -157,13 +173,15 @@ impl Bridge {
         WellKnownService::new(&self.state)
     }
 
-    /// An OpenAPI document of all endpoints, to be mounted wherever it should be.
+    /// An OpenAPI document of all endpoints.
+    ///
+    /// Mount it where you want it.
     #[must_use]
     pub fn openapi_service(&self) -> OpenApiService {
         OpenApiService::new(&self.state)
     }
 
-    /// How the freshness of this bridge fares, for health pages: the age of its proof, look-ups, the pool, and 503 by cause.
+    /// How fresh this bridge is, for health pages: the age of its proof, look-ups, the pool, and 503 answers by cause.
     #[must_use]
     pub fn watch_status(&self) -> WatchStatus {
         self.state.auth.watch_status()

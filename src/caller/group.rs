@@ -17,7 +17,7 @@ pub(crate) struct CallerGroup {
     pub(super) headers: [HeaderValue; 2],
 }
 
-/// Which bridge vouches for a caller: compared by identity, so that a layer trusts no other's callers.
+/// The bridge that vouches for a caller. Compared by identity, so a layer trusts no caller of another bridge.
 #[derive(Clone)]
 pub(crate) struct Authority(Arc<()>);
 
@@ -48,7 +48,9 @@ impl fmt::Debug for Authority {
     }
 }
 
-/// The same value. What all callers share is cloned for each request, and of the defaults nobody counts the clones.
+/// Returns the same value, as a static one where it is a default.
+///
+/// Each request clones the values that all callers share. Clones of a static value change no reference count.
 fn uncounted(value: HeaderValue) -> HeaderValue {
     let defaults = [PolicyVersion::DEFAULT, CallSource::DEFAULT];
     let default = defaults.into_iter().find(|default| value == *default);

@@ -1,4 +1,4 @@
-//! Who calls: what the authenticator found out, in a form that only it can make.
+//! Who calls: what the authenticator found out, in a form that only the authenticator can make.
 
 mod group;
 mod verified_token;
@@ -18,17 +18,18 @@ use crate::token::Claims;
 
 /// An authenticated caller: a verified token and its live session.
 ///
-/// Only [`Authenticator`](crate::authenticate::Authenticator) makes one, so a `Caller` in a request's extensions is proof
-/// that the guard ran for this request. Cloning is cheap.
+/// Only [`Authenticator`](crate::authenticate::Authenticator) makes a `Caller`. So a `Caller` in the extensions of a
+/// request proves that the guard ran for this request. Cloning is cheap.
 ///
-/// It says who called when the guard ran, and no more. Whoever puts a `Caller` of one request into the extensions of another vouches
-/// for that himself: extractors and, for a second, layers take it at its word.
+/// A `Caller` says who called at the moment when the guard ran, and no more. Code that copies a `Caller` into the
+/// extensions of another request vouches for that request: extractors trust the copy, and layers trust it for one
+/// second.
 #[derive(Clone)]
 pub struct Caller {
     verified: Arc<VerifiedToken>,
-    /// Where the row of its session is another than the token's own group says.
+    /// Set when the session row names another call source than the group of the token.
     group: Option<Arc<CallerGroup>>,
-    /// What the layer that let it in left for the request; nothing where no layer did.
+    /// What the layer left for the request. `None`: no layer let this caller in.
     request_context: Option<RequestContext>,
 }
 
@@ -38,8 +39,9 @@ impl Caller {
         Self { verified, group: if is_own { None } else { Some(group) }, request_context: None }
     }
 
-    /// The caller of a token that made one before; else the token again. Nothing is counted that all callers share: every
-    /// processor would wait for it.
+    /// The caller of a token that made a caller before. `Err` gives the token back when it made none yet.
+    ///
+    /// No reference count that all callers share changes here, because every processor would wait for it.
     pub(crate) fn seen_before(verified: Arc<VerifiedToken>) -> Result<Self, Arc<VerifiedToken>> {
         if verified.group.get().is_none() {
             return Err(verified);
@@ -52,14 +54,14 @@ impl Caller {
         self.group.as_ref().unwrap_or_else(own)
     }
 
-    /// The same, let in by a layer.
+    /// The same caller, let in by a layer.
     #[inline]
     pub(crate) fn passing(mut self, request_context: RequestContext) -> Self {
         self.request_context = Some(request_context);
         self
     }
 
-    /// The same, without what the layer left: for a handler, which may keep it.
+    /// The same caller without the request context. A handler gets this one, and may keep it.
     #[cfg(feature = "axum")]
     pub(crate) fn for_handler(&self) -> Self {
         Self { verified: self.verified.clone(), group: self.group.clone(), request_context: None }
@@ -69,13 +71,17 @@ impl Caller {
         self.request_context.as_ref()
     }
 
-    /// The person the request is for; of a hook client, its owner.
+    /// The person that the request is for.
+    ///
+    /// For a hook client: its owner.
     #[must_use]
     pub fn user_id(&self) -> &UserId {
         self.verified.claims.user()
     }
 
-    /// The session the request belongs to: live when the request arrived.
+    /// The session that the request belongs to.
+    ///
+    /// It was live when the request arrived.
     #[must_use]
     pub fn session_id(&self) -> &SessionId {
         self.verified.claims.session()
@@ -87,25 +93,25 @@ impl Caller {
         self.verified.claims.client()
     }
 
-    /// What the caller is.
+    /// The kind of caller: a person's bridge or a hook client.
     #[must_use]
     pub fn kind(&self) -> CallerKind {
         self.verified.claims.subject().kind()
     }
 
-    /// The scopes granted to the token.
+    /// The scopes that the token grants.
     #[must_use]
     pub fn scopes(&self) -> &Scopes {
         self.verified.claims.scopes()
     }
 
-    /// What kind of program the session was opened for.
+    /// The kind of program that the session was opened for.
     #[must_use]
     pub fn call_source(&self) -> &CallSource {
         &self.group().call_source
     }
 
-    /// The version of the host's policy the request is judged by.
+    /// The version of the host's policy that the request is judged by.
     #[must_use]
     pub fn policy_version(&self) -> &PolicyVersion {
         &self.group().policy_version
@@ -129,8 +135,9 @@ impl Caller {
         self.verified.claims.audiences().contains(audience)
     }
 
-    /// What the identity headers say, in the order of [`IDENTITY_HEADERS`](crate::header::IDENTITY_HEADERS); nothing for the
-    /// trace, which is the request's.
+    /// The values of the identity headers, in the order of [`IDENTITY_HEADERS`](crate::header::IDENTITY_HEADERS).
+    ///
+    /// The trace id has no value here, because it belongs to the request.
     pub(crate) fn header_values(&self) -> [Option<&HeaderValue>; 6] {
         let [user, session, client] = &self.verified.headers;
         let [policy_version, call_source] = &self.group().headers;

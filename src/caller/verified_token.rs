@@ -1,4 +1,4 @@
-//! A verified token, and all that is made of it once.
+//! A verified token, and what is computed from it once.
 
 use std::sync::{Arc, OnceLock};
 
@@ -10,21 +10,21 @@ use crate::session::{CachedVerdict, MatchedRow};
 use crate::store::SessionKey;
 use crate::token::Claims;
 
-/// A token whose signature and claims hold, and what was made of it once: a caller as soon as its session is live.
+/// A token whose signature and claims hold, and what was computed from it once.
 #[derive(Debug)]
 pub(crate) struct VerifiedToken {
     pub(crate) claims: Claims,
-    /// The generation of the key ring that it was verified with.
+    /// The generation of the key ring that verified the token.
     pub(crate) generation: u64,
-    /// About how many bytes it keeps of what tokens mostly share.
+    /// About how many bytes of its claims are copies of its own, where most tokens share one copy.
     pub(crate) unshared: usize,
-    /// What the session's row said of its caller when it was first seen.
+    /// What the session row said about the caller when the row was first seen.
     pub(crate) group: OnceLock<Arc<CallerGroup>>,
     pub(crate) verdict: CachedVerdict,
-    /// The session as it is looked up, and the row of it that fitted the claims and the group.
+    /// The session as look-ups name it, and the session row that matched the claims and the group.
     pub(crate) session: SessionKey,
     pub(crate) matched_row: MatchedRow,
-    /// `x-user-id`, `x-session-id` and `x-client-id`: written to every request, so made once.
+    /// `x-user-id`, `x-session-id` and `x-client-id`. Every request gets them, so they are made once.
     pub(super) headers: [HeaderValue; 3],
 }
 
@@ -40,16 +40,16 @@ impl VerifiedToken {
         Self { claims, generation, unshared, group, verdict, session, matched_row, headers }
     }
 
-    /// How many bytes the values of its headers take.
+    /// How many bytes the values of the headers take.
     pub(crate) fn header_bytes(&self) -> usize {
         self.headers.iter().map(HeaderValue::len).sum()
     }
 }
 
-/// The same values, in one allocation instead of one each.
+/// The same values, in one allocation instead of three.
 fn in_one_block(values: &[HeaderValue; 3]) -> [HeaderValue; 3] {
     let block = values.each_ref().map(HeaderValue::as_bytes).concat().into_boxed_slice();
-    // Counted from the start: a vector's bytes find out at each clone whether they are counted.
+    // `from_owner` counts references from the start. `Bytes` made of a vector must find that out at each clone.
     let mut block = Bytes::from_owner(block);
     values.each_ref().map(|value| {
         HeaderValue::from_maybe_shared(block.split_to(value.len())).expect("it is a header value's text")

@@ -1,4 +1,4 @@
-//! A caller with a token of another issuer and no session here, and the token behind it.
+//! A caller with an external issuer's token and no session here.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,15 +10,15 @@ use crate::rejection::InvalidCredential;
 use crate::request_context::RequestContext;
 use crate::token::ExternalClaims;
 
-/// A caller with a verified token of another issuer, and no session of this gateway.
+/// A caller with a verified token of an external issuer, and no session of this gateway.
 ///
-/// It is no person of this gateway: its subject is the issuer's name for somebody, or something. Only the guard makes
-/// one, and only layers with [`admit_external`](crate::BridgeAuthLayer::admit_external) let one in. As an extractor it
-/// refuses everyone else. Cloning is cheap.
+/// It is not a person of this gateway. Its subject is the name that its issuer has for a person or a program. Only the
+/// guard makes an `ExternalCaller`, and only layers with [`admit_external`](crate::BridgeAuthLayer::admit_external) let
+/// one in. As an extractor it refuses every other request. Cloning is cheap.
 #[derive(Clone)]
 pub struct ExternalCaller {
     token: Arc<ExternalToken>,
-    /// What the layer that let it in left for the request.
+    /// What the layer that let the caller in left for the request.
     request_context: Option<RequestContext>,
 }
 
@@ -27,12 +27,12 @@ impl ExternalCaller {
         Self { token, request_context: None }
     }
 
-    /// The same, let in by a layer.
+    /// The same caller, let in by a layer.
     pub(crate) fn passing(self, request_context: RequestContext) -> Self {
         Self { request_context: Some(request_context), ..self }
     }
 
-    /// The same, without what the layer left: for a handler, which may keep it.
+    /// The same caller without the request context. A handler gets this one, and may keep it.
     #[cfg(feature = "axum")]
     pub(crate) fn for_handler(&self) -> Self {
         Self::new(self.token.clone())
@@ -42,25 +42,29 @@ impl ExternalCaller {
         self.request_context.as_ref()
     }
 
-    /// Who issued the token.
+    /// The issuer of the token.
     #[must_use]
     pub fn issuer(&self) -> &str {
         self.claims().issuer()
     }
 
-    /// Whom the token speaks for, as its issuer names them: unique only together with the issuer.
+    /// The subject of the token, as its issuer names it.
+    ///
+    /// The name is unique only together with the issuer.
     #[must_use]
     pub fn subject(&self) -> &str {
         self.claims().subject()
     }
 
     /// The OAuth client that calls, as the issuer names it.
+    ///
+    /// `None` when the token names none.
     #[must_use]
     pub fn client_id(&self) -> Option<&str> {
         self.claims().client_id()
     }
 
-    /// The scopes granted to the token, of those that the host allows for its issuer.
+    /// The scopes that the token grants and that the host allows for its issuer.
     #[must_use]
     pub fn scopes(&self) -> &Scopes {
         self.claims().scopes()
@@ -72,7 +76,7 @@ impl ExternalCaller {
         &self.token.claims
     }
 
-    /// What may have changed since the token was verified: the time, and its issuer's keys.
+    /// Checks what may have changed after the token was verified: the time, and the keys of its issuer.
     pub(crate) fn check(&self) -> Result<(), InvalidCredential> {
         self.token.check()
     }

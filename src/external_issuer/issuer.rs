@@ -1,4 +1,4 @@
-//! What a host says of another issuer that it trusts.
+//! How a host describes an external issuer that it trusts.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,9 @@ use crate::id::{Audience, Scopes};
 use crate::token::{Algorithm, Claims, ExternalVerifier};
 use crate::validate::{BuildError, check_issuer};
 
-/// Another authorization server whose access tokens the guard takes; see the [module](super).
+/// An external authorization server whose access tokens the guard accepts.
+///
+/// See the [module](super).
 #[derive(Debug)]
 #[must_use = "give it to BridgeBuilder::trust"]
 pub struct ExternalIssuer {
@@ -27,22 +29,22 @@ pub struct ExternalIssuer {
     timing: Timing,
 }
 
-/// What a gateway's own settings say of the tokens of others.
+/// The settings of the gateway that count for external tokens too.
 #[derive(Debug)]
 pub(crate) struct Gateway<'s> {
     pub(crate) issuer: &'s str,
     pub(crate) audiences: &'s Audiences,
     pub(crate) leeway: Duration,
-    /// For finding a session.
+    /// How long finding a session may take.
     pub(crate) deadline: Duration,
     pub(crate) clock: &'s HostClock,
 }
 
 impl ExternalIssuer {
-    /// The issuer whose tokens have exactly this `iss` (an https URL, RFC 8414 §2), whose keys `source` fetches, and
-    /// whose callers have the sessions that `sessions` says.
+    /// Describes the issuer whose tokens have exactly this `iss`, an https URL (RFC 8414 §2).
     ///
-    /// It is of use only with at least one [`audience`](Self::audience).
+    /// `source` fetches the keys of the issuer. `sessions` says which sessions its callers have. The issuer needs at
+    /// least one [`audience`](Self::audience).
     pub fn new(issuer: impl Into<String>, source: impl JwksSource, sessions: ExternalSessions) -> Self {
         Self {
             issuer: issuer.into(),
@@ -56,59 +58,66 @@ impl ExternalIssuer {
         }
     }
 
-    /// Takes tokens whose `aud` has `external` for those that [`Bridge::layer`](crate::Bridge::layer) calls `own`. More
-    /// may be named, 16 at most. Default: none, and no token is for anybody.
+    /// Accepts tokens whose `aud` holds `external`, on layers for the audience `own`. Default: none, so no token is
+    /// accepted.
     ///
-    /// Use what names this gateway and nobody else, such as its resource URI (RFC 8707): a token that was
-    /// meant for another service must not open this one.
+    /// `own` is what [`Bridge::layer`](crate::Bridge::layer) is called with. Each call adds a pair: 16 at most.
+    ///
+    /// Use a name that stands for this gateway and for nothing else, such as its resource URI (RFC 8707). A token that
+    /// was meant for another service must not open this one.
     pub fn audience(mut self, external: impl Into<String>, own: impl Into<String>) -> Self {
         self.audiences.push((external.into(), own.into()));
         self
     }
 
-    /// The algorithms that its tokens may be signed with. Default: all of [`Algorithm`].
+    /// The algorithms that may sign its tokens. Default: all of [`Algorithm`].
     pub fn algorithms(mut self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
         self.algorithms = algorithms.into_iter().collect();
         self
     }
 
-    /// The scopes of its tokens that count here; all others are as if they were not there. Default: none.
+    /// The scopes of its tokens that count here. Default: none.
+    ///
+    /// All other scopes are ignored.
     pub fn allow_scopes(mut self, scopes: Scopes) -> Self {
         self.scopes = scopes;
         self
     }
 
-    /// Takes tokens of the type `JWT` too. Default: only `at+jwt` (RFC 9068 §2.1).
+    /// Accepts tokens of the type `JWT` too. Default: only `at+jwt` (RFC 9068 §2.1).
     ///
-    /// Then nothing in the header says that a token is an access token. ID tokens and security events are refused by the
-    /// claims that only they have; that the audience is this gateway's alone must do the rest.
+    /// With `JWT`, the header does not say that a token is an access token. ID tokens and security events are refused
+    /// by the claims that only they have. For everything else you must make sure that the audience stands for this
+    /// gateway alone.
     pub fn insecure_accept_plain_jwts(mut self) -> Self {
         self.takes_plain_jwts = true;
         self
     }
 
-    /// How often its keys are fetched: a key that it removed is refused so much later at most, while it can be reached.
-    /// Up to 24 h. Default: 10 min.
+    /// How often its keys are fetched: above 0, at most 24 h. Default: 10 min.
+    ///
+    /// A key that the issuer removed is refused after this time at the latest, while the issuer can be reached.
     pub fn refresh_every(mut self, interval: Duration) -> Self {
         self.timing.interval = interval;
         self
     }
 
-    /// The least time between two fetches, whatever tokens come. Up to [`refresh_every`](Self::refresh_every). Default:
-    /// 30 s.
+    /// The least time between two fetches, whatever tokens come: above 0, at most
+    /// [`refresh_every`](Self::refresh_every). Default: 30 s.
     pub fn refresh_at_most_every(mut self, interval: Duration) -> Self {
         self.timing.floor = interval;
         self
     }
 
-    /// How long its keys are used when they cannot be fetched again: at least [`refresh_every`](Self::refresh_every), up
-    /// to seven days. Default: 24 h. After that its tokens are answered with 503.
+    /// How long its keys are used when they cannot be fetched again: at most 7 days. Default: 24 h.
+    ///
+    /// The least value is [`refresh_every`](Self::refresh_every). After this time its tokens are answered with 503.
     pub fn stale_for(mut self, limit: Duration) -> Self {
         self.timing.stale_for = limit;
         self
     }
 
-    /// How long a request waits for keys before it is refused with 503. Up to 60 s. Default: 2 s.
+    /// How long a request waits for keys before the answer is 503: above 0, at most 60 s. Default: 2 s.
     pub fn keys_deadline(mut self, deadline: Duration) -> Self {
         self.timing.deadline = deadline;
         self
@@ -123,7 +132,7 @@ impl ExternalIssuer {
         check_issuer(&self.issuer)?;
         self.timing.check()?;
         if self.algorithms.is_empty() {
-            let what = "the number of algorithms of a external issuer";
+            let what = "the number of algorithms of an external issuer";
             return Err(BuildError::OutOfRange { what, allowed: "at least 1" });
         }
         let audiences: Vec<_> = self
@@ -152,11 +161,11 @@ impl ExternalIssuer {
 }
 
 fn parse_audience(text: &str) -> Result<Audience, BuildError> {
-    let malformed = |reason| BuildError::Id { what: "external audience", value: text.to_owned(), reason };
+    let malformed = |reason| BuildError::Id { what: "the external audience", value: text.to_owned(), reason };
     Audience::parse(text).map_err(malformed)
 }
 
 fn known_audience(text: &str, audiences: &Audiences) -> Result<Audience, BuildError> {
-    let known = Audience::parse(text).ok().filter(|audience| audiences.knows(audience));
-    known.ok_or_else(|| BuildError::UnknownAudience(text.to_owned()))
+    let audience = Audience::parse(text).ok().filter(|audience| audiences.knows(audience));
+    audience.ok_or_else(|| BuildError::UnknownAudience(text.to_owned()))
 }

@@ -1,7 +1,7 @@
-//! The keys of one other issuer, fetched again and again.
+//! Fetches the keys of one external issuer again and again.
 //!
-//! One task does all fetching, so there is one fetch at a time and a request that is dropped drops none. Requests read
-//! what it fetched last, and wait for it only when that does not tell.
+//! One task does all fetching. So only one fetch runs at a time, and a dropped request drops no fetch. Requests read
+//! the keys of the last fetch. They wait for a fetch only when those keys do not decide.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::telemetry;
 use crate::token::{Algorithm, KeySet, VerifyingKey};
 use crate::validate::BuildError;
 
-/// The keys of one issuer, kept fresh for as long as it is kept, from the first request on.
+/// The keys of one external issuer. They are kept fresh from the first request on, until this is dropped.
 pub(super) struct Keys {
     shared: Arc<Shared>,
     task: Background,
@@ -46,22 +46,22 @@ pub(super) struct Timing {
 
 struct Fetched {
     keys: KeySet,
-    /// When the fetch began, by the clock.
+    /// When the fetch began, by the host's clock.
     at: Duration,
-    /// How often a key was removed: what was verified in an earlier generation must be verified again.
+    /// How many fetches removed a key. A token that was verified in an earlier generation must be verified again.
     generation: u64,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
 struct Attempts {
-    /// When the last one began, by the clock.
+    /// When the last attempt began, by the host's clock.
     began: Option<Duration>,
     is_running: bool,
     has_failed: bool,
     finished: u64,
 }
 
-/// It cannot be told now which keys the issuer has.
+/// It is not known now which keys the issuer has.
 #[derive(Debug)]
 pub(super) struct KeysUnavailable;
 
@@ -86,12 +86,12 @@ impl Keys {
         Self { shared: Arc::new(shared), task: Background::default() }
     }
 
-    /// The key that a token names, and the generation it is of; no key when the issuer has none of this name, by a set
-    /// that was fetched since the call began.
+    /// The key with this id, and the generation of the keys. `None`: the issuer has no such key, by a set that was
+    /// fetched after the call began.
     ///
     /// # Cancel safety
     ///
-    /// A dropped future leaves the fetch to those who wait with it.
+    /// A dropped future leaves the fetch to the requests that wait with it.
     pub(super) async fn find(&self, key_id: &str) -> Result<Option<(VerifyingKey, u64)>, KeysUnavailable> {
         let named = |fetched: &Fetched| Some((fetched.keys.find(key_id)?.clone(), fetched.generation));
         if let Some(found) = self.shared.usable().as_deref().and_then(named) {
@@ -101,13 +101,14 @@ impl Keys {
         self.fetch_again().await?;
         let fetched = self.shared.usable().ok_or(KeysUnavailable)?;
         match named(&fetched) {
-            // The fetch was on its way when the call began, and the key may be younger than what it brought.
+            // The fetch began before this call. So the key may be newer than the fetched set.
             None if fetched.at < asked => Err(KeysUnavailable),
             found => Ok(found),
         }
     }
 
-    /// Whether what was verified under `generation` still is: no key was removed since, and the keys are not too old.
+    /// Whether a token that was verified in `generation` still counts: no key was removed since, and the keys are not
+    /// too old.
     pub(super) fn vouch_for(&self, generation: u64) -> bool {
         let fetched = self.shared.usable();
         if fetched.as_ref().is_some_and(|fetched| self.shared.age(fetched) > self.shared.timing.interval) {
@@ -116,7 +117,7 @@ impl Keys {
         fetched.is_some_and(|fetched| fetched.generation == generation)
     }
 
-    /// Returns once a fetch has succeeded that was not over when it was called.
+    /// Returns when a fetch has succeeded that ended after this call began.
     async fn fetch_again(&self) -> Result<(), KeysUnavailable> {
         let mut attempts = self.shared.attempts.subscribe();
         let before = attempts.borrow_and_update().finished;
@@ -131,7 +132,7 @@ impl Keys {
         }
     }
 
-    /// The task runs from the first request on.
+    /// Starts the task at the first request.
     fn keep_running(&self) {
         self.task.ensure(|| keep_fresh(self.shared.clone()));
     }
@@ -143,22 +144,23 @@ impl Keys {
 }
 
 impl Shared {
-    /// How long the source may take, whatever it is.
+    /// How long a source may take, whatever source it is.
     const FETCH_DEADLINE: Duration = Duration::from_secs(10);
 
-    /// What was fetched last, unless it is too old.
+    /// The keys of the last fetch, unless they are too old.
     fn usable(&self) -> Option<Arc<Fetched>> {
         self.fetched.load_full().filter(|fetched| self.age(fetched) <= self.timing.stale_for)
     }
 
-    /// How long ago it was fetched; zero when the clock was set back since.
+    /// How long ago the fetch began. Zero when the clock was set back since then.
     fn age(&self, fetched: &Fetched) -> Duration {
         self.clock.now().saturating_sub(fetched.at)
     }
 
-    /// Sees to it that an attempt ends after `before` had; `false` when the last one began too short a time ago.
+    /// Makes sure that an attempt ends after attempt number `before`. `false`: the last attempt began too short a time
+    /// ago.
     fn ask(&self, before: u64) -> bool {
-        // One look: the attempt may begin and end meanwhile.
+        // Read once, because an attempt may begin and end meanwhile.
         let attempts = *self.attempts.borrow();
         if attempts.is_running || attempts.finished > before {
             return true;
@@ -175,7 +177,7 @@ impl Shared {
         since.is_some_and(|since| since < self.timing.floor)
     }
 
-    /// How long to wait for the next fetch, unless one is asked for.
+    /// How long the task waits for the next fetch, when nobody asks for one.
     fn pause(&self) -> Duration {
         if self.attempts.borrow().has_failed { self.timing.floor } else { self.timing.interval }
     }
@@ -191,7 +193,8 @@ impl Shared {
             }
             Err(error) => {
                 telemetry::count("bridge_auth_jwks_fetches_total", "failed");
-                tracing::warn!(issuer = %self.issuer, error = &error as &dyn std::error::Error, "keys could not be fetched");
+                let error: &dyn std::error::Error = &error;
+                tracing::warn!(issuer = %self.issuer, error, "the keys of an external issuer could not be fetched");
             }
         }
     }
@@ -210,13 +213,13 @@ impl Shared {
         telemetry::count("bridge_auth_jwks_fetches_total", "fetched");
         if before.is_none_or(|before| !is_complete || keys.len() != before.keys.len()) {
             let (keys, skipped) = (keys.len(), keys.skipped());
-            tracing::info!(issuer = %self.issuer, keys, skipped, "keys have changed");
+            tracing::info!(issuer = %self.issuer, keys, skipped, "the keys of an external issuer have changed");
         }
         self.fetched.store(Some(Arc::new(Fetched { keys, at, generation })));
     }
 }
 
-/// An attempt, from its beginning to its end, however it ends.
+/// An attempt to fetch. Dropping it records its end, whatever the outcome is.
 struct Running<'s> {
     shared: &'s Shared,
     began: Duration,
@@ -248,7 +251,7 @@ impl Drop for Running<'_> {
     }
 }
 
-/// Fetches now and again, and earlier when it is asked to.
+/// Fetches at intervals, and earlier when a request asks for it.
 async fn keep_fresh(shared: Arc<Shared>) {
     loop {
         let attempts = *shared.attempts.borrow();
@@ -277,31 +280,33 @@ impl Timing {
     pub(super) fn check(&self) -> Result<(), BuildError> {
         let day = Duration::from_secs(24 * 3600);
         for (what, value, most, allowed) in [
-            ("the refresh interval of keys", self.interval, day, "above 0, at most 24 hours"),
+            ("refresh_every of an external issuer", self.interval, day, "above 0, at most 24 hours"),
             (
-                "the least refresh interval of keys",
+                "refresh_at_most_every of an external issuer",
                 self.floor,
                 self.interval,
-                "above 0, at most the refresh interval",
+                "above 0, at most refresh_every",
             ),
             (
-                "the life of stale keys",
+                "stale_for of an external issuer",
                 self.stale_for,
                 day * 7,
-                "at least the refresh interval, at most 7 days",
+                "at least refresh_every, at most 7 days",
             ),
-            ("the deadline for keys", self.deadline, Duration::from_secs(60), "above 0, at most 60 seconds"),
+            (
+                "keys_deadline of an external issuer",
+                self.deadline,
+                Duration::from_secs(60),
+                "above 0, at most 60 seconds",
+            ),
         ] {
             if value.is_zero() || value > most {
                 return Err(BuildError::OutOfRange { what, allowed });
             }
         }
         if self.stale_for < self.interval {
-            let what = "the life of stale keys";
-            return Err(BuildError::OutOfRange {
-                what,
-                allowed: "at least the refresh interval, at most 7 days",
-            });
+            let what = "stale_for of an external issuer";
+            return Err(BuildError::OutOfRange { what, allowed: "at least refresh_every, at most 7 days" });
         }
         Ok(())
     }

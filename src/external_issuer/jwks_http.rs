@@ -1,4 +1,4 @@
-//! The keys of another issuer over https.
+//! Fetches the keys of an external issuer over https.
 
 use std::time::Duration;
 
@@ -14,9 +14,9 @@ use crate::validate::{BuildError, check_endpoint};
 
 /// Fetches a JWK set over https.
 ///
-/// It follows no redirect, uses no proxy whatever the environment says, keeps no cookie, waits two seconds for a
-/// connection and five for the whole answer, and takes 256 KiB at most. Certificates are verified by what the operating
-/// system trusts. Nothing that a token says ever makes it fetch from elsewhere.
+/// It follows no redirect, keeps no cookie, and uses no proxy, whatever the environment says. It waits 2 s for a
+/// connection and 5 s for the whole answer. It reads 256 KiB at most. It verifies certificates with the roots that the
+/// operating system trusts. Nothing in a token can make it fetch from another place.
 ///
 /// ```
 /// use bridge_auth::external_issuer::{ExternalIssuer, ExternalSessions, HttpJwks};
@@ -38,12 +38,14 @@ impl HttpJwks {
     const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
     const TIMEOUT: Duration = Duration::from_secs(5);
 
-    /// Fetches from `url`, the `jwks_uri` of the issuer's metadata (RFC 8414 §2). Does no I/O.
+    /// Fetches from `url`, the `jwks_uri` of the issuer's metadata (RFC 8414 §2).
+    ///
+    /// Does no I/O.
     ///
     /// # Errors
     ///
-    /// [`BuildError::Text`] when `url` is not https (http is for loopback alone), [`BuildError::Tls`] when no TLS
-    /// client could be made.
+    /// [`BuildError::Text`] when `url` is not https (http is allowed for loopback only). [`BuildError::Tls`] when no
+    /// TLS client can be made.
     pub fn new(url: Url) -> Result<Self, BuildError> {
         check_endpoint("the JWKS URL", Some(&url))?;
         let client = Client::builder()

@@ -1,4 +1,4 @@
-//! Where the keys of another issuer come from.
+//! The source of an external issuer's keys.
 
 use std::error::Error;
 use std::fmt;
@@ -6,40 +6,42 @@ use std::fmt;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-/// Fetches the JWK set (RFC 7517 §5) of another issuer.
+/// Fetches the JWK set (RFC 7517 §5) of an external issuer.
 #[async_trait]
 pub trait JwksSource: fmt::Debug + Send + Sync + 'static {
-    /// The set as it is published now, as JSON.
+    /// The JSON of the set as it is published now.
     ///
-    /// It is called by one task at a time, never by a request, and given up after ten seconds.
+    /// One task at a time calls it, and never a request. The task gives up after ten seconds.
     ///
     /// # Errors
     ///
-    /// [`JwksError`]; the keys that were fetched before stay in use for a while.
+    /// [`JwksError`]. The keys of the last fetch stay in use for a while.
     ///
     /// # Cancel safety
     ///
-    /// The future is dropped when it takes too long, and with the bridge.
+    /// The future is dropped when it takes too long, and when the bridge is dropped.
     async fn fetch(&self) -> Result<Bytes, JwksError>;
 }
 
-/// The keys of another issuer could not be had. It says nothing about any token.
+/// The keys of an external issuer could not be fetched.
+///
+/// This says nothing about any token.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum JwksError {
     /// The source could not be reached, or the answer broke off.
     #[error("the key set could not be fetched")]
     Unreachable(#[source] Box<dyn Error + Send + Sync>),
-    /// The source answered with another status than 200; redirects are not followed.
-    #[error("the key set was answered with status {0}")]
+    /// The source answered with a status other than 200. Redirects are not followed.
+    #[error("the server of the key set answered with status {0} instead of 200 (redirects are not followed)")]
     Status(u16),
     /// The answer did not come in time.
-    #[error("the key set was not answered in time")]
+    #[error("the key set did not come in time")]
     TimedOut,
     /// The answer is longer than 256 KiB.
     #[error("the key set is longer than {} bytes", JwksError::MAX_BYTES)]
     TooLarge,
-    /// The answer is no JWK set, or one of more than 256 keys.
+    /// The answer is no JWK set, or it has more than 256 keys.
     #[error("the answer is no JWK set of at most 256 keys")]
     Malformed,
 }

@@ -1,29 +1,34 @@
-//! Access tokens of other authorization servers at the guard.
+//! External issuers: access tokens of other authorization servers at the guard.
 //!
-//! [`BridgeBuilder::trust`](crate::BridgeBuilder::trust) makes a bridge take the tokens of a [`ExternalIssuer`] beside
-//! its own. The exact `iss` chooses the issuer; then only that issuer's keys, algorithms and audiences count, and the
-//! token is checked as strictly as one of the bridge's own (RFC 9068).
+//! [`BridgeBuilder::trust`](crate::BridgeBuilder::trust) makes a bridge accept the tokens of an [`ExternalIssuer`]
+//! beside its own. The exact `iss` of a token chooses the issuer. Then only the keys, algorithms and audiences of that
+//! issuer count, and the token is checked as strictly as one of the bridge's own (RFC 9068).
 //!
 //! # Who such a caller is
 //!
-//! A token of another issuer names no session of this gateway, and its `sub` no person of it. The host says what it
-//! means, with [`ExternalSessions`]:
+//! An external token names no session of this gateway, and its `sub` is not a person of this gateway. The host says
+//! what the token means, with [`ExternalSessions`]:
 //!
 //! - [`ExternalSessions::mapped`]: the host maps each verified token to a session row. The caller is then a
-//!   [`Caller`](crate::Caller) like any other: the row's user, let in as long as the session is live.
-//! - [`ExternalSessions::None`]: there is no session, and nothing to revoke before the token expires. The caller is a
-//!   [`ExternalCaller`], which is no [`Caller`](crate::Caller): only layers with
-//!   [`admit_external`](crate::BridgeAuthLayer::admit_external) let one in, no identity header is written for it, and
-//!   every extractor of a person of this gateway refuses it.
+//!   [`Caller`](crate::Caller) like any other. It is the user of the row, and it is let in as long as the session is
+//!   live.
+//! - [`ExternalSessions::None`]: there is no session, so nothing can be revoked before the token expires. The caller is
+//!   an [`ExternalCaller`], and never a [`Caller`](crate::Caller). Only layers with
+//!   [`admit_external`](crate::BridgeAuthLayer::admit_external) let it in. Its only identity header is `x-trace-id`.
+//!   Every extractor of a person of this gateway refuses it.
 //!
 //! # Keys
 //!
-//! A [`JwksSource`] fetches them; `HttpJwks` (feature `jwks-http`) does so over https. They are fetched when the
-//! first token comes, then again every [`refresh_every`](ExternalIssuer::refresh_every), and when a token names a key
-//! that is not among them, but no more often than [`refresh_at_most_every`](ExternalIssuer::refresh_at_most_every).
-//! While that cannot be told, and while there are no keys younger than [`stale_for`](ExternalIssuer::stale_for), the
-//! answer is 503 with `Retry-After`: a good token is never called bad. A key that the issuer removed is good for
-//! nothing from the next fetch on, verdicts that were remembered included.
+//! A [`JwksSource`] fetches the keys. `HttpJwks` (feature `jwks-http`) fetches them over https. A fetch starts
+//!
+//! - when the first token comes,
+//! - every [`refresh_every`](ExternalIssuer::refresh_every) after that,
+//! - when a token names an unknown key, but not more often than
+//!   [`refresh_at_most_every`](ExternalIssuer::refresh_at_most_every).
+//!
+//! The answer is 503 with `Retry-After` while it is not known whether the issuer has the key, and while no keys are
+//! younger than [`stale_for`](ExternalIssuer::stale_for). A good token is never called bad. When the issuer removes a
+//! key, the next fetch makes the key useless, for cached verdicts too.
 //!
 //! ```
 //! use bridge_auth::external_issuer::{ExternalCaller, ExternalIssuer, ExternalSessions, JwksError, JwksSource};
@@ -32,7 +37,7 @@
 //! use bridge_auth::{Bridge, Scopes};
 //! use bytes::Bytes;
 //!
-//! /// The keys of a partner who sends them by other ways than https.
+//! /// The keys of a partner who does not publish them over https.
 //! #[derive(Debug)]
 //! struct PartnerKeys(Bytes);
 //!

@@ -1,4 +1,4 @@
-//! What a token of another issuer means here.
+//! The session that an external token stands for.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,32 +9,32 @@ use crate::id::SessionId;
 use crate::store::StoreError;
 use crate::token::ExternalClaims;
 
-/// Whether callers with tokens of another issuer have sessions of this gateway.
+/// Whether callers with external tokens have sessions of this gateway.
 #[derive(Debug, Clone)]
 pub enum ExternalSessions {
-    /// They have none: each is a [`ExternalCaller`](super::ExternalCaller) until its token expires.
+    /// They have none. Each is an [`ExternalCaller`](super::ExternalCaller) until its token expires.
     None,
-    /// The host maps each to one: each is a [`Caller`](crate::Caller) as long as that session is live.
+    /// The host maps each of them to a session. Each is a [`Caller`](crate::Caller) as long as that session is live.
     Mapped(Arc<dyn SessionMapper>),
 }
 
-/// Finds the session of this gateway that the caller with a token of another issuer belongs to.
+/// Finds the session of this gateway for a caller with an external token.
 #[async_trait]
 pub trait SessionMapper: fmt::Debug + Send + Sync + 'static {
-    /// The session for a verified token of these claims; `None` refuses the caller as with any bad token (401).
+    /// The session for a verified token with these claims. `None` refuses the caller with 401, like any bad token.
     ///
-    /// The session's row then decides: the caller is its user and client, and is refused once it is not live. What was
-    /// answered is remembered for the token as long as the session is live; `None` is not. So access ends by revoking
-    /// the session, or with the token.
+    /// The row of the session then decides. The caller is the user and client of the row, and is refused when the
+    /// session is no longer live. A session that was returned is remembered for the token, as long as the session is
+    /// live. `None` is not remembered. So access ends when the session is revoked, or when the token expires.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] when it cannot be told: the request is refused with 503. So it is when the answer takes longer
-    /// than [`store_deadline`](crate::BridgeBuilder::store_deadline).
+    /// [`StoreError`] when the session cannot be found out: the request is refused with 503. The same happens when the
+    /// answer takes longer than [`store_deadline`](crate::BridgeBuilder::store_deadline).
     ///
     /// # Cancel safety
     ///
-    /// The future is dropped when the request is, or takes too long.
+    /// The future is dropped when the request is dropped, and when it takes too long.
     async fn session(&self, claims: &ExternalClaims) -> Result<Option<SessionId>, StoreError>;
 }
 

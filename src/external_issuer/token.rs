@@ -1,4 +1,4 @@
-//! A verified token of another issuer.
+//! A verified token of an external issuer.
 
 use std::sync::Arc;
 
@@ -9,20 +9,20 @@ use crate::caller::{Authority, VerifiedToken};
 use crate::rejection::{InvalidCredential, Rejection};
 use crate::token::{ExternalClaims, InvalidToken};
 
-/// A token of another issuer whose signature and claims hold.
+/// A token of an external issuer whose signature and claims hold.
 #[derive(Debug)]
 pub(crate) struct ExternalToken {
     pub(crate) claims: ExternalClaims,
     pub(crate) issuer: Arc<TrustedIssuer>,
-    /// The generation of the issuer's keys that it was verified with.
+    /// The generation of the issuer's keys that verified the token.
     pub(super) generation: u64,
     pub(super) authority: Authority,
-    /// The caller of the session that it was mapped to.
+    /// The session that the token was mapped to, as a verified token.
     pub(crate) mapped: ArcSwapOption<VerifiedToken>,
 }
 
 impl ExternalToken {
-    /// What `token` says, when it is one of `issuer`'s and all of it holds but the audience.
+    /// Verifies `token` as a token of `issuer`: everything but the audience.
     ///
     /// # Cancel safety
     ///
@@ -40,7 +40,7 @@ impl ExternalToken {
         Ok(Arc::new(Self { claims, issuer, generation, authority, mapped: ArcSwapOption::empty() }))
     }
 
-    /// What may have changed since it was verified: the time, and its issuer's keys.
+    /// Checks what may have changed after the token was verified: the time, and the keys of its issuer.
     pub(super) fn check(&self) -> Result<(), InvalidCredential> {
         let Self { issuer, claims, generation, .. } = self;
         issuer.verifier.check_time(claims)?;

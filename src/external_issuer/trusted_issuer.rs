@@ -1,4 +1,4 @@
-//! One other issuer that a bridge trusts.
+//! One external issuer that a bridge trusts.
 
 use std::time::Duration;
 
@@ -23,11 +23,11 @@ impl TrustedIssuer {
         matches!(self.sessions, ExternalSessions::Mapped(_))
     }
 
-    /// The session of a verified token; `None` when its caller has none.
+    /// The session of a verified token. `None`: its caller has no session.
     pub(crate) async fn session(&self, claims: &ExternalClaims) -> Result<Option<SessionId>, StoreErrorKind> {
         let ExternalSessions::Mapped(mapper) = &self.sessions else { return Ok(None) };
         within_deadline(self.mapping_deadline, mapper.session(claims)).await.map_err(|fault| {
-            log_fault(&fault, "a session could not be mapped");
+            log_fault(&fault, "an external token could not be mapped to a session");
             fault.kind()
         })
     }

@@ -1,4 +1,4 @@
-//! The other issuers that a bridge trusts, and the tokens of theirs that were verified before.
+//! The external issuers that a bridge trusts, and the cache of their verified tokens.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use super::trusted_issuer::TrustedIssuer;
 use crate::token::unverified_issuer;
 use crate::validate::BuildError;
 
-/// All of them.
+/// All external issuers that a bridge trusts.
 #[derive(Debug)]
 pub(crate) struct TrustedIssuers {
     issuers: Vec<Arc<TrustedIssuer>>,
@@ -24,10 +24,10 @@ pub(crate) struct TrustedIssuers {
 struct Bytes;
 
 impl TrustedIssuers {
-    /// How many bytes the verified tokens may take: several thousand of usual size.
+    /// How many bytes the verified tokens may take: several thousand tokens of usual size.
     const CACHE_BYTES: u64 = 16 << 20;
 
-    /// Those that a host named; `None` when it named none.
+    /// The issuers that a host named. `None`: it named none.
     pub(crate) fn new(
         issuers: Vec<ExternalIssuer>,
         gateway: &Gateway<'_>,
@@ -45,29 +45,29 @@ impl TrustedIssuers {
         Ok((names.len() > 1).then(all))
     }
 
-    /// The issuer that `token` says it is of: whose keys to try it with, and nothing more.
+    /// The issuer that `token` claims to be from. This chooses the keys to verify it with, and proves nothing.
     pub(crate) fn named_by(&self, token: &str) -> Option<&Arc<TrustedIssuer>> {
         let issuer = unverified_issuer(token)?;
         self.issuers.iter().find(|trusted| *trusted.verifier.issuer == *issuer)
     }
 
-    /// The token of this very digest, when it was verified before and nothing has changed since.
-    pub(crate) fn cached(&self, place: u128) -> Option<Arc<ExternalToken>> {
-        let token = self.cache.get(&place)?;
+    /// The cached token with this digest, when it still holds.
+    pub(crate) fn cached(&self, digest: u128) -> Option<Arc<ExternalToken>> {
+        let token = self.cache.get(&digest)?;
         if token.check().is_ok() {
             return Some(token);
         }
-        // What has changed is found out, and told, when it is verified again.
-        self.cache.remove(&place);
+        // The next verification finds out what has changed, and logs it.
+        self.cache.remove(&digest);
         None
     }
 
-    pub(crate) fn remember(&self, place: u128, token: Arc<ExternalToken>) {
-        self.cache.insert(place, token);
+    pub(crate) fn remember(&self, digest: u128, token: Arc<ExternalToken>) {
+        self.cache.insert(digest, token);
     }
 }
 
-/// No task outlives the bridge, whoever keeps a caller that it let in.
+/// Stops the tasks of all issuers. So no task outlives the bridge, even when a caller is kept longer.
 impl Drop for TrustedIssuers {
     fn drop(&mut self) {
         self.issuers.iter().for_each(|trusted| trusted.keys.stop());
@@ -75,7 +75,7 @@ impl Drop for TrustedIssuers {
 }
 
 impl Bytes {
-    /// The caller it may be mapped to, the cache's own place, and what the allocator adds.
+    /// The caller that the token may be mapped to, the slot in the cache, and the overhead of the allocator.
     const BESIDE: usize = 1024;
 }
 

@@ -1,14 +1,14 @@
-//! What handlers take as arguments: who calls, in types.
+//! What handlers take as arguments: types that say who calls.
 //!
-//! Each of [`Caller`], [`UserId`], [`SessionId`], [`ClientId`], [`PolicyVersion`], [`CallSource`],
-//! [`Scopes`] (those granted), [`TraceId`] and [`Granted`] is an extractor, and so is an `Option` of each.
-//! They read what [`BridgeAuthLayer`](crate::BridgeAuthLayer) left in the request, never a header.
+//! Each of [`Caller`], [`UserId`], [`SessionId`], [`ClientId`], [`PolicyVersion`], [`CallSource`], [`Scopes`] (the
+//! granted ones), [`TraceId`] and [`Granted`] is an extractor, and so is an `Option` of each. They read what
+//! [`BridgeAuthLayer`](crate::BridgeAuthLayer) left in the request, and never a header.
 //!
 //! | the layer | `Caller` | `Option<Caller>` |
 //! |---|---|---|
 //! | let a caller in | the caller | `Some` |
-//! | is optional, and there was no credential | 401, as the layer would answer | `None` |
-//! | let in a [`ExternalCaller`], which is an extractor of its own | 403 | `None` |
+//! | is optional, and no credential was sent | 401, as the layer would answer | `None` |
+//! | let in an [`ExternalCaller`], which is an extractor of its own | 403 | `None` |
 //! | is missing | 500, and the body says what to add | 500 |
 
 mod rejection;
@@ -26,12 +26,12 @@ use crate::id::{CallSource, ClientId, PolicyVersion, Scopes, SessionId, TraceId,
 use crate::layer_verdict::LayerVerdict;
 use crate::request_context::RequestContext;
 
-/// What the layer left, which is there whenever it ran.
+/// The verdict that the layer left in the request. It is there whenever a layer ran.
 fn layer_verdict(parts: &Parts) -> Result<(LayerVerdict<'_>, &RequestContext), MissingLayer> {
     LayerVerdict::of(&parts.extensions).ok_or(MissingLayer)
 }
 
-/// Makes an extractor, and its optional form, of a part of the caller.
+/// Makes an extractor, and its optional form, for a part of the caller.
 macro_rules! extract_from_caller {
     ($find:ident: $($part:ty, |$caller:ident| $read:expr;)*) => {$(
         impl<S: Sync> FromRequestParts<S> for $part {

@@ -1,4 +1,4 @@
-//! How an extractor fails.
+//! How an extractor refuses.
 
 use std::fmt;
 
@@ -10,26 +10,30 @@ use http::header::{CACHE_CONTROL, HeaderValue};
 use crate::rejection::Rejection;
 use crate::request_context::{MISSING_LAYER, RequestContext};
 
-/// The layer did not run for this request: a mistake in the wiring, answered with 500 so that it is found.
+/// The layer did not run for this request.
+///
+/// This is a mistake of the host, so the answer is 500.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{MISSING_LAYER}")]
 pub struct MissingLayer;
 
-/// The request has no caller, or one that lacks a scope: answered as the layer itself would.
+/// The request has no caller, or its caller lacks a scope.
+///
+/// The answer is the layer's own.
 #[derive(Clone)]
 pub struct Refused {
-    // Boxed: a response is large, and every extractor's result would be as large.
+    // Boxed, because a response is large and would make every extractor's result as large.
     response: Box<http::Response<Bytes>>,
 }
 
-/// Why there is no caller to hand to the handler.
+/// Why a handler gets no caller.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum CallerRejection {
     /// The layer did not run.
     #[error(transparent)]
     MissingLayer(#[from] MissingLayer),
-    /// The layer would refuse.
+    /// The layer would refuse this request.
     #[error(transparent)]
     Refused(#[from] Refused),
 }
@@ -41,7 +45,7 @@ impl MissingLayer {
         StatusCode::INTERNAL_SERVER_ERROR
     }
 
-    /// The body: which layer is missing and what to add.
+    /// The body: it names the missing layer and what to add.
     #[must_use]
     pub fn body_text(&self) -> String {
         self.to_string()
@@ -59,7 +63,7 @@ impl Refused {
         self.response.status()
     }
 
-    /// The refusal itself.
+    /// The rejection behind the answer.
     #[must_use]
     pub fn rejection(&self) -> Option<&Rejection> {
         self.response.extensions().get()

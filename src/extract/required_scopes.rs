@@ -14,9 +14,11 @@ use crate::id::Scopes;
 use crate::rejection::Rejection;
 use crate::request_context::RequestContext;
 
-/// Scopes that a handler requires, as a type: [`required_scopes!`](crate::required_scopes!) makes one.
+/// Scopes that a handler requires, as a type.
+///
+/// [`required_scopes!`](crate::required_scopes!) makes one.
 pub trait RequiredScopes: Send + Sync + 'static {
-    /// All the scopes that are required.
+    /// The required scopes, all of them.
     const SCOPES: &'static [&'static str];
 }
 
@@ -45,10 +47,12 @@ macro_rules! required_scopes {
     )+};
 }
 
-/// A [`Caller`] that holds all scopes of `R`: a handler that takes one cannot be reached without them.
+/// A [`Caller`] that holds all scopes of `R`.
 ///
-/// A caller that lacks one is refused with 403 `insufficient_scope`, also where `Option<Granted<R>>` is
-/// asked for: `None` is nobody, or one that is no [`Caller`].
+/// A handler that takes one is never called without them.
+///
+/// A caller that lacks one of the scopes is refused with 403 `insufficient_scope`. `Option<Granted<R>>` refuses it too.
+/// `None` means: the request is anonymous, or its token is an external issuer's and has no session here.
 pub struct Granted<R> {
     caller: Caller,
     required: PhantomData<fn() -> R>,

@@ -1,4 +1,4 @@
-//! Access: a token, its session, and the headers that go with it.
+//! Access: a token, its session, and the identity headers of both.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -21,36 +21,38 @@ use crate::store::{
 use crate::telemetry::audit;
 use crate::token::{Claims, KeyError, Subject};
 
-/// What lets a bridge in: a signed token for a live session.
+/// Access for a bridge: a signed token for a live session.
 #[derive(Debug, Clone)]
 pub struct Access {
     /// The access token.
     pub token: AccessToken,
-    /// How long the token lives, in whole seconds; never longer than the session.
+    /// How long the token lives, in whole seconds. Never longer than the session.
     pub ttl: Duration,
-    /// When the token expires: its `exp`.
+    /// When the token expires (its `exp`).
     pub expires_at: SystemTime,
-    /// The person it is for; of a hook client, the owner.
+    /// The person that the access is for. For a hook client: its owner.
     pub user: UserId,
-    /// The session it names.
+    /// The session that the token names.
     pub session: SessionId,
-    /// The OAuth client it was issued to.
+    /// The OAuth client that the token was issued to.
     pub client: ClientId,
-    /// The scopes it grants.
+    /// The scopes that the token grants.
     pub scopes: Scopes,
-    /// What kind of program the session is for.
+    /// The kind of program that the session is for.
     pub call_source: CallSource,
     /// The version of the policy in force.
     pub policy_version: PolicyVersion,
-    /// Whether the session was live before.
+    /// Whether the session was live before this access.
     pub renewed: bool,
-    /// What the client gets its next access token with, where it was given one.
+    /// The refresh token for the next access token, when one was issued.
     pub refresh_token: Option<RefreshToken>,
 }
 
-/// A wish for access without a code: the host vouches for the user.
+/// A request for access without a code.
 ///
-/// Made by [`AccessRequest::for_user`]; each option has the bridge's own setting as its default.
+/// The host vouches for the user.
+///
+/// [`AccessRequest::for_user`] makes one. Each option has the setting of the bridge as its default.
 #[derive(Debug, Clone)]
 #[must_use = "hand it to Issuer::open_access"]
 pub struct AccessRequest {
@@ -65,30 +67,30 @@ pub struct AccessRequest {
     origin: Origin,
 }
 
-/// Why there is no access.
+/// Why access was refused.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AccessError {
-    /// Nobody made the user known.
+    /// No call has made the user known.
     #[error("the user is unknown: call Issuer::register_user first")]
     UnknownUser,
     /// The user is disabled.
     #[error("the user is disabled")]
     UserDisabled,
     /// The user id is also the id of the client that the token would be for.
-    #[error("the user id is reserved: it is a client id")]
+    #[error("the user id is also a client id: give this person another user id")]
     ReservedUser,
-    /// The session id is revoked, expired, or another user's or client's.
-    #[error("the session id is taken")]
+    /// The session id is revoked, expired, or belongs to another user or client.
+    #[error("the session id is revoked, expired, or another user's or client's: use another id, or none")]
     SessionTaken,
-    /// The user has as many live sessions as may be.
-    #[error("the user has too many sessions")]
+    /// The user has as many live sessions as the limit allows.
+    #[error("the user has as many live sessions as session_limit allows: end one of them first")]
     TooManySessions,
-    /// This bridge issues no token for the audience, or for none at all.
-    #[error("this bridge issues no token for these audiences")]
+    /// The request names no audience, more than 16, or one that this bridge issues no token for.
+    #[error("ask for 1 to 16 audiences of this bridge (see BridgeBuilder::audiences and ::other_audiences)")]
     Audience,
-    /// A life is zero, not in whole seconds, or longer than any may be (24 h for a token, 30 days for a session).
-    #[error("a token lives 1 second to 24 hours, a session 1 second to 30 days, in whole seconds")]
+    /// A life is zero, not in whole seconds, or too long (more than 24 h for a token, 30 days for a session).
+    #[error("a token lives 1 second to 24 hours, and a session 1 second to 30 days, in whole seconds")]
     Life,
     /// The token could not be signed.
     #[error(transparent)]
@@ -98,7 +100,7 @@ pub enum AccessError {
     Store(#[from] StoreError),
 }
 
-/// What a token is to say besides what its session says.
+/// What a token says beside what its session says.
 pub(super) struct Grant<'a> {
     pub(super) subject: Subject,
     pub(super) client: ClientId,
@@ -109,8 +111,8 @@ pub(super) struct Grant<'a> {
 impl Issuer {
     /// Opens access for a user without a code.
     ///
-    /// The user must be known ([`register_user`](Self::register_user)) and enabled, and gets those of the
-    /// asked scopes that they hold. Who calls this has made sure of who the user is.
+    /// The user must be known ([`register_user`](Self::register_user)) and enabled. The access gets those of the
+    /// requested scopes that the user holds. The caller of this function must have made sure who the user is.
     ///
     /// # Errors
     ///
@@ -118,7 +120,7 @@ impl Issuer {
     ///
     /// # Cancel safety
     ///
-    /// The session is opened or not, never half; one whose token was not returned expires by itself.
+    /// The session is opened or not, never half. A session whose token was not returned expires by itself.
     pub async fn open_access(&self, request: AccessRequest) -> Result<Access, AccessError> {
         let settings = &self.settings;
         let audiences = self.audiences(request.audiences.as_deref()).ok_or(AccessError::Audience)?;
@@ -133,7 +135,7 @@ impl Issuer {
             client: client.clone(),
             call_source,
             life: session_life,
-            // Only a life that was asked for by name may be longer than the limit.
+            // The life may pass the limit only when the request names a life.
             max_life: request.session_life.unwrap_or_default().max(settings.sessions.max_life),
             ..self.new_session(request.session, request.origin)
         };
@@ -146,18 +148,19 @@ impl Issuer {
         Ok(access)
     }
 
-    /// Those that are asked for, when the bridge issues tokens for them, or else the usual ones.
+    /// The requested audiences, when the bridge issues tokens for all of them. Without a request, the default
+    /// audiences.
     fn audiences<'a>(&'a self, asked: Option<&'a [Audience]>) -> Option<&'a [Audience]> {
         let Some(asked) = asked else { return Some(&self.settings.audiences.of_bridges) };
         (self.settings.audiences.knows_all(asked) && (1..=16).contains(&asked.len())).then_some(asked)
     }
 
-    /// The one resource that was named, or else the usual audiences.
+    /// The resource that was named, or else the default audiences.
     pub(super) fn audiences_of<'a>(&'a self, resource: Option<&'a Audience>) -> &'a [Audience] {
         resource.map_or(&self.settings.audiences.of_bridges, std::slice::from_ref)
     }
 
-    /// A session of the bridge itself, under the id it declared or a new one.
+    /// A session of the bridge itself, with the id that the bridge declared or a new one.
     pub(super) fn new_session(&self, declared: Option<SessionId>, origin: Origin) -> NewSession {
         NewSession {
             id: declared.map_or_else(|| RequestedId::Fresh(SessionId::random()), RequestedId::Declared),
@@ -171,7 +174,7 @@ impl Issuer {
         }
     }
 
-    /// Signs the token of a session that was just opened, and tells of those that went for it.
+    /// Signs the token of a session that was just opened. Tells the audit log which sessions were evicted for it.
     pub(super) fn sign(&self, opened: OpenedSession, grant: Grant<'_>) -> Result<Access, KeyError> {
         for evicted in &opened.evicted {
             audit!("session_evicted", user_id = %opened.user, session_id = %evicted, by_session_id = %opened.id);
@@ -209,7 +212,7 @@ impl Issuer {
 }
 
 impl Access {
-    /// The six identity headers that the bridge shall send with each call.
+    /// The six identity headers that the bridge must send with each call.
     #[must_use]
     pub fn identity_headers(&self, trace: &TraceId) -> [(HeaderName, HeaderValue); 6] {
         [
@@ -239,43 +242,46 @@ impl AccessRequest {
         }
     }
 
-    /// The session to open, or to renew when it is the user's own live one. Default: a new one.
+    /// The id of the session to open, or of the user's own live session to renew. Default: a new id.
     pub fn session_id(mut self, session: SessionId) -> Self {
         self.session = Some(session);
         self
     }
 
-    /// The OAuth client it is for.
+    /// The OAuth client that the access is for. Default: the bridge client.
     pub fn client_id(mut self, client: ClientId) -> Self {
         self.client = Some(client);
         self
     }
 
-    /// What kind of program it is for.
+    /// The kind of program that the access is for. Default: the bridge's call source.
     pub fn call_source(mut self, source: CallSource) -> Self {
         self.call_source = Some(source);
         self
     }
 
-    /// Whom the token is for: 1 to 16 of those the bridge issues tokens for.
+    /// The audiences of the token: 1 to 16 of those that the bridge issues tokens for. Default: the audiences of
+    /// bridges.
     pub fn audiences(mut self, audiences: impl IntoIterator<Item = Audience>) -> Self {
         self.audiences = Some(audiences.into_iter().collect());
         self
     }
 
-    /// How long the token lives, in whole seconds up to 24 h; never longer than its session.
+    /// How long the token lives: 1 s to 24 h, in whole seconds.
+    ///
+    /// Never longer than its session.
     pub fn token_life(mut self, life: Duration) -> Self {
         self.token_life = Some(life);
         self
     }
 
-    /// How long the session lives, in whole seconds up to 30 days.
+    /// How long the session lives: 1 s to 30 days, in whole seconds.
     pub fn session_life(mut self, life: Duration) -> Self {
         self.session_life = Some(life);
         self
     }
 
-    /// Where it was asked for. Default: unknown.
+    /// The address and program that asked for the access. Default: unknown.
     pub fn origin(mut self, origin: Origin) -> Self {
         self.origin = origin;
         self
@@ -286,7 +292,7 @@ impl From<OpenSessionError> for AccessError {
     fn from(error: OpenSessionError) -> Self {
         match error {
             OpenSessionError::UnknownUser => Self::UnknownUser,
-            // A vouched session shows no secret.
+            // `WrongSecret` cannot happen: a session that the host vouches for shows no secret.
             OpenSessionError::UserDisabled | OpenSessionError::WrongSecret => Self::UserDisabled,
             OpenSessionError::SessionTaken => Self::SessionTaken,
             OpenSessionError::TooManySessions => Self::TooManySessions,

@@ -1,4 +1,4 @@
-//! What operators do.
+//! The operators' side.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,12 +11,14 @@ use crate::session::Liveness;
 use crate::store::{DevicePage, DeviceQuery, Revocation, Revoke, Store, StoreError, Swept, within_deadline};
 use crate::telemetry::audit;
 
-/// Lists and revokes sessions, disables and enables people, sweeps old rows:
-/// [`Bridge::admin`](crate::Bridge::admin) hands it out.
+/// Lists and revokes sessions, disables and enables people, and sweeps old rows.
 ///
-/// Every method is idempotent. Once a revocation has returned, this bridge answers 401 to what it revoked at once, and any
-/// node as [`Freshness`](crate::Freshness) promises. Revocations wait for no other write of the person's that waits in this
-/// gateway, and have the bridge's [write deadline](crate::BridgeBuilder::write_deadline), 10 s by default.
+/// [`Bridge::admin`](crate::Bridge::admin) hands it out. Every method is idempotent.
+///
+/// After a revoke call returns, this bridge answers 401 at once to what was revoked. Other gateways do so as
+/// [`Freshness`](crate::Freshness) promises. A revocation waits for no other write of the same person that waits in this
+/// gateway; only [`revoke_session_of`](Self::revoke_session_of) waits. A revocation has the
+/// [write deadline](crate::BridgeBuilder::write_deadline) of the bridge, 10 s by default.
 ///
 /// # Cancel safety
 ///
@@ -31,15 +33,16 @@ pub struct Admin {
 impl Admin {
     /// How many rows of each table one step of a sweep deletes at most.
     const SWEEP_BATCH: u32 = 500;
-    /// Revoking a client may touch every session there is: a store may take a minute for it.
+    /// Revoking a client may change every session in the database. A store may take a minute for this.
     const ALL_OF_A_CLIENT: Duration = Duration::from_secs(75);
 
     pub(crate) fn new(store: Arc<dyn Store>, liveness: Arc<Liveness>, settings: Arc<IssueSettings>) -> Self {
         Self { store, liveness, settings }
     }
 
-    /// The devices of `user`, newest first: every live session, with the credential and the session of its hooks. A page
-    /// says where the next one begins.
+    /// The devices of `user`, newest first.
+    ///
+    /// Each device is a live session, with its credential and its hook session. A page says where the next page begins.
     ///
     /// # Errors
     ///
@@ -48,24 +51,28 @@ impl Admin {
         within_deadline(self.settings.deadlines.read, self.store.devices_of(user, query)).await
     }
 
-    /// Revokes one session, with the credentials and the session of its device's hooks; `false` when there is no such
-    /// session.
+    /// Revokes one session, with the credentials and the hook session of its device.
+    ///
+    /// `false`: there is no such session.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] when the store cannot answer: try again, it is not known whether it happened.
+    /// [`StoreError`] when the store cannot answer. It is not known whether the session was revoked: try again.
     pub async fn revoke_session(&self, session: &SessionId) -> Result<bool, StoreError> {
         let revoked = self.revoke(Revoke::Session(session.clone())).await?;
         audit!("session_revoked", session_id = %session, found = revoked.is_some());
         Ok(revoked.is_some())
     }
 
-    /// Revokes one session of `user`; `false` when there is no such session or it is another's. It takes its turn with the
-    /// person's other writes, for it is the person who asks.
+    /// Revokes one session of `user`.
+    ///
+    /// `false`: there is no such session, or it is another user's.
+    ///
+    /// This write is the person's own. So it waits for the person's other writes.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] when the store cannot answer: try again, it is not known whether it happened.
+    /// [`StoreError`] when the store cannot answer. It is not known whether the session was revoked: try again.
     pub async fn revoke_session_of(&self, user: &UserId, session: &SessionId) -> Result<bool, StoreError> {
         let target = Revoke::SessionOf { user: user.clone(), session: session.clone() };
         let revoked = self.revoke(target).await?;
@@ -73,25 +80,29 @@ impl Admin {
         Ok(revoked.is_some())
     }
 
-    /// Revokes every session of `user`, every open code and every hook credential; returns how many sessions
-    /// that were, `None` when the user is unknown.
+    /// Revokes every session, every open code and every hook credential of `user`.
+    ///
+    /// Returns how many sessions were revoked. `None`: the user is unknown.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] when the store cannot answer: try again, it is not known whether it happened.
+    /// [`StoreError`] when the store cannot answer. It is not known whether anything was revoked: try again.
     pub async fn revoke_user(&self, user: &UserId) -> Result<Option<u64>, StoreError> {
         let revoked = self.revoke(Revoke::User(user.clone())).await?;
         audit!("user_revoked", user_id = %user, sessions = revoked);
         Ok(revoked)
     }
 
-    /// Revokes every session and every credential of `client`; returns how many sessions that were.
+    /// Revokes every session and every credential of `client`.
     ///
-    /// That may be every session there is, so this alone may take longer than the write deadline: up to 75 s.
+    /// Returns how many sessions were revoked.
+    ///
+    /// This may be every session in the database. So this method alone may take longer than the write deadline: up to
+    /// 75 s.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] when the store cannot answer: try again, it is not known whether it happened.
+    /// [`StoreError`] when the store cannot answer. It is not known whether anything was revoked: try again.
     pub async fn revoke_client(&self, client: &ClientId) -> Result<u64, StoreError> {
         let target = Revoke::Client(client.clone());
         let revoked = self.revoke_within(Self::ALL_OF_A_CLIENT, target).await?.unwrap_or(0);
@@ -99,11 +110,13 @@ impl Admin {
         Ok(revoked)
     }
 
-    /// Disables `user` and revokes all they have; `false` when the user is unknown.
+    /// Disables `user` and revokes everything they have.
+    ///
+    /// `false`: the user is unknown.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] when the store cannot answer: try again, it is not known whether it happened.
+    /// [`StoreError`] when the store cannot answer. It is not known whether the user was disabled: try again.
     pub async fn disable_user(&self, user: &UserId) -> Result<bool, StoreError> {
         let found = within_deadline(self.settings.deadlines.write, self.store.disable_user(user)).await?;
         self.liveness.forget(&Revocation::User(user.clone()));
@@ -111,7 +124,9 @@ impl Admin {
         Ok(found)
     }
 
-    /// Lets `user` link again; what was revoked stays revoked. `false` when the user is unknown.
+    /// Lets `user` link again.
+    ///
+    /// What was revoked stays revoked. `false`: the user is unknown.
     ///
     /// # Errors
     ///
@@ -122,13 +137,13 @@ impl Admin {
         Ok(found)
     }
 
-    /// Deletes all dead rows in small steps, and tells `progress` the sum after each.
+    /// Deletes all dead rows in small steps, and gives `progress` the sum after each step.
     ///
-    /// Run it now and then, on any node, on several at once if it so happens. It never deletes a live row.
+    /// Run it at intervals, on any node. Several nodes may run it at the same time. It never deletes a live row.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] when the store cannot answer; what was deleted stays deleted.
+    /// [`StoreError`] when the store cannot answer. What was deleted stays deleted.
     pub async fn sweep(&self, mut progress: impl FnMut(&Swept)) -> Result<Swept, StoreError> {
         let mut sum = Swept::default();
         loop {
@@ -142,11 +157,13 @@ impl Admin {
         }
     }
 
-    /// Whether requests could be judged now, and the store be written to: for a readiness probe.
+    /// Checks that requests can be judged now and that the store can be written to.
+    ///
+    /// Use it for a readiness probe.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] when not; its [kind](StoreError::kind) says what is wrong.
+    /// [`StoreError`] when not. Its [kind](StoreError::kind) says what is wrong.
     pub async fn ping(&self) -> Result<(), StoreError> {
         self.liveness.check().await.map_err(StoreError::of)?;
         within_deadline(self.settings.deadlines.read, self.store.ping()).await

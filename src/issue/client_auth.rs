@@ -1,4 +1,4 @@
-//! Whether a client is who it says (RFC 6749 §2.3).
+//! Client authentication: whether a client is who it says (RFC 6749 §2.3).
 
 use secrecy::ExposeSecret;
 use zeroize::Zeroizing;
@@ -12,43 +12,43 @@ use crate::store::{Client, ClientProof, KeyQuery, StoreError, within_deadline};
 use crate::telemetry::audit;
 use crate::token::ClientAssertion;
 
-/// What a client shows of itself, by one method.
+/// What a client shows to prove who it is, by one method.
 pub(crate) enum ShownClient {
-    /// A secret (`client_secret_basic`, `client_secret_post`), and the ids that its name may stand for, the likeliest first.
+    /// A secret (`client_secret_basic`, `client_secret_post`), and the ids that the sent name may stand for, the
+    /// likeliest first.
     Secret { ids: Vec<ClientId>, secret: ClientSecret },
-    /// A signed assertion (`private_key_jwt`, RFC 7523 §2.2), and the id that stands beside it, or else
-    /// in it.
+    /// A signed assertion (`private_key_jwt`, RFC 7523 §2.2), and the client id from beside it, or else from within it.
     Assertion { id: Option<ClientId>, assertion: Zeroizing<String> },
-    /// An id alone (`none`).
+    /// A client id alone (`none`).
     Nothing(ClientId),
 }
 
-/// A client that is who it says.
+/// A client that has proved who it is.
 #[derive(Debug)]
 pub(crate) enum OauthClient {
-    /// The bridge itself: a public client, so everybody can say it is that one. What it asks for must prove the rest.
+    /// The bridge itself. It is a public client, so everyone can claim to be it. What it asks for must prove the rest.
     Bridge(ClientId),
-    /// A hook client, and what it proved itself with.
+    /// A hook client, and its proof.
     Hook(Client, ClientProof),
-    /// A server of the host's.
+    /// A server of the host.
     ResourceServer(ResourceServer),
 }
 
 /// Why it is not known who a client is.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ClientAuthError {
-    #[error("the client is not good")]
+    #[error("the client did not prove who it is")]
     InvalidClient,
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl Issuer {
-    /// The client, when it is who it says. An unknown one takes the same work as a wrong secret.
+    /// The client, when it proves who it is. An unknown client takes the same work as a wrong secret.
     ///
     /// # Cancel safety
     ///
-    /// An assertion is spent or not; one that was is refused from then on.
+    /// An assertion is spent or not. A spent assertion is refused from then on.
     pub(crate) async fn authenticate_client(
         &self,
         shown: &ShownClient,
@@ -72,7 +72,8 @@ impl Issuer {
         outcome
     }
 
-    /// Whether `id` may stand in the log though nothing proves it: who mistakes one field for another sends a secret there.
+    /// Whether `id` may stand in the log without a proof. A client that mixes up two fields may send a secret as its
+    /// id.
     fn has_form_of_a_client(&self, id: &ClientId) -> bool {
         let settings = &self.settings;
         id.is_for_hooks()
@@ -80,7 +81,7 @@ impl Issuer {
             || settings.clients.resource_servers.iter().any(|server| server.client == *id)
     }
 
-    /// What is stored of `secret`.
+    /// The stored form of `secret`.
     pub(super) fn hash(&self, secret: &ClientSecret) -> SecretHash {
         secret.hash(self.settings.clients.pepper.as_ref().map(ExposeSecret::expose_secret))
     }
@@ -107,8 +108,10 @@ impl Issuer {
         Err(ClientAuthError::InvalidClient)
     }
 
-    /// Nothing is believed of an assertion but where to look for its key, until that has verified it; and it counts as used only
-    /// then, so that nobody can use up another's.
+    /// Authenticates a client by an assertion.
+    ///
+    /// Until a key has verified it, an assertion only says where to look for that key. It counts as used only after
+    /// that, so nobody can use up the assertion of another client.
     async fn of_assertion(&self, id: Option<&ClientId>, text: &str) -> Result<OauthClient, ClientAuthError> {
         const INVALID: ClientAuthError = ClientAuthError::InvalidClient;
         let deadline = self.settings.deadlines.read;
@@ -123,17 +126,17 @@ impl Issuer {
         };
         let keys = within_deadline(deadline, self.store.client_keys(client, &query)).await?;
         let jwks = keys.iter().map(|key| key.jwk.as_str());
-        let key = assertion.signed_by(jwks).await.and_then(|place| keys.get(place)).ok_or(INVALID)?;
+        let key = assertion.signed_by(jwks).await.and_then(|index| keys.get(index)).ok_or(INVALID)?;
         let now = self.clock.now();
         let left =
             assertion.check(&self.settings.issuer, now, self.settings.tokens.leeway).map_err(|_| INVALID)?;
         let proof = ClientProof::Key(key.thumbprint);
-        let known = self.verified(client, &proof).await?.ok_or(INVALID)?;
+        let verified = self.verified(client, &proof).await?.ok_or(INVALID)?;
         let used = AssertionHash::of(client, assertion.id());
         if !within_deadline(deadline, self.store.spend_assertion(&used, left)).await? {
             return Err(INVALID);
         }
-        Ok(OauthClient::Hook(known, proof))
+        Ok(OauthClient::Hook(verified, proof))
     }
 
     async fn verified(&self, id: &ClientId, proof: &ClientProof) -> Result<Option<Client>, StoreError> {
@@ -142,7 +145,7 @@ impl Issuer {
 }
 
 impl ShownClient {
-    /// Whom it says it is, where that can be told without believing anything.
+    /// The client that this claims to be, when nothing must be decoded or believed for that.
     fn id(&self) -> Option<&ClientId> {
         match self {
             Self::Secret { ids, .. } => ids.last(),
@@ -151,7 +154,7 @@ impl ShownClient {
         }
     }
 
-    /// Whom it proves itself to be, if it is good: nobody, when it shows an id alone, which everyone may.
+    /// The client that this proves to be, if it is valid. `None` for an id alone, which everyone may show.
     pub(crate) fn proves(&self) -> Option<&ClientId> {
         match self {
             Self::Nothing(_) => None,

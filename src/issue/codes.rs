@@ -1,4 +1,4 @@
-//! Exchange codes: how a signed-in person starts to link a bridge.
+//! Exchange codes: how a signed-in person begins to link a bridge.
 
 use std::time::SystemTime;
 
@@ -8,18 +8,17 @@ use crate::id::{Audience, CodeChallenge, ExchangeCode};
 use crate::store::{IssueCodeError, NewCode, within_deadline};
 use crate::telemetry::audit;
 
-/// What a code shall be bound to.
+/// What a code is bound to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CodeRequest {
-    /// The PKCE challenge (`S256`, RFC 7636): only who knows its verifier can exchange the code.
+    /// The PKCE challenge (`S256`, RFC 7636). Only a client that knows the verifier can exchange the code.
     pub challenge: Option<CodeChallenge>,
-    /// The one resource (RFC 8707) that the tokens of its session may be for, those got by refreshing and those of its hooks
-    /// too.
+    /// The one resource (RFC 8707) of all tokens of the session: the refreshed ones and those of its hooks too.
     pub resource: Option<Audience>,
 }
 
-/// A code, shown once.
+/// An exchange code, shown once.
 #[derive(Debug, Clone)]
 pub struct IssuedCode {
     /// The code itself.
@@ -29,9 +28,9 @@ pub struct IssuedCode {
 }
 
 impl Issuer {
-    /// Issues a one-time exchange code to a signed-in person, who is made known by this.
+    /// Issues a one-time exchange code to a signed-in person, and makes the person known.
     ///
-    /// A person has a bounded number of open codes: beyond that the oldest die.
+    /// A person has a limited number of open codes. When there are more, the oldest become invalid.
     ///
     /// # Errors
     ///
@@ -39,7 +38,7 @@ impl Issuer {
     ///
     /// # Cancel safety
     ///
-    /// A code that was stored but not returned is known to nobody and expires by itself.
+    /// Nobody knows a code that was stored but not returned. It expires by itself.
     pub async fn issue_code(
         &self,
         signed_in: &SignedIn,
@@ -83,7 +82,7 @@ impl CodeRequest {
         self
     }
 
-    /// Binds the code to a resource: one of the audiences that the bridge issues tokens for.
+    /// Binds the code to a resource, one of the audiences that the bridge issues tokens for.
     #[must_use]
     pub fn resource(mut self, resource: Audience) -> Self {
         self.resource = Some(resource);

@@ -1,4 +1,4 @@
-//! The exchange: a one-time code for access.
+//! The exchange: a bridge trades a one-time code for access.
 
 use std::net::IpAddr;
 
@@ -9,39 +9,41 @@ use crate::store::{GrantRefusal, NewSession, Origin, RedeemCode, RedeemError, St
 use crate::telemetry::audit;
 use crate::token::{KeyError, Subject};
 
-/// What a bridge presents to be let in.
+/// What a bridge presents to get access.
 #[derive(Debug, Clone)]
 pub struct Exchange {
-    /// The code.
+    /// The exchange code.
     pub code: ExchangeCode,
-    /// The PKCE verifier, when the code was issued for a challenge.
+    /// The PKCE verifier, when the code was issued with a challenge.
     pub verifier: Option<CodeVerifier>,
-    /// The session id the bridge declares, if any. Not looked at where declared ids are off.
+    /// The session id that the bridge declares. It is ignored where declared ids are off.
     pub session: Option<SessionId>,
-    /// Whether the session shall have a refresh token.
+    /// Whether the session gets a refresh token.
     pub refresh: bool,
-    /// The one resource (RFC 8707) that the access token shall be for; `None` for the one that the code is bound to, else the
-    /// usual audiences.
+    /// The one resource (RFC 8707) of the access token. `None`: the resource that the code is bound to, else the
+    /// default audiences.
     pub resource: Option<Audience>,
-    /// Where the bridge is.
+    /// The address and program of the bridge.
     pub origin: Origin,
 }
 
-/// Why a code was not exchanged. It is not spent by this.
+/// Why a code was not exchanged.
+///
+/// This does not spend the code.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ExchangeError {
-    /// The code is unknown, expired, spent or not for this bridge: the caller is not told which.
-    #[error("the code is not good")]
+    /// The code is unknown, expired, spent or not for this bridge. The caller is not told which.
+    #[error("the code is unknown, expired, spent or not for this bridge: issue a new one")]
     InvalidGrant,
-    /// The declared session id is revoked, expired, or another user's.
-    #[error("the session id is taken")]
+    /// The declared session id is revoked, expired, or belongs to another user.
+    #[error("the declared session id is revoked, expired, or another user's: declare another id, or none")]
     SessionTaken,
-    /// The user has as many live sessions as may be.
-    #[error("the user has too many sessions")]
+    /// The user has as many live sessions as the limit allows.
+    #[error("the user has as many live sessions as session_limit allows: end one of them first")]
     TooManySessions,
-    /// This bridge issues no token for the resource, or the code is bound to another.
-    #[error("no token is issued for this resource")]
+    /// This bridge issues no token for the resource, or the code is bound to another resource.
+    #[error("this bridge issues no token for the resource, or the code is bound to another resource")]
     Resource,
     /// The token could not be signed.
     #[error(transparent)]
@@ -52,19 +54,19 @@ pub enum ExchangeError {
 }
 
 impl Issuer {
-    /// Trades a code, once, for access.
+    /// Trades a code for access, once.
     ///
-    /// Of any number of exchanges of one code, on any number of nodes, exactly one succeeds. Whoever
-    /// presents a spent code again revokes the session that its first use opened: one of the two is not
-    /// who they should be (RFC 6749 §4.1.2).
+    /// When a code is exchanged several times, on any nodes, exactly one exchange succeeds. A second use of a spent
+    /// code revokes the session that the first use opened, because one of the two users of the code is an attacker (RFC
+    /// 6749 §4.1.2).
     ///
     /// # Errors
     ///
-    /// [`ExchangeError`]; the code is as it was.
+    /// [`ExchangeError`]. The code is unchanged.
     ///
     /// # Cancel safety
     ///
-    /// The code is spent and its session open, or neither. When the answer is lost, link again.
+    /// Either the code is spent and its session is open, or neither. When the answer is lost, link again.
     pub async fn exchange(&self, exchange: Exchange) -> Result<Access, ExchangeError> {
         let resource = exchange.resource;
         if !self.settings.audiences.knows_all(&resource) {
@@ -101,7 +103,7 @@ impl Issuer {
     }
 }
 
-/// Tells the audit log why; the caller learns less.
+/// Tells the audit log why. The caller learns less.
 fn refused(error: RedeemError, code: CodeHash, address: Option<IpAddr>) -> ExchangeError {
     let address = address.map(tracing::field::display);
     match error {

@@ -1,4 +1,4 @@
-//! Hook clients: provisioned by a person's bridge, let in by their secret or key.
+//! Hook clients: a person's bridge provisions them, and their secret or key lets them in.
 
 use std::time::{Duration, SystemTime};
 
@@ -16,34 +16,34 @@ use crate::store::{
 use crate::telemetry::audit;
 use crate::token::{KeyError, Subject, VerifyingKey};
 
-/// A hook client and the public key that it was given.
+/// A hook client and its public key.
 #[derive(Debug, Clone)]
 pub struct HookKey {
     /// The client id: `bridge:<user id>`.
     pub id: ClientId,
-    /// The key of the device that asked, as a JWK with its public members and `alg`.
+    /// The key of the device that asked: a JWK with its public members and `alg`.
     pub jwk: String,
-    /// What the client may ask for.
+    /// The scopes that the client may ask for.
     pub scopes: Scopes,
-    /// Where it gets its tokens.
+    /// The URL at which it gets its tokens.
     pub token_endpoint: Url,
-    /// When the key is dead at the latest, as with [`HookClient::secret_expires_at`].
+    /// When the key ends at the latest, as with [`HookClient::secret_expires_at`].
     pub key_expires_at: SystemTime,
 }
 
-/// A hook client and its new secret, shown once.
+/// A hook client and its new secret, which is shown once.
 #[derive(Debug, Clone)]
 pub struct HookClient {
     /// The client id: `bridge:<user id>`.
     pub id: ClientId,
     /// The secret of the device that asked.
     pub secret: ClientSecret,
-    /// What the client may ask for.
+    /// The scopes that the client may ask for.
     pub scopes: Scopes,
-    /// Where it gets its tokens.
+    /// The URL at which it gets its tokens.
     pub token_endpoint: Url,
-    /// When the secret is dead at the latest: at the absolute end of the session of its device. It dies with that session,
-    /// however that ends.
+    /// When the secret ends at the latest: at the absolute end of its device's session. When that session ends earlier,
+    /// for any reason, the secret ends with it.
     pub secret_expires_at: SystemTime,
 }
 
@@ -52,28 +52,30 @@ pub struct HookClient {
 #[non_exhaustive]
 pub enum ProvisionError {
     /// The bridge has no token endpoint ([`BridgeBuilder::token_endpoint`](crate::BridgeBuilder::token_endpoint)).
-    #[error("provisioning is off: the bridge has no token endpoint")]
+    #[error(
+        "provisioning is off, because the bridge has no token endpoint: set BridgeBuilder::token_endpoint"
+    )]
     Off,
-    /// The caller is a hook client: only a person's bridge provisions one.
-    #[error("only a person's bridge provisions a hook client")]
+    /// The caller is a hook client. Only a person's bridge can provision one.
+    #[error("the caller is a hook client: only a person's bridge can provision one")]
     NotAUser,
     /// The caller lacks a scope that [provisioning requires](crate::BridgeBuilder::provisioning_requires).
-    #[error("provisioning requires the scopes {required}")]
+    #[error("the caller lacks a scope: provisioning requires {required}")]
     InsufficientScope {
-        /// All that is required.
+        /// All scopes that are required.
         required: Scopes,
     },
-    /// The key is private, too weak, or does not name one algorithm that fits it.
+    /// The key is private or too weak, or it does not name one algorithm that fits it.
     #[error(transparent)]
     Key(#[from] KeyError),
-    /// The session or its user is no longer good.
-    #[error("the session is no longer live")]
+    /// The session or its user is no longer valid.
+    #[error("the session has ended or its user is disabled: link the bridge again")]
     SessionNotLive,
-    /// As many devices as may be have a credential and a live session.
-    #[error("too many devices have a credential: revoke a session first")]
+    /// As many devices as the limit allows have a credential and a live session.
+    #[error("as many devices as max_devices allows have a credential: end the session of one of them first")]
     TooManyDevices,
-    /// The device is being given other credentials at this moment, by two calls or more. Try again.
-    #[error("the device is being given other credentials right now")]
+    /// Two or more other calls are giving the device a credential at this moment. Try again.
+    #[error("other calls are giving this device a credential right now: try again")]
     Overlapped,
     /// The store could not answer.
     #[error(transparent)]
@@ -84,15 +86,15 @@ pub enum ProvisionError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClientAccessError {
-    /// The client is unknown, the secret wrong, or the owner disabled: the caller is not told which
-    /// (RFC 6749 §5.2 `invalid_client`).
-    #[error("the client is not good")]
+    /// The client is unknown, its secret is wrong, or its owner is disabled (RFC 6749 §5.2 `invalid_client`). The
+    /// caller is not told which.
+    #[error("the client is unknown, its secret is wrong, or its owner is disabled")]
     InvalidClient,
-    /// A scope is asked for that the client does not hold (RFC 6749 §5.2 `invalid_scope`).
-    #[error("the client does not hold these scopes")]
+    /// The client asks for a scope that it does not hold (RFC 6749 §5.2 `invalid_scope`).
+    #[error("the client asks for a scope that it does not hold")]
     InvalidScope,
     /// The session of the client's device is bound to another resource (RFC 8707 §2 `invalid_target`).
-    #[error("no token is issued for this resource")]
+    #[error("the session of the client's device is bound to another resource")]
     Resource,
     /// The token could not be signed.
     #[error(transparent)]
@@ -105,8 +107,9 @@ pub enum ClientAccessError {
 impl Issuer {
     /// Provisions the hook client of the calling person, or gives it a new secret for the calling device.
     ///
-    /// Each device, named by its session, has a secret of its own; a new one leaves the one before
-    /// good for the overlap. A secret is good only while its device's session is live.
+    /// Each device has its own secret. A session stands for a device. A new secret leaves the one before it valid for
+    /// the [overlap](crate::BridgeBuilder::secret_overlap). A secret is valid only while the session of its device is
+    /// live.
     ///
     /// # Errors
     ///
@@ -114,8 +117,7 @@ impl Issuer {
     ///
     /// # Cancel safety
     ///
-    /// A secret that was stored but not returned is known to nobody; the one before stays good for the
-    /// overlap.
+    /// Nobody knows a secret that was stored but not returned. The secret before it stays valid for the overlap.
     pub async fn provision_client(&self, caller: &Caller) -> Result<HookClient, ProvisionError> {
         let secret = ClientSecret::random();
         let (id, token_endpoint, given) =
@@ -124,10 +126,12 @@ impl Issuer {
         Ok(HookClient { id, secret, scopes, token_endpoint, secret_expires_at })
     }
 
-    /// The same with a public key in place of a secret (`private_key_jwt`, RFC 7523): nothing is shown that could be stolen.
+    /// Does the same with a public key instead of a secret (`private_key_jwt`, RFC 7523).
     ///
-    /// `jwk` is a public key of Ed25519, P-256, or RSA of 2048 to 4096 bits, which names its algorithm. What else it says is
-    /// not kept. A key belongs to the device that brought it last.
+    /// So nothing is shown that could be stolen.
+    ///
+    /// `jwk` is a public key that names its algorithm: Ed25519, P-256, or RSA of 2048 to 4096 bits. Its other members
+    /// are not kept. A key belongs to the device that brought it last.
     ///
     /// # Errors
     ///
@@ -135,7 +139,7 @@ impl Issuer {
     ///
     /// # Cancel safety
     ///
-    /// The key is good or not; the credential before stays good for the overlap.
+    /// The key is stored or not. The credential before it stays valid for the overlap.
     pub async fn provision_client_key(&self, caller: &Caller, jwk: &str) -> Result<HookKey, ProvisionError> {
         let key = VerifyingKey::from_jwk(jwk)?;
         let (thumbprint, jwk) = key.to_jwk().ok_or(KeyError::Private)?;
@@ -145,7 +149,7 @@ impl Issuer {
         Ok(HookKey { id, jwk, scopes, token_endpoint, key_expires_at })
     }
 
-    /// Gives the calling device its credential; the client's id, where it gets its tokens, and what it was given.
+    /// Gives the calling device its credential. Returns the client id, the token endpoint, and what was given.
     async fn provision(
         &self,
         caller: &Caller,
@@ -175,7 +179,8 @@ impl Issuer {
         Ok((id, token_endpoint, given))
     }
 
-    /// Waits a moment and begins anew when two other calls were answered meanwhile, so that those are told first.
+    /// Gives a credential. When two other calls overlap with this one, it waits a moment and begins again, so that
+    /// their answers come first.
     async fn provisioned(
         &self,
         new: ProvisionClient,
@@ -194,8 +199,8 @@ impl Issuer {
 
     /// Opens access for a hook client that shows its secret (`client_credentials`, RFC 6749 §4.4).
     ///
-    /// Without `scopes` it gets all it holds. The hooks of a device have one session: it is renewed, and it ends with the
-    /// session of the device. Each token has an expiry of its own.
+    /// Without `scopes` the client gets all scopes that it holds. All hooks of a device share one session. This call
+    /// renews that session, and it ends with the session of the device. Each token has its own expiry.
     ///
     /// # Errors
     ///
@@ -203,7 +208,7 @@ impl Issuer {
     ///
     /// # Cancel safety
     ///
-    /// The session is opened or not, never half; one whose token was not returned expires by itself.
+    /// The session is opened or not, never half. A session whose token was not returned expires by itself.
     pub async fn client_access(
         &self,
         client: &ClientId,
@@ -218,7 +223,8 @@ impl Issuer {
         }
     }
 
-    /// Opens access for a hook client that has proved who it is, for `audience` alone if one is named.
+    /// Opens access for a hook client that has proved who it is. When `audience` is given, the token is for that
+    /// audience alone.
     pub(crate) async fn hook_access(
         &self,
         held: Client,
@@ -227,7 +233,7 @@ impl Issuer {
         audience: Option<Audience>,
         origin: Origin,
     ) -> Result<Access, ClientAccessError> {
-        // What the host has taken away since the client was provisioned is gone.
+        // The host may have removed scopes after the client was provisioned.
         let allowed = held.scopes.intersection(&self.settings.hooks.scopes);
         let scopes = scopes.unwrap_or_else(|| allowed.clone());
         if !allowed.contains_all(&scopes) {
@@ -241,7 +247,7 @@ impl Issuer {
         };
         let open = OpenSession::Client { owner: held.owner, proof, scopes, session };
         let opened = within_deadline(self.settings.deadlines.write, self.store.open_session(open)).await?;
-        // What the bridge was linked for alone, its hooks are for too.
+        // The hooks of a bridge are bound to the resource that the bridge is bound to.
         let resource = opened.resource.clone().or_else(|| audience.clone());
         if audience.is_some() && audience != resource {
             return Err(ClientAccessError::Resource);

@@ -1,4 +1,4 @@
-//! The write side's one object.
+//! The issuer: the one object of the write side.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,7 +10,9 @@ use crate::id::{ClientId, RefreshToken, UserId};
 use crate::store::{KnownUser, RefreshStatus, Store, StoreError, within_deadline};
 use crate::token::KeyRing;
 
-/// Issues what bridges are let in with: [`Bridge::issuer`](crate::Bridge::issuer) hands it out.
+/// Issues codes, access and hook clients.
+///
+/// [`Bridge::issuer`](crate::Bridge::issuer) hands it out.
 ///
 /// Cloning is cheap.
 #[derive(Clone)]
@@ -31,10 +33,11 @@ impl Issuer {
         Self { settings, keys, store, clock }
     }
 
-    /// Makes a person known, or sets what a known person and their hooks may do. A disabled one stays disabled.
+    /// Makes a person known, or changes the scopes of a known person and their hooks.
     ///
-    /// [`issue_code`](Self::issue_code) does this by itself; call it before
-    /// [`open_access`](Self::open_access).
+    /// A disabled person stays disabled.
+    ///
+    /// [`issue_code`](Self::issue_code) does this by itself. Call it before [`open_access`](Self::open_access).
     ///
     /// # Errors
     ///
@@ -42,7 +45,7 @@ impl Issuer {
     ///
     /// # Cancel safety
     ///
-    /// Done or not done, never half.
+    /// It is done or not done, never half done.
     pub async fn register_user(&self, signed_in: &SignedIn) -> Result<(), StoreError> {
         let user = KnownUser {
             id: signed_in.user_id.clone(),
@@ -52,7 +55,7 @@ impl Issuer {
         within_deadline(self.settings.deadlines.write, self.store.put_user(&user)).await
     }
 
-    /// What is to say of a refresh token now; `None` when nobody was given it.
+    /// The state of a refresh token. `None`: it was never issued.
     pub(crate) async fn refresh_status(
         &self,
         token: &RefreshToken,
@@ -61,8 +64,8 @@ impl Issuer {
     }
 }
 
-/// Whether a person has the id of the client they call through: such a token would not be told from a
-/// client's own.
+/// Whether the person has the same id as the client. Nobody could tell such a person's token from a token of the
+/// client.
 pub(super) fn is_client(user: &UserId, client: &ClientId) -> bool {
     user.as_str() == client.as_str()
 }

@@ -1,4 +1,4 @@
-//! Renewal: a refresh token for access, and for the next refresh token.
+//! Refresh rotation: a client trades a refresh token for access and for the next refresh token.
 
 use std::net::IpAddr;
 
@@ -11,19 +11,19 @@ use crate::store::{
 use crate::telemetry::audit;
 use crate::token::{KeyError, Subject};
 
-/// What a client presents to go on without its person (RFC 6749 §6).
+/// What a client presents to renew its access without the person (RFC 6749 §6).
 #[derive(Debug, Clone)]
 pub struct Refresh {
     /// The refresh token.
     pub token: RefreshToken,
     /// The client that presents it.
     pub client: ClientId,
-    /// What the access token shall allow: `None` is all that its session does.
+    /// The scopes of the access token. `None`: all scopes of its session.
     pub scopes: Option<Scopes>,
-    /// The one resource (RFC 8707) that the access token shall be for; `None` for the one that its session is bound to, else
-    /// the usual audiences.
+    /// The one resource (RFC 8707) of the access token. `None`: the resource that the session is bound to, else the
+    /// default audiences.
     pub resource: Option<Audience>,
-    /// Where the client is.
+    /// The address and program of the client.
     pub origin: Origin,
 }
 
@@ -31,15 +31,17 @@ pub struct Refresh {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RefreshError {
-    /// The token is unknown, reused, another client's, or its session has ended: the caller is not told which
-    /// (RFC 6749 §5.2 `invalid_grant`). Sign in again.
-    #[error("the refresh token is not good")]
+    /// The token is unknown, reused or another client's, or its session has ended (RFC 6749 §5.2 `invalid_grant`). The
+    /// caller is not told which. The person must sign in again.
+    #[error("the refresh token is unknown, reused or another client's, or its session has ended: link again")]
     InvalidGrant,
-    /// A scope is asked for that the session does not have (RFC 6749 §5.2 `invalid_scope`). The token is as it was.
-    #[error("the session does not have these scopes")]
+    /// The client asks for a scope that the session does not have (RFC 6749 §5.2 `invalid_scope`). The token is
+    /// unchanged.
+    #[error("the client asks for a scope that the session does not have")]
     InvalidScope,
-    /// This bridge issues no token for the resource, or the session is bound to another. The refresh token is as it was.
-    #[error("no token is issued for this resource")]
+    /// This bridge issues no token for the resource, or the session is bound to another resource. The refresh token is
+    /// unchanged.
+    #[error("this bridge issues no token for the resource, or the session is bound to another resource")]
     Resource,
     /// The token could not be signed.
     #[error(transparent)]
@@ -50,12 +52,18 @@ pub enum RefreshError {
 }
 
 impl Issuer {
-    /// Trades a refresh token for access and for the next refresh token, and extends its session up to the absolute end.
+    /// Trades a refresh token for access and for the next refresh token, and extends the session up to its absolute
+    /// end.
     ///
-    /// A token is good once. Used again it is answered again within the grace, for programs that share it and refresh at
-    /// once; and later while nothing that it was answered with was used, for a client that lost the answer. What it was
-    /// answered with before is then retired. Used again after that, or retired, two hold it: the session is revoked
-    /// (RFC 9700 §4.14.2).
+    /// A refresh token may be used once. A second use is answered again in two cases:
+    ///
+    /// - within the [grace](crate::BridgeBuilder::refresh_grace), for programs that share the token and refresh at the
+    ///   same time;
+    /// - at any later time, while nothing from the earlier answers was used, for a client that lost the answer. The
+    ///   earlier answers are retired by this.
+    ///
+    /// In every other case a second use means that two programs hold the token, and so does the use of a retired token.
+    /// Then the session is revoked (RFC 9700 §4.14.2).
     ///
     /// # Errors
     ///
@@ -63,7 +71,7 @@ impl Issuer {
     ///
     /// # Cancel safety
     ///
-    /// The token is used or not. When the answer is lost, use it again, however late.
+    /// The token is used or not. When the answer is lost, use the token again, however late.
     pub async fn refresh(&self, refresh: Refresh) -> Result<Access, RefreshError> {
         let resource = refresh.resource;
         if !self.settings.audiences.knows_all(&resource) {
@@ -98,7 +106,7 @@ impl Issuer {
     }
 }
 
-/// Tells the audit log why; the caller learns less.
+/// Tells the audit log why. The caller learns less.
 fn refused(
     error: RefreshSessionError,
     token: RefreshHash,

@@ -1,4 +1,4 @@
-//! The body of a guarded service's answer: the inner one's, or a refusal.
+//! The body of a guarded service's answer: the body of the inner service, or of a rejection.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -11,7 +11,7 @@ use super::grpc;
 use crate::authenticate::SessionEnd;
 
 pin_project! {
-    /// The body that a guarded service answers with: the inner service's own, or that of a refusal.
+    /// The body that a guarded service answers with: the body of the inner service, or of a rejection.
     #[derive(Debug)]
     pub struct ResponseBody<B> {
         #[pin]
@@ -33,7 +33,7 @@ pin_project! {
 #[derive(Debug)]
 pub(super) struct Limit {
     pub(super) session: SessionEnd,
-    /// Whether its end is to be told in trailers.
+    /// Whether trailers tell the client that the session has ended.
     pub(super) grpc: bool,
 }
 
@@ -42,7 +42,7 @@ impl<B> ResponseBody<B> {
         Self { kind: Kind::Refusal { body } }
     }
 
-    /// The inner service's body, which ends early when its session does.
+    /// The body of the inner service. It ends early when its session ends.
     pub(super) fn inner(body: B, limit: Option<Limit>) -> Self {
         Self { kind: Kind::Inner { body, limit } }
     }
@@ -65,7 +65,7 @@ where
             && Pin::new(&mut limit.session).poll(cx).is_ready()
         {
             let grpc = limit.grpc;
-            // The inner body is dropped with this: whoever feeds it need not go on.
+            // This drops the inner body, so the task that feeds it can stop.
             kind.set(Kind::Cut { grpc });
         }
         match kind.project() {

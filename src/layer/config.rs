@@ -16,6 +16,6 @@ pub(super) struct LayerConfig {
     pub(super) identity_headers: bool,
     pub(super) forward_authorization: bool,
     pub(super) streams_end_within: Option<Duration>,
-    /// The headers beside `Authorization` that the answer hangs on.
+    /// The headers beside `Authorization` that the answer depends on.
     pub(super) vary: Option<Arc<HeaderValue>>,
 }

@@ -1,4 +1,4 @@
-//! The decision over one request's head: no body, no inner service.
+//! The decision on the head of one request. It reads no body and calls no inner service.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -24,38 +24,39 @@ use crate::rejection::{MalformedCredential, Rejection};
 use crate::request_context::{RequestContext, SetAside};
 use crate::telemetry;
 
-/// The admission, or the refusal to answer with. Of an admitted request the head is as the inner service shall see it.
+/// The admission, or the response that refuses the request. The head of an admitted request is already what the inner
+/// service will see.
 pub(super) type Verdict = Result<Admission, Response<Bytes>>;
 
-/// What is due to the answer of an admitted request.
+/// What the answer to an admitted request needs.
 pub(super) struct Admission {
-    /// What ends it early.
+    /// What ends the answer early.
     pub(super) ended: Option<SessionEnd>,
-    /// What it varies with beside `Authorization`.
+    /// The headers beside `Authorization` that `Vary` names.
     pub(super) vary: Option<Arc<HeaderValue>>,
 }
 
-/// A verdict, or what must be asked for it.
+/// A verdict, or the question that must be answered first.
 pub(super) enum Decision {
     Made(Verdict),
     Pending(Asking),
 }
 
-/// What is asked, on its way: it holds nothing of the request.
+/// The question on its way: to the store, or for an external issuer's keys. It holds nothing of the request.
 pub(super) type Asking = Pin<Box<dyn Future<Output = Result<Admitted, Rejection>> + Send>>;
 
 /// What changes in the head of a request that is let in.
 struct Outcome {
     trace: Trace,
     changes: Changes,
-    /// The caller's token, where it does not stand in `Authorization`.
+    /// The caller's token, when it is not in `Authorization`.
     token: Option<Vec<u8>>,
     is_authorization_sent: bool,
-    /// The length of the longest value of the other headers.
+    /// The length of the longest value among the other headers.
     longest: usize,
 }
 
-/// Decides at once where nothing must be asked.
+/// Decides at once when nothing must be asked.
 pub(super) fn decide<B>(config: &Arc<LayerConfig>, request: &mut Request<B>) -> Decision {
     let now = Moment::now();
     let mut head = Head::default();
@@ -75,7 +76,7 @@ pub(super) fn decide<B>(config: &Arc<LayerConfig>, request: &mut Request<B>) -> 
     Decision::Made(Ok(outcome.carry_out(config, request, &mut admitted, now)))
 }
 
-/// Decides by what was asked.
+/// Decides with the answer to what was asked.
 #[expect(clippy::result_large_err, reason = "a refusal is what the request ends with: it is not passed far")]
 pub(super) fn decide_by<B>(
     config: &LayerConfig,
@@ -95,7 +96,7 @@ fn ask(config: Arc<LayerConfig>, pending: Pending) -> Asking {
     Box::pin(async move { config.authenticator.finish(pending).await })
 }
 
-/// Who calls, as far as it is known without I/O; an outer layer of the same bridge may have found out.
+/// Finds out who calls, as far as that needs no I/O. An outer layer of the same bridge may have found it out already.
 fn begin(
     config: &LayerConfig,
     head: &Head<'_>,
@@ -104,22 +105,23 @@ fn begin(
     now: Moment,
 ) -> Result<Begun, Rejection> {
     let is_authorization_sent = head.authorization.first().is_some();
-    let two_ways = Err(Rejection::InvalidRequest(MalformedCredential::TwoCredentials));
+    let two_credentials = Err(Rejection::InvalidRequest(MalformedCredential::TwoCredentials));
     let is_sent_elsewhere = || config.authenticator.sources().sees_token(head);
     if !is_authorization_sent
         && let Some(outer) = LayerVerdict::of(extensions)
         && let Some(verdict) = config.authenticator.readmit(outer, now)
     {
-        // The outer layer has taken the token away that it let the caller in on: this is another.
-        return if is_sent_elsewhere() { two_ways } else { verdict };
+        // The outer layer has removed the token that it accepted. So this is a second token.
+        return if is_sent_elsewhere() { two_credentials } else { verdict };
     }
     if uri.query().is_some() && has_query_token(uri) && (is_authorization_sent || is_sent_elsewhere()) {
-        return two_ways;
+        return two_credentials;
     }
     config.authenticator.begin(head, now)
 }
 
-/// Lets a request without a credential in as nobody where the layer does; one with a token that is not read is refused.
+/// Admits a request without a credential as anonymous, when the layer is optional. A request that carries a token in a
+/// place that is not read is refused.
 fn let_anonymous_in(
     config: &LayerConfig,
     head: &Head<'_>,
@@ -143,7 +145,7 @@ fn let_anonymous_in(
 /// The trace of a request, and whether it has a valid `traceparent`.
 fn trace(head: &Head<'_>, extensions: &Extensions) -> (Trace, bool) {
     let (trace, has_good_parent) = Trace::of(head);
-    // What an outer layer has named, and perhaps not written, is the trace here too.
+    // An outer layer may have named the trace without writing it. That trace id counts here too.
     if head.authorization.first().is_none()
         && !trace.is_named()
         && let Some((_, context)) = LayerVerdict::of(extensions)
@@ -153,7 +155,7 @@ fn trace(head: &Head<'_>, extensions: &Extensions) -> (Trace, bool) {
     (trace, has_good_parent)
 }
 
-/// Tells who was let in; `None`: nobody, behind an optional layer.
+/// Logs who was let in. `None`: an anonymous request, behind an optional layer.
 fn log_admitted(admitted: Option<&Admitted>, trace: &Trace) {
     match admitted {
         Some(Admitted::Caller(caller)) => telemetry::admitted(caller.user_id(), caller.session_id(), trace),
@@ -164,8 +166,10 @@ fn log_admitted(admitted: Option<&Admitted>, trace: &Trace) {
     }
 }
 
-/// Which identity headers are written. Nothing but the trace is true of a caller without a session: upstream would take another
-/// issuer's names for ours.
+/// Which identity headers are written.
+///
+/// For a caller without a session only the trace id is written. Services behind the layer would take an external issuer's
+/// names for names of this gateway.
 fn written(config: &LayerConfig, admitted: Option<&Admitted>) -> u8 {
     match admitted {
         _ if !config.identity_headers => 0,
@@ -174,7 +178,7 @@ fn written(config: &LayerConfig, admitted: Option<&Admitted>) -> u8 {
     }
 }
 
-/// What ends the answer early, where the layer says so; without a session nothing does.
+/// What ends the answer early, when the layer is set so. Without a session nothing ends it.
 fn session_end(config: &LayerConfig, admitted: &Admitted) -> Option<SessionEnd> {
     let within = config.streams_end_within?;
     match admitted {
@@ -183,7 +187,7 @@ fn session_end(config: &LayerConfig, admitted: &Admitted) -> Option<SessionEnd> 
     }
 }
 
-/// The refusal in the words that the caller reads: gRPC's or HTTP's.
+/// The response that refuses the request, in the form that the client reads: gRPC or HTTP.
 fn refuse(
     config: &LayerConfig,
     head: &Head<'_>,
@@ -200,7 +204,7 @@ fn refuse(
 }
 
 impl Outcome {
-    /// What is to become of the request of whom is `admitted`; `None` is nobody.
+    /// Decides what changes in the head of an admitted request. `None`: an anonymous request.
     fn of(
         config: &LayerConfig,
         head: &Head<'_>,
@@ -220,7 +224,7 @@ impl Outcome {
             _ => [trace.text(); 6],
         };
         let changes = head.changes(written, values, has_good_parent);
-        // Only where the layer reads other places at all can the token have come from one.
+        // The token can be elsewhere only when the layer reads other places at all.
         let elsewhere = admitted.is_some() && !config.authenticator.sources().is_empty();
         Self {
             changes,
@@ -231,7 +235,7 @@ impl Outcome {
         }
     }
 
-    /// Makes the head of the request what the inner service shall see.
+    /// Changes the head of an admitted request into what the inner service will see.
     #[inline(always)]
     fn carry_out<B>(
         &self,
@@ -246,7 +250,7 @@ impl Outcome {
         Admission { ended, vary: config.vary.clone() }
     }
 
-    /// Changes the headers. What an optional layer takes out of them for the endpoints of OAuth is handed back.
+    /// Changes the headers. Returns the `Authorization` header that an optional layer removes, for the OAuth endpoints.
     fn edit(
         &self,
         config: &LayerConfig,
@@ -259,7 +263,7 @@ impl Outcome {
             _ => [None; 6],
         };
         self.changes.make(headers, values, || self.trace.id().to_header_value());
-        // Mostly no other header is long enough to hold a token.
+        // Usually no other header is long enough to hold a token.
         if self.longest >= strip_tokens::LEAST_BYTES {
             self.hide_tokens(config, headers, authorization.as_ref(), admitted.is_some());
         }
@@ -272,7 +276,7 @@ impl Outcome {
         admitted.is_none().then_some(SetAside(authorization))
     }
 
-    /// Leaves in the extensions who was let in.
+    /// Puts into the extensions who was let in.
     #[inline(always)]
     fn leave(
         &self,
@@ -282,7 +286,7 @@ impl Outcome {
         set_aside: Option<SetAside>,
         now: Moment,
     ) {
-        // An outer layer's word that is taken grows no younger by being passed on.
+        // A verdict that is taken from an outer layer keeps its age.
         let outer = admitted.as_ref().and_then(Admitted::request_context);
         let at = outer.map_or(now, |outer| outer.at);
         let context =
@@ -304,16 +308,16 @@ impl Outcome {
         }
     }
 
-    /// Removes the token that a caller was let in on from every other header, and what other tokens of ours there are.
+    /// Removes the token of the admitted caller from every other header, and every other token that this bridge issued.
     fn hide_tokens(
         &self,
         config: &LayerConfig,
         headers: &mut HeaderMap,
         authorization: Option<&HeaderValue>,
-        is_somebody: bool,
+        is_admitted: bool,
     ) {
         let bearer = authorization.and_then(|value| after_scheme(value.as_bytes()));
-        let token = bearer.or(self.token.as_deref()).filter(|_| is_somebody);
+        let token = bearer.or(self.token.as_deref()).filter(|_| is_admitted);
         match token {
             Some(token) => {
                 strip_tokens::remove_token(headers, token);
@@ -322,10 +326,10 @@ impl Outcome {
                     strip_tokens::remove_marker(headers);
                 }
             }
-            None if !is_somebody => {
+            None if !is_admitted => {
                 strip_tokens::remove_own_tokens(headers, &config.authenticator);
             }
-            // A layer outside of this one has hidden all there is.
+            // An outer layer has removed all tokens already.
             None => {}
         }
     }

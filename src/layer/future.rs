@@ -1,4 +1,4 @@
-//! The answer of a guarded service, on its way.
+//! The response future of a guarded service.
 
 use std::fmt;
 use std::pin::Pin;
@@ -24,7 +24,7 @@ pin_project! {
     ///
     /// # Cancel safety
     ///
-    /// Dropping it abandons the decision or the inner service's future, whichever runs.
+    /// Dropping it abandons the decision, or the future of the inner service if that has begun.
     pub struct ResponseFuture<S, B>
     where
         S: Service<Request<B>>,
@@ -43,7 +43,7 @@ pin_project! {
     }
 }
 
-/// A request that waits, and the ready service it is for.
+/// A request that waits for the decision, and the ready service that it is for.
 pub(super) struct Waiting<S, B> {
     pub(super) service: S,
     pub(super) request: Request<B>,

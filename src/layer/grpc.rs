@@ -1,4 +1,4 @@
-//! RejectionFormat as gRPC words them: a client of gRPC reads a status, not an HTTP one.
+//! Rejections in the form of gRPC: a gRPC client reads the gRPC status, not the HTTP status.
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
@@ -11,10 +11,10 @@ const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 const GRPC_RETRY_PUSHBACK_MS: HeaderName = HeaderName::from_static("grpc-retry-pushback-ms");
 
-/// The media type of the call, when it is one of gRPC or gRPC-Web.
+/// The media type of the call, when it is a call of gRPC or gRPC-Web.
 ///
-/// Those are always `POST`. A proxy that asks by `GET` whether to let a request through sends the request's headers along,
-/// and would take the 200 of a gRPC refusal for a yes.
+/// Such a call is always a `POST`. Some proxies ask with a `GET` whether to let a request through, and send the headers
+/// of that request. Such a proxy would take the status 200 of a gRPC rejection for a yes.
 pub(super) fn call_type<'h>(
     method: &Method,
     content_type: Option<&'h HeaderValue>,
@@ -25,7 +25,7 @@ pub(super) fn call_type<'h>(
     content_type.filter(|value| is_one_of(value, &["grpc", "grpc-web", "grpc-web-text"]))
 }
 
-/// Whether this is the head of an answer that HTTP trailers end; gRPC-Web has its own in the body.
+/// Whether HTTP trailers end an answer with this head. gRPC-Web puts its trailers into the body.
 pub(super) fn ends_with_trailers(headers: &HeaderMap) -> bool {
     headers.get(CONTENT_TYPE).is_some_and(|value| is_one_of(value, &["grpc"]))
 }
@@ -37,8 +37,9 @@ fn is_one_of(content_type: &HeaderValue, subtypes: &[&str]) -> bool {
     })
 }
 
-/// The same refusal with the status in its head and no body, which gRPC calls *Trailers-Only*; the challenge
-/// and all other headers stay.
+/// The same rejection with the gRPC status in the head and no body (*Trailers-Only* in gRPC).
+///
+/// The challenge and all other headers stay.
 pub(super) fn to_status(
     refusal: Response<Bytes>,
     rejection: &Rejection,
@@ -52,21 +53,23 @@ pub(super) fn to_status(
     headers.insert(GRPC_MESSAGE, HeaderValue::from_static(rejection.detail()));
     if let Some(seconds) = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse::<u64>().ok())
     {
-        // The call was not begun, so a client may try it again whatever it does.
+        // The call has not begun. So a client may try it again, whatever the call does.
         headers.insert(GRPC_RETRY_PUSHBACK_MS, HeaderValue::from(seconds.saturating_mul(1000)));
     }
     status
 }
 
-/// The trailers of an answer that ends because its session has, or because nothing proves it live any longer: whoever
-/// calls again learns which.
+/// The trailers of an answer that ends early: the session has ended, or nothing proves any longer that it is live.
+///
+/// A client that calls again learns which of the two it is.
 pub(super) fn session_ended() -> HeaderMap {
-    let message =
-        HeaderValue::from_static("The session of this stream can no longer be shown to be live. Call again.");
+    let message = HeaderValue::from_static(
+        "It is no longer proven that the session of this stream is live. Call again.",
+    );
     HeaderMap::from_iter([(GRPC_STATUS, HeaderValue::from_static("14")), (GRPC_MESSAGE, message)])
 }
 
-/// The code of the status: see the table of [`Rejection`].
+/// The gRPC status code. The table of [`Rejection`] lists it.
 fn code(rejection: &Rejection) -> &'static str {
     match rejection {
         Rejection::InvalidRequest(_) => "3",

@@ -17,21 +17,21 @@ use crate::rejection::{RejectionBody, RejectionFormat};
 
 /// Lets in only requests with a valid token and a live session, and tells the inner service who calls.
 ///
-/// It admits people's bridges alone. A hook client's token is good for what the host opens to hooks with
-/// [`admit_hook_clients`](Self::admit_hook_clients), and for nothing else.
+/// [`Bridge::layer`](crate::Bridge::layer) makes one. It admits people's bridges. It refuses hook clients, unless the
+/// host opens the routes to them with [`admit_hook_clients`](Self::admit_hook_clients).
 ///
-/// Made by [`Bridge::layer`](crate::Bridge::layer). For each request it
+/// For each request the layer
 ///
-/// - removes every identity header the client sent, however spelt, on every path,
+/// - removes every identity header that the client sent, in every spelling, on every path,
 /// - authenticates the request ([`Authenticator::authenticate`] says how),
 /// - puts a [`Caller`](crate::Caller) into the extensions and writes the six identity headers,
-/// - removes `Authorization`, and the token wherever else among the headers it stands (`X-Api-Key` beside
-///   `Authorization`, a cookie, …), with all others that this issuer signed, so that no service behind it can store or
-///   forward a token,
-/// - marks the answer `Cache-Control: private` (unless it says otherwise) and `Vary: authorization`.
+/// - removes `Authorization`, the caller's token from every other header (`X-Api-Key` beside `Authorization`, a cookie,
+///   …), and every other token that this issuer signed, so that no service behind the layer can store or forward a
+///   token,
+/// - marks the answer `Cache-Control: private` (unless the answer sets that header itself) and `Vary: authorization`.
 ///
-/// A refused request never reaches the inner service. It is answered with the status, challenge and body
-/// that [`Rejection`](crate::Rejection) documents, a call of gRPC with a status of gRPC.
+/// A refused request never reaches the inner service. The layer answers with the status, challenge and body that
+/// [`Rejection`](crate::Rejection) documents. It answers a gRPC call with a gRPC status.
 #[derive(Debug, Clone)]
 #[must_use = "a layer guards nothing until a service is wrapped in it"]
 pub struct BridgeAuthLayer {
@@ -52,41 +52,47 @@ impl BridgeAuthLayer {
         Self { config: Arc::new(config) }
     }
 
-    /// Lets requests without a credential in, as nobody: `Option<Caller>` is then `None`.
+    /// Lets in requests without a credential, as anonymous: `Option<Caller>` is then `None`. Default: a credential is
+    /// required.
     ///
-    /// A credential that is sent must still be good: an invalid one is refused, not ignored. One in a form that is not
-    /// read reaches nobody: `Authorization` of another scheme is removed (the bridge's own OAuth endpoints still take it), a
-    /// token there without a scheme and `access_token` in the query are refused with 400, and a token of this issuer in any
-    /// other header is removed.
-    /// Default: a credential is required.
+    /// A credential that is sent must still be good. The layer refuses an invalid credential; it does not ignore it. No
+    /// credential in a form that is not read reaches a handler:
+    ///
+    /// - The layer removes `Authorization` of another scheme. The bridge's own OAuth endpoints can still read it.
+    /// - The layer refuses a token without a scheme in `Authorization`, and `access_token` in the query, with 400.
+    /// - The layer removes a token of this issuer from every other header.
     pub fn optional(self) -> Self {
         self.change(|config| config.optional = true)
     }
 
-    /// Lets hook clients in beside people's bridges. Default: they are refused with 403
+    /// Lets in hook clients, beside people's bridges. Default: hook clients are refused with 403
     /// ([`Rejection::CallerKind`](crate::Rejection::CallerKind)).
     ///
-    /// Of nested layers each holds the caller to its own requirement: the outer one must admit hook clients for the
-    /// inner one to see them.
+    /// Each of several nested layers checks its own requirement. So the outer layer must admit hook clients too.
     pub fn admit_hook_clients(self) -> Self {
         self.change(|config| config.authenticator = config.authenticator.clone().admit_hook_clients())
     }
 
-    /// Lets callers of [other issuers](crate::external_issuer) in that have no session: each is a
-    /// [`ExternalCaller`](crate::external_issuer::ExternalCaller) in the extensions, never a [`Caller`](crate::Caller), and of the
-    /// identity headers only `x-trace-id` is written. Default: they are refused with 403.
+    /// Lets in callers of [external issuers](crate::external_issuer) that have no session. Default: they are refused
+    /// with 403.
     ///
-    /// A layer that [requires a kind](Self::require_kind) refuses them all the same.
+    /// Each is an [`ExternalCaller`](crate::external_issuer::ExternalCaller) in the extensions, and never a
+    /// [`Caller`](crate::Caller). Of the identity headers only `x-trace-id` is written.
+    ///
+    /// A layer that [requires a kind](Self::require_kind) refuses them in any case.
     pub fn admit_external(self) -> Self {
         self.change(|config| config.authenticator = config.authenticator.clone().also_external())
     }
 
-    /// Reads the token also from `place`, and removes it from there; each call adds one. Default: from `Authorization`
-    /// alone, which always counts.
+    /// Reads the token also from `place`, and removes it from there. Default: only `Authorization`, which is always
+    /// read.
     ///
-    /// A request has its token in one place: in two it is refused with 400, also when both hold the same. Clients that
-    /// send one token as `Authorization` and as `X-Api-Key` work without this. Of nested layers the outer one must read
-    /// every place that the inner one reads: what it does not read it takes away.
+    /// Each call adds one place. A request may have its token in one place only. A token in two places is refused with
+    /// 400, even when both are the same. Clients that send one token as `Authorization` and as `X-Api-Key` work without
+    /// this option.
+    ///
+    /// When layers are nested, the outer layer must read every place that the inner layer reads. It removes a token
+    /// from a place that it does not read.
     ///
     /// ```
     /// # fn guard(bridge: &bridge_auth::Bridge) -> Result<bridge_auth::BridgeAuthLayer, bridge_auth::BuildError> {
@@ -94,8 +100,8 @@ impl BridgeAuthLayer {
     /// use http::HeaderName;
     ///
     /// let api_key = TokenSource::Header(HeaderName::from_static("x-api-key"));
-    /// let config = bridge.layer("bridge")?.token_from(api_key).token_from(TokenSource::WebSocketProtocol);
-    /// # Ok(config)
+    /// let layer = bridge.layer("bridge")?.token_from(api_key).token_from(TokenSource::WebSocketProtocol);
+    /// # Ok(layer)
     /// # }
     /// ```
     pub fn token_from(self, place: TokenSource) -> Self {
@@ -105,7 +111,9 @@ impl BridgeAuthLayer {
         })
     }
 
-    /// Requires all of `scopes` of every caller, and names all of them to those who must get a token. Default: none.
+    /// Requires all of `scopes` of every caller. Default: none.
+    ///
+    /// Challenges name them to clients that must get a token.
     pub fn require_scopes(self, scopes: Scopes) -> Self {
         self.change(|config| {
             if !scopes.is_empty() {
@@ -115,45 +123,51 @@ impl BridgeAuthLayer {
         })
     }
 
-    /// Requires callers of this kind, whatever else the layer admits: with [`CallerKind::HookClient`], hook clients
-    /// alone come in. Default: none is required, and people's bridges alone come in.
+    /// Requires callers of this kind, whatever else the layer admits. Default: no kind is required.
+    ///
+    /// With [`CallerKind::HookClient`], only hook clients come in.
     pub fn require_kind(self, kind: CallerKind) -> Self {
         self.change(|config| config.authenticator = config.authenticator.clone().require_kind(kind))
     }
 
-    /// Writes the bodies of rejection_format. Default: [`ProblemJson`](crate::rejection::ProblemJson).
+    /// What writes the bodies of rejections. Default: [`ProblemJson`](crate::rejection::ProblemJson).
     pub fn rejection_body(self, body: impl RejectionBody) -> Self {
         self.change(|config| Arc::make_mut(&mut config.rejection_format).body = Arc::new(body))
     }
 
-    /// Whether the identity headers are written. Default: they are.
+    /// Whether the layer writes the identity headers. Default: yes.
     ///
-    /// Without them a request is cheaper to let in, for hosts whose handlers ask for the [`Caller`](crate::Caller) and
-    /// hand nothing on to a service that reads headers. What the client sent under these names is removed all the same, in
-    /// every spelling, `x-trace-id` too; the [`TraceId`](crate::id::TraceId) is an extractor.
+    /// Without them a request costs less. Turn them off when handlers take the [`Caller`](crate::Caller) and no service
+    /// behind the layer reads the headers. The layer still removes what the client sent under these names, in every
+    /// spelling, `x-trace-id` too. The [`TraceId`](crate::id::TraceId) is an extractor.
     pub fn identity_headers(self, written: bool) -> Self {
         self.change(|config| config.identity_headers = written)
     }
 
-    /// Leaves `Authorization` on the request for the inner service, also what is of another scheme behind an
-    /// [optional](Self::optional) layer. Default: it is removed. Elsewhere the token is removed all the same.
+    /// Leaves `Authorization` on the request for the inner service. Default: the layer removes it.
     ///
-    /// Whoever sees a bearer token can use it: do this only for a service that must verify it again.
+    /// Behind an [optional](Self::optional) layer, `Authorization` of another scheme stays too. The layer still removes
+    /// the token from every other header.
+    ///
+    /// Whoever sees a bearer token can use it. So use this only for a service that must verify the token again.
     pub fn insecure_forward_authorization(self) -> Self {
         self.change(|config| config.forward_authorization = true)
     }
 
-    /// Ends a response that still streams (server-sent events, a gRPC stream) when its session has ended, within the
-    /// time that [`Authenticator::session_end`] promises. Default: a response that has begun is not cut.
+    /// Ends a streaming response (server-sent events, a gRPC stream) when its session ends. Default: a response that
+    /// has begun is not cut.
     ///
-    /// The body ends as if the handler had no more to say, one of gRPC with `UNAVAILABLE` in its trailers: whoever calls
-    /// again learns why. A connection that was upgraded (WebSocket) has no body: its
-    /// handler waits for [`Authenticator::session_end`] itself.
+    /// The response ends within the time that [`Authenticator::session_end`] promises for `within`. An HTTP body ends
+    /// as if the handler had no more to say. A gRPC body ends with `UNAVAILABLE` in its trailers. A client that calls
+    /// again learns why.
+    ///
+    /// An upgraded connection (WebSocket) has no body. Its handler must wait for [`Authenticator::session_end`] itself.
     pub fn end_streams_within(self, within: Duration) -> Self {
         self.change(|config| config.streams_end_within = Some(within))
     }
 
-    /// The decision over one request, for the endpoints: `Err` is the refusal, else the head is as they shall see it.
+    /// Decides one request for the endpoints. `Ok`: the head is as the endpoints will see it. `Err`: the response that
+    /// refuses it.
     pub(crate) async fn admit<B>(&self, request: &mut Request<B>) -> Result<(), Response<Bytes>> {
         let verdict = match decide(&self.config, request) {
             Decision::Made(verdict) => verdict,

@@ -13,7 +13,9 @@ use super::config::LayerConfig;
 use super::decide::{Decision, decide};
 use super::future::{ResponseFuture, Waiting};
 
-/// A service behind [`BridgeAuthLayer`](crate::BridgeAuthLayer), which documents what it does.
+/// A service behind [`BridgeAuthLayer`](crate::BridgeAuthLayer).
+///
+/// The layer documents what it does.
 #[derive(Clone)]
 pub struct BridgeAuth<S> {
     inner: S,
@@ -42,7 +44,7 @@ where
         match decide(&self.config, &mut request) {
             Decision::Made(Ok(admission)) => ResponseFuture::admitted(self.inner.call(request), admission),
             Decision::Made(Err(refusal)) => {
-                // What the ready instance has reserved is free again.
+                // This frees what the ready instance has reserved.
                 drop(self.take_ready());
                 ResponseFuture::refused(refusal)
             }
@@ -55,7 +57,8 @@ where
 }
 
 impl<S: Clone> BridgeAuth<S> {
-    /// The instance that was polled ready is the one to call; the clone that is left is not ready yet.
+    /// Takes the instance that was polled ready, because only that one may be called. The clone that stays is not ready
+    /// yet.
     fn take_ready(&mut self) -> S {
         let clone = self.inner.clone();
         mem::replace(&mut self.inner, clone)

@@ -1,4 +1,4 @@
-//! Takes tokens out of what the inner service sees: whoever sees a bearer token can use it.
+//! Removes tokens from what the inner service sees: whoever sees a bearer token can use it.
 
 use std::ops::Not;
 
@@ -8,21 +8,22 @@ use memchr::memmem;
 
 use crate::authenticate::{Authenticator, MARKER, Recognized};
 
-/// Removes what carries `token`: of a `Cookie` its pairs, of `Sec-WebSocket-Protocol` its entries, of any other header
-/// the values.
+/// Removes every part that holds `token`: a pair of `Cookie`, an entry of `Sec-WebSocket-Protocol`, the value of any
+/// other header.
 pub(super) fn remove_token(headers: &mut HeaderMap, token: &[u8]) {
     let finder = memmem::Finder::new(token);
     remove_carriers(headers, token.len(), |part| finder.find(part).is_some());
 }
 
-/// Removes the entry of `Sec-WebSocket-Protocol` that announced the token.
+/// Removes the entry of `Sec-WebSocket-Protocol` that stands before the token.
 pub(super) fn remove_marker(headers: &mut HeaderMap) {
     remove_from(headers, &SEC_WEBSOCKET_PROTOCOL, &mut |entry| entry.trim_ascii() == MARKER);
 }
 
-/// Removes what carries a token that was issued here, wherever it stands and whether or not it is still good.
+/// Removes every part that holds a token that was issued here, wherever it stands, still valid or not.
 ///
-/// A part whose token has the form of ours, and for which no more signatures may be checked, is removed too.
+/// After [`MOST_SIGNATURES`] checks no more signatures are checked. Then every part with the form of a token of ours is
+/// removed.
 pub(super) fn remove_own_tokens(headers: &mut HeaderMap, authenticator: &Authenticator) {
     let mut left = MOST_SIGNATURES;
     remove_carriers(headers, LEAST_BYTES, |part| {
@@ -43,15 +44,17 @@ pub(super) fn remove_own_tokens(headers: &mut HeaderMap, authenticator: &Authent
 /// How many signatures may be checked for one request.
 const MOST_SIGNATURES: u32 = 4;
 
-/// No token that lets anyone in is shorter, ours or another issuer's: a signature alone takes 86 characters.
+/// No acceptable token is shorter, from this issuer or an external one: the signature alone takes 86 characters.
 pub(super) const LEAST_BYTES: usize = 100;
 
-/// Removes the parts that `carries` says yes to; no value of fewer than `least` bytes can hold one, and none of whose whole it
-/// says no.
+/// Removes the parts for which `carries` returns true.
+///
+/// A value of fewer than `least` bytes holds no such part, and neither does a value for which `carries` returns false
+/// as a whole.
 fn remove_carriers(headers: &mut HeaderMap, least: usize, mut carries: impl FnMut(&[u8]) -> bool) {
     let long = headers.iter().filter(|(_, value)| value.len() >= least);
     let found = long.filter(|(_, value)| carries(value.as_bytes()));
-    // Mostly there is none, and no header is looked up.
+    // Usually there is none, and no header is looked up by name.
     let mut names: Vec<HeaderName> = found.map(|(name, _)| name.clone()).collect();
     names.dedup();
     for name in names {
@@ -65,14 +68,14 @@ fn remove_from(headers: &mut HeaderMap, name: &HeaderName, carries: &mut impl Fn
     if sent.iter().eq(&kept) {
         return;
     }
-    // Not through the entry: its `insert_mult` panics where a header has three values (http 1.5.0).
+    // Not through the entry API: its `insert_mult` panics when a header has three values (http 1.5.0).
     headers.remove(name);
     for value in kept {
         headers.append(name, value);
     }
 }
 
-/// What is left of `value`.
+/// What is left of `value`, or `None` when nothing is left.
 fn without_carriers(
     name: &HeaderName,
     value: &HeaderValue,
@@ -103,15 +106,15 @@ fn without_carriers(
     Some(kept)
 }
 
-/// How the beginning of a JSON object is encoded.
+/// The encoded beginning of a JSON object.
 const BEGINNING: &[u8] = b"eyJ";
 
-/// What has the form of a token of ours: three segments of base64url with dots between them, the first of which holds
-/// the beginning of a JSON object.
+/// Finds text with the form of a token of ours: three segments of base64url with dots between them. The first segment
+/// holds the beginning of a JSON object.
 ///
-/// The work is linear in the value: of each segment only the first beginning is taken.
+/// The work is linear in the length of the value: only the first beginning in each segment counts.
 fn candidates(value: &[u8]) -> impl Iterator<Item = &str> {
-    // Most values hold no beginning of a token, which is seen at once.
+    // Most values hold no beginning of a token. This shows at once.
     let value = memmem::find(value, BEGINNING).map_or(&[][..], |_| value);
     let is_dotted = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
     let runs = value.split(move |byte| !is_dotted(byte)).filter(|run| run.len() >= LEAST_BYTES);

@@ -18,21 +18,21 @@ use crate::id::{ClientId, SessionId, UserId};
 use crate::store::{DeviceQuery, StoreError};
 use crate::telemetry::audit;
 
-/// An operator, whom the host's own guard has let in.
+/// An operator whom the host's own guard has let in.
 ///
-/// The guard puts it into the extensions of each request for [`AdminService`](crate::service::AdminService); that is
-/// all the service believes. The name goes into the audit log, with all that the operator changes.
+/// The guard puts it into the extensions of each request for [`AdminService`](crate::service::AdminService). The
+/// service trusts nothing else. The name goes into the audit log, with everything that the operator changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Operator {
-    /// Who it is, in the host's own words.
+    /// The name of the operator, as the host chooses it.
     pub name: String,
 }
 
-/// What an operator can be after.
+/// What a path of the operators' endpoints names.
 enum Resource<'p> {
-    /// All sessions of a user, who is named by a segment that is not decoded yet.
+    /// All sessions of a user. The user id is a path segment that is not decoded yet.
     SessionsOf(&'p str),
-    /// All sessions of a client, by a segment as well.
+    /// All sessions of a client. The client id is such a segment too.
     SessionsOfClient(&'p str),
     Session(&'p str),
     Disable(&'p str),
@@ -46,7 +46,7 @@ pub(super) async fn serve(state: &ServiceState, request: Request<RequestBody>) -
 
 async fn answer(state: &ServiceState, parts: &Parts) -> Answer {
     let operator = parts.extensions.get::<Operator>().ok_or_else(|| {
-        EndpointError::unauthenticated(state, "operator_required", "Only an operator may come here.")
+        EndpointError::unauthenticated(state, "operator_required", "Only an operator may call this.")
     })?;
     let resource = Resource::at(parts.uri.path()).ok_or_else(EndpointError::not_found)?;
     check_method(&parts.method, resource.methods())?;
@@ -71,8 +71,8 @@ async fn answer(state: &ServiceState, parts: &Parts) -> Answer {
 impl<'p> Resource<'p> {
     fn at(path: &'p str) -> Option<Self> {
         let mut segments = path.strip_prefix('/')?.split('/');
-        let place = (segments.next()?, segments.next()?, segments.next(), segments.next());
-        Some(match place {
+        let parts = (segments.next()?, segments.next()?, segments.next(), segments.next());
+        Some(match parts {
             ("users", user, Some("sessions"), None) => Self::SessionsOf(user),
             ("users", user, Some("disable"), None) => Self::Disable(user),
             ("users", user, Some("enable"), None) => Self::Enable(user),
@@ -91,7 +91,7 @@ impl<'p> Resource<'p> {
     }
 }
 
-/// What was done; `None` when there is nobody and nothing of that name.
+/// The answer to what was done. `None`: no such user or session exists.
 type Done = Result<Option<Response<Bytes>>, StoreError>;
 
 async fn list(state: &ServiceState, user: &UserId, query: &DeviceQuery) -> Done {
@@ -99,7 +99,7 @@ async fn list(state: &ServiceState, user: &UserId, query: &DeviceQuery) -> Done 
     Ok(Some(json(StatusCode::OK, &Listing::new(&page, None))))
 }
 
-/// How many sessions ended.
+/// How many sessions were revoked.
 #[derive(Serialize)]
 struct Count {
     revoked: u64,
@@ -111,7 +111,8 @@ async fn revoke_all(state: &ServiceState, operator: &Operator, user: &UserId) ->
     Ok(revoked.map(|revoked| json(StatusCode::OK, &Count { revoked })))
 }
 
-/// Anonymous keeps a list of clients: one that is unknown has no sessions.
+/// Revokes the sessions of a client. An unknown client is no 404, because there is no list of clients: it had no
+/// sessions.
 async fn revoke_client(state: &ServiceState, operator: &Operator, client: &ClientId) -> Done {
     let revoked = state.admin.revoke_client(client).await?;
     audit!("operator_revoked_client", operator = ?operator.name, client_id = %client, sessions = revoked);
@@ -139,21 +140,21 @@ async fn enable(state: &ServiceState, operator: &Operator, user: &UserId) -> Don
     Ok(found.then(no_content))
 }
 
-/// The user that a segment names.
+/// The user id in a path segment.
 fn user_id(segment: &str) -> Result<UserId, EndpointError> {
     decoded(segment)
         .and_then(|text| UserId::parse(text).ok())
         .ok_or(EndpointError::invalid_request("The user id in the path is malformed."))
 }
 
-/// The client that a segment names.
+/// The client id in a path segment.
 fn client_id(segment: &str) -> Result<ClientId, EndpointError> {
     decoded(segment)
         .and_then(|text| ClientId::parse(text).ok())
         .ok_or(EndpointError::invalid_request("The client id in the path is malformed."))
 }
 
-/// A segment, decoded once.
+/// Decodes a path segment once.
 fn decoded(segment: &str) -> Option<Cow<'_, str>> {
     percent_decode_str(segment).decode_utf8().ok()
 }

@@ -1,4 +1,4 @@
-//! What the endpoints answer with.
+//! The answers of the endpoints.
 
 use std::time::Duration;
 
@@ -15,26 +15,26 @@ use crate::token::KeyError;
 
 pub(super) type Answer = Result<Response<Bytes>, EndpointFailure>;
 
-/// Why an endpoint does not do what it was asked to.
+/// Why an endpoint refuses a request.
 pub(super) enum EndpointFailure {
-    /// For a reason of its own.
+    /// The endpoint's own reason.
     EndpointError(EndpointError),
-    /// For one that the guard's layer answers itself.
+    /// The guard's reason. The response is the guard's own.
     Guard(Box<Response<Bytes>>),
 }
 
-/// A reason of the endpoint's own: what the caller is told of it never echoes what the caller sent.
+/// An error of an endpoint. Its text never repeats what the caller sent.
 #[derive(Debug)]
 pub(super) struct EndpointError {
     status: StatusCode,
     code: &'static str,
     detail: &'static str,
     header: Option<(HeaderName, HeaderValue)>,
-    /// What more the caller may know of it, of their own.
+    /// More members of the problem document. They hold only what belongs to the caller.
     members: Option<Box<Map<String, Value>>>,
 }
 
-/// How an endpoint words its errors.
+/// The format of an endpoint's errors.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Wording {
     /// RFC 9457.
@@ -43,18 +43,18 @@ pub(super) enum Wording {
     Oauth,
 }
 
-/// An answer with a JSON body that nobody may keep.
+/// An answer with a JSON body. No cache may store it.
 pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response<Bytes> {
     let body = serde_json::to_vec(body).expect("strings, numbers and lists of them serialise");
     answer(status, HeaderValue::from_static("application/json"), body.into())
 }
 
-/// 204.
+/// An answer with the status 204.
 pub(super) fn no_content() -> Response<Bytes> {
     empty(StatusCode::NO_CONTENT)
 }
 
-/// An answer that says no more than its status.
+/// An answer without a body.
 pub(super) fn empty(status: StatusCode) -> Response<Bytes> {
     let mut response = Response::new(Bytes::new());
     *response.status_mut() = status;
@@ -72,32 +72,32 @@ impl EndpointError {
     }
 
     pub(super) const fn not_found() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not_found", "There is nothing here.")
+        Self::new(StatusCode::NOT_FOUND, "not_found", "There is nothing at this path.")
     }
 
     pub(super) fn method_not_allowed(allowed: &'static str) -> Self {
-        let detail = "This is not what the method is for; Allow says which is.";
+        let detail = "This path does not take this method. The Allow header lists its methods.";
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
             .header(ALLOW, HeaderValue::from_static(allowed))
     }
 
-    /// Anonymous has signed in who may ask for this.
+    /// No signed-in person or operator stands behind the request.
     pub(super) fn unauthenticated(state: &ServiceState, code: &'static str, detail: &'static str) -> Self {
         let challenge = state.challenge().bare();
         Self::new(StatusCode::UNAUTHORIZED, code, detail).header(WWW_AUTHENTICATE, challenge)
     }
 
-    /// The store could not answer; the log is told why.
+    /// The store could not answer. Logs why.
     pub(super) fn unavailable(state: &ServiceState, fault: &StoreError) -> Self {
         log_fault(fault, "the store could not answer an endpoint");
         Self::unavailable_for(state, fault.kind())
     }
 
-    /// It cannot be known right now: the log was told why.
+    /// The store could not answer. The caller of this function has logged why.
     pub(super) fn unavailable_for(state: &ServiceState, kind: StoreErrorKind) -> Self {
         state.auth.unavailable(kind);
         if kind == StoreErrorKind::Misconfigured {
-            let detail = "This cannot be done until this gateway is mended.";
+            let detail = "This cannot be done until somebody repairs this gateway.";
             return Self::new(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", detail);
         }
         let retry_after = state.challenge().retry_after.as_secs().max(1);
@@ -106,22 +106,23 @@ impl EndpointError {
             .header(RETRY_AFTER, HeaderValue::from(retry_after))
     }
 
-    /// The caller has tried too often (RFC 6585 §4). OAuth's word for it at a token endpoint is that of RFC 8628 §3.5.
+    /// The caller has tried too often (RFC 6585 §4). The OAuth error code for this is `slow_down` (RFC 8628 §3.5).
     pub(super) fn too_many(wait: Duration) -> Self {
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-        Self::new(StatusCode::TOO_MANY_REQUESTS, "slow_down", "Too many attempts. Wait, then try again.")
+        let detail = "Too many attempts. Wait as long as Retry-After says, then try again.";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "slow_down", detail)
             .header(RETRY_AFTER, HeaderValue::from(seconds.max(1)))
     }
 
-    /// Whether a secret, a code or a token was shown that is not good, or a session id tried that is taken.
+    /// Whether the caller showed a wrong secret, code or token, or declared a session id that is taken.
     pub(super) fn is_failed_attempt(&self) -> bool {
         self.status == StatusCode::UNAUTHORIZED || ["invalid_grant", "session_id_taken"].contains(&self.code)
     }
 
-    /// A token could not be signed; the log is told why.
+    /// A token could not be signed. Logs why.
     pub(super) fn unsigned(fault: &KeyError) -> Self {
         tracing::error!(error = fault as &dyn std::error::Error, "a token could not be signed");
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", "The token could not be made.")
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", "The token could not be signed.")
     }
 
     /// Adds a member to the problem document (RFC 9457 §3.2).
@@ -143,36 +144,36 @@ impl EndpointError {
 
 impl EndpointFailure {
     pub(super) fn into_response(self, wording: Wording) -> Response<Bytes> {
-        let refusal = match self {
-            Self::EndpointError(refusal) => refusal,
+        let error = match self {
+            Self::EndpointError(error) => error,
             Self::Guard(response) => return *response,
         };
         let mut response = match wording {
             Wording::Problem => {
-                let members = refusal.members.as_deref();
-                let (content_type, body) = problem(refusal.status, refusal.code, refusal.detail, members);
-                answer(refusal.status, content_type, body)
+                let members = error.members.as_deref();
+                let (content_type, body) = problem(error.status, error.code, error.detail, members);
+                answer(error.status, content_type, body)
             }
-            Wording::Oauth => oauth_error(&refusal),
+            Wording::Oauth => oauth_error(&error),
         };
-        response.headers_mut().extend(refusal.header);
+        response.headers_mut().extend(error.header);
         response
     }
 }
 
 impl From<EndpointError> for EndpointFailure {
-    fn from(refusal: EndpointError) -> Self {
-        Self::EndpointError(refusal)
+    fn from(error: EndpointError) -> Self {
+        Self::EndpointError(error)
     }
 }
 
-fn oauth_error(refusal: &EndpointError) -> Response<Bytes> {
+fn oauth_error(error: &EndpointError) -> Response<Bytes> {
     #[derive(Serialize)]
     struct OauthError<'a> {
         error: &'a str,
         error_description: &'a str,
     }
-    json(refusal.status, &OauthError { error: refusal.code, error_description: refusal.detail })
+    json(error.status, &OauthError { error: error.code, error_description: error.detail })
 }
 
 fn answer(status: StatusCode, content_type: HeaderValue, body: Bytes) -> Response<Bytes> {
@@ -183,7 +184,7 @@ fn answer(status: StatusCode, content_type: HeaderValue, body: Bytes) -> Respons
     response
 }
 
-/// RFC 6749 §5.1.
+/// Forbids every cache to store the answer (RFC 6749 §5.1).
 fn forbid_storing(response: &mut Response<Bytes>) {
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response.headers_mut().insert(PRAGMA, HeaderValue::from_static("no-cache"));

@@ -1,4 +1,4 @@
-//! Reading what a caller sends: little, and either JSON or a form.
+//! Reads the body of a request: a small JSON object or a form.
 
 use bytes::{Buf, Bytes};
 use http::header::CONTENT_TYPE;
@@ -12,7 +12,7 @@ use super::answer::EndpointError;
 
 pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// The body of a request, not read yet; no more than [`LIMIT`](Self::LIMIT) bytes of it will be.
+/// The body of a request, before it is read. At most [`LIMIT`](Self::LIMIT) bytes of it are read.
 pub(super) struct RequestBody(UnsyncBoxBody<Bytes, BoxError>);
 
 impl RequestBody {
@@ -27,7 +27,7 @@ impl RequestBody {
         Self(Limited::new(body, Self::LIMIT).boxed_unsync())
     }
 
-    /// The JSON object that the body holds; `None` when there is no body.
+    /// The JSON object in the body. `None`: there is no body.
     pub(super) async fn json<T: DeserializeOwned>(
         self,
         headers: &HeaderMap,
@@ -43,19 +43,19 @@ impl RequestBody {
         if is_json.is_none() {
             return Err(UNSUPPORTED);
         }
-        // serde reads an array as a struct too, its members in order: here only an object is one.
+        // serde also reads an array as a struct, member by member. Only an object is accepted here.
         if bytes.trim_ascii_start().first() != Some(&b'{') {
             return Err(MALFORMED);
         }
         serde_json::from_slice(&bytes).map(Some).map_err(|_| MALFORMED)
     }
 
-    /// The bytes of a form, not read yet (RFC 6749, appendix B).
+    /// The bytes of a form, not parsed yet (RFC 6749, appendix B).
     pub(super) async fn form(self, headers: &HeaderMap) -> Result<Bytes, EndpointError> {
         if declares_form(headers) { self.read().await } else { Err(NO_FORM) }
     }
 
-    /// Whether it is known, before anything is read, that there is none.
+    /// Whether it is known without reading that there is no body.
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_end_stream()
     }
@@ -76,7 +76,7 @@ impl RequestBody {
 const TOO_LARGE: EndpointError = EndpointError::new(
     StatusCode::PAYLOAD_TOO_LARGE,
     "content_too_large",
-    "The body is larger than 16 KiB, the most that is read.",
+    "The body is larger than 16 KiB. Send a smaller one.",
 );
 const UNSUPPORTED: EndpointError = EndpointError::new(
     StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -84,22 +84,22 @@ const UNSUPPORTED: EndpointError = EndpointError::new(
     "Send the body as application/json.",
 );
 const MALFORMED: EndpointError =
-    EndpointError::invalid_request("The body is not a JSON object of the documented form.");
+    EndpointError::invalid_request("The body is not a JSON object with the documented members.");
 
-/// OAuth has one word for it (RFC 6749 §5.2).
+/// OAuth has only this code for it (RFC 6749 §5.2).
 const NO_FORM: EndpointError = EndpointError::new(
     StatusCode::UNSUPPORTED_MEDIA_TYPE,
     "invalid_request",
     "Send the body as application/x-www-form-urlencoded, in UTF-8.",
 );
 
-/// Whether `Content-Type` is JSON's; `None` when there is none.
+/// Whether `Content-Type` is JSON. `None`: there is no `Content-Type`.
 fn declares_json(headers: &HeaderMap) -> Option<bool> {
     let is_json = |media_type: mime::Mime| media_type.essence_str() == "application/json";
     headers.contains_key(CONTENT_TYPE).then(|| media_type(headers).is_some_and(is_json))
 }
 
-/// Whether `Content-Type` is a form's, in UTF-8.
+/// Whether `Content-Type` is a form in UTF-8.
 fn declares_form(headers: &HeaderMap) -> bool {
     media_type(headers).is_some_and(|media_type| {
         let is_utf8 = media_type.get_param(mime::CHARSET).is_none_or(|charset| charset == mime::UTF_8);
@@ -107,7 +107,7 @@ fn declares_form(headers: &HeaderMap) -> bool {
     })
 }
 
-/// What the one `Content-Type` says.
+/// The media type in `Content-Type`. `None` when the header is missing, malformed or repeated.
 fn media_type(headers: &HeaderMap) -> Option<mime::Mime> {
     let mut values = headers.get_all(CONTENT_TYPE).iter();
     let value = values.next()?.to_str().ok()?;

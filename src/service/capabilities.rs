@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::answer::json;
 use super::state::ServiceState;
 
-/// What this bridge really offers to those who get access here, and to those who look after it.
+/// What this bridge offers to the programs that get access here, and to the servers around it.
 pub(super) fn answer(state: &ServiceState) -> Response<Bytes> {
     #[derive(Serialize)]
     struct Capabilities {

@@ -1,4 +1,4 @@
-//! Refuses what a page of another site makes a signed-in person's browser do.
+//! Refuses a request that a page of another site makes a signed-in person's browser send.
 
 use http::StatusCode;
 use http::request::Parts;

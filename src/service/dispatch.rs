@@ -1,4 +1,4 @@
-//! The one way to all endpoints that bridges call.
+//! Leads a request to its endpoint: every request of a bridge takes this way.
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -13,7 +13,7 @@ use super::{
     sessions, token, well_known,
 };
 
-/// What `endpoint` answers to `request`.
+/// The answer of `endpoint` to `request`.
 pub(super) async fn serve(
     state: &ServiceState,
     endpoint: Endpoint,
@@ -38,7 +38,7 @@ async fn answer_within_limits(
     answer
 }
 
-/// What `endpoint` answers, to a method it takes and within the limits.
+/// The answer of `endpoint`. The method and the rate limits were checked before.
 async fn answer(state: &ServiceState, endpoint: &Endpoint, parts: Parts, body: RequestBody) -> Answer {
     match endpoint {
         Endpoint::Code => issue_code::answer(state, &parts, body).await,

@@ -1,11 +1,11 @@
-//! The endpoints that bridges call: which they are, and where.
+//! The endpoints that bridges call, and their paths.
 
 use http::Method;
 
 use super::answer::{EndpointError, Wording};
 use crate::audience::Resource;
 
-/// Where the metadata of the authorization server begin (RFC 8414 §3).
+/// The beginning of the path of the authorization server metadata (RFC 8414 §3).
 pub(super) const AUTHORIZATION_SERVER: &str = "/.well-known/oauth-authorization-server";
 
 /// One endpoint.
@@ -16,23 +16,23 @@ pub(super) enum Endpoint {
     OauthClient,
     Capabilities,
     Sessions,
-    /// One of the caller's sessions, by the last segment of its path.
+    /// One of the caller's sessions, with the last segment of the path.
     OneSession(String),
     Logout,
     Jwks,
-    /// The metadata of the authorization server, by what follows its well-known path.
+    /// The authorization server metadata, with what follows its well-known path.
     AuthorizationServer(String),
-    /// The metadata of a protected resource, by what follows theirs.
+    /// The metadata of a protected resource, with what follows its well-known path.
     ProtectedResource(String),
     Token,
     Introspect,
     Revoke,
-    /// Where the host wants it: nothing leads here by its path.
+    /// The OpenAPI document. It has no path of its own: the host mounts it.
     OpenApi,
 }
 
 impl Endpoint {
-    /// The endpoint at `path`, which begins behind the prefix.
+    /// The endpoint at `path`. The prefix of the bridge is already cut off.
     pub(super) fn at(path: &str) -> Option<Self> {
         Some(match path {
             "/code" => Self::Code,
@@ -64,12 +64,12 @@ impl Endpoint {
         matches!(self, Self::Jwks | Self::AuthorizationServer(_) | Self::ProtectedResource(_))
     }
 
-    /// Whether only a caller may come here.
+    /// Whether the guard stands before this endpoint.
     pub(super) fn is_guarded(&self) -> bool {
         matches!(self, Self::OauthClient | Self::Sessions | Self::OneSession(_) | Self::Logout)
     }
 
-    /// Whether `method` is one that the endpoint answers.
+    /// Whether the endpoint answers this method.
     pub(super) fn takes(&self, method: &Method) -> bool {
         check_method(method, self.methods()).is_ok()
     }
@@ -96,13 +96,13 @@ impl Endpoint {
         }
     }
 
-    /// Whether secrets, codes or tokens are tried here.
+    /// Whether callers show secrets, codes or tokens here.
     pub(super) fn takes_secrets(&self) -> bool {
         matches!(self, Self::Session | Self::Token | Self::Introspect | Self::Revoke)
     }
 }
 
-/// Refuses a method that is not one of `allowed`, a comma-separated list.
+/// Refuses a method that is not in `allowed`, a comma-separated list.
 pub(super) fn check_method(method: &Method, allowed: &'static str) -> Result<(), EndpointError> {
     if allowed.split(", ").any(|name| name == method.as_str()) {
         Ok(())
@@ -111,7 +111,7 @@ pub(super) fn check_method(method: &Method, allowed: &'static str) -> Result<(),
     }
 }
 
-/// `text`, when it is one segment of a path.
+/// `text`, when it is a single path segment.
 pub(super) fn one_segment(text: &str) -> Option<String> {
     (!text.is_empty() && !text.contains('/')).then(|| text.to_owned())
 }

@@ -1,4 +1,4 @@
-//! Who calls an endpoint behind the guard.
+//! The caller of a guarded endpoint.
 
 use http::StatusCode;
 use http::request::Parts;
@@ -11,7 +11,7 @@ use crate::layer_verdict::LayerVerdict;
 use crate::rejection::Rejection;
 use crate::request_context::{MISSING_LAYER, RequestContext};
 
-/// What the guard of one request left.
+/// The caller that the guard let in, and the context that the guard left.
 pub(super) struct EndpointCaller<'r> {
     pub(super) caller: &'r Caller,
     context: &'r RequestContext,
@@ -25,16 +25,16 @@ impl<'r> EndpointCaller<'r> {
         if state.vouches_for(caller) { Ok(Self { caller, context }) } else { Err(missing_layer()) }
     }
 
-    /// The same, when it is a person's bridge.
+    /// The same caller, when it is a person's bridge. A hook client is refused.
     pub(super) fn user(state: &ServiceState, parts: &'r Parts) -> Result<Self, EndpointFailure> {
-        let guarded = Self::of(state, parts)?;
-        match guarded.caller.kind() {
-            CallerKind::User => Ok(guarded),
-            found => Err(guarded.refuse(&Rejection::CallerKind { found, required: Scopes::default() })),
+        let admitted = Self::of(state, parts)?;
+        match admitted.caller.kind() {
+            CallerKind::User => Ok(admitted),
+            found => Err(admitted.refuse(&Rejection::CallerKind { found, required: Scopes::default() })),
         }
     }
 
-    /// Refuses as the layer itself would.
+    /// Refuses the request as the layer itself would.
     pub(super) fn refuse(&self, rejection: &Rejection) -> EndpointFailure {
         refused(self.context, rejection)
     }
@@ -44,7 +44,7 @@ fn refused(context: &RequestContext, rejection: &Rejection) -> EndpointFailure {
     EndpointFailure::Guard(Box::new(context.rejection_format.refuse(rejection, &context.trace)))
 }
 
-/// A mistake in the wiring, answered so that it is found.
+/// The host forgot the layer. The answer and the log say so.
 fn missing_layer() -> EndpointFailure {
     tracing::error!("{MISSING_LAYER}");
     EndpointError::new(StatusCode::INTERNAL_SERVER_ERROR, "missing_layer", MISSING_LAYER).into()

@@ -53,26 +53,30 @@ pub(super) async fn answer(state: &ServiceState, mut parts: Parts, body: Request
     Ok(json(StatusCode::OK, &opened))
 }
 
-const NO_CODE: EndpointError = EndpointError::invalid_request("Send a JSON object with the code.");
+const NO_CODE: EndpointError = EndpointError::invalid_request("Send a JSON object with the member code.");
 
-/// The code that was presented. Text of another form stands for no code that was ever issued, so a random
-/// one takes its place: it is looked up and refused like any unknown one, in the same words and time.
+/// The code that was presented.
+///
+/// Malformed text cannot be a code that was issued. A random code replaces it. So the look-up, the answer and the time
+/// are those of an unknown code.
 pub(super) fn code(text: &str) -> ExchangeCode {
     ExchangeCode::parse(text).unwrap_or_else(|_| ExchangeCode::random())
 }
 
-/// The verifier that was presented; text of another form answers no challenge, and nor does a random one.
+/// The verifier that was presented. A random one replaces malformed text: neither answers any challenge.
 pub(super) fn verifier(text: &str) -> CodeVerifier {
     CodeVerifier::parse(text).unwrap_or_else(|_| CodeVerifier::random())
 }
 
-/// The session id that the bridge declares, where it may.
+/// The session id that the bridge declares, where the host allows that.
 pub(super) fn declared_session(
     state: &ServiceState,
     parts: &Parts,
 ) -> Result<Option<SessionId>, EndpointError> {
     let malformed = || {
-        EndpointError::invalid_request("x-session-id is one value, 1 to 128 of A-Z, a-z, 0-9, '_' and '-'.")
+        EndpointError::invalid_request(
+            "Send x-session-id once, with 1 to 128 characters of A-Z, a-z, 0-9, _ and -.",
+        )
     };
     let mut declared = parts.headers.get_all(X_SESSION_ID).iter();
     match declared.next() {
@@ -89,22 +93,22 @@ pub(super) fn refused(state: &ServiceState, error: ExchangeError) -> EndpointErr
         ExchangeError::InvalidGrant => EndpointError::new(
             StatusCode::BAD_REQUEST,
             "invalid_grant",
-            "The code is unknown, expired or spent. Ask for a new one.",
+            "The code is unknown, expired or spent, or its code_verifier is wrong. Ask for a new code.",
         ),
         ExchangeError::SessionTaken => EndpointError::new(
             StatusCode::CONFLICT,
             "session_id_taken",
-            "The declared session id cannot be had. The code is not spent: send it with another id, or without.",
+            "The declared session id is not available. The code is not spent: send it with another id, or without one.",
         ),
         ExchangeError::TooManySessions => EndpointError::new(
             StatusCode::CONFLICT,
             "too_many_sessions",
-            "There are as many sessions as may be. The code is not spent: end a session and send it again.",
+            "The person has as many sessions as allowed. The code is not spent: end a session, then send the code again.",
         ),
         ExchangeError::Resource => EndpointError::new(
             StatusCode::BAD_REQUEST,
             "invalid_target",
-            "No token is issued for that resource, or the code is bound to another. The code is not spent.",
+            "No token is issued for this resource, or the code is bound to another one. The code is not spent.",
         ),
         ExchangeError::Key(fault) => EndpointError::unsigned(&fault),
         ExchangeError::Store(fault) => EndpointError::unavailable(state, &fault),

@@ -1,4 +1,4 @@
-//! The tower side of every endpoint: any body in, one boxed future, one body type out.
+//! The tower part of every endpoint: it takes any body, boxes one future and answers with one body type.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -19,7 +19,7 @@ type Answering = Pin<Box<dyn Future<Output = Response<Bytes>> + Send>>;
 ///
 /// # Cancel safety
 ///
-/// Dropping it abandons the request; what it asked of the store is then done or not done, never half done.
+/// Dropping it abandons the request. What the endpoint asked of the store is then done or not done, never half done.
 pub struct EndpointFuture {
     answering: Answering,
     is_head: bool,
@@ -54,7 +54,7 @@ impl fmt::Debug for EndpointFuture {
     }
 }
 
-/// Makes a service of an async function over the shared state and a request.
+/// Makes a tower service from an async function of the shared state and a request.
 macro_rules! service {
     ($(#[$meta:meta])* $name:ident => |$state:ident, $request:ident| $answer:expr) => {
         $(#[$meta])*

@@ -1,4 +1,4 @@
-//! `POST /introspect`: what a token is worth now (RFC 7662).
+//! `POST /introspect`: whether a token is valid now (RFC 7662).
 
 use http::StatusCode;
 use http::request::Parts;
@@ -18,14 +18,14 @@ use crate::rejection::Rejection;
 use crate::store::{RefreshStatus, SessionState};
 use crate::token::Subject;
 
-/// RFC 7662 §2.2, of a token that is good.
+/// The answer for a valid token (RFC 7662 §2.2).
 #[derive(Serialize)]
 struct Active<'a> {
     active: bool,
     #[serde(skip_serializing_if = "Scopes::is_empty")]
     scope: &'a Scopes,
     client_id: &'a ClientId,
-    /// The person: of a hook client's token, its owner.
+    /// The person. For a hook client's token: the owner of the client.
     username: &'a UserId,
     sub: &'a str,
     iss: &'a str,
@@ -35,7 +35,7 @@ struct Active<'a> {
     access: Option<AccessMembers<'a>>,
 }
 
-/// What only an access token has.
+/// The members that only an access token has.
 #[derive(Serialize)]
 struct AccessMembers<'a> {
     token_type: &'static str,
@@ -45,7 +45,7 @@ struct AccessMembers<'a> {
     jti: &'a str,
 }
 
-/// The answer to everything else: no reason, so that nobody learns what is not theirs.
+/// The answer for every other token. It gives no reason, so nobody learns about tokens of others.
 #[derive(Serialize)]
 struct Inactive {
     active: bool,
@@ -57,12 +57,12 @@ pub(super) async fn answer(state: &ServiceState, parts: &Parts, body: RequestBod
     }
     let form = Form::read(parts, body).await?;
     let client = authenticate(state, parts, &form).await?;
-    // Everybody can say they are the bridge (RFC 7662 §4: or else tokens could be tried out).
+    // Everyone can claim to be the bridge, so the bridge may not try out tokens here (RFC 7662 §4).
     if let OauthClient::Bridge(_) = client {
         return Err(invalid_client(state).into());
     }
     let token = form.value("token").ok_or(NO_TOKEN)?;
-    // The two kinds look different, so a hint has nothing to tell.
+    // The two kinds of token look different. So `token_type_hint` is not needed.
     match RefreshToken::parse(token) {
         Ok(token) => refresh_token(state, &client, &token).await,
         Err(_) => access_token(state, &client, token).await,
@@ -120,7 +120,7 @@ async fn refresh_token(state: &ServiceState, client: &OauthClient, token: &Refre
     Ok(json(StatusCode::OK, &active))
 }
 
-/// A hook client may ask about its own tokens, a server about those for it.
+/// A hook client may ask about its own tokens. A resource server may ask about tokens for its audiences.
 fn may_ask(client: &OauthClient, caller: &Caller) -> bool {
     match client {
         OauthClient::Bridge(_) => false,
@@ -131,13 +131,14 @@ fn may_ask(client: &OauthClient, caller: &Caller) -> bool {
     }
 }
 
-/// A refresh token is the bridge's alone, and good for tokens of the default audiences: those who serve one may ask.
+/// Refresh tokens belong to the bridge and renew tokens of the default audiences. Resource servers of these audiences
+/// may ask.
 fn may_ask_of_refresh(state: &ServiceState, client: &OauthClient) -> bool {
     let OauthClient::ResourceServer(server) = client else { return false };
     server.audiences.iter().any(|audience| state.settings.audiences.of_bridges.contains(audience))
 }
 
-/// Whether it is good for its one use.
+/// Whether the refresh token can still be used for the first time.
 fn is_good(found: &RefreshStatus) -> bool {
     found.is_unused && found.session.state == SessionState::Live
 }

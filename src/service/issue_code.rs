@@ -1,4 +1,4 @@
-//! `POST /code`: a signed-in person starts to link a bridge.
+//! `POST /code`: a signed-in person begins to link a bridge.
 
 use http::StatusCode;
 use http::request::Parts;
@@ -33,7 +33,7 @@ pub(super) async fn answer(state: &ServiceState, parts: &Parts, body: RequestBod
         EndpointError::unauthenticated(
             state,
             "sign_in_required",
-            "Sign in first: a code is issued to a person.",
+            "Sign in first. A code is issued to a signed-in person only.",
         )
     })?;
     rate_limited::person(state, &signed_in.user_id).await?;
@@ -52,10 +52,10 @@ fn refused(state: &ServiceState, error: IssueCodeError) -> EndpointError {
         }
         IssueCodeError::ReservedUser => forbidden(
             "user_id_reserved",
-            "The id of this account is that of a client: it may not link a bridge.",
+            "The id of this account is also the id of a client, so it may not link a bridge.",
         ),
         IssueCodeError::ChallengeRequired => EndpointError::invalid_request(
-            "A code is issued only for a code_challenge (PKCE, S256). Send one.",
+            "Send a code_challenge (PKCE, S256). No code is issued without one.",
         ),
         IssueCodeError::Resource => UNKNOWN_RESOURCE,
         IssueCodeError::Store(fault) => EndpointError::unavailable(state, &fault),
@@ -65,7 +65,7 @@ fn refused(state: &ServiceState, error: IssueCodeError) -> EndpointError {
 const UNKNOWN_RESOURCE: EndpointError = EndpointError::new(
     StatusCode::BAD_REQUEST,
     "invalid_target",
-    "No token for this resource can be had here. Name one resource by its URL.",
+    "No token is issued for this resource. Name one resource by its URL.",
 );
 
 impl Asked {
@@ -75,10 +75,10 @@ impl Asked {
         Ok(CodeRequest { resource: resource.transpose()?, challenge: self.challenge()? })
     }
 
-    /// The PKCE challenge; only `S256`, and a missing method would be `plain` (RFC 7636 §4.3).
+    /// The PKCE challenge. Only `S256` is accepted; a missing method would mean `plain` (RFC 7636 §4.3).
     fn challenge(&self) -> Result<Option<CodeChallenge>, EndpointError> {
         let malformed = EndpointError::invalid_request(
-            "PKCE takes a code_challenge of 43 base64url characters and the code_challenge_method S256.",
+            "Send a code_challenge of 43 base64url characters, and code_challenge_method S256 (PKCE).",
         );
         match (self.code_challenge.as_deref(), self.code_challenge_method.as_deref()) {
             (None, None) => Ok(None),

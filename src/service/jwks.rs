@@ -6,10 +6,10 @@ use http::{HeaderMap, Response};
 
 use super::state::ServiceState;
 
-/// What is for everyone, and may be kept for a while.
+/// For answers that everyone may see: caches may keep them for five minutes.
 pub(super) const PUBLIC: HeaderValue = HeaderValue::from_static("public, max-age=300");
 
-/// The public keys.
+/// The answer with the public keys.
 pub(super) fn answer(state: &ServiceState) -> Response<Bytes> {
     let mut response = Response::new(Bytes::from(state.keys.jwks()));
     *response.headers_mut() = HeaderMap::from_iter([

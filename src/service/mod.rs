@@ -1,7 +1,7 @@
 //! The endpoints that bridges and operators call, as tower services.
 //!
-//! Each is a newtype over a [`Bridge`](crate::Bridge) that the macro `service!` makes of an async function; they differ
-//! in nothing but what they answer. `endpoint` is the one way to all that bridges call.
+//! The macro `service!` makes each service from an async function. The services differ only in their answers.
+//! `dispatch` leads to all endpoints that bridges call.
 
 mod admin;
 mod answer;
@@ -40,61 +40,70 @@ use future::service;
 service! {
     /// `POST /code`: a signed-in person gets an exchange code for their bridge.
     ///
-    /// The person is whom the host's own login has put into the request's extensions as
-    /// [`SignedIn`](crate::SignedIn); without it the answer is 401. A request that a browser sends for a page of
-    /// another site is refused with 403: `Origin`, where it is sent, must be the issuer's own, whatever `Host` says, or one
-    /// of [`BridgeBuilder::trusted_origins`](crate::BridgeBuilder::trusted_origins); `Sec-Fetch-Site`, where it is sent, must
-    /// be `same-origin` or `none`, but for the page of a trusted origin.
+    /// The host's own login puts the person into the extensions of the request, as [`SignedIn`](crate::SignedIn).
+    /// Without it the answer is 401.
+    ///
+    /// A request that a browser sends for a page of another site is refused with 403:
+    ///
+    /// - `Origin`, where it is sent, must be the issuer's own origin or one of
+    ///   [`BridgeBuilder::trusted_origins`](crate::BridgeBuilder::trusted_origins), whatever `Host` says.
+    /// - `Sec-Fetch-Site`, where it is sent, must be `same-origin` or `none`. It may have any value when the page is of
+    ///   a trusted origin.
     CodeService => |state, request| dispatch::serve(state, Endpoint::Code, request)
 }
 
 service! {
     /// `POST /session`: a bridge trades its code for access.
     ///
-    /// A declared `x-session-id` is read here, so put no [`BridgeAuthLayer`](crate::BridgeAuthLayer) around
-    /// it, not even an optional one: that removes the header as it removes all identity headers.
+    /// This endpoint reads the declared `x-session-id`. So put no [`BridgeAuthLayer`](crate::BridgeAuthLayer) around
+    /// it, not even an optional one: the layer removes all identity headers, and this one too.
     SessionService => |state, request| dispatch::serve(state, Endpoint::Session, request)
 }
 
 service! {
-    /// `POST /oauth-client`: a person's bridge gets an OAuth client for its hooks; the secret is shown once.
+    /// `POST /oauth-client`: a person's bridge gets an OAuth client for its hooks.
     ///
-    /// Without a body, or with one that names no key, the client gets a secret. With
-    /// `{"token_endpoint_auth_method":"private_key_jwt","jwks":{"keys":[…one…]}}` (RFC 7591 §2) it gets none, and proves
-    /// itself with that public key: Ed25519, P-256, or RSA of 2048 to 4096 bits with its `alg`. Anything else is 400
-    /// `invalid_client_metadata`.
+    /// The secret is shown once.
     ///
-    /// A device has at most two credentials, the new one and the one before for the
-    /// [overlap](crate::BridgeBuilder::secret_overlap). They end with its session, at `client_secret_expires_at` at the
-    /// latest. A caller without the scopes that [provisioning requires](crate::BridgeBuilder::provisioning_requires) is
-    /// refused with 403. When as many devices have credentials as may, the answer is 409 and lists them in `devices`.
+    /// The client gets a secret when there is no body, or when the body names no key. With
+    /// `{"token_endpoint_auth_method":"private_key_jwt","jwks":{"keys":[…one…]}}` (RFC 7591 §2) it gets no secret. Then
+    /// it proves who it is with that public key: Ed25519, P-256, or RSA of 2048 to 4096 bits with its `alg`. Any other
+    /// body is refused with 400 `invalid_client_metadata`.
     ///
-    /// Mount it behind [`Bridge::layer`](crate::Bridge::layer): without it every answer is 500.
+    /// A device has at most two credentials: the new one, and the one before it for the
+    /// [overlap](crate::BridgeBuilder::secret_overlap). They end with the session of the device, and at
+    /// `client_secret_expires_at` at the latest.
+    ///
+    /// - A caller without the scopes that [provisioning requires](crate::BridgeBuilder::provisioning_requires) is
+    ///   refused with 403.
+    /// - When the [maximum of devices](crate::BridgeBuilder::max_devices) have credentials, the answer is 409 and lists
+    ///   them in `devices`.
+    ///
+    /// Mount it behind [`Bridge::layer`](crate::Bridge::layer). Without the layer every answer is 500.
     OauthClientService => |state, request| dispatch::serve(state, Endpoint::OauthClient, request)
 }
 
 service! {
-    /// `GET /capabilities`: what this bridge really offers.
+    /// `GET /capabilities`: what this bridge offers, as it is configured.
     CapabilitiesService => |state, request| dispatch::serve(state, Endpoint::Capabilities, request)
 }
 
 service! {
-    /// `GET /sessions` and `DELETE /sessions/{id}`: a person's own devices, and the end of one.
+    /// `GET /sessions` and `DELETE /sessions/{id}`: a person lists their own devices, and ends one of them.
     ///
-    /// The list has each live session, with its credentials and the session of its hooks, newest first. `limit` (1 to 1000,
-    /// 100 by default) says how many a page has, and `cursor` takes the `next_cursor` of the page before.
+    /// The list has each live session with its credentials and its hook session, newest first. `limit` is the number of
+    /// sessions on a page: 1 to 1000, 100 by default. `cursor` takes the `next_cursor` of the page before.
     ///
-    /// Mount it with `nest_service` under any path that ends the way you like, or at `/sessions` and
-    /// `/sessions/{id}` under the bridge's prefix, and behind [`Bridge::layer`](crate::Bridge::layer):
-    /// without that every answer is 500.
+    /// Mount it with `nest_service` under any path, or at `/sessions` and `/sessions/{id}` under the prefix of the
+    /// bridge. Put it behind [`Bridge::layer`](crate::Bridge::layer): without the layer every answer is 500.
     SessionsService => |state, request| routes::sessions(state, request)
 }
 
 service! {
     /// `POST /logout`: ends the session that the request belongs to.
     ///
-    /// Mount it behind [`Bridge::layer`](crate::Bridge::layer): without it every answer is 500. Hook clients may log out
-    /// where the layer [admits them](crate::BridgeAuthLayer::admit_hook_clients).
+    /// Mount it behind [`Bridge::layer`](crate::Bridge::layer). Without the layer every answer is 500. Hook clients may
+    /// log out where the layer [admits them](crate::BridgeAuthLayer::admit_hook_clients).
     LogoutService => |state, request| dispatch::serve(state, Endpoint::Logout, request)
 }
 
@@ -104,51 +113,58 @@ service! {
 }
 
 service! {
-    /// `POST /token`: the token endpoint (RFC 6749 §3.2), where
-    /// [`BridgeBuilder::token_endpoint`](crate::BridgeBuilder::token_endpoint) is set.
+    /// `POST /token`: the token endpoint (RFC 6749 §3.2).
     ///
-    /// | grant | who | what it takes |
+    /// It is on when [`BridgeBuilder::token_endpoint`](crate::BridgeBuilder::token_endpoint) is set.
+    ///
+    /// | grant | who | parameters |
     /// |---|---|---|
     /// | `client_credentials` | a hook client | `scope`, `resource` |
     /// | `authorization_code` | the bridge | `client_id`, `code` (the exchange code), `code_verifier`, `resource` |
     /// | `refresh_token`, where [refresh tokens](crate::BridgeBuilder::refresh_tokens) are on | the bridge | `client_id`, `refresh_token`, `scope`, `resource` |
     ///
-    /// A hook client proves itself by one of `client_secret_basic`, `client_secret_post` and `private_key_jwt` (RFC 7523;
-    /// its `aud` is the issuer). The bridge is a public client: PKCE proves that the code is its own. `resource` (RFC 8707)
-    /// is one of the audiences that are URLs, and becomes the only one of the token.
+    /// A hook client proves who it is by one of `client_secret_basic`, `client_secret_post` and `private_key_jwt`
+    /// (RFC 7523; its `aud` is the issuer). The bridge is a public client: PKCE proves that the code is its own.
+    /// `resource` (RFC 8707) is one of the audiences that are URLs. It becomes the only audience of the token.
     TokenService => |state, request| dispatch::serve(state, Endpoint::Token, request)
 }
 
 service! {
-    /// `POST /introspect`: what a token is worth now (RFC 7662), where
-    /// [`BridgeBuilder::introspection_endpoint`](crate::BridgeBuilder::introspection_endpoint) is set.
+    /// `POST /introspect`: whether a token is valid now (RFC 7662).
     ///
-    /// A hook client may ask about its own tokens, a [resource server](crate::BridgeBuilder::resource_server) about those for
-    /// one of its audiences, and about the bridge's refresh tokens when that is one of the bridge's; of all others the answer
-    /// is `{"active":false}`, as of those that are no longer good. The session's row is asked each time, however the layer is set.
+    /// It is on when [`BridgeBuilder::introspection_endpoint`](crate::BridgeBuilder::introspection_endpoint) is set.
+    ///
+    /// - A hook client may ask about its own tokens.
+    /// - A [resource server](crate::BridgeBuilder::resource_server) may ask about access tokens for its audiences. It
+    ///   may ask about the bridge's refresh tokens when one of its audiences is a default audience of bridges.
+    ///
+    /// For all other tokens the answer is `{"active":false}`, as for tokens that are no longer valid. Each call asks
+    /// the session row, whatever freshness the bridge has.
     IntrospectionService => |state, request| dispatch::serve(state, Endpoint::Introspect, request)
 }
 
 service! {
-    /// `POST /revoke`: the end of a token, and of the session it belongs to (RFC 7009), where
-    /// [`BridgeBuilder::revocation_endpoint`](crate::BridgeBuilder::revocation_endpoint) is set.
+    /// `POST /revoke`: ends a token and the session that it belongs to (RFC 7009).
     ///
-    /// A client ends the tokens it was given; the bridge names itself with `client_id`. An access token that has expired is no
-    /// token any more: the answer is 200, and nothing ends. Another's are `invalid_grant`, and go on.
+    /// It is on when [`BridgeBuilder::revocation_endpoint`](crate::BridgeBuilder::revocation_endpoint) is set.
+    ///
+    /// A client can end the tokens that it was given. The bridge names itself with `client_id`. An expired access token
+    /// is already invalid: the answer is 200, and nothing ends. A token of another client is refused with
+    /// `invalid_grant`, and stays valid.
     RevocationService => |state, request| dispatch::serve(state, Endpoint::Revoke, request)
 }
 
 service! {
-    /// The documents by which OAuth clients find their way, at the root of the host.
+    /// The documents that OAuth clients discover, at the root of the host.
     ///
     /// | path | answer |
     /// |---|---|
-    /// | `/.well-known/oauth-authorization-server`, and the issuer's path behind it | the metadata of RFC 8414, once there is a [token endpoint](crate::BridgeBuilder::token_endpoint) |
+    /// | `/.well-known/oauth-authorization-server`, and the issuer's path behind it | the metadata of RFC 8414, when there is a [token endpoint](crate::BridgeBuilder::token_endpoint) |
     /// | `/.well-known/oauth-protected-resource`, and a resource's path behind it | the metadata of RFC 9728, for each [protected resource](crate::BridgeBuilder::protected_resource) |
     /// | `/.well-known/jwks.json` | the public keys, as [`JwksService`] gives them |
     ///
-    /// Every value is the configuration's: nothing that a request says (`Host`, `X-Forwarded-*`) changes a byte. The metadata
-    /// may be read by pages of every origin, and all may be cached for five minutes.
+    /// Every value comes from the configuration. Nothing in a request (`Host`, `X-Forwarded-*`) changes a byte of an
+    /// answer. Pages of every origin may read the metadata. Caches may keep all documents for five minutes.
     ///
     /// ```no_run
     /// # fn mount(bridge: bridge_auth::Bridge) -> axum::Router {
@@ -161,7 +177,7 @@ service! {
 service! {
     /// `GET`: an OpenAPI 3.1 document of all endpoints that are on, with their paths under the bridge's prefix.
     ///
-    /// It is part of no other service: mount it where you want it, or nowhere.
+    /// No other service includes it. Mount it where you want it, or nowhere.
     ///
     /// ```no_run
     /// # fn mount(bridge: bridge_auth::Bridge) -> axum::Router {
@@ -189,10 +205,10 @@ service! {
     /// | `GET /.well-known/jwks.json` | anyone | 200, a JWK set | [`JwksService`] |
     /// | `GET /.well-known/oauth-…` | anyone | 200, metadata | [`WellKnownService`] |
     ///
-    /// Times are Unix seconds. Nothing but key set and metadata may be cached. `POST /session` and the endpoints of OAuth
-    /// word their errors as OAuth does (RFC 6749 §5.2), all others as problem documents (RFC 9457) with the member `code`.
-    /// What is not configured is 404. At most 16 KiB of a body are read, for as long as the caller takes to send them: a
-    /// time-out belongs outside.
+    /// Times are Unix seconds. Caches may keep only the key set and the metadata. `POST /session` and the OAuth
+    /// endpoints answer errors in the format of OAuth (RFC 6749 §5.2). All other endpoints answer with problem
+    /// documents (RFC 9457) that have the member `code`. An endpoint that is not configured answers 404. At most 16 KiB
+    /// of a body are read, for as long as the caller takes to send them. Put a time-out around this service.
     ///
     /// ```no_run
     /// # fn mount(bridge: bridge_auth::Bridge) -> axum::Router {
@@ -202,22 +218,24 @@ service! {
     /// # }
     /// ```
     ///
-    /// It knows its paths with the prefix ([`BridgeBuilder::prefix`](crate::BridgeBuilder::prefix)) and
-    /// without it, so it can be nested there, be a fallback, or be all there is. Paths are compared byte for
-    /// byte: a doubled or trailing slash, a dot segment or an encoded letter is another path, and 404.
+    /// It knows its paths with the prefix ([`BridgeBuilder::prefix`](crate::BridgeBuilder::prefix)) and without it. So
+    /// you can nest it at the prefix, use it as a fallback, or use nothing else. Paths are compared byte for byte: a
+    /// doubled or trailing slash, a dot segment or an encoded letter makes another path, and the answer is 404.
     ///
-    /// The endpoints that need a caller are behind the bridge's own layer, for its first audience; hook clients may log
-    /// out, and no more. A layer of the same bridge outside of that does no harm, except that it hides declared session
-    /// ids from `POST /session`, and keeps hook clients from logging out unless it
-    /// [admits them](crate::BridgeAuthLayer::admit_hook_clients).
+    /// The bridge's own layer, for its first audience, guards the endpoints that need a caller. Of these, hook clients
+    /// may call only `POST /logout`. You may put another layer of the same bridge outside of this service. But that
+    /// layer removes declared session ids before `POST /session` sees them. It also keeps hook clients from logging
+    /// out, unless it [admits them](crate::BridgeAuthLayer::admit_hook_clients).
     BridgeService => |state, request| routes::all(state, request)
 }
 
 service! {
-    /// The operators' endpoints, for the host to nest behind a guard of its own.
+    /// The operators' endpoints.
     ///
-    /// The guard says who the operator is by putting an [`Operator`] into the request's extensions; without
-    /// one every answer is 401. A write that a browser sends for a page of another site is refused with 403, as at
+    /// Nest them behind your own guard.
+    ///
+    /// Your guard says who the operator is: it puts an [`Operator`] into the extensions of the request. Without one
+    /// every answer is 401. A write that a browser sends for a page of another site is refused with 403, as at
     /// [`CodeService`].
     ///
     /// | call | answer |
@@ -228,8 +246,10 @@ service! {
     /// | `POST /users/{id}/disable`, `POST /users/{id}/enable` | 204 |
     /// | `DELETE /sessions/{id}` | 204 |
     ///
-    /// A user id or client id in the path is percent-decoded once. What is unknown is 404, with two exceptions: the list of an
-    /// unknown user's sessions is empty, and an unknown client had no sessions to revoke. A client may have every session there
-    /// is, so revoking them may take up to 75 s: give that one call as much time.
+    /// A user id or client id in the path is percent-decoded once. The answer for an unknown id is 404, with two
+    /// exceptions: the list of an unknown user's sessions is empty, and for an unknown client 0 sessions are revoked.
+    ///
+    /// Revoking the sessions of a client may change every session in the database, and may take up to 75 s. Give that
+    /// one call as much time.
     AdminService => |state, request| admin::serve(state, request)
 }

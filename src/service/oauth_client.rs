@@ -20,7 +20,7 @@ use crate::rejection::{InvalidCredential, Rejection};
 use crate::store::DeviceQuery;
 use crate::token::KeyError;
 
-/// What a bridge may say of its client (RFC 7591 §2). What is not known here is ignored.
+/// What a bridge may send about its client (RFC 7591 §2). Other members are ignored.
 #[derive(Default, Deserialize)]
 struct Metadata {
     token_endpoint_auth_method: Option<Value>,
@@ -28,7 +28,7 @@ struct Metadata {
     jwks_uri: Option<Value>,
 }
 
-/// What RFC 7591 §3.2.1 says of a client, as far as there is something to say.
+/// What the answer says about a client with a secret (RFC 7591 §3.2.1).
 #[derive(Serialize)]
 struct Provisioned<'a> {
     client_id: &'a ClientId,
@@ -39,7 +39,7 @@ struct Provisioned<'a> {
     client_secret_expires_at: u64,
 }
 
-/// The same of a client that has no secret.
+/// What the answer says about a client with a key.
 #[derive(Serialize)]
 struct ProvisionedKey<'a> {
     client_id: &'a ClientId,
@@ -49,7 +49,7 @@ struct ProvisionedKey<'a> {
     jwks: Value,
 }
 
-/// What a client shall prove itself with.
+/// What a client will prove itself with.
 enum Credential {
     Secret,
     /// A JWK.
@@ -77,11 +77,11 @@ pub(super) async fn answer(state: &ServiceState, parts: &Parts, body: RequestBod
     }
 }
 
-/// As many as may be have a credential: which, so that the person can end one of them.
+/// The maximum of devices have a credential. Lists them, so that the person can end the session of one.
 async fn too_many_devices(state: &ServiceState, caller: &Caller) -> EndpointError {
     let mut query = DeviceQuery { limit: 1000, ..DeviceQuery::default() };
     let mut devices = Vec::new();
-    // Those that hold credentials are few, but may be older than a whole page of others.
+    // Few devices have credentials. But they may be older than a whole page of other devices.
     loop {
         let page = match state.admin.devices_of(caller.user_id(), &query).await {
             Ok(page) => page,
@@ -102,7 +102,7 @@ async fn too_many_devices(state: &ServiceState, caller: &Caller) -> EndpointErro
     EndpointError::new(
         StatusCode::CONFLICT,
         "too_many_devices",
-        "As many devices as may be have a secret or a key: those that are listed. End the session of one of them first.",
+        "As many devices as allowed have a secret or a key: see devices. End the session of one of them first.",
     )
     .member("devices", devices.into())
 }
@@ -110,14 +110,14 @@ async fn too_many_devices(state: &ServiceState, caller: &Caller) -> EndpointErro
 const INVALID_METADATA: EndpointError = EndpointError::new(
     StatusCode::BAD_REQUEST,
     "invalid_client_metadata",
-    "Ask for a secret with no body, or send token_endpoint_auth_method private_key_jwt and jwks with one public key: \
-     Ed25519, P-256, or RSA of 2048 to 4096 bits with its alg.",
+    "To get a secret, send no body. To use a key, send token_endpoint_auth_method private_key_jwt, and jwks with one \
+     public key: Ed25519, P-256, or RSA of 2048 to 4096 bits with its alg.",
 );
 
 const PRIVATE_KEY: EndpointError = EndpointError::new(
     StatusCode::BAD_REQUEST,
     "invalid_client_metadata",
-    "The key in jwks is a private one, and must now count as disclosed. Make a new key pair, and send its public half alone.",
+    "The key in jwks is private, and is now disclosed. Make a new key pair, and send only its public half.",
 );
 
 impl Metadata {
@@ -137,7 +137,7 @@ impl Metadata {
     }
 }
 
-/// Whether a key set, or what was sent for one, holds a private or symmetric key, however badly it is written.
+/// Whether a key set holds a private or symmetric key, however malformed the set is.
 fn shows_private_key(jwks: &Value) -> bool {
     const PRIVATE: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
     let keys = jwks["keys"].as_array().or_else(|| jwks.as_array());
@@ -174,7 +174,7 @@ async fn refused(state: &ServiceState, user: &EndpointCaller<'_>, error: Provisi
         ProvisionError::Off | ProvisionError::NotAUser => EndpointError::not_found().into(),
         ProvisionError::Key(KeyError::Private) => PRIVATE_KEY.into(),
         ProvisionError::Key(_) => INVALID_METADATA.into(),
-        // It was live a moment ago, when the guard let the request in.
+        // The session was live a moment ago, when the guard let the request in.
         ProvisionError::SessionNotLive => user.refuse(&InvalidCredential::SessionRevoked.into()),
         ProvisionError::InsufficientScope { required } => {
             user.refuse(&Rejection::InsufficientScope { required })

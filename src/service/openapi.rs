@@ -11,14 +11,14 @@ use super::well_known;
 use crate::audience::Resource;
 use crate::issue::IssueSettings;
 
-/// Kept by hand, and held against the endpoints by `tests/openapi.rs`.
+/// Kept by hand. `tests/openapi.rs` compares it with the endpoints.
 const DOCUMENT: &str = include_str!("openapi.json");
 
 pub(super) fn answer(state: &ServiceState, parts: &Parts) -> Answer {
     well_known::public(parts, &document(&state.settings, &state.prefix))
 }
 
-/// The document with the paths that there are, where they are.
+/// The document with the paths of the endpoints that are on.
 fn document(settings: &IssueSettings, prefix: &str) -> Value {
     let mut document: Value = serde_json::from_str(DOCUMENT).expect("it is JSON: the tests read it");
     document["info"]["version"] = env!("CARGO_PKG_VERSION").into();
@@ -28,15 +28,15 @@ fn document(settings: &IssueSettings, prefix: &str) -> Value {
     if let Some(paths) = document["paths"].as_object_mut() {
         *paths = std::mem::take(paths)
             .into_iter()
-            .flat_map(|(path, item)| placed(settings, prefix, &path).zip(copies(item)))
+            .flat_map(|(path, item)| real_paths(settings, prefix, &path).zip(copies(item)))
             .collect::<Map<_, _>>();
     }
     document
 }
 
-/// Where what is documented at `path` really is: nowhere when it is off, and in several places where it is one for each resource.
-fn placed(settings: &IssueSettings, prefix: &str, path: &str) -> std::vec::IntoIter<String> {
-    let places = match path {
+/// The real paths of what is documented at `path`: none when it is off, and several when each resource has one.
+fn real_paths(settings: &IssueSettings, prefix: &str, path: &str) -> std::vec::IntoIter<String> {
+    let paths = match path {
         AUTHORIZATION_SERVER => settings.endpoints.token.iter().map(|_| server_metadata(settings)).collect(),
         Resource::WELL_KNOWN => {
             settings.audiences.resources.iter().map(|resource| resource.metadata.path().to_owned()).collect()
@@ -45,7 +45,7 @@ fn placed(settings: &IssueSettings, prefix: &str, path: &str) -> std::vec::IntoI
         _ if is_off(settings, path) => Vec::new(),
         _ => vec![format!("{prefix}{path}")],
     };
-    places.into_iter()
+    paths.into_iter()
 }
 
 fn server_metadata(settings: &IssueSettings) -> String {
@@ -62,7 +62,7 @@ fn is_off(settings: &IssueSettings, path: &str) -> bool {
     }
 }
 
-/// The item, and the same again for each place more; an operation's name is its own (OpenAPI 3.1 §4.8.10).
+/// The item, again and again, one for each path. Each operation has its own name (OpenAPI 3.1 §4.8.10).
 fn copies(item: Value) -> impl Iterator<Item = Value> {
     (1..).map(move |number| {
         let mut item = item.clone();
@@ -83,7 +83,7 @@ mod tests {
     use crate::audience::ProtectedResource;
     use crate::service::endpoint::Endpoint;
 
-    /// Where an endpoint stands in the document. A new one is missed here by the compiler, and its path goes into [`PATHS`].
+    /// The path of an endpoint in the document. The compiler asks for a new endpoint here. Add its path to [`PATHS`].
     fn path_of(endpoint: &Endpoint) -> &'static str {
         match endpoint {
             Endpoint::Code => "/code",

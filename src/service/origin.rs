@@ -1,4 +1,4 @@
-//! Where a bridge is: recorded with its session, believed no further than its proxies are.
+//! The origin of a session: where its bridge is. Forwarded headers count only when a trusted proxy sent them.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -12,10 +12,10 @@ use crate::store::Origin;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// Finds the address of a request's peer among its extensions.
+/// Finds the peer address in the extensions of a request.
 type FindPeer = Arc<dyn Fn(&Extensions) -> Option<IpAddr> + Send + Sync>;
 
-/// How the address of a caller is found out.
+/// How to find the address of a caller.
 #[derive(Clone)]
 pub(crate) struct AddressSettings {
     pub(crate) peer: FindPeer,
@@ -34,8 +34,8 @@ impl Default for AddressSettings {
 
 /// The address at the other end of the socket.
 ///
-/// A server that is not axum (or any that would rather) puts it into each request's extensions; it is
-/// recorded with the sessions that are opened, and it decides whether forwarded headers are believed.
+/// A server that is not axum puts it into the extensions of each request. An axum server may do so too. The address is
+/// recorded with the sessions that are opened. It also decides whether forwarded headers are believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PeerAddr(pub IpAddr);
 
@@ -48,7 +48,7 @@ pub(super) fn of(settings: &AddressSettings, parts: &Parts, device_name: Option<
     device_name.into_iter().fold(origin, Origin::device_name)
 }
 
-/// The address that a request came from, as far as it is known.
+/// The address that a request came from. `None`: it is not known.
 pub(super) fn address(settings: &AddressSettings, parts: &Parts) -> Option<IpAddr> {
     let forwarded = parts.headers.get_all(X_FORWARDED_FOR).iter();
     let peer = (settings.peer)(&parts.extensions)?;
@@ -57,8 +57,8 @@ pub(super) fn address(settings: &AddressSettings, parts: &Parts) -> Option<IpAdd
 
 /// The address of the client behind `peer`.
 ///
-/// Each proxy appends to `X-Forwarded-For` the address it was called from, so the list is walked from its
-/// end, for as long as the address at hand is a trusted proxy's. What stands further left is hearsay.
+/// Each proxy appends to `X-Forwarded-For` the address that called it. So the walk begins at the end of the list, and
+/// goes on while the current address is a trusted proxy. Entries further left prove nothing.
 fn client_address<'h>(
     peer: IpAddr,
     forwarded: impl DoubleEndedIterator<Item = &'h HeaderValue>,
@@ -75,7 +75,7 @@ fn client_address<'h>(
     address
 }
 
-/// An address, also one with a port, as some proxies write it.
+/// Parses an address. Some proxies write a port behind it.
 fn parse_hop(hop: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(hop).ok()?.trim();
     let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);

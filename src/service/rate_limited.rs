@@ -1,4 +1,4 @@
-//! The limits: where an attempt at a secret or a code begins, and where its outcome is known; what a session may ask for.
+//! The rate limits of the endpoints: an attempt begins here, and its outcome is counted here.
 
 use std::net::IpAddr;
 
@@ -13,13 +13,13 @@ use crate::layer_verdict::LayerVerdict;
 use crate::rate_limit::{Limits, RateLimited};
 use crate::telemetry;
 
-/// An attempt at a secret, a code or a token, whose outcome is not known yet.
+/// An attempt with a secret, a code or a token. Its outcome is not known yet.
 pub(super) struct Attempt<'r> {
     counted: Option<&'r Limits>,
     address: Option<IpAddr>,
 }
 
-/// Begins a request of `endpoint`, unless the caller has tried too often.
+/// Begins a request of `endpoint`. Refuses it when the caller has tried too often.
 pub(super) async fn begin<'r>(
     state: &'r ServiceState,
     endpoint: &Endpoint,
@@ -40,7 +40,7 @@ pub(super) async fn begin<'r>(
 }
 
 impl Attempt<'_> {
-    /// A failure counts against the caller.
+    /// Counts a failed attempt against the caller.
     pub(super) fn finish(self, answer: &Answer) {
         if let Some(limits) = self.counted
             && is_failed_attempt(answer)
@@ -58,14 +58,14 @@ pub(super) async fn person(state: &ServiceState, person: &UserId) -> Result<(), 
     }
 }
 
-/// Refuses one who is known, and not at once.
+/// Refuses a known person or session, after a delay.
 async fn hold(limits: &Limits, checked: Result<(), RateLimited>) -> Result<(), EndpointError> {
     let Err(limited) = checked else { return Ok(()) };
     limits.hold(&limited).await;
     Err(refused(limited))
 }
 
-/// Refuses an attempt to prove to be `client` where too many have failed.
+/// Refuses an attempt to prove to be `client` when too many attempts have failed.
 pub(super) fn client<'r>(
     state: &'r ServiceState,
     parts: &Parts,
@@ -77,7 +77,7 @@ pub(super) fn client<'r>(
     Ok(ClientAttempt { counted, address })
 }
 
-/// An attempt to prove to be a client, whose outcome is not known yet.
+/// An attempt to prove to be a client. Its outcome is not known yet.
 pub(super) struct ClientAttempt<'r> {
     counted: Option<(&'r Limits, &'r ClientId)>,
     address: Option<IpAddr>,

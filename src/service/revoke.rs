@@ -1,4 +1,4 @@
-//! `POST /revoke`: the end of a token (RFC 7009), and of the session it belongs to.
+//! `POST /revoke`: ends a token (RFC 7009) and the session that it belongs to.
 
 use http::StatusCode;
 use http::request::Parts;
@@ -13,7 +13,7 @@ use crate::id::{ClientId, RefreshToken, SessionId, UserId};
 use crate::issue::OauthClient;
 use crate::telemetry::audit;
 
-/// To whom a token was given, and the session that ends with it.
+/// The client that was given a token, and the session that ends with the token.
 struct Given {
     client: ClientId,
     user: UserId,
@@ -28,7 +28,7 @@ pub(super) async fn answer(state: &ServiceState, parts: &Parts, body: RequestBod
     let client = match authenticate(state, parts, &form).await? {
         OauthClient::Bridge(client) => client,
         OauthClient::Hook(client, _) => client.id,
-        // It is given no tokens, so none is its own.
+        // A resource server is given no tokens. So no token is its own.
         OauthClient::ResourceServer(_) => return Err(UNAUTHORIZED_CLIENT.into()),
     };
     let token = form.value("token").ok_or(NO_TOKEN)?;
@@ -36,9 +36,9 @@ pub(super) async fn answer(state: &ServiceState, parts: &Parts, body: RequestBod
         Ok(token) => refresh_token(state, &token).await?,
         Err(_) => access_token(state, token),
     };
-    // What nobody was given is as good as revoked (RFC 7009 §2.2).
+    // A token that was never issued counts as revoked (RFC 7009 §2.2).
     let Some(given) = given else { return Ok(empty(StatusCode::OK)) };
-    // The client is to be told (RFC 7009 §2.1), in the words RFC 6749 §5.2 has for it.
+    // The client must be told (RFC 7009 §2.1). The error code is from RFC 6749 §5.2.
     if given.client != client {
         return Err(OF_ANOTHER_CLIENT.into());
     }
@@ -48,7 +48,10 @@ pub(super) async fn answer(state: &ServiceState, parts: &Parts, body: RequestBod
     Ok(empty(StatusCode::OK))
 }
 
-/// One that has expired is invalid, and so ends nothing (RFC 7009 §2.2): an old log must not be enough to sign anybody out.
+/// The data of an access token that has not expired.
+///
+/// An expired token is invalid and ends nothing (RFC 7009 §2.2). So nobody can sign a person out with a token from an
+/// old log.
 fn access_token(state: &ServiceState, token: &str) -> Option<Given> {
     let claims = state.auth.unexpired(token)?;
     Some(Given {

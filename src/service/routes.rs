@@ -1,4 +1,4 @@
-//! Which endpoint is at a path, of each service that has several.
+//! The routes of the services that have several endpoints.
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -10,7 +10,8 @@ use super::endpoint::{Endpoint, one_segment};
 use super::state::ServiceState;
 use crate::layer::keep_from_shared_caches;
 
-/// What the endpoint at the request's path answers, once the guard has let the request in.
+/// Answers for the endpoint at the request's path. The guard checks the request first, where the endpoint needs a
+/// caller.
 pub(super) async fn all(state: &ServiceState, mut request: Request<RequestBody>) -> Response<Bytes> {
     let Some(endpoint) = Endpoint::at(behind_prefix(state, request.uri().path())) else {
         return EndpointFailure::from(EndpointError::not_found()).into_response(Wording::Problem);
@@ -26,12 +27,13 @@ pub(super) async fn all(state: &ServiceState, mut request: Request<RequestBody>)
     response
 }
 
-/// The path behind the prefix, which a router that nests this service has cut off already.
+/// The path behind the prefix. A router that nests this service has cut off the prefix already.
 fn behind_prefix<'p>(state: &ServiceState, path: &'p str) -> &'p str {
     path.strip_prefix(state.prefix.as_str()).filter(|rest| rest.starts_with('/')).unwrap_or(path)
 }
 
-/// What [`SessionsService`](super::SessionsService) answers alone, nested or under the bridge's prefix.
+/// Answers for [`SessionsService`](super::SessionsService) when it is mounted alone: nested, or under the bridge's
+/// prefix.
 pub(super) async fn sessions(state: &ServiceState, request: Request<RequestBody>) -> Response<Bytes> {
     let path = request.uri().path();
     let full = path.strip_prefix(state.prefix.as_str()).and_then(Endpoint::at);
@@ -46,7 +48,7 @@ pub(super) async fn sessions(state: &ServiceState, request: Request<RequestBody>
     }
 }
 
-/// What the documents' own service answers.
+/// Answers for the service of the well-known documents.
 pub(super) async fn well_known(state: &ServiceState, request: Request<RequestBody>) -> Response<Bytes> {
     match Endpoint::at(request.uri().path()).filter(Endpoint::is_well_known) {
         Some(document) => dispatch::serve(state, document, request).await,

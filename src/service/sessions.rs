@@ -1,4 +1,4 @@
-//! `GET /sessions`, `DELETE /sessions/{id}`, `POST /logout`: a person looks after their own sessions.
+//! `GET /sessions`, `DELETE /sessions/{id}`, `POST /logout`: a person manages their own sessions.
 
 use std::net::IpAddr;
 use std::time::SystemTime;
@@ -16,11 +16,12 @@ use crate::id::{CallSource, ClientId, Scope, SessionId};
 use crate::store::{Device, DevicePage, DeviceQuery};
 use crate::telemetry::audit;
 
-/// Devices, as their owner and the operators see them: the session of each, with what hangs on it.
+/// A page of devices, for their owner and for operators. Each device is a session with its credentials and its hook
+/// session.
 #[derive(Serialize)]
 pub(super) struct Listing<'a> {
     sessions: Vec<Entry<'a>>,
-    /// What to ask for the next page with; absent on the last.
+    /// The cursor of the next page. Absent on the last page.
     #[serde(skip_serializing_if = "Option::is_none")]
     next_cursor: Option<String>,
 }
@@ -41,18 +42,18 @@ struct Entry<'a> {
     ends_at: SystemTime,
     #[serde(skip_serializing_if = "Option::is_none")]
     current: Option<bool>,
-    origin: Whence<'a>,
-    /// Since when it has a hook secret, and a hook key.
+    origin: OriginEntry<'a>,
+    /// Since when the device has a hook secret, and since when a hook key.
     #[serde(skip_serializing_if = "Option::is_none")]
     secret_since: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     key_since: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    hook_session: Option<Hooks<'a>>,
+    hook_session: Option<HookSession<'a>>,
 }
 
 #[derive(Serialize)]
-struct Hooks<'a> {
+struct HookSession<'a> {
     id: &'a SessionId,
     #[serde(serialize_with = "unix_seconds")]
     created_at: SystemTime,
@@ -63,7 +64,7 @@ struct Hooks<'a> {
 }
 
 #[derive(Serialize)]
-struct Whence<'a> {
+struct OriginEntry<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     user_agent: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -79,7 +80,7 @@ pub(super) async fn list(state: &ServiceState, parts: &Parts) -> Answer {
     Ok(json(StatusCode::OK, &Listing::new(&page, Some(user.caller.session_id()))))
 }
 
-/// The page that a query asks for. What is not known here is ignored.
+/// The page that the query asks for. Unknown parameters are ignored.
 pub(super) fn asked(uri: &Uri) -> Result<DeviceQuery, EndpointError> {
     let mut query = DeviceQuery::default();
     for (name, value) in form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()) {
@@ -94,8 +95,9 @@ pub(super) fn asked(uri: &Uri) -> Result<DeviceQuery, EndpointError> {
     Ok(query)
 }
 
-const NO_PAGE: EndpointError =
-    EndpointError::invalid_request("limit is 1 to 1000, and cursor what the page before had as next_cursor.");
+const NO_PAGE: EndpointError = EndpointError::invalid_request(
+    "limit must be 1 to 1000. cursor must be the next_cursor of the page before.",
+);
 
 pub(super) async fn end(state: &ServiceState, parts: &Parts, id: &str) -> Answer {
     let user = EndpointCaller::user(state, parts)?;
@@ -118,7 +120,7 @@ pub(super) async fn log_out(state: &ServiceState, parts: &Parts) -> Answer {
 }
 
 impl<'a> Listing<'a> {
-    /// A listing of a page; with `current`, each says whether it is that one.
+    /// Lists a page of devices. With `current`, each entry says whether it is the current session.
     pub(super) fn new(page: &'a DevicePage, current: Option<&SessionId>) -> Self {
         Self {
             sessions: page.devices.iter().map(|device| Entry::new(device, current)).collect(),
@@ -141,14 +143,14 @@ impl<'a> Entry<'a> {
             expires_at: session.expires_at,
             ends_at: session.ends_at,
             current: current.map(|current| *current == session.id),
-            origin: Whence {
+            origin: OriginEntry {
                 user_agent: session.origin.user_agent.as_deref(),
                 address: session.origin.address,
                 device_name: session.origin.device_name.as_deref(),
             },
             secret_since: seconds(secret_since),
             key_since: seconds(key_since),
-            hook_session: hook_session.as_ref().map(|hooks| Hooks {
+            hook_session: hook_session.as_ref().map(|hooks| HookSession {
                 id: &hooks.id,
                 created_at: hooks.created_at,
                 renewed_at: hooks.renewed_at,

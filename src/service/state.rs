@@ -21,10 +21,10 @@ pub(crate) struct ServiceState {
     pub(crate) own_layer: BridgeAuthLayer,
     pub(crate) issuer: Issuer,
     pub(crate) admin: Admin,
-    /// The limits on attempts at secrets; none when they are off.
+    /// The limits on attempts. `None`: they are off.
     pub(crate) limits: Option<Limits>,
     pub(crate) addresses: AddressSettings,
-    /// The path that the endpoints are under.
+    /// The path under which the endpoints are reached.
     pub(crate) prefix: String,
 }
 
@@ -34,7 +34,7 @@ impl ServiceState {
         &self.rejection_format.challenge
     }
 
-    /// Whether it was a layer of this very bridge that let `caller` in.
+    /// Whether a layer of this very bridge let `caller` in.
     pub(super) fn vouches_for(&self, caller: &Caller) -> bool {
         caller.is_vouched_for_by(self.auth.authority())
     }

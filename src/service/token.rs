@@ -20,7 +20,7 @@ use crate::id::{ClientId, RefreshToken, Scopes};
 use crate::issue::{Access, ClientAccessError, Exchange, OauthClient, Refresh, RefreshError};
 use crate::store::{Client, ClientProof};
 
-/// RFC 6749 §5.1.
+/// The answer with a token (RFC 6749 §5.1).
 #[derive(Serialize)]
 struct Granted<'a> {
     access_token: &'a str,
@@ -33,7 +33,7 @@ struct Granted<'a> {
     refresh_token: Option<&'a str>,
 }
 
-/// The grants that are taken here.
+/// The grants of this token endpoint.
 #[derive(Debug, Clone, Copy)]
 enum Grant {
     ClientCredentials,
@@ -84,7 +84,7 @@ async fn client_credentials(
     })
 }
 
-/// The exchange code, by the same rules as at `POST /session`; whoever cannot prove who they are must have the verifier.
+/// Exchanges a code, by the same rules as `POST /session`. The bridge is a public client, so it must show the verifier.
 async fn authorization_code(
     state: &ServiceState,
     parts: &Parts,
@@ -105,7 +105,7 @@ async fn authorization_code(
     state.issuer.exchange(exchange).await.map_err(|error| exchange::refused(state, error))
 }
 
-/// The bridge is a public client, so its refresh tokens rotate (RFC 9700 §4.14.2).
+/// Exchanges a refresh token. The bridge is a public client, so its refresh tokens rotate (RFC 9700 §4.14.2).
 async fn refresh_token(
     state: &ServiceState,
     parts: &Parts,
@@ -114,7 +114,7 @@ async fn refresh_token(
 ) -> Result<Access, EndpointError> {
     let token = form.value("refresh_token").ok_or(NO_REFRESH_TOKEN)?;
     let refresh = Refresh {
-        // Text of another form is no token that was ever given: one that nobody has is looked up in its place.
+        // Malformed text cannot be a refresh token that was issued. A random token replaces it, and is looked up.
         token: RefreshToken::parse(token).unwrap_or_else(|_| RefreshToken::random()),
         client,
         scopes: scopes(form)?,
@@ -141,7 +141,7 @@ impl Grant {
     }
 }
 
-/// The scopes that are asked for; `None` is all there are.
+/// The scopes that the form asks for. `None`: all scopes.
 fn scopes(form: &Form) -> Result<Option<Scopes>, EndpointError> {
     let Some(text) = form.value("scope") else { return Ok(None) };
     let scopes = Scopes::parse(text).map_err(|_| INVALID_SCOPE)?;

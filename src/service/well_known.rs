@@ -1,4 +1,4 @@
-//! The documents by which OAuth clients find their way (RFC 8414, RFC 9728).
+//! The documents that OAuth clients discover (RFC 8414, RFC 9728).
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL,
@@ -19,12 +19,12 @@ use crate::issue::IssueSettings;
 const BASIC: &str = "client_secret_basic";
 const POST: &str = "client_secret_post";
 const ASSERTION: &str = "private_key_jwt";
-/// How a client can prove itself that has something to prove itself with.
+/// The authentication methods of a confidential client.
 const PROOFS: [&str; 3] = [BASIC, POST, ASSERTION];
 const PROOFS_AND_NONE: [&str; 4] = [BASIC, POST, ASSERTION, "none"];
 const ASSERTION_ALGORITHMS: [&str; 5] = ["EdDSA", "Ed25519", "ES256", "PS256", "RS256"];
 
-/// The authorization server metadata, when `path` is the issuer's.
+/// The authorization server metadata, when `path` is the issuer's path.
 pub(super) fn authorization_server(state: &ServiceState, parts: &Parts, path: &str) -> Answer {
     let settings = &*state.settings;
     let is_its_path = Url::parse(&settings.issuer).is_ok_and(|issuer| is_inserted(issuer.path(), path));
@@ -47,7 +47,9 @@ pub(super) fn protected_resource(state: &ServiceState, parts: &Parts, path: &str
     public(parts, &metadata)
 }
 
-/// RFC 8414 §2. There is no authorization endpoint of this crate's: a code is got from `POST /code`, by way of the host.
+/// The authorization server metadata (RFC 8414 §2).
+///
+/// This crate has no authorization endpoint. A person gets a code from `POST /code`, through the host.
 #[derive(Serialize)]
 struct AuthorizationServer<'a> {
     issuer: &'a str,
@@ -58,7 +60,7 @@ struct AuthorizationServer<'a> {
     jwks_uri: Option<&'a str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     scopes_supported: Vec<&'a Scope>,
-    /// Required, and never empty (§3.2): the one whose grant the token endpoint takes.
+    /// Required and never empty (§3.2): the response type that belongs to the code grant.
     response_types_supported: [&'static str; 1],
     grant_types_supported: Vec<&'static str>,
     token_endpoint_auth_methods_supported: [&'static str; 4],
@@ -87,7 +89,7 @@ struct IntrospectionMetadata<'a> {
     introspection_endpoint_auth_signing_alg_values_supported: [&'static str; 5],
 }
 
-/// RFC 9728 §2.
+/// The metadata of a protected resource (RFC 9728 §2).
 #[derive(Serialize)]
 struct ResourceMetadata<'a> {
     resource: &'a Audience,
@@ -100,7 +102,7 @@ struct ResourceMetadata<'a> {
 }
 
 impl<'a> AuthorizationServer<'a> {
-    /// The metadata; none without a token endpoint, for then there is nothing to find.
+    /// The metadata. `None` without a token endpoint, because then there is nothing to discover.
     fn of(settings: &'a IssueSettings) -> Option<Self> {
         let refreshes = settings.refresh.at_token_endpoint;
         let grants =
@@ -131,7 +133,7 @@ impl<'a> AuthorizationServer<'a> {
     }
 }
 
-/// What hook clients may ask for, and what the protected resources name.
+/// The scopes that hook clients may ask for, and those of the protected resources.
 fn scopes(settings: &IssueSettings) -> Vec<&Scope> {
     let resources = settings.audiences.resources.iter().flat_map(|resource| &resource.scopes);
     let mut scopes: Vec<_> = settings.hooks.scopes.iter().chain(resources).collect();
@@ -140,7 +142,8 @@ fn scopes(settings: &IssueSettings) -> Vec<&Scope> {
     scopes
 }
 
-/// Answers with a document that everyone may read, pages of any origin too: it says nothing of who asks.
+/// Answers with a document that everyone may read, pages of every origin too. The document does not depend on the
+/// caller.
 pub(super) fn public(parts: &Parts, document: &impl Serialize) -> Answer {
     let is_preflight = parts.method == Method::OPTIONS;
     let mut response = if is_preflight { no_content() } else { json(StatusCode::OK, document) };

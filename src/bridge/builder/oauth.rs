@@ -1,4 +1,4 @@
-//! The OAuth surface: its endpoints, its resources and their servers, and the clients of hooks.
+//! The OAuth settings: endpoints, protected resources, resource servers, and the clients of hooks.
 
 use std::time::Duration;
 
@@ -11,44 +11,52 @@ use crate::issue::ResourceServer;
 use crate::validate::BuildError;
 
 impl BridgeBuilder {
-    /// Where hook clients get their tokens. Without it there is no provisioning, none is advertised, and there is no
-    /// authorization server metadata.
+    /// The URL at which hook clients get their tokens. Default: none.
+    ///
+    /// Without it, no hook client can be provisioned, no token endpoint is advertised, and there is no authorization
+    /// server metadata.
     pub fn token_endpoint(mut self, url: Url) -> Self {
         self.settings.endpoints.token = Some(url);
         self
     }
 
-    /// Where a person goes to let a bridge in: a page of the host's own, for the metadata alone (RFC 8414 §2). Default: none
-    /// is advertised.
+    /// The URL of the host's page on which a person lets a bridge in. Default: none is advertised.
     ///
-    /// Stock MCP clients read no metadata without it, also those that use client credentials and never go there.
+    /// Only the metadata shows it (RFC 8414 §2). Stock MCP clients read no metadata without it, even those that use
+    /// client credentials and never open the page.
     pub fn authorization_endpoint(mut self, url: Url) -> Self {
         self.settings.endpoints.authorization = Some(url);
         self
     }
 
-    /// Where tokens may be introspected (RFC 7662). Without it nothing is, and none is advertised.
+    /// The URL at which tokens may be introspected (RFC 7662). Default: introspection is off and is not advertised.
     pub fn introspection_endpoint(mut self, url: Url) -> Self {
         self.settings.endpoints.introspection = Some(url);
         self
     }
 
-    /// Where tokens may be revoked (RFC 7009). Without it none is, and none is advertised.
+    /// The URL at which tokens may be revoked (RFC 7009). Default: the endpoint is off and is not advertised.
     pub fn revocation_endpoint(mut self, url: Url) -> Self {
         self.settings.endpoints.revocation = Some(url);
         self
     }
 
-    /// Where the public keys are published (RFC 8414 §2). Default: nowhere that is advertised.
+    /// The URL of the public keys (RFC 8414 §2). Default: none is advertised.
     pub fn jwks_uri(mut self, url: Url) -> Self {
         self.settings.endpoints.jwks = Some(url);
         self
     }
 
-    /// A resource that OAuth clients may find by themselves: its metadata (RFC 9728) is served, its URL is an audience that
-    /// tokens may be asked for with `resource` (RFC 8707), and [`Bridge::layer`](crate::Bridge::layer) of its URL points its challenges there.
+    /// Adds a resource that OAuth clients can discover.
     ///
-    /// The metadata stand on the resource's own host, by their path alone: two resources cannot share one.
+    /// May be called several times.
+    ///
+    /// - The metadata of the resource is served (RFC 9728).
+    /// - The URL of the resource becomes an audience. A token gets it when it asks with `resource` (RFC 8707).
+    /// - [`Bridge::layer`](crate::Bridge::layer) of this URL points its challenges to the metadata.
+    ///
+    /// The metadata is on the host of the resource and is found by its path alone. So two resources cannot share a
+    /// path.
     pub fn protected_resource(mut self, resource: ProtectedResource) -> Self {
         match resource.try_into() {
             Ok(resource) => self.settings.audiences.resources.push(resource),
@@ -57,11 +65,13 @@ impl BridgeBuilder {
         self
     }
 
-    /// A server of the host's that may introspect tokens for any of `audiences` (RFC 7662 §2.1), and proves itself with this
-    /// secret, of 32 characters or more, by `client_secret_basic` or `client_secret_post`.
+    /// Adds a server of the host that may introspect tokens for any of `audiences` (RFC 7662 §2.1).
     ///
-    /// Each call counts towards its address's [rate limit](crate::rate_limit::RateLimits::per_address): raise that for one that introspects more than
-    /// twenty times a second.
+    /// The server proves who it is with `secret`, by `client_secret_basic` or `client_secret_post`. The secret has at
+    /// least 32 characters.
+    ///
+    /// Each call counts against the [rate limit](crate::rate_limit::RateLimits::per_address) of the server's address.
+    /// Raise that limit when the server introspects more than twenty times a second.
     pub fn resource_server<A: AsRef<str>>(
         mut self,
         client_id: &str,
@@ -83,32 +93,36 @@ impl BridgeBuilder {
         self
     }
 
-    /// What the hooks of any person may ask for, whatever the person's own scopes are;
-    /// [`SignedIn::hook_scopes`](crate::SignedIn::hook_scopes) narrows it for one. Default: `hook:govern hook:track`.
+    /// The scopes that the hooks of any person may ask for. Default: `hook:govern hook:track`.
+    ///
+    /// The person's own scopes make no difference. [`SignedIn::hook_scopes`](crate::SignedIn::hook_scopes) allows fewer
+    /// for one person.
     pub fn hook_scopes(mut self, scopes: Scopes) -> Self {
         self.settings.hooks.scopes = scopes;
         self
     }
 
-    /// The scopes that the caller of `POST /oauth-client` must hold, all of them. Default: none, every person's bridge may
-    /// provision a client for its hooks.
+    /// The scopes that the caller of `POST /oauth-client` must hold, all of them. Default: none.
+    ///
+    /// By default every person's bridge may provision a client for its hooks.
     pub fn provisioning_requires(mut self, scopes: Scopes) -> Self {
         self.settings.hooks.provisioning_scopes = scopes;
         self
     }
 
-    /// How long a replaced client secret stays good, in whole seconds up to 24 h. Default: 60 s.
+    /// How long a replaced client secret stays valid: 0 to 24 h, in whole seconds. Default: 60 s.
     ///
-    /// It covers answers that are still on their way when the next call replaces their secret: keep it
-    /// longer than the [write deadline](Self::write_deadline).
+    /// An answer may still be on its way when the next call replaces its secret. So keep the overlap longer than the
+    /// [write deadline](Self::write_deadline).
     pub fn secret_overlap(mut self, overlap: Duration) -> Self {
         self.settings.hooks.secret_overlap = overlap;
         self
     }
 
-    /// How many devices of one person may have a hook secret or key, 1 to 128. Default: 16.
+    /// How many devices of one person may have a hook secret or key: 1 to 128. Default: 16.
     ///
-    /// Whoever shows a wrong credential has it held against all of these: what that costs grows with them.
+    /// A wrong credential is compared with the credentials of all devices of the person. So a higher number makes wrong
+    /// attempts more expensive.
     pub fn max_devices(mut self, max: u32) -> Self {
         self.settings.hooks.max_devices = max;
         self

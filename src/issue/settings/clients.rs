@@ -1,4 +1,4 @@
-//! OAuth clients of the host's own, and how the secrets of all are kept.
+//! The host's own OAuth clients, and how the secrets of all clients are stored.
 
 use secrecy::{ExposeSecret, SecretSlice};
 
@@ -11,7 +11,7 @@ pub(crate) struct ClientSettings {
     pub(crate) pepper: Option<SecretSlice<u8>>,
 }
 
-/// A server of the host's that may ask what a token is worth (RFC 7662 §2.1).
+/// A server of the host that may introspect tokens (RFC 7662 §2.1).
 #[derive(Debug, Clone)]
 pub(crate) struct ResourceServer {
     pub(crate) client: ClientId,
@@ -27,18 +27,18 @@ impl ClientSettings {
         self.check_resource_servers(bridge_client)
     }
 
-    /// Refuses a server that could be taken for another client: whoever is asked for by an id is found by it.
+    /// Refuses a server whose id another client has, because clients are found by their id.
     fn check_resource_servers(&self, bridge_client: &ClientId) -> Result<(), BuildError> {
         let servers = &self.resource_servers;
-        for (place, server) in servers.iter().enumerate() {
+        for (index, server) in servers.iter().enumerate() {
             let is_taken = server.client == *bridge_client
                 || server.client.is_for_hooks()
-                || servers.iter().take(place).any(|other| other.client == server.client);
+                || servers.iter().take(index).any(|other| other.client == server.client);
             if is_taken {
                 return Err(BuildError::Text {
-                    what: "the resource server",
+                    what: "the client id of the resource server",
                     value: server.client.to_string(),
-                    allowed: "a client id that no other client has, and that does not begin with \"bridge:\"",
+                    allowed: "an id that no other client has, and that does not begin with \"bridge:\"",
                 });
             }
         }

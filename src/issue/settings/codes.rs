@@ -7,7 +7,7 @@ use crate::validate::{BuildError, check_count, check_life};
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CodeSettings {
     pub(crate) life: Duration,
-    /// How many a person may have that are not used yet.
+    /// How many unused codes a person may have.
     pub(crate) max_open: u32,
     pub(crate) require_pkce: bool,
 }
@@ -20,7 +20,13 @@ impl Default for CodeSettings {
 
 impl CodeSettings {
     pub(super) fn check(&self) -> Result<(), BuildError> {
-        check_life("the code life", self.life, 1, Duration::from_secs(600), "1 to 600 seconds")?;
-        check_count("the most open codes", self.max_open, &(1..=10_000), "1 to 10 000")
+        check_life(
+            "the code life",
+            self.life,
+            1,
+            Duration::from_secs(600),
+            "1 to 600 seconds, in whole seconds",
+        )?;
+        check_count("the maximum of open codes", self.max_open, &(1..=10_000), "1 to 10 000")
     }
 }

@@ -1,10 +1,10 @@
-//! Where the endpoints of OAuth are, as the metadata tell.
+//! The URLs of the OAuth endpoints, as the metadata shows them.
 
 use url::Url;
 
 use crate::validate::{BuildError, check_endpoint};
 
-/// What is not set is not there, and not advertised.
+/// An endpoint without a URL is off and is not advertised.
 #[derive(Debug, Default)]
 pub(crate) struct EndpointUrls {
     pub(crate) authorization: Option<Url>,

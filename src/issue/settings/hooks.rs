@@ -7,11 +7,11 @@ use crate::validate::{BuildError, check_count, check_life};
 
 #[derive(Debug)]
 pub(crate) struct HookSettings {
-    /// What the hooks of any person may ask for.
+    /// The scopes that the hooks of any person may ask for.
     pub(crate) scopes: Scopes,
-    /// What a caller must hold to provision a hook client.
+    /// The scopes that a caller must hold to provision a hook client.
     pub(crate) provisioning_scopes: Scopes,
-    /// How long a replaced secret stays good.
+    /// How long a replaced secret stays valid.
     pub(crate) secret_overlap: Duration,
     /// How many devices of a person may have a secret or a key.
     pub(crate) max_devices: u32,
@@ -31,7 +31,7 @@ impl Default for HookSettings {
 impl HookSettings {
     pub(super) fn check(&self) -> Result<(), BuildError> {
         let day = Duration::from_secs(24 * 3600);
-        check_life("the secret overlap", self.secret_overlap, 0, day, "at most 24 hours")?;
-        check_count("the most devices", self.max_devices, &(1..=128), "1 to 128")
+        check_life("the secret overlap", self.secret_overlap, 0, day, "at most 24 hours, in whole seconds")?;
+        check_count("the maximum of devices", self.max_devices, &(1..=128), "1 to 128")
     }
 }

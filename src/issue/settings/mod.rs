@@ -1,4 +1,4 @@
-//! What a host may set of what is issued: a group for each, with its defaults and its check.
+//! The settings of what is issued: one group for each thing, with its defaults and its check.
 
 mod clients;
 mod codes;
@@ -24,7 +24,7 @@ use crate::id::{CallSource, ClientId, PolicyVersion};
 use crate::store::Deadlines;
 use crate::validate::{BuildError, check_issuer};
 
-/// All of them, and what they share.
+/// All groups of settings, and what they share.
 #[derive(Debug)]
 pub(crate) struct IssueSettings {
     pub(crate) issuer: String,
@@ -61,7 +61,7 @@ impl IssueSettings {
         }
     }
 
-    /// How long a session lives since it was last renewed.
+    /// How long a session lives after it was last renewed.
     pub(crate) fn session_life(&self) -> Duration {
         self.sessions.life_with(&self.refresh)
     }

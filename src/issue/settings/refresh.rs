@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use crate::validate::{BuildError, check_life};
 
-/// Who gets refresh tokens, and how forgiving their rotation is.
+/// Who gets refresh tokens, and how long a used one may be used again.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RefreshSettings {
-    /// Whether the token endpoint takes and gives them.
+    /// Whether the token endpoint gives and accepts them.
     pub(crate) at_token_endpoint: bool,
     /// Whether `POST /session` gives one too.
     pub(crate) at_session: bool,
-    /// How long after its use a token may be used again beside it.
+    /// How long a used token may be used again.
     pub(crate) grace: Duration,
 }
 
@@ -23,6 +23,12 @@ impl Default for RefreshSettings {
 
 impl RefreshSettings {
     pub(super) fn check(&self) -> Result<(), BuildError> {
-        check_life("the refresh grace", self.grace, 0, Duration::from_secs(600), "at most 600 seconds")
+        check_life(
+            "the refresh grace",
+            self.grace,
+            0,
+            Duration::from_secs(600),
+            "at most 600 seconds, in whole seconds",
+        )
     }
 }

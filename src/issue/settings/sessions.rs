@@ -8,11 +8,11 @@ use crate::validate::{BuildError, check_count, check_life};
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SessionSettings {
-    /// Nothing where the default counts.
+    /// `None`: the default.
     pub(crate) life: Option<Duration>,
     pub(crate) max_life: Duration,
     pub(crate) limit: SessionLimit,
-    /// Whether a bridge may bring the id of its session.
+    /// Whether a bridge may choose the id of its session.
     pub(crate) declared_ids: bool,
 }
 
@@ -26,38 +26,40 @@ impl Default for SessionSettings {
 impl SessionSettings {
     /// The longest life any session may have.
     pub(crate) const MAX_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
-    /// How long a session lives by default that nothing extends, and one that refresh tokens do: a laptop may stay closed for
-    /// so long.
+    /// The default life of a session: without refresh tokens, and with them. With them a laptop may stay closed for 14
+    /// days.
     const LIVES: [Duration; 2] = [Duration::from_secs(24 * 3600), Duration::from_secs(14 * 24 * 3600)];
 
-    /// How long a session lives since it was last renewed.
+    /// How long a session lives after it was last renewed.
     pub(super) fn life_with(&self, refresh: &RefreshSettings) -> Duration {
         let [plain, refreshed] = Self::LIVES;
         self.life.unwrap_or(if refresh.at_token_endpoint { refreshed } else { plain })
     }
 
     pub(super) fn check(&self, refresh: &RefreshSettings) -> Result<(), BuildError> {
-        const ALLOWED: &str = "1 second to 30 days";
+        const ALLOWED: &str = "1 second to 30 days, in whole seconds";
         check_life("the session life", self.life_with(refresh), 1, Self::MAX_LIFE, ALLOWED)?;
-        check_life("the longest session life", self.max_life, 1, Self::MAX_LIFE, ALLOWED)?;
-        check_count("the most sessions", self.limit.max, &(1..=10_000), "1 to 10 000")
+        check_life("the maximum session life", self.max_life, 1, Self::MAX_LIFE, ALLOWED)?;
+        check_count("the session limit", self.limit.max, &(1..=10_000), "1 to 10 000")
     }
 }
 
-/// How sure a host must be of a person, and so how long their session may go on (NIST SP 800-63B-4 §2).
+/// An assurance level of NIST SP 800-63B-4 §2: how sure a host must be of a person.
+///
+/// The level limits how long a session may go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AssuranceLevel {
-    /// AAL1: 30 days at most, and no shorter limit of inactivity.
+    /// AAL1: 30 days at most, and no shorter inactivity limit.
     Aal1,
-    /// AAL2: 24 hours at most, 1 hour without a refresh.
+    /// AAL2: 24 hours at most, and 1 hour without a refresh.
     Aal2,
-    /// AAL3: 12 hours at most, 15 minutes without a refresh.
+    /// AAL3: 12 hours at most, and 15 minutes without a refresh.
     Aal3,
 }
 
 impl AssuranceLevel {
-    /// The limit of inactivity and the absolute one.
+    /// The inactivity limit and the absolute limit.
     pub(crate) const fn limits(self) -> (Duration, Duration) {
         const MINUTE: u64 = 60;
         const HOUR: u64 = 60 * MINUTE;

@@ -8,7 +8,7 @@ use crate::validate::{BuildError, check_life};
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct TokenSettings {
     pub(crate) life: Duration,
-    /// How far the `nbf` and `iat` of a token may lie ahead.
+    /// How far in the future the `nbf` and `iat` of a token may lie.
     pub(crate) leeway: Duration,
 }
 
@@ -20,7 +20,19 @@ impl Default for TokenSettings {
 
 impl TokenSettings {
     pub(super) fn check(&self) -> Result<(), BuildError> {
-        check_life("the token life", self.life, 1, Claims::MAX_LIFE, "1 second to 24 hours")?;
-        check_life("the leeway", self.leeway, 0, Duration::from_secs(60), "at most 60 seconds")
+        check_life(
+            "the token life",
+            self.life,
+            1,
+            Claims::MAX_LIFE,
+            "1 second to 24 hours, in whole seconds",
+        )?;
+        check_life(
+            "the leeway",
+            self.leeway,
+            0,
+            Duration::from_secs(60),
+            "at most 60 seconds, in whole seconds",
+        )
     }
 }

@@ -1,4 +1,4 @@
-//! How a client shows who it is: what stands of it in a request (RFC 6749 §2.3, RFC 7523 §2.2).
+//! How a client shows who it is in a request (RFC 6749 §2.3, RFC 7523 §2.2).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -18,7 +18,7 @@ use crate::service::rate_limited;
 use crate::service::state::ServiceState;
 use crate::token::ClientAssertion;
 
-/// Who sent the request: here an attempt to prove it begins, and its outcome is known.
+/// Finds out which client sent the request. The attempt begins here, and a failure is counted here.
 pub(in crate::service) async fn authenticate(
     state: &ServiceState,
     parts: &Parts,
@@ -38,7 +38,7 @@ pub(in crate::service) async fn authenticate(
     })
 }
 
-/// What the client shows, by one method; `None` when that proves nothing whoever it is.
+/// What the client shows, by one method. `None`: what it shows can prove nothing.
 fn shown<'h>(
     mut authorizations: impl Iterator<Item = &'h HeaderValue>,
     form: &Form,
@@ -69,7 +69,8 @@ fn shown<'h>(
     }
     Ok(match assertion {
         Some((JWT_BEARER, assertion)) if named.is_none() || named_id.is_some() => {
-            // Most name themselves in the assertion alone; whom they try to be is what the limits go by.
+            // Most clients are named in the assertion only. The rate limits count by the client that the caller claims
+            // to be.
             let id = named_id.or_else(|| ClientAssertion::parse(assertion).ok()?.client().clone().into());
             Some(ShownClient::Assertion { id, assertion: Zeroizing::new(assertion.to_owned()) })
         }
@@ -82,23 +83,25 @@ fn shown<'h>(
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 const SEVERAL_METHODS: EndpointError = EndpointError::invalid_request(
-    "The client shows more than one proof of who it is: one method a request.",
+    "The client uses more than one authentication method. Use one method in a request.",
 );
 const HALF_AN_ASSERTION: EndpointError =
-    EndpointError::invalid_request("client_assertion and client_assertion_type go together.");
-const NO_CLIENT_ID: EndpointError = EndpointError::invalid_request("A client_secret needs its client_id.");
+    EndpointError::invalid_request("Send client_assertion and client_assertion_type together.");
+const NO_CLIENT_ID: EndpointError =
+    EndpointError::invalid_request("Send client_id together with client_secret.");
 const ANOTHER_CLIENT_ID: EndpointError =
-    EndpointError::invalid_request("client_id is not the client that the Authorization header names.");
+    EndpointError::invalid_request("client_id and the Authorization header name different clients.");
 
-/// A user name and password of RFC 7617, as RFC 6749 §2.3.1 has clients fill them in.
+/// A user name and password of RFC 7617, filled in as RFC 6749 §2.3.1 says.
 struct Basic {
-    /// What the name may stand for: itself, and what it is when it was form-encoded, as it should be and often is not.
+    /// The ids that the name may stand for: the name itself, and the name form-decoded. Clients should form-encode it,
+    /// and many do not.
     ids: Vec<ClientId>,
     secret: ClientSecret,
 }
 
 impl Basic {
-    /// The same of the client that the body names too, if it does.
+    /// The same credentials, held against the client id in the body, where there is one.
     fn named(mut self, named: Option<&str>) -> Result<ShownClient, EndpointError> {
         self.ids.retain(|id| named.is_none_or(|named| id.as_str() == named));
         if self.ids.is_empty() { Err(ANOTHER_CLIENT_ID) } else { Ok(self.into()) }
@@ -111,7 +114,9 @@ impl From<Basic> for ShownClient {
     }
 }
 
-/// What an `Authorization` header of the scheme `Basic` holds. A secret has no colon and an id may: they part at the last.
+/// The credentials in an `Authorization` header of the scheme `Basic`.
+///
+/// A secret has no colon, and an id may have one. So the last colon separates them.
 fn basic(value: &[u8]) -> Option<Basic> {
     let space = value.iter().position(|b| *b == b' ')?;
     let (scheme, encoded) = value.split_at(space);
@@ -127,7 +132,7 @@ fn basic(value: &[u8]) -> Option<Basic> {
     (!ids.is_empty()).then_some(Basic { ids, secret: secret.ok()? })
 }
 
-/// Text that is no UTF-8 once it is decoded stands for nothing.
+/// Form-decodes `text`. The result is empty when it is not UTF-8.
 fn form_decoded(text: &str) -> Zeroizing<String> {
     let spaced = Zeroizing::new(text.replace('+', " "));
     Zeroizing::new(percent_decode_str(&spaced).decode_utf8().map(Into::into).unwrap_or_default())

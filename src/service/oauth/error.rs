@@ -1,4 +1,4 @@
-//! The rejection_format that RFC 6749 §5.2 and RFC 8707 §2 have words for.
+//! The endpoint errors that RFC 6749 §5.2 and RFC 8707 §2 define.
 
 use http::StatusCode;
 use http::header::WWW_AUTHENTICATE;
@@ -6,7 +6,7 @@ use http::header::WWW_AUTHENTICATE;
 use crate::service::answer::EndpointError;
 use crate::service::state::ServiceState;
 
-/// The client is not who it says, or cannot be: one answer for all of it, however it tried.
+/// The client did not prove who it is. The answer is the same for every method and every reason.
 pub(in crate::service) fn invalid_client(state: &ServiceState) -> EndpointError {
     let detail = "The client did not prove who it is.";
     EndpointError::new(StatusCode::UNAUTHORIZED, "invalid_client", detail)
@@ -14,13 +14,13 @@ pub(in crate::service) fn invalid_client(state: &ServiceState) -> EndpointError 
 }
 
 pub(in crate::service) const UNAUTHORIZED_CLIENT: EndpointError =
-    bad("unauthorized_client", "This client may not do this.");
+    bad("unauthorized_client", "This client may not use this grant or endpoint.");
 pub(in crate::service) const UNSUPPORTED_GRANT: EndpointError =
-    bad("unsupported_grant_type", "There is no such grant here.");
+    bad("unsupported_grant_type", "This gateway does not support this grant_type.");
 pub(in crate::service) const INVALID_SCOPE: EndpointError =
-    bad("invalid_scope", "A scope is malformed, is there twice, or may not be asked for.");
+    bad("invalid_scope", "A scope is malformed, repeated, or not allowed here.");
 pub(in crate::service) const INVALID_TARGET: EndpointError =
-    bad("invalid_target", "No token for this resource can be had here. Ask for one resource by its URL.");
+    bad("invalid_target", "No token is issued for this resource here. Name one resource by its URL.");
 pub(in crate::service) const INVALID_REFRESH_TOKEN: EndpointError =
     bad("invalid_grant", "The refresh token is unknown, expired or used. Link the bridge again.");
 pub(in crate::service) const OF_ANOTHER_CLIENT: EndpointError =

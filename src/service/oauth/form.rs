@@ -11,11 +11,11 @@ use zeroize::Zeroizing;
 use crate::service::answer::EndpointError;
 use crate::service::body::RequestBody;
 
-/// The parameters of one request. It holds secrets, so it cannot be shown.
+/// The parameters of one request. They may be secrets, so this type has no `Debug`.
 pub(in crate::service) struct Form(BTreeMap<String, Vec<Zeroizing<String>>>);
 
 impl Form {
-    /// Reads the body of a request; one that puts a secret into the query is refused.
+    /// Reads the body of a request. Refuses a request with a secret in the query.
     pub(in crate::service) async fn read(parts: &Parts, body: RequestBody) -> Result<Self, EndpointError> {
         if names_secret(&parts.uri) {
             return Err(SECRET_IN_QUERY);
@@ -24,7 +24,7 @@ impl Form {
     }
 
     fn parse(body: &[u8]) -> Result<Self, EndpointError> {
-        // The parser would put something else in the place of what is not UTF-8.
+        // The form parser would replace bytes that are not UTF-8.
         if percent_decode(body).decode_utf8().is_err() {
             return Err(NOT_UTF8);
         }
@@ -39,7 +39,7 @@ impl Form {
         Ok(Self(parameters))
     }
 
-    /// The parameter `name`; one without a value is absent (RFC 6749 §3.2).
+    /// The parameter `name`. A parameter without a value counts as absent (RFC 6749 §3.2).
     pub(in crate::service) fn value(&self, name: &str) -> Option<&str> {
         self.values(name).next()
     }
@@ -50,7 +50,7 @@ impl Form {
     }
 }
 
-/// Whether the query names what belongs in the body alone: there it would be logged by whoever is on the way.
+/// Whether the query names a parameter that belongs in the body only. Servers on the way would log it.
 fn names_secret(uri: &Uri) -> bool {
     const SECRETS: [&str; 8] = [
         "client_secret",
@@ -66,12 +66,13 @@ fn names_secret(uri: &Uri) -> bool {
     form_urlencoded::parse(query).any(|(name, _)| SECRETS.contains(&&*name))
 }
 
-/// What introspection and revocation are about (RFC 7009 §2.1, RFC 7662 §2.1).
+/// Introspection and revocation need a token (RFC 7009 §2.1, RFC 7662 §2.1).
 pub(in crate::service) const NO_TOKEN: EndpointError = EndpointError::invalid_request("token is missing.");
-const SECRET_IN_QUERY: EndpointError =
-    EndpointError::invalid_request("A secret stands in the query: send it in the body, and replace it.");
+const SECRET_IN_QUERY: EndpointError = EndpointError::invalid_request(
+    "The query holds a secret. Replace that secret, and send the new one in the body.",
+);
 const NOT_UTF8: EndpointError = EndpointError::invalid_request("The body is not UTF-8.");
-const REPEATED: EndpointError = EndpointError::invalid_request("A parameter is there more than once.");
+const REPEATED: EndpointError = EndpointError::invalid_request("A parameter is sent more than once.");
 
 #[cfg(test)]
 mod tests {

@@ -1,4 +1,4 @@
-//! What the OAuth endpoints share: the form they read, who sent it, what it is for, and how they say no.
+//! What the OAuth endpoints share: the form, client authentication, the resource, and the errors.
 
 pub(super) mod client_auth;
 pub(super) mod error;

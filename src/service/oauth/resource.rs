@@ -6,8 +6,9 @@ use crate::audience::Audiences;
 use crate::id::Audience;
 use crate::service::answer::EndpointError;
 
-/// The audience of the resource that was named; `None` when none was. A token has one resource (RFC 9700 §2.3), so two
-/// different ones are one too many.
+/// The audience of the resource that the form names. `None`: it names none.
+///
+/// A token has one resource (RFC 9700 §2.3). So two different resources are refused.
 pub(in crate::service) fn audience(
     audiences: &Audiences,
     form: &Form,
