@@ -1,4 +1,4 @@
-//! A gateway that lets people's bridges in, on an SQLite file.
+//! A gateway that lets people's bridges in, on a SQLite file.
 
 use axum::{Router, extract::Request, middleware::map_request, routing::get};
 use bridge_auth::store::SqliteStore;
