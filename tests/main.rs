@@ -19,6 +19,7 @@ mod extractors;
 mod faults;
 mod freshness;
 mod layer;
+mod links;
 #[cfg(feature = "metrics")]
 mod metrics;
 mod mounting;

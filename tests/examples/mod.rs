@@ -8,11 +8,11 @@ mod hyper;
 mod proxy;
 mod readiness;
 mod readiness_postgres;
+mod readme;
 mod recording;
 mod relay;
 mod renewal;
 mod stock;
-mod walk;
 
 use reqwest::header::{COOKIE, SET_COOKIE};
 use reqwest::{Client, Response};

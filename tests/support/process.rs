@@ -121,7 +121,8 @@ impl Running {
     }
 }
 
-fn executable(name: &str) -> &'static Path {
+/// Where the example `name` is.
+pub fn executable(name: &str) -> &'static Path {
     static BUILT: OnceLock<HashMap<String, PathBuf>> = OnceLock::new();
     BUILT.get_or_init(build).get(name).expect("there is such an example")
 }

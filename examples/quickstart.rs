@@ -1,0 +1,31 @@
+//! A gateway that lets people's bridges in, on a SQLite file.
+
+use axum::{Router, extract::Request, middleware::map_request, routing::get};
+use bridge_auth::store::SqliteStore;
+use bridge_auth::token::{Algorithm, KeyRing};
+use bridge_auth::{Bridge, Caller, Scopes, SignedIn, UserId};
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let address = std::env::args().nth(1).unwrap_or("127.0.0.1:8080".to_owned());
+    let store = SqliteStore::open("gateway.db").await?; // or PostgresStore::connect("postgres://…")
+    let keys = KeyRing::load_or_generate("gateway.key", Algorithm::EdDsa)?;
+    let bridge = Bridge::builder(format!("http://{address}"), keys, store).build()?;
+    let app = Router::new()
+        .route("/whoami", get(async |caller: Caller| format!("{}\n", caller.user_id())))
+        .layer(bridge.layer("bridge")?) // guards all routes above
+        .nest_service("/auth", bridge.service()) // POST /auth/code, POST /auth/session, …
+        .layer(map_request(sign_in));
+    let listener = tokio::net::TcpListener::bind(address).await?;
+    Ok(axum::serve(listener, app).await?)
+}
+
+/// FOR DEVELOPMENT ONLY: the sender of the secret in DEV_LOGIN is alice. Ask your own login here.
+async fn sign_in(mut request: Request) -> Request {
+    let secret = std::env::var("DEV_LOGIN").unwrap_or_default();
+    if !secret.is_empty() && request.headers().get("x-dev-login").is_some_and(|sent| *sent == secret) {
+        let alice = UserId::parse("alice").expect("a user id");
+        request.extensions_mut().insert(SignedIn::new(alice, Scopes::default()));
+    }
+    request
+}
