@@ -24,7 +24,7 @@ pub struct Promise {
     /// How far a gateway may lag behind its server; not at all if it is strict.
     pub max_lag: Duration,
     /// How old the proof may be that its server is the primary still, on a strict gateway.
-    pub fence: Duration,
+    pub max_proof_age: Duration,
 }
 
 /// From before a request was sent to after it was answered.
@@ -87,22 +87,22 @@ pub enum Violation {
 }
 
 impl Promise {
-    pub fn strict(fence: Duration) -> Self {
-        Self { max_lag: Duration::ZERO, fence }
+    pub fn strict(max_proof_age: Duration) -> Self {
+        Self { max_lag: Duration::ZERO, max_proof_age }
     }
 
-    /// How long after a revocation's acknowledgement a request may be sent and let in. With one primary a strict gateway sees
-    /// it at once. Beside a second one it goes on until its last proof is too old.
+    /// How long after a revocation's acknowledgement a request may be sent and let in. With one primary a strict
+    /// gateway sees it at once. Beside a second one it goes on until its last proof is too old.
     fn late(&self, two_primaries: bool) -> Duration {
         match two_primaries && self.max_lag.is_zero() {
-            true => self.fence,
+            true => self.max_proof_age,
             false => self.max_lag,
         }
     }
 
     /// The longest time that a gateway may go by what an old primary says.
     pub fn longest(&self) -> Duration {
-        self.max_lag.max(self.fence)
+        self.max_lag.max(self.max_proof_age)
     }
 }
 
@@ -221,7 +221,7 @@ mod tests {
     use super::*;
 
     const LAG: Duration = Duration::from_millis(100);
-    const FENCE: Duration = Duration::from_millis(50);
+    const MAX_PROOF_AGE: Duration = Duration::from_millis(50);
 
     fn span(sent: u64, answered: u64) -> Span {
         Span { sent: Duration::from_millis(sent), answered: Duration::from_millis(answered) }
@@ -246,7 +246,7 @@ mod tests {
     }
 
     fn breaks_beside(doubled: &[Span], history: &History, max_lag: Duration) -> bool {
-        !history.violations(&Promise { max_lag, fence: FENCE }, doubled).is_empty()
+        !history.violations(&Promise { max_lag, max_proof_age: MAX_PROOF_AGE }, doubled).is_empty()
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! Several gateways on a PostgreSQL with a synchronous standby, people who call and revoke, and things that go wrong meanwhile: what was seen is
-//! held against what [`Freshness`](bridge_auth::Freshness) promises.
+//! Several gateways on a PostgreSQL with a synchronous standby, people who call and revoke, and things that go wrong
+//! meanwhile: what was seen is held against what [`Freshness`](bridge_auth::Freshness) promises.
 
 mod faults;
 mod history;
@@ -25,8 +25,8 @@ use crate::support::process::{Running, example, start};
 use crate::support::replicated::{Pair, Replication};
 
 const OPERATOR: &str = "the-operators-own-secret";
-/// How old the proof of a strict gateway may be where nothing else is said: the default of the setting.
-pub const FENCE: Duration = Duration::from_secs(1);
+/// The default of `max_proof_age`: how old the proof of a strict gateway may be.
+pub const MAX_PROOF_AGE: Duration = Duration::from_secs(1);
 
 /// What to check, and for how long.
 #[derive(Debug, Clone)]
@@ -45,12 +45,15 @@ pub struct Plan {
 }
 
 impl Plan {
-    pub fn strict(fence: Duration) -> Self {
-        Self::new("strict".to_owned(), Promise::strict(fence))
+    pub fn strict(max_proof_age: Duration) -> Self {
+        Self::new("strict".to_owned(), Promise::strict(max_proof_age))
     }
 
-    pub fn watched(max_lag: Duration, fence: Duration) -> Self {
-        Self::new(format!("watched:{}", max_lag.as_millis()), Promise { max_lag, ..Promise::strict(fence) })
+    pub fn watched(max_lag: Duration, max_proof_age: Duration) -> Self {
+        Self::new(
+            format!("watched:{}", max_lag.as_millis()),
+            Promise { max_lag, ..Promise::strict(max_proof_age) },
+        )
     }
 
     fn new(freshness: String, promise: Promise) -> Self {
@@ -120,7 +123,7 @@ impl Plan {
             "--no-rate-limits",
         ]);
         gateway.args(["--database", database, "--pool-size", pool, "--freshness", &self.freshness]);
-        gateway.args(["--max-proof-age", &self.promise.fence.as_millis().to_string()]);
+        gateway.args(["--max-proof-age", &self.promise.max_proof_age.as_millis().to_string()]);
         start(&mut gateway).await
     }
 
@@ -194,7 +197,7 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn strict_gateways_keep_their_promise_whatever_goes_wrong() {
-        keeps_its_promise(Plan::strict(FENCE)).await;
+        keeps_its_promise(Plan::strict(MAX_PROOF_AGE)).await;
     }
 
     /// Not even beside a second primary is there a time in which one that was revoked may be let in.
@@ -205,6 +208,6 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn watched_gateways_keep_their_promise_whatever_goes_wrong() {
-        keeps_its_promise(Plan::watched(Duration::from_millis(500), FENCE)).await;
+        keeps_its_promise(Plan::watched(Duration::from_millis(500), MAX_PROOF_AGE)).await;
     }
 }

@@ -22,7 +22,8 @@ pub struct Report {
 }
 
 impl Report {
-    /// Adds one person's history, through which there were two primaries at these times. How often it broke the promise.
+    /// Adds one person's history, through which there were two primaries at these times. How often it broke the
+    /// promise.
     pub fn count(&mut self, history: &History, promise: &Promise, doubled: &[Span]) -> usize {
         for call in &history.calls {
             match call.verdict {
