@@ -38,7 +38,7 @@ async fn main() -> Result<()> {
     let keys = KeyRing::new(SigningKey::generate(Algorithm::EdDsa)?)?;
     let bridge = Bridge::builder(format!("http://{address}"), keys, store).build()?;
 
-    // A real gateway issues codes at `POST /v1/auth/bridge/code`, to people whom its own login has signed in.
+    // A real gateway issues codes at `POST /v1/auth/bridge/code`, to people who signed in at its own login.
     let alice = SignedIn::new(UserId::parse("alice")?, Scopes::default());
     let issued = bridge.issuer().issue_code(&alice, Default::default()).await?;
     writeln!(io::stdout(), "code: {}", issued.code.expose())?;

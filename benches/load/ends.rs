@@ -65,8 +65,8 @@ pub async fn run(options: &Options) {
     bury(&database.address, options).await;
     let state = if options.analyze || options.sqlite { "" } else { ", never analysed" };
     println!(
-        "\nTime to end something, {}{state}. Other people have {} sessions. The person has {} dead sessions and as many \
-         dead codes. Each thing was ended {} times:\n",
+        "\nTime to end something, {}{state}. Other people have {} sessions. The person has {} dead sessions and as \
+         many dead codes. Each thing was ended {} times:\n",
         database.address.name(),
         options.rows,
         options.dead,

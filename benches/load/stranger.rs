@@ -39,8 +39,8 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 pub async fn run(options: &Options) {
     println!(
-        "\n`POST /token` without valid credentials, {} requests one after the other. The named client has {} RSA keys of 4096 \
-         bits:\n",
+        "\n`POST /token` without valid credentials, {} requests one after the other. The named client has {} RSA keys \
+         of 4096 bits:\n",
         options.requests,
         2 * options.devices
     );

@@ -20,7 +20,7 @@ async fn main() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let server = Server::open(&format!("http://{address}"), &folder.path().join("bridges.db")).await?;
 
-    // A real gateway issues codes at `POST /v1/auth/bridge/code`, to people whom its own login has signed in.
+    // A real gateway issues codes at `POST /v1/auth/bridge/code`, to people who signed in at its own login.
     let alice = SignedIn::new(UserId::parse("alice")?, Scopes::parse("hook:govern hook:track")?);
     let issued = server.bridge().issuer().issue_code(&alice, Default::default()).await?;
     writeln!(io::stdout(), "code: {}", issued.code.expose())?;

@@ -19,7 +19,7 @@ async fn main() -> Result<()> {
     let bridge =
         example_tonic::bridge(&format!("http://{address}"), &folder.path().join("bridges.db")).await?;
 
-    // A real gateway issues codes at `POST /v1/auth/bridge/code`, to people whom its own login has signed in.
+    // A real gateway issues codes at `POST /v1/auth/bridge/code`, to people who signed in at its own login.
     let alice = SignedIn::new(UserId::parse("alice")?, Scopes::parse("hook:track")?);
     let issued = bridge.issuer().issue_code(&alice, Default::default()).await?;
     writeln!(io::stdout(), "code: {}", issued.code.expose())?;
