@@ -1,8 +1,8 @@
-//! One request at a time: what criterion measures well.
+//! One request at a time. criterion measures this well.
 
 #![allow(unreachable_pub, clippy::unwrap_used)]
 
-#[allow(dead_code, reason = "the other bench uses more of it")]
+#[allow(dead_code, reason = "only the other benches use all of it")]
 #[path = "support/mod.rs"]
 mod support;
 
@@ -25,9 +25,10 @@ use tower::Service;
 criterion_group!(benches, unseen_token, one_request);
 criterion_main!(benches);
 
-/// A token that was never seen before, up to and with its audience; and `jsonwebtoken::decode` alone.
+/// A token that was never seen before, and `jsonwebtoken::decode` alone. All checks of a token run, including the
+/// audience.
 ///
-/// The audience is the wrong one, so that no session is looked up: it is the last that is asked of a token.
+/// The audience is wrong, so that no session is looked up. The audience is the last thing that is checked in a token.
 fn unseen_token(criterion: &mut Criterion) {
     let runtime = Runtime::new().unwrap();
     let mint = Mint::new();
@@ -54,7 +55,7 @@ fn unseen_token(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// A request alone on the gateway, its token known.
+/// One request alone on the gateway, with a token that was seen before.
 fn one_request(criterion: &mut Criterion) {
     let runtime = Runtime::new().unwrap();
     let mint = Mint::new();

@@ -1,4 +1,4 @@
-//! The guard and the endpoints in a server made with hyper alone, without axum.
+//! The guard and the endpoints in a server that uses only hyper, without axum.
 //!
 //! `cargo run --example hyper -- [ADDR]` listens on 127.0.0.1:8081 and prints a code to try.
 
@@ -38,7 +38,7 @@ async fn main() -> Result<()> {
     let keys = KeyRing::new(SigningKey::generate(Algorithm::EdDsa)?)?;
     let bridge = Bridge::builder(format!("http://{address}"), keys, store).build()?;
 
-    // A real gateway issues codes to whom its own login has signed in, at `POST /v1/auth/bridge/code`.
+    // A real gateway issues codes at `POST /v1/auth/bridge/code`, to people who signed in at its own login.
     let alice = SignedIn::new(UserId::parse("alice")?, Scopes::default());
     let issued = bridge.issuer().issue_code(&alice, Default::default()).await?;
     writeln!(io::stdout(), "code: {}", issued.code.expose())?;
@@ -46,7 +46,7 @@ async fn main() -> Result<()> {
     serve(listener, &bridge).await
 }
 
-/// Serves until the process is told to stop, and lets the requests under way end.
+/// Serves until the process is told to stop, and then finishes the requests in progress.
 async fn serve(listener: TcpListener, bridge: &Bridge) -> Result<()> {
     let app = app(bridge)?;
     let server = Builder::new(TokioExecutor::new());
@@ -59,28 +59,28 @@ async fn serve(listener: TcpListener, bridge: &Bridge) -> Result<()> {
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                // Out of file descriptors, most likely: others must end first.
-                writeln!(io::stderr(), "cannot accept: {error}")?;
+                // Most likely there are no free file descriptors. Some connections must end first.
+                writeln!(io::stderr(), "cannot accept a connection, trying again: {error}")?;
                 sleep(Duration::from_millis(100)).await;
                 continue;
             }
         };
         let service = ServiceBuilder::new()
             .map_request(move |mut request: Request<Incoming>| {
-                // Recorded with the sessions that are opened.
+                // Recorded with each new session.
                 request.extensions_mut().insert(PeerAddr(peer.ip()));
                 request
             })
             .service(app.clone());
         let connection = server.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
-        // A connection that breaks is the peer's affair.
+        // The task's result is ignored: a broken connection concerns only the peer.
         tokio::spawn(connections.watch(connection.into_owned()));
     }
     connections.shutdown().await;
     Ok(())
 }
 
-/// The bridges' endpoints under their prefix, and everything else behind the guard.
+/// The endpoints for bridges under their prefix, and everything else behind the guard.
 fn app(bridge: &Bridge) -> Result<BoxCloneService<Request<Incoming>, Response<Body>, Infallible>> {
     let endpoints = bridge.service();
     let guarded = bridge.layer("bridge")?.layer(service_fn(whoami));
@@ -97,11 +97,11 @@ fn app(bridge: &Bridge) -> Result<BoxCloneService<Request<Incoming>, Response<Bo
     .boxed_clone())
 }
 
-/// Who calls: the guard has left a [`Caller`] in the extensions of every request that comes this far.
+/// Answers who calls. The guard leaves a [`Caller`] in the extensions of every request that reaches this handler.
 async fn whoami(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let body = match request.extensions().get::<Caller>() {
         Some(caller) => format!("{} in session {}\n", caller.user_id(), caller.session_id()),
-        None => "nobody\n".to_owned(),
+        None => "anonymous\n".to_owned(),
     };
     Ok(Response::new(body.into()))
 }

@@ -24,7 +24,8 @@ fn span(sent: u64, answered: u64) -> Span {
     Span { sent: at(sent), answered: at(answered) }
 }
 
-/// A strict gateway with a fence of 1 s, a watched one that may lag by 500 ms, and twenty sessions opened at 10 ms.
+/// A strict gateway with a `max_proof_age` of 1 s, a watched gateway with a `max_lag` of 500 ms, and twenty sessions
+/// that were opened at 10 ms.
 fn book() -> Pages {
     let mut pages = Pages::default();
     pages.add_gateway("strict".to_owned(), at(1000), true);

@@ -1,5 +1,5 @@
-//! What a good engineer writes by hand, without any look at a session: the token is decoded, and its claims are put into the
-//! extensions.
+//! What a good engineer writes by hand, without a check of the session. It decodes the token, and puts the claims into
+//! the extensions.
 
 use std::future::{Ready, ready};
 use std::hint::black_box;
@@ -29,7 +29,7 @@ pub struct ByHand<S> {
     checks: Arc<Checks>,
 }
 
-/// Answers whom it let in, and looks who that is.
+/// Answers requests that were let in, and reads who calls.
 pub async fn handler(State(app): State<Arc<App>>, Extension(read): Extension<Read>) -> &'static str {
     black_box(&read.sub);
     app.answer

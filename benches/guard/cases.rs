@@ -1,4 +1,4 @@
-//! What each contestant is given: a service that is warm, and the request to send through it.
+//! What each contestant gets: a warm service, and the request to send through it.
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
@@ -31,7 +31,7 @@ pub struct Case<S> {
     service: S,
     head: Head,
     _neighbour: Vec<u8>,
-    /// What keeps the watcher's store alive.
+    /// Keeps the watcher's store alive.
     _gateway: Option<Gateway>,
 }
 
@@ -56,12 +56,12 @@ impl Service<Request<Body>> for Inner {
     }
 }
 
-/// Some requests, one after the other, each from when its head is parsed until it, its answer and its body are gone: what one frees
-/// the next takes, as in a server that runs.
+/// Runs some requests, one after the other. Each runs from when its head is parsed until the request, its answer and
+/// its body are dropped. A request takes the memory that the one before it freed, as in a running server.
 pub fn send<S: Service<Request<Body>>>(mut case: Case<S>) -> Case<S> {
     for _ in 0..REQUESTS {
         let answer = case.service.call(case.head.post()).now_or_never();
-        drop(black_box(answer.expect("nobody waits for anything")));
+        drop(black_box(answer.expect("nothing in this service waits")));
     }
     case
 }
@@ -89,7 +89,7 @@ pub fn by_hand(scene: &Scene) -> Case<Router> {
 #[cfg(peers)]
 pub fn jwt_authorizer(scene: &Scene) -> Case<Router> {
     let mint = Mint::new();
-    let router = peers::jwt_authorizer(&mint).now_or_never().expect("it asks nobody for keys");
+    let router = peers::jwt_authorizer(&mint).now_or_never().expect("it fetches no keys");
     warm(router, scene, &minted(&mint), None)
 }
 
@@ -124,7 +124,7 @@ pub fn tower_by_hand(scene: &Scene) -> Case<ByHand<Inner>> {
     warm(ByHandLayer(gateway.checks()).layer(Inner), scene, &credential, Some(gateway))
 }
 
-/// What is sent where nobody looks at it: as long as a token.
+/// A text that is as long as a token, for services that do not read it.
 fn any_credential(scene: &Scene) -> Credential {
     match scene.token {
         Token::Missing => Credential::None,
@@ -132,20 +132,20 @@ fn any_credential(scene: &Scene) -> Credential {
     }
 }
 
-/// The token of a session, as `bridge-auth` writes them.
+/// The token of a session, as `bridge-auth` writes it.
 #[cfg(peers)]
 fn minted(mint: &Mint) -> Credential {
     Credential::Bearer(mint.token_for(1, &["bridge", "mcp"]))
 }
 
-/// Sends the request a hundred times: what is measured is a host that has been running.
+/// Sends the request a hundred times, so that the measured host has been running.
 fn warm<S, R>(mut service: S, scene: &Scene, credential: &Credential, gateway: Option<Gateway>) -> Case<S>
 where
     S: Service<Request<Body>, Response = Response<R>, Error = Infallible>,
 {
     let expected = match scene.token {
         Token::EdDsa | Token::Hs256 => StatusCode::OK,
-        // The floor lets everybody in.
+        // The floor lets every request in.
         _ if gateway.is_none() => StatusCode::OK,
         _ => StatusCode::UNAUTHORIZED,
     };
@@ -153,19 +153,20 @@ where
     for _ in 0..100 {
         let answer = service.call(head.post());
         let answer = match &gateway {
-            // A look-up is waited for.
+            // A look-up may make the request wait.
             Some(gateway) => gateway.block_on(answer),
-            None => answer.now_or_never().expect("it waits for nothing"),
+            None => answer.now_or_never().expect("nothing in this service waits"),
         };
         assert_eq!(answer.unwrap_or_else(|never| match never {}).status(), expected, "{}", scene.name);
     }
     Case { service, head, _neighbour: neighbour, _gateway: gateway }
 }
 
-/// Makes the heap one of a running server, where what a request frees lies between things that live on. Beside the heap's end glibc
-/// would merge it with all that is free, or not, by luck: some hundred instructions that belong to nobody.
+/// Makes the heap like the heap of a running server, where the memory that a request frees lies between things that
+/// stay. At the end of the heap, glibc may merge the freed memory with other free memory, or it may not. That is a
+/// random difference of some hundred instructions.
 ///
-/// What lives on is returned. Below it is room for the request, too small for glibc to hand back.
+/// Returns the memory that stays. Below it is space for the request, too small for glibc to give back to the system.
 fn settled_heap() -> Vec<u8> {
     let room = Vec::<u8>::with_capacity(16 << 10);
     let neighbour = Vec::with_capacity(32 << 10);

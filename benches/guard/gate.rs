@@ -1,4 +1,4 @@
-//! The gate: one table of what was measured over the floor, and an error where that is more than the limit.
+//! The gate: one table of the instructions over the floor, and an error for each figure above its limit.
 
 use std::collections::HashMap;
 use std::process::{Command, ExitCode, Stdio};
@@ -9,28 +9,29 @@ use serde_json::Value;
 use crate::cases::REQUESTS;
 use crate::scenes::{Host, Limit, SCENES, Scene, scenes};
 
-/// The benchmarks of `main.rs` beside `floor` and `guard`.
+/// The other benchmarks of `main.rs`, besides `floor` and `guard`.
 const OTHERS: &[&str] = match cfg!(peers) {
     true => &["by_hand", "jwt_authorizer", "axum_jwt_auth", "axum_login"],
     false => &["by_hand"],
 };
 
-/// The limits are promises of the crate's own build. With the peers more features of axum are on, and the floor is another.
+/// Whether limits are checked. They are promises of the crate's own build. With the peers, axum has more features, so
+/// the floor is different.
 const JUDGED: bool = cfg!(not(peers));
 
-/// What gungraun says of one benchmark.
+/// gungraun's report of one benchmark.
 #[derive(Deserialize)]
 struct Summary {
     function_name: String,
-    /// `scene_` and its number among those that the benchmark has.
+    /// `scene_` and the index of the scene among the scenes of the benchmark.
     id: String,
     profiles: Value,
 }
 
-/// Instructions of each benchmark in each of its scenes.
+/// The instructions of each benchmark in each of its scenes.
 struct Counts(HashMap<(String, usize), i64>);
 
-/// Runs this program's benchmarks, with `arguments` for gungraun, and judges.
+/// Runs this program's benchmarks with `arguments` for gungraun, and checks the limits.
 pub fn run<'a>(arguments: impl Iterator<Item = &'a String>) -> ExitCode {
     let program = std::env::current_exe().unwrap();
     let mut benchmarks = Command::new(program);
@@ -39,14 +40,14 @@ pub fn run<'a>(arguments: impl Iterator<Item = &'a String>) -> ExitCode {
         .args(arguments.filter(|word| *word != "--bench"));
     let output = benchmarks.stderr(Stdio::inherit()).output().unwrap();
     if !output.status.success() {
-        eprintln!("gate: the benchmarks did not run to their end ({})", output.status);
+        eprintln!("gate: the benchmarks did not finish ({})", output.status);
         return ExitCode::FAILURE;
     }
     judge(&Counts::read(&output.stdout))
 }
 
 fn judge(counts: &Counts) -> ExitCode {
-    println!("\nInstructions a request; all but the floor's are over the floor:\n");
+    println!("\nInstructions for each request. All columns except the floor are counted over the floor:\n");
     let names = OTHERS.iter().map(|name| format!(" {} |", name.replace('_', "-"))).collect::<String>();
     println!("| scene | floor | guard | over the floor | limit |{names}");
     println!("|---|--:|--:|--:|--:|{}", "--:|".repeat(OTHERS.len()));
@@ -76,9 +77,9 @@ fn judge(counts: &Counts) -> ExitCode {
         "\n{}",
         match JUDGED {
             true =>
-                "Budgets are in bold, and a fiftieth more is let through. The other limits are what was measured and a tenth more.",
+                "Budgets are in bold, and a fiftieth more is let through. Every other limit is the measured figure and a tenth more.",
             false =>
-                "Nothing is judged with the peers: the limits are of the crate's own build, `.ci/bench`.",
+                "With the peers no limit is checked: the limits are for the crate's own build, `.ci/bench`.",
         }
     );
     for line in &missed {
@@ -88,7 +89,7 @@ fn judge(counts: &Counts) -> ExitCode {
 }
 
 impl Counts {
-    /// One summary after the other.
+    /// Reads the summaries, one after the other.
     fn read(json: &[u8]) -> Self {
         let summaries = serde_json::Deserializer::from_slice(json).into_iter::<Summary>();
         Self(summaries.map(|summary| summary.unwrap().count()).collect())
@@ -108,7 +109,7 @@ impl Summary {
     fn count(self) -> ((String, usize), i64) {
         let number = self.id.rsplit('_').next().unwrap().parse().unwrap();
         let metric = &self.profiles[0]["data"]["total"]["metrics"]["Ir"];
-        // What was measured now: beside it may stand what was measured before.
+        // The new figure. The report may also contain the figure of an older run.
         let count = metric["values"]["new"].as_i64();
         let name = self.function_name;
         let count = count.unwrap_or_else(|| panic!("{name} {number} has no count: {metric}"));

@@ -17,7 +17,7 @@ use crate::by_hand::Checks;
 use crate::scenes::{Scene, Token};
 use crate::support::head::{Credential, Head};
 
-/// The session of every scene: the bridge declares it, and sends it with each request where it was told to.
+/// The session of every scene. The bridge declares it, and sends it with each request where the scene says so.
 pub const SESSION: &str = "sess_0123456789abcdef0123456789abcdef";
 pub const USER: &str = "alice@example.com";
 
@@ -33,7 +33,7 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Nothing has been asked of it yet.
+    /// Creates a gateway that has received no request yet.
     pub fn open(token: Token) -> Self {
         let (key, algorithm) = match token {
             Token::Hs256 => (SigningKey::danger_hs256(SECRET), jsonwebtoken::Algorithm::HS256),
@@ -56,7 +56,7 @@ impl Gateway {
         Self { runtime, bridge, keys, algorithm, token, _folder: folder }
     }
 
-    /// What the client shows.
+    /// The credential that the client sends.
     pub fn credential(&self, token: Token) -> Credential {
         match token {
             Token::EdDsa | Token::Hs256 | Token::Expired => Credential::Bearer(self.token.clone()),
@@ -70,7 +70,7 @@ impl Gateway {
         layer.identity_headers(scene.writes)
     }
 
-    /// What a middleware by hand asks of the same tokens.
+    /// The checks that a hand-written middleware makes on the same tokens.
     pub fn checks(&self) -> Arc<Checks> {
         let key = match self.algorithm {
             jsonwebtoken::Algorithm::HS256 => DecodingKey::from_secret(SECRET),
@@ -80,15 +80,15 @@ impl Gateway {
             }
         };
         let mut validation = Validation::new(self.algorithm);
-        // The default lets a token in for a minute after its end.
+        // The default accepts a token for a minute after its expiry.
         validation.leeway = 0;
         validation.set_audience(&["bridge"]);
         validation.set_issuer(&["https://gateway.example"]);
         Arc::new(Checks { key, validation })
     }
 
-    /// Waits until the watcher has read all there is. It starts with a first request, whose token is another than that which
-    /// is measured.
+    /// Waits until the watcher has read the whole log. A first request starts the watcher. Its token is not the token
+    /// that is measured.
     pub fn prepare<S, R>(&self, mut service: S)
     where
         S: Service<Request<Body>, Response = Response<R>>,
@@ -108,7 +108,7 @@ impl Gateway {
     }
 }
 
-/// A token of the session; one that lives for `life` has ended when this returns.
+/// Issues a token of the session. If `life` is given, the token has expired when this function returns.
 async fn issue(bridge: &Bridge, life: Option<Duration>) -> String {
     let scopes = Scopes::parse("hook:govern hook:track").unwrap();
     let request = AccessRequest::for_user(UserId::parse(USER).unwrap(), scopes);
@@ -120,7 +120,7 @@ async fn issue(bridge: &Bridge, life: Option<Duration>) -> String {
     let access = bridge.issuer().open_access(request).await.unwrap();
     if life.is_some() {
         let ends = access.expires_at.duration_since(SystemTime::now()).unwrap_or_default();
-        // `jsonwebtoken` counts the last second as life.
+        // For `jsonwebtoken`, a token is still good in its last second.
         tokio::time::sleep(ends + Duration::from_secs(1)).await;
     }
     access.token.expose().to_owned()

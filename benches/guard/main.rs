@@ -1,18 +1,18 @@
-//! Instructions per request of the guard, over the floor of the same scene in the same run: the gate of CI.
+//! The guard's instructions for each request, over the floor of the same scene in the same run: the gate of CI.
 //!
-//! A scene is one request through a host, from `call` until request, answer and body are dropped; the handler really runs.
-//! `floor` is the host without a guard; `guard` is `BridgeAuthLayer` with watched freshness; `by_hand` decodes the token with
-//! `jsonwebtoken` and looks at no session. `scenes.rs` has the table of scenes and limits.
+//! A scene is one request through a host, from `call` until request, answer and body are dropped. The handler really
+//! runs. `floor` is the host without a guard. `guard` is `BridgeAuthLayer` with watched freshness. `by_hand` decodes
+//! the token with `jsonwebtoken` and checks no session. `scenes.rs` has the table of scenes and limits.
 //!
-//! The package `bench-peers` has peers from crates of their own beside them, and judges nothing: its axum has more features.
+//! The package `bench-peers` adds peers from other crates, and checks no limit, because its axum has more features.
 //!
-//! `cargo bench --bench guard` prints what gungraun prints; with `-- --gate` (as `.ci/bench` does) one table is printed, and a
-//! missed limit is an error.
+//! `cargo bench --bench guard` prints gungraun's output. With `-- --gate` (as in `.ci/bench`) it prints one table, and
+//! a missed limit is an error.
 //!
-//! Counts are of valgrind's machine, the same on every run of one binary. It has no SHA or AES instructions, so what
-//! hashes costs more here than on a real one.
+//! valgrind's machine counts the instructions. The counts are the same in every run of one binary. This machine has no
+//! SHA or AES instructions, so hashing costs more here than on a real machine.
 
-// gungraun's macros make public items of their own.
+// gungraun's macros generate public items.
 #![allow(missing_docs, unreachable_pub, unused_qualifications, clippy::type_complexity, clippy::unwrap_used)]
 #![allow(clippy::print_stdout, missing_debug_implementations)]
 
@@ -21,7 +21,7 @@ mod cases;
 mod gate;
 mod gateway;
 mod scenes;
-#[allow(dead_code, reason = "the other benches use more of it")]
+#[allow(dead_code, reason = "only the other benches use all of it")]
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -38,7 +38,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// What gungraun runs: it makes a `main` of its own.
+/// What gungraun runs: its macro generates a `main` here.
 mod benchmarks {
     use std::hint::black_box;
 

@@ -1,29 +1,29 @@
-//! What is measured, and how much each may cost over the floor: the one table to edit.
+//! The scenes, and how much each may cost over the floor. This is the only table to edit.
 
 /// One kind of request through one kind of host.
 #[derive(Debug, Clone, Copy)]
 pub struct Scene {
     pub name: &'static str,
     pub host: Host,
-    /// How many headers are sent besides those of the next two fields: 5 or 20.
+    /// How many headers the client sends, without those of the next two fields: 5 or 20.
     pub headers: usize,
-    /// Whether the client sends the six identity headers, as a bridge does that was told to.
+    /// Whether the client sends the six identity headers, as a bridge can be told to do.
     pub identity: bool,
     /// Whether the client sends `traceparent`.
     pub trace: bool,
     /// Whether the guard writes the six identity headers.
     pub writes: bool,
     pub token: Token,
-    /// Whether the guarded handler asks for the `Caller`; else it is the very handler of the floor.
+    /// Whether the guarded handler asks for the `Caller`. Otherwise it is the same handler as on the floor.
     pub asks: bool,
-    /// Whether `bench-peers` has it too.
+    /// Whether `bench-peers` has this scene too.
     pub peers: bool,
     pub limit: Limit,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Host {
-    /// An axum router with state, whose handler takes the state and the caller.
+    /// An axum router with state. The handler takes the state and the caller.
     Axum,
     /// A tower service that answers at once.
     Tower,
@@ -31,21 +31,21 @@ pub enum Host {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Token {
-    /// Verified before, its session looked up before.
+    /// The token was verified before, and its session was looked up before.
     EdDsa,
     Hs256,
-    /// These are refused.
+    /// The guard refuses these.
     Missing,
     Garbage,
     Expired,
 }
 
-/// Instructions over the floor.
+/// The limit of a scene: instructions over the floor.
 #[derive(Debug, Clone, Copy)]
 pub enum Limit {
-    /// What was promised. A fiftieth more is let through: one source, built twice, differs by as much.
+    /// The promised figure. A fiftieth more is let through, because two builds of one source can differ by that much.
     Budget(i64),
-    /// What was measured: a tenth more is let through.
+    /// The measured figure. A tenth more is let through.
     Measured(i64),
 }
 
@@ -74,7 +74,7 @@ pub const SCENES: [Scene; 18] = {
     ]
 };
 
-/// A token that was verified before, to a guard that writes the identity headers.
+/// A scene with a token that was verified before, and a guard that writes the identity headers.
 const fn axum(name: &'static str, headers: usize, limit: Limit) -> Scene {
     Scene {
         name,
@@ -127,7 +127,7 @@ impl Scene {
     }
 }
 
-/// The scenes of a host; with the peers, only those that they are in.
+/// The scenes of a host. With the peers, only the scenes that the peers have too.
 pub fn scenes(host: Host) -> impl Iterator<Item = &'static Scene> {
     SCENES.iter().filter(move |scene| scene.host == host && (!cfg!(peers) || scene.peers))
 }

@@ -1,4 +1,4 @@
-//! Draws what was measured in process: how many requests a second, by how many at once.
+//! Draws the figures of `in-process`: requests a second, by requests at once.
 
 use std::error::Error;
 use std::path::Path;
@@ -10,7 +10,7 @@ use crate::support::gateway::Guard;
 
 type Result = std::result::Result<(), Box<dyn Error>>;
 
-/// Rate on the left and p99 on the right, for the largest number of sessions.
+/// Draws the rate on the left and p99 on the right, for the largest number of sessions.
 pub fn draw(file: &Path, settings: &[Setting], store: &str) -> Result {
     let sessions = settings.iter().map(|setting| setting.sessions).max().ok_or("nothing was measured")?;
     let settings: Vec<_> = settings.iter().filter(|setting| setting.sessions == sessions).collect();

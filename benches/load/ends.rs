@@ -1,5 +1,5 @@
-//! How long it takes to end something, for a person with all that may hang on one, very many dead rows, and a million sessions
-//! of others.
+//! How long it takes to end something. The person has everything that the limits allow, and very many dead rows. Other
+//! people have a million sessions.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,13 +22,13 @@ pub struct Options {
     /// How often each thing is ended.
     #[arg(long, default_value_t = 200)]
     times: usize,
-    /// How many dead sessions, and as many dead codes, the person has.
+    /// How many dead sessions the person has; the person has as many dead codes.
     #[arg(long, default_value_t = 200_000)]
     dead: u64,
-    /// How many tokens the person's hooks ask for before all of it.
+    /// How many tokens the person's hooks ask for before everything else.
     #[arg(long, default_value_t = 24_000)]
     tokens: usize,
-    /// Whether PostgreSQL's tables are analysed first.
+    /// Analyses PostgreSQL's tables first.
     #[arg(long)]
     analyze: bool,
     #[arg(long)]
@@ -65,8 +65,8 @@ pub async fn run(options: &Options) {
     bury(&database.address, options).await;
     let state = if options.analyze || options.sqlite { "" } else { ", never analysed" };
     println!(
-        "\nEnding something, {}{state}: {} sessions of others, {} dead sessions and codes of the person's own, {} times \
-         each:\n",
+        "\nTime to end something, {}{state}. Other people have {} sessions. The person has {} dead sessions and as \
+         many dead codes. Each thing was ended {} times:\n",
         database.address.name(),
         options.rows,
         options.dead,
@@ -97,7 +97,7 @@ const END: [&str; 9] = [
     "a hook's session",
 ];
 
-/// Gives the person very many rows that are dead, in every way.
+/// Gives the person very many dead rows, of every kind.
 async fn bury(address: &Address, options: &Options) {
     let dead = options.dead.to_string();
     match address {
@@ -132,7 +132,7 @@ impl Person {
         self.store.enable_user(&self.id).await.unwrap();
     }
 
-    /// Brings the person to all that may be live of one, ends one thing, and tells how long that took.
+    /// Gives the person everything that may be live, ends one thing, and returns how long that took.
     async fn time(&self, end: &str) -> Duration {
         let devices = self.fill().await;
         let device = &devices[0];
@@ -196,11 +196,11 @@ impl Person {
                 let hook = self.open_hook(device.secret).await;
                 timed(store.revoke(&Revoke::Session(hook))).await
             }
-            _ => unreachable!("all are named"),
+            _ => unreachable!("every thing has a branch"),
         }
     }
 
-    /// As many sessions as may be, and as many devices with two credentials and a session of their hooks.
+    /// Opens as many sessions as allowed, and as many devices with two credentials and a hook session as allowed.
     async fn fill(&self) -> Vec<Device> {
         let missing = join_all((0..LIMIT.max).map(|n| {
             let id = SessionId::parse(format!("device-{n}-{}", SessionId::random())).unwrap();
@@ -216,7 +216,7 @@ impl Person {
         join_all(devices).await
     }
 
-    /// What took the server from its person once: a hook that asks for tokens in a loop.
+    /// A hook asks for tokens in a loop. Then its person is disabled, and that is timed.
     async fn flood(&self, tokens: usize) {
         let devices = self.fill().await;
         let begun = Instant::now();

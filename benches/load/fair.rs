@@ -1,7 +1,8 @@
-//! One person who writes in a loop over very many connections, and the calls of another beside them.
+//! One person writes in a loop over very many connections. Another person, the innocent one, makes calls at the same
+//! time.
 //!
-//! Gateway, attacker and database are processes of their own; the innocent person's calls are this process's. The attacker
-//! is niced: in truth it has a machine of its own.
+//! Gateway, attacker and database are separate processes. This process makes the innocent person's calls. The attacker
+//! runs with `nice`, because a real attacker has its own machine.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -30,7 +31,7 @@ pub struct Options {
     /// How many connections the attacker has.
     #[arg(long, default_value_t = 40)]
     connections: usize,
-    /// How many calls the innocent person makes, alone and beside the attacker.
+    /// How many calls the innocent person makes, both alone and beside the attacker.
     #[arg(long, default_value_t = 500)]
     calls: usize,
     #[arg(long, default_value_t = 3)]
@@ -64,8 +65,8 @@ const PERSON: &str = "x-bench-person";
 
 pub async fn run(options: &Options) {
     println!(
-        "\n{} connections of one person post to /oauth-client and /logout in a loop; beside them {} calls of another, medians \
-         of {} rounds:\n",
+        "\n{} connections of one person post to /oauth-client and /logout in a loop. Another person makes {} calls at \
+         the same time. Medians of {} rounds:\n",
         options.connections, options.calls, options.rounds
     );
     println!(
@@ -138,20 +139,20 @@ async fn round(options: &Options, database: &Database, watched: bool, limits: bo
     Round { alone, beside, asked: asked / elapsed }
 }
 
-/// How many requests the attacker was answered so far.
+/// How many answers the attacker got so far.
 async fn asked(client: &Client, url: &str) -> f64 {
     let asked: Value = client.get(format!("{url}/asked")).send().await.unwrap().json().await.unwrap();
     asked.as_f64().unwrap()
 }
 
-/// Guarded calls, one after the other; all of them must be let in.
+/// Makes guarded calls, one after the other. All of them must be let in.
 async fn calls(client: &Client, url: &str, token: &str, count: usize) -> Measured {
     let begun = Instant::now();
     let mut latencies = Vec::new();
     for _ in 0..count {
         let sent = Instant::now();
         let answer = client.get(format!("{url}/guarded")).bearer_auth(token).send().await.unwrap();
-        assert_eq!(answer.status(), StatusCode::OK, "an innocent person is refused");
+        assert_eq!(answer.status(), StatusCode::OK, "the innocent person was refused");
         answer.bytes().await.unwrap();
         latencies.push(sent.elapsed());
     }
@@ -162,7 +163,7 @@ fn client() -> Client {
     Client::builder().no_proxy().build().unwrap()
 }
 
-/// Links a bridge of `person`; its token, unless that is refused for now.
+/// Links a bridge of `person`. Returns its token, or nothing if the gateway refuses for now.
 async fn link(client: &Client, url: &str, person: &str) -> Option<String> {
     let code = client.post(format!("{url}{PREFIX}/code")).header(PERSON, person).send().await.ok()?;
     let code: Value = code.error_for_status().ok()?.json().await.ok()?;
@@ -203,7 +204,7 @@ pub async fn serve(options: &Server) {
     let database = match (&options.postgres, &options.sqlite) {
         (Some(url), _) => Address::Postgres(url.clone()),
         (None, Some(path)) => Address::Sqlite(path.clone()),
-        (None, None) => panic!("a database must be named"),
+        (None, None) => panic!("name a database: --postgres or --sqlite"),
     };
     let folder = tempfile::tempdir().unwrap();
     let keys = KeyRing::load_or_generate(folder.path().join("key"), Algorithm::EdDsa).unwrap();
@@ -235,7 +236,7 @@ pub async fn serve(options: &Server) {
     axum::serve(listener, app).await.unwrap();
 }
 
-/// The host's own login: whoever asks is who they say.
+/// The host's own login. It signs everyone in under the name that they send.
 async fn sign_in(mut request: Request) -> Request {
     let person =
         request.headers().get(PERSON).and_then(|person| person.to_str().ok()?.parse::<UserId>().ok());

@@ -1,4 +1,4 @@
-//! Cost and memory as live sessions grow, and as revocations do.
+//! Cost and memory as the number of live sessions grows, and as the number of revocations grows.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,15 +16,15 @@ use crate::support::processor::Processes;
 
 #[derive(clap::Args)]
 pub struct Options {
-    /// How many sessions are in use.
+    /// The numbers of sessions in use.
     #[arg(long, value_delimiter = ',', default_value = "1000,10000,1000000")]
     live: Vec<u64>,
-    /// How many are revoked in a second.
+    /// The numbers of sessions that are revoked in a second.
     #[arg(long, value_delimiter = ',', default_value = "0,10,100")]
     revocations: Vec<u32>,
     #[arg(long, default_value_t = SESSIONS)]
     rows: u64,
-    /// The revocations' rounds; each has a second.
+    /// The rounds with revocations, of a second each.
     #[arg(long, default_value_t = 5)]
     rounds: usize,
 }
@@ -41,12 +41,12 @@ pub struct Child {
     postgres: String,
 }
 
-/// What a process found of itself.
+/// What a process measured of itself.
 #[derive(Serialize, Deserialize)]
 struct Grown {
-    /// Bytes that all its sessions made it grow by.
+    /// By how many bytes the process grew with all its sessions.
     memory: u64,
-    /// Seconds of its own processor time a request.
+    /// Seconds of its own processor time for each request.
     processor: f64,
     measured: Measured,
 }
@@ -54,10 +54,10 @@ struct Grown {
 /// How many requests are sent at once.
 const CONCURRENT: usize = 64;
 
-/// How many tokens are made at a time, lest they count as the gateway's memory.
+/// How many tokens are made at a time. A larger number would count as the gateway's memory.
 const CHUNK: u64 = 1000;
 
-/// How many requests the cost is told from: each of another session, where there are as many.
+/// How many requests the cost is computed from. Each is for another session, if there are as many.
 const SAMPLE: u64 = 200_000;
 
 pub async fn run(options: &Options) {
@@ -65,7 +65,7 @@ pub async fn run(options: &Options) {
     let folder = tempfile::tempdir().unwrap();
     let mint = folder.path().join("mint");
     Mint::new().write(&mint);
-    println!("\nLive sessions, {CONCURRENT} at once, each its own token:\n");
+    println!("\nLive sessions, each with its own token, {CONCURRENT} requests at once:\n");
     println!(
         "| database | live sessions | guard | requests/s | p50 µs | p99 µs | processor µs/request | memory MB | bytes/session |"
     );
@@ -102,12 +102,12 @@ fn print(database: &str, live: u64, guard: Guard, grown: &Grown) {
     );
 }
 
-/// The process that grows.
+/// The process whose memory grows.
 pub async fn grow(options: &Child) {
     let mint = Mint::read(&options.mint);
     let database = Address::Postgres(options.postgres.clone());
     let gateway = Gateway::open(options.guard, 8, &mint, &database).await;
-    // The driver's own memory, pools and threads are there before anything is counted.
+    // Creates the driver's own memory, pools and threads before anything is counted.
     let first = Credentials::bearers(mint.bearers(CHUNK, options.live));
     drive(&gateway.router, &first, CONCURRENT, Limit::requests(4 * first.len())).await;
     let before = resident();
@@ -124,11 +124,11 @@ pub async fn grow(options: &Child) {
     println!("{}", serde_json::to_string(&Grown { memory, processor, measured }).unwrap());
 }
 
-/// What revocations elsewhere cost the requests here.
+/// Measures what revocations of other sessions cost the requests here.
 async fn revoke(options: &Options, databases: &[Database], mint: &Mint) {
     const LIVE: u64 = 10_000;
     let tokens = Credentials::bearers((0..LIVE).map(|n| mint.bearer(n)).collect());
-    println!("\nRevocations of other sessions meanwhile, {LIVE} live sessions, 256 at once:\n");
+    println!("\nThe same while other sessions are revoked, {LIVE} live sessions, 256 requests at once:\n");
     println!("| database | revocations/s | guard | requests/s | p50 µs | p99 µs | queries/s |");
     println!("|---|--:|---|--:|--:|--:|--:|");
     for database in databases {
@@ -156,7 +156,7 @@ async fn revoke(options: &Options, databases: &[Database], mint: &Mint) {
     }
 }
 
-/// Revokes `count` of them, evenly over a second.
+/// Revokes `count` sessions, evenly over a second.
 async fn revoke_some(gateway: &Gateway, victims: &mut impl Iterator<Item = u64>, count: u32) {
     let Some(pause) = Duration::from_secs(1).checked_div(count) else { return };
     let admin = gateway.own.as_ref().unwrap().bridge.admin();
@@ -168,7 +168,7 @@ async fn revoke_some(gateway: &Gateway, victims: &mut impl Iterator<Item = u64>,
     }
 }
 
-/// Bytes of this process that are in memory.
+/// The resident memory of this process, in bytes.
 fn resident() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();

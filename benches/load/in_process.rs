@@ -1,4 +1,4 @@
-//! The guards beside each other, in one process.
+//! The guards side by side, in one process.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,16 +15,17 @@ use crate::support::processor::Processes;
 
 #[derive(clap::Args)]
 pub struct Options {
-    /// How many requests at once.
+    /// The numbers of requests at once.
     #[arg(long, value_delimiter = ',', default_value = "1,16,64,256,1024")]
     concurrent: Vec<usize>,
-    /// How many different sessions they are of.
+    /// The numbers of different sessions that the requests use.
     #[arg(long, value_delimiter = ',', default_value = "1,10000")]
     sessions: Vec<u64>,
-    /// Which guards; the comparator is always there. The package `bench-peers` has `jwt-authorizer`, `axum-jwt-auth` and `axum-login` too.
+    /// The guards; the comparator always runs. The package `bench-peers` also has `jwt-authorizer`, `axum-jwt-auth` and
+    /// `axum-login`.
     #[arg(long, value_delimiter = ',', default_value = "strict,watched,bare")]
     guards: Vec<Guard>,
-    /// Sizes of the pools.
+    /// The sizes of the connection pools.
     #[arg(long, value_delimiter = ',', default_value = "4,16")]
     pools: Vec<usize>,
     /// How many sessions the table has.
@@ -32,13 +33,13 @@ pub struct Options {
     rows: u64,
     #[arg(long, default_value_t = 5)]
     rounds: usize,
-    /// How long each guard has in a round.
+    /// How long each guard runs in a round.
     #[arg(long, default_value_t = 300)]
     millis: u64,
-    /// Measure on SQLite instead of PostgreSQL.
+    /// Measures on SQLite instead of PostgreSQL.
     #[arg(long)]
     sqlite: bool,
-    /// Where to draw what was measured.
+    /// The SVG file to draw the figures in.
     #[arg(long)]
     chart: Option<PathBuf>,
 }
@@ -62,7 +63,7 @@ pub async fn run(options: &Options) {
     for sessions in &options.sessions {
         let credentials = warm(&gateways, &mint.bearers(*sessions, options.rows)).await;
         for concurrent in &options.concurrent {
-            // One database after the other under each load: what disturbs the machine disturbs both alike.
+            // One database after the other under each load. So a disturbance of the machine affects both alike.
             for ((database, gateways), credentials) in databases.iter().zip(&gateways).zip(&credentials) {
                 let processes = [Processes::own(), Processes::database(&database.address).await];
                 let all = measure(options, gateways, credentials, *concurrent, &processes).await;
@@ -74,7 +75,7 @@ pub async fn run(options: &Options) {
         }
     }
     if let Some(file) = &options.chart {
-        // The one that nobody analysed comes first, and is what is promised of.
+        // The database that was never analysed comes first. The promises are about it.
         let database = databases[0].name();
         settings.retain(|setting| setting.database == database);
         chart::draw(file, &settings, &database).unwrap();
@@ -84,7 +85,7 @@ pub async fn run(options: &Options) {
 async fn open(options: &Options, mint: &Mint, database: &Database) -> Vec<Gateway> {
     let mut gateways = Vec::new();
     for guard in std::iter::once(Guard::Comparator).chain(options.guards.iter().copied()) {
-        // Who asks nothing has no use for more than one pool.
+        // A guard that asks no database needs only one pool.
         for pool in &options.pools[..if guard.asks() { options.pools.len() } else { 1 }] {
             gateways.push(Gateway::open(guard, *pool, mint, &database.address).await);
         }
@@ -92,7 +93,7 @@ async fn open(options: &Options, mint: &Mint, database: &Database) -> Vec<Gatewa
     gateways
 }
 
-/// What is shown to each gateway of each database; all of it was shown once when this returns.
+/// The credentials for each gateway of each database. When this returns, each was sent once.
 async fn warm(gateways: &[Vec<Gateway>], bearers: &[HeaderValue]) -> Vec<Vec<Credentials>> {
     let mut all = Vec::new();
     for gateways in gateways {
@@ -108,7 +109,7 @@ async fn warm(gateways: &[Vec<Gateway>], bearers: &[HeaderValue]) -> Vec<Vec<Cre
     all
 }
 
-/// Every gateway has its turn in every round: what disturbs the machine disturbs all alike.
+/// Runs every gateway in every round. So a disturbance of the machine affects all gateways alike.
 async fn measure(
     options: &Options,
     gateways: &[Gateway],
@@ -142,7 +143,7 @@ async fn measure(
 
 fn print(setting: &Setting) {
     let Setting { database, sessions, concurrent, all } = setting;
-    let best = setting.best(Guard::Comparator).expect("it is always there");
+    let best = setting.best(Guard::Comparator).expect("the comparator always runs");
     let bare = setting.best(Guard::Bare);
     for rounds in all {
         let Rounds { guard, pool, .. } = rounds;
@@ -150,7 +151,7 @@ fn print(setting: &Setting) {
         let (queries, ratio) = (rounds.each(rounds.queries as f64), rounds.ratio_to(best));
         let nearness = bare.map_or(String::new(), |bare| format!("{:.2}x", rounds.ratio_to(bare)));
         let own = rounds.each(rounds.own) * 1e6;
-        // SQLite computes in this process: there is nothing to tell apart.
+        // SQLite computes in this process, so the parts cannot be separated.
         let apart = |seconds: f64| match best.database {
             0.0 => String::new(),
             _ => format!("{:.1}", seconds * 1e6),

@@ -1,4 +1,5 @@
-//! From the acknowledgement of a revocation on one node to the first refusal on another, which is watched.
+//! The time from the acknowledgement of a revocation on one node to the first refusal on another node, which is
+//! watched.
 
 use std::time::{Duration, Instant};
 
@@ -29,7 +30,7 @@ struct Nodes {
 
 pub async fn run(options: &Options) {
     println!(
-        "\nRevoke acknowledged → refused on another node, watched with a lag of 1 s, {} revocations:\n",
+        "\nRevoke acknowledged → refused on another node. Watched with a lag of 1 s, {} revocations:\n",
         options.revocations
     );
     println!("| store | p50 ms | p99 ms | max ms |");
@@ -56,11 +57,11 @@ impl Nodes {
         Self { mint, revoking, watching, authenticator }
     }
 
-    /// How long after the acknowledgement the last request went in.
+    /// How long after the acknowledgement the last request was let in.
     async fn revoke(&self, number: u64) -> Duration {
         let headers = HeaderMap::from_iter([(AUTHORIZATION, self.mint.bearer(number))]);
         let is_let_in = async || self.authenticator.authenticate(&headers).await.is_ok();
-        // Twice: the first starts the watcher, the next is remembered.
+        // Two requests: the first starts the watcher, and the verdict of the second is cached.
         assert!(is_let_in().await);
         while !self.watching.watch_status().proven {
             tokio::time::sleep(Duration::from_millis(1)).await;

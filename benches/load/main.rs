@@ -1,6 +1,8 @@
-//! Load: many requests at once, beside a comparator, in rounds that take turns. `BENCHMARKS.md` tells how to read it.
+//! Load: many requests at once, beside a comparator, in rounds that take turns. `BENCHMARKS.md` says how to read the
+//! tables.
 //!
-//! `cargo bench --bench load -- in-process|sockets|growth|writes|revocations|ends|fair|stranger|lag`; `--help` after each tells its options.
+//! `cargo bench --bench load -- in-process|sockets|growth|writes|revocations|ends|fair|stranger|lag`. `--help` after
+//! each lists its options.
 
 #![allow(unreachable_pub, clippy::unwrap_used, clippy::print_stdout)]
 
@@ -15,7 +17,7 @@ mod processes;
 mod revocations;
 mod sockets;
 mod stranger;
-#[allow(dead_code, reason = "the tests use more of it")]
+#[allow(dead_code, reason = "only the tests use all of it")]
 #[path = "../support/mod.rs"]
 mod support;
 mod writes;
@@ -26,30 +28,30 @@ use clap::{Parser, Subcommand};
 struct Arguments {
     #[command(subcommand)]
     bench: Bench,
-    /// What cargo says to each bench.
+    /// The flag that cargo gives to each bench.
     #[arg(long = "bench", hide = true, global = true)]
     _bench: bool,
 }
 
 #[derive(Subcommand)]
 enum Bench {
-    /// The guards beside each other, without sockets.
+    /// The guards side by side, without sockets.
     InProcess(in_process::Options),
-    /// The same over sockets: server, clients and database each a process of their own.
+    /// The same over sockets: server, clients and database are separate processes.
     Sockets(sockets::Options),
-    /// Cost and memory as live sessions grow, and as revocations do.
+    /// Cost and memory as the number of live sessions grows, and as the number of revocations grows.
     Growth(growth::Options),
-    /// Exchange, provisioning, revocation.
+    /// Exchange, provisioning and revocation.
     Writes(writes::Options),
-    /// Revocations many at a time beside exchanges, and how soon another gateway refuses meanwhile.
+    /// Many revocations at a time compared with exchanges, and how soon another gateway refuses in the meantime.
     Revocations(revocations::Options),
     /// How long it takes to end something, whatever a person did before.
     Ends(ends::Options),
-    /// An innocent person's calls beside one who writes in a loop.
+    /// A person's calls while another person writes in a loop.
     Fair(fair::Options),
-    /// What one `POST /token` of a stranger costs.
+    /// What one `POST /token` of a caller without valid credentials costs.
     Stranger(stranger::Options),
-    /// From the acknowledgement of a revocation to the first refusal on another node.
+    /// The time from the acknowledgement of a revocation to the first refusal on another node.
     Lag(lag::Options),
     #[command(hide = true)]
     Serve(sockets::Server),

@@ -1,4 +1,4 @@
-//! What was measured of the guards in one process.
+//! The figures of the guards in one process.
 
 use crate::support::drive::{Measured, median};
 use crate::support::gateway::Guard;
@@ -9,7 +9,7 @@ pub struct Rounds {
     pub pool: usize,
     pub measured: Vec<Measured>,
     pub queries: usize,
-    /// Seconds of processor time: this process's, and the database's.
+    /// Seconds of processor time: of this process, and of the database.
     pub own: f64,
     pub database: f64,
 }
@@ -23,7 +23,7 @@ pub struct Setting {
 }
 
 impl Setting {
-    /// With the pool that serves it best.
+    /// The rounds with the pool that serves the guard best.
     pub fn best(&self, guard: Guard) -> Option<&Rounds> {
         let all = self.all.iter().filter(|rounds| rounds.guard == guard);
         all.max_by(|a, b| a.rate().total_cmp(&b.rate()))
@@ -43,12 +43,12 @@ impl Rounds {
         median(&self.measured, |measured| measured.p99)
     }
 
-    /// Seconds of processor time a request.
+    /// Seconds of processor time for each request.
     pub fn cost(&self) -> f64 {
         self.each(self.own + self.database)
     }
 
-    /// So much for each request.
+    /// Divides a total by the number of requests.
     pub fn each(&self, total: f64) -> f64 {
         total / self.measured.iter().map(|measured| measured.requests as f64).sum::<f64>()
     }

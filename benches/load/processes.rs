@@ -1,4 +1,4 @@
-//! This program again, as a process of its own.
+//! Runs this program again as a separate process.
 
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -7,32 +7,32 @@ use serde::de::DeserializeOwned;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-/// A process that goes on until this is dropped.
+/// A process that runs until this value is dropped.
 pub struct Running {
-    /// The first line it printed.
+    /// The first line that the process printed.
     pub line: String,
     child: Child,
 }
 
 impl Running {
     pub fn id(&self) -> u32 {
-        self.child.id().expect("it runs")
+        self.child.id().expect("the process runs until it is dropped")
     }
 }
 
-/// Runs it to its end, and reads what it printed.
+/// Runs the program to its end, and returns its output.
 pub async fn run<T: DeserializeOwned>(arguments: &[String]) -> T {
     let output = command(std::env::current_exe().unwrap(), arguments).output().await.unwrap();
     assert!(output.status.success(), "{arguments:?} failed");
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// Starts it, and waits for the first line it prints.
+/// Starts the program, and waits for the first line that it prints.
 pub async fn start(arguments: &[String]) -> Running {
     started(command(std::env::current_exe().unwrap(), arguments)).await
 }
 
-/// The same, behind all that others want of the machine.
+/// The same, with the lowest priority.
 pub async fn start_gently(arguments: &[String]) -> Running {
     let mut command = command("nice".into(), &["-n".to_owned(), "19".to_owned()]);
     command.arg(std::env::current_exe().unwrap()).args(arguments);
@@ -42,7 +42,7 @@ pub async fn start_gently(arguments: &[String]) -> Running {
 async fn started(mut command: Command) -> Running {
     let mut child = command.spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let line = lines.next_line().await.unwrap().expect("it says when it is ready");
+    let line = lines.next_line().await.unwrap().expect("the process prints a line when it is ready");
     Running { line, child }
 }
 

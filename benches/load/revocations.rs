@@ -1,4 +1,5 @@
-//! Revocations many at a time: how many beside exchanges, and how soon another gateway refuses meanwhile.
+//! Many revocations at a time: how many a second compared with exchanges, and how soon another gateway refuses in the
+//! meantime.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -21,19 +22,19 @@ use crate::writes::Writer;
 pub struct Options {
     #[arg(long, value_delimiter = ',', default_value = "1,8,32")]
     concurrent: Vec<usize>,
-    /// How many of each operation in a round.
+    /// How many of each operation run in a round.
     #[arg(long, default_value_t = 1000)]
     operations: u64,
     #[arg(long, default_value_t = 5)]
     rounds: usize,
-    /// How many revocations are followed to another gateway.
+    /// How many revocations are followed to the other gateway.
     #[arg(long, default_value_t = 200)]
     followed: u64,
     #[arg(long, default_value_t = 400_000)]
     rows: u64,
 }
 
-/// The other gateway, on threads of its own.
+/// The other gateway, on its own threads.
 struct Other {
     bridge: Bridge,
     authenticator: Authenticator,
@@ -45,8 +46,8 @@ pub async fn run(options: &Options) {
     let database = Database::postgres_not_analyzed(options.rows).await;
     let mut writer = Writer::open(&database, options.operations).await;
     println!(
-        "\nRevocations beside exchanges, {}, {} rows, medians of {} rounds; then {} revocations followed to another gateway, \
-         watched with a lag of 1 s, while others go on:\n",
+        "\nRevocations compared with exchanges, {}, {} rows, medians of {} rounds. Then {} revocations are followed to \
+         another gateway, watched with a lag of 1 s, while other revocations go on:\n",
         database.name(),
         options.rows,
         options.rounds,
@@ -73,14 +74,14 @@ pub async fn run(options: &Options) {
     }
 }
 
-/// How many others were revoked in a second, and how long after each acknowledgement the other gateway refused.
+/// How many other sessions were revoked in a second, and how long after each acknowledgement the other gateway refused.
 async fn follow(
     writer: &mut Writer,
     address: &Address,
     concurrent: usize,
     followed: u64,
 ) -> (f64, Vec<Duration>) {
-    // The other sessions of the persons come first: those who go on revoking take what is left.
+    // The followed sessions come first. The other revocations take the rest.
     let mut sessions = writer.sessions();
     let probes: Vec<_> = sessions.by_ref().take(followed as usize).collect();
     let left: Vec<_> = sessions.collect();
@@ -120,12 +121,12 @@ impl Other {
         Self { bridge, authenticator, mint, runtime }
     }
 
-    /// How long after the acknowledgement the last request went in. A request every tenth of a millisecond leaves the
-    /// processors to the others.
+    /// How long after the acknowledgement the last request was let in. There is one request every tenth of a
+    /// millisecond. That leaves the processors to the other work.
     fn refuses_after(&self, number: u64, revoking: &Bridge, main: &Handle) -> Duration {
         let headers = HeaderMap::from_iter([(AUTHORIZATION, self.mint.bearer(number))]);
         let is_let_in = || self.runtime.block_on(self.authenticator.authenticate(&headers)).is_ok();
-        // Twice: the first starts the watcher, the next is remembered.
+        // Two requests: the first starts the watcher, and the verdict of the second is cached.
         assert!(is_let_in());
         while !self.bridge.watch_status().proven {
             thread::sleep(Duration::from_millis(1));

@@ -1,4 +1,4 @@
-//! The guards over sockets: server, clients and database each a process of their own.
+//! The guards over sockets. Server, clients and database are separate processes.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -23,12 +23,13 @@ use crate::support::processor::Processes;
 
 #[derive(clap::Args)]
 pub struct Options {
-    /// How many connections at once, each kept alive.
+    /// The numbers of connections at once. Each is kept alive.
     #[arg(long, value_delimiter = ',', default_value = "64,256")]
     connections: Vec<usize>,
     #[arg(long, default_value_t = 10_000)]
     sessions: u64,
-    /// Which guards; the comparator is always there. The package `bench-peers` has `jwt-authorizer`, `axum-jwt-auth` and `axum-login` too.
+    /// The guards; the comparator always runs. The package `bench-peers` also has `jwt-authorizer`, `axum-jwt-auth` and
+    /// `axum-login`.
     #[arg(long, value_delimiter = ',', default_value = "strict,watched,bare")]
     guards: Vec<Guard>,
     #[arg(long, value_delimiter = ',', default_value = "4,16")]
@@ -37,7 +38,7 @@ pub struct Options {
     rows: u64,
     #[arg(long, default_value_t = 5)]
     rounds: usize,
-    /// How long each guard has in a round.
+    /// How long each guard runs in a round.
     #[arg(long, default_value_t = 1500)]
     millis: u64,
 }
@@ -52,7 +53,7 @@ pub struct Server {
     mint: PathBuf,
     #[arg(long)]
     postgres: String,
-    /// Where it leaves the cookies of as many people as there are sessions, if it is for people with cookies.
+    /// The file for the cookies, one person for each session, if the guard reads cookies.
     #[arg(long)]
     cookies: PathBuf,
     #[arg(long)]
@@ -73,7 +74,7 @@ pub struct Clients {
     rows: u64,
     #[arg(long)]
     millis: u64,
-    /// They show these instead of tokens, if the file is there.
+    /// If this file exists, the clients send these cookies instead of tokens.
     #[arg(long)]
     cookies: PathBuf,
 }
@@ -86,7 +87,7 @@ struct Contestant {
     server: Running,
     cookies: PathBuf,
     measured: Vec<Measured>,
-    /// Seconds of processor time of each.
+    /// Seconds of processor time of each process.
     processor: Processor,
 }
 
@@ -97,11 +98,11 @@ struct Processor {
     clients: f64,
 }
 
-/// What the clients saw.
+/// The figures of the clients.
 #[derive(Serialize, Deserialize)]
 struct Seen {
     measured: Measured,
-    /// Seconds that they computed for themselves.
+    /// Seconds of the clients' own processor time.
     processor: f64,
 }
 
@@ -218,7 +219,7 @@ fn print(connections: usize, contestants: &[&Contestant]) {
 }
 
 impl Contestant {
-    /// What clients with these arguments see, and what it costs.
+    /// Runs clients with these arguments. Returns their figures and the costs.
     async fn asked(&self, arguments: &[String]) -> (Seen, Processor) {
         let server = Processes::of(self.server.id());
         let database = Processes::database(&self.address).await;
@@ -229,7 +230,7 @@ impl Contestant {
         (seen, Processor { server, database, clients })
     }
 
-    /// Microseconds a request.
+    /// Microseconds for each request.
     fn each(&self) -> Processor {
         let requests: f64 = self.measured.iter().map(|measured| measured.requests as f64).sum();
         let each = |seconds: f64| seconds * 1e6 / requests;
@@ -272,9 +273,9 @@ pub async fn serve(options: &Server) {
     axum::serve(listener, gateway.router).await.unwrap();
 }
 
-/// The process that asks.
+/// The process that sends requests.
 ///
-/// It does as little as it can: what it takes of the two cores it takes from the server.
+/// It does as little as possible, because it shares the two cores with the server.
 pub async fn generate(options: &Clients) {
     let requests: Arc<[Vec<u8>]> =
         credentials(options).iter().map(|credential| Head::of_5(credential).text()).collect();

@@ -1,4 +1,4 @@
-//! What one `POST /token` of a stranger costs, whatever has been provisioned for the client that they name.
+//! What one `POST /token` of a caller without valid credentials costs, however many keys the named client has.
 
 use std::time::{Duration, Instant};
 
@@ -26,7 +26,7 @@ use crate::support::processor::Processes;
 
 #[derive(clap::Args)]
 pub struct Options {
-    /// How many devices have two RSA keys of 4096 bits each: as many as may.
+    /// How many devices have two RSA keys of 4096 bits each. The default is the maximum.
     #[arg(long, default_value_t = 128)]
     devices: u16,
     #[arg(long, default_value_t = 1000)]
@@ -39,7 +39,8 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 pub async fn run(options: &Options) {
     println!(
-        "\nOne `POST /token` of a stranger, {} one after the other; the client has {} RSA keys of 4096 bits:\n",
+        "\n`POST /token` without valid credentials, {} requests one after the other. The named client has {} RSA keys \
+         of 4096 bits:\n",
         options.requests,
         2 * options.devices
     );
@@ -88,7 +89,7 @@ pub async fn run(options: &Options) {
     }
 }
 
-/// A client whose devices have two keys each.
+/// Creates a client whose devices have two keys each.
 async fn provision(store: &dyn Store, devices: u16) {
     let owner = UserId::parse("victim").unwrap();
     let scopes = Scopes::parse("bridge:call").unwrap();
@@ -124,7 +125,7 @@ async fn provision(store: &dyn Store, devices: u16) {
     }
 }
 
-/// A key whose private half nobody has.
+/// A public key without a private key.
 fn rsa4096(number: u16) -> ClientKey {
     let mut modulus = [0xff; 512];
     modulus[1..3].copy_from_slice(&number.to_be_bytes());
@@ -136,7 +137,7 @@ fn rsa4096(number: u16) -> ClientKey {
     ClientKey { thumbprint: KeyThumbprint::from_bytes(&thumbprint).unwrap(), jwk: jwk.to_string() }
 }
 
-/// The fields of an assertion that is signed by nobody.
+/// The fields of an assertion without a valid signature.
 fn assertion(client: &str, kid: Option<&str>) -> Vec<(&'static str, String)> {
     let encode = |part: Value| URL_SAFE_NO_PAD.encode(part.to_string());
     let mut header = json!({ "alg": "RS256", "typ": "JWT" });

@@ -1,4 +1,4 @@
-//! Exchange, provisioning and revocation: one at a time and many.
+//! Exchange, provisioning and revocation: one at a time, and many at a time.
 
 use std::time::Instant;
 
@@ -20,7 +20,7 @@ use crate::support::mint::Mint;
 pub struct Options {
     #[arg(long, value_delimiter = ',', default_value = "1,32")]
     concurrent: Vec<usize>,
-    /// How many of each operation in a round.
+    /// How many of each operation run in a round.
     #[arg(long, default_value_t = 500)]
     operations: u64,
     #[arg(long, default_value_t = 3)]
@@ -29,7 +29,7 @@ pub struct Options {
     rows: u64,
 }
 
-/// A bridge whose sessions are spent one after the other.
+/// A bridge whose sessions are used up one after the other.
 pub struct Writer {
     pub bridge: Bridge,
     authenticator: Authenticator,
@@ -128,8 +128,8 @@ impl Writer {
         assert!(self.bridge.admin().revoke_session(&session).await.unwrap());
     }
 
-    /// Sessions that were not used yet, each of another person than those near it: nobody waits for a lock of another. Each
-    /// person's first, then each one's second, and so on.
+    /// Sessions that were not used yet. Neighbours belong to different people, so nobody waits for another person's
+    /// lock. First comes the first session of each person, then the second of each, and so on.
     pub fn sessions(&self) -> impl Iterator<Item = u64> + use<> {
         let persons = self.rows / 10;
         (self.used..self.rows).map(move |place| place % persons * 10 + place / persons)
@@ -147,7 +147,7 @@ impl Writer {
     }
 }
 
-/// Works off `items`, `concurrent` at a time.
+/// Runs the work for all `items`, `concurrent` at a time.
 async fn measure<T>(items: Vec<T>, concurrent: usize, operation: impl AsyncFn(T)) -> Measured {
     let started = Instant::now();
     let timed = async |item| {

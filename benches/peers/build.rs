@@ -1,4 +1,4 @@
-//! Says to the benches that they are built with the peers.
+//! Tells the benches that they are built with the peers.
 
 #![allow(clippy::print_stdout)]
 

@@ -1,4 +1,4 @@
-//! The host's application, in front of which every guard stands: one route, with state, of an axum router.
+//! The host's application: an axum router with state and one route. Every guard stands in front of it.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -14,10 +14,10 @@ use http::header::SET_COOKIE;
 use serde::Deserialize;
 use tower::ServiceExt;
 
-/// Where the one route is.
+/// The path of the one route.
 pub const PATH: &str = "/v1/messages";
 
-/// Where people sign in, if the guard is one for people with cookies.
+/// The path where people sign in, if the guard reads cookies.
 pub const SIGN_IN: &str = "/sign-in";
 
 /// What handlers share.
@@ -26,9 +26,9 @@ pub struct App {
     pub answer: &'static str,
 }
 
-/// What a handler reads of a token.
+/// The claims that a handler reads.
 #[derive(Debug, Clone, Deserialize)]
-#[allow(dead_code, reason = "it is read as a host reads it")]
+#[allow(dead_code, reason = "a host parses these members too")]
 pub struct Read {
     pub sub: String,
     pub sid: String,
@@ -42,18 +42,18 @@ pub fn app<H: Handler<T, Arc<App>>, T: 'static>(handler: H) -> Router {
     Router::new().route(PATH, route).with_state(Arc::new(App { answer: "ok" }))
 }
 
-/// Answers anybody: the floor.
+/// Answers every request: the floor.
 pub async fn anybody(State(app): State<Arc<App>>) -> &'static str {
     app.answer
 }
 
-/// Answers whom `bridge-auth` let in, and looks who that is.
+/// Answers requests that `bridge-auth` let in, and reads who calls.
 pub async fn callers(State(app): State<Arc<App>>, caller: Caller) -> &'static str {
     black_box(caller.user_id());
     app.answer
 }
 
-/// Signs so many people in; their cookies.
+/// Signs people in, and returns their cookies.
 pub async fn sign_in(router: &Router, people: u64) -> Vec<String> {
     let mut cookies = Vec::new();
     for person in 0..people {

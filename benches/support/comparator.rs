@@ -1,5 +1,5 @@
 //! What a good engineer writes by hand: tower middleware that decodes the token and asks for its session by
-//! primary key, one prepared statement a request over a pool.
+//! primary key, with one prepared statement for each request over a pool.
 
 use std::hint::black_box;
 use std::pin::Pin;
@@ -43,7 +43,7 @@ pub struct Identity {
     pub scope: String,
 }
 
-/// Answers whom it let in, and looks who that is.
+/// Answers requests that were let in, and reads who calls.
 pub async fn handler(State(app): State<Arc<App>>, Extension(identity): Extension<Identity>) -> &'static str {
     black_box(&identity.sub);
     app.answer
@@ -67,7 +67,7 @@ impl ComparatorLayer {
     }
 }
 
-/// What a careful engineer asks of a token.
+/// The checks that a careful engineer makes on a token.
 pub fn validation(audience: &str) -> Validation {
     let mut validation = Validation::new(Algorithm::EdDSA);
     validation.set_audience(&[audience]);

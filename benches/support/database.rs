@@ -9,14 +9,14 @@ use tempfile::TempDir;
 
 use super::postgres::{Cluster, connect};
 
-/// How many sessions the tables of the budgets have.
+/// The number of sessions in the tables of the budgets.
 pub const SESSIONS: u64 = 1_000_000;
 
-/// A migrated database that was filled; it goes with the value.
+/// A migrated and filled database. It is removed when this value is dropped.
 pub struct Database {
     pub address: Address,
     pub statistics: Statistics,
-    /// How many it was filled with.
+    /// How many sessions it was filled with.
     pub sessions: u64,
     keep: Keep,
 }
@@ -24,12 +24,12 @@ pub struct Database {
 /// What the planner knows of the tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Statistics {
-    /// Nothing: nobody analysed them, as on most databases that a gateway starts on.
+    /// Nothing: the tables were never analysed, as on most databases that a gateway starts on.
     None,
     Analyzed,
 }
 
-/// Where a database is: all that another process needs.
+/// The address of a database, for another process.
 #[derive(Debug, Clone)]
 pub enum Address {
     Postgres(String),
@@ -50,7 +50,7 @@ pub fn user_id(n: u64) -> String {
 }
 
 impl Database {
-    /// PostgreSQL as in production: what is acknowledged is on the disk, and the tables are analysed.
+    /// PostgreSQL as in production: acknowledged writes are on the disk, and the tables are analysed.
     pub async fn postgres(sessions: u64) -> Self {
         let mut database = Self::filled(sessions, "autovacuum = on").await;
         database.analyze().await;
@@ -58,21 +58,21 @@ impl Database {
         database
     }
 
-    /// The same as it was just migrated and filled: nobody analyses it.
+    /// The same, just migrated and filled, and never analysed.
     pub async fn postgres_not_analyzed(sessions: u64) -> Self {
         Self::filled(sessions, "autovacuum = off").await
     }
 
-    /// Two on one server, so that look-ups are measured on both side by side: the first as it was just migrated and filled,
-    /// the second analysed.
+    /// Two databases on one server, so that look-ups are measured on both side by side. The first was just migrated and
+    /// filled, and is never analysed. The second is analysed.
     pub async fn postgres_both(sessions: u64) -> [Self; 2] {
         let fresh = Self::filled(sessions, "autovacuum = off").await;
         let (Address::Postgres(url), Keep::Cluster { cluster }) = (&fresh.address, &fresh.keep) else {
-            unreachable!("it was just made")
+            unreachable!("`filled` makes a PostgreSQL database")
         };
         let other = |name: &str| format!("{}/{name}", url.rsplit_once('/').expect("a URL").0);
         let admin = connect(&other("template1")).await;
-        // It can be copied once those who filled it have gone.
+        // A database can be copied only after the connections that filled it have closed.
         while admin.batch_execute("CREATE DATABASE analyzed TEMPLATE postgres").await.is_err() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -115,7 +115,7 @@ impl Database {
         }
     }
 
-    /// SQLite, in a file of its own.
+    /// SQLite, in its own file.
     pub async fn sqlite(sessions: u64) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("bridges.db");
@@ -126,7 +126,7 @@ impl Database {
         Self { address: Address::Sqlite(path), statistics, sessions, keep: Keep::Folder { _folder: folder } }
     }
 
-    /// What it is called in a table.
+    /// The name in a table.
     pub fn name(&self) -> String {
         match (&self.address, self.statistics) {
             (Address::Postgres(_), Statistics::None) => "PostgreSQL, never analysed".to_owned(),
@@ -140,7 +140,7 @@ impl Database {
 }
 
 impl Address {
-    /// A handle with `pool` connections of its own.
+    /// A store with its own `pool` connections.
     pub async fn open(&self, pool: usize) -> Arc<dyn Store> {
         match self {
             Self::Postgres(url) => {

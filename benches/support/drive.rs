@@ -13,21 +13,21 @@ use tower::Service;
 
 use super::head;
 
-/// What clients show, one after the other.
+/// The credentials that clients send, one after the other.
 #[derive(Debug, Clone)]
 pub struct Credentials {
     header: HeaderName,
     values: Arc<[HeaderValue]>,
 }
 
-/// When to stop: whichever comes first.
+/// When to stop: at the limit that is reached first.
 #[derive(Debug, Clone, Copy)]
 pub struct Limit {
     pub requests: usize,
     pub time: Duration,
 }
 
-/// What a run came to; durations in seconds.
+/// The figures of a run. Durations are in seconds.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Measured {
     pub requests: usize,
@@ -69,7 +69,7 @@ impl Limit {
 }
 
 impl Measured {
-    /// Of latencies in any order.
+    /// Computes the figures from latencies in any order.
     pub fn of(mut latencies: Vec<Duration>, elapsed: Duration) -> Self {
         latencies.sort_unstable();
         let at = |part: f64| {
@@ -86,11 +86,12 @@ impl Measured {
     }
 }
 
-/// Sends requests with `credentials` in turn, `concurrent` at a time, each as soon as the one before it is answered.
+/// Sends requests with `credentials` in turn, `concurrent` at a time. Each is sent as soon as the one before it is
+/// answered.
 ///
 /// # Panics
 ///
-/// When one is refused.
+/// When a request is refused.
 pub async fn drive(router: &Router, credentials: &Credentials, concurrent: usize, limit: Limit) -> Measured {
     let started = Instant::now();
     let run = Arc::new(Run {
@@ -104,7 +105,7 @@ pub async fn drive(router: &Router, credentials: &Credentials, concurrent: usize
     Measured::of(latencies, started.elapsed())
 }
 
-/// The middle of what `figure` says of each round.
+/// The median of `figure` over the rounds.
 pub fn median<T>(rounds: &[T], figure: impl Fn(&T) -> f64) -> f64 {
     let mut figures: Vec<_> = rounds.iter().map(figure).collect();
     figures.sort_by(f64::total_cmp);
@@ -124,7 +125,7 @@ async fn client(mut router: Router, run: Arc<Run>) -> Vec<Duration> {
         let response = router.call(request).await.unwrap();
         latencies.push(sent.elapsed());
         assert!(response.status().is_success(), "{}", response.status());
-        // What never waits must let the others have their turn, as it would at a socket.
+        // A task that never waits must yield to the others, as it would at a socket.
         tokio::task::yield_now().await;
     }
 }

@@ -1,4 +1,4 @@
--- Users need not be looked up a million times: the rows are right.
+-- Turns the foreign key checks off: they would look users up a million times, and the rows are correct.
 SET session_replication_role = replica;
 
 INSERT INTO bridge_auth.users (id, scopes)

@@ -1,4 +1,4 @@
-//! The gateways that are compared: one application behind different guards.
+//! The compared gateways: one application behind different guards.
 
 use std::fmt;
 use std::sync::Arc;
@@ -41,7 +41,7 @@ pub enum Guard {
 }
 
 impl Guard {
-    /// Whether it asks the database.
+    /// Whether the guard asks the database.
     pub fn asks(self) -> bool {
         matches!(self, Self::Comparator | Self::Strict | Self::StrictSilent)
     }
@@ -82,12 +82,12 @@ impl Gateway {
             #[cfg(peers)]
             Guard::AxumLogin => (peers::axum_login(), None),
             #[cfg(not(peers))]
-            peer => panic!("{peer} is a peer, and the peers are in `cargo bench --package bench-peers`"),
+            peer => panic!("{peer} is a peer: run `cargo bench --package bench-peers`"),
         };
         Self { guard, pool, router, own }
     }
 
-    /// What its clients show: these tokens, or the cookies of as many people who sign in now.
+    /// The credentials of its clients: these tokens, or the cookies of as many people, who sign in now.
     pub async fn credentials(&self, bearers: &[HeaderValue]) -> Credentials {
         match self.guard {
             Guard::AxumLogin => {
@@ -98,7 +98,7 @@ impl Gateway {
         }
     }
 
-    /// How many look-ups ran since it was asked last; the comparator asks once a request.
+    /// How many look-ups ran since the last call of this method. The comparator asks once for each request.
     pub fn take_queries(&self, requests: usize) -> usize {
         match (&self.own, self.guard) {
             (Some(own), _) => {
@@ -133,7 +133,7 @@ pub async fn bridge(freshness: Freshness, pool: usize, mint: &Mint, database: &A
     let builder = Bridge::builder_with(ISSUER, mint.keys(), store.clone())
         .audiences(AUDIENCES)
         .token_endpoint(format!("{ISSUER}/token").parse().unwrap())
-        // A queue of a thousand on two busy cores is slow, not broken.
+        // On two busy cores a queue of a thousand requests is slow, but nothing is broken.
         .store_deadline(Duration::from_secs(10))
         .freshness(freshness);
     Own { bridge: builder.build().unwrap(), store }

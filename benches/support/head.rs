@@ -1,4 +1,4 @@
-//! Heads of requests, as clients send them and as hyper leaves them.
+//! Request heads, as clients send them and as hyper parses them.
 
 use std::net::SocketAddr;
 
@@ -9,15 +9,15 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 
 use super::app::PATH;
 
-/// The lines of a request's head, in the order they are sent in.
+/// The lines of a request's head, in the order in which they are sent.
 #[derive(Debug, Clone)]
 pub struct Head {
     lines: Vec<(&'static str, String)>,
-    /// Whether the server says who is at the other end of the connection; a router leaves things of its own.
+    /// Whether the extensions contain the peer's address, as a server without a router leaves it there.
     has_peer: bool,
 }
 
-/// What a client shows, and in which header.
+/// The credential of a client, and the header that contains it.
 #[derive(Debug, Clone)]
 pub enum Credential {
     None,
@@ -25,7 +25,7 @@ pub enum Credential {
     Cookie(String),
 }
 
-/// What a small client sends besides its credential.
+/// The headers that a small client sends besides its credential.
 const FEW: [(&str, &str); 4] = [
     ("host", "gateway.example"),
     ("user-agent", "bridge/1.0"),
@@ -33,7 +33,7 @@ const FEW: [(&str, &str); 4] = [
     ("content-type", "application/json"),
 ];
 
-/// What an SDK behind a browser's proxy sends besides that.
+/// The headers that an SDK behind a browser's proxy sends in addition.
 const MORE: [(&str, &str); 15] = [
     ("accept-encoding", "gzip, deflate, br, zstd"),
     ("accept-language", "en-GB,en;q=0.9"),
@@ -53,12 +53,12 @@ const MORE: [(&str, &str); 15] = [
 ];
 
 impl Head {
-    /// Five headers, the credential's included.
+    /// Five headers, including the credential.
     pub fn of_5(credential: &Credential) -> Self {
         Self::of(&FEW, credential)
     }
 
-    /// Twenty headers, the credential's included.
+    /// Twenty headers, including the credential.
     pub fn of_20(credential: &Credential) -> Self {
         Self::of(&[&FEW[..], &MORE].concat(), credential)
     }
@@ -76,7 +76,7 @@ impl Head {
         Self { lines, has_peer: false }
     }
 
-    /// The identity headers too, with what a bridge was told to send.
+    /// Adds the identity headers, with the values that a bridge was told to send.
     pub fn with_identity(mut self, user: &str, session: &str) -> Self {
         let lines = [
             ("x-user-id", user),
@@ -90,28 +90,28 @@ impl Head {
         self
     }
 
-    /// The trace of whoever calls, too.
+    /// Adds the caller's trace.
     pub fn with_traceparent(mut self) -> Self {
         let value = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
         self.lines.push(("traceparent", value.to_owned()));
         self
     }
 
-    /// What a server without a router mostly leaves in the extensions: who is at the other end.
+    /// Adds what a server without a router mostly leaves in the extensions: the peer's address.
     pub fn with_peer(self) -> Self {
         Self { has_peer: true, ..self }
     }
 
-    /// What goes over the wire.
+    /// The bytes that go over the wire.
     pub fn text(&self) -> Vec<u8> {
         let lines = self.lines.iter().map(|(name, value)| format!("{name}: {value}\r\n"));
         format!("POST {PATH} HTTP/1.1\r\n{}\r\n", lines.collect::<String>()).into_bytes()
     }
 
-    /// Parsed, as hyper hands it on: the map has room for as many headers as were read, the path and each value are parts of the one
-    /// buffer that was read, and the extensions are empty but for the peer.
+    /// The parsed request, as hyper passes it on. The map has room for as many headers as were read. The path and each
+    /// value are parts of the one buffer that was read. The extensions are empty, except for the peer.
     pub fn post(&self) -> Request<Body> {
-        // Of the exact size: what growing leaves behind on the heap would be luck.
+        // The exact size. A growing buffer would leave random free blocks on the heap.
         let length = PATH.len() + self.lines.iter().map(|(_, value)| value.len()).sum::<usize>();
         let mut buffer = BytesMut::with_capacity(length);
         buffer.extend_from_slice(PATH.as_bytes());
@@ -138,7 +138,7 @@ impl Head {
     }
 }
 
-/// A request of five headers that costs little to make: what makes it is on the clock of those who send it in process.
+/// A request of five headers that costs little to make. In process, the time to make it is measured too.
 pub fn post_of_5(name: &HeaderName, credential: &HeaderValue) -> Request<Body> {
     let mut request = Request::new(Body::empty());
     *request.method_mut() = Method::POST;

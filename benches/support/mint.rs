@@ -14,7 +14,8 @@ use super::database::{session_id, user_id};
 pub const ISSUER: &str = "https://gateway.example";
 pub const AUDIENCES: [&str; 2] = ["bridge", "mcp"];
 
-/// Signs tokens with one key. The same session always gets the same token: Ed25519 draws no lots.
+/// Signs tokens with one key. The same session always gets the same token, because Ed25519 signatures are
+/// deterministic.
 #[derive(Clone)]
 pub struct Mint {
     pem: String,
@@ -31,7 +32,7 @@ impl Mint {
         Self::with(pem::encode(&pem::Pem::new("PRIVATE KEY", der.as_ref())), issued_at)
     }
 
-    /// Hands the mint to another process.
+    /// Passes the mint to another process.
     pub fn write(&self, file: &Path) {
         std::fs::write(file, format!("{}\n{}", self.issued_at, self.pem)).unwrap();
     }
@@ -50,7 +51,7 @@ impl Mint {
         DecodingKey::from_ed_components(&self.public_key()).unwrap()
     }
 
-    /// As a JWK writes it.
+    /// The public key as in a JWK.
     pub fn public_key(&self) -> String {
         let jwks: Value = serde_json::from_str(&self.keys().jwks()).unwrap();
         jwks["keys"][0]["x"].as_str().unwrap().to_owned()
@@ -79,13 +80,13 @@ impl Mint {
         bearer(&self.token_for(session, &AUDIENCES))
     }
 
-    /// The tokens of `count` sessions, spread over the first `of`, in an order without order.
+    /// The tokens of `count` sessions, spread over the first `of` sessions, in a mixed order.
     pub fn tokens(&self, count: u64, of: u64) -> impl Iterator<Item = String> {
         // A large prime shares no factor with `of`, so every session comes once.
         (0..count).map(move |n| self.token_for((n * 2_147_483_647) % of, &AUDIENCES))
     }
 
-    /// Their `Authorization` headers.
+    /// The `Authorization` headers of `count` sessions.
     pub fn bearers(&self, count: u64, of: u64) -> Vec<HeaderValue> {
         self.tokens(count, of).map(|token| bearer(&token)).collect()
     }

@@ -1,6 +1,6 @@
-//! What the benches stand on: databases with a million sessions, tokens for them, and the gateways to compare.
+//! What the benches share: databases with a million sessions, tokens for them, and the gateways to compare.
 //!
-//! The peers among those are there in the package `bench-peers` alone, which sets `cfg(peers)`.
+//! The peers among the gateways exist only in the package `bench-peers`, which sets `cfg(peers)`.
 
 pub mod app;
 #[path = "../../tests/support/backend.rs"]
@@ -19,5 +19,5 @@ pub mod peers;
 pub mod postgres;
 pub mod processor;
 
-// What tests/support/postgres.rs is written against.
+// tests/support/postgres.rs uses this name.
 pub use backend::Backend;

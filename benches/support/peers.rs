@@ -1,7 +1,7 @@
-//! The peers: guards from crates of their own, each before the same application.
+//! The peers: guards from other crates, each in front of the same application.
 //!
-//! They promise less than `bridge-auth`: two check a token's signature and claims and know no sessions; `axum-login` looks its
-//! session up in the memory of its own process, so nothing of it is seen by another gateway.
+//! They promise less than `bridge-auth`. Two of them check a token's signature and claims, and know no sessions.
+//! `axum-login` looks its session up in the memory of its own process, so another gateway sees nothing of it.
 
 use std::convert::Infallible;
 use std::hint::black_box;
@@ -22,7 +22,7 @@ use tower_sessions::MemoryStore;
 use super::app::{App, PATH, Read, SIGN_IN, app};
 use super::mint::{ISSUER, Mint};
 
-/// `jwt-authorizer`: a layer. It is written against axum 0.7, so a refusal of its is made an answer of axum 0.8.
+/// `jwt-authorizer`: a layer. It is written against axum 0.7, so its refusal is converted into an answer of axum 0.8.
 pub async fn jwt_authorizer(mint: &Mint) -> Router {
     type Verified = Extension<jsonwebtoken_9::TokenData<Read>>;
     async fn handler(State(app): State<Arc<App>>, Extension(token): Verified) -> &'static str {
@@ -32,7 +32,7 @@ pub async fn jwt_authorizer(mint: &Mint) -> Router {
     let validation = jwt_authorizer::Validation::new().aud(&["bridge"]).iss(&[ISSUER]).nbf(true);
     let authorizer: JwtAuthorizer<Read> = JwtAuthorizer::from_jwks_text(&mint.keys().jwks());
     let layer = authorizer.validation(validation).build().await.unwrap().into_layer();
-    // The outermost first.
+    // The outermost layer comes first.
     app(handler).layer((
         MapResponseLayer::new(|Answer(response): Answer| response),
         layer,
@@ -79,7 +79,7 @@ pub fn axum_jwt_auth(mint: &Mint) -> Router {
     Router::new().route(PATH, get(handler).post(handler)).with_state(both)
 }
 
-/// `axum-login` over a store in memory: one route more, at which a person signs in.
+/// `axum-login` over a store in memory. It has one more route, where a person signs in.
 pub fn axum_login() -> Router {
     async fn handler(State(app): State<Arc<App>>, session: AuthSession<Everybody>) -> &'static str {
         black_box(&session.user);
@@ -95,7 +95,7 @@ pub fn axum_login() -> Router {
     app(handler).layer(login_required!(Everybody)).route(SIGN_IN, post(sign_in)).layer(login)
 }
 
-/// Everybody is who they say: what a host would ask its own database for is not measured.
+/// Accepts every name. A host would ask its own database for the person, which is not measured here.
 #[derive(Debug, Clone)]
 struct Everybody;
 

@@ -1,18 +1,18 @@
-//! Processor time: what a request costs however busy the machine is with other things.
+//! Processor time: what a request costs, however busy the machine is with other work.
 
 use std::fs;
 
 use super::database::Address;
 use super::postgres::connect;
 
-/// All but who asks: that one ends with its question.
+/// All server processes except the one of this query, which ends with the query.
 const OTHERS: &str = "SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()";
 
-/// Processes whose processor time is told together.
+/// Processes whose processor time is added up.
 pub struct Processes(Vec<u32>);
 
 impl Processes {
-    /// This one.
+    /// This process.
     pub fn own() -> Self {
         Self::of(std::process::id())
     }
@@ -21,12 +21,12 @@ impl Processes {
         Self(vec![process])
     }
 
-    /// The database's that serve anybody now. SQLite has none: what it computes is its host's.
+    /// The database's processes that serve a connection now. SQLite has none: it computes in its host's process.
     pub async fn database(address: &Address) -> Self {
         Self(Vec::new()).with_database(address).await
     }
 
-    /// These, and the database's that serve anybody now.
+    /// These processes, and the database's processes that serve a connection now.
     pub async fn with_database(mut self, database: &Address) -> Self {
         if let Address::Postgres(url) = database {
             let rows = connect(url).await.query(OTHERS, &[]).await.unwrap();
@@ -35,7 +35,7 @@ impl Processes {
         self
     }
 
-    /// Seconds that they have computed for, all their threads together.
+    /// The processor time of all their threads together, in seconds.
     pub fn seconds(&self) -> f64 {
         let nanoseconds = |process: &u32| -> f64 {
             let threads = fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();

@@ -1,4 +1,4 @@
-//! What the bridge keeps between two runs, in files that nobody else can read.
+//! What the bridge stores between two runs, in files that only their owner can read.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -16,50 +16,50 @@ use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 use url::Url;
 
-/// What lets the bridge in.
+/// The token and everything that the bridge sends with it.
 #[derive(Clone, Deserialize, Serialize)]
 pub struct Credential {
-    /// The gateway that issued it: it is shown to no other.
+    /// The gateway that issued the credential. The bridge sends it to no other gateway.
     pub gateway: Url,
     pub token: String,
-    /// Good for one use, which gives the next. A gateway may give none.
+    /// Good for one use. The answer contains the next one. A gateway may give none.
     pub refresh_token: Option<String>,
-    /// Of the token.
+    /// When the token was received, and for how long it is good.
     #[serde(flatten)]
     pub life: Life,
     /// The identity headers to send with each call.
     pub headers: BTreeMap<String, String>,
 }
 
-/// When a token was got, by this machine's clock, and for how long: the gateway's clock may be another.
+/// When a token was requested, by this machine's clock, and how long it is good. The gateway's clock may differ.
 #[derive(Clone, Copy, Deserialize, Serialize)]
 pub struct Life {
-    /// In Unix milliseconds, before it was asked for.
+    /// In Unix milliseconds, just before the request.
     #[serde(default)]
     asked_at: u64,
     /// In seconds.
     pub ttl: u64,
 }
 
-/// The files: the credential, and beside it the verifier that the next code is bound to, the hook client, and the locks.
+/// The files: the credential, the verifier that the next code is bound to, the hook client, and the locks.
 pub struct Folder {
     credential: PathBuf,
     verifier: PathBuf,
     hooks: PathBuf,
 }
 
-/// Whose turn it is to change a file, among all the processes of a person. Over when it is dropped, or the process dies.
+/// The right to change a file, among all processes of a person. It ends when it is dropped or when the process ends.
 #[must_use]
 pub struct Turn(#[allow(dead_code, reason = "the lock is held as long as the file is open")] File);
 
-/// Room on the disk for the next credential, taken before the one there is gets used up.
+/// Space on the disk for the next credential. It is reserved before the current refresh token is used.
 pub struct Room<'a> {
     folder: &'a Folder,
     file: NamedTempFile,
 }
 
 impl Credential {
-    /// The OAuth client that this bridge is at its gateway.
+    /// The id of this bridge as an OAuth client of its gateway.
     pub fn client_id(&self) -> &str {
         self.headers.get("x-client-id").map_or("sp_bridge", String::as_str)
     }
@@ -70,17 +70,18 @@ impl Credential {
 }
 
 impl Life {
-    /// Begins now, before the token is asked for.
+    /// Begins now. Call it before the request for the token.
     pub fn begins() -> Self {
         Self { asked_at: now().as_millis().try_into().unwrap_or(u64::MAX), ttl: 0 }
     }
 
-    /// The life of a token of so many seconds.
+    /// The life of a token that is good for `ttl` seconds.
     pub fn of(self, ttl: u64) -> Self {
         Self { ttl, ..self }
     }
 
-    /// Whether the token is to be replaced: after 80 % of its life, and a minute before its end if it is so long.
+    /// Whether it is time to renew the token: after 80 % of its life. A token of two minutes or more is due at the
+    /// latest a minute before its end.
     pub fn is_due(self) -> bool {
         self.until_due().is_zero()
     }
@@ -92,14 +93,14 @@ impl Life {
         self.until(if life < 2 * minute { due } else { due.min(life - minute) })
     }
 
-    /// Whether the token is good no more.
+    /// Whether the token has expired.
     pub fn is_over(self) -> bool {
         self.until(Duration::from_secs(self.ttl)).is_zero()
     }
 
     fn until(self, age: Duration) -> Duration {
         let asked_at = Duration::from_millis(self.asked_at);
-        // A clock that was set back does not make it younger than new.
+        // If the clock was set back, the token counts as new, not as younger than that.
         (asked_at + age).saturating_sub(now()).min(age)
     }
 }
@@ -111,8 +112,9 @@ impl Folder {
             Some(file) => file,
             None => {
                 let folders = etcetera::choose_base_strategy();
-                let folders =
-                    folders.map_err(|_| anyhow!("this user has no home folder: use --credential"))?;
+                let folders = folders.map_err(|_| {
+                    anyhow!("this user has no home folder: set HOME, or write --credential FILE")
+                })?;
                 folders.data_dir().join("bridge-auth/bridge.json")
             }
         };
@@ -125,12 +127,12 @@ impl Folder {
         lock(beside(&self.credential, ".lock")).await
     }
 
-    /// Waits until no other process changes the hook client; to be taken before [`turn`](Self::turn).
+    /// Waits until no other process changes the hook client. Take this turn before [`turn`](Self::turn).
     pub async fn hooks_turn(&self) -> Result<Turn> {
         lock(beside(&self.hooks, ".lock")).await
     }
 
-    /// Makes a verifier, keeps it and returns its challenge.
+    /// Creates a verifier, stores it and returns its challenge.
     pub fn new_challenge(&self) -> Result<String> {
         let verifier = CodeVerifier::random();
         write_private(&self.verifier, verifier.expose().as_bytes())?;
@@ -140,50 +142,50 @@ impl Folder {
     /// The verifier of the last challenge, until a code was linked with it.
     pub fn verifier(&self) -> Result<Option<CodeVerifier>> {
         let Some(text) = read_private(&self.verifier)? else { return Ok(None) };
-        let malformed = || format!("{} is damaged: remove it", self.verifier.display());
+        let malformed = || format!("the file {} is damaged: remove it", self.verifier.display());
         CodeVerifier::parse(&text).map(Some).with_context(malformed)
     }
 
-    /// Forgets the verifier, which has done its work.
+    /// Removes the verifier after it was used.
     pub fn forget_verifier(&self) -> Result<()> {
         remove(&self.verifier)
     }
 
-    /// Keeps the credential in place of the one before.
+    /// Stores the credential in place of the one before.
     pub fn keep(&self, credential: &Credential) -> Result<()> {
         write_private(&self.credential, &serde_json::to_vec_pretty(credential)?)
     }
 
-    /// Makes room for the credential that will take the place of `credential`.
+    /// Reserves space for the credential that will replace `credential`.
     pub fn room_for_next(&self, credential: &Credential) -> Result<Room<'_>> {
         let file = write_beside(&self.credential, &serde_json::to_vec_pretty(credential)?)?;
         Ok(Room { folder: self, file })
     }
 
-    /// The kept credential.
+    /// The stored credential.
     pub fn credential(&self) -> Result<Option<Credential>> {
         read_json(&self.credential, "link again")
     }
 
-    /// Removes the credential, and the hook client, which is no good without.
+    /// Removes the credential, and the hook client, which is useless without it.
     pub fn forget(&self) -> Result<()> {
         remove(&self.hooks)?;
         remove(&self.credential)
     }
 
-    /// Keeps what there is to know of the hook client.
+    /// Stores the hook client.
     pub fn keep_hooks(&self, hooks: &impl Serialize) -> Result<()> {
         write_private(&self.hooks, &serde_json::to_vec_pretty(hooks)?)
     }
 
-    /// What is kept of the hook client.
+    /// The stored hook client.
     pub fn hooks<T: DeserializeOwned>(&self) -> Result<Option<T>> {
         read_json(&self.hooks, "remove it")
     }
 }
 
 impl Room<'_> {
-    /// Keeps `credential` in place of the one before.
+    /// Stores `credential` in place of the one before.
     pub fn keep(mut self, credential: &Credential) -> Result<()> {
         let path = &self.folder.credential;
         let mut write = || -> io::Result<()> {
@@ -208,14 +210,15 @@ fn beside(file: &Path, ending: &str) -> PathBuf {
     name.into()
 }
 
-/// The file stays: who removes a lock file locks another than who waits for it.
+/// Locks a file, and never removes it. After a removal, a waiting process would hold the lock of another file than a
+/// new process.
 async fn lock(path: PathBuf) -> Result<Turn> {
     let lock = move || -> Result<Turn> {
         let cannot_lock = || format!("cannot lock {}", path.display());
         fs::create_dir_all(parent(&path)).with_context(cannot_lock)?;
         let mut options = OpenOptions::new();
         options.create(true).append(true);
-        // Who may open it may lock it, and keep everyone waiting.
+        // A user who can open the file can lock it, and make everyone wait.
         #[cfg(unix)]
         options.mode(0o600);
         let file = options.open(&path).with_context(cannot_lock)?;
@@ -229,7 +232,8 @@ fn parent(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Writes the whole file or leaves the old one: it is made beside it, with mode 0600, and renamed.
+/// Writes the whole file or leaves the old one. The new file is created beside the old one, with mode 0600, and
+/// renamed.
 fn write_private(path: &Path, content: &[u8]) -> Result<()> {
     put_in_place(write_beside(path, content)?, path)
 }
@@ -248,7 +252,7 @@ fn write_beside(path: &Path, content: &[u8]) -> Result<NamedTempFile> {
 fn put_in_place(file: NamedTempFile, path: &Path) -> Result<()> {
     let put = || -> io::Result<()> {
         file.persist(path)?;
-        // The new name is on the disk when its folder is.
+        // The new name is safe on the disk only after the folder is synced.
         #[cfg(unix)]
         File::open(parent(path))?.sync_all()?;
         Ok(())
@@ -258,11 +262,11 @@ fn put_in_place(file: NamedTempFile, path: &Path) -> Result<()> {
 
 fn read_json<T: DeserializeOwned>(path: &Path, remedy: &str) -> Result<Option<T>> {
     let Some(text) = read_private(path)? else { return Ok(None) };
-    let damaged = || format!("{} is damaged: {remedy}", path.display());
+    let damaged = || format!("the file {} is damaged: {remedy}", path.display());
     serde_json::from_str(&text).map(Some).with_context(damaged)
 }
 
-/// Reads a file that only its owner can read; `None` when there is none.
+/// Reads a file that only its owner can read. `None`: the file does not exist.
 fn read_private(path: &Path) -> Result<Option<String>> {
     let cannot_read = || format!("cannot read {}", path.display());
     let mut file = match File::open(path) {
@@ -280,10 +284,13 @@ fn read_private(path: &Path) -> Result<Option<String>> {
 fn refuse_shared(file: &File, path: &Path) -> Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
 
-    // Of the open file, not of the path: that may name another by now.
+    // The mode of the open file, not of the path: the path may name another file by now.
     let mode = file.metadata()?.permissions().mode();
     if mode & 0o077 != 0 {
-        bail!("others can read {0}: run `chmod 600 {0}`, and link again if they may have", path.display());
+        bail!(
+            "other users can read {0}: run `chmod 600 {0}`, and link again if they may have read it",
+            path.display()
+        );
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! HTTP, from the bridge's side: one gateway, and what may go wrong on the way to it.
+//! The bridge's HTTP client for one gateway, and what can go wrong with a request.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,20 +15,20 @@ use url::{Host, Url};
 
 use crate::credential::{Credential, Life};
 
-/// How long an answer may take, but for what a proxy's client asks.
+/// How long an answer may take. Requests of the proxy's clients have no such limit.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A gateway, spoken to by nobody.
+/// A gateway, without a credential.
 #[derive(Clone)]
 pub struct Gateway {
     http: reqwest::Client,
     url: Url,
     insecure_http: bool,
-    /// Where it gives tokens, once that was found out.
+    /// The gateway's token endpoint, once discovery has found it.
     pub token_endpoint: Arc<OnceCell<Url>>,
 }
 
-/// Why the gateway did not do what it was asked, and what to do about it.
+/// Why a request failed, and what to do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum Problem {
     #[error("this device was signed out; link again: bridge link --gateway {0}")]
@@ -36,7 +36,7 @@ pub enum Problem {
     #[error("there is no credential: get a code from your gateway and run `bridge link`")]
     NotLinked,
     #[error(
-        "the gateway cannot check the session right now ({}): the credential may be good, try again in {} s",
+        "the gateway cannot answer now ({}): the credential may still be good, try again in {} s",
         .status.as_u16(),
         .after.map_or("a few".to_owned(), |after| after.as_secs().max(1).to_string())
     )]
@@ -45,18 +45,18 @@ pub enum Problem {
     Unreachable { gateway: Url, source: reqwest::Error },
     #[error("the gateway refused ({status}): {reason}")]
     Refused { status: StatusCode, reason: String },
-    /// An error of the token endpoint (RFC 6749 §5.2) other than the two that have a remedy.
-    #[error("the gateway gives no token: {0}")]
+    /// An error of the token endpoint (RFC 6749 §5.2), except the two that the bridge can handle.
+    #[error("the gateway gave no token: {0}")]
     NoToken(String),
-    #[error("the refresh token is not good")]
+    #[error("the gateway refused the refresh token: link again")]
     InvalidGrant,
-    #[error("the client secret is not good")]
+    #[error("the gateway refused the client secret of the hook client: provision it again")]
     InvalidClient,
     #[error(transparent)]
     Local(#[from] anyhow::Error),
 }
 
-/// What a code is traded for.
+/// What the gateway gives for a code.
 #[derive(Deserialize)]
 struct Access {
     token: String,
@@ -66,11 +66,11 @@ struct Access {
 }
 
 impl Gateway {
-    /// Refuses a gateway that would be spoken to in the clear over a network.
+    /// A client for the gateway at `url`. It refuses plain http to another machine, unless `insecure_http` is set.
     pub fn new(url: &Url, insecure_http: bool) -> Result<Self> {
         let is_plain = url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
-        ensure!(is_plain, "a gateway's URL has no query, no fragment and no user in it");
-        // A redirect could lead the token elsewhere, and a proxy has no part in talking to this machine.
+        ensure!(is_plain, "write the gateway's URL without a query, a fragment and a user name");
+        // A redirect could send the token to another server. A request to this machine needs no proxy.
         let mut http = reqwest::Client::builder()
             .redirect(Policy::none())
             .connect_timeout(Duration::from_secs(10))
@@ -88,22 +88,23 @@ impl Gateway {
         &self.url
     }
 
-    /// The URL without the slash that a bare host ends in: what it calls itself (RFC 8414 §2), and what paths are put to.
+    /// The URL without a slash at its end. The gateway's metadata calls it the issuer (RFC 8414 §2), and paths are
+    /// appended to it.
     pub fn base(&self) -> &str {
         self.url.as_str().trim_end_matches('/')
     }
 
-    /// Refuses a URL that would show a secret to the network.
+    /// Refuses a URL that would send a secret over the network in plain text.
     pub fn check_is_private(&self, url: &Url) -> Result<()> {
         match url.scheme() {
             "https" => Ok(()),
             "http" if is_loopback(url) || self.insecure_http => Ok(()),
             "http" => bail!("plain http would show the token to the network: use https (or --insecure-http)"),
-            _ => bail!("a gateway is an https URL"),
+            scheme => bail!("{scheme} is no scheme of a gateway: write an https URL"),
         }
     }
 
-    /// Trades a code for a credential.
+    /// Exchanges a code for a credential.
     pub async fn exchange(&self, exchange: &Value, session_id: Option<String>) -> Result<Credential> {
         let life = Life::begins();
         let mut request = self.request(Method::POST, "/v1/auth/bridge/session")?.json(exchange);
@@ -111,7 +112,8 @@ impl Gateway {
             request = request.header("x-session-id", id);
         }
         let answer = succeeded(self.send(request.timeout(PATIENCE)).await?).await?;
-        let access: Access = answer.json().await.context("this is not a bridge's gateway")?;
+        let access: Access =
+            answer.json().await.context("the answer is not that of a bridge's gateway: check --gateway")?;
         Ok(Credential {
             gateway: self.url.clone(),
             token: access.token,
@@ -137,11 +139,11 @@ impl Gateway {
     }
 
     pub fn request(&self, method: Method, path: &str) -> Result<RequestBuilder> {
-        ensure!(path.starts_with('/'), "a path begins with '/'");
+        ensure!(path.starts_with('/'), "a path begins with '/', such as /v1/whoami");
         Ok(self.http.request(method, format!("{}{path}", self.base())))
     }
 
-    /// A request to somewhere the gateway has named.
+    /// A request to a URL that the gateway named.
     pub fn request_to(&self, method: Method, url: &Url) -> RequestBuilder {
         self.http.request(method, url.clone()).timeout(PATIENCE)
     }
@@ -151,7 +153,7 @@ impl Gateway {
         RequestBuilder::from_parts(self.http.clone(), request)
     }
 
-    /// Whatever the gateway answers.
+    /// Sends the request and returns the answer, whatever its status is.
     pub async fn send(&self, request: RequestBuilder) -> Result<Response, Problem> {
         let answer = request.send().await.map_err(reqwest::Error::without_url);
         answer.map_err(|source| Problem::Unreachable { gateway: self.url.clone(), source })
@@ -165,13 +167,13 @@ pub fn credential_headers(credential: &Credential) -> Result<HeaderMap> {
     bearer.set_sensitive(true);
     headers.insert(AUTHORIZATION, bearer);
     for (name, value) in &credential.headers {
-        // As bytes: a user id may be any visible text.
+        // As bytes, because a user id may be any visible text.
         headers.insert(HeaderName::try_from(name)?, HeaderValue::from_bytes(value.as_bytes())?);
     }
     Ok(headers)
 }
 
-/// The answer, when it is a good one.
+/// Returns the answer if its status is a success.
 pub async fn succeeded(answer: Response) -> Result<Response, Problem> {
     let status = answer.status();
     if status.is_success() {
@@ -184,7 +186,7 @@ pub async fn succeeded(answer: Response) -> Result<Response, Problem> {
     Err(Problem::Refused { status, reason: reason(&body) })
 }
 
-/// Whether the gateway says that it cannot answer now, which is no word on the credential.
+/// Whether the gateway says that it cannot answer now. That says nothing about the credential.
 pub fn not_now(status: StatusCode, headers: &HeaderMap) -> Option<Problem> {
     if !status.is_server_error() && status != StatusCode::TOO_MANY_REQUESTS {
         return None;
@@ -193,7 +195,7 @@ pub fn not_now(status: StatusCode, headers: &HeaderMap) -> Option<Problem> {
     Some(Problem::TryAgain { status, after: after.map(Duration::from_secs) })
 }
 
-/// Whether the guard refused the token itself (RFC 6750 §3.1), and not what it was used for.
+/// Whether the guard refused the token itself (RFC 6750 §3.1), and not the request.
 pub fn is_invalid_token(status: StatusCode, headers: &HeaderMap) -> bool {
     let says_so = |challenge: &HeaderValue| {
         challenge.as_bytes().to_ascii_lowercase().starts_with(b"bearer ")
@@ -211,7 +213,7 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// What the gateway says for people: a problem document (RFC 9457), an OAuth error (RFC 6749), or plain text.
+/// The reason in words: from a problem document (RFC 9457), an OAuth error (RFC 6749), or plain text.
 fn reason(body: &[u8]) -> String {
     let problem: Value = serde_json::from_slice(body).unwrap_or_default();
     let told = ["detail", "error_description", "error"].iter().find_map(|member| problem[member].as_str());

@@ -1,4 +1,4 @@
-//! Tokens for this person's hooks: the hook client is provisioned when it is first needed, and its secret kept.
+//! Tokens for this person's hooks. The hook client is provisioned when it is first needed, and its secret is stored.
 
 use std::sync::Arc;
 
@@ -12,11 +12,11 @@ use crate::credential::Life;
 use crate::gateway::Problem;
 use crate::keeper::Keeper;
 
-/// The hook client of one session, and the tokens it got.
+/// The hook client of one session, and its tokens.
 #[derive(Deserialize, Serialize)]
 struct HookClient {
     gateway: Url,
-    /// Whose end is the secret's end too.
+    /// The secret ends with this session.
     session_id: String,
     client_id: String,
     client_secret: String,
@@ -31,23 +31,23 @@ struct HookToken {
     life: Life,
 }
 
-/// What a hook token shall be good for.
+/// What a hook token is requested for.
 #[derive(Clone, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Wish {
-    /// `None` is all that the hook client may do.
+    /// `None`: all scopes that the hook client may have.
     pub scope: Option<String>,
-    /// `None` is the gateway's usual audience.
+    /// `None`: the gateway's usual audience.
     pub resource: Option<String>,
 }
 
-/// Gets an OAuth client for the hooks, and keeps it for [`token`].
+/// Gets an OAuth client for the hooks, and stores it for [`token`].
 pub async fn provision(keeper: &Arc<Keeper>) -> Result<Value, Problem> {
     let _turn = keeper.folder().hooks_turn().await?;
     let (answer, _) = provision_in_turn(keeper).await?;
     Ok(answer)
 }
 
-/// A token for the hooks: a kept one until shortly before its end, unless it must be `new`.
+/// Returns a token for the hooks. A stored token is used until shortly before its end, unless `new` is set.
 pub async fn token(keeper: &Arc<Keeper>, wish: &Wish, new: bool) -> Result<String, Problem> {
     let _turn = keeper.folder().hooks_turn().await?;
     let kept: Option<HookClient> = keeper.folder().hooks()?;
@@ -61,7 +61,7 @@ pub async fn token(keeper: &Arc<Keeper>, wish: &Wish, new: bool) -> Result<Strin
         _ => {}
     }
     match client.fetch(keeper, wish).await {
-        // Another program has provisioned this device anew, or an operator took the secret away.
+        // Another program provisioned this device again, or an operator removed the secret.
         Err(Problem::InvalidClient) => {
             let (_, mut client) = provision_in_turn(keeper).await?;
             client.fetch(keeper, wish).await
@@ -74,7 +74,7 @@ async fn provision_in_turn(keeper: &Arc<Keeper>) -> Result<(Value, HookClient), 
     let answer = keeper.call_json(Method::POST, "/v1/auth/bridge/oauth-client").await?;
     let member = |name: &str| {
         let member = answer[name].as_str().map(ToOwned::to_owned);
-        member.with_context(|| format!("the gateway sent no {name}"))
+        member.with_context(|| format!("the gateway's answer has no {name}"))
     };
     let session = keeper.held();
     let client = HookClient {
@@ -84,7 +84,7 @@ async fn provision_in_turn(keeper: &Arc<Keeper>) -> Result<(Value, HookClient), 
         client_secret: member("client_secret")?,
         tokens: Vec::new(),
     };
-    // It is shown once.
+    // The gateway shows the secret only once.
     keeper.folder().keep_hooks(&client)?;
     Ok((answer, client))
 }

@@ -1,4 +1,4 @@
-//! Keeps the credential good: renews it before it is over, once for everyone who waits, and only by one process at a time.
+//! Keeps the credential good: renews it before it expires, once for all who wait, and in only one process at a time.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use crate::gateway::{Gateway, Problem, is_invalid_token, succeeded};
 
 /// How long a command waits for a gateway that cannot renew now.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// The waits between attempts, without what the gateway asks for.
+/// The shortest and the longest wait between attempts. The gateway may ask for more.
 const SHORTEST_WAIT: Duration = Duration::from_millis(250);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
@@ -23,11 +23,11 @@ pub struct Keeper {
     gateway: Gateway,
     folder: Folder,
     held: Mutex<Arc<Credential>>,
-    /// Whose turn it is to renew, within this process.
+    /// The turn to renew, within this process.
     turn: tokio::sync::Mutex<Backoff>,
 }
 
-/// When a renewal that failed may be tried again.
+/// When the next attempt may start after a failed renewal.
 #[derive(Default)]
 struct Backoff {
     failures: u32,
@@ -35,12 +35,15 @@ struct Backoff {
 }
 
 impl Keeper {
-    /// Keeps the credential in `folder`, for the gateway that issued it and no other.
+    /// Keeps the credential in `folder` good. Only the gateway that issued the credential sees it.
     pub fn new(folder: Folder, gateway: Option<&Url>, insecure_http: bool) -> Result<Arc<Self>> {
         let credential = folder.credential()?.ok_or(Problem::NotLinked)?;
         let issuer = &credential.gateway;
         if let Some(gateway) = gateway {
-            ensure!(gateway == issuer, "the credential is for {issuer}, and is not shown to {gateway}");
+            ensure!(
+                gateway == issuer,
+                "the credential is for {issuer}, and is not shown to {gateway}: use another --credential"
+            );
         }
         Ok(Arc::new(Self {
             gateway: Gateway::new(issuer, insecure_http)?,
@@ -58,12 +61,13 @@ impl Keeper {
         &self.folder
     }
 
-    /// The credential as it was got last.
+    /// The newest credential that this process has.
     pub fn held(&self) -> Arc<Credential> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// A credential to call with: renewed when it is due, or the one there is while that is good and the gateway cannot renew it.
+    /// A credential to call with. It is renewed when it is due. If the gateway cannot renew it now, the old one is
+    /// returned while it is still good.
     pub async fn credential(self: &Arc<Self>) -> Result<Arc<Credential>, Problem> {
         let held = self.held();
         if held.refresh_token.is_none() || !held.life.is_due() {
@@ -75,7 +79,7 @@ impl Keeper {
         }
     }
 
-    /// The same, with patience for a gateway that cannot renew now.
+    /// The same, but waits up to [`PATIENCE`] for a gateway that cannot renew now.
     async fn credential_in_time(self: &Arc<Self>) -> Result<Arc<Credential>, Problem> {
         let until = Instant::now() + PATIENCE;
         loop {
@@ -90,7 +94,7 @@ impl Keeper {
         }
     }
 
-    /// Calls `path` and returns the answer, which is a good one. A token that the gateway refuses is renewed once.
+    /// Calls `path` and returns a successful answer. A token that the gateway refuses is renewed once.
     pub async fn call(
         self: &Arc<Self>,
         method: Method,
@@ -109,23 +113,23 @@ impl Keeper {
     /// Calls `path` and returns the body as JSON.
     pub async fn call_json(self: &Arc<Self>, method: Method, path: &str) -> Result<Value, Problem> {
         let answer = self.call(method, path, None).await?;
-        Ok(answer.json().await.context("the gateway did not answer in JSON")?)
+        Ok(answer.json().await.context("the gateway's answer is not JSON")?)
     }
 
-    /// The credential that comes after `stale`: the one that somebody else has got by now, or a new one.
+    /// The credential that comes after `stale`: one that another task or process has fetched by now, or a new one.
     ///
     /// # Errors
     ///
-    /// [`Problem::SignedOut`] when the gateway takes the refresh token no more; the credential is then gone. After any other
-    /// the credential is kept.
+    /// [`Problem::SignedOut`] when the gateway no longer accepts the refresh token. The credential is then removed.
+    /// After any other error the credential is kept.
     pub async fn renew(self: &Arc<Self>, stale: &Credential) -> Result<Arc<Credential>, Problem> {
         let (keeper, stale) = (Arc::clone(self), stale.token.clone());
-        // A caller who goes away must not take an answer along that holds the only good refresh token.
+        // The answer holds the only good refresh token. So the renewal goes on when its caller has gone.
         let renewal = tokio::spawn(async move { keeper.renew_in_turn(&stale).await });
-        renewal.await.map_err(|_| anyhow!("the renewal was cut off"))?
+        renewal.await.map_err(|_| anyhow!("the renewal was cut off: try again"))?
     }
 
-    /// Waits for a renewal that is under way.
+    /// Waits for a renewal in progress.
     pub async fn settle(&self) {
         drop(self.turn.lock().await);
     }
@@ -143,7 +147,7 @@ impl Keeper {
         }
         let wait = backoff.wait();
         if !wait.is_zero() {
-            // Who waited for an attempt that failed does not make the next at once.
+            // Those who waited for a failed attempt must not start the next one at once.
             return Err(Problem::TryAgain { status: StatusCode::SERVICE_UNAVAILABLE, after: Some(wait) });
         }
         let renewed = self.renew_alone(stale).await;
@@ -159,16 +163,17 @@ impl Keeper {
     async fn renew_alone(&self, stale: &str) -> Result<Arc<Credential>, Problem> {
         let signed_out = || Problem::SignedOut(self.gateway.url().clone());
         let _turn = self.folder.turn().await?;
-        // As it is now: another process may have renewed it, or the person linked again.
+        // Read the file again: another process may have renewed the credential, or the person may have linked again.
         let kept = self.folder.credential()?.ok_or_else(signed_out)?;
         if kept.gateway != *self.gateway.url() {
-            return Err(anyhow!("the credential is for {} now: start again", kept.gateway).into());
+            let gateway = kept.gateway;
+            return Err(anyhow!("the credential is for {gateway} now: start the bridge again").into());
         }
         if kept.token != stale && !kept.life.is_due() {
             return Ok(self.hold(kept));
         }
         let Some(refresh_token) = &kept.refresh_token else { return Err(signed_out()) };
-        // An answer that cannot be kept would be lost with the session.
+        // If the answer could not be stored, the session would be lost. So reserve the space first.
         let room = self.folder.room_for_next(&kept)?;
         match self.gateway.refresh(kept.client_id(), refresh_token).await {
             Ok(fresh) => {
@@ -203,7 +208,7 @@ impl Backoff {
             Problem::TryAgain { after: Some(after), .. } => *after,
             _ => Duration::ZERO,
         };
-        // Spread, so that all the bridges of a gateway that was down do not come back at once.
+        // A random part, so that all bridges of a gateway that was down do not come back at the same moment.
         let wait = doubled.max(asked).mul_f64(rand::random_range(1.0..1.25));
         self.failures += 1;
         self.not_before = Some(Instant::now() + wait);

@@ -1,6 +1,7 @@
 //! The other side: a command-line bridge that links itself to a gateway, calls it, and stays linked.
 //!
-//! It renews its token before that is over, also while many of it run at once, and asks to be linked again when it was signed out.
+//! The bridge renews its token before the token expires, also when many of its processes run at once. When the person
+//! was signed out, it asks for a new code.
 //!
 //! `cargo run --example bridge -- --help`
 
@@ -34,7 +35,7 @@ use crate::gateway::{Gateway, Problem};
 use crate::keeper::Keeper;
 use crate::options::{Command, Options};
 
-/// What it ends with when a code is needed: a supervisor must tell it from a fault.
+/// The exit code when a new code is needed. A supervisor must be able to tell this from a fault.
 const NEEDS_CODE: u8 = 3;
 
 #[tokio::main]
@@ -84,7 +85,7 @@ async fn run(mut options: Options) -> Result<()> {
     }
 }
 
-/// What takes a credential.
+/// Runs a command that needs a credential.
 async fn run_linked(options: &Options) -> Result<()> {
     let keeper = Keeper::new(folder(options)?, options.gateway.as_ref(), options.insecure_http)?;
     match &options.command {
@@ -108,7 +109,7 @@ async fn run_linked(options: &Options) -> Result<()> {
 
 async fn log_out(keeper: &Arc<Keeper>) -> Result<()> {
     match keeper.call(Method::POST, "/v1/auth/bridge/logout", None).await {
-        // A session that is over needs no ending, and its credential is of no use to anyone.
+        // The session has ended already, and its credential is useless.
         Ok(_) | Err(Problem::SignedOut(_)) => {}
         Err(problem) => return Err(problem.into()),
     }
@@ -138,8 +139,8 @@ async fn link(gateway: &Gateway, folder: &Folder, exchange: Value, session_id: O
     let bound = exchange.get("code_verifier").is_some();
     let _turn = folder.turn().await?;
     let credential = gateway.exchange(&exchange, session_id).await.with_context(|| {
-        // A network that is down must not read like a bad code.
-        let aside = if bound { " with the last `challenge` (--no-pkce leaves it aside)" } else { "" };
+        // A network fault must not look like a bad code, so this is only the context of the error.
+        let aside = if bound { " with the last `challenge` (use --no-pkce to link without it)" } else { "" };
         format!("cannot link{aside}")
     })?;
     folder.keep(&credential)?;
@@ -161,7 +162,7 @@ fn folder(options: &Options) -> Result<Folder> {
 
 fn list(answer: &Value) -> Result<()> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    for session in answer["sessions"].as_array().context("the gateway sent no list of sessions")? {
+    for session in answer["sessions"].as_array().context("the gateway's answer has no list of sessions")? {
         let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
         let expires = Duration::from_secs(session["expires_at"].as_u64().unwrap_or_default());
         let origin = &session["origin"];
@@ -178,7 +179,7 @@ fn list(answer: &Value) -> Result<()> {
     Ok(())
 }
 
-/// The argument itself, or standard input where it is `-`.
+/// Returns the argument, or standard input if the argument is `-`.
 fn read_if_dash(argument: &str, prompt: &str) -> Result<String> {
     if argument != "-" {
         return Ok(argument.to_owned());
@@ -191,7 +192,7 @@ fn read_if_dash(argument: &str, prompt: &str) -> Result<String> {
         io::stdin().read_to_string(&mut text)?;
     }
     if text.trim().is_empty() {
-        bail!("there is nothing on standard input");
+        bail!("standard input is empty: write the value there, or give it as the argument");
     }
     Ok(text.trim().to_owned())
 }
@@ -203,12 +204,12 @@ fn without_nulls(mut object: Value) -> Value {
     object
 }
 
-/// Says the answer.
+/// Prints the answer on standard output.
 pub fn say(text: &str) -> Result<()> {
     Ok(writeln!(io::stdout(), "{text}")?)
 }
 
-/// Says something that is not the answer. Nobody may be there to read it, and that is no reason to panic.
+/// Prints a message that is not the answer on standard error. Standard error may be closed. That is no reason to panic.
 pub fn note(message: &str) {
     let _ = writeln!(io::stderr(), "{message}");
 }

@@ -1,4 +1,4 @@
-//! Tokens of the gateway's token endpoint: found by discovery, fetched by a stock OAuth client.
+//! Tokens from the gateway's token endpoint. Discovery finds the endpoint, and a stock OAuth client fetches the tokens.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -16,20 +16,20 @@ use url::Url;
 use crate::credential::Life;
 use crate::gateway::{Gateway, Problem, not_now, succeeded};
 
-/// Short of the time within which a lost answer can be asked for again.
+/// Shorter than the gateway's refresh grace: within the grace, a lost answer can be requested again.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A stock client that knows its token endpoint.
+/// A stock OAuth client that knows its token endpoint.
 type Client = BasicClient<EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointSet>;
 
-/// What the token endpoint gave.
+/// What the token endpoint returned.
 pub struct Token {
     pub token: String,
     pub refresh_token: Option<String>,
     pub life: Life,
 }
 
-/// What RFC 8414 §2 says of a gateway, as far as a bridge needs it.
+/// The gateway's metadata (RFC 8414 §2), as far as a bridge needs it.
 #[derive(Deserialize)]
 struct Metadata {
     issuer: String,
@@ -37,7 +37,8 @@ struct Metadata {
 }
 
 impl Gateway {
-    /// Uses a refresh token. An answer that was lost can be asked for again, by the server's grace.
+    /// Uses a refresh token. If the answer is lost, the same token can be used again within the gateway's refresh
+    /// grace.
     pub async fn refresh(&self, client_id: &str, refresh_token: &str) -> Result<Token, Problem> {
         let client = self.oauth_client(client_id, None).await?;
         let life = Life::begins();
@@ -45,7 +46,7 @@ impl Gateway {
         token(client.exchange_refresh_token(&refresh_token).request_async(self).await, life)
     }
 
-    /// A hook client's token (RFC 6749 §4.4), for one resource where one is named (RFC 8707).
+    /// A token of the hook client (RFC 6749 §4.4). It is for one resource if `resource` names one (RFC 8707).
     pub async fn client_credentials(
         &self,
         (id, secret): (&str, &str),
@@ -75,7 +76,7 @@ impl Gateway {
         Ok(client)
     }
 
-    /// The token endpoint by RFC 8414 §3, or the usual one of a gateway that does not say.
+    /// The token endpoint, found by RFC 8414 §3. A gateway without metadata has it at the usual path.
     async fn discover(&self) -> Result<Url, Problem> {
         let mut well_known = self.url().clone();
         let path = self.url().path().trim_end_matches('/');
@@ -83,7 +84,7 @@ impl Gateway {
         let answer = self.send(self.request_to(Method::GET, &well_known)).await?;
         if answer.status() == StatusCode::NOT_FOUND {
             let usual = format!("{}/v1/auth/bridge/token", self.base());
-            return Ok(usual.parse().context("the gateway's URL")?);
+            return Ok(usual.parse().context("the gateway's URL does not take a path")?);
         }
         let metadata =
             succeeded(answer).await?.json().await.context("the gateway's metadata is malformed")?;
@@ -91,16 +92,18 @@ impl Gateway {
     }
 
     fn checked(&self, Metadata { issuer, token_endpoint }: Metadata) -> Result<Url> {
-        // RFC 8414 §3.3: byte for byte, or what it says may be another's.
-        ensure!(issuer == self.base(), "{} says that it is {issuer}: link to that", self.base());
-        let url = token_endpoint.context("the gateway has no token endpoint")?;
+        // RFC 8414 §3.3: the issuer must match byte for byte. Otherwise the metadata may be another server's.
+        ensure!(issuer == self.base(), "{} says that it is {issuer}: link to that URL", self.base());
+        let url = token_endpoint.context("the gateway's metadata names no token endpoint")?;
         self.check_is_private(&url)?;
         Ok(url)
     }
 
-    /// One request of the stock client. That the gateway cannot answer now must not read like an answer of its own.
+    /// Sends one request of the stock client. A 429 or a server error must not reach the client: it would read it as an
+    /// answer of the token endpoint.
     async fn send_oauth(&self, request: HttpRequest) -> Result<HttpResponse, Problem> {
-        let request = reqwest::Request::try_from(request).context("a malformed request")?;
+        let request =
+            reqwest::Request::try_from(request).context("the OAuth client made a malformed request")?;
         let answer = self.send(self.request_of(request).timeout(PATIENCE)).await?;
         if let Some(problem) = not_now(answer.status(), answer.headers()) {
             return Err(problem);
@@ -142,9 +145,9 @@ fn token(
             _ => Problem::NoToken(error.to_string()),
         }),
         Err(RequestTokenError::Request(problem)) => Err(problem),
-        // Its own words could hold the token.
+        // The text of this error could contain the token.
         Err(RequestTokenError::Parse(..) | RequestTokenError::Other(_)) => {
-            Err(Problem::NoToken("its answer is malformed".to_owned()))
+            Err(Problem::NoToken("the answer of the token endpoint is malformed".to_owned()))
         }
     }
 }

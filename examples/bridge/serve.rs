@@ -1,7 +1,9 @@
-//! The bridge as a local proxy: programs on this machine call it as they would the gateway, and it lets them in.
+//! The bridge as a local proxy. Programs on this machine call the proxy instead of the gateway, and the proxy adds the
+//! credential.
 //!
-//! A proxy that adds a credential is a door for whoever reaches it. So it listens on loopback alone, asks for a key that other users of
-//! the machine do not have, and turns web pages away: those of another site, and those whose name leads here by a trick.
+//! Anyone who reaches such a proxy can use the credential. So the proxy listens only on loopback. It asks for a key
+//! that other users of the machine do not have. It refuses web pages: those of another site, and those whose name leads
+//! to this machine by a trick (DNS rebinding).
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -28,11 +30,11 @@ use crate::keeper::Keeper;
 use crate::stop::told_to_stop;
 use crate::{note, say};
 
-/// Bodies up to here are held, so that a request whose token is refused can be sent again.
+/// Bodies up to this size are held in memory, so that a request can be sent again when its token is refused.
 const HELD_BODY: u64 = 1 << 20;
-/// How long requests that are under way may take once the proxy is told to stop.
+/// How long requests in progress may take after the proxy is told to stop.
 const GRACE: Duration = Duration::from_secs(10);
-/// The longest sleep: a machine that was asleep itself does not notice how long.
+/// The longest sleep. A machine that was suspended does not count that time, so a long sleep could end too late.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -41,22 +43,19 @@ struct Proxy {
     keeper: Arc<Keeper>,
     key: String,
     address: SocketAddr,
-    /// Whether it was said that this device was signed out: once is enough.
+    /// Whether the proxy has said that this device was signed out. It says so once.
     is_told: AtomicBool,
 }
 
-/// What is sent on: whole, and so again if need be, or as it comes.
+/// The body to send: held in memory, so that it can be sent again, or streamed.
 enum Sent {
     Held(Bytes),
     Streamed(Body),
 }
 
-/// Serves until the process is told to stop, and renews the credential before it is over.
+/// Serves until the process is told to stop, and renews the credential before it expires.
 pub async fn serve(keeper: Arc<Keeper>, listen: SocketAddr, key: Option<String>) -> Result<()> {
-    ensure!(
-        listen.ip().is_loopback(),
-        "{listen} can be reached from elsewhere: listen on 127.0.0.1 or [::1]"
-    );
+    ensure!(listen.ip().is_loopback(), "other machines can reach {listen}: listen on 127.0.0.1 or [::1]");
     let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
     let address = listener.local_addr()?;
     let key = match key {
@@ -74,22 +73,24 @@ pub async fn serve(keeper: Arc<Keeper>, listen: SocketAddr, key: Option<String>)
     let serving = axum::serve(listener, Router::new().fallback(answer).with_state(proxy));
     let served = tokio::select! {
         served = serving.with_graceful_shutdown(told_to_stop()).into_future() => served.map_err(Into::into),
-        () = async { told_to_stop().await; sleep(GRACE).await } => bail!("requests were cut off"),
+        () = async { told_to_stop().await; sleep(GRACE).await } => {
+            bail!("requests still ran {} s after the stop, and were cut off", GRACE.as_secs())
+        },
     };
     renewals.abort();
     keeper.settle().await;
     served
 }
 
-/// Renews in good time, and says once what is wrong.
+/// Renews the credential in good time, and says each problem once.
 async fn keep_renewing(keeper: Arc<Keeper>) {
     let mut told = String::new();
     loop {
         let held = keeper.held();
         if held.refresh_token.is_none() {
-            return note("this gateway renews nothing: link again when the token is over");
+            return note("this gateway gave no refresh token: link again when the token expires");
         }
-        // Somewhat sooner than it is due, and not when every other process does.
+        // A little before it is due, and not at the same moment as every other process.
         let ahead = Duration::from_secs(held.life.ttl).mul_f64(rand::random_range(0.0..0.1));
         let left = held.life.until_due().saturating_sub(ahead);
         if left > LONGEST_SLEEP {
@@ -130,7 +131,7 @@ async fn answer(State(proxy): State<Arc<Proxy>>, request: Request) -> Response {
 impl Proxy {
     fn admits(&self, parts: &Parts) -> Result<(), (StatusCode, &'static str)> {
         if !self.is_named_in(parts) {
-            return Err((StatusCode::FORBIDDEN, "this is a proxy for programs on this machine alone"));
+            return Err((StatusCode::FORBIDDEN, "call this proxy as localhost or by its loopback address"));
         }
         let is_navigation = |site: &HeaderValue| site == "none";
         let sites = parts.headers.get_all(SEC_FETCH_SITE);
@@ -138,12 +139,12 @@ impl Proxy {
             return Err((StatusCode::FORBIDDEN, "web pages may not use this proxy"));
         }
         if !self.is_key_shown_in(&parts.headers) {
-            return Err((StatusCode::UNAUTHORIZED, "show the local key as bearer token or x-api-key"));
+            return Err((StatusCode::UNAUTHORIZED, "send the local key as bearer token or x-api-key"));
         }
         Ok(())
     }
 
-    /// A name that an attacker has led to this address is none of its own.
+    /// Whether `Host` is a name of this proxy. An attacker can make another name lead to this address.
     fn is_named_in(&self, parts: &Parts) -> bool {
         let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
         let own = |host: &str| {
@@ -166,14 +167,14 @@ impl Proxy {
     async fn forward(&self, parts: Parts, body: Body) -> Result<Response, Problem> {
         let Parts { method, uri, mut headers, .. } = parts;
         remove_hop_by_hop(&mut headers);
-        // The key is the proxy's own, and reqwest knows the host and the length.
+        // The local key is only for the proxy. reqwest sets the host and the length.
         for own in [header::HOST, header::CONTENT_LENGTH, header::EXPECT, header::AUTHORIZATION, API_KEY] {
             headers.remove(own);
         }
         let sent = match body.size_hint().exact() {
             Some(length) if length <= HELD_BODY => {
                 let whole = to_bytes(body, usize::MAX).await;
-                Sent::Held(whole.context("the request was cut off")?)
+                Sent::Held(whole.context("the program's request ended before its body was complete")?)
             }
             _ => Sent::Streamed(body),
         };
@@ -189,8 +190,10 @@ impl Proxy {
         let renewed = self.keeper.renew(&credential).await?;
         match again {
             Some(again) => Ok(passed_on(self.send(&renewed, &method, &uri, headers, again).await?)),
-            // What was streamed is gone. The program may try again, and will be let in.
-            None => Ok(refusal(StatusCode::SERVICE_UNAVAILABLE, "the token was renewed: send it again")),
+            // A streamed body is gone. The program can send the request again, and it will be let in.
+            None => {
+                Ok(refusal(StatusCode::SERVICE_UNAVAILABLE, "the token was renewed: send the request again"))
+            }
         }
     }
 
@@ -203,7 +206,7 @@ impl Proxy {
         body: Sent,
     ) -> Result<reqwest::Response, Problem> {
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
-        // Whatever the program said of who it is.
+        // These replace the identity that the program claimed.
         headers.extend(credential_headers(credential)?);
         let request = self.keeper.gateway().request(method.clone(), path)?.headers(headers);
         let request = match body {
@@ -215,7 +218,7 @@ impl Proxy {
     }
 }
 
-/// The gateway's answer, as it comes.
+/// The gateway's answer, streamed.
 fn passed_on(answer: reqwest::Response) -> Response {
     let mut answer = http::Response::<reqwest::Body>::from(answer).map(Body::new);
     remove_hop_by_hop(answer.headers_mut());

@@ -1,4 +1,4 @@
-//! What operators run: three nodes with Patroni, etcd, and HAProxy in front.
+//! The cluster: three nodes with Patroni, etcd, and HAProxy in front.
 
 use std::fs::{self, File};
 use std::net::TcpListener;
@@ -16,13 +16,13 @@ use crate::install::{find, say, server_programs};
 use crate::node::{Node, SCOPE};
 use crate::options::Options;
 
-/// Ports below those that the system gives to outgoing connections, which would else take one of a server that is down.
+/// These ports are below those of outgoing connections. So no outgoing connection takes the port of a stopped server.
 const PORTS: std::ops::Range<u16> = 15_000..30_000;
-/// How often a state is looked at.
+/// How often a state is checked.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// After this long, a member that does not come back by itself is made anew.
+/// After this time, a member that does not come back by itself is initialized again.
 const COMES_BACK: Duration = Duration::from_secs(25);
-/// After this long, the cluster is given up.
+/// After this time, the drill gives the cluster up.
 const GIVES_UP: Duration = Duration::from_secs(150);
 
 #[derive(Debug)]
@@ -36,7 +36,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Starts it and waits until it is healthy.
+    /// Starts the cluster and waits until it is healthy.
     pub async fn start(folder: &Folder, options: &Options) -> Result<Self> {
         let user = ServerUser::find()?;
         let client = Client::builder().no_proxy().pool_max_idle_per_host(0).build()?;
@@ -51,13 +51,14 @@ impl Cluster {
         let proxy = start_proxy(folder, user, &nodes, proxy_port, options.shutdown_sessions)?;
         let mut cluster = Self { nodes, proxy_port, etcd_port, user, _etcd: etcd, _proxy: proxy };
         cluster.wait_for_etcd(&client).await?;
-        let binaries = server_programs().context("there is no PostgreSQL server")?;
+        let binaries =
+            server_programs().context("/usr/lib/postgresql has no PostgreSQL server: install postgresql")?;
         for node in &mut cluster.nodes {
             node.write_settings(options, etcd_port, &binaries)?;
             node.start_patroni()?;
         }
         cluster.wait_until_healthy().await?;
-        let leader = cluster.leader().await.context("no leader")?;
+        let leader = cluster.leader().await.context("the cluster has no leader")?;
         let name = "CREATE DATABASE gateway ENCODING 'UTF8'";
         cluster.nodes[leader].connect("postgres").await?.batch_execute(name).await?;
         Ok(cluster)
@@ -90,22 +91,23 @@ impl Cluster {
             }
             sleep(LOOK_EVERY).await;
         }
-        bail!("no new leader: {}", self.logs())
+        bail!("there was no new leader within {GIVES_UP:?}. The last lines of the logs: {}", self.logs())
     }
 
     /// The synchronous standby, as Patroni knows it.
     pub async fn synchronous_standby(&self, leader: usize) -> Result<usize> {
-        let members = self.nodes[leader].members().await.context("the leader does not answer")?;
+        let members = self.nodes[leader].members().await.context("Patroni of the leader does not answer")?;
         let name = members.iter().find(|(_, role)| role == "sync_standby");
         let name = &name.context("there is no synchronous standby")?.0;
-        self.nodes.iter().position(|node| node.name == *name).context("an unknown member")
+        let place = self.nodes.iter().position(|node| node.name == *name);
+        place.with_context(|| format!("the synchronous standby {name} is not one of the three nodes"))
     }
 
-    /// Waits until there is one leader, from which two stream, one of them synchronously. What does not come back is
-    /// made anew. The leader.
+    /// Waits until there is one leader and two standbys stream from it, one of them synchronously. Returns the leader.
+    /// A node that does not come back is initialized again.
     pub async fn wait_until_healthy(&mut self) -> Result<usize> {
         let start = Instant::now();
-        let mut made_anew = start;
+        let mut reinitialized_at = start;
         loop {
             if let Some(leader) = self.healthy_leader().await {
                 return Ok(leader);
@@ -113,10 +115,14 @@ impl Cluster {
             for node in &mut self.nodes {
                 node.runs()?;
             }
-            ensure!(start.elapsed() < GIVES_UP, "the cluster does not heal: {}", self.logs());
-            if made_anew.elapsed() > COMES_BACK {
-                made_anew = Instant::now();
-                self.make_anew().await?;
+            ensure!(
+                start.elapsed() < GIVES_UP,
+                "the cluster is not healthy after {GIVES_UP:?}. The last lines of the logs: {}",
+                self.logs()
+            );
+            if reinitialized_at.elapsed() > COMES_BACK {
+                reinitialized_at = Instant::now();
+                self.reinitialize().await?;
             }
             sleep(LOOK_EVERY).await;
         }
@@ -138,27 +144,28 @@ impl Cluster {
         (agrees && members.len() == self.nodes.len()).then_some(leader)
     }
 
-    /// Makes those anew that do not stream.
-    async fn make_anew(&self) -> Result<()> {
+    /// Initializes the standbys again that do not stream.
+    async fn reinitialize(&self) -> Result<()> {
         let Some(leader) = self.leader().await else { return Ok(()) };
         let standbys = self.nodes[leader].standbys().await.unwrap_or_default();
         for (place, node) in self.nodes.iter().enumerate() {
             if place != leader && !standbys.iter().any(|(name, _)| *name == node.name) {
-                say(&format!("drill: {} did not come back by itself: patronictl reinit", node.name));
+                say(&format!("drill: {} did not come back by itself: running patronictl reinit", node.name));
                 self.patronictl(&["reinit", SCOPE, &node.name, "--force"], leader).await?;
             }
         }
         Ok(())
     }
 
-    /// Runs `patronictl` with the settings of node `at`; what it said.
+    /// Runs `patronictl` with the settings of node `at`, and returns its output.
     pub async fn patronictl(&self, arguments: &[&str], at: usize) -> Result<String> {
         let settings = self.nodes[at].settings();
-        let folder = settings.parent().context("the settings are in a folder")?;
+        let folder = settings.parent().context("the settings file has no folder")?;
         let mut command = ServerUser::command(self.user, "patronictl", folder);
         command.arg("-c").arg(&settings).args(arguments).kill_on_drop(true);
-        let output =
-            timeout(Duration::from_secs(60), command.output()).await.context("patronictl hangs")??;
+        let output = timeout(Duration::from_secs(60), command.output())
+            .await
+            .context("patronictl did not end within 60 s")??;
         Ok([output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat())
     }
 
@@ -170,10 +177,10 @@ impl Cluster {
             }
             sleep(LOOK_EVERY).await;
         }
-        bail!("etcd does not start")
+        bail!("etcd did not answer at {url} within 20 s")
     }
 
-    /// The ends of the nodes' logs.
+    /// The last lines of the nodes' logs.
     fn logs(&self) -> String {
         self.nodes.iter().map(Node::last_words).collect()
     }
@@ -238,11 +245,11 @@ listen primary
 fn spawn(mut command: Command, log: &Path) -> Result<Child> {
     let file = File::create(log)?;
     command.stdout(file.try_clone()?).stderr(file).kill_on_drop(true);
-    command.spawn().with_context(|| format!("cannot start what logs to {}", log.display()))
+    command.spawn().with_context(|| format!("cannot start the program that logs to {}", log.display()))
 }
 
 fn program(name: &str) -> Result<String> {
-    Ok(find(name).with_context(|| format!("there is no {name}"))?.display().to_string())
+    Ok(find(name).with_context(|| format!("the program {name} is not installed"))?.display().to_string())
 }
 
 fn free_ports(count: u16) -> Result<Vec<u16>> {

@@ -1,4 +1,4 @@
-//! One failover after the other, under gateways at work.
+//! One failover after the other, under working gateways.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,11 +23,11 @@ use crate::report::{Outcome, Report};
 
 /// How long the gateways work undisturbed between two failovers.
 const CALM: std::ops::Range<u64> = 1000..1600;
-/// How much longer than any gateway may let a revoked session in, two primaries run beside each other.
+/// How much longer two primaries run side by side than any gateway may let a revoked session in.
 const BESIDE: Duration = Duration::from_millis(2000);
 /// How long the gateways may take to work again on a healthy cluster.
 const RECOVERS: Duration = Duration::from_secs(60);
-/// How many older sessions are looked at after each failover; those since the last one all are.
+/// How many older sessions are checked after each failover. All sessions since the last failover are checked too.
 const OLDER: usize = 150;
 
 pub struct Drill {
@@ -39,7 +39,7 @@ pub struct Drill {
     database: String,
     order: StdRng,
     journal: Arc<Journal>,
-    /// Sessions before this place were looked at before.
+    /// The index of the first session that was not checked yet.
     checked: usize,
 }
 
@@ -47,7 +47,10 @@ impl Drill {
     /// Starts the cluster and the gateways.
     pub async fn start(folder: Arc<Folder>, options: Options) -> Result<Self> {
         let seed = options.seed.unwrap_or_else(|| rand::rng().random());
-        say(&format!("drill: everything is in {}; --seed {seed}", folder.path().display()));
+        say(&format!(
+            "drill: all files are in {}; repeat this order with --seed {seed}",
+            folder.path().display()
+        ));
         let begun = Instant::now();
         let cluster = Cluster::start(&folder, &options).await?;
         let scene = Arc::new(Scene::new()?);
@@ -58,13 +61,17 @@ impl Drill {
                 Start { folder: folder.path(), database: &database, options: &options, scene: &scene };
             gateways.push(Gateway::start(&start, &format!("gateway-{}", place + 1), mode).await?);
         }
-        say(&format!("drill: the cluster and {} gateways run after {:.1?}", gateways.len(), begun.elapsed()));
+        say(&format!(
+            "drill: the cluster and {} gateways are running after {:.1?}",
+            gateways.len(),
+            begun.elapsed()
+        ));
         let order = StdRng::seed_from_u64(seed);
         let journal = Arc::new(Journal::open(options.logs.as_deref())?);
         Ok(Self { options, cluster, scene, gateways, folder, database, order, journal, checked: 0 })
     }
 
-    /// Where everything is.
+    /// The addresses of the nodes, the gateways, HAProxy and etcd.
     pub fn places(&self) -> String {
         let nodes = self.cluster.nodes.iter().map(|node| {
             let settings = node.settings();
@@ -77,7 +84,7 @@ impl Drill {
         nodes.chain(gateways).chain([proxy]).collect()
     }
 
-    /// Makes all failovers, in any order, and adds what was seen to the report.
+    /// Makes all failovers, in random order, and adds the outcomes to the report.
     pub async fn run(&mut self, report: &mut Report) -> Result<()> {
         let kinds = self.options.kinds();
         let count = self.options.count.unwrap_or(20 * kinds.len());
@@ -104,7 +111,7 @@ impl Drill {
         watch.note("injected");
         self.cluster.new_leader(primary).await?;
         watch.note("new leader");
-        // One that never saw the old primary: what it is told to revoke is acknowledged while both run.
+        // The newcomer never saw the old primary. So its revocations are acknowledged while both primaries run.
         let newcomer = self.newcomer();
         let newcomer = if kind.leaves_two_primaries() {
             let newcomer = newcomer.await??;
@@ -121,7 +128,7 @@ impl Drill {
         };
         watch.note("repaired");
         self.cluster.wait_until_healthy().await?;
-        // The old one is a standby now, so there is one primary again.
+        // The old primary is a standby now, so there is only one primary again.
         self.set_calm(true);
         watch.note("healthy");
         self.wait_until_gateways_work().await?;
@@ -152,12 +159,12 @@ impl Drill {
         })
     }
 
-    /// Waits until something that a gateway writes is acknowledged.
+    /// Waits until a write of a gateway is acknowledged.
     async fn wait_for_a_write(&self, gateway: &Gateway) -> Result<()> {
         let begun = Instant::now();
         while !self.scene.ledger.pages().outages(gateway.target.place).0.has_a_good_one() {
             if begun.elapsed() > RECOVERS {
-                bail!("nothing is written {RECOVERS:?} after there was a new leader");
+                bail!("{}: no write was acknowledged within {RECOVERS:?} of the new leader", gateway.name);
             }
             sleep(Duration::from_millis(20)).await;
         }
@@ -170,7 +177,7 @@ impl Drill {
         if calm { pages.calm(ledger.now()) } else { pages.fault(ledger.now()) }
     }
 
-    /// Waits until, on every gateway, what is written and what is asked is answered as it should be.
+    /// Waits until every gateway answers writes and guarded requests as it should.
     async fn wait_until_gateways_work(&self) -> Result<()> {
         let begun = Instant::now();
         let healthy = self.scene.ledger.now();
@@ -186,13 +193,13 @@ impl Drill {
                 return Ok(());
             }
             if begun.elapsed() > RECOVERS {
-                bail!("the gateways do not work again {RECOVERS:?} after the cluster was healthy");
+                bail!("a gateway still fails {RECOVERS:?} after the cluster was healthy again");
             }
             sleep(Duration::from_millis(50)).await;
         }
     }
 
-    /// The longest of any gateway, of writes and of guarded requests.
+    /// The longest recovery of any gateway: of writes, and of guarded requests.
     fn recoveries(&self) -> (Recovery, Recovery) {
         let pages = self.scene.ledger.pages();
         let (mut write, mut guard) = (Recovery::default(), Recovery::default());
@@ -204,24 +211,24 @@ impl Drill {
         (write, guard)
     }
 
-    /// The sessions since the last look, and some older ones.
+    /// The sessions since the last check, and some older ones.
     fn unchecked(&mut self) -> Vec<usize> {
-        let known = self.scene.ledger.pages().sessions.len();
+        let count = self.scene.ledger.pages().sessions.len();
         let older = (0..self.checked).sample(&mut self.order, OLDER);
-        let sessions = (self.checked..known).chain(older).collect();
-        self.checked = known;
+        let sessions = (self.checked..count).chain(older).collect();
+        self.checked = count;
         sessions
     }
 
-    /// Looks at every session that ever was.
+    /// Checks every session of the drill.
     async fn check_all(&self, report: &mut Report) {
-        let known = self.scene.ledger.pages().sessions.len();
-        say(&format!("drill: looks at all {known} sessions on every gateway"));
-        self.scene.check(&(0..known).collect::<Vec<_>>(), &self.targets()).await;
+        let count = self.scene.ledger.pages().sessions.len();
+        say(&format!("drill: checking all {count} sessions on every gateway"));
+        self.scene.check(&(0..count).collect::<Vec<_>>(), &self.targets()).await;
         let mut pages = self.scene.ledger.pages();
         let told = std::mem::take(&mut pages.told);
         self.journal.write(&told);
-        report.end(std::mem::take(&mut pages.counts), &told, known);
+        report.end(std::mem::take(&mut pages.counts), &told, count);
     }
 
     fn targets(&self) -> Vec<Target> {

@@ -1,4 +1,4 @@
-//! How a primary fails.
+//! The ways in which a primary fails.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use crate::cluster::Cluster;
 use crate::node::SCOPE;
 
-/// How often `patronictl` is told, and how long one waits in between.
+/// How often `patronictl` is tried, and how long to wait in between.
 const TRIES: u32 = 10;
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -18,13 +18,14 @@ const PAUSE: Duration = Duration::from_millis(500);
 pub enum Kind {
     /// All processes of the primary are killed
     Kill,
-    /// All processes of the primary are stopped, and go on when there is a new one
+    /// All processes of the primary are stopped, and continue when there is a new primary
     Freeze,
-    /// The primary's Patroni is stopped, the primary goes on; so does Patroni after some time with two primaries
+    /// The primary's Patroni is stopped and the primary keeps running; Patroni continues after a time with two
+    /// primaries
     FreezePatroni,
-    /// The primary's Patroni is killed, the standby promoted beside the primary; Patroni is started again later
+    /// The primary's Patroni is killed and the standby is promoted beside the primary; Patroni is started again later
     OldPrimary,
-    /// The primary hands over
+    /// The primary hands its role over, as in maintenance
     Switchover,
 }
 
@@ -41,7 +42,7 @@ impl Kind {
             Self::OldPrimary => {
                 let (candidate, at) = candidate(cluster, primary).await?;
                 cluster.nodes[primary].signal_patroni("KILL").await?;
-                // It does not reach the leader and says so, with a traceback; then it leaves the order in etcd.
+                // `patronictl` cannot reach the leader and prints a traceback. Then it writes the order to etcd.
                 cluster.patronictl(&["failover", SCOPE, "--candidate", &candidate, "--force"], at).await?;
                 Ok(())
             }
@@ -49,12 +50,12 @@ impl Kind {
         }
     }
 
-    /// Whether the old primary runs on beside the new one until it is repaired.
+    /// Whether the old primary keeps running beside the new one until it is repaired.
     pub fn leaves_two_primaries(self) -> bool {
         matches!(self, Self::FreezePatroni | Self::OldPrimary)
     }
 
-    /// Mends what was done, once there is a new primary.
+    /// Undoes the fault, once there is a new primary.
     pub async fn repair(self, cluster: &mut Cluster, old: usize) -> Result<()> {
         match self {
             Self::Kill | Self::Switchover => Ok(()),
@@ -77,7 +78,7 @@ impl fmt::Display for Kind {
     }
 }
 
-/// Patroni refuses now and then, while it looks at its members anew.
+/// Switches over. Patroni sometimes refuses while it updates its list of members, so this tries several times.
 async fn switch_over(cluster: &Cluster, primary: usize) -> Result<()> {
     let leader = cluster.nodes[primary].name.clone();
     let mut said = String::new();
@@ -90,10 +91,10 @@ async fn switch_over(cluster: &Cluster, primary: usize) -> Result<()> {
         }
         sleep(PAUSE).await;
     }
-    bail!("patronictl switchover: {said}")
+    bail!("patronictl switchover failed {TRIES} times, at last with: {said}")
 }
 
-/// The name of the synchronous standby, and its place.
+/// The name of the synchronous standby, and its index.
 async fn candidate(cluster: &Cluster, primary: usize) -> Result<(String, usize)> {
     for _ in 1..TRIES {
         if let Ok(standby) = cluster.synchronous_standby(primary).await {

@@ -1,4 +1,4 @@
-//! The one folder of a drill, and who runs in it.
+//! The one folder of a drill, and the user that its servers run as.
 
 use std::fs::{self, Permissions};
 use std::io;
@@ -10,15 +10,15 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context, Result};
 use tempfile::TempDir;
 
-/// A temporary folder. When this value or the process ends, however that happens, every process that has its
-/// working folder inside is killed and the folder removed.
+/// A temporary folder. When this value or the process ends, in any way, every process with its working folder in here
+/// is killed, and the folder is removed.
 #[derive(Debug)]
 pub struct Folder {
     path: PathBuf,
     keeper: Child,
 }
 
-/// The user that PostgreSQL and Patroni run as when this process is root: PostgreSQL refuses to run as root.
+/// The user for PostgreSQL and Patroni when this process is root. PostgreSQL refuses to run as root.
 #[derive(Debug, Clone, Copy)]
 pub struct ServerUser {
     uid: u32,
@@ -30,7 +30,7 @@ const PREFIX: &str = "bridge-drill-";
 impl Folder {
     pub fn create() -> Result<Self> {
         let path = TempDir::with_prefix_in(PREFIX, place())?.keep();
-        // The server's user has to get in.
+        // The server's user needs access.
         fs::set_permissions(&path, Permissions::from_mode(0o755))?;
         let keeper = Command::new("sh")
             .args(["-c", include_str!("keeper.sh"), "keeper"])
@@ -39,7 +39,7 @@ impl Folder {
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            // A ctrl-c is for the drill alone.
+            // A ctrl-c must reach only the drill.
             .process_group(0)
             .spawn()?;
         Ok(Self { path, keeper })
@@ -49,7 +49,7 @@ impl Folder {
         &self.path
     }
 
-    /// A folder inside, which belongs to the server's user.
+    /// Creates a folder in here that belongs to the server's user.
     pub fn inside(&self, name: &str, user: Option<ServerUser>) -> Result<PathBuf> {
         let path = self.path.join(name);
         fs::create_dir(&path)?;
@@ -69,7 +69,7 @@ impl Drop for Folder {
 }
 
 impl ServerUser {
-    /// `None` when this process is not root.
+    /// Finds the user. `None`: this process is not root.
     pub fn find() -> Result<Option<Self>> {
         if id(&["-u"])? != 0 {
             return Ok(None);
@@ -78,7 +78,7 @@ impl ServerUser {
         Ok(Some(user))
     }
 
-    /// `program`, run by the server's user in `folder`, out of reach of a ctrl-c.
+    /// A command that runs `program` as the server's user in `folder`. A ctrl-c does not reach it.
     pub fn command(user: Option<Self>, program: &str, folder: &Path) -> tokio::process::Command {
         let mut command = match user {
             None => Command::new(program),
@@ -94,7 +94,8 @@ impl ServerUser {
     }
 }
 
-/// `$TMPDIR`, or memory where there is some: failovers wait for the disk otherwise, and nothing here outlives a machine.
+/// `$TMPDIR`, or else a folder in memory if the machine has one. On a disk, failovers would wait for the disk, and
+/// nothing in this folder needs to survive a crash of the machine.
 fn place() -> PathBuf {
     let memory = Path::new("/dev/shm");
     let chosen = std::env::var_os("TMPDIR").is_some() || !memory.exists();
@@ -104,10 +105,10 @@ fn place() -> PathBuf {
 fn id(arguments: &[&str]) -> Result<u32> {
     let output = Command::new("id").args(arguments).output()?;
     let text = String::from_utf8_lossy(&output.stdout);
-    text.trim().parse().with_context(|| format!("`id {}` names no number", arguments.join(" ")))
+    text.trim().parse().with_context(|| format!("the output of `id {}` is not a number", arguments.join(" ")))
 }
 
-/// Sends a signal to processes; one that has ended meanwhile needs none.
+/// Sends a signal to processes. Processes that have ended are ignored.
 pub async fn signal(name: &str, pids: &[u32]) -> io::Result<()> {
     if !pids.is_empty() {
         let pids = pids.iter().map(u32::to_string);

@@ -1,4 +1,4 @@
-//! The example gateways, as real processes.
+//! The example gateways as real processes.
 
 use std::fs::File;
 use std::path::Path;
@@ -15,23 +15,23 @@ use crate::load::{Load, Scene, Target};
 use crate::options::{Mode, Options};
 use crate::process::example;
 
-/// What operators show.
+/// The operators' token.
 pub const OPERATOR: &str = "the-operators-own-secret";
-/// How long a gateway may take to come up, and how long one tries to start it.
+/// How long a gateway may take to start, and how long the drill tries to start it.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A gateway at work; killed when it is dropped.
+/// A working gateway. It is killed when this value is dropped.
 #[derive(Debug)]
 pub struct Gateway {
     pub target: Target,
     pub name: String,
     child: Child,
     _load: Load,
-    /// Kept open, so that it can go on printing.
+    /// Kept open, so that the gateway can still print.
     _output: Lines<BufReader<ChildStdout>>,
 }
 
-/// How to start one.
+/// How to start a gateway.
 #[derive(Debug, Clone)]
 pub struct Start<'a> {
     pub folder: &'a Path,
@@ -40,13 +40,13 @@ pub struct Start<'a> {
     pub scene: &'a Arc<Scene>,
 }
 
-/// Has cargo build the gateway; it panics when that fails.
+/// Builds the gateway with cargo. It panics if the build fails.
 pub fn build() {
     drop(example("gateway", Path::new("/")));
 }
 
 impl Gateway {
-    /// Starts one and puts it to work. Tries again while there is no primary to start on.
+    /// Starts a gateway and its load. It tries again while there is no primary.
     pub async fn start(start: &Start<'_>, name: &str, mode: &Mode) -> Result<Self> {
         let begun = Instant::now();
         let (url, child, output) = loop {
@@ -64,11 +64,13 @@ impl Gateway {
         Ok(Self { target, name, child, _load: load, _output: output })
     }
 
-    /// An error when it has ended.
+    /// Returns an error if the gateway has ended.
     pub fn runs(&mut self) -> Result<()> {
         match self.child.try_wait()? {
             None => Ok(()),
-            Some(status) => bail!("the gateway {} ended: {status}", self.name),
+            Some(status) => {
+                bail!("{} ended with {status}: start the drill with --logs to see why", self.name)
+            }
         }
     }
 }
@@ -82,7 +84,7 @@ async fn process(
     let key = folder.join("gateway.key");
     command.args(["--listen", "127.0.0.1:0", "--issuer", "http://127.0.0.1:1", "--no-rate-limits"]);
     command.args(["--admin-token", OPERATOR, "--database", database, "--freshness", &mode.argument()]);
-    // Sessions are called until the drill ends.
+    // Tokens must be good until the drill ends.
     command.args(["--token-life", "86400", "--pool-size", &options.pool_size.to_string()]);
     command.arg("--key-file").arg(key).current_dir(folder);
     if options.pass_fence {
@@ -97,10 +99,12 @@ async fn process(
     };
     command.process_group(0);
     let mut child = command.spawn()?;
-    let mut output = BufReader::new(child.stdout.take().context("it has an output")?).lines();
+    let mut output =
+        BufReader::new(child.stdout.take().context("the gateway has no standard output")?).lines();
     loop {
-        let line = timeout(PATIENCE, output.next_line()).await.context("a gateway does not start")??;
-        let line = line.context("a gateway ended before it listened; --logs says why")?;
+        let line = timeout(PATIENCE, output.next_line()).await;
+        let line = line.with_context(|| format!("{name} did not start within {PATIENCE:?}"))??;
+        let line = line.with_context(|| format!("{name} ended before it listened: use --logs to see why"))?;
         if let Some(url) = line.strip_prefix("listening on ") {
             return Ok((url.to_owned(), child, output));
         }

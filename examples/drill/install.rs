@@ -1,4 +1,4 @@
-//! Installs what is missing, with Debian's own packages.
+//! Installs missing programs from Debian's packages.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -16,17 +16,17 @@ const NEEDED: [(&str, &str); 5] = [
     ("haproxy", "haproxy"),
     ("setpriv", "util-linux"),
 ];
-/// What `invoke-rc.d` asks whether a package may start its services.
+/// `invoke-rc.d` runs this script to ask whether a package may start its services.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 
-/// Says so when the packages are there, or installs them.
+/// Installs the packages that are missing, and says so.
 pub fn install_missing() -> Result<()> {
     let mut missing: Vec<_> =
         NEEDED.iter().filter(|(program, _)| find(program).is_none()).map(|(_, package)| *package).collect();
     if server_programs().is_none() {
         missing.push("postgresql");
     }
-    // Patroni only suggests it.
+    // Patroni only suggests this package.
     if !Path::new("/usr/lib/python3/dist-packages/etcd").exists() {
         missing.push("python3-etcd");
     }
@@ -35,11 +35,11 @@ pub fn install_missing() -> Result<()> {
         return Ok(());
     }
     let command = format!("apt-get install --no-install-recommends {}", missing.join(" "));
-    ensure!(is_root()?, "missing packages; run as root, or first: {command}");
-    say(&format!("drill: installs what is missing: {command}"));
-    say("drill: services stay off: PostgreSQL makes no cluster, nothing starts now or at boot");
+    ensure!(is_root()?, "packages are missing: run the drill as root, or first run: {command}");
+    say(&format!("drill: installing missing packages: {command}"));
+    say("drill: services stay off: no PostgreSQL cluster is created, and nothing starts now or at boot");
     let policy = Policy::forbid_services()?;
-    // `postgresql-common` would make and start a cluster of its own.
+    // `postgresql-common` would create and start its own cluster.
     let common = Path::new("/etc/postgresql-common");
     if !common.join("createcluster.conf").exists() {
         fs::create_dir_all(common)?;
@@ -58,7 +58,7 @@ pub fn install_missing() -> Result<()> {
     Ok(())
 }
 
-/// The folder with `initdb` and `postgres`, of the newest version.
+/// The folder with `initdb` and `postgres` of the newest version.
 pub fn server_programs() -> Option<PathBuf> {
     let versions = fs::read_dir("/usr/lib/postgresql").ok()?.flatten();
     let mut folders: Vec<_> = versions.map(|version| version.path().join("bin")).collect();
@@ -67,14 +67,14 @@ pub fn server_programs() -> Option<PathBuf> {
     folders.pop()
 }
 
-/// A program's path; `/usr/sbin` is not on everyone's search path.
+/// The path of a program. It also looks in `/usr/sbin`, which not every user has in `PATH`.
 pub fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/bin".into()]);
     folders.map(|folder| folder.join(program)).find(|file| file.exists())
 }
 
-/// While it lives, no package starts a service.
+/// While this value lives, no package starts a service.
 struct Policy {
     /// The policy that was there before.
     before: Option<Vec<u8>>,
@@ -83,7 +83,7 @@ struct Policy {
 impl Policy {
     fn forbid_services() -> Result<Self> {
         let before = fs::read(POLICY).ok();
-        fs::write(POLICY, "#!/bin/sh\nexit 101\n").context(POLICY)?;
+        fs::write(POLICY, "#!/bin/sh\nexit 101\n").with_context(|| format!("cannot write {POLICY}"))?;
         fs::set_permissions(POLICY, fs::Permissions::from_mode(0o755))?;
         Ok(Self { before })
     }
@@ -101,9 +101,9 @@ impl Drop for Policy {
 fn apt_get(arguments: &[&str]) -> Result<()> {
     let mut command = Command::new("apt-get");
     command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null());
-    let output = command.output().context("apt-get does not run: the drill needs Debian or Ubuntu")?;
+    let output = command.output().context("cannot run apt-get: the drill needs Debian or Ubuntu")?;
     if !output.status.success() {
-        bail!("apt-get {}: {}", arguments[0], String::from_utf8_lossy(&output.stderr));
+        bail!("apt-get {} failed: {}", arguments[0], String::from_utf8_lossy(&output.stderr));
     }
     Ok(())
 }
@@ -112,7 +112,7 @@ fn is_root() -> Result<bool> {
     Ok(Command::new("id").arg("-u").output()?.stdout == b"0\n")
 }
 
-/// Says on standard error what is being done.
+/// Prints a line on standard error.
 pub fn say(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
 }

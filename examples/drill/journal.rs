@@ -1,4 +1,4 @@
-//! What the drill itself logs, beside its gateways and Patroni, when it is asked to log.
+//! The drill's own log, with `--logs`. The gateways and Patroni have their own logs beside it.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -12,7 +12,7 @@ use crate::faults::Kind;
 #[derive(Debug)]
 pub struct Journal(Option<File>);
 
-/// When each step of a failover was done.
+/// Notes when each step of a failover was done.
 #[derive(Debug)]
 pub struct Watch<'a> {
     journal: &'a Journal,
@@ -28,13 +28,13 @@ impl Journal {
     pub fn write(&self, lines: &[String]) {
         if let Some(mut file) = self.0.as_ref() {
             for line in lines {
-                // A log that cannot be written ends no drill.
+                // An error when the log is written does not end the drill.
                 let _ = writeln!(file, "{line}");
             }
         }
     }
 
-    /// Begins a failover.
+    /// Starts the watch of a failover.
     pub fn watch(&self, kind: Kind) -> Watch<'_> {
         self.write(&[format!("failover: {kind}")]);
         Watch { journal: self, start: Instant::now() }

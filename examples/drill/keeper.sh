@@ -1,5 +1,5 @@
-# Ends what the drill started and removes its folder, however the drill ends: this script waits for the end of the
-# pipe on its standard input, which the system closes for a process that was killed too.
+# Ends everything that the drill started, and removes its folder, however the drill ends. This script waits for the end
+# of the pipe on its standard input. The system closes the pipe also when the drill was killed.
 #
 # Argument: the folder. Every process that the drill starts has its working folder there, and so do their children.
 trap '' INT TERM HUP PIPE
@@ -14,8 +14,8 @@ ours() {
 }
 
 while read -r _; do :; done
-# Patroni and the gateways first, so that nobody starts a server again; then servers are asked, because one that is
-# killed leaves its shared memory behind.
+# Patroni and the gateways end first, so that nothing starts a server again. Then the servers are asked to end, because
+# a killed server leaves its shared memory behind.
 for pid in $(ours); do
     case $(cat "/proc/$pid/comm" 2>/dev/null) in
     postgres) ;;
@@ -38,7 +38,7 @@ while [ -n "$(ours)" ]; do
     fi
     sleep 0.1
 done
-# A server that had to be killed leaves its lock file, and the number of its segment of shared memory in it.
+# A server that had to be killed leaves its lock file. The file has the number of its shared memory segment.
 for file in "$root"/*/data/postmaster.pid; do
     segment=$(sed -n '7s/.* //p' "$file" 2>/dev/null)
     [ -n "$segment" ] && ipcrm -m "$segment" 2>/dev/null

@@ -1,4 +1,5 @@
-//! What was acknowledged, and what must never be seen after it. All times are those of one clock, since its start.
+//! What was acknowledged, and what must never be seen after that. All times are from one clock, since the drill's
+//! start.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,28 +10,28 @@ use rand::seq::IndexedRandom as _;
 
 use super::outage::Outage;
 
-/// How long a revoked session is called more often than others.
+/// For this long, a revoked session is called more often than others.
 const RECENT: Duration = Duration::from_secs(15);
-/// No more violations than this are told in words.
+/// At most this many violations are described in words.
 const TOLD: usize = 1000;
 
-/// The book of one drill, shared by all who call and revoke.
+/// The ledger of one drill. All tasks that call and revoke share it.
 #[derive(Debug)]
 pub struct Ledger {
     start: Instant,
     pages: Mutex<Pages>,
 }
 
-/// What stands in it.
+/// The content of the ledger.
 #[derive(Debug, Default)]
 pub struct Pages {
     pub sessions: Vec<Session>,
     gateways: Vec<Gateway>,
-    /// When one primary that nobody touched was known to be the only one: from, and until when.
+    /// The times in which one untouched primary was known to be the only one: from when, until when.
     calms: Vec<(Duration, Option<Duration>)>,
-    /// Never asked to be revoked.
+    /// Sessions that nobody asked to revoke.
     live: Vec<usize>,
-    /// Asked to be revoked, without an acknowledgement.
+    /// Sessions that somebody asked to revoke, without an acknowledgement.
     unsure: Vec<usize>,
     recent: VecDeque<(Duration, usize)>,
     pub counts: Counts,
@@ -42,11 +43,11 @@ pub struct Session {
     pub id: String,
     pub token: String,
     opened: Duration,
-    /// When it was first asked to be revoked.
+    /// When somebody first asked to revoke the session.
     asked: Option<Duration>,
     /// When a revocation was first acknowledged.
     pub revoked: Option<Duration>,
-    /// Let in between these two: the gateway, and when it was sent.
+    /// Requests that were let in between these two times: the gateway, and when the request was sent.
     between: Vec<(usize, Duration)>,
     lost: bool,
 }
@@ -55,33 +56,35 @@ pub struct Session {
 struct Gateway {
     name: String,
     allowance: Duration,
-    /// While one primary is the only one, it lets in nobody who was revoked before.
+    /// A strict gateway lets no revoked session in while one primary is the only one.
     is_strict: bool,
     writes: Outage,
     guard: Outage,
 }
 
-/// What was seen since the last failover.
+/// The counts since the last failover.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Counts {
     pub let_in: usize,
     pub refused: usize,
     pub unavailable: usize,
-    /// No answer, or one that no gateway may give.
+    /// Requests without an answer, or with an answer that no gateway may give.
     pub odd: usize,
     pub opened: usize,
     pub revoked: usize,
-    /// Sent with a revoked session later than the mode allows, while something was wrong: what could be forbidden.
+    /// Requests with a revoked session that were sent later than the mode allows, while something was wrong. Each of
+    /// them could have been forbidden.
     pub judged: usize,
-    /// Let in though the mode forbids it.
+    /// Requests that were let in, although the mode forbids it.
     pub forbidden: usize,
-    /// Refused though nobody asked for a revocation, longer after the exchange than the mode allows.
+    /// Requests that were refused although nobody asked for a revocation, later after the exchange than the mode
+    /// allows.
     pub wrongly_refused: usize,
     pub lost_sessions: usize,
     pub lost_revocations: usize,
 }
 
-/// From before a request was sent to after it was answered.
+/// The time from before a request was sent until after it was answered.
 #[derive(Debug, Clone, Copy)]
 pub struct Span {
     pub sent: Duration,
@@ -113,7 +116,7 @@ impl Ledger {
 }
 
 impl Pages {
-    /// The place of a new gateway.
+    /// Adds a gateway, and returns its index.
     pub fn add_gateway(&mut self, name: String, allowance: Duration, is_strict: bool) -> usize {
         let since = self.calms.last().and_then(|(_, until)| *until).unwrap_or_default();
         let (writes, guard) = (Outage::since(since), Outage::since(since));
@@ -121,14 +124,14 @@ impl Pages {
         self.gateways.len() - 1
     }
 
-    /// From `now` on, one primary is the only one.
+    /// Notes that from `now` on one primary is the only one.
     pub fn calm(&mut self, now: Duration) {
         if self.calms.last().is_none_or(|(_, until)| until.is_some()) {
             self.calms.push((now, None));
         }
     }
 
-    /// From `now` on, nothing is sure; what fails is from now on part of an outage.
+    /// Notes that from `now` on nothing is certain. Failures from now on are part of an outage.
     pub fn fault(&mut self, now: Duration) {
         if let Some((_, until)) = self.calms.last_mut() {
             *until = Some(now);
@@ -144,7 +147,7 @@ impl Pages {
         (&self.gateways[gateway].writes, &self.gateways[gateway].guard)
     }
 
-    /// An exchange was acknowledged.
+    /// Notes that an exchange was acknowledged.
     pub fn opened(&mut self, id: String, token: String, at: Duration) {
         let (asked, revoked, between) = (None, None, Vec::new());
         self.sessions.push(Session { id, token, opened: at, asked, revoked, between, lost: false });
@@ -152,17 +155,17 @@ impl Pages {
         self.counts.opened += 1;
     }
 
-    /// A write through a gateway was acknowledged, or not.
+    /// Notes whether a write through a gateway was acknowledged.
     pub fn wrote(&mut self, gateway: usize, span: Span, acknowledged: bool) {
         self.gateways[gateway].writes.note(span, acknowledged);
     }
 
-    /// A session to revoke, which from `now` on may be revoked. The flag says whether that was asked before.
+    /// Picks a session to revoke. From `now` on it may be revoked. The flag says whether somebody asked before.
     pub fn pick_to_revoke(&mut self, now: Duration) -> Option<(usize, bool)> {
         let mut rng = rand::rng();
         let again = !self.unsure.is_empty() && rng.random_bool(0.3);
         let from = if again { &mut self.unsure } else { &mut self.live };
-        // Some stay, so that there is somebody to let in.
+        // Some sessions stay live, so that gateways have sessions to let in.
         if !again && from.len() < 10 {
             return None;
         }
@@ -172,7 +175,7 @@ impl Pages {
         Some((session, again))
     }
 
-    /// How a revocation ended.
+    /// Notes how a revocation ended.
     pub fn revocation(&mut self, session: usize, span: Span, acknowledged: bool) {
         if !acknowledged {
             self.unsure.push(session);
@@ -186,7 +189,7 @@ impl Pages {
         }
     }
 
-    /// A session to call with: one that is live, or one that was revoked a short time ago.
+    /// Picks a session to call with: a live one, or one that was revoked a short time ago.
     pub fn pick_to_call(&mut self, now: Duration) -> Option<usize> {
         while self.recent.front().is_some_and(|(at, _)| *at + RECENT < now) {
             self.recent.pop_front();
@@ -199,11 +202,11 @@ impl Pages {
         self.live.choose(&mut rng).copied()
     }
 
-    /// A guarded request was answered.
+    /// Notes the answer to a guarded request.
     pub fn called(&mut self, session: usize, gateway: usize, span: Span, verdict: Verdict) {
         let of = &mut self.sessions[session];
         let asked = of.asked.is_some_and(|asked| asked <= span.answered);
-        // A refusal of one who may be revoked says nothing about an outage.
+        // If the session may be revoked, a refusal says nothing about an outage.
         if !asked {
             self.gateways[gateway].guard.note(span, verdict == Verdict::LetIn);
         }
@@ -224,7 +227,7 @@ impl Pages {
                 self.counts.refused += 1;
                 if !asked && span.sent > of.opened + allowance {
                     self.counts.wrongly_refused += 1;
-                    self.tell("refused though never revoked", session, gateway, span.sent);
+                    self.tell("refused, although nobody revoked it", session, gateway, span.sent);
                 }
             }
             Verdict::Unavailable => self.counts.unavailable += 1,
@@ -235,14 +238,15 @@ impl Pages {
         }
     }
 
-    /// What was answered to a session's request once all had recovered.
+    /// Notes the answer to a session's request after the recovery.
     pub fn recovered(&mut self, session: usize, gateway: usize, span: Span, verdict: Verdict) {
         let allowance = self.gateways[gateway].allowance;
         let of = &mut self.sessions[session];
         let good = match (of.revoked, of.asked) {
-            // It may have been sent before the answer, or so soon after it that the mode allows it.
+            // The request may have been sent before the revocation was acknowledged, or so soon after it that the mode
+            // allows it.
             (Some(at), _) => verdict != Verdict::LetIn || span.sent <= at + allowance,
-            // Nobody knows whether it was revoked.
+            // It is not known whether the session was revoked.
             (None, Some(_)) => true,
             (None, None) => verdict == Verdict::LetIn,
         };
@@ -267,7 +271,11 @@ impl Pages {
         let allowance = if of.is_strict && same_calm { Duration::ZERO } else { of.allowance };
         if sent > revoked + allowance {
             self.counts.forbidden += 1;
-            let why = if same_calm { "let in though revoked, one primary" } else { "let in though revoked" };
+            let why = if same_calm {
+                "let in although revoked, with one primary"
+            } else {
+                "let in although revoked"
+            };
             self.tell(why, session, gateway, sent);
         }
     }
@@ -285,7 +293,7 @@ impl Pages {
     }
 }
 
-/// Which calm it was then, if any.
+/// The index of the calm time that contains `at`, if any.
 fn calm_at(calms: &[(Duration, Option<Duration>)], at: Duration) -> Option<usize> {
     calms.iter().rposition(|(from, until)| *from <= at && until.is_none_or(|until| at < until))
 }

@@ -1,4 +1,4 @@
-//! People at work on every gateway, at bounded rates: they link bridges, call, and revoke.
+//! The load on every gateway, at bounded rates: people link bridges, call, and revoke.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,18 +17,18 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use crate::gateway::OPERATOR;
 use crate::ledger::{Ledger, Span, Verdict};
 
-/// How often each gateway is called. What hangs does not hold up the next.
+/// How often each gateway is called. A request that hangs does not delay the next one.
 const CALL_EVERY: Duration = Duration::from_millis(12);
 const LINK_EVERY: Duration = Duration::from_millis(300);
 const REVOKE_EVERY: Duration = Duration::from_millis(400);
-/// How many requests of a sort may be under way on one gateway.
+/// How many requests of one kind may be in progress on one gateway.
 const UNDER_WAY: usize = 48;
-/// Longer than any request may take: the gateway has a deadline of its own.
+/// Longer than any request may take, because the gateway has its own deadline.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// How long one looks for an answer other than 503 when all has recovered.
+/// How long a check after the recovery waits for an answer other than 503.
 const INSISTS: Duration = Duration::from_secs(15);
 
-/// All that callers share.
+/// What all callers share.
 #[derive(Debug)]
 pub struct Scene {
     pub ledger: Ledger,
@@ -36,13 +36,13 @@ pub struct Scene {
     people: AtomicU64,
 }
 
-/// The work on one gateway; it ends with this value.
+/// The load on one gateway. It ends when this value is dropped.
 #[derive(Debug)]
 pub struct Load {
     _tasks: JoinSet<()>,
 }
 
-/// A gateway to work on: its place in the ledger, and its URL.
+/// A gateway to load: its index in the ledger, and its URL.
 #[derive(Debug, Clone)]
 pub struct Target {
     pub place: usize,
@@ -55,7 +55,7 @@ impl Scene {
         Ok(Self { ledger: Ledger::new(), client, people: AtomicU64::new(0) })
     }
 
-    /// Works on a gateway.
+    /// Starts the load on a gateway.
     pub fn work(self: &Arc<Self>, on: &Target) -> Load {
         let mut tasks = JoinSet::new();
         tasks.spawn(again_and_again(CALL_EVERY, (self.clone(), on.clone()), |(scene, on)| async move {
@@ -70,7 +70,7 @@ impl Scene {
         Load { _tasks: tasks }
     }
 
-    /// Asks for every chosen session what became of it, on every gateway.
+    /// Checks each of the sessions on every gateway.
     pub async fn check(&self, sessions: &[usize], on: &[Target]) {
         let pairs = sessions.iter().flat_map(|session| on.iter().map(move |target| (*session, target)));
         stream::iter(pairs)
@@ -96,7 +96,7 @@ impl Scene {
         }
     }
 
-    /// A guarded request.
+    /// Sends a guarded request, and notes the answer.
     async fn ask(&self, session: usize, on: &Target) -> (Span, Verdict) {
         let token = self.ledger.pages().sessions[session].token.clone();
         let request = self.request(Method::GET, on, "/v1/whoami").bearer_auth(token);
@@ -122,22 +122,25 @@ impl Scene {
         }
     }
 
-    /// Logs in, takes a code and exchanges it: the session and its token.
+    /// Logs in, gets a code and exchanges it. Returns the session and its token.
     async fn link(&self, on: &Target) -> Result<(String, String)> {
         let name = format!("person-{}", self.people.fetch_add(1, Ordering::Relaxed));
         let login =
             self.request(Method::POST, on, "/demo/login").json(&json!({ "user_id": name })).send().await?;
-        let cookie = login.headers().get(SET_COOKIE).context("no cookie")?.to_str()?.split(';').next();
+        let cookie =
+            login.headers().get(SET_COOKIE).context("the login set no cookie")?.to_str()?.split(';').next();
         let cookie = cookie.unwrap_or_default().to_owned();
         let code =
             self.request(Method::POST, on, "/v1/auth/bridge/code").header(COOKIE, cookie).send().await?;
-        ensure!(code.status() == StatusCode::CREATED, "no code");
+        ensure!(code.status() == StatusCode::CREATED, "the gateway gave no code: {}", code.status());
         let code: Value = code.json().await?;
         let exchange = json!({ "code": code["code"] });
         let access = self.request(Method::POST, on, "/v1/auth/bridge/session").json(&exchange).send().await?;
-        ensure!(access.status() == StatusCode::OK, "no access");
+        ensure!(access.status() == StatusCode::OK, "the exchange failed: {}", access.status());
         let access: Value = access.json().await?;
-        let text = |value: &Value| value.as_str().map(str::to_owned).context("no text");
+        let text = |value: &Value| {
+            value.as_str().map(str::to_owned).context("the exchange gave no session or token")
+        };
         Ok((text(&access["headers"]["x-session-id"])?, text(&access["token"])?))
     }
 
@@ -145,7 +148,7 @@ impl Scene {
         let now = self.ledger.now();
         let Some((session, again)) = self.ledger.pages().pick_to_revoke(now) else { return };
         let of = self.ledger.pages().sessions[session].clone();
-        // Who may be revoked already cannot do it with the session's own token.
+        // The session may be revoked already. Then its own token cannot revoke it.
         let request = if again || rand::rng().random_bool(0.5) {
             self.request(Method::DELETE, on, &format!("/admin/sessions/{}", of.id)).bearer_auth(OPERATOR)
         } else {

@@ -1,7 +1,7 @@
-//! Failovers of what operators run, under gateways at work: Patroni, etcd and HAProxy from Debian, three nodes on this
-//! machine, and every promise of the gateways checked. See OPERATIONS.md.
+//! Failovers under working gateways, on the software that operators run: Patroni, etcd and HAProxy from Debian, with
+//! three nodes on this machine. The drill checks every promise of the gateways. See OPERATIONS.md.
 //!
-//! `cargo run --example drill` makes 100 failovers; `--part old-primary --count 3` makes three of one kind.
+//! `cargo run --example drill` makes 100 failovers. `--part old-primary --count 3` makes three failovers of one kind.
 
 #![allow(unreachable_pub, reason = "a program exports nothing")]
 
@@ -45,7 +45,7 @@ async fn main() -> ExitCode {
     let mut report = Report::default();
     let ended = tokio::select! {
         ended = run(options, &mut report) => ended,
-        () = told_to_stop() => Err(anyhow::anyhow!("interrupted")),
+        () = told_to_stop() => Err(anyhow::anyhow!("interrupted before the drill was complete")),
     };
     let clean = match ended {
         Ok(clean) => clean,
@@ -58,9 +58,9 @@ async fn main() -> ExitCode {
     if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Whether all was as it must be.
+/// Runs the drill. Returns whether the gateways kept every promise.
 async fn run(options: Options, report: &mut Report) -> Result<bool> {
-    // Blocks this thread for as long as apt-get takes, and nobody waits for it.
+    // This blocks the thread while apt-get runs. Nothing else runs yet.
     install_missing()?;
     if options.install_only {
         return Ok(true);
@@ -72,7 +72,7 @@ async fn run(options: Options, report: &mut Report) -> Result<bool> {
     let folder = Arc::new(Folder::create()?);
     let mut drill = Drill::start(folder, options.clone()).await?;
     if options.setup_only {
-        writeln!(io::stdout(), "{}everything runs; ctrl-c ends it", drill.places())?;
+        writeln!(io::stdout(), "{}everything is running; press ctrl-c to stop it", drill.places())?;
         told_to_stop().await;
         return Ok(true);
     }

@@ -15,7 +15,7 @@ use crate::options::Options;
 
 /// The cluster's name.
 pub const SCOPE: &str = "drill";
-/// How long a node may take to answer a question. A frozen one never does.
+/// How long a node may take to answer a question. A frozen node never answers.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
@@ -43,7 +43,7 @@ impl Node {
         Ok(Self { name, port, rest_port, folder, log, user, client, patroni: None })
     }
 
-    /// Where its Patroni's settings are.
+    /// The settings file of its Patroni.
     pub fn settings(&self) -> PathBuf {
         self.folder.join("patroni.yml")
     }
@@ -54,7 +54,7 @@ impl Node {
         let dcs = if options.etcd3 { "etcd3" } else { "etcd" };
         let strict = !options.no_synchronous_mode_strict;
         let ttl = options.ttl;
-        // Patroni wants loop_wait + 2 * retry_timeout <= ttl.
+        // Patroni requires loop_wait + 2 * retry_timeout <= ttl.
         let retry_timeout = (ttl - 1) / 2;
         let settings = format!(
             "scope: {SCOPE}
@@ -108,24 +108,27 @@ postgresql:
         Ok(fs::write(self.settings(), settings)?)
     }
 
-    /// Starts its Patroni, which takes over a server that runs.
+    /// Starts its Patroni. If the server runs already, Patroni takes it over.
     pub fn start_patroni(&mut self) -> Result<()> {
         let log = File::options().create(true).append(true).open(&self.log)?;
         let mut command = ServerUser::command(self.user, "patroni", &self.folder);
         command.arg(self.settings()).stdout(log.try_clone()?).stderr(log);
-        self.patroni = Some(command.spawn().context("Patroni does not start")?);
+        self.patroni =
+            Some(command.spawn().with_context(|| format!("cannot start Patroni of {}", self.name))?);
         Ok(())
     }
 
-    /// An error when its Patroni has ended by itself.
+    /// Returns an error if its Patroni has ended by itself.
     pub fn runs(&mut self) -> Result<()> {
         match self.patroni.as_mut().map(Child::try_wait).transpose()?.flatten() {
             None => Ok(()),
-            Some(status) => bail!("Patroni ended: {status}: {}", self.last_words()),
+            Some(status) => {
+                bail!("Patroni ended with {status}. The last lines of its log: {}", self.last_words())
+            }
         }
     }
 
-    /// Signals its Patroni alone: its server goes on.
+    /// Sends a signal only to its Patroni. Its server keeps running.
     pub async fn signal_patroni(&mut self, name: &str) -> Result<()> {
         let Some(patroni) = &mut self.patroni else { return Ok(()) };
         signal(name, &patroni.id().into_iter().collect::<Vec<_>>()).await?;
@@ -136,12 +139,12 @@ postgresql:
         Ok(())
     }
 
-    /// Signals all processes of its server: its Patroni goes on.
+    /// Sends a signal to all processes of its server. Its Patroni keeps running.
     pub async fn signal_server(&self, name: &str) -> Result<()> {
         let postmaster = fs::read_to_string(self.folder.join("data/postmaster.pid"));
-        let postmaster = postmaster.with_context(|| format!("{} has no server", self.name))?;
+        let postmaster = postmaster.with_context(|| format!("the server of {} does not run", self.name))?;
         let postmaster: u32 = postmaster.lines().next().unwrap_or_default().trim().parse()?;
-        // While it stands still, it has no more children.
+        // A stopped postmaster starts no more children.
         if name == "STOP" {
             signal(name, &[postmaster]).await?;
         }
@@ -151,13 +154,13 @@ postgresql:
         Ok(signal(name, &[postmaster].into_iter().chain(children).collect::<Vec<_>>()).await?)
     }
 
-    /// What its Patroni answers at `path`; `None` when it does not.
+    /// The status of its Patroni's answer at `path`. `None`: there is no answer.
     pub async fn ask(&self, path: &str) -> Option<StatusCode> {
         let url = format!("http://127.0.0.1:{}{path}", self.rest_port);
         Some(self.client.get(url).timeout(PATIENCE).send().await.ok()?.status())
     }
 
-    /// As HAProxy asks.
+    /// Whether the node is the leader. It asks as HAProxy does.
     pub async fn is_leader(&self) -> bool {
         self.ask("/primary").await == Some(StatusCode::OK)
     }
@@ -183,7 +186,7 @@ postgresql:
         answer.await.ok()?.ok()
     }
 
-    /// A connection past HAProxy.
+    /// A direct connection, without HAProxy.
     pub async fn connect(&self, database: &str) -> Result<tokio_postgres::Client> {
         let mut config = Config::new();
         config.host("127.0.0.1").port(self.port).user("postgres").dbname(database);
@@ -192,7 +195,7 @@ postgresql:
         Ok(client)
     }
 
-    /// The last lines of what its Patroni and its server logged.
+    /// The last lines of the log of its Patroni and its server.
     pub fn last_words(&self) -> String {
         let log = fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<_> = log.lines().collect();

@@ -1,27 +1,27 @@
-//! From when to when something did not work.
+//! The time in which something did not work.
 
 use std::time::Duration;
 
 use super::ledger::Span;
 
-/// What was tried since a fault.
+/// The requests since a fault, and whether each was answered as it should be.
 #[derive(Debug, Default)]
 pub struct Outage {
     since: Option<Duration>,
     tries: Vec<(Span, bool)>,
 }
 
-/// How long it lasted.
+/// How long an outage lasted.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Recovery {
-    /// From sending the first that failed to the first answer that was good, to what was sent after it.
+    /// From when the first failed request was sent, to the first good answer to a request that was sent after it.
     pub first: Duration,
-    /// The same, to the first good one after the last that failed.
+    /// The same, to the first good answer after the last failed request.
     pub steady: Duration,
 }
 
 impl Recovery {
-    /// The longer of two, each way of telling for itself.
+    /// The longer one of the two, for each way to measure.
     pub fn longer(self, other: Self) -> Self {
         Self { first: self.first.max(other.first), steady: self.steady.max(other.steady) }
     }
@@ -32,7 +32,7 @@ impl Outage {
         Self { since: Some(fault), tries: Vec::new() }
     }
 
-    /// What was sent before the fault does not count.
+    /// Notes a request. A request that was sent before the fault does not count.
     pub fn note(&mut self, span: Span, good: bool) {
         if self.since.is_some_and(|since| since <= span.sent) {
             self.tries.push((span, good));
@@ -43,7 +43,7 @@ impl Outage {
         self.tries.iter().any(|(_, good)| *good)
     }
 
-    /// Whether one was good that was sent after `when` and after the last that failed.
+    /// Whether a request was answered well that was sent after `when` and after the last failed one.
     pub fn is_over(&self, when: Duration) -> bool {
         let last = |good: bool| {
             let such = self.tries.iter().filter(|(_, was)| *was == good);
@@ -52,7 +52,7 @@ impl Outage {
         last(true).is_some_and(|sent| sent > when && last(false).is_none_or(|failed| sent > failed))
     }
 
-    /// `None` when it is not over yet; nothing when none failed.
+    /// The recovery. `None`: the outage is not over yet. Zero: no request failed.
     pub fn recovery(&self) -> Option<Recovery> {
         let failed = self.tries.iter().filter(|(_, good)| !good).map(|(span, _)| span.sent);
         let Some(first) = failed.clone().min() else { return Some(Recovery::default()) };

@@ -1,4 +1,4 @@
-//! What is printed: a line a failover, and a table at the end.
+//! The output: one line for each failover, and a table at the end.
 
 use std::io::{self, Write as _};
 use std::time::Duration;
@@ -7,7 +7,7 @@ use crate::faults::Kind;
 use crate::ledger::Counts;
 use crate::outage::Recovery;
 
-/// What was seen of one failover.
+/// The outcome of one failover.
 #[derive(Debug)]
 pub struct Outcome {
     pub kind: Kind,
@@ -21,14 +21,14 @@ pub struct Outcome {
 #[derive(Debug, Default)]
 pub struct Report {
     outcomes: Vec<Outcome>,
-    /// What was seen when all sessions were looked at, at the end.
+    /// What the check of all sessions at the end found.
     end: Counts,
     sessions: usize,
     planned: usize,
 }
 
 impl Counts {
-    /// What must be nothing.
+    /// Whether all counts that must be zero are zero.
     fn is_clean(&self) -> bool {
         self.forbidden + self.lost_sessions + self.lost_revocations == 0
     }
@@ -89,13 +89,13 @@ impl Report {
         tell(told);
     }
 
-    /// What the last look at all sessions found.
+    /// Adds what the check of all sessions at the end found.
     pub fn end(&mut self, counts: Counts, told: &[String], sessions: usize) {
         (self.end, self.sessions) = (counts, sessions);
         tell(told);
     }
 
-    /// Prints the table. Whether all was as it must be.
+    /// Prints the table. Returns whether the drill was complete and the gateways kept every promise.
     pub fn finish(&self) -> bool {
         print(
             "\nkind            count  write p50    max  guard p50    max  steady p50    max  forbidden  lost sessions  lost revocations",
@@ -104,7 +104,7 @@ impl Report {
             self.row(&kind.to_string(), |outcome| outcome.kind == kind, None);
         }
         let all = self.row("all", |_| true, Some(&self.end));
-        // Nothing is proved when nothing could be forbidden.
+        // If no request could have been forbidden, the drill proves nothing.
         let complete = self.outcomes.len() == self.planned && self.sessions > 0 && all.judged > 0;
         let [write, guard] =
             [|outcome: &Outcome| outcome.write.first, |outcome: &Outcome| outcome.guard.first]
@@ -197,6 +197,6 @@ fn tell(told: &[String]) {
 }
 
 fn print(line: &str) {
-    // Nobody may be there to read it.
+    // Standard output may be closed. That is no reason to panic.
     let _ = writeln!(io::stdout(), "{line}");
 }

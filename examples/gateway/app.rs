@@ -1,4 +1,4 @@
-//! The routes: what is open, what is guarded, and by whom.
+//! The routes: which are open, which are guarded, and who may call each.
 
 use std::sync::Arc;
 
@@ -45,19 +45,19 @@ impl AppState {
     }
 }
 
-/// The whole gateway, which is one resource: `resource` is its URL.
+/// The whole gateway. It is one resource, and `resource` is its URL.
 pub fn app(bridge: &Bridge, resource: &str, state: AppState) -> Result<Router, BuildError> {
-    // Only people's bridges with a good token and a live session get past the layer.
+    // The layer lets in only people's bridges with a good token and a live session.
     let people = Router::new().route("/v1/messages", post(messages)).route_layer(bridge.layer(resource)?);
-    // Their hooks come as far as this, and no further.
+    // Their hooks may call these routes, and no others.
     let hooks_too = Router::new()
         .route("/v1/whoami", get(whoami))
         .route("/v1/track", post(track))
         .route_layer(bridge.layer(resource)?.admit_hook_clients());
-    // Here nobody may come in too, but not somebody with a bad token.
+    // This route lets in requests without a token as anonymous. A bad token is still refused.
     let open =
         Router::new().route("/v1/greeting", get(greeting)).route_layer(bridge.layer(resource)?.optional());
-    // What bridges call. A person asks for a code, so the host's own login stands in front.
+    // The endpoints for bridges. A signed-in person asks for a code, so the host's own login stands in front.
     let bridges = Router::new()
         .nest_service("/v1/auth/bridge", bridge.service())
         .route_layer(middleware::from_fn_with_state(state.clone(), login::sign_in));
@@ -73,21 +73,22 @@ pub fn app(bridge: &Bridge, resource: &str, state: AppState) -> Result<Router, B
         .route("/demo/login", post(login::log_in))
         .route_service("/.well-known/{*document}", bridge.well_known_service())
         .route_service("/v1/auth/bridge/openapi.json", bridge.openapi_service())
-        // What is added after this answers under any name: a probe knows none.
+        // The routes below this line answer under any host name, because a probe knows none.
         .layer(middleware::from_fn_with_state(OwnHost::of(resource), host::check))
         .route("/healthz", get(readiness::alive))
         .route("/readyz", readiness::ready(bridge.admin()))
-        // Outside of the guards, so that refused requests are traced too.
+        // Outside the guards, so that refused requests are traced too.
         .layer(TraceLayer::new_for_http().make_span_with(span))
         .with_state(state))
 }
 
-/// Without the query: who does not know better puts a secret there, which is refused, and must not be logged.
+/// The span of a request, without the query. A client may put a secret into the query by mistake. The gateway refuses
+/// that, and the secret must not be logged.
 fn span(request: &Request) -> Span {
     tracing::debug_span!("request", method = %request.method(), path = request.uri().path())
 }
 
-/// Who calls, and every header that the handler received.
+/// Returns who calls, and every header that the handler received.
 async fn whoami(caller: Caller, trace: TraceId, headers: HeaderMap) -> Json<Value> {
     let kind = match caller.kind() {
         CallerKind::User => "user",
@@ -106,18 +107,19 @@ async fn whoami(caller: Caller, trace: TraceId, headers: HeaderMap) -> Json<Valu
     }))
 }
 
-/// Hands the body to the upstream, with the identity headers that the guard has written.
+/// Sends the body to the upstream, with the identity headers that the guard wrote.
 async fn messages(State(state): State<AppState>, headers: HeaderMap, body: Bytes) -> Response {
     match state.upstream.post(headers, body).await {
         Ok((status, received)) => (status, Json(received)).into_response(),
         Err(error) => {
-            tracing::warn!(error = &error as &dyn std::error::Error, "the upstream failed");
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "the upstream failed, so POST /v1/messages answers 502");
             StatusCode::BAD_GATEWAY.into_response()
         }
     }
 }
 
-/// A caller without the scope never gets here, and the signature says so.
+/// A caller without the scope never reaches this handler: its signature asks for the scope.
 async fn track(caller: Granted<HookTrack>) -> Json<Value> {
     Json(json!({ "tracked_for": caller.user_id() }))
 }
@@ -129,7 +131,7 @@ async fn greeting(caller: Option<Caller>) -> String {
     }
 }
 
-/// The headers as a JSON object; one that came several times has its values joined (RFC 9110 §5.2).
+/// The headers as a JSON object. The values of a repeated header are joined (RFC 9110 §5.2).
 pub fn to_json(headers: &HeaderMap) -> Value {
     let joined = |name| {
         let values = headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));

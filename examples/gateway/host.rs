@@ -1,7 +1,7 @@
-//! Which names the gateway answers to.
+//! The host names that the gateway answers to.
 //!
-//! A page can make its own name lead to this machine (DNS rebinding) and then call the gateway as its own server, with no
-//! rule of the browser's in its way. Its requests still name the page's host.
+//! A web page can make its own name lead to this machine (DNS rebinding). Then the browser lets the page call the
+//! gateway as the page's own server. But the requests still name the page's host, so the gateway can refuse them.
 
 use std::sync::Arc;
 
@@ -12,27 +12,32 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use url::{Host, Url};
 
+/// What a caller is told who names another host.
+const WRONG_HOST: &str =
+    "no gateway answers to this host name: use the host of --issuer, localhost or an IP address\n";
+
 /// The name in the gateway's own URL.
 #[derive(Clone)]
 pub struct OwnHost(Arc<Option<Host<String>>>);
 
-/// Answers only those who name this machine or the gateway; ports are not compared, for a proxy may stand in front.
+/// Answers only requests that name this machine or the gateway. Ports are not compared, because a proxy may be in
+/// front.
 pub async fn check(State(own): State<OwnHost>, request: Request, next: Next) -> Response {
     if own.is_named_in(&request) {
         next.run(request).await
     } else {
-        (StatusCode::MISDIRECTED_REQUEST, "no gateway has this name\n").into_response()
+        (StatusCode::MISDIRECTED_REQUEST, WRONG_HOST).into_response()
     }
 }
 
 impl OwnHost {
-    /// The host of the gateway that is reached at `url`.
+    /// The host of the gateway that clients reach at `url`.
     pub fn of(url: &str) -> Self {
         let host = Url::parse(url).ok().and_then(|url| Some(url.host()?.to_owned()));
         Self(Arc::new(host))
     }
 
-    /// Whether every name that the request has for its server, and there is one, is good.
+    /// Whether the request names its server at least once, and only with good names.
     fn is_named_in(&self, request: &Request) -> bool {
         let target = request.uri().authority().map(|authority| self.is_good(authority));
         let lines = request.headers().get_all(header::HOST).iter();
@@ -45,7 +50,7 @@ impl OwnHost {
     fn is_good(&self, authority: &Authority) -> bool {
         match Host::parse(authority.host()) {
             Ok(Host::Domain(name)) if name == "localhost" => true,
-            // A page has no power over what an address leads to.
+            // A page cannot change where an IP address leads.
             Ok(Host::Ipv4(_) | Host::Ipv6(_)) => true,
             Ok(host) => self.0.as_ref().as_ref() == Some(&host),
             Err(_) => false,

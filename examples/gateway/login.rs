@@ -1,7 +1,7 @@
-//! A stand-in for the host's own login: whoever asks is signed in as whoever they say.
+//! A stand-in for the host's own login. It signs everyone in under the name that they send.
 //!
-//! A real gateway has a login already. All the library wants of it is [`SignedIn`] in the extensions of the
-//! requests of a person who is signed in, as [`sign_in`] puts it there.
+//! A real gateway has a login already. The library needs only one thing from it: [`SignedIn`] in the extensions of the
+//! requests of a signed-in person. [`sign_in`] puts it there.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,14 +20,14 @@ use serde::Deserialize;
 use crate::app::AppState;
 
 const COOKIE: &str = "demo_login";
-/// More logins than any demonstration has; beyond it everyone is signed out, so that memory has an end.
+/// More logins than any demo needs. Beyond this number everyone is signed out, so that memory is bounded.
 const MAX_LOGINS: usize = 10_000;
 
-/// Who is signed in, by cookie. Forgotten when the process ends.
+/// Who is signed in, by cookie. It is kept in memory, until the process ends.
 #[derive(Clone, Default)]
 pub struct Logins(Arc<Mutex<HashMap<String, SignedIn>>>);
 
-/// Who wants to be signed in, and what their bridges may do.
+/// The person to sign in, and what the person's bridges may do.
 #[derive(Deserialize)]
 pub struct Login {
     user_id: UserId,
@@ -62,7 +62,7 @@ pub async fn log_in(
         }
     };
     let signed_in = SignedIn::new(login.user_id, scopes);
-    // Not `Secure`: the example is served over plain http, on loopback.
+    // Not `Secure`, because the example is served over plain http on loopback.
     let cookie = Cookie::build((COOKIE, state.logins.add(signed_in)))
         .http_only(true)
         .same_site(SameSite::Strict)
@@ -70,7 +70,7 @@ pub async fn log_in(
     Ok((StatusCode::NO_CONTENT, cookies.add(cookie)))
 }
 
-/// Tells the endpoints behind it who is signed in.
+/// Tells the endpoints behind this middleware who is signed in.
 pub async fn sign_in(
     State(state): State<AppState>,
     cookies: CookieJar,

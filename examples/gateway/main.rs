@@ -1,7 +1,7 @@
 //! A gateway that lets people's bridges in: axum, SQLite or PostgreSQL, and every endpoint of the crate.
 //!
-//! `cargo run --example gateway -- --demo` plays the whole life of a bridge in a line a scene; `--help` lists
-//! the rest.
+//! `cargo run --example gateway -- --demo` plays the whole life of a bridge, with one line for each scene. `--help`
+//! lists all options.
 
 #![allow(unreachable_pub, reason = "a program exports nothing")]
 
@@ -40,7 +40,7 @@ use crate::demo::Report;
 use crate::options::{Options, data_folder};
 use crate::stop::told_to_stop;
 
-/// How long requests that are under way may take once the gateway is told to stop.
+/// How long requests in progress may take after the gateway is told to stop.
 const GRACE: Duration = Duration::from_secs(10);
 /// How often dead rows are deleted.
 const SWEEP_EVERY: Duration = Duration::from_secs(600);
@@ -71,7 +71,7 @@ fn serve_people(options: &Options) -> Result<ExitCode> {
 
 /// Plays the demo against a gateway of its own.
 fn demonstrate(options: &Options) -> Result<ExitCode> {
-    // The demo's page is what it prints.
+    // Only the demo's own lines should be on the screen.
     start_log("warn")?;
     let folder = tempfile::tempdir()?;
     let mut report = Report::new(options.verbose);
@@ -86,25 +86,25 @@ fn demonstrate(options: &Options) -> Result<ExitCode> {
             served = gateway.serve() => served.and_then(|()| bail!("the demo was interrupted")),
         }
     });
-    // The runtime is gone, and the server with it. The folder goes before the report says so.
+    // The runtime has ended, and the server with it. Remove the folder before the report says that nothing is left.
     let removed = folder.close();
     played?;
-    removed.context("the demo's folder cannot be removed")?;
+    removed.context("cannot remove the temporary folder of the demo")?;
     report.end(&options.left_by_demo())
 }
 
-/// A gateway that listens, with all that it needs to serve.
+/// A gateway that listens, with everything that it needs to serve.
 struct Gateway {
     listener: TcpListener,
     address: SocketAddr,
     admin_token: String,
     app: Router,
-    /// What works beside the requests lives as long as this.
+    /// Keeps the background tasks alive.
     _bridge: Bridge,
 }
 
 impl Gateway {
-    /// Starts one. What has no place of its own goes into `folder`.
+    /// Starts a gateway. Files that the options give no path for go into `folder`.
     async fn start(options: &Options, folder: &Path) -> Result<Self> {
         let listen = options.listen();
         let listener =
@@ -112,7 +112,10 @@ impl Gateway {
         let address = listener.local_addr()?;
         let issuer = options.issuer(address)?;
         if !address.ip().is_loopback() {
-            tracing::warn!("whoever reaches {address} can sign in as anyone: /demo/login is a stand-in");
+            tracing::warn!(
+                "anyone who reaches {address} can sign in as any person: /demo/login checks nothing, \
+                 use it only for a demo"
+            );
         }
         let bridge = options.bridge(&issuer, folder).await?;
         tokio::spawn(sweep_now_and_then(bridge.admin().clone()));
@@ -122,13 +125,15 @@ impl Gateway {
         Ok(Self { listener, address, admin_token, app, _bridge: bridge })
     }
 
-    /// Serves until the process is told to stop, and lets the requests under way end.
+    /// Serves until the process is told to stop, and then finishes the requests in progress.
     async fn serve(self) -> Result<()> {
         let app = self.app.into_make_service_with_connect_info::<SocketAddr>();
         let serving = axum::serve(self.listener, app).with_graceful_shutdown(told_to_stop());
         tokio::select! {
             served = serving => Ok(served?),
-            () = async { told_to_stop().await; sleep(GRACE).await } => bail!("requests were cut off"),
+            () = async { told_to_stop().await; sleep(GRACE).await } => {
+                bail!("requests still ran {} s after the stop, and were cut off", GRACE.as_secs())
+            }
         }
     }
 }
@@ -136,7 +141,8 @@ impl Gateway {
 /// Logs to standard error what `RUST_LOG` asks for, or else `default`.
 fn start_log(default: &str) -> Result<()> {
     let filter = match std::env::var("RUST_LOG") {
-        Ok(filter) => EnvFilter::try_new(filter).context("RUST_LOG is malformed")?,
+        Ok(filter) => EnvFilter::try_new(filter)
+            .context("RUST_LOG is malformed: write a filter such as info or bridge_auth=debug")?,
         Err(_) => EnvFilter::new(default),
     };
     let ansi = io::stderr().is_terminal();
@@ -149,8 +155,11 @@ async fn sweep_now_and_then(admin: Admin) {
     loop {
         ticks.tick().await;
         match admin.sweep(|_| {}).await {
-            Ok(swept) => tracing::debug!(?swept, "swept"),
-            Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "sweep failed"),
+            Ok(swept) => tracing::debug!(?swept, "the sweep deleted expired rows"),
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, "the sweep of expired rows failed, and will be tried again");
+            }
         }
     }
 }
@@ -162,7 +171,7 @@ fn first_paragraph(text: &str) -> String {
 }
 
 fn fail(message: &str) -> ExitCode {
-    // Nobody may be there to read it, and that is no reason to panic.
+    // Standard error may be closed. That is no reason to panic.
     let _ = writeln!(io::stderr(), "{message}");
     ExitCode::FAILURE
 }

@@ -1,4 +1,4 @@
-//! The guard in front of `/admin`: operators are the host's to tell, here by one token.
+//! The check in front of `/admin`. A host decides who is an operator. Here it is anyone who has one token.
 
 use std::sync::Arc;
 
@@ -11,11 +11,11 @@ use subtle::ConstantTimeEq;
 
 use crate::app::AppState;
 
-/// What an operator must show.
+/// The token that an operator must send.
 #[derive(Clone)]
 pub struct AdminToken(Arc<str>);
 
-/// Lets only operators in, and tells the endpoints behind it who acts, for the audit log.
+/// Lets only operators in, and tells the endpoints behind it who acts. The audit log needs the name.
 pub async fn check(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
     if !state.admin_token.is_shown_in(request.headers()) {
         let challenge = [(header::WWW_AUTHENTICATE, "Bearer realm=\"operators\"")];
@@ -30,7 +30,7 @@ impl AdminToken {
         Self(token.into())
     }
 
-    /// In constant time, so that an answer's delay tells nothing of how much was right.
+    /// Compares in constant time, so that the time of an answer says nothing about how much of the token was right.
     fn is_shown_in(&self, headers: &HeaderMap) -> bool {
         let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         shown.and_then(|value| value.split_once(' ')).is_some_and(|(scheme, token)| {

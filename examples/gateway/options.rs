@@ -1,4 +1,4 @@
-//! The command line, and the environment variables that stand for it.
+//! The command line, and the environment variables that can replace it.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -24,7 +24,7 @@ use url::Url;
 #[derive(Parser)]
 #[command(name = "gateway", version)]
 pub struct Options {
-    /// Where to listen; port 0 takes a free one [default: 127.0.0.1:8080, or a free port with --demo]
+    /// The address to listen on; port 0 takes a free port [default: 127.0.0.1:8080, or a free port with --demo]
     #[arg(long, env = "BRIDGE_AUTH_LISTEN", value_name = "ADDR")]
     listen: Option<String>,
 
@@ -32,16 +32,16 @@ pub struct Options {
     #[arg(long, env = "BRIDGE_AUTH_DATABASE", value_name = "URL", hide_env_values = true)]
     database: Option<Database>,
 
-    /// Where the signing key is kept, made when missing [default: beside the database]
+    /// The file of the signing key; created if it is missing [default: beside the database]
     #[arg(long, env = "BRIDGE_AUTH_KEY_FILE", value_name = "FILE")]
     key_file: Option<PathBuf>,
 
-    /// What operators show at /admin; made and printed when missing
+    /// The token that operators send to /admin; without this option, one is created and printed
     #[arg(long, env = "BRIDGE_AUTH_ADMIN_TOKEN", value_name = "TOKEN", hide_env_values = true,
         value_parser = NonEmptyStringValueParser::new())]
     pub admin_token: Option<String>,
 
-    /// The gateway's own URL, the same on every node [default: http:// and the address it listens on]
+    /// The gateway's own URL, the same on every node [default: http:// and the address that it listens on]
     #[arg(long, env = "BRIDGE_AUTH_ISSUER", value_name = "URL")]
     issuer: Option<Url>,
 
@@ -53,30 +53,32 @@ pub struct Options {
     #[arg(long, env = "BRIDGE_AUTH_TOKEN_LIFE", value_name = "SECONDS", default_value_t = 3600)]
     token_life: u64,
 
-    /// How long a session lives that is not renewed [default: 14 days]
+    /// How long a session lives without renewal [default: 14 days]
     #[arg(long, env = "BRIDGE_AUTH_SESSION_LIFE", value_name = "SECONDS")]
     session_life: Option<u64>,
 
-    /// What a live session means: `strict`, or `watched` with at most so many milliseconds of lag
+    /// How soon a revocation takes effect: `strict` (at once) or `watched` (within this many milliseconds) [default:
+    /// strict]
     #[arg(long, env = "BRIDGE_AUTH_FRESHNESS", value_name = "strict|watched[:MILLISECONDS]", default_value = "strict",
         value_parser = freshness, hide_default_value = true)]
     freshness: Freshness,
 
-    /// How old the proof may be that the database's server is still the primary: `0` for a proof with each look-up, `off` for
-    /// none at all
-    #[arg(long, env = "BRIDGE_AUTH_MAX_PROOF_AGE", value_name = "MILLISECONDS|off", default_value = "1000", value_parser = max_proof_age)]
+    /// How old the proof may be that the database server is still the primary: `0` for a new proof with each look-up,
+    /// `off` for no proof
+    #[arg(long, env = "BRIDGE_AUTH_MAX_PROOF_AGE", value_name = "MILLISECONDS|off", default_value = "1000",
+        value_parser = max_proof_age)]
     max_proof_age: MaxProofAge,
 
-    /// How many connections there may be to PostgreSQL, at least 4
+    /// How many connections the gateway may have to PostgreSQL, at least 4
     #[arg(long, env = "BRIDGE_AUTH_POOL_SIZE", value_name = "CONNECTIONS", default_value_t = 8,
         value_parser = value_parser!(u16).range(4..))]
     pool_size: u16,
 
-    /// A network of proxies whose X-Forwarded-For is believed; may be repeated
+    /// A network of proxies whose X-Forwarded-For header is trusted; may be repeated
     #[arg(long, env = "BRIDGE_AUTH_TRUSTED_PROXY", value_name = "CIDR", value_delimiter = ',')]
     trusted_proxy: Vec<IpNet>,
 
-    /// Lets secrets and codes be tried without end: for measurements
+    /// Turns all rate limits off, so that secrets and codes can be tried without end: only for measurements
     #[arg(long, env = "BRIDGE_AUTH_NO_RATE_LIMITS", value_parser = BoolishValueParser::new())]
     no_rate_limits: bool,
 
@@ -96,29 +98,32 @@ enum Database {
 }
 
 impl Options {
-    /// Where to listen.
+    /// The address to listen on.
     pub fn listen(&self) -> &str {
         let default = if self.demo { "127.0.0.1:0" } else { "127.0.0.1:8080" };
         self.listen.as_deref().unwrap_or(default)
     }
 
-    /// The own URL of a gateway that listens at `address`: the issuer of its tokens, and the resource that they are for.
+    /// The own URL of a gateway that listens at `address`. It is the issuer of its tokens, and the resource that they
+    /// are for.
     pub fn issuer(&self, address: SocketAddr) -> Result<String> {
         match &self.issuer {
             Some(issuer) => Ok(issuer.as_str().trim_end_matches('/').to_owned()),
             None if address.ip().is_loopback() => Ok(format!("http://{address}")),
             None => {
-                bail!("--issuer must name the gateway's own https URL: {address} is not this machine alone")
+                bail!(
+                    "--issuer must name the gateway's own https URL, because other machines can reach {address}"
+                )
             }
         }
     }
 
-    /// Opens the database and the key file, and makes the bridge of the gateway that is reached at `issuer`.
-    /// What has no place of its own goes into `folder`.
+    /// Opens the database and the key file, and makes the bridge of the gateway that clients reach at `issuer`.
+    /// Files that the options give no path for go into `folder`.
     pub async fn bridge(&self, issuer: &str, folder: &Path) -> Result<Bridge> {
         let at = |path: &str| format!("{issuer}{path}").parse::<Url>();
         let endpoint = |name: &str| at(&format!("/v1/auth/bridge/{name}"));
-        // A real gateway has a page of its own here; stock MCP clients read no metadata that name none.
+        // A real gateway names its own login page here. Stock MCP clients ignore metadata without such a page.
         let (login, jwks) = (at("/demo/login")?, at("/.well-known/jwks.json")?);
         let (token, introspection, revocation) =
             (endpoint("token")?, endpoint("introspect")?, endpoint("revoke")?);
@@ -128,7 +133,8 @@ impl Options {
         let store = database.open(self.pool_size.into()).await?;
         let bridge = Bridge::builder_with(issuer, self.keys(database, folder)?, store)
             .realm("gateway")
-            // A client that names the gateway as its `resource` gets a token for that alone, a bridge one for all of these.
+            // A client that names the gateway as its `resource` gets a token for the gateway alone. A bridge gets a
+            // token for all of these.
             .audiences(["bridge", "mcp", issuer])
             .protected_resource(ProtectedResource::new(issuer).name("gateway"))
             .authorization_endpoint(login)
@@ -142,7 +148,7 @@ impl Options {
             .token_life(Duration::from_secs(self.token_life))
             .freshness(self.freshness)
             .trusted_proxies(self.trusted_proxy.iter().copied())
-            // `into_make_service_with_connect_info` leaves the peer's address here.
+            // `into_make_service_with_connect_info` puts the peer's address here.
             .peer_address(|extensions| Some(extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip()));
         let bridge = match self.max_proof_age {
             MaxProofAge::Within(age) => bridge.max_proof_age(age),
@@ -155,7 +161,7 @@ impl Options {
         Ok(bridge.build()?)
     }
 
-    /// What is left once the demo has ended, as sentences.
+    /// What the demo leaves behind, in sentences.
     pub fn left_by_demo(&self) -> String {
         let rows = self.database.as_ref().map(|database| match database {
             Database::Sqlite(file) => format!("The demo's rows stay in {}.", file.display()),
@@ -173,14 +179,15 @@ impl Options {
         let file = self.key_file.clone().or_else(|| database.key_file());
         let file = file.unwrap_or_else(|| folder.join("gateway.key"));
         if let Some(parent) = file.parent() {
-            fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
+            fs::create_dir_all(parent)
+                .with_context(|| format!("cannot create the folder {} for the key file", parent.display()))?;
         }
         Ok(KeyRing::load_or_generate(&file, Algorithm::EdDsa)?)
     }
 }
 
 impl Database {
-    /// Where the signing key is kept beside the database.
+    /// The file of the signing key beside the database.
     fn key_file(&self) -> Option<PathBuf> {
         match self {
             Self::Sqlite(file) => Some(file.with_extension("key")),
@@ -208,21 +215,21 @@ impl FromStr for Database {
 
     fn from_str(text: &str) -> Result<Self> {
         if let Some(file) = text.strip_prefix("sqlite:") {
-            ensure!(!file.is_empty(), "sqlite: names no file");
+            ensure!(!file.is_empty(), "sqlite: names no file, write sqlite:FILE");
             ensure!(
                 !is_in_memory(file),
-                "SQLite would make a database in memory for each connection: write sqlite:FILE, \
-                 for instance in a temporary folder"
+                "SQLite would make a separate database in memory for each connection: write sqlite:FILE, \
+                 for example in a temporary folder"
             );
             return Ok(Self::Sqlite(file.into()));
         }
         let is_postgres = text.starts_with("postgres://") || text.starts_with("postgresql://");
-        ensure!(is_postgres, "a database is sqlite:FILE or postgres://…");
+        ensure!(is_postgres, "write sqlite:FILE or postgres://…");
         Ok(Self::Postgres(text.to_owned()))
     }
 }
 
-/// What other programs' URLs say when they mean no file.
+/// Whether a URL means a database in memory, as other programs write it.
 fn is_in_memory(file: &str) -> bool {
     let file = file.to_ascii_lowercase();
     let name = file.trim_start_matches('/').trim_start_matches("file:");
@@ -235,7 +242,7 @@ fn freshness(text: &str) -> Result<Freshness> {
         "watched" => Ok(Freshness::watched()),
         _ => {
             let lag = text.strip_prefix("watched:").and_then(|lag| lag.parse().ok());
-            let lag = lag.context("it is strict or watched[:MILLISECONDS]")?;
+            let lag = lag.context("write strict, watched or watched:MILLISECONDS")?;
             Ok(Freshness::Watched { max_lag: Duration::from_millis(lag) })
         }
     }
@@ -252,14 +259,15 @@ fn max_proof_age(text: &str) -> Result<MaxProofAge> {
     match text {
         "off" => Ok(MaxProofAge::Off),
         _ => {
-            let age = text.parse().context("it is a number of milliseconds, or off")?;
+            let age = text.parse().context("write a number of milliseconds, or off")?;
             Ok(MaxProofAge::Within(Duration::from_millis(age)))
         }
     }
 }
 
-/// The folder for what a program keeps for its user: `$XDG_DATA_HOME/bridge-auth` on Linux.
+/// The folder where this program keeps its user's data: `$XDG_DATA_HOME/bridge-auth` on Linux.
 pub fn data_folder() -> Result<PathBuf> {
-    let folders = etcetera::choose_base_strategy().map_err(|_| anyhow!("this user has no home folder"))?;
+    let folders =
+        etcetera::choose_base_strategy().map_err(|_| anyhow!("this user has no home folder: set HOME"))?;
     Ok(folders.data_dir().join("bridge-auth"))
 }

@@ -1,7 +1,7 @@
 //! The probes: whether the process answers, and whether it can judge requests now.
 //!
-//! `/healthz` asks nothing of the database: a restart mends no database, and would end what goes on without it.
-//! `/readyz` says in words what is wrong; the log has the cause.
+//! `/healthz` does not ask the database. A restart of the gateway repairs no database, and it would end work that goes
+//! on without the database. `/readyz` says in words what is wrong. The log has the cause.
 
 use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,21 +26,21 @@ pub fn ready<S: Clone + Send + Sync + 'static>(admin: &Admin) -> MethodRouter<S>
 #[derive(Clone)]
 struct Readiness {
     admin: Admin,
-    /// What the log was told last: each change is told once, however often the probe comes.
+    /// The last reason that was logged. Each change is logged once, however often the probe comes.
     told: Arc<Mutex<Option<String>>>,
 }
 
 /// Why requests cannot be judged now.
 struct Unready {
-    /// For whoever asks: no path, no server, no driver.
+    /// For the answer: it names no path, no server and no driver.
     reason: String,
-    /// Whether it may pass without an operator.
+    /// Whether the fault may end without an operator.
     may_pass: bool,
     /// For the log.
     cause: Box<dyn Error + Send + Sync>,
 }
 
-/// All that must hold. What else a gateway needs (how fresh its proofs are) is asked here.
+/// Checks everything that a gateway needs to judge requests. Further checks (how fresh its proofs are) belong here.
 async fn judge(admin: &Admin) -> Result<(), Unready> {
     Ok(admin.ping().await?)
 }
@@ -55,7 +55,7 @@ impl From<StoreError> for Unready {
                  another server has taken over",
                 true,
             ),
-            // Or a standby: then the primary may be found.
+            // The server may be a standby. Then the gateway may still find the primary.
             StoreErrorKind::ReadOnly => ("the database takes no writes", true),
             StoreErrorKind::Full => ("the disk of the database is full", false),
             StoreErrorKind::Moved => ("the file of the database was moved, removed or replaced", false),
@@ -82,9 +82,9 @@ impl Readiness {
             std::mem::replace(&mut *self.told.lock().unwrap_or_else(PoisonError::into_inner), reason.clone());
         match judged {
             _ if before == reason => {}
-            Ok(()) => tracing::info!("ready again"),
+            Ok(()) => tracing::info!("the gateway is ready again"),
             Err(Unready { reason, cause, .. }) => {
-                tracing::error!(error = cause.as_ref() as &dyn Error, "not ready: {reason}");
+                tracing::error!(error = cause.as_ref() as &dyn Error, "the gateway is not ready: {reason}");
             }
         }
     }

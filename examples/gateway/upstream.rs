@@ -1,4 +1,4 @@
-//! A small upstream, as a model provider would be: it answers with what it received.
+//! A small upstream that stands for a model provider. It answers with what it received.
 
 use std::future::IntoFuture as _;
 
@@ -13,13 +13,13 @@ use tokio::net::TcpListener;
 use crate::app::to_json;
 use crate::hop_by_hop::remove_hop_by_hop;
 
-/// The way to the upstream.
+/// The client of the upstream.
 pub struct Upstream {
     client: reqwest::Client,
     url: String,
 }
 
-/// Starts the upstream on a free loopback port; it ends with the process.
+/// Starts the upstream on a free loopback port. It ends with the process.
 pub async fn start() -> Result<Upstream> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}/v1/messages", listener.local_addr()?);
@@ -29,14 +29,15 @@ pub async fn start() -> Result<Upstream> {
 }
 
 impl Upstream {
-    /// Sends the body on, with the headers that are meant for the far end.
+    /// Sends the body to the upstream, with the headers that are meant for it.
     pub async fn post(
         &self,
         mut headers: HeaderMap,
         body: Bytes,
     ) -> Result<(StatusCode, Value), reqwest::Error> {
         remove_hop_by_hop(&mut headers);
-        // The next hop has its own name and length, and the person's login is none of its business.
+        // The upstream has its own host name, and the body's length is computed again. The person's login cookie must
+        // not leave the gateway.
         for own in [header::HOST, header::CONTENT_LENGTH, header::COOKIE] {
             headers.remove(own);
         }

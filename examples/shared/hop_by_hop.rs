@@ -1,8 +1,8 @@
-//! What every proxy leaves out.
+//! The headers that a proxy must not forward.
 
 use axum::http::{HeaderMap, HeaderName, header};
 
-/// RFC 9110 §7.6.1: what `Connection` names is for this hop alone, and so are these.
+/// Removes the headers of this hop (RFC 9110 §7.6.1): those that `Connection` names, and the standard ones.
 pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
         .get_all(header::CONNECTION)
@@ -11,7 +11,7 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
         .flat_map(|value| value.split(','))
         .filter_map(|name| name.trim().parse().ok())
         .collect();
-    let known = [
+    let standard = [
         header::CONNECTION,
         HeaderName::from_static("keep-alive"),
         header::PROXY_AUTHENTICATE,
@@ -22,7 +22,7 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
         header::TRANSFER_ENCODING,
         header::UPGRADE,
     ];
-    for name in named.into_iter().chain(known) {
+    for name in named.into_iter().chain(standard) {
         headers.remove(name);
     }
 }

@@ -1,4 +1,4 @@
-//! The end of a server that a terminal or a service manager started.
+//! When a server has to stop: on ctrl-c, or when a service manager sends SIGTERM.
 
 /// Waits until the process is told to stop.
 pub async fn told_to_stop() {

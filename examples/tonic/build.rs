@@ -1,4 +1,4 @@
-//! Makes Rust of `proto/bridge.proto`, without protoc.
+//! Generates Rust code from `proto/bridge.proto`, without protoc.
 
 use std::error::Error;
 

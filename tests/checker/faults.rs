@@ -1,4 +1,4 @@
-//! What goes wrong meanwhile.
+//! The faults that happen during the check.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use super::scene::Scene;
 use crate::support::process::Running;
 use crate::support::replicated::{Pair, cancel_synchronous_waits, patient_client, set_read_only, tell};
 
-/// The role of the gateway that goes over to the new primary while the old one is alive.
+/// The database role of the gateway that moves to the new primary while the old one is alive.
 pub const MOVER: &str = "mover";
 
-/// All that can be made to go wrong, for `pause` where it lasts.
+/// Injects faults. A fault that lasts takes `pause`.
 pub struct Faults {
     pub pair: Pair,
     pub gateways: Vec<Running>,
@@ -26,9 +26,9 @@ pub struct Faults {
 pub enum Fault {
     ConnectionsTerminated,
     ListenersTerminated,
-    /// Stopped without being closed.
+    /// The connections are stopped, but not closed.
     ListenersStopped,
-    /// Those that read the revocation log last.
+    /// The connections that read the revocation log last are stopped.
     WatchersStopped,
     DatabasePaused,
     DatabaseRestarted,
@@ -36,16 +36,16 @@ pub enum Fault {
     DatabaseCrashed,
     GatewayFrozen,
     NotificationsForged,
-    /// So that the end of the log stays out of reach.
+    /// A transaction stays open, so that the watchers cannot read to the end of the log.
     TransactionHeldOpen,
     PrimaryReadOnly,
     StandbyGone,
     StandbyFrozen,
-    /// While the standby is gone, which commits on the primary alone what was not acknowledged.
+    /// The waits are cancelled while the standby is gone. Then the primary commits alone what it did not acknowledge.
     SynchronousWaitsCancelled,
     /// The primary is killed, and the standby takes over.
     FailedOver,
-    /// The standby is promoted, and the primary runs on.
+    /// The standby is promoted, and the old primary keeps running.
     OldPrimaryAlive,
 }
 
@@ -71,7 +71,7 @@ impl Fault {
 }
 
 impl Faults {
-    /// Makes it happen, and mends it.
+    /// Makes the fault happen, and repairs it.
     pub async fn inject(&mut self, fault: Fault) {
         match fault {
             Fault::ConnectionsTerminated => self.terminate("random() < 0.5").await,
@@ -161,7 +161,8 @@ impl Faults {
         self.scene.two_primaries_begin();
         self.pair.promote().await;
         let end = Instant::now() + self.until_nothing_is_proved() + self.pause;
-        // Some of one gateway's connections are to the one primary, and some to the other, and then all to the new one.
+        // For a time, some of one gateway's connections lead to one primary and some to the other. Then all lead to the
+        // new one.
         while Instant::now() < end {
             self.terminate(&format!("usename = '{MOVER}' AND random() < 0.3")).await;
             sleep(Duration::from_millis(100)).await;
@@ -171,7 +172,7 @@ impl Faults {
         self.pair.rebuild().await;
     }
 
-    /// Longer than any proof from before is good for.
+    /// How long to wait until no earlier proof is good any more.
     fn until_nothing_is_proved(&self) -> Duration {
         self.scene.promise.longest() + self.pause
     }
@@ -204,7 +205,7 @@ fn gateways_backends(which: &str) -> String {
 
 async fn signal(name: &str, pids: &[String]) {
     if !pids.is_empty() {
-        // A process may have ended since it was found.
+        // The process may have ended in the meantime.
         let _ = Command::new("kill").arg(format!("-{name}")).args(pids).output().await.unwrap();
     }
 }

@@ -1,33 +1,32 @@
-//! What was seen of one person's sessions, and what must never be seen.
+//! The history of one person's sessions, and what must never be in it.
 
 use std::fmt;
 use std::time::Duration;
 
-/// Longer than any request may take, also on a busy machine: the gateway has a deadline of its own.
+/// Longer than any request may take, also on a busy machine, because the gateway has its own deadline.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// One person's sessions, and what was asked and answered. Times are those of the checker's own clock, since
-/// its start.
+/// One person's sessions, with the requests and the answers. Times are from the checker's own clock, since its start.
 #[derive(Debug, Default)]
 pub struct History {
-    /// Sessions go by their place here.
+    /// When each session was opened. Other members name a session by its index here.
     pub openings: Vec<Span>,
     pub calls: Vec<Call>,
     pub revocations: Vec<Revocation>,
-    /// Answers to other requests that no gateway may give.
+    /// Answers that no gateway may give, to other requests.
     pub surprises: Vec<String>,
 }
 
-/// What gateways promise of a revocation that was acknowledged.
+/// What gateways promise about an acknowledged revocation.
 #[derive(Debug, Clone, Copy)]
 pub struct Promise {
-    /// How far a gateway may lag behind its server; not at all if it is strict.
+    /// How far a watched gateway may lag behind its server. Zero: the gateway is strict.
     pub max_lag: Duration,
-    /// How old the proof may be that its server is the primary still, on a strict gateway.
-    pub fence: Duration,
+    /// How old a strict gateway's proof may be that its server is still the primary.
+    pub max_proof_age: Duration,
 }
 
-/// From before a request was sent to after it was answered.
+/// The time from before a request was sent until after it was answered.
 #[derive(Debug, Clone, Copy)]
 pub struct Span {
     pub sent: Duration,
@@ -50,7 +49,7 @@ pub enum Verdict {
     Refused,
     /// 503.
     Unavailable,
-    /// What no gateway may answer.
+    /// An answer that no gateway may give.
     Other(String),
 }
 
@@ -58,56 +57,56 @@ pub enum Verdict {
 #[derive(Debug, Clone)]
 pub struct Revocation {
     pub what: &'static str,
-    /// `None` for all of the person's.
+    /// `None`: all sessions of the person.
     pub session: Option<usize>,
     pub span: Span,
-    /// Without, it may have happened or not, or happen yet.
+    /// If it was not acknowledged, the revocation may have happened, may happen later, or may never happen.
     pub acknowledged: bool,
 }
 
-/// How long after its acknowledgement a revocation was not in force on some gateway.
+/// How long a revocation was not in force on some gateway after its acknowledgement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Delay {
-    /// Until the last request that was let in was sent; nothing when there was none.
+    /// Until the last request was sent that was let in. Zero: no request was let in.
     pub last_let_in: Duration,
-    /// Until the first request after it was sent: what was tried seldom looks late rather than early.
+    /// Until the first request after that was sent. With few requests, this figure is too large rather than too small.
     pub in_force: Duration,
 }
 
-/// A line of the history that breaks the promise.
+/// An entry of the history that breaks the promise.
 #[derive(Debug)]
 pub enum Violation {
     Call {
         why: &'static str,
         call: Call,
-        /// That it breaks the promise with, and how late a call may be let in after it.
+        /// The revocation that was not respected, and how long after it a call may be let in.
         revocation: Option<(Revocation, Duration)>,
     },
     Surprise(String),
 }
 
 impl Promise {
-    pub fn strict(fence: Duration) -> Self {
-        Self { max_lag: Duration::ZERO, fence }
+    pub fn strict(max_proof_age: Duration) -> Self {
+        Self { max_lag: Duration::ZERO, max_proof_age }
     }
 
-    /// How long after a revocation's acknowledgement a request may be sent and let in. With one primary a strict gateway sees
-    /// it at once. Beside a second one it goes on until its last proof is too old.
+    /// How long after a revocation's acknowledgement a request may be sent and let in. With one primary, a strict
+    /// gateway sees the revocation at once. Beside a second primary, it goes on until its last proof is too old.
     fn late(&self, two_primaries: bool) -> Duration {
         match two_primaries && self.max_lag.is_zero() {
-            true => self.fence,
+            true => self.max_proof_age,
             false => self.max_lag,
         }
     }
 
-    /// The longest time that a gateway may go by what an old primary says.
+    /// The longest time that a gateway may trust an old primary.
     pub fn longest(&self) -> Duration {
-        self.max_lag.max(self.fence)
+        self.max_lag.max(self.max_proof_age)
     }
 }
 
 impl History {
-    /// All that breaks the promise, when there were two primaries at these times.
+    /// Everything that breaks the promise. `doubled` are the times with two primaries.
     pub fn violations(&self, promise: &Promise, doubled: &[Span]) -> Vec<Violation> {
         let surprises = self.surprises.iter().cloned().map(Violation::Surprise);
         self.calls.iter().filter_map(|call| self.violation(call, promise, doubled)).chain(surprises).collect()
@@ -122,7 +121,7 @@ impl History {
     fn violation(&self, call: &Call, promise: &Promise, doubled: &[Span]) -> Option<Violation> {
         let violation = |why, revocation| Some(Violation::Call { why, call: call.clone(), revocation });
         if call.span.answered.saturating_sub(call.span.sent) > PATIENCE {
-            return violation("kept waiting", None);
+            return violation("the answer took too long", None);
         }
         match call.verdict {
             Verdict::LetIn => {
@@ -133,21 +132,21 @@ impl History {
                     .map(|end| (end, late(end)))
                     .find(|(end, late)| call.span.sent > end.span.answered + *late);
                 let (end, late) = broken?;
-                violation("let in though revoked", Some((end.clone(), late)))
+                violation("let in although revoked", Some((end.clone(), late)))
             }
             Verdict::Refused => {
                 let may_be_revoked = self.revocations.iter().any(|revocation| {
                     revocation.span.sent < call.span.answered && self.may_end(revocation, call.session)
                 });
                 let excused = may_be_revoked || self.may_be_unknown(call, promise, doubled);
-                (!excused).then(|| violation("refused though never revoked", None))?
+                (!excused).then(|| violation("refused, although nobody revoked it", None))?
             }
             Verdict::Unavailable => None,
-            Verdict::Other(_) => violation("answered what no gateway may", None),
+            Verdict::Other(_) => violation("an answer that no gateway may give", None),
         }
     }
 
-    /// Whether the session was opened on a new primary just now, so that an old one does not know it.
+    /// Whether the session was opened on a new primary a short time ago. Then an old primary does not know it.
     fn may_be_unknown(&self, call: &Call, promise: &Promise, doubled: &[Span]) -> bool {
         let opening = &self.openings[call.session];
         opening.overlaps(doubled) && call.span.sent < opening.answered + promise.longest()
@@ -187,7 +186,7 @@ impl History {
 }
 
 impl Span {
-    /// Whether some of it is in one of these.
+    /// Whether this span overlaps one of the others.
     pub fn overlaps(&self, others: &[Self]) -> bool {
         others.iter().any(|other| self.sent <= other.answered && other.sent <= self.answered)
     }
@@ -203,7 +202,10 @@ impl fmt::Display for Violation {
         writeln!(f, "{why}:\n  session {session} on gateway {gateway}, {span}: {verdict:?}")?;
         match revocation {
             Some((Revocation { what, span, .. }, late)) => {
-                writeln!(f, "  {what}, {span}: acknowledged; at most {late:?} late")
+                writeln!(
+                    f,
+                    "  revoked by: {what}, {span}; acknowledged; a call may be let in for {late:?} after that"
+                )
             }
             None => Ok(()),
         }
@@ -221,7 +223,7 @@ mod tests {
     use super::*;
 
     const LAG: Duration = Duration::from_millis(100);
-    const FENCE: Duration = Duration::from_millis(50);
+    const MAX_PROOF_AGE: Duration = Duration::from_millis(50);
 
     fn span(sent: u64, answered: u64) -> Span {
         Span { sent: Duration::from_millis(sent), answered: Duration::from_millis(answered) }
@@ -246,7 +248,7 @@ mod tests {
     }
 
     fn breaks_beside(doubled: &[Span], history: &History, max_lag: Duration) -> bool {
-        !history.violations(&Promise { max_lag, fence: FENCE }, doubled).is_empty()
+        !history.violations(&Promise { max_lag, max_proof_age: MAX_PROOF_AGE }, doubled).is_empty()
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! Several gateways on a PostgreSQL with a synchronous standby, people who call and revoke, and things that go wrong meanwhile: what was seen is
-//! held against what [`Freshness`](bridge_auth::Freshness) promises.
+//! Checks what [`Freshness`](bridge_auth::Freshness) promises. Several gateways run on a PostgreSQL with a synchronous
+//! standby. People call and revoke, and faults happen. Every answer is compared with the promise.
 
 mod faults;
 mod history;
@@ -25,39 +25,42 @@ use crate::support::process::{Running, example, start};
 use crate::support::replicated::{Pair, Replication};
 
 const OPERATOR: &str = "the-operators-own-secret";
-/// How old the proof of a strict gateway may be where nothing else is said: the default of the setting.
-pub const FENCE: Duration = Duration::from_secs(1);
+/// The default of `max_proof_age`: how old the proof of a strict gateway may be.
+pub const MAX_PROOF_AGE: Duration = Duration::from_secs(1);
 
-/// What to check, and for how long.
+/// What is checked, and for how long.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// As the example gateway takes it.
+    /// The value for `--freshness` of the example gateway.
     pub freshness: String,
     promise: Promise,
-    /// At least; every fault has its turn in any case.
+    /// The least duration. Every fault happens at least once, whatever the duration is.
     pub duration: Duration,
-    /// At least so many calls.
+    /// The least number of calls.
     pub calls: u64,
-    /// How many live at the same time.
+    /// How many people call at the same time.
     pub people: usize,
-    /// Whether to say every ten seconds how far it is.
+    /// Whether to print the progress every ten seconds.
     pub tells: bool,
 }
 
 impl Plan {
-    pub fn strict(fence: Duration) -> Self {
-        Self::new("strict".to_owned(), Promise::strict(fence))
+    pub fn strict(max_proof_age: Duration) -> Self {
+        Self::new("strict".to_owned(), Promise::strict(max_proof_age))
     }
 
-    pub fn watched(max_lag: Duration, fence: Duration) -> Self {
-        Self::new(format!("watched:{}", max_lag.as_millis()), Promise { max_lag, ..Promise::strict(fence) })
+    pub fn watched(max_lag: Duration, max_proof_age: Duration) -> Self {
+        Self::new(
+            format!("watched:{}", max_lag.as_millis()),
+            Promise { max_lag, ..Promise::strict(max_proof_age) },
+        )
     }
 
     fn new(freshness: String, promise: Promise) -> Self {
         Self { freshness, promise, duration: Duration::ZERO, calls: 0, people: 8, tells: false }
     }
 
-    /// Carries it out.
+    /// Runs the check.
     ///
     /// # Panics
     ///
@@ -89,7 +92,7 @@ impl Plan {
         report
     }
 
-    /// One knows the first server alone. The others know both, and the last one goes over to a new primary early.
+    /// One gateway knows only the first server. The others know both, and the last one moves to a new primary early.
     async fn start_gateways(&self, pair: &Pair, home: &TempDir) -> Vec<Running> {
         let role = format!("CREATE ROLE {MOVER} LOGIN SUPERUSER");
         pair.primary.client().await.batch_execute(&role).await.unwrap();
@@ -120,11 +123,11 @@ impl Plan {
             "--no-rate-limits",
         ]);
         gateway.args(["--database", database, "--pool-size", pool, "--freshness", &self.freshness]);
-        gateway.args(["--max-proof-age", &self.promise.fence.as_millis().to_string()]);
+        gateway.args(["--max-proof-age", &self.promise.max_proof_age.as_millis().to_string()]);
         start(&mut gateway).await
     }
 
-    /// One fault after the other, in any order, each with a calm after it. How many there were.
+    /// Injects one fault after the other, in random order, with a calm time after each. Returns how many there were.
     async fn inject(&self, faults: &mut Faults, scene: &Scene) -> usize {
         let start = Instant::now();
         let mut count = 0;
@@ -144,7 +147,7 @@ impl Plan {
     }
 }
 
-/// One person after the other.
+/// Runs one person after the other.
 async fn live_on(
     scene: Arc<Scene>,
     place: usize,
@@ -163,7 +166,7 @@ async fn live_on(
     report
 }
 
-/// Says every ten seconds how far it is.
+/// Prints the progress every ten seconds.
 fn tell_now_and_then(scene: Arc<Scene>, violations: Arc<AtomicUsize>) -> AbortHandle {
     let telling = async move {
         let mut before = 0;
@@ -171,7 +174,7 @@ fn tell_now_and_then(scene: Arc<Scene>, violations: Arc<AtomicUsize>) -> AbortHa
             tokio::time::sleep(Duration::from_secs(10)).await;
             let (seconds, calls) = (scene.start.elapsed().as_secs(), scene.calls());
             let (rate, broken) = ((calls - before) / 10, violations.load(Ordering::Relaxed));
-            // Nobody may be there to read it.
+            // Standard output may be closed. That is no reason to panic.
             let _ = writeln!(io::stdout(), "{seconds} s: {calls} calls, {rate}/s; {broken} violations");
             before = calls;
         }
@@ -186,7 +189,7 @@ mod tests {
     async fn keeps_its_promise(plan: Plan) {
         let report = plan.run().await;
         assert!(report.violations.is_empty(), "{}: {report}", plan.freshness);
-        // Nothing is proved by those who never came, or were never let in or refused.
+        // The check proves nothing if nobody was let in, refused or revoked.
         let seen = [report.let_in, report.refused, report.acknowledged, report.delays.len()];
         assert!(seen.iter().all(|count| *count > 20), "{}: {report}", plan.freshness);
         assert!(report.faults >= Fault::ALL.len());
@@ -194,10 +197,10 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn strict_gateways_keep_their_promise_whatever_goes_wrong() {
-        keeps_its_promise(Plan::strict(FENCE)).await;
+        keeps_its_promise(Plan::strict(MAX_PROOF_AGE)).await;
     }
 
-    /// Not even beside a second primary is there a time in which one that was revoked may be let in.
+    /// A revoked session may never be let in, not even beside a second primary.
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn strict_gateways_without_any_allowance_keep_their_promise_whatever_goes_wrong() {
         keeps_its_promise(Plan::strict(Duration::ZERO)).await;
@@ -205,6 +208,6 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn watched_gateways_keep_their_promise_whatever_goes_wrong() {
-        keeps_its_promise(Plan::watched(Duration::from_millis(500), FENCE)).await;
+        keeps_its_promise(Plan::watched(Duration::from_millis(500), MAX_PROOF_AGE)).await;
     }
 }

@@ -1,4 +1,4 @@
-//! One person: links bridges, calls with them on every gateway, and ends their sessions in some order.
+//! One person: links bridges, calls with them on every gateway, and ends their sessions in random order.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,11 +46,11 @@ enum Act {
     EndOwn,
     EndByOperator,
     EndAll,
-    /// And enable again: what was revoked stays so.
+    /// Disable the person and enable it again. What was revoked stays revoked.
     Disable,
 }
 
-/// The whole life of a person; what was seen of it.
+/// Runs the whole life of a person, and returns its history.
 pub async fn live(scene: Arc<Scene>, name: String) -> History {
     let mut person = Person { name, scene, bridges: Vec::new(), history: History::default() };
     for _ in 0..rand::random_range(1..=3) {
@@ -99,7 +99,7 @@ async fn call_on(
 }
 
 impl Person {
-    /// Links one bridge, if the store is there to do so.
+    /// Links one bridge, if the store is available.
     async fn link(&mut self) {
         let scene = self.scene.clone();
         let (at, asked) = (scene.any_gateway(), scene.start.elapsed());
@@ -143,18 +143,18 @@ impl Person {
         }
     }
 
-    /// Ends one session or all, again and again, until none is left or no gateway will.
+    /// Ends one session or all, again and again, until none is left or no gateway does it.
     async fn end_all(&mut self, pace: &watch::Sender<Pace>) {
         for _ in 0..50 {
             let Some(session) = self.any_live() else { return };
             sleep(Duration::from_millis(rand::random_range(50..400))).await;
             let acts = [Act::LogOut, Act::EndOwn, Act::EndByOperator, Act::EndAll, Act::Disable];
-            // Revoking all leaves nothing to revoke one by one.
+            // After all sessions are revoked, there is none left to revoke one by one.
             let chosen = acts.choose_weighted(&mut rand::rng(), |act| match act {
                 Act::EndAll | Act::Disable => 1,
                 _ => 3,
             });
-            let act = *chosen.expect("there are acts, and they have weights");
+            let act = *chosen.expect("the list of acts is not empty, and has weights");
             self.end(act, session).await;
             pace.send_replace(Pace::Quick);
             sleep(Duration::from_millis(30)).await;
@@ -196,7 +196,8 @@ impl Person {
                 ("disable", None, None, scene.operate(Method::POST, &format!("/admin/users/{name}/disable")))
             }
         };
-        // Who does not wait for a gateway on an old primary may reach one on the new one while both live.
+        // A person who does not wait for a gateway on the old primary may reach a gateway on the new primary while both
+        // are alive.
         let patience = if rand::random() { IMPATIENT } else { Duration::MAX };
         let sent = scene.start.elapsed();
         let Ok((span, answer)) = timeout(patience, scene.send(request)).await else {
@@ -214,7 +215,7 @@ impl Person {
         }
     }
 
-    /// One of the sessions that were not said to be revoked yet.
+    /// One of the sessions whose revocation was not acknowledged yet.
     fn any_live(&self) -> Option<usize> {
         let is_ended = |session| {
             let mut revocations = self.history.revocations.iter();
@@ -230,7 +231,7 @@ impl Person {
 fn verdict(status: StatusCode, good: StatusCode) -> Verdict {
     match status {
         _ if status == good => Verdict::LetIn,
-        // A session to be ended that is not known is as one that is refused.
+        // An unknown session that should be ended counts as refused.
         StatusCode::UNAUTHORIZED | StatusCode::NOT_FOUND => Verdict::Refused,
         StatusCode::SERVICE_UNAVAILABLE => Verdict::Unavailable,
         other => Verdict::Other(other.to_string()),

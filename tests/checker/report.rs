@@ -1,18 +1,18 @@
-//! What was seen of all people.
+//! The result of the whole check, over all people.
 
 use std::fmt;
 use std::time::Duration;
 
 use super::history::{Delay, History, Promise, Span, Verdict, Violation};
 
-/// What was seen.
+/// The counts of the check.
 #[derive(Debug, Default)]
 pub struct Report {
     pub let_in: usize,
     pub refused: usize,
     pub unavailable: usize,
     pub acknowledged: usize,
-    /// Of those, while there were two primaries.
+    /// How many of these were acknowledged while there were two primaries.
     pub beside: usize,
     pub unanswered: usize,
     pub faults: usize,
@@ -22,7 +22,8 @@ pub struct Report {
 }
 
 impl Report {
-    /// Adds one person's history, through which there were two primaries at these times. How often it broke the promise.
+    /// Adds one person's history. `doubled` are the times with two primaries during the history. Returns how often a
+    /// gateway broke the promise.
     pub fn count(&mut self, history: &History, promise: &Promise, doubled: &[Span]) -> usize {
         for call in &history.calls {
             match call.verdict {
@@ -70,7 +71,7 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             f,
-            "{} revocations acknowledged, of them {} beside a second primary, {} not; {} faults",
+            "{} revocations were acknowledged, {} of them beside a second primary; {} were not acknowledged; {} faults",
             self.acknowledged, self.beside, self.unanswered, self.faults
         )?;
         let spread = |f: &mut fmt::Formatter<'_>, what, of: fn(&Delay) -> Duration| {
@@ -80,10 +81,14 @@ impl fmt::Display for Report {
             let at = |thousandths| delays.get(last * thousandths / 1000).copied().unwrap_or_default();
             writeln!(f, "{what}: p50 {:.1?}, p99 {:.1?}, maximum {:.1?}", at(500), at(990), at(1000))
         };
-        spread(f, "from a revocation's answer to the last request let in", |delay| delay.last_let_in)?;
-        spread(f, "from a revocation's answer to the first that none was let in after", |delay| {
-            delay.in_force
+        spread(f, "from the answer to a revocation to the last request that was let in", |delay| {
+            delay.last_let_in
         })?;
+        spread(
+            f,
+            "from the answer to a revocation to the first request after which none was let in",
+            |delay| delay.in_force,
+        )?;
         for violation in self.violations.iter().take(20) {
             write!(f, "{violation}")?;
         }

@@ -1,4 +1,4 @@
-//! What people, faults and the judge share.
+//! What people, faults and the judgement share.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,21 +8,21 @@ use reqwest::{Client, Method, RequestBuilder, StatusCode};
 
 use super::history::{Promise, Span};
 
-/// Where people live: the gateways, and the one clock by which all is told.
+/// The gateways that people call, and the one clock for all times.
 pub struct Scene {
     pub gateways: Vec<String>,
     pub operator: String,
     pub client: Client,
     pub start: Instant,
     pub promise: Promise,
-    /// When there were two primaries, or may have been.
+    /// When there were, or may have been, two primaries.
     doubled: Mutex<Vec<Span>>,
     calls: AtomicU64,
 }
 
 impl Scene {
     pub fn new(gateways: Vec<String>, operator: &str, promise: Promise) -> Self {
-        // Whoever waits for a frozen gateway waits no longer than it is frozen.
+        // A request to a frozen gateway waits no longer than the gateway is frozen.
         let client = Client::builder().no_proxy().timeout(Duration::from_secs(30)).build().unwrap();
         Self {
             gateways,
@@ -35,18 +35,18 @@ impl Scene {
         }
     }
 
-    /// How long to go on calling once all sessions are ended: until nobody may be let in any more, and some more.
+    /// How long to call after all sessions are ended: until no session may be let in any more, and a little longer.
     pub fn tail(&self) -> Duration {
         self.promise.longest() + Duration::from_millis(500)
     }
 
-    /// A second primary comes up now.
+    /// Notes that a second primary starts now.
     pub fn two_primaries_begin(&self) {
         let sent = self.start.elapsed();
         self.doubled().push(Span { sent, answered: Duration::MAX });
     }
 
-    /// The old primary is gone.
+    /// Notes that the old primary is gone.
     pub fn two_primaries_end(&self) {
         let answered = self.start.elapsed();
         if let Some(last) = self.doubled().last_mut() {
@@ -58,7 +58,7 @@ impl Scene {
         !self.doubled_since(time).is_empty()
     }
 
-    /// The times with two primaries that were not over at `time`; one that lasts has no end.
+    /// The times with two primaries that were not over at `time`. A time that still lasts has no end.
     pub fn doubled_since(&self, time: Duration) -> Vec<Span> {
         self.doubled().iter().filter(|span| span.answered >= time).copied().collect()
     }
@@ -83,7 +83,7 @@ impl Scene {
         self.request(method, self.any_gateway(), path).bearer_auth(&self.operator)
     }
 
-    /// The status, or why there is none.
+    /// The status, or why there is no status.
     pub async fn send(&self, request: RequestBuilder) -> (Span, Result<StatusCode, String>) {
         let sent = self.start.elapsed();
         let answer = request.send().await;
@@ -91,7 +91,7 @@ impl Scene {
         let status = match answer {
             Ok(answer) => {
                 let status = answer.status();
-                // Read to its end, so that the connection can be used again.
+                // Read the body to its end, so that the connection can be used again.
                 let _ = answer.bytes().await;
                 Ok(status)
             }

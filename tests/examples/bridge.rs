@@ -128,7 +128,7 @@ async fn a_code_that_is_bound_to_a_challenge_is_linked_by_who_made_it_alone() {
 
     let unbound = gateway.code(alice(), None).await;
     let refused = complaint(&run(&mut gateway.bridge(&home, &["link", &unbound])).await);
-    assert!(refused.contains("--no-pkce leaves it aside"), "{refused}");
+    assert!(refused.contains("use --no-pkce to link without it"), "{refused}");
     printed(&run(&mut gateway.bridge(&home, &["link", "--no-pkce", &unbound])).await);
 
     printed(&run(&mut gateway.bridge(&home, &["link", &code])).await);

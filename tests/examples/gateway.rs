@@ -298,7 +298,7 @@ async fn what_cannot_work_is_one_line_and_exit_code_1() {
     let taken = taken.local_addr().unwrap().to_string();
     let in_memory = |value: &str| {
         format!(
-            "error: invalid value '{value}' for '--database <URL>': SQLite would make a database in memory"
+            "error: invalid value '{value}' for '--database <URL>': SQLite would make a separate database in memory"
         )
     };
     let cases: [(&[&str], &str); 22] = [
@@ -328,7 +328,7 @@ async fn what_cannot_work_is_one_line_and_exit_code_1() {
         ),
         (
             &["--database", "sqlite:"],
-            "error: invalid value 'sqlite:' for '--database <URL>': sqlite: names no file",
+            "error: invalid value 'sqlite:' for '--database <URL>': sqlite: names no file, write sqlite:FILE",
         ),
         (&["--database", "sqlite:/proc/none/a.db"], "error: cannot open the database /proc/none/a.db"),
         (&["--database", "postgres://u:hunter2@127.0.0.1:1/a"], "error: cannot open the PostgreSQL database"),

@@ -1,5 +1,7 @@
-//! An MCP server behind the guard of `bridge-auth`, made with rmcp over streamable HTTP: its tools see who calls, each
-//! request is judged by itself, and a stock MCP client finds its way to a token.
+//! An MCP server behind the guard of `bridge-auth`, made with rmcp over streamable HTTP.
+//!
+//! The tools see who calls. The guard judges each request by itself. A stock MCP client finds by itself how to get a
+//! token.
 
 mod scopes;
 mod sessions;
@@ -32,7 +34,7 @@ use tools::Tools;
 const MCP: &str = "/mcp";
 const SIGN_IN: &str = "/sign-in";
 
-/// How long a stream of events may outlive the session of its caller.
+/// How long an event stream may run after the session of its caller has ended.
 const STREAMS_END_WITHIN: Duration = Duration::from_secs(5);
 
 /// An MCP server, and the bridge that guards it.
@@ -40,33 +42,33 @@ const STREAMS_END_WITHIN: Duration = Duration::from_secs(5);
 pub struct Server {
     bridge: Bridge,
     issuer: Url,
-    /// The MCP server's own URL, which tokens for it name as their audience.
+    /// The MCP server's own URL. Tokens for the server name it as their audience.
     resource: String,
 }
 
 impl Server {
-    /// One that is reached at `issuer`, whose bridge issues tokens by that name and keeps its sessions in the SQLite file at
-    /// `path`.
+    /// Opens a server that clients reach at `issuer`. Its bridge issues tokens under that name, and keeps its sessions
+    /// in the SQLite file at `path`.
     ///
     /// # Errors
     ///
-    /// The file cannot be opened, or `issuer` is not the URL of a server, without a slash at its end.
+    /// The file cannot be opened, or `issuer` is not the URL of a server without a slash at its end.
     pub async fn open(issuer: &str, path: &Path) -> Result<Self> {
         let resource = format!("{issuer}{MCP}");
         let endpoint = |path: &str| format!("{issuer}{path}").parse::<Url>();
         let keys = KeyRing::new(SigningKey::generate(Algorithm::EdDsa)?)?;
         let store = SqliteStore::open(path).await?;
         let bridge = Bridge::builder(issuer, keys, store)
-            // What a linked bridge may call; a hook client asks for the one or the other.
+            // A linked bridge may call both. A hook client asks for a token for one of them.
             .audiences(["bridge", &resource])
             .token_endpoint(endpoint("/v1/auth/bridge/token")?)
             .jwks_uri(endpoint("/.well-known/jwks.json")?)
-            // Stock clients of MCP take no metadata without one, also where they never go there.
+            // Stock MCP clients reject metadata without this endpoint, even if they never use it.
             .authorization_endpoint(endpoint(SIGN_IN)?)
             .protected_resource(
                 ProtectedResource::new(&resource).scopes(Scopes::parse("hook:track")?).name("The tools"),
             )
-            // Recorded with the sessions that are opened.
+            // Recorded with each new session.
             .peer_address(|extensions| Some(extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip()));
         Ok(Self { bridge: bridge.build()?, issuer: issuer.parse()?, resource })
     }
@@ -77,7 +79,7 @@ impl Server {
         &self.bridge
     }
 
-    /// Serves until `stop` is ready, and lets the requests under way end.
+    /// Serves until `stop` is ready, and then finishes the requests in progress.
     ///
     /// # Errors
     ///
@@ -87,7 +89,7 @@ impl Server {
         listener: TcpListener,
         stop: impl Future<Output = ()> + Send + 'static,
     ) -> Result<()> {
-        // Streams to clients go on for as long as their sessions: they end before the requests under way are waited for.
+        // Event streams last as long as their sessions. So end them before the wait for the requests in progress.
         let streams = CancellationToken::new();
         let app = self.app(streams.clone())?.into_make_service_with_connect_info::<SocketAddr>();
         let stop = async move {
@@ -97,17 +99,17 @@ impl Server {
         Ok(axum::serve(listener, app).with_graceful_shutdown(stop).await?)
     }
 
-    /// The MCP server behind the guard, and beside it what a client needs to get past it.
+    /// The MCP server behind the guard, and beside the guard the endpoints where a client gets a token.
     fn app(&self, streams: CancellationToken) -> Result<Router> {
-        let host = self.issuer.host_str().context("a server's URL has a host")?;
+        let host = self.issuer.host_str().context("the issuer must be a URL with a host")?;
         let config = StreamableHttpServerConfig::default()
-            // A page that a browser shows may neither call by another name of this host nor from another origin.
+            // A web page may call neither under another name of this host nor from another origin.
             .with_allowed_hosts([host])
             .enforce_origin_validation()
             .with_cancellation_token(streams);
         let sessions = Arc::new(LocalSessionManager::default());
         let mcp = StreamableHttpService::new(|| Ok(Tools), sessions, config);
-        // The tools are for hooks too.
+        // Hooks may call the tools too.
         let guard =
             self.bridge.layer(&self.resource)?.admit_hook_clients().end_streams_within(STREAMS_END_WITHIN);
         Ok(Router::new()
@@ -115,7 +117,7 @@ impl Server {
             .layer(middleware::from_fn(scopes::require))
             .layer(middleware::from_fn_with_state(SessionSeal::random(), sessions::bind))
             .layer(guard)
-            // What is added after the guard is not behind it.
+            // The routes below this line are not behind the guard.
             .nest_service("/v1/auth/bridge", self.bridge.service())
             .route_service("/.well-known/jwks.json", self.bridge.jwks_service())
             .route_service("/.well-known/{*document}", self.bridge.well_known_service())
@@ -123,7 +125,7 @@ impl Server {
     }
 }
 
-/// Where a real gateway signs people in.
+/// The page where a real gateway signs people in.
 async fn sign_in() -> &'static str {
-    "This example signs nobody in: it has printed a code when it started.\n"
+    "This example signs nobody in. Use the code that it printed when it started.\n"
 }

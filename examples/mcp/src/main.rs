@@ -1,6 +1,8 @@
-//! `cargo run -p example-mcp -- [ADDR]` listens on 127.0.0.1:8083 and prints a code to try: trade it for a token at
-//! `POST /v1/auth/bridge/session`, and point an MCP client that sends the token at `/mcp`. Or get a client's credentials for
-//! the token at `POST /v1/auth/bridge/oauth-client`: an MCP client that has them (`client_credentials`) finds the rest itself.
+//! `cargo run -p example-mcp -- [ADDR]` listens on 127.0.0.1:8083 and prints a code to try.
+//!
+//! Exchange the code for a token at `POST /v1/auth/bridge/session`. Then let an MCP client call `/mcp` with the token.
+//! Or get a client id and a client secret with the token, at `POST /v1/auth/bridge/oauth-client`. An MCP client that
+//! has them (`client_credentials`) finds the rest by itself.
 
 use std::io::{self, Write as _};
 
@@ -18,7 +20,7 @@ async fn main() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let server = Server::open(&format!("http://{address}"), &folder.path().join("bridges.db")).await?;
 
-    // A real gateway issues codes to whom its own login has signed in, at `POST /v1/auth/bridge/code`.
+    // A real gateway issues codes at `POST /v1/auth/bridge/code`, to people who signed in at its own login.
     let alice = SignedIn::new(UserId::parse("alice")?, Scopes::parse("hook:govern hook:track")?);
     let issued = server.bridge().issuer().issue_code(&alice, Default::default()).await?;
     writeln!(io::stdout(), "code: {}", issued.code.expose())?;

@@ -1,7 +1,8 @@
-//! Scopes that single tools need.
+//! The scopes that single tools need.
 //!
-//! A caller that lacks one gets 403 and a challenge that names it, as MCP's authorization asks for, so that its client
-//! can get a better token. By the time a tool runs, the answer has begun: what a call needs is decided before.
+//! A caller that lacks a scope gets 403 and a challenge that names the scope, as MCP's authorization requires. So its
+//! client can get a better token. When a tool runs, the answer has already begun. So the scopes are checked before
+//! that.
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{FromRequestParts as _, Request};
@@ -12,7 +13,7 @@ use bridge_auth::required_scopes;
 use http::StatusCode;
 use rmcp::model::{ClientJsonRpcMessage, ClientRequest};
 
-/// As much of a request as rmcp takes by default, in bytes.
+/// The largest request that rmcp accepts by default, in bytes.
 const LIMIT: usize = 4 * 1024 * 1024;
 
 required_scopes! {
@@ -20,7 +21,7 @@ required_scopes! {
     struct HookTrack = ["hook:track"];
 }
 
-/// Lets a call of a tool on only with the scopes that the tool needs.
+/// Lets a call of a tool pass only with the scopes that the tool needs.
 pub(crate) async fn require(request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
     let Ok(body) = to_bytes(body, LIMIT).await else {
@@ -36,7 +37,8 @@ pub(crate) async fn require(request: Request, next: Next) -> Response {
     }
 }
 
-/// Read just as rmcp reads it, so that no message means one tool here and another there.
+/// The tool that a message calls. It is parsed exactly as rmcp does, so that a message cannot mean one tool here and
+/// another one there.
 fn called_tool(body: &[u8]) -> Option<String> {
     match serde_json::from_slice(body).ok()? {
         ClientJsonRpcMessage::Request(message) => match message.request {

@@ -1,8 +1,8 @@
-//! Sessions of MCP that only their own caller can use.
+//! MCP sessions that only their own caller can use.
 //!
-//! Revisions of MCP before 2026-07-28 keep a session between requests, and rmcp knows it by an id alone. An id is not a
-//! credential: each request is judged by its token, and the id that a client is shown is sealed to the person it was
-//! made for.
+//! Revisions of MCP before 2026-07-28 keep a session between requests, and rmcp identifies it only by an id. An id is
+//! not a credential. So each request is judged by its token, and the id that a client sees is sealed to the person that
+//! the session was created for.
 
 use std::fmt;
 
@@ -18,13 +18,14 @@ use sha2::Sha256;
 
 const MCP_SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
 
-/// The key that ids are sealed with: as short-lived as the sessions, which live in this process.
+/// The key that seals the ids. It lives as long as the sessions, which are in this process.
 #[derive(Clone)]
 pub(crate) struct SessionSeal {
     key: [u8; 32],
 }
 
-/// Opens the seal on the way in and puts it on on the way out; an id that is not this caller's is an unknown one.
+/// Removes the seal from the id in a request, and adds it to the id in an answer. An id of another caller counts as
+/// unknown.
 pub(crate) async fn bind(
     State(seal): State<SessionSeal>,
     caller: Caller,
@@ -33,7 +34,8 @@ pub(crate) async fn bind(
 ) -> Response {
     if let Some(sealed) = request.headers_mut().remove(&MCP_SESSION_ID) {
         let Some(id) = seal.open(caller.user_id(), &sealed) else {
-            return (StatusCode::NOT_FOUND, "no such session").into_response();
+            let why = "there is no MCP session with this id for this caller: start a new one";
+            return (StatusCode::NOT_FOUND, why).into_response();
         };
         request.headers_mut().insert(MCP_SESSION_ID, id);
     }
@@ -50,11 +52,12 @@ impl SessionSeal {
         Self { key: rand::random() }
     }
 
-    /// The id, a dot and the tag.
+    /// Returns the id, a dot and the tag.
     fn close(&self, user: &UserId, id: &HeaderValue) -> HeaderValue {
         let tag = URL_SAFE_NO_PAD.encode(self.tag(user, id.as_bytes()).finalize().into_bytes());
         let sealed = [id.as_bytes(), b".", tag.as_bytes()].concat();
-        HeaderValue::from_bytes(&sealed).expect("a header's value and visible ASCII make a header's value")
+        HeaderValue::from_bytes(&sealed)
+            .expect("a header value with visible ASCII after it is a header value")
     }
 
     fn open(&self, user: &UserId, sealed: &HeaderValue) -> Option<HeaderValue> {
@@ -66,7 +69,7 @@ impl SessionSeal {
 
     fn tag(&self, user: &UserId, id: &[u8]) -> Hmac<Sha256> {
         let mut tag = Hmac::new_from_slice(&self.key).expect("HMAC takes keys of any length");
-        // A user id has no control characters, so the parts cannot run into each other.
+        // A user id has no control characters, so the zero byte separates the parts clearly.
         for part in [user.as_str().as_bytes(), b"\0", id] {
             tag.update(part);
         }

@@ -9,13 +9,13 @@ use rmcp::{ErrorData, ServerHandler, tool, tool_handler, tool_router};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// They keep nothing: who calls comes with each request.
+/// The tools keep no state: each request says who calls.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Tools;
 
 #[tool_router]
 impl Tools {
-    /// Who calls, and what the tool was sent: never the token.
+    /// Returns who calls, and the names of the headers that the tool received. The token is never among them.
     #[tool(name = "whoami", description = "Tells who you are here")]
     async fn who_am_i(&self, request: GuardedRequest) -> Json<WhoAmI> {
         let caller = request.caller;
@@ -28,7 +28,7 @@ impl Tools {
         })
     }
 
-    /// Needs the scope `hook:track`, which `scopes` asks for before the call comes here.
+    /// Needs the scope `hook:track`. `scopes` checks it before the call reaches this tool.
     #[tool(name = "track", description = "Writes to your audit track; needs the scope hook:track")]
     async fn track(&self, request: GuardedRequest, Parameters(report): Parameters<Report>) -> Json<Tracked> {
         Json(Tracked { user_id: request.caller.user_id().to_string(), event: report.event })
@@ -51,7 +51,7 @@ struct GuardedRequest {
 
 impl<C: AsRequestContext> FromContextPart<C> for GuardedRequest {
     fn from_context_part(context: &mut C) -> Result<Self, ErrorData> {
-        // rmcp leaves the head of the HTTP request here, and the guard has left the caller in that.
+        // rmcp puts the head of the HTTP request here. The guard put the caller into the head's extensions.
         let parts = context.as_request_context().extensions.get::<Parts>();
         parts
             .and_then(|parts| {
@@ -69,7 +69,7 @@ struct WhoAmI {
     session_id: String,
     client_id: String,
     scopes: Vec<String>,
-    /// The names of the headers that came as far as the tool.
+    /// The names of the headers that reached the tool.
     headers: Vec<String>,
 }
 
@@ -80,7 +80,7 @@ struct Report {
     event: String,
 }
 
-/// What has been taken.
+/// The report that was written.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Tracked {
     user_id: String,

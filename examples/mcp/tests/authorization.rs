@@ -1,4 +1,4 @@
-//! What MCP's authorization asks of a server: the checklist's rows 1.I, request by request.
+//! What MCP's authorization requires of a server, request by request (rows 1.I of the checklist).
 
 use std::time::Duration;
 

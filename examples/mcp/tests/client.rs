@@ -11,7 +11,7 @@ use crate::server::Server;
 
 pub(crate) type Client = RunningService<RoleClient, ()>;
 
-/// Both ways to begin: with sessions of MCP, and since 2026-07-28 without.
+/// Both ways to begin: with MCP sessions, and without them (since revision 2026-07-28).
 pub(crate) fn lifecycles() -> [ClientLifecycleMode; 2] {
     let preferred_versions = vec![ProtocolVersion::V_2026_07_28];
     [ClientLifecycleMode::Initialize, ClientLifecycleMode::Discover { preferred_versions }]

@@ -1,4 +1,5 @@
-//! From nothing but the server's URL and a client's credentials to a tool: rmcp's own client, and the documents it reads.
+//! A client starts with only the server's URL and its client credentials, and calls a tool. It is rmcp's own client.
+//! Also tested: the documents that the client reads.
 
 use bridge_auth::token::{Algorithm, KeyRing};
 use reqwest::header::WWW_AUTHENTICATE;
@@ -44,7 +45,7 @@ fn text(object: &Value, member: &str) -> String {
     object[member].as_str().unwrap().to_owned()
 }
 
-/// Asks for a token for `resource`, the client's secret in the body.
+/// Asks for a token for `resource`. The client's secret is in the body.
 async fn token(server: &Server, client: &Value, resource: &str) -> Response {
     let form = [
         ("grant_type", "client_credentials"),

@@ -1,4 +1,4 @@
-//! A server to test, and how to speak to it.
+//! A server to test, and how to call it.
 
 use std::net::SocketAddr;
 
@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 /// The newest revision of MCP that has sessions.
 pub(crate) const WITH_SESSIONS: &str = "2025-11-25";
 
-/// A server on a free port over a SQLite file of its own.
+/// A server on a free port, with its own SQLite file.
 pub(crate) struct Server {
     pub(crate) bridge: Bridge,
     pub(crate) http: reqwest::Client,
@@ -41,7 +41,7 @@ impl Server {
         format!("http://{}{path}", self.address)
     }
 
-    /// Links a bridge of `name`'s as bridges do, and gives its token.
+    /// Links a bridge for the person `name` as bridges do, and returns its token.
     pub(crate) async fn link(&self, name: &str, scopes: &str) -> String {
         let person = SignedIn::new(user(name), Scopes::parse(scopes).unwrap());
         let issued = self.bridge.issuer().issue_code(&person, Default::default()).await.unwrap();
@@ -53,7 +53,7 @@ impl Server {
         access["token"].as_str().unwrap().to_owned()
     }
 
-    /// Provisions a hook client of alice's as bridges do, and gives what the server says of it.
+    /// Provisions a hook client for alice as bridges do, and returns the server's answer.
     pub(crate) async fn provision(&self, metadata: Value) -> Value {
         let token = self.link("alice", "hook:govern hook:track").await;
         let request = self.http.post(self.url("/v1/auth/bridge/oauth-client")).bearer_auth(token);
@@ -75,7 +75,7 @@ impl Server {
         }
     }
 
-    /// Opens a session of MCP, and gives its id.
+    /// Opens an MCP session, and returns its id.
     pub(crate) async fn open(&self, token: &str) -> String {
         let answer = self.request(Method::POST, Some(token)).json(&initialize()).send().await.unwrap();
         assert_eq!(answer.status(), 200);
@@ -113,7 +113,7 @@ fn call(tool: &str) -> Value {
     }})
 }
 
-/// What the tool answered, out of the event stream that carries it.
+/// The tool's answer, from the event stream that contains it.
 pub(crate) async fn result(answer: Response) -> Value {
     assert_eq!(answer.status(), 200);
     let events = answer.text().await.unwrap();

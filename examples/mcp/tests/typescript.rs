@@ -1,4 +1,4 @@
-//! The TypeScript SDK of MCP, both of its lives, by the script in the crate's `tests/stock`.
+//! The TypeScript SDK of MCP, in its two generations, run by the script in the crate's `tests/stock`.
 
 use std::fs::copy;
 use std::path::Path;
@@ -16,7 +16,7 @@ async fn the_typescript_sdk_finds_its_way_to_a_tool() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let installed = root.join("target/stock");
     assert!(installed.join("installed").exists(), "the stock clients are not installed: run .ci/stock");
-    // Node looks for imports where the script is.
+    // Node looks for imports in the script's folder.
     let script = Builder::new().suffix(".mjs").tempfile_in(&installed).unwrap();
     copy(root.join("tests/stock/mcp.mjs"), script.path()).unwrap();
 

@@ -1,4 +1,4 @@
-//! `Identity`: any caller may ask who it is.
+//! `Identity`: every caller may ask who it is.
 
 use tonic::{Request, Response, Status};
 

@@ -1,5 +1,6 @@
-//! gRPC services behind the guard of `bridge-auth`, made with tonic: their methods see who calls, and what the guard
-//! refuses is refused with a status of gRPC.
+//! gRPC services behind the guard of `bridge-auth`, made with tonic.
+//!
+//! The methods see who calls. When the guard refuses a call, the client gets a gRPC status.
 
 mod identity;
 mod track;
@@ -23,11 +24,11 @@ use proto::identity_server::IdentityServer;
 use proto::track_server::TrackServer;
 use track::TrackService;
 
-/// How long a stream may outlive its session.
+/// How long a stream may run after its session has ended.
 const STREAMS_END_WITHIN: Duration = Duration::from_secs(5);
 
 /// The messages, and the clients and servers of both services.
-#[allow(unused_qualifications, reason = "made by tonic")]
+#[allow(unused_qualifications, reason = "tonic generates this code")]
 pub mod proto {
     tonic::include_proto!("bridge.example.v1");
 }
@@ -36,24 +37,24 @@ pub mod proto {
 ///
 /// # Errors
 ///
-/// The file cannot be opened, or `issuer` is no URL of a server.
+/// The file cannot be opened, or `issuer` is not the URL of a server.
 pub async fn bridge(issuer: &str, path: &Path) -> Result<Bridge> {
     let keys = KeyRing::new(SigningKey::generate(Algorithm::EdDsa)?)?;
     let store = SqliteStore::open(path).await?;
-    // Recorded with the sessions that are opened.
+    // Recorded with each new session.
     let bridge = Bridge::builder(issuer, keys, store)
         .peer_address(|extensions| Some(extensions.get::<TcpConnectInfo>()?.remote_addr()?.ip()));
     Ok(bridge.build()?)
 }
 
-/// Serves until `stop` is ready, and lets the calls under way end.
+/// Serves until `stop` is ready, and then finishes the calls in progress.
 ///
 /// # Errors
 ///
-/// The routes cannot be made, or the listener is broken.
+/// The routes cannot be made, or the listener fails.
 pub async fn serve(listener: TcpListener, bridge: &Bridge, stop: impl Future<Output = ()>) -> Result<()> {
     Server::builder()
-        // For the endpoints that link bridges; calls of gRPC are HTTP/2.
+        // Bridges call the endpoints over HTTP/1. gRPC calls use HTTP/2.
         .accept_http1(true)
         .add_routes(routes(bridge)?)
         .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), stop)
@@ -61,9 +62,9 @@ pub async fn serve(listener: TcpListener, bridge: &Bridge, stop: impl Future<Out
     Ok(())
 }
 
-/// Both services behind guards of their own, and beside them the endpoints that bridges call over plain HTTP.
+/// Both services, each behind its own guard, and beside them the endpoints that bridges call over plain HTTP.
 fn routes(bridge: &Bridge) -> Result<Routes> {
-    // Both services are for hooks too.
+    // Hooks may call both services too.
     let guard = bridge.layer("bridge")?.admit_hook_clients();
     let track =
         guard.clone().require_scopes(Scopes::parse("hook:track")?).end_streams_within(STREAMS_END_WITHIN);
@@ -72,7 +73,7 @@ fn routes(bridge: &Bridge) -> Result<Routes> {
     Ok(services.into_axum_router().nest_service("/v1/auth/bridge", bridge.service()).into())
 }
 
-/// Who calls: the guard has left it with every call that comes this far.
+/// Returns who calls. The guard leaves the caller in the extensions of every call that reaches a service.
 fn caller<T>(request: &Request<T>) -> Result<&Caller, Status> {
     request.extensions().get().ok_or_else(|| Status::internal("the service is not behind the guard"))
 }

@@ -1,5 +1,7 @@
-//! `cargo run -p example-tonic -- [ADDR]` listens on 127.0.0.1:8082 and prints a code to try: trade it for a token at
-//! `POST /v1/auth/bridge/session`, and call with `authorization: Bearer …` as metadata.
+//! `cargo run -p example-tonic -- [ADDR]` listens on 127.0.0.1:8082 and prints a code to try.
+//!
+//! Exchange the code for a token at `POST /v1/auth/bridge/session`. Then call with the metadata `authorization: Bearer
+//! …`.
 
 use std::io::{self, Write as _};
 
@@ -17,7 +19,7 @@ async fn main() -> Result<()> {
     let bridge =
         example_tonic::bridge(&format!("http://{address}"), &folder.path().join("bridges.db")).await?;
 
-    // A real gateway issues codes to whom its own login has signed in, at `POST /v1/auth/bridge/code`.
+    // A real gateway issues codes at `POST /v1/auth/bridge/code`, to people who signed in at its own login.
     let alice = SignedIn::new(UserId::parse("alice")?, Scopes::parse("hook:track")?);
     let issued = bridge.issuer().issue_code(&alice, Default::default()).await?;
     writeln!(io::stdout(), "code: {}", issued.code.expose())?;

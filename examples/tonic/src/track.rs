@@ -1,4 +1,4 @@
-//! `Track`: its guard lets in only callers with the scope, so its methods need not ask.
+//! `Track`: its guard lets in only callers with the scope, so the methods do not check it.
 
 use std::pin::Pin;
 
@@ -12,7 +12,7 @@ use crate::caller;
 use crate::proto::track_server::Track;
 use crate::proto::{AppendReply, AppendRequest, FollowReply, FollowRequest};
 
-/// How many reports a slow follower may lag behind before it misses some.
+/// How many reports a slow follower may be behind before it misses some.
 const BACKLOG: usize = 64;
 
 pub(crate) struct TrackService {
@@ -43,7 +43,7 @@ impl Track for TrackService {
         let mut sent = request.into_inner();
         let mut count = 0;
         while let Some(AppendRequest { event }) = sent.message().await? {
-            // Nobody need be following.
+            // The error means that nobody follows now, and is ignored.
             let _ = self.reports.send(Report { user: user.clone(), event });
             count += 1;
         }
@@ -55,7 +55,9 @@ impl Track for TrackService {
         let reports = BroadcastStream::new(self.reports.subscribe());
         let own = reports.filter_map(move |report| match report {
             Ok(report) => (report.user == user).then_some(Ok(FollowReply { event: report.event })),
-            Err(_missed) => Some(Err(Status::data_loss("some reports were missed"))),
+            Err(_missed) => {
+                Some(Err(Status::data_loss("this follower was too slow, and missed some reports")))
+            }
         });
         Ok(Response::new(Box::pin(own)))
     }

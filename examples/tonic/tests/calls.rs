@@ -1,4 +1,5 @@
-//! Calls over a real socket, with the client that tonic makes: what a guarded service is told, and how refusals read.
+//! Calls over a real socket, with the client that tonic generates: what a guarded service learns, and what a refused
+//! client gets.
 
 #![allow(clippy::unwrap_used)]
 
@@ -20,7 +21,7 @@ use tokio::time::timeout;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 
-/// A server on a free port over a SQLite file of its own.
+/// A server on a free port, with its own SQLite file.
 struct Server {
     bridge: Bridge,
     folder: TempDir,
@@ -46,7 +47,7 @@ impl Server {
         Self { bridge, folder, address, http, stop, served }
     }
 
-    /// Links a bridge of alice's as bridges do: a code, traded for a token over HTTP.
+    /// Links a bridge for alice as bridges do: it exchanges a code for a token over HTTP.
     async fn link(&self, scopes: &str) -> Value {
         self.link_as("alice", scopes).await
     }
@@ -80,7 +81,7 @@ impl Server {
         Ok(TrackClient::new(self.channel().await).append(request).await?.into_inner())
     }
 
-    /// Takes away what every look-up needs: from now on the store cannot answer.
+    /// Removes what every look-up needs. From now on the store cannot answer.
     fn break_store(&self) {
         let file = rusqlite::Connection::open(self.folder.path().join("bridges.db")).unwrap();
         file.execute_batch("ALTER TABLE sessions RENAME TO lost").unwrap();
