@@ -85,11 +85,13 @@ impl Authenticator {
     }
 
     /// The places beside `Authorization` that the token is read from.
+    #[inline]
     pub(crate) const fn sources(&self) -> &TokenSources {
         &self.sources
     }
 
     /// Sorts the headers of a request into `head`, for the steps that read them.
+    #[inline]
     pub(crate) fn read<'h>(&self, headers: &'h HeaderMap, head: &mut Head<'h>) {
         self.sources.read(headers, head);
     }
@@ -179,6 +181,7 @@ impl Authenticator {
 
     /// The part of [`authenticate`](Self::authenticate) that needs no I/O. This is everything when a cached verdict
     /// says that the session is live.
+    #[inline]
     pub(crate) fn begin(&self, head: &Head<'_>, now: Moment) -> Result<Begun, Rejection> {
         let verified = match self.state.verify(self.sources.find(head, &self.state.origins)?, now)? {
             Token::Own(verified) => verified,

@@ -27,6 +27,7 @@ impl Requirements {
     }
 
     /// Checks the audience of a token, and that its session is the one that the client declared.
+    #[inline]
     pub(super) fn check_claims(&self, claims: &Claims, declared: Lines<'_>) -> Result<(), InvalidCredential> {
         if !claims.audiences().contains(&self.audience) {
             return Err(InvalidCredential::Audience);
@@ -38,6 +39,7 @@ impl Requirements {
     }
 
     /// Lets in a caller of the required kind that holds the required scopes.
+    #[inline]
     pub(super) fn grant(&self, caller: Caller) -> Result<Admitted, Rejection> {
         let required = || self.scopes.clone();
         let found = caller.kind();
@@ -65,6 +67,7 @@ impl Requirements {
     }
 
     /// Whether callers of this kind may come in.
+    #[inline]
     fn admits(&self, kind: CallerKind) -> bool {
         match self.kind {
             Some(required) => kind == required,

@@ -75,6 +75,7 @@ impl AuthState {
     }
 
     /// Verifies `token`. A token in the token cache is not verified again, unless something has changed since.
+    #[inline]
     pub(super) fn verify(&self, token: &[u8], now: Moment) -> Result<Token, Rejection> {
         let place = self.token_cache.digest(token);
         if let Some(verified) = self.token_cache.get(place) {
@@ -103,6 +104,7 @@ impl AuthState {
     }
 
     /// The caller of a verified token, when a cached verdict says that its session is live. `Err` gives the token back.
+    #[inline]
     pub(super) fn remembered_caller(
         &self,
         verified: Arc<VerifiedToken>,

@@ -57,11 +57,13 @@ impl TokenCache {
     }
 
     /// The digest of `token`. Every byte counts.
+    #[inline]
     pub(super) fn digest(&self, token: &[u8]) -> u128 {
         let [low, high] = HighwayHasher::new(Key(self.key)).hash128(token);
         u128::from(low) | u128::from(high) << 64
     }
 
+    #[inline]
     pub(super) fn get(&self, digest: u128) -> Option<Arc<VerifiedToken>> {
         self.cache.get(&digest)
     }

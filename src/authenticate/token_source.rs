@@ -58,11 +58,13 @@ impl TokenSources {
     }
 
     /// Sorts the headers of a request into `head`, for the steps that read them.
+    #[inline]
     pub(crate) fn read<'h>(&self, headers: &'h HeaderMap, head: &mut Head<'h>) {
         head.read(headers, &self.headers);
     }
 
     /// The one token of a request. Its form is not checked yet.
+    #[inline]
     pub(crate) fn find<'h>(&self, head: &Head<'h>, origins: &Origins) -> Result<&'h [u8], Rejection> {
         let token = bearer::find(head.authorization);
         if self.sources.is_empty() { token } else { self.find_anywhere(head, token, origins) }
@@ -99,6 +101,7 @@ impl TokenSources {
     }
 
     /// Whether a token is read from `Authorization` only.
+    #[inline]
     pub(crate) const fn is_empty(&self) -> bool {
         self.sources.is_empty()
     }

@@ -78,6 +78,7 @@ impl Liveness {
     }
 
     /// Whether what `slot` remembers of a session proves that it is live `now`. No I/O, no lock.
+    #[inline]
     pub(crate) fn remembers(&self, slot: &CachedVerdict, now: Moment) -> bool {
         self.proofs.watch.as_ref().is_some_and(|watch| watch.vouches_for(slot, now))
     }

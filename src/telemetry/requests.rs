@@ -4,6 +4,7 @@ use super::metrics::count;
 use crate::id::{SessionId, Trace, UserId};
 
 /// A caller with a session was let in.
+#[inline]
 pub(crate) fn admitted(user: &UserId, session: &SessionId, trace: &Trace) {
     count("bridge_auth_admitted_total", "caller");
     tracing::trace!(user_id = %user, session_id = %session, trace_id = %trace, "admitted");
