@@ -1,4 +1,4 @@
-//! What [`Store`] asks for, each operation by the module that has its statement.
+//! The implementation of [`Store`]. The statement of each operation is in the module for it.
 
 use std::time::{Duration, SystemTime};
 
@@ -120,16 +120,16 @@ impl Store for PostgresStore {
         let revoked = async {
             match target {
                 Revoke::SessionOf { user, .. } => self.write_for(user, revoke).await,
-                // It may touch every session there is.
+                // It may change every session of the database.
                 Revoke::Client(_) => {
                     let longest = revocation::ALL_OF_A_CLIENT.saturating_add(self.connections.rest.longest());
                     self.run_to_completion(longest, revoke(self.connections.clone())).await
                 }
-                // An operator's word does not wait behind the person it is about.
+                // What an operator revokes does not wait behind the writes of the person.
                 _ => self.write(revoke).await,
             }
         };
-        // What was revoked before is written no more: that is as good as unknown here.
+        // What was revoked before is not written again: here this is the same as unknown.
         self.certain(revoked, |revoked| matches!(revoked, Ok(None | Some(0)))).await
     }
 
@@ -200,8 +200,8 @@ impl Store for PostgresStore {
         self.write(|db| async move { revocation::sweep(&db, limit).await }).await
     }
 
-    /// A full disk is found out by [`tick`](Self::tick), which is not waited for here: without a fence, look-ups go on while a
-    /// synchronous standby is gone.
+    /// A full disk is found by [`tick`](Self::tick). A ping does not wait for one: if no maximum age of proofs is set,
+    /// look-ups go on while a synchronous standby is gone.
     async fn ping(&self) -> Result<(), StoreError> {
         let _one = self.ping.lock().await;
         let db = self.connections.clone();
