@@ -4,7 +4,7 @@
 //! others that wait. So a verdict always comes from a query that started after its request arrived. A lone request
 //! waits for no other, and a crowd of requests needs a handful of queries.
 //!
-//! A row that was seen before, and matched the token, is asked for its state alone. The answer says which row it is. If
+//! A row that was seen before, and matched the token, is asked only for its state. The answer says which row it is. If
 //! it is another row, the session is asked for in full.
 //!
 //! A query must end within the deadline, counted from when the first of its requests joined. So no request waits for

@@ -16,6 +16,7 @@ use crate::store::Revocation;
 pub(super) struct RevocationFence {
     hasher: RandomState,
     table: Box<[AtomicU32]>,
+    /// An epoch that all verdicts share: it makes every one of them invalid.
     overall: AtomicU32,
     /// When this was made. Steady times are kept as nanoseconds since then.
     made: Instant,
@@ -25,6 +26,7 @@ pub(super) struct RevocationFence {
 
 /// The epochs of a session, its user and its client, as they were at one moment.
 pub(super) struct Mark {
+    /// Which counters these are.
     pub(super) places: [u32; 3],
     pub(super) epochs: [u32; 3],
     pub(super) overall: u32,
@@ -64,8 +66,8 @@ impl RevocationFence {
         Mark { epochs: self.read(&places), overall: self.overall.load(Ordering::Acquire), places }
     }
 
-    /// Whether the session, user and client of `mark` were not revoked after it, as far as a moment `max_lag` before
-    /// `steady` and `wall`. Both are [`nanoseconds`](Self::nanoseconds).
+    /// Whether the session, user and client of `mark` were not revoked between `mark` and the moment `max_lag` before now.
+    /// `steady` and `wall` are the [`nanoseconds`](Self::nanoseconds) of now.
     pub(super) fn vouch_for(&self, mark: &Mark, steady: u64, wall: u64) -> bool {
         // First the proof, then the epochs: a reading counts only after it has moved all the epochs that it found.
         self.are_proven(steady, wall)

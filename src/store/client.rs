@@ -47,7 +47,7 @@ pub enum ClientCredential {
 pub struct ClientKey {
     /// Its thumbprint (RFC 7638).
     pub thumbprint: KeyThumbprint,
-    /// The key as a JWK (RFC 7517 §4), public members alone, at most 4 KiB.
+    /// The key as a JWK (RFC 7517 §4), public members only, at most 4 KiB.
     pub jwk: String,
 }
 

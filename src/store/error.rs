@@ -6,7 +6,7 @@ use std::fmt;
 /// The store could not answer.
 ///
 /// It says nothing about the credential of the request. Its `Display` names no table, driver or server. Its
-/// [`source`](Error::source) is the cause, for logs alone.
+/// [`source`](Error::source) is the cause, for logs only.
 #[derive(Debug)]
 pub struct StoreError {
     kind: StoreErrorKind,

@@ -15,6 +15,7 @@ mod deadline;
 mod device;
 mod error;
 mod fault_log;
+mod pool_status;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod pool_usage;
 mod refresh;
@@ -35,6 +36,7 @@ pub(crate) use deadline::{Deadlines, within_deadline};
 pub use device::{Device, DeviceCursor, DevicePage, DeviceQuery, HookSession, InvalidCursor};
 pub use error::{StoreError, StoreErrorKind};
 pub(crate) use fault_log::log_fault;
+pub use pool_status::PoolStatus;
 #[cfg(feature = "postgres")]
 pub use postgres::{PostgresStore, PostgresStoreBuilder};
 pub use refresh::{RefreshRefusal, RefreshSession, RefreshSessionError, RefreshStatus};
@@ -390,18 +392,4 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     fn pool_status(&self) -> Option<PoolStatus> {
         None
     }
-}
-
-/// The state of a store's pool of connections.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct PoolStatus {
-    /// How many connections the store may have at once. The server must have room for so many.
-    pub size: usize,
-    /// How many connections are lent now. A connection is lent until its statement has ended, also when nobody waits
-    /// for the answer.
-    pub connections_out: usize,
-    /// How long the last operation waited for a connection, whether it got one or not. Look-ups and other work with
-    /// connections of their own are counted apart; this is the longest of these times.
-    pub last_wait: Duration,
 }

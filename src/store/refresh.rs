@@ -60,7 +60,7 @@ pub enum RefreshRefusal {
     /// revoked.
     #[error("reused")]
     Reused {
-        /// Whose session it is.
+        /// The user of the session.
         user: UserId,
         /// The session that was revoked.
         session: SessionId,

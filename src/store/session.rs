@@ -222,7 +222,7 @@ pub struct Session {
     pub renewed_at: SystemTime,
     /// When it expires if it is not renewed.
     pub expires_at: SystemTime,
-    /// When it ends for good.
+    /// Its absolute end. A refresh never moves it.
     pub ends_at: SystemTime,
 }
 

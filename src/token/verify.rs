@@ -75,7 +75,7 @@ impl TokenVerifier {
     }
 
     /// The same for a token whose text is gone. If its key may have been removed, the token is no longer good. Claims
-    /// of another issuer that were mapped to a session here depend on the time alone.
+    /// of another issuer that were mapped to a session here depend only on the time.
     pub(crate) fn check_again(
         &self,
         claims: &Claims,

@@ -158,7 +158,7 @@ impl PostgresStoreBuilder {
             let checked = timeout(longest, preflight::check_connectors(connectors.each_ref())).await;
             checked.unwrap_or_else(|_| Err(StoreError::timed_out()))?;
             if self.migrate { store.migrate().await } else { store.check().await }?;
-            store.line.tell_promise().await
+            store.ticks.log_promise().await
         };
         connected.await.map_err(|fault| at_start(url::explain(fault, &self.url)))?;
         Ok(store)
@@ -184,8 +184,8 @@ impl PostgresStoreBuilder {
         let rest = (self.pool(rest, lanes - for_look_ups, connect)?, self.write);
         let connections = Connections::new(look_ups, rest, self.wait.saturating_add(connect), own.left());
         // A wait that a time-out cancels looks like a wait that has ended.
-        let line = own.with("SET statement_timeout = 0; SET lock_timeout = 0");
-        Ok((PostgresStore::new(connections, ConnectionSource::Own(line)), connectors))
+        let ticks = own.with("SET statement_timeout = 0; SET lock_timeout = 0");
+        Ok((PostgresStore::new(connections, ConnectionSource::Own(ticks)), connectors))
     }
 
     fn pool(&self, connector: Connector, size: usize, connect: Duration) -> Result<Pool, StoreError> {

@@ -88,13 +88,13 @@ impl Store for PostgresStore {
     }
 
     async fn session_statuses(&self, ids: &[SessionId]) -> Result<SessionStatuses, StoreError> {
-        let (db, ids, lease) = (self.connections.clone(), ids.to_vec(), self.line.lease());
+        let (db, ids, lease) = (self.connections.clone(), ids.to_vec(), self.ticks.lease_id());
         let answer = self.connections.look_ups.run(async move { session::statuses(&db, &ids, lease).await });
         answer.await.inspect_err(|fault| self.forget_if_unknown(lease, fault))
     }
 
     async fn row_states(&self, sessions: &[SessionKey]) -> Result<RowStates, StoreError> {
-        let (db, lease) = (self.connections.clone(), self.line.lease());
+        let (db, lease) = (self.connections.clone(), self.ticks.lease_id());
         let keys = sessions.iter().map(|session| Uuid::from_u128(session.digest())).collect();
         let look_up = async move { session::row_states(&db, keys, lease).await };
         let answer = self.connections.look_ups.run(look_up);
@@ -102,7 +102,7 @@ impl Store for PostgresStore {
     }
 
     async fn tick(&self) -> Result<Proof, StoreError> {
-        self.line.tick(self.tick_deadline()).await
+        self.ticks.tick(self.tick_deadline()).await
     }
 
     async fn devices_of(&self, user: &UserId, query: &DeviceQuery) -> Result<DevicePage, StoreError> {
@@ -186,14 +186,14 @@ impl Store for PostgresStore {
         cursor: &RevocationCursor,
         limit: u32,
     ) -> Result<RevocationPage, StoreError> {
-        let (db, cursor, lease) = (self.connections.clone(), *cursor, self.line.lease());
+        let (db, cursor, lease) = (self.connections.clone(), *cursor, self.ticks.lease_id());
         let read = async move { revocation::since(&db, &cursor, limit, lease).await };
         let answer = self.connections.look_ups.run(read);
         answer.await.inspect_err(|fault| self.forget_if_unknown(lease, fault))
     }
 
     fn revocation_hints(&self) -> Option<watch::Receiver<()>> {
-        self.line.hints()
+        self.ticks.hints()
     }
 
     async fn sweep(&self, limit: u32) -> Result<Swept, StoreError> {

@@ -39,13 +39,13 @@ pub(super) async fn take(lock: &Client, beside: &Client) -> Result<(), StoreErro
     loop {
         tokio::select! {
             taken = &mut taking => return Ok(taken?),
-            () = tokio::time::sleep(pause) => tell(beside).await?,
+            () = tokio::time::sleep(pause) => log_holders(beside).await?,
         }
         pause = long;
     }
 }
 
-async fn tell(client: &Client) -> Result<(), StoreError> {
+async fn log_holders(client: &Client) -> Result<(), StoreError> {
     for holder in rows(client, HOLDERS).await? {
         let seen = |place: usize| holder.get(place).filter(|text| !text.is_empty());
         tracing::info!(

@@ -81,11 +81,11 @@ impl PostgresStore {
         T: Send + 'static,
         E: Send + 'static,
     {
-        let line = self.line.clone();
+        let ticks = self.ticks.clone();
         async move {
             let written = write.await;
             if revoked(&written) {
-                line.notify();
+                ticks.notify();
             }
             written
         }
@@ -100,7 +100,7 @@ impl PostgresStore {
     ) -> Result<T, E> {
         let outcome = outcome.await;
         if denies(&outcome) {
-            self.line.confirm(self.tick_deadline()).await?;
+            self.ticks.confirm(self.tick_deadline()).await?;
         }
         outcome
     }
@@ -114,7 +114,7 @@ impl PostgresStore {
     /// swept.
     pub(super) fn forget_if_unknown(&self, lease: Uuid, fault: &StoreError) {
         if fault.kind() == StoreErrorKind::Unproven {
-            self.line.forget(lease);
+            self.ticks.forget(lease);
         }
     }
 }

@@ -44,17 +44,17 @@ use crate::store::write_queue::WriteQueue;
 pub struct PostgresStore {
     pub(super) connections: Connections,
     pub(super) turns: WriteQueue<UserId>,
-    pub(super) line: Arc<TickConnection>,
+    pub(super) ticks: Arc<TickConnection>,
     /// Of any number of pings at the same time, one runs at a time.
     pub(super) ping: Arc<Mutex<()>>,
 }
 
 impl PostgresStore {
-    pub(super) fn new(connections: Connections, dial: ConnectionSource) -> Self {
+    pub(super) fn new(connections: Connections, source: ConnectionSource) -> Self {
         let (connect, patience) =
             (connections.rest.acquire, (connections.look_ups.statement / 2).max(Duration::from_millis(500)));
-        let line = TickConnection::new(dial, connections.clone(), connect, patience);
-        Self { connections, turns: WriteQueue::default(), line: Arc::new(line), ping: Arc::default() }
+        let ticks = TickConnection::new(source, connections.clone(), connect, patience);
+        Self { connections, turns: WriteQueue::default(), ticks: Arc::new(ticks), ping: Arc::default() }
     }
 
     /// A store on a pool that the host made, with a deadline of 3 s for a connection and 10 s for a statement.

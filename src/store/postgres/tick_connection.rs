@@ -1,6 +1,7 @@
 //! The connection for ticks. It also carries hints of revocations, and finds out that another server has taken over.
 
 mod lease;
+mod promise;
 
 pub(super) use lease::ConnectionSource;
 
@@ -14,12 +15,11 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use self::lease::Lease;
+use self::promise::{PromiseLog, replication};
 use super::connect::OnNotification;
 use super::connections::Connections;
-use super::error::failed;
-use super::row::Columns as _;
 use crate::background::Background;
-use crate::store::{Proof, Replication, RunToCompletion, StoreError, StoreErrorKind, Tick};
+use crate::store::{Proof, RunToCompletion, StoreError, StoreErrorKind, Tick};
 
 /// The connection for ticks. It is made when it is needed, and made again when it is lost.
 pub(super) struct TickConnection {
@@ -31,21 +31,20 @@ pub(super) struct TickConnection {
 }
 
 struct Shared {
-    dial: ConnectionSource,
+    source: ConnectionSource,
     connections: Connections,
     /// The time to connect.
-    connect: Duration,
+    connect_timeout: Duration,
     /// How long a tick may wait before the store checks whether another server has taken over.
     patience: Duration,
     /// Held while a tick is made, however long that takes: so there is one tick at a time.
     turn: Arc<tokio::sync::Mutex<()>>,
-    call: Mutex<Option<Arc<Lease>>>,
+    lease: Mutex<Option<Arc<Lease>>>,
     /// The lease of the last acknowledged tick, and when this tick began.
     proved: Mutex<Option<(Uuid, Instant)>>,
     /// The store was dropped, so nobody waits for ticks.
     is_dropped: AtomicBool,
-    /// The promise that was logged last, and its era.
-    told: Mutex<(Option<Replication>, Option<i64>)>,
+    promise_log: PromiseLog,
     hint: watch::Sender<()>,
     is_listening: AtomicBool,
     to_notify: Notify,
@@ -69,21 +68,21 @@ impl TickConnection {
 
     /// A connection for ticks beside `connections`. It closes `connections` when their server is no longer the primary.
     pub(super) fn new(
-        dial: ConnectionSource,
+        source: ConnectionSource,
         connections: Connections,
-        connect: Duration,
+        connect_timeout: Duration,
         patience: Duration,
     ) -> Self {
         let shared = Shared {
-            dial,
+            source,
             connections,
-            connect,
+            connect_timeout,
             patience,
             turn: Arc::default(),
-            call: Mutex::default(),
+            lease: Mutex::default(),
             proved: Mutex::default(),
             is_dropped: AtomicBool::new(false),
-            told: Mutex::default(),
+            promise_log: PromiseLog::default(),
             hint: watch::Sender::new(()),
             is_listening: AtomicBool::new(false),
             to_notify: Notify::new(),
@@ -129,14 +128,14 @@ impl TickConnection {
     }
 
     /// Logs what the database promises, as far as this is known without a tick.
-    pub(super) async fn tell_promise(&self) -> Result<(), StoreError> {
+    pub(super) async fn log_promise(&self) -> Result<(), StoreError> {
         let row = self.shared.connections.query_one(Lease::PROMISE, &[]).await?;
-        self.shared.tell(replication(&row)?, None);
+        self.shared.promise_log.note(replication(&row)?, None);
         Ok(())
     }
 
     /// The lease that answers must show.
-    pub(super) fn lease(&self) -> Uuid {
+    pub(super) fn lease_id(&self) -> Uuid {
         self.shared.proved().map_or(Uuid::nil(), |(lease, _)| lease)
     }
 
@@ -172,7 +171,7 @@ impl TickConnection {
 
     /// A channel that changes when a hint comes, while the connection is up; `None` if no hint can be received.
     pub(super) fn hints(&self) -> Option<watch::Receiver<()>> {
-        if matches!(self.shared.dial, ConnectionSource::Pool(..)) {
+        if matches!(self.shared.source, ConnectionSource::Pool(..)) {
             return None;
         }
         // A connection that does not listen counts no more: it is made again.
@@ -195,11 +194,11 @@ async fn listen(shared: Arc<Shared>) {
     let (first, longest) = TickConnection::PAUSES;
     let mut pause = first;
     loop {
-        let call = {
+        let lease = {
             let _turn = shared.turn.lock().await;
-            shared.call().await
+            shared.lease().await
         };
-        pause = match call {
+        pause = match lease {
             Ok(_) => first,
             Err(fault) => {
                 tracing::debug!(
@@ -218,13 +217,13 @@ impl Shared {
         // Kept, because a tick still waits on each of these servers, and no other tick shall wait there.
         let mut given_up = Vec::new();
         loop {
-            let call = self.call().await?;
-            match self.tick_on(&call, &given_up).await {
+            let lease = self.lease().await?;
+            match self.tick_on(&lease, &given_up).await {
                 Ok(Some(proof)) => return Ok(proof),
                 // Another server has taken over.
-                Ok(None) => given_up.push(call),
+                Ok(None) => given_up.push(lease),
                 Err(fault) => {
-                    call.hang_up();
+                    lease.retire();
                     return Err(fault);
                 }
             }
@@ -232,52 +231,31 @@ impl Shared {
     }
 
     /// The connection that is up, or a new one.
-    async fn call(&self) -> Result<Arc<Lease>, StoreError> {
-        if let Some(call) = self.standing() {
-            return Ok(call);
+    async fn lease(&self) -> Result<Arc<Lease>, StoreError> {
+        if let Some(lease) = self.current() {
+            return Ok(lease);
         }
-        let call = Arc::new(self.dial().await?);
-        self.take_up(&call);
-        Ok(call)
+        let lease = Arc::new(self.connect_anew().await?);
+        self.replace(&lease);
+        Ok(lease)
     }
 
-    fn standing(&self) -> Option<Arc<Lease>> {
-        let call = self.call.lock().unwrap_or_else(PoisonError::into_inner);
+    fn current(&self) -> Option<Arc<Lease>> {
+        let lease = self.lease.lock().unwrap_or_else(PoisonError::into_inner);
         let must_listen = self.is_listening.load(Ordering::SeqCst);
-        call.clone().filter(|call| !call.is_over() && (call.listens || !must_listen))
+        lease.clone().filter(|lease| !lease.is_over() && (lease.listens || !must_listen))
     }
 
-    fn take_up(&self, call: &Arc<Lease>) {
-        if let ConnectionSource::Own(connector) = &self.dial {
-            connector.prefer(call.place);
+    fn replace(&self, lease: &Arc<Lease>) {
+        if let ConnectionSource::Own(connector) = &self.source {
+            connector.prefer(lease.place);
         }
-        let before = self.call.lock().unwrap_or_else(PoisonError::into_inner).replace(call.clone());
-        if before.is_some_and(|before| before.server != call.server) {
+        let before = self.lease.lock().unwrap_or_else(PoisonError::into_inner).replace(lease.clone());
+        if before.is_some_and(|before| before.server != lease.server) {
             self.connections.leave("another server has taken over, or this one was restarted");
         }
         // Hints from before this connection were not received: this one makes the watcher read the log.
         self.hint.send_replace(());
-    }
-
-    /// Logs what is promised, at first and whenever the promise changes, and logs a new era.
-    fn tell(&self, replication: Replication, era: Option<i64>) {
-        let before = {
-            let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-            let now = (Some(replication), era.or(told.1));
-            std::mem::replace(&mut *told, now)
-        };
-        let now = replication.as_str();
-        match before {
-            (Some(was), Some(before)) if era.is_some_and(|era| era != before) => {
-                crate::telemetry::count("bridge_auth_era_changes_total", was.as_str());
-                tracing::warn!(was = was.as_str(), replication = now, "{}", another_era(was));
-            }
-            (Some(was), _) if was == replication => {}
-            (Some(was), _) => {
-                tracing::warn!(was = was.as_str(), replication = now, "{}", replication.promise());
-            }
-            (None, _) => tracing::info!(replication = now, "{}", replication.promise()),
-        }
     }
 
     fn proved(&self) -> MutexGuard<'_, Option<(Uuid, Instant)>> {
@@ -285,64 +263,68 @@ impl Shared {
     }
 
     /// Connects to the first host that takes writes. The host where the primary was last found comes first.
-    async fn dial(&self) -> Result<Lease, StoreError> {
+    async fn connect_anew(&self) -> Result<Lease, StoreError> {
         let mut fault = StoreError::timed_out();
-        for place in self.dial.places() {
-            match self.dial_at(place).await {
-                Ok(call) => return Ok(call),
+        for place in self.source.places() {
+            match self.connect_at(place).await {
+                Ok(lease) => return Ok(lease),
                 Err(error) => fault = error,
             }
         }
         Err(fault)
     }
 
-    async fn dial_at(&self, place: usize) -> Result<Lease, StoreError> {
+    async fn connect_at(&self, place: usize) -> Result<Lease, StoreError> {
         let hint = self.hint.clone();
         let heard: OnNotification = Arc::new(move || hint.send_modify(|()| {}));
-        let dialled = Lease::dial(&self.dial, place, self.is_listening.load(Ordering::SeqCst), heard);
-        timeout(self.connect, dialled).await.unwrap_or_else(|_| Err(StoreError::timed_out()))
+        let connecting = Lease::connect(&self.source, place, self.is_listening.load(Ordering::SeqCst), heard);
+        timeout(self.connect_timeout, connecting).await.unwrap_or_else(|_| Err(StoreError::timed_out()))
     }
 
     /// Makes a tick; `None` when another server has taken over.
-    async fn tick_on(&self, call: &Arc<Lease>, given_up: &[Arc<Lease>]) -> Result<Option<Proof>, StoreError> {
-        let (began, number) = (Instant::now(), call.next());
-        let mut ticking = std::pin::pin!(call.tick(number));
+    async fn tick_on(
+        &self,
+        lease: &Arc<Lease>,
+        given_up: &[Arc<Lease>],
+    ) -> Result<Option<Proof>, StoreError> {
+        let (began, number) = (Instant::now(), lease.next());
+        let mut ticking = std::pin::pin!(lease.tick(number));
         loop {
             if let Ok(row) = timeout(self.patience, &mut ticking).await {
-                return self.proof(call, number, began, &row?).map(Some);
+                return self.proof(lease, number, began, &row?).map(Some);
             }
             if self.is_dropped.load(Ordering::SeqCst) {
                 return Err(unacknowledged());
             }
-            if let Some(other) = self.look_elsewhere(call, given_up).await {
-                self.take_up(&Arc::new(other));
+            if let Some(other) = self.look_elsewhere(lease, given_up).await {
+                self.replace(&Arc::new(other));
                 return Ok(None);
             }
         }
     }
 
-    fn proof(&self, call: &Lease, number: u64, began: Instant, row: &Row) -> Result<Proof, StoreError> {
+    fn proof(&self, lease: &Lease, number: u64, began: Instant, row: &Row) -> Result<Proof, StoreError> {
         let replication = replication(row)?;
-        *self.proved() = Some((call.lease, began));
-        if self.dial.timeline().go_on(call.timeline) {
+        *self.proved() = Some((lease.id, began));
+        if self.source.timeline().go_on(lease.timeline) {
             // Until now connections could still be made to the server that was replaced.
             self.connections.leave("another server has taken over");
         }
-        self.tell(replication, Some(call.era));
-        Ok(Proof::new(Tick::new(call.lease.as_u128(), number), call.era, replication))
+        self.promise_log.note(replication, Some(lease.era));
+        Ok(Proof::new(Tick::new(lease.id.as_u128(), number), lease.era, replication))
     }
 
     /// A connection to a server on which no tick of ours waits.
     ///
-    /// This may be another server than that of `call` and those of `given_up`. It may also be one of these servers,
+    /// This may be another server than that of `lease` and those of `given_up`. It may also be one of these servers,
     /// when the tick has not reached it or the answer of the tick was lost.
-    async fn look_elsewhere(&self, call: &Lease, given_up: &[Arc<Lease>]) -> Option<Lease> {
-        for place in self.dial.places() {
-            let Ok(other) = self.dial_at(place).await else { continue };
+    async fn look_elsewhere(&self, lease: &Lease, given_up: &[Arc<Lease>]) -> Option<Lease> {
+        for place in self.source.places() {
+            let Ok(other) = self.connect_at(place).await else { continue };
             let mut one_waits = false;
-            for there in given_up.iter().map(|call| &**call).chain([call]) {
+            for there in given_up.iter().map(|lease| &**lease).chain([lease]) {
                 if there.server == other.server {
-                    let waits = timeout(self.connect, there.is_waiting(&other)).await;
+                    let waits = timeout(self.connect_timeout, there.is_waiting(&other)).await;
                     one_waits |= !matches!(waits, Ok(Ok(false)));
                 }
             }
@@ -354,16 +336,16 @@ impl Shared {
     }
 
     async fn send_hint(&self) -> Result<(), StoreError> {
-        let call = match self.standing() {
-            Some(call) => call,
+        let lease = match self.current() {
+            Some(lease) => lease,
             None => {
                 let _turn = self.turn.lock().await;
-                self.call().await?
+                self.lease().await?
             }
         };
         tokio::select! {
-            sent = call.client.batch_execute("NOTIFY bridge_auth_revoked") => Ok(sent?),
-            () = self.replaced(&call) => {
+            sent = lease.client.batch_execute("NOTIFY bridge_auth_revoked") => Ok(sent?),
+            () = self.replaced(&lease) => {
                 // Its server does not answer: send the hint again, on the other connection.
                 self.to_notify.notify_one();
                 Ok(())
@@ -371,36 +353,11 @@ impl Shared {
         }
     }
 
-    /// Returns when `call` is no longer the connection that is up.
-    async fn replaced(&self, call: &Arc<Lease>) {
-        while self.standing().is_some_and(|standing| Arc::ptr_eq(&standing, call)) {
+    /// Returns when `lease` is no longer the connection that is up.
+    async fn replaced(&self, lease: &Arc<Lease>) {
+        while self.current().is_some_and(|current| Arc::ptr_eq(&current, lease)) {
             tokio::time::sleep(TickConnection::HINT_WAITS).await;
         }
-    }
-}
-
-/// What a new era means for revocations; `was` is the promise before it.
-fn another_era(was: Replication) -> String {
-    let may_be_undone = match was {
-        Replication::Synchronous => {
-            "If that server was the synchronous standby, nothing acknowledged is lost. If it was not, what"
-        }
-        _ => "If another one has, what",
-    };
-    format!(
-        "the database has restarted after a crash, or another server has taken over. {may_be_undone} was acknowledged \
-         shortly before may be undone, revocations too. To end every session of all bridges: curl -X DELETE -H \
-         \"authorization: Bearer $ADMIN_TOKEN\" $GATEWAY/admin/clients/sp_bridge/sessions (use the path of your \
-         operators' endpoints and your bridge client id), or call Admin::revoke_client"
-    )
-}
-
-fn replication(row: &Row) -> Result<Replication, StoreError> {
-    match row.column("replication")? {
-        "one_node" => Ok(Replication::OneNode),
-        "asynchronous" => Ok(Replication::Asynchronous),
-        "synchronous" => Ok(Replication::Synchronous),
-        other => Err(failed(format!("unknown kind of replication {other:?}"))),
     }
 }
 

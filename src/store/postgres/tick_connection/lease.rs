@@ -22,10 +22,10 @@ pub(in super::super) enum ConnectionSource {
 
 /// A connection to one server: a lease.
 pub(super) struct Lease {
-    pub(super) client: Talk,
+    pub(super) client: LeaseClient,
     /// The host that it is to.
     pub(super) place: usize,
-    pub(super) lease: Uuid,
+    pub(super) id: Uuid,
     tick: Statement,
     /// The era of the database. Another era begins only after this connection has ended.
     pub(super) era: i64,
@@ -38,10 +38,10 @@ pub(super) struct Lease {
     pub(super) listens: bool,
     number: AtomicU64,
     /// Whether nothing more is to be sent on it.
-    hung_up: AtomicBool,
+    is_retired: AtomicBool,
 }
 
-pub(super) enum Talk {
+pub(super) enum LeaseClient {
     Own(Client),
     Pooled(ClientWrapper),
 }
@@ -99,19 +99,21 @@ impl Lease {
         set_config('synchronous_commit', coalesce(nullif(current_setting('synchronous_commit'), 'off'), 'on'), false)";
 
     /// Connects to the host at `place`, if it takes writes.
-    pub(super) async fn dial(
-        dial: &ConnectionSource,
+    pub(super) async fn connect(
+        source: &ConnectionSource,
         place: usize,
         listens: bool,
         heard: OnNotification,
     ) -> Result<Self, StoreError> {
-        let client = match dial {
-            ConnectionSource::Own(connector) => Talk::Own(connector.open_at(place, Some(heard)).await?.0),
+        let client = match source {
+            ConnectionSource::Own(connector) => {
+                LeaseClient::Own(connector.open_at(place, Some(heard)).await?.0)
+            }
             ConnectionSource::Pool(pool, timeline) => {
                 let client = Object::take(pool.get().await?);
                 client.batch_execute("SET statement_timeout = 0; SET lock_timeout = 0").await?;
                 timeline.check(&client).await?;
-                Talk::Pooled(client)
+                LeaseClient::Pooled(client)
             }
         };
         if listens {
@@ -128,14 +130,14 @@ impl Lease {
             tick: client.prepare(Self::TICK).await?,
             client,
             place,
-            lease: Uuid::from_u128(rand::random()),
+            id: Uuid::from_u128(rand::random()),
             era: row.column("era")?,
             server: row.column("server")?,
             backend: row.column("backend")?,
             timeline,
             listens,
             number: AtomicU64::new(0),
-            hung_up: AtomicBool::new(false),
+            is_retired: AtomicBool::new(false),
         })
     }
 
@@ -155,17 +157,17 @@ impl Lease {
     }
 
     pub(super) fn is_over(&self) -> bool {
-        self.client.is_closed() || self.hung_up.load(Ordering::SeqCst)
+        self.client.is_closed() || self.is_retired.load(Ordering::SeqCst)
     }
 
     /// Ends its use. It is kept until the next one is made, because it identifies the server.
-    pub(super) fn hang_up(&self) {
-        self.hung_up.store(true, Ordering::SeqCst);
+    pub(super) fn retire(&self) {
+        self.is_retired.store(true, Ordering::SeqCst);
     }
 
     pub(super) async fn tick(&self, number: u64) -> Result<Row, StoreError> {
         let number = i64::try_from(number).map_err(failed)?;
-        let ticked = self.client.query_one(&self.tick, &[&self.lease, &number, &self.era]).await;
+        let ticked = self.client.query_one(&self.tick, &[&self.id, &number, &self.era]).await;
         ticked.map_err(|error| match error.is_closed() {
             // The connection ended and the server did not say why: the wait for the standby may have been cancelled.
             true => StoreError::new(StoreErrorKind::Unproven, error),
@@ -174,7 +176,7 @@ impl Lease {
     }
 }
 
-impl Deref for Talk {
+impl Deref for LeaseClient {
     type Target = Client;
 
     fn deref(&self) -> &Client {
