@@ -132,9 +132,9 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// would be more, the sessions that were renewed least recently are revoked, with everything that belongs to them
     /// ([`OpenedSession::evicted`]).
     ///
-    /// The session expires [`NewSession::life`] from now. It ends for good [`NewSession::max_life`] from now, if that
-    /// is sooner. With [`NewSession::refresh`] it gets its first refresh token. With or without a new one, its earlier
-    /// refresh tokens are unknown from now on.
+    /// The session expires [`NewSession::life`] from now, or [`NewSession::max_life`] from now if that is sooner. It ends
+    /// for good [`NewSession::max_life`] from now. With [`NewSession::refresh`] it gets its first refresh token. With or
+    /// without a new one, its earlier refresh tokens are unknown from now on.
     ///
     /// [`OpenSession::Vouched`] opens the session for a known, enabled user. It grants the asked scopes that the user
     /// holds.
