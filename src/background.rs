@@ -1,4 +1,4 @@
-//! A task that runs beside its owner, and ends with it.
+//! A task that runs beside its owner, and ends with its owner.
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
@@ -6,13 +6,13 @@ use std::sync::{Mutex, PoisonError};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
-/// Runs at most one task, from the first [`ensure`](Self::ensure) on until this is dropped.
+/// Runs at most one task, from the first call of [`ensure`](Self::ensure) until this is dropped.
 #[derive(Default)]
 pub(crate) struct Background(Mutex<Option<JoinHandle<()>>>);
 
 impl Background {
-    /// Starts the task unless it runs: at first, and again should it have died with a panic or its runtime. Outside a runtime
-    /// none starts.
+    /// Starts the task unless it runs: at first, and again after it ended by a panic or with its runtime. Outside a
+    /// runtime it does not start.
     pub(crate) fn ensure<F>(&self, task: impl FnOnce() -> F)
     where
         F: Future<Output = ()> + Send + 'static,

@@ -1,4 +1,4 @@
-//! The time, as a thing that can be given: expiry is tested without sleeping.
+//! The time, from a clock that can be replaced: so tests of expiry need not sleep.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Tells the time that tokens are signed with and judged by.
 ///
-/// Whether a session or a code is live is judged by the database's own clock, not by this one.
+/// The database's own clock, not this one, decides whether a session or a code is live.
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// The time since the Unix epoch.
     fn now(&self) -> Duration;
@@ -22,7 +22,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// The clock that the host named, or else the operating system's.
+/// The clock that the host named, or the operating system's.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct HostClock(Option<Arc<dyn Clock>>);
 
@@ -31,7 +31,7 @@ impl HostClock {
         Self(Some(Arc::new(clock)))
     }
 
-    /// The time, when the operating system's clock has just said `system`: no clock is read twice for one request.
+    /// The time, if the operating system's clock has just said `system`: so no clock is read twice for one request.
     pub(crate) fn at(&self, system: Duration) -> Duration {
         self.0.as_ref().map_or(system, |clock| clock.now())
     }
@@ -43,12 +43,12 @@ impl Clock for HostClock {
     }
 }
 
-/// The time from the Unix epoch to `time`; zero for an earlier one.
+/// The time from the Unix epoch to `time`; zero for an earlier time.
 pub(crate) fn since_epoch(time: SystemTime) -> Duration {
     time.duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
-/// One moment by two clocks: the steady one stands still while the machine sleeps, the wall clock may be set back.
+/// One moment by two clocks. The steady clock stands still while the machine sleeps. The wall clock may be set back.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Moment {
     steady: Instant,
@@ -65,12 +65,12 @@ impl Moment {
         Self { steady, wall: since_epoch(wall) }
     }
 
-    /// `None` when a clock cannot say so much.
+    /// `None` when a clock cannot represent the result.
     pub(crate) fn checked_add(self, duration: Duration) -> Option<Self> {
         Some(Self { steady: self.steady.checked_add(duration)?, wall: self.wall.checked_add(duration)? })
     }
 
-    /// The one that is longer ago, by each clock.
+    /// The earlier moment, by each clock.
     pub(crate) fn earlier(self, other: Self) -> Self {
         Self { steady: self.steady.min(other.steady), wall: self.wall.min(other.wall) }
     }
@@ -84,7 +84,7 @@ impl Moment {
         self.wall
     }
 
-    /// By the clock that says more.
+    /// The time since `earlier`, by the clock that shows more.
     pub(crate) fn since(self, earlier: Self) -> Duration {
         let wall = self.wall.saturating_sub(earlier.wall);
         self.steady.saturating_duration_since(earlier.steady).max(wall)

@@ -1,4 +1,4 @@
-//! Whether a browser sent a request for a page of another site: what it carries then is not its sender's own wish.
+//! Whether a page of another site made a browser send a request: then the person did not choose to send it.
 
 use http::header::ORIGIN;
 use http::{HeaderName, HeaderValue};
@@ -6,7 +6,7 @@ use url::Url;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// The headers by which it is known.
+/// The headers that show where a request comes from.
 pub(crate) const HEADERS: [HeaderName; 2] = [ORIGIN, SEC_FETCH_SITE];
 
 /// The origins whose pages may use a person's cookies here (RFC 6454 §6.2, in the form that browsers send).
@@ -22,14 +22,15 @@ impl Origins {
         Self { own: serialize(issuer), trusted: trusted.iter().map(serialize).collect() }
     }
 
-    /// Whether a page of an origin that is none of these sent the request.
+    /// Whether a page of another origin sent the request.
     ///
-    /// `Origin`, where it is sent, must be the issuer's or a trusted one. `Host` does not count: of a page whose name was
-    /// made to lead here (DNS rebinding), it is the attacker's like the `Origin`. `Sec-Fetch-Site`, where it is sent,
-    /// must say that nothing lies between page and gateway; of a trusted origin's page it says otherwise, and need not.
-    /// What sends neither is no browser, and acts on nobody's cookies but its own.
+    /// - `Origin`, if it is sent, must be the issuer's or a trusted one. `Host` does not count: when an attacker makes
+    ///   the name of a page lead here (DNS rebinding), both `Host` and `Origin` are the attacker's.
+    /// - `Sec-Fetch-Site`, if it is sent, must say that the page and the gateway have the same origin, or that no page
+    ///   sent the request. A page of a trusted origin has another value, which is allowed.
+    /// - A client that sends neither header is not a browser, and has no cookies except its own.
     ///
-    /// It is given the lines of each of [`HEADERS`], in their order.
+    /// The arguments are the lines of each of [`HEADERS`], in their order.
     pub(crate) fn is_cross_site<'h, L>(&self, [origins, sites]: [L; 2]) -> bool
     where
         L: IntoIterator<Item = &'h HeaderValue>,

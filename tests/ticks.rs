@@ -226,7 +226,10 @@ async fn bridges_on_one_store_refuse_nobody_when_their_line_is_lost_again_and_ag
 #[tokio::test]
 async fn a_crash_is_one_warning_and_one_change_of_era() {
     for (replication, says) in [
-        (Replication::OneNode, "If another one has, what was acknowledged shortly before may be undone"),
+        (
+            Replication::OneNode,
+            "If another server has taken over, what was acknowledged shortly before may be undone",
+        ),
         (Replication::Asynchronous, "$GATEWAY/admin/clients/sp_bridge/sessions"),
     ] {
         let record = Record::default();

@@ -1,4 +1,4 @@
-//! What the guard reads of a request's headers: found in one walk, each header classified once.
+//! What the guard reads of a request's headers. One walk finds it all, and each header is classified once.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -7,7 +7,7 @@ use super::{
     names_identity, strip_connection, strip_misspelt,
 };
 
-/// The headers of one request, sorted by what they are to the guard. The default is that of no headers.
+/// The headers of one request, sorted by their meaning for the guard. The default is a request without headers.
 #[derive(Debug, Default)]
 pub(crate) struct Head<'h> {
     pub(crate) authorization: Lines<'h>,
@@ -16,9 +16,9 @@ pub(crate) struct Head<'h> {
     has_tracestate: bool,
     /// In the order of [`IDENTITY_HEADERS`](super::IDENTITY_HEADERS).
     identity: [Lines<'h>; 6],
-    /// One bit for each of them that was sent.
+    /// One bit for each identity header that was sent.
     sent: u8,
-    /// Whether an identity header stands there in another spelling.
+    /// Whether an identity header was sent in another spelling.
     has_misspelt: bool,
     /// Whether `Connection` names an identity header.
     names_identity: bool,
@@ -31,11 +31,11 @@ pub(crate) struct Head<'h> {
 pub(crate) struct Lines<'h> {
     first: Option<&'h HeaderValue>,
     is_repeated: bool,
-    /// Whether one of the others differs from the first.
+    /// Whether there are two lines that differ.
     differ: bool,
 }
 
-/// [`Lines`] that outlive the request.
+/// [`Lines`] that live longer than the request.
 #[derive(Debug, Default)]
 pub(crate) struct OwnedLines {
     first: Option<HeaderValue>,
@@ -43,12 +43,12 @@ pub(crate) struct OwnedLines {
     differ: bool,
 }
 
-/// What is to change in a request's headers.
+/// The changes to be made in a request's headers.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Changes {
     /// One bit for each identity header that is to be written.
     write: u8,
-    /// One bit for each that is to be removed, if only to be written anew.
+    /// One bit for each identity header that is to be removed. It may be written anew.
     remove: u8,
     misspelt: bool,
     connection: bool,
@@ -76,7 +76,7 @@ impl<'h> Head<'h> {
         }
     }
 
-    /// Takes one line; whether it was `Authorization`. The length tells most names apart.
+    /// Takes one line, and returns whether it was `Authorization`. Most names are told apart by their length.
     #[inline]
     fn take(&mut self, name: &str, value: &'h HeaderValue) -> bool {
         let place = match name.len() {
@@ -132,15 +132,15 @@ impl<'h> Head<'h> {
         self.identity[2]
     }
 
-    /// The length of the longest value of all headers but `Authorization`.
+    /// The length of the longest value of all headers except `Authorization`.
     pub(crate) const fn longest(&self) -> usize {
         self.longest
     }
 
-    /// What must change so that each identity header of `written` (one bit for each place) has its one of `values`, and no other is
-    /// there, nor one in another spelling.
+    /// The changes after which each identity header in `written` (one bit for each place) has its value of `values`.
+    /// All others are removed, and so are other spellings.
     ///
-    /// `values` is not asked where no identity header was sent.
+    /// If no identity header was sent, `values` is not called.
     #[inline]
     pub(crate) fn changes<'v>(
         &self,
@@ -158,7 +158,7 @@ impl<'h> Head<'h> {
         }
     }
 
-    /// One bit for each identity header that has its one of `values`.
+    /// One bit for each identity header that already has its value of `values`.
     fn right(&self, values: &[&[u8]; 6]) -> u8 {
         let mut right = 0;
         for (place, (sent, value)) in self.identity.iter().zip(values).enumerate() {
@@ -167,7 +167,8 @@ impl<'h> Head<'h> {
         right
     }
 
-    /// Without a good `traceparent` that header goes, and `tracestate` with it (W3C Trace Context §3.2, §3.3).
+    /// The changes to the trace headers. Without a good `traceparent`, it is removed, and `tracestate` with it (W3C
+    /// Trace Context §3.2, §3.3).
     pub(crate) fn parent_changes(&self, has_good_parent: bool) -> Changes {
         Changes {
             traceparent: !has_good_parent && self.traceparent.first.is_some(),
@@ -193,12 +194,12 @@ impl<'h> Lines<'h> {
         self.first
     }
 
-    /// Whether there are two or more.
+    /// Whether there are two lines or more.
     pub(crate) const fn is_repeated(&self) -> bool {
         self.is_repeated
     }
 
-    /// The value, when there is exactly one line.
+    /// The value, if there is exactly one line.
     pub(crate) fn only(&self) -> Option<&'h [u8]> {
         if self.is_repeated { None } else { self.first.map(HeaderValue::as_bytes) }
     }
@@ -220,7 +221,7 @@ impl OwnedLines {
 }
 
 impl Changes {
-    /// Makes the changes: what is to be written is taken from `values`, by place, and the trace from `trace`.
+    /// Makes the changes. The values to write come from `values`, by place, and from `trace`.
     pub(crate) fn make(
         self,
         headers: &mut HeaderMap,
@@ -245,7 +246,7 @@ impl Changes {
         if self.write == 0 {
             return;
         }
-        // Nothing of these names is left. One after the other, without a loop: each name is a constant then, which is not copied.
+        // No header of these names is left. Without a loop each name is a constant, and need not be copied into the map.
         let due = |place: usize| values[place].filter(|_| self.write >> place & 1 == 1);
         if let Some(value) = due(0) {
             headers.append(X_USER_ID, value.clone());
@@ -268,11 +269,11 @@ impl Changes {
     }
 }
 
-/// The places whose bit is set.
+/// The places of the bits that are set.
 fn places(mut bits: u8) -> impl Iterator<Item = usize> {
     std::iter::from_fn(move || {
         let place = bits.trailing_zeros() as usize;
-        // Without its lowest bit.
+        // Clears the lowest bit.
         bits &= bits.checked_sub(1)?;
         Some(place)
     })
@@ -316,7 +317,7 @@ mod tests {
     }
 
     proptest! {
-        /// One walk and its changes do what stripping everything and writing everything does.
+        /// One walk and its changes do the same as removing all headers and writing all values.
         #[test]
         fn the_changes_leave_what_stripping_and_writing_leaves(
             sent in proptest::collection::vec((any_name(), "(alice|sess|x-user-id, a|[ -~]{0,12})"), 0..12),

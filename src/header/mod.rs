@@ -1,4 +1,4 @@
-//! The six identity headers: their names, their removal from what a client sends, their writing.
+//! The six identity headers: their names, how they are removed from a client's request, and how they are written.
 
 mod head;
 
@@ -7,36 +7,35 @@ pub(crate) use head::{Changes, Head, Lines, OwnedLines};
 use http::header::CONNECTION;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-/// `x-user-id`: the person the request is for.
+/// `x-user-id`: the person that the request is for.
 pub const X_USER_ID: HeaderName = HeaderName::from_static("x-user-id");
-/// `x-session-id`: the session the request belongs to.
+/// `x-session-id`: the session that the request belongs to.
 pub const X_SESSION_ID: HeaderName = HeaderName::from_static("x-session-id");
 /// `x-trace-id`: the W3C trace-id of the request.
 pub const X_TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
 /// `x-client-id`: the OAuth client that calls.
 pub const X_CLIENT_ID: HeaderName = HeaderName::from_static("x-client-id");
-/// `x-policy-version`: the version of the host's policy the request is judged by.
+/// `x-policy-version`: the version of the host's policy that the request is judged by.
 pub const X_POLICY_VERSION: HeaderName = HeaderName::from_static("x-policy-version");
-/// `x-call-source`: what kind of program calls.
+/// `x-call-source`: the kind of program that calls.
 pub const X_CALL_SOURCE: HeaderName = HeaderName::from_static("x-call-source");
 
-/// The identity headers, in the order they are documented.
+/// The identity headers, in the order of the documentation.
 pub const IDENTITY_HEADERS: [HeaderName; 6] =
     [X_USER_ID, X_SESSION_ID, X_TRACE_ID, X_CLIENT_ID, X_POLICY_VERSION, X_CALL_SOURCE];
 
-/// All of them, and `x-trace-id` alone, as sets with one bit for each place.
+/// Sets of identity headers, with one bit for each place: all of them, and `x-trace-id` alone.
 pub(crate) const ALL: u8 = 0b11_1111;
 pub(crate) const TRACE: u8 = 0b100;
 
-/// The same, to look at.
+/// The same names. A static need not be copied to be read.
 static NAMES: [HeaderName; 6] = IDENTITY_HEADERS;
 
-/// Removes every identity header from `headers`, however it is spelt.
+/// Removes every identity header from `headers`, in every spelling.
 ///
-/// A name counts as an identity header when it is one after `_` is read as `-`: servers behind the
-/// gateway that map names to variables (CGI, WSGI) cannot tell the two apart. A `Connection` header
-/// that names one loses that name, so that no proxy behind the gateway drops the trusted header as
-/// hop-by-hop.
+/// A name counts as an identity header if it is one when each `_` is read as `-`. Servers behind the gateway that turn
+/// names into variables (CGI, WSGI) cannot tell the two apart. If a `Connection` header names an identity header, this
+/// name is removed from it: otherwise a proxy behind the gateway would drop the trusted header as hop-by-hop.
 pub fn strip(headers: &mut HeaderMap) {
     strip_misspelt(headers);
     for name in &NAMES {
@@ -45,7 +44,7 @@ pub fn strip(headers: &mut HeaderMap) {
     strip_connection(headers);
 }
 
-/// Removes the identity headers that are not spelt as they should be.
+/// Removes the identity headers in another spelling.
 fn strip_misspelt(headers: &mut HeaderMap) {
     let misspelt: Vec<HeaderName> =
         headers.keys().filter(|name| is_misspelt(name.as_str())).cloned().collect();
@@ -54,7 +53,7 @@ fn strip_misspelt(headers: &mut HeaderMap) {
     }
 }
 
-/// Removes the identity headers that `Connection` names.
+/// Removes the names of identity headers from `Connection`.
 fn strip_connection(headers: &mut HeaderMap) {
     if headers.get_all(CONNECTION).iter().any(names_identity) {
         let kept: Vec<HeaderValue> = headers
@@ -84,7 +83,7 @@ fn is_identity(name: &str) -> bool {
     })
 }
 
-/// A value of `Connection` that is not ASCII cannot be read, so it counts as naming one.
+/// Whether `Connection` names an identity header. A value that is not ASCII cannot be read, so it counts as naming one.
 fn names_identity(connection: &HeaderValue) -> bool {
     connection.to_str().is_err() || connection_options(connection).any(is_identity)
 }

@@ -1,4 +1,4 @@
-//! Typed identifiers and secrets: parsed once at the edge, compared byte for byte, never mixed up.
+//! Typed identifiers and secrets. They are parsed once at the edge and compared byte for byte.
 
 mod random;
 mod scope;
@@ -25,30 +25,29 @@ text_id! {
 }
 
 text_id! {
-    /// An OAuth client: the bridge itself (`sp_bridge`), a hook client (`bridge:<user id>`), or one
-    /// the host named. 1 to 262 visible ASCII characters (RFC 6749, appendix A.1).
+    /// An OAuth client: the bridge itself (`sp_bridge`), a hook client (`bridge:<user id>`), or a client that the host
+    /// named. 1 to 262 visible ASCII characters (RFC 6749, appendix A.1).
     ClientId, |text| text::visible_ascii(text, ClientId::MAX_CHARACTERS)
 }
 
 text_id! {
-    /// A session: `sess_` and 32 hex characters when the server made it, else what the bridge
-    /// declared; 1 to 128 characters of `[A-Za-z0-9_-]`.
+    /// A session. Its id is `sess_` and 32 hex characters if the server made it, otherwise what the bridge declared: 1
+    /// to 128 characters of `[A-Za-z0-9_-]`.
     SessionId, |text| text::url_safe(text, 128)
 }
 
 text_id! {
-    /// Whom a token is for (RFC 7519 §4.1.3): a short name or a resource URI (RFC 8707).
+    /// An audience of tokens (RFC 7519 §4.1.3): a short name or a resource URI (RFC 8707).
     Audience, |text| text::visible_ascii(text, 255)
 }
 
 text_id! {
-    /// The version of the host's policy that a request is judged by; [`PolicyVersion::default`] is
-    /// `unversioned`.
+    /// The version of the host's policy that a request is judged by. [`PolicyVersion::default`] is `unversioned`.
     PolicyVersion, |text| text::visible(text, 255)
 }
 
 text_id! {
-    /// What kind of program calls; [`CallSource::default`] is `bridge`.
+    /// The kind of program that calls. [`CallSource::default`] is `bridge`.
     CallSource, |text| text::visible(text, 255)
 }
 
@@ -59,9 +58,9 @@ impl ClientId {
 
     /// The client id of `user`'s hooks: `bridge:<user id>`.
     ///
-    /// A client id is visible ASCII (RFC 6749, appendix A.1), so any other character of the user id,
-    /// and `%`, is percent-encoded; where that grows past the limit, a SHA-256 stands for the user
-    /// id behind `%~`, which no percent-encoding begins with. Two users never share a client id.
+    /// A client id is visible ASCII (RFC 6749, appendix A.1), so other characters of the user id, and `%`, are
+    /// percent-encoded. If the result is too long, the id has `%~` and a SHA-256 in place of the user id; no
+    /// percent-encoding begins with `%~`. Two users never have the same client id.
     #[must_use]
     pub fn for_hooks_of(user: &UserId) -> Self {
         let name = text::to_visible_ascii(user.as_str());
@@ -73,7 +72,7 @@ impl ClientId {
         Self(format!("{}%~{digest}", Self::HOOKS).into())
     }
 
-    /// Whether it could be the client id of somebody's hooks.
+    /// Whether it could be the client id of a user's hooks.
     pub(crate) fn is_for_hooks(&self) -> bool {
         self.0.starts_with(Self::HOOKS)
     }

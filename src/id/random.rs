@@ -1,4 +1,4 @@
-//! What nobody may guess: bytes of the operating system's generator, as text.
+//! Random bytes of the operating system, as text, for secrets.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -13,20 +13,20 @@ pub(crate) fn random_hex<const N: usize>() -> Zeroizing<String> {
 
 /// `bytes` as lower-case hex.
 pub(super) fn hex(bytes: &[u8]) -> String {
-    // With room for all of it from the start, no copy of a part is left behind.
+    // Reserved at once: otherwise a copy of a part would stay in memory when the text grows.
     let mut text = String::with_capacity(2 * bytes.len());
     text.extend(bytes.iter().flat_map(|byte| HEX[usize::from(*byte)]).map(char::from));
     text
 }
 
-/// The same of 16 bytes, without an allocation. Each step is a few instructions for all of them at once.
+/// The same for 16 bytes, without an allocation. The compiler does each step for all bytes at once.
 pub(super) fn hex_of_16(bytes: [u8; 16]) -> [u8; 32] {
     let mut halves = [0; 32];
     for (place, byte) in bytes.into_iter().enumerate() {
         halves[2 * place] = byte >> 4;
         halves[2 * place + 1] = byte & 15;
     }
-    // A letter lies 39 further than the digits would.
+    // A letter is 39 higher than the digits would continue.
     halves.map(|half| half + b'0' + if half > 9 { 39 } else { 0 })
 }
 
@@ -47,16 +47,17 @@ pub(super) fn random_base64url() -> Zeroizing<String> {
     Zeroizing::new(URL_SAFE_NO_PAD.encode(*random_bytes::<32>()))
 }
 
-/// `N` bytes of the operating system's generator: a generator in the process could be read out of its memory, and would say
-/// the same twice in two copies of a machine.
+/// `N` bytes of the operating system's generator. A generator in the process could be read from its memory, and would
+/// give the same bytes in two copies of a machine.
 fn random_bytes<const N: usize>() -> Zeroizing<[u8; N]> {
     bytes_of(&mut SysRng)
 }
 
 /// `N` bytes of `source`.
 ///
-/// There is no other source to fall back to: a secret that can be guessed is worse than none. Linux's `getrandom` cannot fail
-/// once the machine has started; where one can, the request that needed a secret ends with the panic, and no secret is made.
+/// There is no other source to use instead: a secret that can be guessed is worse than none. Linux's `getrandom` cannot
+/// fail once the machine has started. Where it can fail, the request that needs a secret ends with this panic, and no
+/// secret is made.
 fn bytes_of<const N: usize>(source: &mut impl TryRng) -> Zeroizing<[u8; N]> {
     let mut bytes = Zeroizing::new([0; N]);
     source.try_fill_bytes(&mut *bytes).expect("no secret without the operating system's randomness");

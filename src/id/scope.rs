@@ -10,22 +10,21 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Scope(Arc<str>);
 
-/// A set of scopes: sorted, without repeats, at most [`Scopes::MAX`] and 1024 characters in all, so that
-/// a token that carries them stays within its limit.
+/// A set of scopes: sorted and without repeats. It has at most [`Scopes::MAX`] scopes and 1024 characters in all: so a
+/// token with these scopes stays within its limit.
 ///
-/// Its text and JSON form is the space-separated one of RFC 6749 §3.3; parsing also takes the empty
-/// text for the empty set.
+/// Its text and JSON form has a space between scopes (RFC 6749 §3.3). The empty text is the empty set.
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct Scopes(Arc<[Scope]>);
 
-/// Why a piece of text is not a set of scopes.
+/// Why a text is not a set of scopes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidScope {
-    /// A scope is empty, over 128 characters, or holds a character outside RFC 6749's set.
+    /// A scope is empty, longer than 128 characters, or has a character that RFC 6749 does not allow.
     #[error("a scope is 1 to 128 visible ASCII characters other than '\"' and '\\', separated by one space")]
     Token,
-    /// There are more than [`Scopes::MAX`], or more than 1024 characters in all.
+    /// There are more than [`Scopes::MAX`] scopes, or more than 1024 characters in all.
     #[error("there may be at most {} scopes, of {} characters in all", Scopes::MAX, Scopes::MAX_CHARACTERS)]
     TooMany,
 }
@@ -35,7 +34,7 @@ impl Scope {
     ///
     /// # Errors
     ///
-    /// [`InvalidScope::Token`] when `text` is not one.
+    /// [`InvalidScope::Token`] when `text` is not a scope.
     pub fn parse(text: impl AsRef<str>) -> Result<Self, InvalidScope> {
         let text = text.as_ref();
         let is_token = |b: u8| matches!(b, 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
@@ -54,15 +53,15 @@ impl Scope {
 }
 
 impl Scopes {
-    /// The most scopes a set may hold.
+    /// The most scopes that a set may have.
     pub const MAX: usize = 32;
     const MAX_CHARACTERS: usize = 1024;
 
-    /// Parses scopes separated by one space each (RFC 6749 §3.3).
+    /// Parses scopes that are separated by one space (RFC 6749 §3.3).
     ///
     /// # Errors
     ///
-    /// [`InvalidScope`] when a token is malformed or there are too many.
+    /// [`InvalidScope`] when a scope is malformed or there are too many.
     pub fn parse(text: impl AsRef<str>) -> Result<Self, InvalidScope> {
         match text.as_ref() {
             "" => Ok(Self::default()),
@@ -70,11 +69,11 @@ impl Scopes {
         }
     }
 
-    /// Makes a set of one scope token each.
+    /// Makes a set from texts with one scope each.
     ///
     /// # Errors
     ///
-    /// [`InvalidScope`] when a token is malformed or there are too many.
+    /// [`InvalidScope`] when a scope is malformed or there are too many.
     pub fn collect<T: AsRef<str>>(tokens: impl IntoIterator<Item = T>) -> Result<Self, InvalidScope> {
         let mut scopes = Vec::new();
         let mut characters = 0;
@@ -103,7 +102,7 @@ impl Scopes {
         other.0.is_empty() || other.iter().all(|scope| self.contains(scope.as_str()))
     }
 
-    /// The scopes that both sets hold.
+    /// The scopes that are in both sets.
     #[must_use]
     pub fn intersection(&self, other: &Self) -> Self {
         Self(self.iter().filter(|scope| other.contains(scope.as_str())).cloned().collect())
@@ -114,7 +113,7 @@ impl Scopes {
         self.0.iter()
     }
 
-    /// Whether there is none.
+    /// Whether the set is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -1,4 +1,4 @@
-//! Secrets: random, redacted in `Debug`, without `Display`, zeroized on drop; and what is stored of them.
+//! Secrets: random, redacted in `Debug`, without `Display`, wiped when dropped; and the hashes that are stored.
 
 use std::fmt;
 
@@ -13,14 +13,14 @@ use zeroize::Zeroizing;
 
 use super::random::{hex, random_base64url, random_hex};
 
-/// A piece of text does not have the form of the secret it is offered as.
+/// The text does not have the form of this kind of secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("malformed {kind}")]
 pub struct InvalidSecret {
     kind: &'static str,
 }
 
-/// Makes a newtype over secret text: redacted, zeroized on drop, read through `expose` alone.
+/// Makes a newtype over secret text: redacted, wiped when dropped, read only through `expose`.
 macro_rules! secret {
     ($(#[$meta:meta])* $name:ident) => {
         $(#[$meta])*
@@ -28,7 +28,7 @@ macro_rules! secret {
         pub struct $name(SecretString);
 
         impl $name {
-            /// The secret itself. What it returns must reach neither log nor error.
+            /// The secret itself. The text must not get into a log or an error.
             #[must_use]
             pub fn expose(&self) -> &str {
                 self.0.expose_secret()
@@ -64,11 +64,11 @@ secret! {
 }
 
 secret! {
-    /// A refresh token: 32 random bytes as 43 characters of `[A-Za-z0-9_-]`, opaque to whoever holds it.
+    /// A refresh token: 32 random bytes as 43 characters of `[A-Za-z0-9_-]`. Clients cannot read anything in it.
     RefreshToken
 }
 
-/// Makes a newtype over the SHA-256 of something that is not stored itself.
+/// Makes a newtype over the SHA-256 of a value that is not stored itself.
 macro_rules! digest {
     ($(#[$meta:meta])* $name:ident) => {
         $(#[$meta])*
@@ -98,17 +98,17 @@ macro_rules! digest {
 }
 
 digest! {
-    /// The SHA-256 of an [`ExchangeCode`]: all that is stored of it.
+    /// The SHA-256 of an [`ExchangeCode`]. Only this hash is stored.
     CodeHash
 }
 
 digest! {
-    /// The SHA-256 of a [`RefreshToken`]: all that is stored of it.
+    /// The SHA-256 of a [`RefreshToken`]. Only this hash is stored.
     RefreshHash
 }
 
 digest! {
-    /// The SHA-256 of a client assertion's issuer and `jti` (RFC 7523 §3): all that is remembered of it.
+    /// The SHA-256 of a client assertion's issuer and `jti` (RFC 7523 §3). Only this hash is stored.
     AssertionHash
 }
 
@@ -121,10 +121,10 @@ digest! {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CodeChallenge(String);
 
-/// The SHA-256 of a [`ClientSecret`], or its HMAC-SHA-256 when a pepper is set: all that is stored of it.
+/// The SHA-256 of a [`ClientSecret`], or its HMAC-SHA-256 if a pepper is set. Only this hash is stored.
 ///
-/// A secret of 256 random bits needs no slow hash: there is nothing to guess, and a slow hash on
-/// this path would be a way to exhaust the CPU.
+/// A secret of 256 random bits needs no slow hash, because nobody can guess it. A slow hash here would let an attacker
+/// exhaust the CPU.
 #[derive(Clone, Copy)]
 pub struct SecretHash([u8; 32]);
 
@@ -149,7 +149,7 @@ impl ExchangeCode {
         }
     }
 
-    /// What is stored of the code.
+    /// The hash of the code, which is stored.
     #[must_use]
     pub fn hash(&self) -> CodeHash {
         CodeHash(Sha256::digest(self.expose().as_bytes()).into())
@@ -163,7 +163,7 @@ impl RefreshToken {
         Self(random_base64url().as_str().into())
     }
 
-    /// Takes what a client offers as its refresh token: 43 of `[A-Za-z0-9_-]`.
+    /// Parses a refresh token that a client presents: 43 characters of `[A-Za-z0-9_-]`.
     ///
     /// # Errors
     ///
@@ -175,7 +175,7 @@ impl RefreshToken {
         }
     }
 
-    /// What is stored of the token.
+    /// The hash of the token, which is stored.
     #[must_use]
     pub fn hash(&self) -> RefreshHash {
         RefreshHash(Sha256::digest(self.expose().as_bytes()).into())
@@ -183,10 +183,10 @@ impl RefreshToken {
 }
 
 impl AssertionHash {
-    /// What is remembered of the assertion that `client` made with this `jti`.
+    /// The hash of the assertion that `client` made with this `jti`.
     #[must_use]
     pub fn of(client: &super::ClientId, jti: &str) -> Self {
-        // A client id has no space in it: no other pair has the same text.
+        // A client id has no space: so no other pair makes the same text.
         Self(
             Sha256::new().chain_update(client.as_str()).chain_update(" ").chain_update(jti).finalize().into(),
         )
@@ -194,22 +194,22 @@ impl AssertionHash {
 }
 
 impl KeyThumbprint {
-    /// The thumbprint of a key, written as RFC 7638 §3 asks for.
+    /// The thumbprint of a key whose members are written as RFC 7638 §3 says.
     pub(crate) fn of(members: &[u8]) -> Self {
         Self(Sha256::digest(members).into())
     }
 
-    /// The thumbprint in base64url, as it stands for a key id.
+    /// The thumbprint in base64url, as it is used as a key id.
     pub(crate) fn to_base64url(self) -> String {
         URL_SAFE_NO_PAD.encode(self.0)
     }
 
-    /// The thumbprint that [`to_base64url`](Self::to_base64url) wrote so; `None` for any other text.
+    /// Reads a thumbprint in base64url; `None` for any other text.
     pub(crate) fn from_base64url(text: &str) -> Option<Self> {
         URL_SAFE_NO_PAD.decode(text).ok().and_then(|bytes| Self::from_bytes(&bytes))
     }
 
-    /// A thumbprint of 32 bytes; `None` for any other length.
+    /// Reads a thumbprint of 32 bytes; `None` for any other length.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         bytes.try_into().ok().map(Self)
@@ -237,7 +237,7 @@ impl CodeVerifier {
         }
     }
 
-    /// The `S256` challenge this verifier answers.
+    /// The `S256` challenge that this verifier answers.
     #[must_use]
     pub fn challenge(&self) -> CodeChallenge {
         CodeChallenge(URL_SAFE_NO_PAD.encode(Sha256::digest(self.expose().as_bytes())))
@@ -271,7 +271,7 @@ impl ClientSecret {
         Self(random_base64url().as_str().into())
     }
 
-    /// Takes what a client offers as its secret: 1 to 128 of `[A-Za-z0-9_-]`.
+    /// Parses a secret that a client presents: 1 to 128 characters of `[A-Za-z0-9_-]`.
     ///
     /// # Errors
     ///
@@ -282,7 +282,7 @@ impl ClientSecret {
             .map_err(|_| InvalidSecret { kind: "client secret" })
     }
 
-    /// What is stored of the secret: its SHA-256, or its HMAC-SHA-256 under `pepper`.
+    /// The hash of the secret, which is stored: its SHA-256, or its HMAC-SHA-256 with `pepper`.
     #[must_use]
     pub fn hash(&self, pepper: Option<&[u8]>) -> SecretHash {
         let secret = self.expose().as_bytes();
@@ -299,7 +299,7 @@ impl ClientSecret {
 }
 
 impl SecretHash {
-    /// Whether both are hashes of one secret, in constant time.
+    /// Whether both are hashes of the same secret. The comparison takes constant time.
     #[must_use]
     pub fn matches(&self, other: &Self) -> bool {
         self.0.ct_eq(&other.0).into()
@@ -327,7 +327,7 @@ impl AccessToken {
         Self(token.into())
     }
 
-    /// `Bearer <token>`, marked sensitive so that header-logging middleware leaves it out.
+    /// `Bearer <token>`. The value is marked sensitive, so middleware that logs headers leaves it out.
     #[must_use]
     pub fn to_header_value(&self) -> HeaderValue {
         let text = Zeroizing::new(format!("Bearer {}", self.expose()));

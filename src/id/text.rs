@@ -1,4 +1,4 @@
-//! The rule for identifiers that people and hosts choose, and the macro that makes a type of it.
+//! The rules for identifiers that people and hosts choose, and the macro that makes a type for a rule.
 
 use http::HeaderValue;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
@@ -8,7 +8,7 @@ use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidId {
-    /// Nothing stands there.
+    /// The text is empty.
     #[error("must not be empty")]
     Empty,
     /// It has more characters than its kind allows.
@@ -17,18 +17,18 @@ pub enum InvalidId {
         /// The most characters this kind of identifier may have.
         max: usize,
     },
-    /// It holds a character its kind does not allow.
+    /// It has a character that its kind does not allow.
     #[error("must hold only {allowed}")]
     Character {
-        /// What this kind of identifier may hold, in words.
+        /// The characters that this kind of identifier may have, in words.
         allowed: &'static str,
     },
 }
 
-/// Everything but visible ASCII, and `%` itself, so that two identifiers never share a wire form.
+/// All characters except visible ASCII, and `%` itself: so two identifiers never have the same encoded form.
 const NOT_VISIBLE_ASCII: &AsciiSet = &CONTROLS.add(b' ').add(b'%');
 
-/// `text` as visible ASCII: percent-encoded where it is not, injective.
+/// Encodes `text` as visible ASCII. Other characters and `%` are percent-encoded. Two texts never have the same form.
 pub(crate) fn to_visible_ascii(text: &str) -> String {
     utf8_percent_encode(text, NOT_VISIBLE_ASCII).to_string()
 }
@@ -38,7 +38,7 @@ pub(crate) fn to_header_value(text: &str) -> HeaderValue {
     HeaderValue::from_str(&to_visible_ascii(text)).expect("percent-encoding leaves visible ASCII only")
 }
 
-/// 1 to `max` visible characters: no control, format, separator, private or unassigned ones.
+/// Checks for 1 to `max` visible characters: no control, format, separator, private or unassigned ones.
 pub(crate) fn visible(text: &str, max: usize) -> Result<(), InvalidId> {
     let is_visible = |c: char| {
         if c.is_ascii() {
@@ -53,12 +53,12 @@ pub(crate) fn visible(text: &str, max: usize) -> Result<(), InvalidId> {
     check(text, max, "visible characters", is_visible)
 }
 
-/// 1 to `max` visible ASCII characters.
+/// Checks for 1 to `max` visible ASCII characters.
 pub(crate) fn visible_ascii(text: &str, max: usize) -> Result<(), InvalidId> {
     check(text, max, "visible ASCII characters", |c| c.is_ascii_graphic())
 }
 
-/// 1 to `max` of `[A-Za-z0-9_-]`.
+/// Checks for 1 to `max` characters of `[A-Za-z0-9_-]`.
 pub(crate) fn url_safe(text: &str, max: usize) -> Result<(), InvalidId> {
     check(text, max, "A-Z, a-z, 0-9, '_' and '-'", |c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
 }
@@ -72,14 +72,14 @@ fn check(
     if text.is_empty() {
         return Err(InvalidId::Empty);
     }
-    // A character takes at most four bytes: a megabyte is refused without being walked.
+    // A character takes at most four bytes: so a very long text is refused without reading it.
     if text.len() > max * 4 || text.chars().count() > max {
         return Err(InvalidId::TooLong { max });
     }
     if text.chars().all(is_allowed) { Ok(()) } else { Err(InvalidId::Character { allowed }) }
 }
 
-/// Makes a newtype over shared text that can only hold what `$check` lets through.
+/// Makes a newtype over shared text that can only have a text that `$check` accepts.
 macro_rules! text_id {
     ($(#[$meta:meta])* $name:ident, $check:expr) => {
         $(#[$meta])*
@@ -87,7 +87,7 @@ macro_rules! text_id {
         pub struct $name(std::sync::Arc<str>);
 
         impl $name {
-            /// Parses `text`; equal identifiers are equal byte for byte, nothing is normalised.
+            /// Parses `text`. Identifiers are equal only when they are equal byte for byte: nothing is normalised.
             ///
             /// # Errors
             ///
@@ -105,8 +105,8 @@ macro_rules! text_id {
                 &self.0
             }
 
-            /// The identifier as a header value: visible ASCII stands as it is, all else and `%`
-            /// is percent-encoded UTF-8, so two identifiers never share a header value.
+            /// The identifier as a header value. Visible ASCII stays as it is. Other characters and `%` are
+            /// percent-encoded UTF-8: so two identifiers never have the same header value.
             #[must_use]
             pub fn to_header_value(&self) -> http::HeaderValue {
                 $crate::id::text::to_header_value(&self.0)

@@ -1,4 +1,4 @@
-//! The trace a request belongs to (W3C Trace Context).
+//! The trace that a request belongs to (W3C Trace Context).
 
 use std::cell::RefCell;
 use std::fmt;
@@ -12,11 +12,11 @@ use crate::header::{Head, X_TRACE_ID};
 
 /// A W3C trace-id: 32 lower-case hex characters, not all zero.
 ///
-/// It is the caller's word: fit for finding log lines, never for deciding anything.
+/// The caller chooses it. Use it to find log lines, and never to decide anything.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TraceId([u8; 32]);
 
-/// The trace of one request. The text of a new one is made when somebody asks for it.
+/// The trace of one request. The text of a new trace is made when it is needed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Trace {
     Named(TraceId),
@@ -24,20 +24,20 @@ pub(crate) enum Trace {
 }
 
 thread_local! {
-    /// Each thread has its own, with a seed of 256 random bits.
+    /// Each thread has its own generator, with a seed of 256 random bits.
     static GENERATOR: RefCell<Xoshiro256PlusPlus> = RefCell::new(rand::make_rng());
 }
 
 impl TraceId {
-    /// A new id of 128 random bits, from a fast generator: an id that is in every log need not be hard to guess. Two copies of a
-    /// running machine go on with the same ids.
+    /// A new id of 128 random bits, from a fast generator. The id is in every log, so it need not be hard to guess. Two
+    /// copies of a running machine make the same ids from then on.
     #[must_use]
     pub fn random() -> Self {
         Trace::random().id()
     }
 
-    /// Parses 32 lower-case hex characters, or a UUID, whose hyphens are dropped; `None` for any other
-    /// text and for the all-zero id (W3C Trace Context §3.2.2.3).
+    /// Parses 32 lower-case hex characters, or a UUID without its hyphens. `None` for any other text, and for the id
+    /// with zeros only (W3C Trace Context §3.2.2.3).
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         Self::parse_bytes(text.as_bytes())
@@ -65,10 +65,10 @@ impl TraceId {
         (is_lower_hex(&digits) && digits.iter().any(|b| *b != b'0')).then_some(Self(digits))
     }
 
-    /// The trace that `headers` continue, else a new one; `x-trace-id` names it afterwards.
+    /// The trace that `headers` continue, or a new one. Afterwards `x-trace-id` has its id.
     ///
-    /// A valid `traceparent` is continued, else a valid `x-trace-id`. An invalid `traceparent` is
-    /// removed, and without a valid one so is `tracestate` (W3C Trace Context §3.2, §3.3).
+    /// A valid `traceparent` is continued; without one, a valid `x-trace-id` is. An invalid `traceparent` is removed.
+    /// Without a valid `traceparent`, `tracestate` is removed too (W3C Trace Context §3.2, §3.3).
     pub fn continue_from(headers: &mut HeaderMap) -> Self {
         let head = Head::of(headers, &[]);
         let (trace, has_good_parent) = Trace::of(&head);
@@ -95,7 +95,7 @@ impl TraceId {
 }
 
 impl Trace {
-    /// The trace that a request continues, else a new one, and whether it has a valid `traceparent`.
+    /// The trace that a request continues, or a new one, and whether the request has a valid `traceparent`.
     pub(crate) fn of(head: &Head<'_>) -> (Self, bool) {
         let parent = head.traceparent.only().and_then(parse_traceparent);
         let trace = parent.or_else(|| head.trace().only().and_then(TraceId::parse_bytes));
@@ -115,12 +115,12 @@ impl Trace {
         }
     }
 
-    /// Whether its text is there.
+    /// Whether the request named it: then its text is known.
     pub(crate) const fn is_named(&self) -> bool {
         matches!(self, Self::Named(_))
     }
 
-    /// The text of one that is named; of another it is still to be made.
+    /// The text of a trace that the request named. For a new trace it is empty, because it is not made yet.
     pub(crate) const fn text(&self) -> &[u8] {
         match self {
             Self::Named(id) => &id.0,
@@ -147,7 +147,7 @@ impl fmt::Debug for TraceId {
     }
 }
 
-/// The trace-id of a valid `traceparent`; a later version's is read as far as version 00 goes.
+/// The trace-id of a valid `traceparent`. A later version is read as far as version 00 defines it.
 fn parse_traceparent(bytes: &[u8]) -> Option<TraceId> {
     let field = |from: usize, to: usize| bytes.get(from..to).filter(|field| is_lower_hex(field));
     let version = field(0, 2)?;
@@ -161,7 +161,7 @@ fn parse_traceparent(bytes: &[u8]) -> Option<TraceId> {
 }
 
 fn is_lower_hex(bytes: &[u8]) -> bool {
-    // Without a way out of the loop, it is a few instructions over the whole of a trace id.
+    // The loop has no early exit: so it compiles to a few instructions for a whole trace id.
     bytes.iter().fold(true, |all, b| all & matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 

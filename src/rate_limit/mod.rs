@@ -1,4 +1,4 @@
-//! How often secrets and codes may be tried, and what writes be called: by address, client, person and session.
+//! Rate limits: how often secrets and codes may be tried, and how often a session may call endpoints that write.
 
 use std::convert::Infallible;
 use std::hash::{BuildHasher, Hash, RandomState};
@@ -20,24 +20,31 @@ use tokio::time::sleep;
 use crate::id::{ClientId, SessionId, UserId};
 use crate::validate::BuildError;
 
-/// How often secrets and codes may be tried, and codes be asked for.
+/// How often secrets and codes may be tried, and how often codes may be asked for.
 ///
-/// What is limited is what checks a secret or a code: `/token`, `/introspect`, `/revoke` and `/session` by the address of the
-/// caller (IPv6 by its /64) and by the client that they name, and `/code` by person. So are `/logout`, `/sessions` and
-/// `/oauth-client`, by session. Beyond a limit the answer is 429 with `Retry-After`, before anything is done.
+/// - `/token`, `/introspect`, `/revoke` and `/session` check a secret or a code. They are limited by the address of the
+///   caller (IPv6: by its /64), and by the client that they name.
+/// - `/code` is limited by person.
+/// - `/logout`, `/sessions` and `/oauth-client` are limited by session.
 ///
-/// - **A failed attempt costs 20 attempts** ([`failure_cost`](Self::failure_cost)), and the balance may go below zero: whoever
-///   guesses is soon refused for longer, but never for more than an hour. A declared session id that is taken (409) is a failed attempt too.
-/// - **Nobody is locked out by others.** A client whose secret is guessed at from many addresses is refused at those that have
-///   just failed, and at no other.
-/// - **Who is known is refused slowly.** A refusal by person or by session is held back for a second, or for as long as the limit
-///   would last where that is less, 256 at a time at most. So a program that asks in a loop leaves the machine to others.
-/// - **Memory is bounded.** Of more keys than [`max_keys`](Self::max_keys) those are forgotten that are used least.
+/// Beyond a limit the answer is 429 with `Retry-After`, before anything is done.
 ///
-/// Each gateway counts for itself, in memory. A caller whose address is not known is limited by its person and its session
-/// alone: one attacker would otherwise lock out all of them. So set [`BridgeBuilder::peer_address`](crate::BridgeBuilder::peer_address),
-/// and behind a proxy [`BridgeBuilder::trusted_proxies`](crate::BridgeBuilder::trusted_proxies): else all clients of the proxy
-/// are one address.
+/// - **A failed attempt costs 20 attempts** ([`failure_cost`](Self::failure_cost)), and the balance may go below zero.
+///   So an attacker who guesses is soon refused for longer, but never for more than an hour. A declared session id that
+///   is taken (409) is a failed attempt too.
+/// - **Nobody is locked out by others.** When many addresses guess at the secret of a client, this client is refused
+///   only at addresses that have just failed.
+/// - **A refusal of a known caller is slow.** A refusal by person or by session is held back for a second, or for as
+///   long as the limit would last if that is less. At most 256 refusals are held back at a time. So a program that asks
+///   in a loop leaves the machine to others.
+/// - **Memory is bounded.** When there are more keys than [`max_keys`](Self::max_keys), the least used ones are
+///   forgotten.
+///
+/// Each gateway counts for itself, in memory. A caller whose address is not known is limited only by its person and its
+/// session: otherwise one attacker could lock out all such callers. So set
+/// [`BridgeBuilder::peer_address`](crate::BridgeBuilder::peer_address). Behind a proxy also set
+/// [`BridgeBuilder::trusted_proxies`](crate::BridgeBuilder::trusted_proxies): otherwise all clients of the proxy have
+/// one address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use = "hand it to BridgeBuilder::rate_limits"]
 pub struct RateLimits {
@@ -65,45 +72,45 @@ impl Default for RateLimits {
 }
 
 impl RateLimits {
-    /// No limits: for a gateway behind something that limits.
+    /// No limits: for a gateway behind a proxy that limits.
     pub fn off() -> Self {
         Self { on: false, ..Self::default() }
     }
 
-    /// How many attempts an address may make a minute, and at once. Default: 1200.
+    /// How many attempts an address may make in a minute, and at once. Default: 1200.
     pub fn per_address(mut self, attempts: u32) -> Self {
         self.per_address = attempts;
         self
     }
 
-    /// How many attempts may be made for a client a minute, from all addresses together, before those that failed within the last
-    /// minute are refused. Default: 600.
+    /// How many attempts may be made for a client in a minute, from all addresses together. Beyond that, addresses that
+    /// failed within the last minute are refused. Default: 600.
     pub fn per_client(mut self, attempts: u32) -> Self {
         self.per_client = attempts;
         self
     }
 
-    /// How many codes a person may ask for a minute, and at once. Default: 60.
+    /// How many codes a person may ask for in a minute, and at once. Default: 60.
     pub fn codes_per_person(mut self, codes: u32) -> Self {
         self.codes_per_person = codes;
         self
     }
 
-    /// How many calls of `/sessions` and `/oauth-client` a session may make a minute, and at once, and as many of `/logout` beside
-    /// them. Default: 120.
+    /// How many calls of `/sessions` and `/oauth-client` a session may make in a minute, and at once. `/logout` has the
+    /// same limit of its own. Default: 120.
     pub fn calls_per_session(mut self, calls: u32) -> Self {
         self.calls_per_session = calls;
         self
     }
 
-    /// How many attempts a failed one counts for. Default: 20.
+    /// How many attempts a failed attempt counts for. Default: 20.
     pub fn failure_cost(mut self, attempts: u32) -> Self {
         self.failure_cost = attempts;
         self
     }
 
-    /// How many addresses, clients, people and sessions are remembered, of each so many; about 100 bytes each. Default:
-    /// 100 000.
+    /// How many addresses, how many clients, how many people and how many sessions are remembered; each takes about 100
+    /// bytes. Default: 100 000.
     pub fn max_keys(mut self, keys: u32) -> Self {
         self.max_keys = keys;
         self
@@ -124,10 +131,10 @@ impl RateLimits {
     }
 }
 
-/// A refusal, and when to come back.
+/// A refusal by a rate limit, and how long to wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RateLimited {
-    /// By what: one of a bounded set.
+    /// The limit that was reached: one of a bounded set.
     pub(crate) by: &'static str,
     pub(crate) wait: Duration,
 }
@@ -138,25 +145,25 @@ pub(crate) struct Limits<C: Clock + Clone = MonotonicClock> {
     clients: Limiter<C>,
     people: Limiter<C>,
     sessions: Limiter<C>,
-    /// When an address failed last for a client.
+    /// When an address last failed for a client.
     failures: Cache<u64, C::Instant>,
     keys: RandomState,
     clock: C,
     failure_cost: u32,
     has_warned: AtomicBool,
-    /// One for each refusal that may be held back at a time.
+    /// One permit for each refusal that may be held back at a time.
     holds: Semaphore,
 }
 
 impl<C: Clock + Clone> Limits<C> {
-    /// How long a failure is held against an address when its client is under attack.
+    /// How long a failure counts against an address while its client is under attack.
     const MEMORY: Duration = Duration::from_secs(60);
-    /// How many refusals are held back at a time: more would take the host's own places for requests.
+    /// How many refusals are held back at a time. More would take the places for requests that the host has.
     const MOST_HELD: usize = 256;
-    /// How long each is, at most.
+    /// The longest time that a refusal is held back.
     const LONGEST_HOLD: Duration = Duration::from_secs(1);
 
-    /// The limits; none when they are off.
+    /// The limits; `None` when they are off.
     pub(crate) fn new(settings: RateLimits, clock: C) -> Option<Self> {
         let max_keys = usize::try_from(settings.max_keys).unwrap_or(usize::MAX);
         let limiter = |per_minute| Some(Limiter::new(NonZeroU32::new(per_minute)?, max_keys, clock.clone()));
@@ -184,7 +191,7 @@ impl<C: Clock + Clone> Limits<C> {
             None => {
                 if !self.has_warned.swap(true, Ordering::Relaxed) {
                     tracing::warn!(
-                        "nothing limits callers whose address is not known: set BridgeBuilder::peer_address"
+                        "callers without a known address have no rate limit by address: set BridgeBuilder::peer_address"
                     );
                 }
                 Ok(())
@@ -199,7 +206,7 @@ impl<C: Clock + Clone> Limits<C> {
         }
     }
 
-    /// The attempt from `address` is one to prove to be `client`.
+    /// The attempt from `address` is an attempt to prove to be `client`.
     pub(crate) fn client_attempt(
         &self,
         address: Option<IpAddr>,
@@ -217,7 +224,7 @@ impl<C: Clock + Clone> Limits<C> {
         }
     }
 
-    /// That attempt failed.
+    /// The attempt to prove to be `client` failed.
     pub(crate) fn client_failed(&self, address: Option<IpAddr>, client: &ClientId) {
         let Some(address) = address else { return };
         self.clients.owe(self.key(client), self.failure_cost.saturating_sub(1));
@@ -229,30 +236,30 @@ impl<C: Clock + Clone> Limits<C> {
         self.people.spend(self.key(person)).map_err(|wait| RateLimited { by: "person", wait })
     }
 
-    /// `session` calls what writes for it. Whether that is its logout counts apart: whoever has its token too, and calls without
-    /// end, must not keep its owner from ending it.
+    /// `session` calls an endpoint that writes for it. Its logout counts apart: an attacker who has the token too, and
+    /// calls without end, must not keep the owner from ending the session.
     pub(crate) fn call_of(&self, session: &SessionId, is_logout: bool) -> Result<(), RateLimited> {
         self.sessions
             .spend(self.key((session, is_logout)))
             .map_err(|wait| RateLimited { by: "session", wait })
     }
 
-    /// Holds a refusal back, of one who is known: who asks in a loop takes no more of the machine from others than this lets them.
+    /// Holds back the refusal of a known caller: so a caller in a loop leaves the machine to others.
     pub(crate) async fn hold(&self, limited: &RateLimited) {
         if let Ok(_place) = self.holds.try_acquire() {
             sleep(limited.wait.min(Self::LONGEST_HOLD)).await;
         }
     }
 
-    /// The key that stands for `source`: of one size whatever a caller chose to send, and not to be foreseen, so that nobody can
-    /// choose to share another's.
+    /// The key that stands for `source`. It has a fixed size, whatever a caller sends. It cannot be predicted: so
+    /// nobody can choose to share the key of another caller.
     fn key(&self, source: impl Hash) -> u64 {
         self.keys.hash_one(source)
     }
 }
 
-/// What one caller has: an IPv4 address, or a network of IPv6, in which each has addresses without number. All of IPv4 is in
-/// one such network behind a translator (RFC 6052 §2.1), so there it is the address inside that counts.
+/// What one caller has: an IPv4 address, or a /64 network of IPv6, where one caller has any number of addresses. Behind
+/// a translator all of IPv4 is in one such network (RFC 6052 §2.1), so there the IPv4 address inside counts.
 fn network(address: IpAddr) -> IpAddr {
     let IpAddr::V6(address) = address.to_canonical() else { return address.to_canonical() };
     match address.segments() {
@@ -263,10 +270,10 @@ fn network(address: IpAddr) -> IpAddr {
     }
 }
 
-/// However much failed at once, the wait has an end.
+/// The longest wait, however much failed at once.
 const MOST_OWED: Duration = Duration::from_secs(3600);
 
-/// One limit on many keys.
+/// One limit for many keys.
 struct Limiter<C: Clock + Clone> {
     states: States,
     limiter: RateLimiter<u64, States, C, NoOpMiddleware<C::Instant>>,
@@ -289,13 +296,13 @@ impl<C: Clock + Clone> Limiter<C> {
         }
     }
 
-    /// Takes one, or says how long to wait for it.
+    /// Takes one attempt, or returns how long to wait for it.
     fn spend(&self, key: u64) -> Result<(), Duration> {
         self.limiter.check_key(&key).map_err(|until| until.wait_time_from(self.clock.now()))
     }
 
-    /// Takes so many more, also those that there are not: governor itself takes none then, and a crowd of failures that are
-    /// under way at once would cost no more than as many successes.
+    /// Takes `more` attempts, also when the balance goes below zero. Governor itself takes none then: many failures
+    /// that run at once would cost no more than the same number of successes.
     fn owe(&self, key: u64, more: u32) {
         let now = self.clock.now().duration_since(self.start);
         let price = Nanos::from(self.interval * more);
@@ -308,7 +315,7 @@ impl<C: Clock + Clone> Limiter<C> {
     }
 }
 
-/// The state of each key; there are never more than so many.
+/// The state of each key. Their number is bounded.
 #[derive(Clone)]
 struct States(Arc<Cache<u64, Arc<InMemoryState>>>);
 

@@ -12,7 +12,7 @@ fn at(address: &str) -> Option<IpAddr> {
     Some(address.parse().unwrap())
 }
 
-/// How many attempts that fail are let through.
+/// How many failed attempts are let through.
 fn failures(limits: &Limits<FakeRelativeClock>, from: &str) -> usize {
     let fails = || limits.attempt(at(from)).map(|()| limits.failed(at(from)));
     (0..10_000).take_while(|_| fails().is_ok()).count()

@@ -1,4 +1,4 @@
-//! The body of an error.
+//! The body of a rejection.
 
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
@@ -7,12 +7,12 @@ use serde_json::{Map, Value};
 
 use super::reason::Rejection;
 
-/// Writes the body of a refusal; status and headers are not the host's to change.
+/// Writes the body of a rejection. A host cannot change the status and the headers.
 ///
-/// Implemented by [`ProblemJson`], the default, and by every
-/// `Fn(&Rejection) -> (HeaderValue, Bytes)`, which gives the `Content-Type` and the body. Tell
-/// [`Rejection::InvalidCredential`]s apart in the log, not in the body: what differs there tells an attacker
-/// which of a token and a session is good.
+/// It is implemented by [`ProblemJson`], which is the default, and by every `Fn(&Rejection) -> (HeaderValue, Bytes)`.
+/// Such a function returns the `Content-Type` and the body. The body should be the same for every
+/// [`Rejection::InvalidCredential`]: a difference would tell an attacker whether a token or a session is good. The log
+/// shows the reason.
 pub trait RejectionBody: Send + Sync + 'static {
     /// The `Content-Type` and the body for `rejection`.
     fn body(&self, rejection: &Rejection) -> (HeaderValue, Bytes);
@@ -37,7 +37,7 @@ impl RejectionBody for ProblemJson {
     }
 }
 
-/// A problem document (RFC 9457 §3), with members of its own where there are any, and its media type.
+/// A problem document (RFC 9457 §3) and its media type. `members` are further members, if any.
 pub(crate) fn problem(
     status: StatusCode,
     code: &str,

@@ -1,4 +1,4 @@
-//! What a challenge says (RFC 6750 §3, RFC 9728 §5.1).
+//! The challenge of a rejection (RFC 6750 §3, RFC 9728 §5.1).
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use url::Url;
 use crate::id::Scopes;
 use crate::validate::{BuildError, check_endpoint, check_realm};
 
-/// What every challenge of a host says.
+/// What every challenge of a host has.
 #[derive(Debug, Clone)]
 pub(crate) struct Challenge {
     pub(crate) realm: Option<String>,
     pub(crate) resource_metadata: Option<Url>,
-    /// What to ask for, said to those who show no token or a bad one.
+    /// The scopes to ask for. They are sent when a request has no token or a bad one.
     pub(crate) scopes: Scopes,
     pub(crate) retry_after: Duration,
 }
@@ -35,12 +35,12 @@ impl Challenge {
         check_endpoint("the resource metadata", self.resource_metadata.as_ref())
     }
 
-    /// The challenge to one who showed no credential: no `error` (RFC 6750 §3.1).
+    /// The challenge for a request without a credential. It has no `error` (RFC 6750 §3.1).
     pub(crate) fn bare(&self) -> HeaderValue {
         self.write(None, &self.scopes)
     }
 
-    /// The challenge to a client that did not prove itself (RFC 7617 §2), whose realm is not optional.
+    /// The challenge for a client that did not prove itself (RFC 7617 §2). Its realm is required.
     pub(crate) fn basic(&self) -> HeaderValue {
         let realm = self.realm.as_deref().unwrap_or("oauth");
         HeaderValue::from_str(&format!("Basic realm=\"{realm}\", charset=\"UTF-8\""))

@@ -1,4 +1,4 @@
-//! The answer to a refused request, as a host words it.
+//! The answer to a refused request, in the host's words.
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,13 +22,13 @@ pub(crate) struct RejectionFormat {
 }
 
 impl RejectionFormat {
-    /// The answer to a refused request, whose refusal is told in log and metrics.
+    /// The answer to a refused request. The rejection is logged and counted.
     pub(crate) fn refuse(&self, rejection: &Rejection, trace: &Trace) -> Response<Bytes> {
         telemetry::refused(rejection.code(), rejection.reason(), trace);
         self.answer(rejection)
     }
 
-    /// The whole answer, the rejection itself in its extensions.
+    /// The answer to a refused request. The rejection is in its extensions.
     pub(crate) fn answer(&self, rejection: &Rejection) -> Response<Bytes> {
         let (content_type, content) = self.body.body(rejection);
         let mut response = Response::new(content);
@@ -41,7 +41,7 @@ impl RejectionFormat {
         if let Some(value) = self.challenge(rejection) {
             headers.insert(WWW_AUTHENTICATE, value);
         }
-        // Trying again helps only where the fault may pass.
+        // A retry helps only if the fault may pass.
         let may_pass = *rejection != Rejection::Unavailable(StoreErrorKind::Misconfigured);
         if rejection.status() == StatusCode::SERVICE_UNAVAILABLE && may_pass {
             headers.insert(RETRY_AFTER, HeaderValue::from(self.challenge.retry_after.as_secs().max(1)));
@@ -50,7 +50,7 @@ impl RejectionFormat {
         response
     }
 
-    /// The `WWW-Authenticate` value, where there is one.
+    /// The `WWW-Authenticate` value, if there is one.
     fn challenge(&self, rejection: &Rejection) -> Option<HeaderValue> {
         let challenge = &self.challenge;
         match rejection {

@@ -1,4 +1,4 @@
-//! Rejections: why a request is refused, and what the caller is told of it.
+//! Rejections: why a request is refused, and what the caller is told about it.
 
 mod body;
 mod challenge;

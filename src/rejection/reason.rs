@@ -8,10 +8,10 @@ use crate::token::{CallerKind, InvalidToken};
 
 /// Why a request was not let in.
 ///
-/// The layer puts it into the extensions of the response it answers with, for the host's own logs and
-/// metrics; the caller is told no more than [`code`](Self::code).
+/// The layer puts it into the extensions of its response, for the host's logs and metrics. The caller sees only the
+/// [`code`](Self::code).
 ///
-/// | refusal | status | `code` | `WWW-Authenticate` | of a gRPC call |
+/// | rejection | status | `code` | `WWW-Authenticate` | of a gRPC call |
 /// |---|---|---|---|---|
 /// | [`CredentialTooLarge`](Self::CredentialTooLarge) | 431 | `credential_too_large` | none | `RESOURCE_EXHAUSTED` |
 /// | [`InvalidRequest`](Self::InvalidRequest) | 400 | `invalid_request` | `error="invalid_request"` | `INVALID_ARGUMENT` |
@@ -19,13 +19,14 @@ use crate::token::{CallerKind, InvalidToken};
 /// | [`InvalidCredential`](Self::InvalidCredential) | 401 | `invalid_token` | `error="invalid_token"`, `scope` | `UNAUTHENTICATED` |
 /// | [`CrossSite`](Self::CrossSite) | 403 | `cross_site` | none | `PERMISSION_DENIED` |
 /// | [`InsufficientScope`](Self::InsufficientScope), [`CallerKind`](Self::CallerKind), [`ExternalCaller`](Self::ExternalCaller) | 403 | `insufficient_scope` | `error="insufficient_scope"`, `scope` | `PERMISSION_DENIED` |
-/// | [`Unavailable`](Self::Unavailable), [`IssuerUnavailable`](Self::IssuerUnavailable) | 503, `Retry-After` (none where [somebody must mend it](StoreErrorKind::Misconfigured)) | `temporarily_unavailable` | none: the token may be good | `UNAVAILABLE`, `grpc-retry-pushback-ms` |
+/// | [`Unavailable`](Self::Unavailable), [`IssuerUnavailable`](Self::IssuerUnavailable) | 503, `Retry-After` (none if [somebody must correct the cause](StoreErrorKind::Misconfigured)) | `temporarily_unavailable` | none: the token may be good | `UNAVAILABLE`, `grpc-retry-pushback-ms` |
 ///
-/// `scope` is what the layer requires, else the scopes of its protected resource, and is left out when there are none.
+/// `scope` has the scopes that the layer requires, or the scopes of its protected resource. It is left out when there
+/// are none.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Rejection {
-    /// The `Authorization` header, or what stands in another place for the token, is longer than any token may be.
+    /// The `Authorization` header, or the token in another place, is longer than a token may be.
     #[error("the credential is too large")]
     CredentialTooLarge,
     /// There is more than one credential, or it is malformed (RFC 6750 §3.1 `invalid_request`).
@@ -34,36 +35,36 @@ pub enum Rejection {
     /// There is no bearer token.
     #[error("no bearer token")]
     NoCredential,
-    /// The token, or the session it names, is not good (RFC 6750 §3.1 `invalid_token`).
+    /// The token, or the session that it names, is not good (RFC 6750 §3.1 `invalid_token`).
     #[error("{0}")]
     InvalidCredential(InvalidCredential),
     /// The token lacks a scope (RFC 6750 §3.1 `insufficient_scope`).
     #[error("a scope is missing: {required} are required")]
     InsufficientScope {
-        /// All that the route requires.
+        /// All scopes that the route requires.
         required: Scopes,
     },
-    /// The caller is of a kind that may not come here.
-    #[error("this is for callers of another kind than {found:?}")]
+    /// The route is not for callers of this kind.
+    #[error("the route is not for callers of the kind {found:?}")]
     CallerKind {
-        /// What the caller is.
+        /// The kind of the caller.
         found: CallerKind,
-        /// All the scopes that the route requires.
+        /// All scopes that the route requires.
         required: Scopes,
     },
-    /// The token is good, another issuer's, and of no session here; this is for callers of this gateway's own.
-    #[error("this is for callers with a session, not for another issuer's")]
+    /// The token is good, but it is another issuer's and has no session here. The route is for callers with a session.
+    #[error("the route is for callers with a session, not for external callers")]
     ExternalCaller {
-        /// All the scopes that the route requires.
+        /// All scopes that the route requires.
         required: Scopes,
     },
-    /// The token is in a cookie, and a browser sent it for a page of another site.
-    #[error("a page of another site sent the cookie")]
+    /// The token is in a cookie, and a page of another site made the browser send it.
+    #[error("a page of another site made the browser send the cookie")]
     CrossSite,
-    /// The store could not answer, so nothing is known of the session.
+    /// The store could not answer, so nothing is known about the session.
     #[error("the session could not be looked up")]
     Unavailable(StoreErrorKind),
-    /// The keys of another issuer could not be had in time, so nothing is known of the token.
+    /// The keys of another issuer could not be fetched in time, so nothing is known about the token.
     #[error("the issuer's keys could not be fetched")]
     IssuerUnavailable,
 }
@@ -72,15 +73,15 @@ pub enum Rejection {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum MalformedCredential {
-    /// More than one `Authorization` header, or what holds the token in another place is sent more than once.
+    /// There is more than one `Authorization` header, or another header or cookie with a token is sent more than once.
     #[error("more than one credential of one kind")]
     Repeated,
-    /// A token in more than one place: of `Authorization`, the query (RFC 6750 §2) and the
-    /// [other places](crate::authenticate::Authenticator::token_from) that are read.
+    /// There are tokens in more than one place: in `Authorization`, in the query (RFC 6750 §2), or in the [other
+    /// places](crate::authenticate::Authenticator::token_from) that are read.
     #[error("a token in more than one place")]
     TwoCredentials,
-    /// A token in the query, behind a layer that lets requests without one in: it is never read, and would reach the
-    /// handler.
+    /// There is a token in the query, behind a layer that lets requests without a token in. A token in the query is
+    /// never read, and it would reach the handler.
     #[error("a token in the query")]
     InQuery,
     /// `Authorization` is not a scheme and a token (RFC 9110 §11.4, RFC 6750 §2.1).
@@ -88,7 +89,7 @@ pub enum MalformedCredential {
     Malformed,
 }
 
-/// Why a token, or its session, is not good: for logs and metrics, the caller is told nothing of it.
+/// Why a token, or its session, is not good. Only logs and metrics show it; the caller does not see it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidCredential {
@@ -104,13 +105,13 @@ pub enum InvalidCredential {
     /// The session is revoked.
     #[error("session revoked")]
     SessionRevoked,
-    /// The session is past its expiry.
+    /// The session has expired.
     #[error("session expired")]
     SessionExpired,
-    /// The session belongs to another user or client than the token says.
-    #[error("another's session")]
+    /// The session belongs to a user or client other than those in the token.
+    #[error("the session belongs to another user or client")]
     SessionOfAnother,
-    /// The `x-session-id` header names another session than the token.
+    /// The `x-session-id` header names a session other than the token's.
     #[error("x-session-id differs from the token's session")]
     SessionIdMismatch,
 }
@@ -131,7 +132,7 @@ impl Rejection {
         }
     }
 
-    /// The stable word for the refusal that the caller is told.
+    /// The stable word that the caller is told.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
@@ -147,8 +148,8 @@ impl Rejection {
         }
     }
 
-    /// The stable word for the exact reason, one of a bounded set: for logs and metric labels, never for
-    /// the caller.
+    /// The stable word for the exact reason, one of a bounded set. It is for logs and metric labels, never for the
+    /// caller.
     #[must_use]
     pub fn reason(&self) -> &'static str {
         match self {
@@ -175,7 +176,7 @@ impl Rejection {
         }
     }
 
-    /// What the caller may do about it, in a sentence that gives nothing away.
+    /// What the caller may do about it, in a sentence that gives no details away.
     pub(crate) fn detail(&self) -> &'static str {
         match self {
             Self::CredentialTooLarge => "The credential is larger than any token issued here.",
@@ -187,7 +188,7 @@ impl Rejection {
             }
             Self::CrossSite => "A page of another site may not do this.",
             Self::Unavailable(StoreErrorKind::Misconfigured) => {
-                "The session cannot be checked until this gateway is mended. Keep the token."
+                "The session cannot be checked until this gateway is repaired. Keep the token."
             }
             Self::Unavailable(_) => "The session cannot be checked right now. Keep the token and try again.",
             Self::IssuerUnavailable => "The token cannot be checked right now. Keep it and try again.",

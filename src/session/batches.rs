@@ -1,6 +1,6 @@
 //! Which look-ups share a query.
 //!
-//! No I/O and no waiting is done here, so that every order of events can be gone through (`model.rs`).
+//! This file does no I/O and does not wait. So `model.rs` can try every order of events.
 
 use std::mem;
 use std::sync::{Arc, PoisonError};
@@ -9,7 +9,7 @@ use std::time::Instant;
 use super::sync::{Mutex, MutexGuard};
 use crate::store::SessionKey;
 
-/// The look-ups that wait for a query, and how many queries run.
+/// The look-ups that wait for the next query, and the number of queries that run.
 pub(super) struct Batches<A> {
     max_running: usize,
     state: Mutex<State<A>>,
@@ -24,20 +24,20 @@ struct State<A> {
 #[derive(Default)]
 pub(super) struct Batch<A> {
     sessions: Vec<SessionKey>,
-    /// Whether somebody has not seen the row of his session before.
+    /// Whether one of the look-ups has not seen the row of its session before.
     has_unseen: bool,
-    /// When the first of them joined; nothing before that.
+    /// When the first look-up joined; `None` before that.
     since: Option<Instant>,
     answer: Arc<A>,
 }
 
-/// Where the answer of a query is left for those who wait for it.
+/// Where a query leaves its answer for the look-ups that wait for it.
 pub(super) trait Answer: Default {
-    /// The query will never be answered.
+    /// Says that the query will never be answered.
     fn abandon(&self);
 }
 
-/// One of the queries that may run at once, and then the next in its place.
+/// The right to run one query, and then the next one in its place.
 pub(super) struct Running<A: Answer> {
     batches: Arc<Batches<A>>,
     batch: Option<Batch<A>>,
@@ -50,8 +50,9 @@ impl<A: Answer> Batches<A> {
         Arc::new(Self { max_running, state: Mutex::new(state) })
     }
 
-    /// Joins the query that starts next, whose answer this is. When there is room for one more query, it is the caller's to
-    /// run.
+    /// Joins the query that starts next, and returns where its answer will be.
+    ///
+    /// When one more query may run, the caller gets a [`Running`] and must run it.
     pub(super) fn join(
         self: &Arc<Self>,
         session: &SessionKey,
@@ -72,14 +73,14 @@ impl<A: Answer> Batches<A> {
         (answer, running)
     }
 
-    /// A panic elsewhere leaves nothing half done in the state.
+    /// A panic elsewhere leaves the state whole: so the lock is taken even when it is poisoned.
     fn lock(&self) -> MutexGuard<'_, State<A>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl<A: Default> State<A> {
-    /// Those who wait. The next batch has room for as many.
+    /// Takes the waiting look-ups. The next batch reserves room for as many.
     fn take(&mut self) -> Batch<A> {
         let sessions = Vec::with_capacity(self.waiting.sessions.len());
         mem::replace(&mut self.waiting, Batch { sessions, ..Batch::default() })
@@ -87,17 +88,17 @@ impl<A: Default> State<A> {
 }
 
 impl<A> Batch<A> {
-    /// Those to ask for.
+    /// The sessions to ask for.
     pub(super) fn sessions(&self) -> &[SessionKey] {
         &self.sessions
     }
 
-    /// Whether all have seen the rows of their sessions before.
+    /// Whether every look-up has seen the row of its session before.
     pub(super) const fn is_seen(&self) -> bool {
         !self.has_unseen
     }
 
-    /// When the first of them joined.
+    /// When the first look-up joined.
     pub(super) fn since(&self) -> Instant {
         self.since.unwrap_or_else(Instant::now)
     }
@@ -106,7 +107,7 @@ impl<A> Batch<A> {
         &self.answer
     }
 
-    /// In the order of their digests, and each once.
+    /// Sorts the sessions by digest, and removes duplicates.
     fn sort(&mut self) {
         let by_digest = |a: &SessionKey, b: &SessionKey| a.digest().cmp(&b.digest());
         self.sessions.sort_unstable_by(|a, b| by_digest(a, b).then_with(|| a.id().cmp(b.id())));
@@ -115,20 +116,20 @@ impl<A> Batch<A> {
 }
 
 impl<A: Answer> Running<A> {
-    /// Whether no other query ran when it was begun: then nobody but its beginner waits for it.
+    /// Whether no other query ran when this one began: then only the request that began it waits for it.
     pub(super) fn is_alone(&self) -> bool {
         self.is_alone
     }
 
-    /// What to ask now; `None` when nobody waits any more.
+    /// What to ask now; `None` when no look-up waits.
     pub(super) fn batch(&mut self) -> Option<&Batch<A>> {
         let batch = self.batch.as_mut()?;
         batch.sort();
         Some(batch)
     }
 
-    /// Takes up what has gathered meanwhile, or gives its place back: in one step, so that nobody joins a
-    /// batch that no one will run.
+    /// Takes the look-ups that gathered meanwhile, or ends the run. Both happen under one lock, so no look-up joins a
+    /// batch that nobody will run.
     pub(super) fn next(&mut self) {
         let mut state = self.batches.lock();
         let next = if state.waiting.sessions.is_empty() {
@@ -138,13 +139,16 @@ impl<A: Answer> Running<A> {
             Some(state.take())
         };
         drop(state);
-        // Dropped outside the lock: it may be large.
+        // The old batch may be large: it is dropped outside the lock.
         self.batch = next;
     }
 }
 
-/// A query that ends early, by a panic or with its runtime, leaves nobody waiting and its place free. Those who wait for the next one
-/// are not left to another that runs: whoever runs that may have stopped polling.
+/// A query may end early: it panics, or its runtime stops. Then its look-ups get an error, and another query may run in
+/// its place.
+///
+/// The look-ups that wait for the next query get the error too. They are not left to another running query, because its
+/// task may no longer be polled.
 impl<A: Answer> Drop for Running<A> {
     fn drop(&mut self) {
         if let Some(batch) = self.batch.take() {

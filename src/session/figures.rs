@@ -1,4 +1,4 @@
-//! How freshness fares: counted where it happens, told by [`WatchStatus`] and by metrics.
+//! Figures about freshness. They are counted here; [`WatchStatus`] and the metrics show them.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -6,35 +6,39 @@ use std::time::Duration;
 use crate::store::{PoolStatus, Replication, StoreErrorKind};
 use crate::telemetry::{count, record};
 
-/// How the freshness of a bridge fares, for health pages.
+/// How well a bridge keeps its promise of freshness, for health pages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WatchStatus {
-    /// Whether the proof is young enough to be used now. [Watched](crate::Freshness::Watched): remembered verdicts are used; when
-    /// not, every request asks the store. [Strict](crate::Freshness::Strict): a look-up needs to wait for no tick; an idle
-    /// bridge makes none.
+    /// Whether the proof is young enough to be used now.
+    ///
+    /// [Watched](crate::Freshness::Watched): `true` means that cached verdicts are used; `false` means that every
+    /// request asks the store. [Strict](crate::Freshness::Strict): `true` means that a look-up need not wait for a
+    /// tick. An idle strict bridge makes no ticks.
     pub proven: bool,
-    /// The age of the proof: how long ago the last reading of the revocation log that counts, and the last acknowledged
-    /// [tick](crate::store::Store::tick), had both begun. Strict: the tick alone. `None` before the first.
+    /// How old the proof is; `None` before the first proof.
+    ///
+    /// Watched: the time since both the last reading of the revocation log that counts and the last acknowledged
+    /// [tick](crate::store::Store::tick) had begun. Strict: the time since the tick began.
     pub age: Option<Duration>,
     /// How many ticks and readings have failed since the start.
     pub faults: u64,
-    /// Why the last one failed; `None` once one has succeeded again.
+    /// Why the last tick or reading failed; `None` once one has succeeded again.
     pub last_fault: Option<StoreErrorKind>,
     /// What is promised when another server takes over; `None` before the first tick.
     pub replication: Option<Replication>,
-    /// How long the last shared look-up took, the wait for a tick included; `None` before the first.
+    /// How long the last shared look-up took, with the wait for a tick; `None` before the first look-up.
     pub look_up_time: Option<Duration>,
-    /// How many sessions it asked for.
+    /// How many sessions the last shared look-up asked for.
     pub batch_size: usize,
-    /// How the store's pool fares, where it has one to tell of.
+    /// The connections of the store's pool; `None` when the store has no pool to report.
     pub pool: Option<PoolStatus>,
-    /// How many requests the layer could not judge, and the endpoints could not answer, since the start, by cause: each
-    /// was a 503 because of the store.
+    /// How many requests were answered 503 because of the store, by cause, since the start: the layer could not judge
+    /// them, or an endpoint could not answer them.
     pub unavailable: Vec<(StoreErrorKind, u64)>,
 }
 
-/// What is counted.
+/// The counters.
 #[derive(Debug, Default)]
 pub(super) struct Figures {
     look_up_nanoseconds: AtomicU64,
@@ -51,7 +55,7 @@ impl Figures {
         record("bridge_auth_look_up_batch_size", sessions as f64);
     }
 
-    /// A request was not judged, or not answered.
+    /// Counts a request that was not judged, or not answered, because of the store.
     pub(super) fn unavailable(&self, cause: StoreErrorKind) {
         count("bridge_auth_unavailable_total", cause.as_str());
         for (kind, count) in StoreErrorKind::ALL.iter().zip(&self.unavailable) {

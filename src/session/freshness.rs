@@ -1,39 +1,45 @@
-//! What "live" promises.
+//! How soon a revocation counts.
 
 use std::time::Duration;
 
 use crate::validate::BuildError;
 
-/// What "live" promises.
+/// How soon a revocation counts: what "live" promises.
 ///
 /// | mode | promise | cost |
 /// |---|---|---|
-/// | [`Strict`](Self::Strict) | after the revoke call returns, every node answers 401 to that session | a look-up a request; concurrent ones share queries |
-/// | [`Watched`](Self::Watched) | every node does so at most `max_lag` after the call returned | no look-up for a session seen before; four readings of the log and up to four ticks (writes) in each `max_lag`, also while idle |
+/// | [`Strict`](Self::Strict) | after the revoke call returns, every node answers 401 to that session | one look-up a request; concurrent look-ups share queries |
+/// | [`Watched`](Self::Watched) | every node does so at most `max_lag` after the call returned | no look-up for a session that was seen before; four readings of the log and up to four ticks (writes) in each `max_lag`, also while idle |
 ///
-/// Neither lets anyone in when it cannot keep its promise: Watched falls back to Strict while its watcher
-/// cannot prove how fresh it is, and Strict answers 503 when the store does not answer, or cannot prove that it is still the
+/// Neither mode lets a request in when it cannot keep its promise. Watched works as Strict while its watcher cannot
+/// prove how fresh it is. Strict answers 503 when the store does not answer, or cannot prove that it is still the
 /// primary.
 ///
 /// # When another server takes over
 ///
-/// A primary that was replaced may go on running, and its gateways with it. So every answer of the store must show a *tick*: a
-/// write that the server acknowledged as the primary of its synchronous set. With a synchronous standby, a session that was
-/// revoked through the new primary is refused by every gateway on the old one: [strict](Self::Strict) once
-/// [`max_proof_age`](crate::BridgeBuilder::max_proof_age) has passed since the acknowledgement (1 s by default), [watched](Self::Watched) within
-/// `max_lag`. Before that it may still be let in. After that a gateway that reaches only the old primary answers 503. Without a
-/// synchronous standby a tick proves less: [`WatchStatus::replication`](super::WatchStatus::replication) says which promise holds.
+/// A primary that was replaced may go on running, and so may its gateways. So every answer of the store must show a
+/// *tick*: a write that the server acknowledged as the primary of its synchronous set.
+///
+/// With a synchronous standby, every gateway on the old primary refuses a session that was revoked through the new one:
+///
+/// - [strict](Self::Strict): once [`max_proof_age`](crate::BridgeBuilder::max_proof_age) has passed since the
+///   acknowledgement (1 s by default);
+/// - [watched](Self::Watched): within `max_lag`.
+///
+/// Before that the session may still be let in. After that a gateway that reaches only the old primary answers 503.
+/// Without a synchronous standby a tick proves less: [`WatchStatus::replication`](super::WatchStatus::replication) says
+/// which promise holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Freshness {
     /// The verdict comes from a query that started after the request arrived: linearizable with revocation.
     #[default]
     Strict,
-    /// A verdict is remembered until the session is revoked or expires; a watcher reads the revocation log.
+    /// A verdict is cached until the session is revoked or expires. A watcher reads the revocation log.
     Watched {
-        /// The most time between the acknowledgement of a revocation and the last request that is let in on
-        /// it; 10 ms to 60 s. The watcher reads the log four times in it, and at once when the database says
-        /// that something was revoked.
+        /// The most time between the acknowledgement of a revocation and the last request that is let in after it; 10
+        /// ms to 60 s. The watcher reads the log four times in this time, and at once when the database says that
+        /// something was revoked.
         max_lag: Duration,
     },
 }
@@ -56,11 +62,11 @@ impl Freshness {
     }
 }
 
-/// The promise, and what it is proven by.
+/// The mode of freshness, and how old its proof may be.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FreshnessSettings {
     pub(crate) mode: Freshness,
-    /// How old a tick may be that a look-up shows; nothing where none is asked for.
+    /// How old the tick may be that a look-up shows; `None` when no tick is asked for.
     pub(crate) max_proof_age: Option<Duration>,
 }
 

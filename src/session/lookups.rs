@@ -1,14 +1,14 @@
 //! Strict look-ups that share queries.
 //!
-//! A request that arrives while [`Lookups::MAX_QUERIES`] queries run joins the one that starts next, together with all
-//! others that wait. So a verdict always comes from a query that started after its request arrived, a lone
-//! request waits for nobody, and a crowd needs a handful of queries.
+//! While [`Lookups::MAX_QUERIES`] queries run, a request that arrives joins the query that starts next, with all the
+//! others that wait. So a verdict always comes from a query that started after its request arrived. A lone request
+//! waits for no other, and a crowd of requests needs a handful of queries.
 //!
-//! A row that was seen before, and fitted the token, is asked for its state alone. Which row it is, the answer tells: another
-//! one is asked for in full.
+//! A row that was seen before, and matched the token, is asked only for its state. The answer says which row it is. If
+//! it is another row, the session is asked for in full.
 //!
-//! A query has until the deadline has passed since the first of its requests joined. So no request waits for longer, and
-//! no request needs a timer of its own.
+//! A query must end within the deadline, counted from when the first of its requests joined. So no request waits for
+//! longer than the deadline, and no request needs a timer of its own.
 
 use std::fmt;
 use std::sync::Arc;
@@ -32,17 +32,17 @@ pub(super) struct Lookups {
     batches: Arc<Batches<Answered>>,
 }
 
-/// Asks the store, and holds its answer against the newest tick.
+/// Asks the store, and checks its answers against the newest tick.
 struct Asker {
     store: Arc<dyn Store>,
     deadline: Duration,
     ticks: Arc<Ticks>,
-    /// How old a tick may be that an answer shows; nothing where that does not count.
+    /// How old the tick may be that an answer shows; `None` when no tick is asked for.
     max_proof_age: Option<Duration>,
     figures: Arc<Figures>,
 }
 
-/// The answer of a query, once it is there.
+/// The answer of a query, once the query has ended.
 type Answered = SetOnce<Result<Found, StoreErrorKind>>;
 
 /// What a query found.
@@ -53,23 +53,23 @@ struct Found {
 }
 
 enum Rows {
-    /// In the order of their ids.
+    /// In the order of the session ids.
     Full(Vec<SessionStatus>),
-    /// Of sessions whose rows all who asked had seen before, in the order of their digests.
+    /// In the order of the digests. Every look-up of the batch had seen the row of its session before.
     Brief(Vec<RowState>),
 }
 
-/// What a look-up says of the row of a session.
+/// What a look-up says about the row of a session.
 #[derive(Debug)]
 pub(crate) enum Row {
-    /// It is the one that was seen before.
+    /// It is the row that was seen before.
     Seen {
         /// Whether it is live now.
         state: SessionState,
-        /// How long it has left.
+        /// How long the session has left.
         expires_in: Duration,
     },
-    /// It was not seen before.
+    /// It was not seen before, or another row was.
     Unseen(SessionStatus),
 }
 
@@ -88,11 +88,12 @@ impl Lookups {
         Self { asker: Arc::new(asker), batches: Batches::new(Self::MAX_QUERIES) }
     }
 
-    /// What the store knows of the session, from a query that starts after this call. `seen` is the row that the caller knows.
+    /// What the store knows about the session, from a query that starts after this call. `seen` is the row that matched
+    /// the token before, if one did.
     ///
     /// # Cancel safety
     ///
-    /// A dropped future leaves the query to those who wait with it.
+    /// A dropped future does not stop the query: the other requests still get its answer.
     pub(super) async fn row(
         &self,
         session: &SessionKey,
@@ -106,31 +107,31 @@ impl Lookups {
         let first = rows.partition_point(|row| row.digest < session.digest());
         let mut of_digest = rows[first..].iter().take_while(|row| row.digest == session.digest());
         let Some(RowState { row, state, expires_in, .. }) = of_digest.next() else { return Ok(None) };
-        // Two ids could be made to share a digest: then nothing here says whose a row is.
+        // Two ids could be made to share a digest: then this answer does not say whose row it is.
         if seen == Some(*row) && of_digest.next().is_none() {
             return Ok(Some(Row::Seen { state: *state, expires_in: *expires_in }));
         }
-        // It was swept and its id declared again, or another id has its digest: the next query tells.
+        // The row was swept and its id declared again, or another id has its digest: the next query tells.
         let left = self.asker.deadline.saturating_sub(found.since.elapsed());
         let status = timeout(left, Box::pin(self.status(session))).await;
         Ok(status.unwrap_or(Err(StoreErrorKind::TimedOut))?.map(Row::Unseen))
     }
 
-    /// All that the store knows of the session, as of [`row`](Self::row).
+    /// All that the store knows about the session, otherwise as [`row`](Self::row).
     pub(super) async fn status(&self, session: &SessionKey) -> Result<Option<SessionStatus>, StoreErrorKind> {
         let answer = self.answer(session, false).await;
         Ok(found(&answer)?.status(session).cloned())
     }
 
-    /// The answer of a query that starts after this call, when it is there.
+    /// Waits for the answer of a query that starts after this call.
     async fn answer(&self, session: &SessionKey, is_seen: bool) -> Arc<Answered> {
         let (answer, running) = self.batches.join(session, is_seen);
         if let Some(running) = running {
             let is_alone = running.is_alone();
             let query = RunToCompletion::new(run(running, self.asker.clone()));
-            // A lone request asks for itself: nothing has to be woken. Its query goes on without it as soon as it
-            // is dropped, or others wait. No more than one does so: a request that is kept but not polled must
-            // leave the others a query that runs.
+            // A lone request polls its query itself: no task has to be woken. When the request is dropped, or other
+            // requests wait, the query goes on without it. Only one request polls at a time: a request that is kept but
+            // not polled must leave the others a query that runs.
             if is_alone {
                 tokio::select! { biased; () = query => {}, _ = answer.wait() => {} }
             }
@@ -149,7 +150,7 @@ fn found(answer: &Answered) -> Result<&Found, StoreErrorKind> {
 }
 
 impl Found {
-    /// The status of the session with this very id.
+    /// The status of the session with exactly this id.
     fn status(&self, session: &SessionKey) -> Option<&SessionStatus> {
         let Rows::Full(statuses) = &self.rows else { return None };
         let place = statuses.binary_search_by(|status| status.id.cmp(session.id()));
@@ -168,7 +169,7 @@ impl Row {
 
 impl Answer for Answered {
     fn abandon(&self) {
-        // The first answer stands.
+        // An answer that is already there stays.
         let _ = self.set(Err(StoreErrorKind::Failed));
     }
 }
@@ -178,14 +179,14 @@ async fn run(mut running: Running<Answered>, asker: Arc<Asker>) {
         let started = Instant::now();
         let found = asker.ask_in_time(batch).await;
         asker.figures.looked_up(batch.sessions().len(), started.elapsed());
-        // Nobody else sets it while this query runs.
+        // Nothing else sets the answer while this query runs.
         let _ = batch.answer().set(found);
         running.next();
     }
 }
 
 impl Asker {
-    /// What the store has of these sessions, before anyone has waited for longer than the deadline.
+    /// Asks the store about the sessions of a batch, within the deadline of the batch.
     async fn ask_in_time(&self, batch: &Batch<Answered>) -> Result<Found, StoreErrorKind> {
         let since = batch.since();
         let left = self.deadline.saturating_sub(since.elapsed());
@@ -195,10 +196,10 @@ impl Asker {
         }
     }
 
-    /// What the store has of these sessions, from a query that starts now, of a server that is still the primary.
+    /// Asks the store about the sessions of a batch, in a query that starts now, on a server that is still the primary.
     async fn ask(&self, batch: &Batch<Answered>) -> Result<Rows, StoreErrorKind> {
-        // Twice: the line to the server may have been made anew since the last tick, also by another bridge on this store. Then
-        // that tick counts no more, and a new one is needed.
+        // Two attempts: the connection that makes ticks may have been replaced since the last tick, also by another
+        // bridge on this store. Then the last tick counts no more, and a new one is needed.
         for is_again in [false, true] {
             let asked = Moment::now();
             if let Some(max_proof_age) = self.max_proof_age {
@@ -210,7 +211,7 @@ impl Asker {
                 return Ok(rows);
             }
         }
-        tracing::warn!("session look-up proves nothing: the server does not show the newest tick");
+        tracing::warn!("a session look-up is answered 503: the database does not show the newest tick");
         Err(StoreErrorKind::Unproven)
     }
 
@@ -228,7 +229,7 @@ impl Asker {
     }
 }
 
-/// The kind of a fault that the log is told of.
+/// Logs a fault, and returns its kind.
 fn told(fault: &StoreError) -> StoreErrorKind {
     log_fault(fault, "session look-up failed");
     fault.kind()

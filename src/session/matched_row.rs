@@ -1,15 +1,15 @@
-//! Which row of its session a token was held against.
+//! The row of its session that a token was compared with.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use crate::store::RowMark;
 
-/// The row that fitted a token last, if one did.
+/// The row that matched a token last, if one did.
 #[derive(Debug)]
 pub(crate) struct MatchedRow(AtomicI64);
 
 impl MatchedRow {
-    /// No row was made then.
+    /// No row has this time.
     const NONE: i64 = i64::MIN;
 
     pub(crate) fn mark(&self) -> Option<RowMark> {
@@ -17,7 +17,7 @@ impl MatchedRow {
         (time != Self::NONE).then(|| RowMark::made_at(time))
     }
 
-    /// `row` is of the user, the client and the call source that are remembered with the token.
+    /// Remembers `row`. It has the user, the client and the call source of the token.
     pub(crate) fn remember(&self, row: RowMark) {
         self.0.store(row.time(), Ordering::Release);
     }

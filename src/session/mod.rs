@@ -1,4 +1,4 @@
-//! Whether a session is live, as fresh as [`Freshness`] promises: the one place that asks.
+//! Whether a session is live, as fresh as [`Freshness`] promises. Only this module asks the store for that.
 
 mod batches;
 mod cached_verdict;
@@ -41,14 +41,14 @@ pub(crate) struct Liveness {
     store: Arc<dyn Store>,
     lookups: Lookups,
     proofs: Arc<Proofs>,
-    /// How old a tick may be that an answer shows; nothing where that does not count.
+    /// How old the tick may be that an answer shows; `None` when no tick is asked for.
     max_proof_age: Option<Duration>,
     figures: Arc<Figures>,
-    /// Tells the age of the proof, which grows while nobody asks, too.
-    teller: Background,
+    /// Reports the age of the proof as a metric, also while no request comes.
+    age_reporter: Background,
 }
 
-/// By what an answer is known to be fresh.
+/// What proves that an answer is fresh.
 #[derive(Debug)]
 struct Proofs {
     watch: Option<Watch>,
@@ -56,7 +56,7 @@ struct Proofs {
 }
 
 impl Liveness {
-    /// How old a tick may be for whoever asks whether all is well.
+    /// How old a tick may be for [`check`](Self::check).
     const CHECKED: Duration = Duration::from_millis(20);
 
     pub(crate) fn new(store: Arc<dyn Store>, freshness: FreshnessSettings, deadline: Duration) -> Self {
@@ -65,7 +65,7 @@ impl Liveness {
         let max_proof_age = freshness.max_proof_age;
         let (watch, max_proof_age) = match freshness.mode {
             Freshness::Strict => (None, max_proof_age),
-            // What is looked up is remembered no better than it was found.
+            // A look-up whose verdict is cached needs a proof no older than `max_lag`.
             Freshness::Watched { max_lag } => {
                 let watch =
                     Watch::new(store.clone(), max_lag, deadline, ticks.clone(), max_proof_age.is_some());
@@ -74,76 +74,76 @@ impl Liveness {
         };
         let lookups = Lookups::new(store.clone(), deadline, ticks.clone(), max_proof_age, figures.clone());
         let proofs = Arc::new(Proofs { watch, ticks });
-        Self { store, lookups, proofs, max_proof_age, figures, teller: Background::default() }
+        Self { store, lookups, proofs, max_proof_age, figures, age_reporter: Background::default() }
     }
 
-    /// Whether what `slot` remembers of a session proves that it is live `now`. No I/O, no lock.
+    /// Whether the verdict in `cached` proves that its session is live at `now`. No I/O, no lock.
     #[inline]
-    pub(crate) fn remembers(&self, slot: &CachedVerdict, now: Moment) -> bool {
-        self.proofs.watch.as_ref().is_some_and(|watch| watch.vouches_for(slot, now))
+    pub(crate) fn remembers(&self, cached: &CachedVerdict, now: Moment) -> bool {
+        self.proofs.watch.as_ref().is_some_and(|watch| watch.vouches_for(cached, now))
     }
 
-    /// Keeps in `slot` that the session was live when `fence` stood, and expires `expires_in` later.
-    pub(crate) fn remember(&self, slot: &CachedVerdict, fence: &FenceReading, expires_in: Duration) {
+    /// Stores in `cached` that the session was live at `reading`, and that it expires `expires_in` after it.
+    pub(crate) fn remember(&self, cached: &CachedVerdict, reading: &FenceReading, expires_in: Duration) {
         if let Some(watch) = &self.proofs.watch {
-            watch.remember(slot, fence, expires_in);
+            watch.remember(cached, reading, expires_in);
         }
     }
 
-    /// A fence to put up before a look-up whose verdict may be remembered; `None` where none is.
+    /// Reads the fence before a look-up whose verdict may be cached; `None` when verdicts are not cached.
     pub(crate) fn fence(&self, claims: &Claims) -> Option<FenceReading> {
         self.proofs.watch.as_ref().map(|watch| watch.fence(claims))
     }
 
-    /// What the store says of the session, `None` when it has no row. Of the row that was `seen` before it says no more than
-    /// whether that is live.
+    /// What the store says about the session; `None` when it has no row. If the row is the one that was `seen` before,
+    /// the answer only says whether it is live.
     ///
     /// # Cancel safety
     ///
-    /// A dropped future leaves the shared query to those who wait with it.
+    /// A dropped future does not stop the shared query: the other requests still get its answer.
     pub(crate) async fn look_up(
         &self,
         session: &SessionKey,
         seen: Option<RowMark>,
     ) -> Result<Option<Row>, StoreErrorKind> {
-        self.tell();
+        self.ensure_age_is_reported();
         self.lookups.row(session, seen).await
     }
 
-    /// All that the store knows of the session, as of [`look_up`](Self::look_up).
+    /// All that the store knows about the session, otherwise as [`look_up`](Self::look_up).
     pub(crate) async fn status(&self, session: SessionId) -> Result<Option<SessionStatus>, StoreErrorKind> {
-        self.tell();
+        self.ensure_age_is_reported();
         self.lookups.status(&SessionKey::of(session)).await
     }
 
-    fn tell(&self) {
+    fn ensure_age_is_reported(&self) {
         if cfg!(feature = "metrics") {
-            self.teller.ensure(|| tell_age(self.proofs.clone()));
+            self.age_reporter.ensure(|| report_age(self.proofs.clone()));
         }
     }
 
-    /// The store kept a request from being judged, or answered.
+    /// Counts a request that was not judged, or not answered, because of the store.
     pub(crate) fn unavailable(&self, cause: StoreErrorKind) {
         self.figures.unavailable(cause);
     }
 
-    /// Forgets what was just revoked through this very bridge, sooner than the log tells.
+    /// Forgets the verdicts of what was just revoked through this bridge, before the log says so.
     pub(crate) fn forget(&self, revocation: &Revocation) {
         if let Some(watch) = &self.proofs.watch {
             watch.forget(revocation);
         }
     }
 
-    /// Whether a request could be judged now: by a look-up of a session that nobody has.
+    /// Whether a request could be judged now. It looks up a session that does not exist.
     pub(crate) async fn check(&self) -> Result<(), StoreErrorKind> {
         if self.max_proof_age.is_some() {
-            // A new one: it finds out whether the disk is full, too. However many ask, they share it.
+            // A new tick also finds out whether the disk is full. Calls at the same time share one tick.
             self.proofs.ticks.ensure(Self::CHECKED, Moment::now()).await?;
         }
         self.lookups.status(&SessionKey::of(SessionId::random())).await.map(drop)
     }
 
-    /// How it fares.
+    /// How well this bridge keeps its promise of freshness.
     pub(crate) fn watch_status(&self) -> WatchStatus {
         let Proofs { watch, ticks } = &*self.proofs;
         let (tick_faults, tick_fault) = ticks.faults();
@@ -176,8 +176,8 @@ impl Proofs {
     }
 }
 
-/// Tells the age of the proof again and again.
-async fn tell_age(proofs: Arc<Proofs>) {
+/// Reports the age of the proof every second.
+async fn report_age(proofs: Arc<Proofs>) {
     loop {
         if let Some(age) = proofs.age() {
             gauge_at("bridge_auth_proof_age_seconds", age.as_secs_f64());

@@ -1,6 +1,6 @@
-//! The fence and the batches, under every order of events that threads and memory allow: loom goes through them.
+//! Models of the fence and of the batches: loom tries every order of events that threads and memory allow.
 //!
-//! The modules below are those that run, compiled once more over loom's atomics and locks.
+//! The modules below are the real ones, compiled once more with loom's atomics and locks.
 
 #[allow(dead_code, clippy::duplicate_mod, reason = "the model needs less of it")]
 #[path = "batches.rs"]
@@ -29,7 +29,7 @@ use crate::clock::Moment;
 use crate::id::{ClientId, SessionId, UserId};
 use crate::store::{Revocation, SessionKey};
 
-/// A store with one session, which knows its revocation by the log alone, as a look-up knows it by the row.
+/// A store with one session. Both the log and the row of the session show the revocation at once.
 #[derive(Default)]
 struct Store(sync::Mutex<bool>);
 
@@ -44,7 +44,7 @@ impl Store {
 }
 
 struct Fenced {
-    epochs: RevocationFence,
+    fence: RevocationFence,
     store: Store,
     session: SessionId,
     user: UserId,
@@ -54,7 +54,7 @@ struct Fenced {
 impl Fenced {
     fn new() -> Arc<Self> {
         Arc::new(Self {
-            epochs: RevocationFence::with_places(1),
+            fence: RevocationFence::with_places(1),
             store: Store::default(),
             session: SessionId::parse("s").unwrap(),
             user: UserId::parse("u").unwrap(),
@@ -62,7 +62,7 @@ impl Fenced {
         })
     }
 
-    /// One reading of the log, as the watcher does it; whether it found the revocation.
+    /// One reading of the log, as the watcher does it. Returns whether it found the revocation.
     fn read_log(&self, started: Moment, max_lag: Duration, all: bool) -> bool {
         let found = self.store.is_revoked();
         let entry = [Revocation::Session(self.session.clone())];
@@ -71,21 +71,21 @@ impl Fenced {
             true => Some(&entry[..]),
             false => Some(&[][..]),
         };
-        self.epochs.take_in(page, started, max_lag);
+        self.fence.take_in(page, started, max_lag);
         found
     }
 
-    /// A request that looks the session up, and one after it that may be let in by what was remembered.
+    /// A request that looks the session up. Returns whether the request after it is let in by the cached verdict.
     fn is_let_in_from_memory(&self, now: Moment) -> bool {
-        let mark = self.epochs.mark(&self.session, &self.user, &self.client);
+        let mark = self.fence.mark(&self.session, &self.user, &self.client);
         let is_live = !self.store.is_revoked();
-        let (steady, wall) = self.epochs.nanoseconds(now);
-        is_live && self.epochs.vouch_for(&mark, steady, wall)
+        let (steady, wall) = self.fence.nanoseconds(now);
+        is_live && self.fence.vouch_for(&mark, steady, wall)
     }
 }
 
-/// The request comes when only a reading that is yet to start can prove anything. If that reading found the
-/// revocation, nobody is let in by what was remembered before it.
+/// Before the request only a reading that has not started yet can prove anything. If that reading found the revocation,
+/// no request is let in by a verdict that was cached before it.
 fn no_reading_lets_in_what_it_found_revoked(all: bool) {
     loom::model(move || {
         let fenced = Fenced::new();
@@ -99,10 +99,10 @@ fn no_reading_lets_in_what_it_found_revoked(all: bool) {
             let fenced = fenced.clone();
             move || fenced.read_log(now, lag, all)
         });
-        let layer_verdict = fenced.is_let_in_from_memory(now);
+        let is_let_in = fenced.is_let_in_from_memory(now);
         revoker.join().unwrap();
         let found = watcher.join().unwrap();
-        assert!(!(layer_verdict && found), "let in though the reading that proves it found the revocation");
+        assert!(!(is_let_in && found), "let in though the reading that proves it found the revocation");
     });
 }
 
@@ -116,11 +116,11 @@ fn the_fence_holds_when_all_is_forgotten() {
     no_reading_lets_in_what_it_found_revoked(true);
 }
 
-/// So that the test above does not hold because nobody is ever let in.
+/// Without this test, the tests above could hold because no request is ever let in.
 #[test]
 fn what_is_not_revoked_is_let_in_from_memory_under_some_order() {
-    let layer_verdict = Arc::new(AtomicUsize::new(0));
-    let count = layer_verdict.clone();
+    let let_in = Arc::new(AtomicUsize::new(0));
+    let count = let_in.clone();
     loom::model(move || {
         let fenced = Fenced::new();
         let now = Moment::now();
@@ -131,65 +131,67 @@ fn what_is_not_revoked_is_let_in_from_memory_under_some_order() {
         count.fetch_add(fenced.is_let_in_from_memory(now).into(), SeqCst);
         watcher.join().unwrap();
     });
-    assert!(layer_verdict.load(SeqCst) > 0);
+    assert!(let_in.load(SeqCst) > 0);
 }
 
-/// Under all orders in which the threads take turns a few times: a verdict has so many parts that all orders take minutes.
+/// Tries all orders in which the threads take turns a few times. A verdict has many fields: to try all orders takes
+/// minutes.
 fn in_few_turns(model: impl Fn() + Sync + Send + 'static) {
     let mut orders = loom::model::Builder::new();
     orders.preemption_bound = Some(2);
     orders.check(model);
 }
 
-/// Looks the session up again and again, and remembers each verdict in the one place.
-fn remember_often(fenced: &Fenced, slot: &CachedVerdict, started: Moment, times: u64) {
+/// Looks the session up again and again, and stores each verdict in the same place.
+fn remember_often(fenced: &Fenced, cached: &CachedVerdict, started: Moment, times: u64) {
     for time in 1..=times {
-        let mark = fenced.epochs.mark(&fenced.session, &fenced.user, &fenced.client);
+        let mark = fenced.fence.mark(&fenced.session, &fenced.user, &fenced.client);
         if !fenced.store.is_revoked() {
-            slot.remember(&fenced.epochs, &FenceReading { mark, started }, Duration::from_secs(60 * time));
+            cached.remember(&fenced.fence, &FenceReading { mark, started }, Duration::from_secs(60 * time));
         }
     }
 }
 
-/// Parts of several verdicts are read as one. Once the reading that found the revocation is over, none of them lets anyone in.
+/// Fields of several verdicts are read as one verdict. After the reading that found the revocation, none lets a request
+/// in.
 #[test]
 fn no_parts_of_verdicts_make_one_that_outlives_a_revocation() {
     in_few_turns(|| {
-        let (fenced, slot) = (Fenced::new(), Arc::new(CachedVerdict::default()));
+        let (fenced, cached) = (Fenced::new(), Arc::new(CachedVerdict::default()));
         let now = Moment::now();
         let remembering = thread::spawn({
-            let (fenced, slot) = (fenced.clone(), slot.clone());
-            move || remember_often(&fenced, &slot, now, 2)
+            let (fenced, cached) = (fenced.clone(), cached.clone());
+            move || remember_often(&fenced, &cached, now, 2)
         });
         fenced.store.revoke();
         assert!(fenced.read_log(now, Duration::from_secs(1), false), "the revocation was there");
-        assert!(!slot.is_good(&fenced.epochs, now), "let in after the reading");
+        assert!(!cached.is_good(&fenced.fence, now), "let in after the reading");
         remembering.join().unwrap();
-        assert!(!slot.is_good(&fenced.epochs, now), "let in later");
+        assert!(!cached.is_good(&fenced.fence, now), "let in later");
     });
 }
 
-/// So that the test above does not hold because nobody is ever let in.
+/// Without this test, the test above could hold because no request is ever let in.
 #[test]
 fn parts_of_verdicts_are_good_while_nobody_is_revoked() {
-    let layer_verdict = Arc::new(AtomicUsize::new(0));
-    let count = layer_verdict.clone();
+    let let_in = Arc::new(AtomicUsize::new(0));
+    let count = let_in.clone();
     in_few_turns(move || {
-        let (fenced, slot) = (Fenced::new(), Arc::new(CachedVerdict::default()));
+        let (fenced, cached) = (Fenced::new(), Arc::new(CachedVerdict::default()));
         let now = Moment::now();
         let remembering = thread::spawn({
-            let (fenced, slot) = (fenced.clone(), slot.clone());
-            move || remember_often(&fenced, &slot, now, 2)
+            let (fenced, cached) = (fenced.clone(), cached.clone());
+            move || remember_often(&fenced, &cached, now, 2)
         });
         fenced.read_log(now, Duration::from_secs(1), false);
-        count.fetch_add(slot.is_good(&fenced.epochs, now).into(), SeqCst);
+        count.fetch_add(cached.is_good(&fenced.fence, now).into(), SeqCst);
         remembering.join().unwrap();
-        assert!(slot.is_good(&fenced.epochs, now));
+        assert!(cached.is_good(&fenced.fence, now));
     });
-    assert!(layer_verdict.load(SeqCst) > 0);
+    assert!(let_in.load(SeqCst) > 0);
 }
 
-/// The query that answers, or that none ever will.
+/// The query that answers; `None` inside when no query will.
 #[derive(Default)]
 struct Started(OnceLock<Option<Query>>);
 
@@ -205,7 +207,7 @@ impl Answer for Started {
     }
 }
 
-/// What a model of the batches counts; its time goes on with every event.
+/// What a model of the batches counts. Its time moves on with every event.
 #[derive(Default)]
 struct Seen {
     time: AtomicUsize,
@@ -218,14 +220,14 @@ impl Seen {
         self.time.fetch_add(1, SeqCst)
     }
 
-    /// Runs queries as the task of `lookups` does; the first ends early when it `breaks`.
+    /// Runs queries as the task of `lookups` does. With `breaks`, the first one ends early.
     fn run(&self, mut running: Running<Started>, breaks: bool) {
         self.most_running.fetch_max(self.running.fetch_add(1, SeqCst) + 1, SeqCst);
         while let Some(batch) = running.batch() {
             assert!(!batch.sessions().is_empty());
             let (sessions, is_seen) = (batch.sessions().to_vec(), batch.is_seen());
             let started = self.tick();
-            // Others run before a query is answered.
+            // Other threads run before this query is answered.
             thread::yield_now();
             if breaks {
                 break;
@@ -242,7 +244,7 @@ fn key(id: &str) -> SessionKey {
     SessionKey::of(SessionId::parse(id).unwrap())
 }
 
-/// Some ask at once, the first of whom may have its query broken; each must get an answer that is fresh.
+/// Several threads ask at once. With `breaks`, the first one ends its query early. Each thread must get a fresh answer.
 fn all_are_answered(askers: usize, max_running: usize, breaks: bool) {
     loom::model(move || {
         let batches = Batches::<Started>::new(max_running);
@@ -251,10 +253,10 @@ fn all_are_answered(askers: usize, max_running: usize, breaks: bool) {
             .map(|asker| {
                 let (batches, seen) = (batches.clone(), seen.clone());
                 thread::spawn(move || {
-                    // Two of them ask for the same.
+                    // Two of the threads ask for the same session.
                     let session = key(&format!("s{}", asker / 2));
                     let asked = seen.tick();
-                    // All but the first have seen their rows.
+                    // All but the first have seen the rows of their sessions.
                     let (answer, running) = batches.join(&session, asker > 0);
                     if let Some(running) = running {
                         seen.run(running, breaks && asker == 0);
@@ -263,7 +265,7 @@ fn all_are_answered(askers: usize, max_running: usize, breaks: bool) {
                 })
             })
             .collect();
-        // One may be answered by the query of another, so all come to their end first.
+        // A thread may get its answer from the query of another thread: so all threads end before the answers are read.
         let asked: Vec<_> = asking.into_iter().map(|asker| asker.join().unwrap()).collect();
         for (session, has_seen, asked, answer) in asked {
             match answer.0.get().expect("nobody waits for ever") {

@@ -1,7 +1,7 @@
-//! The fence: a table of counters that revocations move on.
+//! The revocation fence: a table of counters that revocations move on.
 //!
-//! It has a fixed size and no lock. Two ids that share a place share an epoch: a revocation of one costs the other a
-//! look-up, no more.
+//! The table has a fixed size and no lock. The value of a counter is an *epoch*. Two ids may share a counter: then a
+//! revocation of one costs the other a look-up, nothing more.
 
 use std::fmt;
 use std::hash::{BuildHasher, Hash, RandomState};
@@ -12,25 +12,27 @@ use crate::clock::Moment;
 use crate::id::{ClientId, SessionId, UserId};
 use crate::store::Revocation;
 
-/// The epochs of all sessions, users and clients, and how long they are proven.
+/// The epochs of all sessions, users and clients, and until when they are proven.
 pub(super) struct RevocationFence {
     hasher: RandomState,
     table: Box<[AtomicU32]>,
+    /// An epoch that all verdicts share: it makes every one of them invalid.
     overall: AtomicU32,
-    /// When this was made; steady times are kept as nanoseconds since then.
+    /// When this was made. Steady times are kept as nanoseconds since then.
     made: Instant,
     steady_bound: AtomicU64,
     wall_bound: AtomicU64,
 }
 
-/// The epochs of one session, its user and its client, as they were at one moment.
+/// The epochs of a session, its user and its client, as they were at one moment.
 pub(super) struct Mark {
+    /// Which counters these are.
     pub(super) places: [u32; 3],
     pub(super) epochs: [u32; 3],
     pub(super) overall: u32,
 }
 
-/// Keeps a session, a user and a client of one name apart.
+/// Tells apart a session, a user and a client with the same text as id.
 #[derive(Hash)]
 enum Subject<'a> {
     Session(&'a SessionId),
@@ -39,7 +41,7 @@ enum Subject<'a> {
 }
 
 impl RevocationFence {
-    /// 256 KiB; of a million sessions, a revocation makes sixteen look again.
+    /// 256 KiB. Of a million sessions, one revocation makes sixteen ask the store again.
     const PLACES: usize = 1 << 16;
 
     pub(super) fn new() -> Self {
@@ -57,23 +59,23 @@ impl RevocationFence {
         }
     }
 
-    /// Reads the epochs: do so before the query whose answer they shall fence.
+    /// Reads the epochs. The caller must do so before it starts the query whose verdict they protect.
     pub(super) fn mark(&self, session: &SessionId, user: &UserId, client: &ClientId) -> Mark {
         let subjects = [Subject::Session(session), Subject::User(user), Subject::Client(client)];
         let places = subjects.map(|subject| self.place(&subject));
         Mark { epochs: self.read(&places), overall: self.overall.load(Ordering::Acquire), places }
     }
 
-    /// Whether nothing that `mark` is about was revoked between it and `max_lag` before the moment of these
-    /// [`nanoseconds`](Self::nanoseconds).
+    /// Whether the session, user and client of `mark` were not revoked between `mark` and the moment `max_lag` before now.
+    /// `steady` and `wall` are the [`nanoseconds`](Self::nanoseconds) of now.
     pub(super) fn vouch_for(&self, mark: &Mark, steady: u64, wall: u64) -> bool {
-        // First how fresh, then what: a reading is counted only after all it found has moved its epoch.
+        // First the proof, then the epochs: a reading counts only after it has moved all the epochs that it found.
         self.are_proven(steady, wall)
             && self.read(&mark.places) == mark.epochs
             && self.overall.load(Ordering::Acquire) == mark.overall
     }
 
-    /// Whether every revocation acknowledged `max_lag` before `now` has moved its epoch: by either clock.
+    /// Whether every revocation that was acknowledged `max_lag` before `now` has moved its epoch, by both clocks.
     pub(super) fn are_proven_at(&self, now: Moment) -> bool {
         let (steady, wall) = self.nanoseconds(now);
         self.are_proven(steady, wall)
@@ -83,13 +85,13 @@ impl RevocationFence {
         steady < self.steady_bound.load(Ordering::Acquire) && wall < self.wall_bound.load(Ordering::Acquire)
     }
 
-    /// A moment by both clocks, as it is compared: since this was made, and since the Unix epoch.
+    /// A moment by both clocks, in nanoseconds: since this was made, and since the Unix epoch.
     pub(super) fn nanoseconds(&self, moment: Moment) -> (u64, u64) {
         let steady = nanoseconds(moment.steady().saturating_duration_since(self.made));
         (steady, nanoseconds(moment.wall()))
     }
 
-    /// Moves on the epoch of all that was revoked, every one for `None`, and only then counts the reading, which found all
+    /// Moves on the epochs of `revoked`, or every epoch for `None`. Only then it counts the reading, which found all
     /// that was revoked before `started`.
     pub(super) fn take_in(&self, revoked: Option<&[Revocation]>, started: Moment, max_lag: Duration) {
         match revoked {

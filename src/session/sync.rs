@@ -1,4 +1,4 @@
-//! What threads share things with; the model (`model.rs`) puts loom's in its place.
+//! The locks and atomics of this module; `model.rs` puts loom's in their place.
 
 pub(super) use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 pub(super) use std::sync::{Mutex, MutexGuard};

@@ -1,9 +1,9 @@
-//! Ticks: how fresh the answers of the store can be, when two servers may both take themselves for the primary.
+//! Ticks prove how fresh the answers of the store are, even when two servers both take themselves for the primary.
 //!
 //! A tick is a write that the server acknowledges only as the primary of its synchronous set. An answer that shows a
-//! tick holds all that was acknowledged, anywhere, before that tick **began**. So an answer is as old as the newest tick that it
-//! shows and whose acknowledgement has come, and no older. One tick serves all requests of a gateway: it is made when
-//! somebody wants one, and a little before the last one is too old.
+//! tick holds all that was acknowledged, anywhere, before that tick **began**. So an answer is as old as the newest
+//! acknowledged tick that it shows, and no older. One tick serves all requests of a gateway. A tick is made when a
+//! request needs one, and a little before the last one is too old.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -18,7 +18,7 @@ use crate::background::Background;
 use crate::clock::Moment;
 use crate::store::{Proof, Replication, Store, StoreError, StoreErrorKind, Tick, log_fault};
 
-/// Makes ticks for as long as it is kept, and knows when each began.
+/// Makes ticks for as long as it is kept, and knows when each one began.
 pub(super) struct Ticks {
     shared: Arc<Shared>,
     task: Background,
@@ -33,11 +33,11 @@ struct Shared {
     attempted: watch::Sender<()>,
 }
 
-/// What is known of the lease whose tick was acknowledged last; those before it count no more.
+/// What is known about the lease of the last acknowledged tick. Earlier leases count no more.
 #[derive(Default)]
 struct State {
     lease: Option<u128>,
-    /// The number of each tick, oldest first, and when it began.
+    /// The number of each acknowledged tick, oldest first, and when it began.
     proved: VecDeque<(u64, Moment)>,
     last: Option<Proof>,
     fault: Option<Fault>,
@@ -53,15 +53,16 @@ struct Fault {
 }
 
 impl Ticks {
-    /// An answer may be judged after younger ticks were acknowledged: so many are remembered.
+    /// How many ticks are remembered: an answer may be judged after younger ticks were acknowledged.
     const REMEMBERED: usize = 64;
-    /// The least time between two attempts, and between those that fail.
+    /// The least time between two attempts: after a success, and after a fault.
     const PAUSES: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(100)];
-    /// How much longer than an attempt may take a fault is remembered: while attempts go on failing nobody waits for the next.
+    /// A fault is remembered for the longest time of an attempt and this much more: while attempts keep failing, no
+    /// request waits for the next one.
     const FAULT_COUNTS: Duration = Duration::from_millis(500);
 
-    /// So many lines in a row that are lost at once keep nobody from waiting for the next attempt: mostly the line is made anew
-    /// by then.
+    /// So many lost connections in a row do not count as faults when each is lost at once. Requests wait for the next
+    /// attempt: mostly the connection has been replaced by then.
     const QUICK_FAULTS: u32 = 3;
 
     pub(super) fn new(store: Arc<dyn Store>, deadline: Duration) -> Self {
@@ -70,16 +71,16 @@ impl Ticks {
         Self { shared: Arc::new(shared), task: Background::default() }
     }
 
-    /// Waits until a tick is acknowledged that began less than `max_age` before `asked`, or after it. A new one is
-    /// begun early enough that mostly nobody waits.
+    /// Waits until a tick is acknowledged that began after `asked`, or less than `max_age` before it. The next tick
+    /// begins early, so mostly nothing has to wait.
     ///
     /// # Errors
     ///
-    /// None was, in time, or the store has just said why none will be.
+    /// No tick was acknowledged in time, or the store has just said why none will be.
     ///
     /// # Cancel safety
     ///
-    /// A dropped future leaves the tick to those who wait with it.
+    /// A dropped future does not stop the tick: the other requests still get it.
     pub(super) async fn ensure(&self, max_age: Duration, asked: Moment) -> Result<(), StoreErrorKind> {
         let is_young = |began, max_age| is_young(began, max_age, asked);
         let newest = self.shared.state().newest();
@@ -102,20 +103,20 @@ impl Ticks {
                     let counts =
                         |fault: &&Fault| asked.since(fault.at) < self.shared.deadline + Self::FAULT_COUNTS;
                     if let Some(fault) = fault.filter(counts) {
-                        // For those who come next.
+                        // A tick for the requests that come next.
                         self.want();
                         return Err(fault.kind);
                     }
                 }
                 self.want();
-                // The sender lives as long as this.
+                // The sender lives as long as `self`.
                 let _ = attempted.changed().await;
             }
         });
         waited.await.unwrap_or(Err(StoreErrorKind::Unproven))
     }
 
-    /// When the newest acknowledged tick began of those that an answer shows which shows `tick`.
+    /// When the newest acknowledged tick began that an answer shows; `tick` is the newest tick of that answer.
     pub(super) fn began(&self, tick: Tick) -> Option<Moment> {
         let state = self.shared.state();
         let proved = state.proved.iter().rev().filter(|_| state.lease == Some(tick.lease));
@@ -135,20 +136,20 @@ impl Ticks {
         self.shared.state().last.map(|proof| proof.replication)
     }
 
-    /// How many attempts have failed, and why the last one did if it failed.
+    /// How many attempts have failed, and why the last attempt failed, if it did.
     pub(super) fn faults(&self) -> (u64, Option<StoreErrorKind>) {
         let state = self.shared.state();
         (state.faults, state.fault.as_ref().map(|fault| fault.kind))
     }
 
-    /// Has a tick made.
+    /// Asks the task for a tick.
     fn want(&self) {
         self.task.ensure(|| make_ticks(self.shared.clone()));
         self.shared.wanted.notify_one();
     }
 }
 
-/// Whether a tick began less than `max_age` before `asked`, or after it.
+/// Whether a tick began after `asked`, or less than `max_age` before it.
 fn is_young(began: Moment, max_age: Duration, asked: Moment) -> bool {
     began.steady() >= asked.steady() || asked.since(began) < max_age
 }
@@ -168,7 +169,7 @@ async fn make_ticks(shared: Arc<Shared>) {
             Err(fault) if shared.fail(&fault, began) => after_fault,
             Err(_) => usual,
         };
-        // Who wanted one meanwhile has it now, or wants another when told of this attempt.
+        // Requests that wanted a tick meanwhile have it now, or ask again when they are told of this attempt.
         pin!(shared.wanted.notified()).enable();
         shared.attempted.send_replace(());
         sleep(pause).await;
@@ -188,7 +189,7 @@ impl Shared {
             state.lease = Some(proof.tick.lease);
             state.proved.clear();
         }
-        // A store of one server may show the same tick for ever.
+        // A store with one server may show the same tick each time.
         if state.proved.back().is_some_and(|(number, _)| *number == proof.tick.number) {
             state.proved.pop_back();
         }
@@ -198,7 +199,8 @@ impl Shared {
         state.proved.push_back((proof.tick.number, began));
     }
 
-    /// Takes in why the attempt failed that `began` then. Whether that counts: a line that was just lost does not.
+    /// Records why the attempt that `began` then has failed. Returns whether it counts: a connection that was just lost
+    /// does not.
     fn fail(&self, fault: &StoreError, began: Moment) -> bool {
         crate::telemetry::count("bridge_auth_tick_faults_total", fault.kind().as_str());
         let (now, mut state) = (Moment::now(), self.state());
@@ -206,20 +208,27 @@ impl Shared {
         let is_loss = matches!(fault.kind(), StoreErrorKind::Unavailable | StoreErrorKind::Unproven);
         if is_loss && state.quick_faults < Ticks::QUICK_FAULTS && now.since(began) < self.deadline / 8 {
             state.quick_faults += 1;
-            tracing::debug!(error = fault as &dyn std::error::Error, "a tick failed, and is made again");
+            tracing::debug!(
+                error = fault as &dyn std::error::Error,
+                "a tick failed: the connection was lost; trying \
+                again"
+            );
             return false;
         }
         state.quick_faults = Ticks::QUICK_FAULTS;
         let is_first = state.fault.is_none();
         let kind = match fault.kind() {
-            // The server may answer all else: it just cannot acknowledge a write.
+            // The server may answer reads. It cannot acknowledge a write.
             StoreErrorKind::TimedOut => StoreErrorKind::Unproven,
             other => other,
         };
         state.fault = Some(Fault { kind, at: now });
         drop(state);
         if is_first {
-            log_fault(fault, "no proof that the database is the primary: requests are refused with 503");
+            log_fault(
+                fault,
+                "requests are refused with 503: no proof that the database is still the primary",
+            );
         }
         true
     }

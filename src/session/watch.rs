@@ -1,12 +1,16 @@
-//! Watched freshness: remembered verdicts, and the watcher that forgets them in time.
+//! Watched freshness: cached verdicts, and the watcher that makes them invalid in time.
 //!
-//! A verdict is remembered together with the *epochs* of its session, its user and its client, read **before** its
-//! query started. The watcher reads the revocation log and moves on the epochs of what was revoked. A verdict is good
-//! while its epochs are still the current ones, so one whose query ran into a revocation never is: that is the
-//! fence. And it is good only while the last successful reading, and the newest acknowledged tick that it showed, both
-//! *started* less than `max_lag` ago: every revocation acknowledged before that, by whatever server, has moved its epoch.
-//! How long ago that was, and whether the session has expired since, is told by two clocks, because one stands still
-//! while the machine sleeps.
+//! A verdict is cached with the *epochs* of its session, its user and its client, which are read **before** its query
+//! starts. The watcher reads the revocation log and moves on the epochs of what was revoked. A verdict is good only
+//! while both hold:
+//!
+//! - Its epochs are still the current ones. So a verdict whose query ran at the same time as a revocation is never
+//!   good. This is the revocation fence.
+//! - The last successful reading, and the newest acknowledged tick that it showed, both *started* less than `max_lag`
+//!   ago. Every revocation that any server acknowledged before that has moved its epoch.
+//!
+//! Two clocks measure that time, and whether the session has expired since: one clock stands still while the machine
+//! sleeps.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,7 +29,7 @@ use crate::store::{
 };
 use crate::token::Claims;
 
-/// Watches the revocation log for as long as it is kept.
+/// Watches the revocation log until it is dropped.
 pub(super) struct Watch {
     watched: Arc<Watched>,
     log: Log,
@@ -34,26 +38,26 @@ pub(super) struct Watch {
 
 /// What the watcher and the requests share.
 struct Watched {
-    epochs: RevocationFence,
+    fence: RevocationFence,
     max_lag: Duration,
     deadline: Duration,
     health: Mutex<Health>,
 }
 
-/// Where revocations are read, and by what the age of a reading is known.
+/// Where revocations are read, and the ticks that tell the age of a reading.
 #[derive(Clone)]
 struct Log {
     store: Arc<dyn Store>,
     ticks: Arc<Ticks>,
-    /// Whether a reading counts only with a tick. Ticks are made in any case: the log is read from where they are.
-    is_fenced: bool,
+    /// Whether a reading counts only with a tick. Ticks are made in any case: they tell from where to read the log.
+    needs_tick: bool,
 }
 
 #[derive(Default)]
 struct Health {
-    /// When the last reading started.
+    /// When the last reading started that succeeded.
     last_success: Option<Moment>,
-    /// Since when it proves that nothing was revoked: also its tick had started then.
+    /// When that reading started, or its tick, whichever was earlier: all that was revoked before then is known.
     proven_at: Option<Moment>,
     faults: u64,
     consecutive_faults: u32,
@@ -61,47 +65,50 @@ struct Health {
 }
 
 impl Watch {
-    /// Unless it `is_fenced` a reading counts whatever server it is of.
+    /// With `needs_tick` a reading counts only with an acknowledged tick. Without it any reading counts.
     pub(super) fn new(
         store: Arc<dyn Store>,
         max_lag: Duration,
         deadline: Duration,
         ticks: Arc<Ticks>,
-        is_fenced: bool,
+        needs_tick: bool,
     ) -> Self {
-        let watched = Watched { epochs: RevocationFence::new(), max_lag, deadline, health: Mutex::default() };
-        Self { watched: Arc::new(watched), log: Log { store, ticks, is_fenced }, task: Background::default() }
+        let watched = Watched { fence: RevocationFence::new(), max_lag, deadline, health: Mutex::default() };
+        Self {
+            watched: Arc::new(watched),
+            log: Log { store, ticks, needs_tick },
+            task: Background::default(),
+        }
     }
 
-    /// Whether what `slot` remembers is proven fresh and not revoked.
-    pub(super) fn vouches_for(&self, slot: &CachedVerdict, now: Moment) -> bool {
-        slot.is_good(&self.watched.epochs, now)
+    /// Whether the verdict in `cached` is proven fresh and not revoked.
+    pub(super) fn vouches_for(&self, cached: &CachedVerdict, now: Moment) -> bool {
+        cached.is_good(&self.watched.fence, now)
     }
 
-    /// Keeps in `slot` that the session was live when `fence` stood, and expires `expires_in` later.
-    pub(super) fn remember(&self, slot: &CachedVerdict, fence: &FenceReading, expires_in: Duration) {
-        slot.remember(&self.watched.epochs, fence, expires_in);
+    /// Stores in `cached` that the session was live at `reading`, and that it expires `expires_in` after it.
+    pub(super) fn remember(&self, cached: &CachedVerdict, reading: &FenceReading, expires_in: Duration) {
+        cached.remember(&self.watched.fence, reading, expires_in);
     }
 
-    /// Reads the epochs of a token's session, user and client, before a query; starts the watcher when it does
-    /// not run.
+    /// Reads the epochs of a token's session, user and client, before a query. Starts the watcher when it does not run.
     pub(super) fn fence(&self, claims: &Claims) -> FenceReading {
         self.task.ensure(|| watch_log(self.watched.clone(), self.log.clone()));
         let started = Moment::now();
         FenceReading {
-            mark: self.watched.epochs.mark(claims.session(), claims.user(), claims.client()),
+            mark: self.watched.fence.mark(claims.session(), claims.user(), claims.client()),
             started,
         }
     }
 
     pub(super) fn forget(&self, revocation: &Revocation) {
-        self.watched.epochs.move_on(revocation);
+        self.watched.fence.move_on(revocation);
     }
 
-    /// Whether remembered verdicts are good now, how many readings have failed, and why the last one did if it failed.
+    /// Whether cached verdicts are good now, how many readings have failed, and why the last reading failed, if it did.
     pub(super) fn health(&self) -> (bool, u64, Option<StoreErrorKind>) {
         let health = self.watched.health();
-        (self.watched.epochs.are_proven_at(Moment::now()), health.faults, health.last_fault)
+        (self.watched.fence.are_proven_at(Moment::now()), health.faults, health.last_fault)
     }
 
     /// How old the proof is that counts.
@@ -111,26 +118,26 @@ impl Watch {
 }
 
 impl Watched {
-    /// How many entries of the log are read at once; more, and every verdict is forgotten instead.
+    /// How many entries of the log are read at once. When there are more, every verdict is forgotten instead.
     const PAGE: u32 = 10_000;
-    /// The least time between the starts of two readings, however often the database hints; after a fault, the
-    /// second.
+    /// The least time between the starts of two readings, however many hints the database sends: after a success, and
+    /// after a fault.
     const MIN_PAUSES: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(50)];
-    /// The most time between two attempts while the store is unreachable.
+    /// The most time between two attempts while the store cannot be reached.
     const MAX_PAUSE: Duration = Duration::from_secs(5);
-    /// After a pause this long the log may have been swept past the cursor.
+    /// After a pause this long, entries after the cursor may have been swept from the log.
     const LOG_IS_KEPT: Duration = Duration::from_secs(12 * 3600);
 
     fn health(&self) -> std::sync::MutexGuard<'_, Health> {
         self.health.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes in what was read from `started` on, which proves nothing that was revoked after `proven_at`.
+    /// Takes in a page that was read from `started` on. The page shows all that was revoked before `proven_at`.
     fn apply(&self, page: &RevocationPage, started: Moment, proven_at: Moment) {
         let mut health = self.health();
         let gap = health.last_success.map_or(Duration::ZERO, |last| started.since(last));
         let revoked = page.entries.as_deref().filter(|_| gap < Self::LOG_IS_KEPT);
-        self.epochs.take_in(revoked, proven_at, self.max_lag);
+        self.fence.take_in(revoked, proven_at, self.max_lag);
         health.last_success = Some(started);
         health.proven_at = Some(proven_at);
         health.consecutive_faults = 0;
@@ -144,10 +151,10 @@ impl Watched {
         health.last_fault = Some(fault.kind());
         drop(health);
         crate::telemetry::count("bridge_auth_watch_faults_total", fault.kind().as_str());
-        log_fault(fault, "revocation log could not be read");
+        log_fault(fault, "the revocation log could not be read");
     }
 
-    /// How long to wait for the next reading: a quarter of the lag, and longer, with jitter, after faults.
+    /// How long to wait before the next reading: a quarter of `max_lag`. After faults it is longer, with jitter.
     fn pause(&self) -> Duration {
         let faults = self.health().consecutive_faults;
         let pause = self.max_lag / 4;
@@ -164,7 +171,7 @@ impl Watched {
     }
 }
 
-/// Reads the log again and again; a hint from the database only makes it do so earlier.
+/// Reads the log again and again. A hint from the database only makes the next reading come earlier.
 async fn watch_log(watched: Arc<Watched>, log: Log) {
     let mut cursor = RevocationCursor::default();
     let mut hints = log.store.revocation_hints();
@@ -172,7 +179,7 @@ async fn watch_log(watched: Arc<Watched>, log: Log) {
         let mut started = Moment::now();
         let mut read = log.read(&watched, &cursor, watched.max_lag / 4).await;
         if read.as_ref().is_err_and(|fault| fault.kind() == StoreErrorKind::Unproven) {
-            // The line to the server may have been made anew since the last tick.
+            // The connection that makes ticks may have been replaced since the last tick.
             started = Moment::now();
             read = log.read(&watched, &cursor, Duration::ZERO).await;
         }
@@ -181,7 +188,7 @@ async fn watch_log(watched: Arc<Watched>, log: Log) {
                 cursor = page.next;
                 watched.apply(&page, started, proven_at);
             }
-            // Nothing was taken in: the next reading begins where this one did.
+            // Nothing was taken in: the next reading begins at the same cursor.
             Err(fault) => watched.fail(&fault),
         }
         wait(watched.pause(), &mut hints).await;
@@ -190,8 +197,9 @@ async fn watch_log(watched: Arc<Watched>, log: Log) {
 }
 
 impl Log {
-    /// The entries since `cursor`, and since when they prove that nothing else was revoked. The tick that they show is to be no
-    /// older than `max_age` when this is called, if that can be had within a quarter of the lag.
+    /// The entries since `cursor`, and the moment up to which they show every revocation.
+    ///
+    /// It first asks for a tick no older than `max_age`, and waits for it for at most a quarter of `max_lag`.
     async fn read(
         &self,
         watched: &Watched,
@@ -199,7 +207,7 @@ impl Log {
         max_age: Duration,
     ) -> Result<(Moment, RevocationPage), StoreError> {
         let ticked = self.ticks.ensure(max_age, Moment::now());
-        // The reading counts by whatever tick it shows.
+        // Without the tick the reading still counts, by whatever tick it shows.
         let _ = tokio::time::timeout(watched.max_lag / 4, ticked).await;
         let started = Moment::now();
         let reading = self.store.revocations_since(cursor, Watched::PAGE);
@@ -207,9 +215,9 @@ impl Log {
         Ok((self.proven_at(&page, started)?, page))
     }
 
-    /// Since when a reading that began at `started` proves that nothing was revoked.
+    /// The moment up to which a reading that began at `started` shows every revocation.
     fn proven_at(&self, page: &RevocationPage, started: Moment) -> Result<Moment, StoreError> {
-        if !self.is_fenced {
+        if !self.needs_tick {
             return Ok(started);
         }
         let began = self.ticks.began(page.tick).ok_or_else(|| {
@@ -219,7 +227,7 @@ impl Log {
     }
 }
 
-/// Waits for `pause`, or less when there is a hint.
+/// Waits for `pause`, or less when a hint comes.
 async fn wait(pause: Duration, hints: &mut Option<watch::Receiver<()>>) {
     let hinted = async {
         match hints {
@@ -227,7 +235,7 @@ async fn wait(pause: Duration, hints: &mut Option<watch::Receiver<()>>) {
             None => std::future::pending().await,
         }
     };
-    // A channel that is closed would hint for ever.
+    // A closed channel would give hints without end.
     if let Ok(false) = tokio::time::timeout(pause, hinted).await {
         *hints = None;
     }
@@ -248,29 +256,29 @@ mod tests {
 
     const LAG: Duration = Duration::from_secs(1);
 
-    /// Whether a session that nobody revoked is vouched for, `steady` and `wall` after the last reading.
+    /// Whether a session that was not revoked is vouched for, `steady` and `wall` after the last reading.
     fn vouches_later(steady: Duration, wall: Duration) -> bool {
         let (began, started) = (Instant::now(), SystemTime::now());
-        let epochs = RevocationFence::new();
+        let fence = RevocationFence::new();
         let (session, user) = (SessionId::parse("s").unwrap(), UserId::parse("u").unwrap());
-        let mark = epochs.mark(&session, &user, &ClientId::parse("c").unwrap());
-        epochs.take_in(Some(&[]), Moment::at(began, started), LAG);
-        let (steady, wall) = epochs.nanoseconds(Moment::at(began + steady, started + wall));
-        epochs.vouch_for(&mark, steady, wall)
+        let mark = fence.mark(&session, &user, &ClientId::parse("c").unwrap());
+        fence.take_in(Some(&[]), Moment::at(began, started), LAG);
+        let (steady, wall) = fence.nanoseconds(Moment::at(began + steady, started + wall));
+        fence.vouch_for(&mark, steady, wall)
     }
 
-    /// Whether a session that had a minute left is good by what is remembered, `steady` and `wall` later; a reading has
-    /// just proven that nobody revoked it.
+    /// Whether the cached verdict of a session with a minute left is good, `steady` and `wall` later. A reading has
+    /// just proven that the session was not revoked.
     fn is_good_later(steady: Duration, wall: Duration) -> bool {
         let (began, started) = (Instant::now(), SystemTime::now());
-        let (epochs, slot) = (RevocationFence::new(), CachedVerdict::default());
+        let (fence, cached) = (RevocationFence::new(), CachedVerdict::default());
         let (session, user) = (SessionId::parse("s").unwrap(), UserId::parse("u").unwrap());
-        let mark = epochs.mark(&session, &user, &ClientId::parse("c").unwrap());
-        let fence = FenceReading { mark, started: Moment::at(began, started) };
-        slot.remember(&epochs, &fence, Duration::from_secs(60));
+        let mark = fence.mark(&session, &user, &ClientId::parse("c").unwrap());
+        let reading = FenceReading { mark, started: Moment::at(began, started) };
+        cached.remember(&fence, &reading, Duration::from_secs(60));
         let now = Moment::at(began + steady, started + wall);
-        epochs.take_in(Some(&[]), now, LAG);
-        slot.is_good(&epochs, now)
+        fence.take_in(Some(&[]), now, LAG);
+        cached.is_good(&fence, now)
     }
 
     #[test]
@@ -284,13 +292,13 @@ mod tests {
 
     #[test]
     fn what_expires_after_the_end_of_time_is_not_remembered() {
-        let slot = CachedVerdict::default();
-        let epochs = RevocationFence::new();
+        let cached = CachedVerdict::default();
+        let fence = RevocationFence::new();
         let (session, user) = (SessionId::parse("s").unwrap(), UserId::parse("u").unwrap());
-        let mark = epochs.mark(&session, &user, &ClientId::parse("c").unwrap());
-        slot.remember(&epochs, &FenceReading { mark, started: Moment::now() }, Duration::MAX);
-        epochs.take_in(Some(&[]), Moment::now(), LAG);
-        assert!(!slot.is_good(&epochs, Moment::now()));
+        let mark = fence.mark(&session, &user, &ClientId::parse("c").unwrap());
+        cached.remember(&fence, &FenceReading { mark, started: Moment::now() }, Duration::MAX);
+        fence.take_in(Some(&[]), Moment::now(), LAG);
+        assert!(!cached.is_good(&fence, Moment::now()));
     }
 
     #[test]

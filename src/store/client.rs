@@ -1,42 +1,42 @@
-//! Hook clients, as the store sees them.
+//! Hook clients: what the store takes and returns.
 
 use std::time::{Duration, SystemTime};
 
 use super::StoreError;
 use crate::id::{ClientId, KeyThumbprint, Scopes, SecretHash, SessionId, UserId};
 
-/// A secret or key to add to a hook client, which is made when it is new.
+/// A secret or key to add to a hook client. The client is made if it is new.
 #[derive(Debug, Clone)]
 pub struct ProvisionClient {
     /// The client.
     pub client: ClientId,
     /// The person it belongs to.
     pub owner: UserId,
-    /// The live session that asks: it names the device the credential is for.
+    /// The live session that asks. It names the device that the credential is for.
     pub session: SessionId,
     /// What the device will prove itself with.
     pub credential: ClientCredential,
-    /// What the client may ask for from now on, within what [its owner's hooks may](super::KnownUser::hook_scopes).
+    /// What the client may ask for from now on, within [the hook scopes of its owner](super::KnownUser::hook_scopes).
     pub scopes: Scopes,
-    /// How long the credential it replaces stays good.
+    /// How long the credential before stays good.
     pub overlap: Duration,
-    /// How many devices may have credentials.
+    /// How many devices of the client may have credentials.
     pub max_devices: u32,
 }
 
-/// A client that was given a credential.
+/// A client that got a credential.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProvisionedClient {
     /// What it may ask for.
     pub scopes: Scopes,
-    /// When the credential is dead at the latest: the absolute end of the session that asked.
+    /// The latest time when the credential ends: the absolute end of the session that asked.
     pub ends_at: SystemTime,
 }
 
-/// What a client is known by.
+/// What a client proves itself with, as it is stored.
 #[derive(Debug, Clone)]
 pub enum ClientCredential {
-    /// A secret, of which the hash is stored.
+    /// A secret; only its hash is stored.
     Secret(SecretHash),
     /// A public key (`private_key_jwt`, RFC 7523).
     Key(ClientKey),
@@ -47,13 +47,14 @@ pub enum ClientCredential {
 pub struct ClientKey {
     /// Its thumbprint (RFC 7638).
     pub thumbprint: KeyThumbprint,
-    /// The key as a JWK (RFC 7517 §4), public members alone, at most 4 KiB.
+    /// The key as a JWK (RFC 7517 §4), public members only, at most 4 KiB.
     pub jwk: String,
 }
 
-/// Which of a client's public keys an assertion may be signed with.
+/// Which of a client's public keys may have signed an assertion.
 ///
-/// Both come from the header of an assertion that nobody has verified: fit for finding a key, never for deciding anything.
+/// Both fields come from the header of an assertion that is not verified yet. They may find a key. They must never
+/// decide anything.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyQuery {
     /// The algorithm, as the `alg` of a stored JWK names it (RFC 7518 §3.1; Ed25519 is `EdDSA`).
@@ -63,7 +64,8 @@ pub struct KeyQuery {
     pub key_id: Option<String>,
 }
 
-/// What a client proves itself with. Whoever offers a key's thumbprint has verified a signature with that key.
+/// What a client proves itself with in a request. Code that makes [`Key`](Self::Key) has verified a signature with that
+/// key.
 #[derive(Debug, Clone, Copy)]
 pub enum ClientProof {
     /// The hash of the secret it presented.
@@ -73,7 +75,7 @@ pub enum ClientProof {
 }
 
 impl ClientCredential {
-    /// The 32 bytes that tell it from others of its kind.
+    /// The 32 bytes that distinguish it from other credentials of its kind.
     #[must_use]
     pub fn digest(&self) -> &[u8; 32] {
         match self {
@@ -82,7 +84,7 @@ impl ClientCredential {
         }
     }
 
-    /// The public key, if it is one.
+    /// The public key, if this is a key.
     #[must_use]
     pub fn jwk(&self) -> Option<&str> {
         match self {
@@ -93,7 +95,7 @@ impl ClientCredential {
 }
 
 impl KeyQuery {
-    /// The thumbprint that [`key_id`](Self::key_id) is, when it is one: 32 bytes in base64url.
+    /// The thumbprint, if [`key_id`](Self::key_id) is one: 32 bytes in base64url.
     #[must_use]
     pub fn thumbprint(&self) -> Option<KeyThumbprint> {
         self.key_id.as_deref().and_then(KeyThumbprint::from_base64url)
@@ -101,7 +103,7 @@ impl KeyQuery {
 }
 
 impl ClientProof {
-    /// The 32 bytes that a credential of its kind must have, to be compared in constant time.
+    /// The 32 bytes that a credential of its kind must have, for a comparison in constant time.
     #[must_use]
     pub fn digest(&self) -> SecretHash {
         match self {
@@ -110,7 +112,7 @@ impl ClientProof {
         }
     }
 
-    /// Whether only a key answers it.
+    /// Whether only a key fits it.
     #[must_use]
     pub fn is_key(&self) -> bool {
         matches!(self, Self::Key(_))
@@ -138,12 +140,12 @@ pub enum ProvisionClientError {
     /// The user is disabled.
     #[error("the user is disabled")]
     UserDisabled,
-    /// As many devices as may be have a credential and a live session.
-    #[error("the client has credentials of too many devices")]
+    /// The most devices that are allowed have a credential and a live session.
+    #[error("the client has credentials for as many devices as it may have")]
     TooManyDevices,
-    /// Two other calls for this device were answered while this one waited: a third credential would end one of theirs
-    /// before it was told. Nothing has changed, try again.
-    #[error("the device is being given other credentials right now")]
+    /// Two other calls for this device were answered while this one waited. A third credential would end one of theirs
+    /// before its answer arrives. Nothing has changed: try again.
+    #[error("two other calls just got credentials for this device: try again")]
     Overlapped,
     /// The store could not answer.
     #[error(transparent)]

@@ -1,4 +1,4 @@
-//! Exchange codes, as the store sees them.
+//! Exchange codes: what the store takes and returns.
 
 use std::time::{Duration, SystemTime};
 
@@ -12,11 +12,11 @@ pub struct NewCode {
     pub hash: CodeHash,
     /// The person it is for.
     pub user: UserId,
-    /// The scopes it hands on.
+    /// The scopes that it passes on.
     pub scopes: Scopes,
-    /// The PKCE challenge its redeemer must answer, if any.
+    /// The PKCE challenge that its redeemer must answer, if any.
     pub challenge: Option<CodeChallenge>,
-    /// The one resource (RFC 8707) that its session's tokens may be for; `None` leaves that open.
+    /// The one resource (RFC 8707) that the tokens of its session may be for; `None` allows every resource.
     pub resource: Option<Audience>,
     /// How long it lives.
     pub life: Duration,
@@ -28,17 +28,17 @@ pub struct NewCode {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum IssueCodeError {
-    /// Nobody made the user known with [`Store::put_user`](super::Store::put_user).
-    #[error("the user is unknown")]
+    /// The host has not made the user known with [`Store::put_user`](super::Store::put_user).
+    #[error("the user is unknown: the host must call `put_user` first")]
     UnknownUser,
     /// The user is disabled.
     #[error("the user is disabled")]
     UserDisabled,
-    /// The user id is also the id of the client that the token would be for: no token could tell the two
-    /// apart (RFC 9700 §4.15).
-    #[error("the user id is reserved: it is a client id")]
+    /// The user id is also the id of the client that the token would be for. No token could tell the two apart (RFC
+    /// 9700 §4.15).
+    #[error("the user id is reserved: a client has the same id")]
     ReservedUser,
-    /// The bridge [requires PKCE](crate::BridgeBuilder::require_pkce), and there was no challenge.
+    /// The bridge [requires PKCE](crate::BridgeBuilder::require_pkce), and the call had no challenge.
     #[error("a code challenge is required")]
     ChallengeRequired,
     /// This bridge issues no token for the resource.
@@ -49,33 +49,33 @@ pub enum IssueCodeError {
     Store(#[from] StoreError),
 }
 
-/// A code to spend, and the session it shall open.
+/// A code to spend, and the session that it opens.
 #[derive(Debug, Clone)]
 pub struct RedeemCode {
     /// The SHA-256 of the code that was presented.
     pub hash: CodeHash,
     /// The challenge that the presented verifier answers, if one was presented.
     pub challenge: Option<CodeChallenge>,
-    /// The resource that the token is asked for, if one was named.
+    /// The resource that the token is asked for, if the request named one.
     pub resource: Option<Audience>,
     /// The session to open or renew.
     pub session: NewSession,
 }
 
-/// Why a code opened no session. The code is as it was.
+/// Why a code opened no session. The code stays as it was.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RedeemError {
     /// The code is not good.
     #[error("the code is not good: {0}")]
     Refused(GrantRefusal),
-    /// The declared session id is revoked, expired, or another user's or client's.
+    /// The declared session id is revoked, expired, or of another user or client.
     #[error("the session id is taken")]
     SessionTaken,
-    /// The code is bound to another resource than the one that was asked for (RFC 8707 §2.2).
+    /// The code is bound to a resource other than the one that was asked for (RFC 8707 §2.2).
     #[error("the code is for another resource")]
     WrongResource,
-    /// The user has as many live sessions as may be.
+    /// The user has as many live sessions as the limit allows.
     #[error("the user has too many sessions")]
     TooManySessions,
     /// The store could not answer.
@@ -83,7 +83,7 @@ pub enum RedeemError {
     Store(#[from] StoreError),
 }
 
-/// Why a code is not good: for logs and audit alone, the caller is told nothing of it.
+/// Why a code is not good. Only logs and the audit see it; the caller does not.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum GrantRefusal {
@@ -93,10 +93,10 @@ pub enum GrantRefusal {
     /// It is past its expiry, or was issued before the last revoke-all of its user.
     #[error("expired")]
     Expired,
-    /// It was spent before; the session its first use opened is now revoked.
+    /// It was spent before. The session that its first use opened is now revoked.
     #[error("replayed")]
     Replayed {
-        /// Whose code it is.
+        /// The user of the code.
         user: UserId,
         /// The session that its first use opened.
         session: SessionId,
@@ -106,7 +106,7 @@ pub enum GrantRefusal {
     /// Its user is disabled.
     #[error("user disabled")]
     UserDisabled,
-    /// The PKCE verifier is wrong, missing, or not asked for.
+    /// The PKCE verifier is wrong, is missing, or was sent for a code without a challenge.
     #[error("wrong code verifier")]
     WrongVerifier,
 }

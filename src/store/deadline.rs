@@ -1,4 +1,4 @@
-//! An end to waiting for a store.
+//! Deadlines of store operations.
 
 use std::time::Duration;
 
@@ -8,9 +8,9 @@ use crate::validate::{BuildError, check_deadline};
 /// How long a store may take.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Deadlines {
-    /// For what only reads.
+    /// For operations that only read.
     pub(crate) read: Duration,
-    /// For what writes, and so may end something.
+    /// For operations that write: they may end something, so they get longer.
     pub(crate) write: Duration,
 }
 
@@ -27,7 +27,7 @@ impl Deadlines {
     }
 }
 
-/// What `operation` answers, or [`StoreError::timed_out`] once `deadline` has passed.
+/// The answer of `operation`, or [`StoreError::timed_out`] once `deadline` has passed.
 pub(crate) async fn within_deadline<T, E: From<StoreError>>(
     deadline: Duration,
     operation: impl Future<Output = Result<T, E>>,

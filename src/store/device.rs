@@ -1,4 +1,4 @@
-//! Devices: what is signed in of a person, each with all that hangs on it.
+//! Devices: where a person is signed in, and what belongs to each device.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,17 +8,17 @@ use super::Session;
 use crate::clock::since_epoch;
 use crate::id::SessionId;
 
-/// A live session of a person's bridge, and what hangs on it and ends with it.
+/// A live session of a person's bridge, with all that belongs to it and ends with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Device {
     /// The session.
     pub session: Session,
-    /// Since when it has a hook secret, if it has one.
+    /// When its hook secret was made, if it has one.
     pub secret_since: Option<SystemTime>,
-    /// Since when it has a hook key, if it has one.
+    /// When its hook key was added, if it has one.
     pub key_since: Option<SystemTime>,
-    /// The live session of its hooks.
+    /// The live session of its hooks, if there is one.
     pub hook_session: Option<HookSession>,
 }
 
@@ -32,14 +32,14 @@ pub struct HookSession {
     pub created_at: SystemTime,
     /// When a token was last asked for, to the minute.
     pub renewed_at: SystemTime,
-    /// When it expires: with the device's session, as that was when a token was last asked for.
+    /// When it expires: when the device's session expires, as of the time when a token was last asked for.
     pub expires_at: SystemTime,
 }
 
 /// Which of a person's devices to list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeviceQuery {
-    /// Only what comes after this place.
+    /// Only devices after this place; `None` begins with the first.
     pub after: Option<DeviceCursor>,
     /// How many at most; at least 1.
     pub limit: u32,
@@ -50,25 +50,25 @@ pub struct DeviceQuery {
 pub struct DevicePage {
     /// The devices, newest first.
     pub devices: Vec<Device>,
-    /// Where to go on; `None` when these were the last.
+    /// Where to go on; `None` when these devices were the last.
     pub next: Option<DeviceCursor>,
 }
 
-/// A place in the list of a person's devices, which are ordered by when they were linked, newest first.
+/// A place in the list of a person's devices. The list is ordered by when the devices were linked, newest first.
 ///
-/// Its text is opaque to whoever gets it. What is linked while somebody pages comes before the first page, so no device that
-/// stays live is missed.
+/// Its text is opaque to those who receive it. A device that is linked while somebody reads the pages comes before the
+/// first page: so no device that stays live is missed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeviceCursor {
     /// When the device at this place was linked: whole microseconds.
     pub created_at: SystemTime,
-    /// Its session: of those that were linked in the same microsecond the ids tell.
+    /// Its session. The id decides the order of devices that were linked in the same microsecond.
     pub session: SessionId,
 }
 
-/// The text is no place in a list of devices.
+/// The text is not a place in a list of devices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("malformed cursor")]
+#[error("malformed cursor: pass on the cursor of the page before, unchanged")]
 pub struct InvalidCursor;
 
 impl Default for DeviceQuery {
@@ -79,7 +79,7 @@ impl Default for DeviceQuery {
 }
 
 impl DevicePage {
-    /// The page of those of `devices` that `query` has room for, when one more than that was looked for.
+    /// The page that `query` asks for. `devices` must hold one more than its limit, if there are so many.
     #[must_use]
     pub fn of(mut devices: Vec<Device>, query: &DeviceQuery) -> Self {
         let limit = query.limit.max(1) as usize;

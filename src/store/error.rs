@@ -1,12 +1,12 @@
-//! Faults of the database, opaque to the caller.
+//! Faults of the database. Their details are hidden from callers.
 
 use std::error::Error;
 use std::fmt;
 
 /// The store could not answer.
 ///
-/// It never says anything about the credential that was asked about. Its `Display` names no table, driver or server; the
-/// cause, for logs alone, is its [`source`](Error::source).
+/// It says nothing about the credential of the request. Its `Display` names no table, driver or server. Its
+/// [`source`](Error::source) is the cause, for logs only.
 #[derive(Debug)]
 pub struct StoreError {
     kind: StoreErrorKind,
@@ -17,7 +17,7 @@ pub struct StoreError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum StoreErrorKind {
-    /// No connection could be had or it was lost.
+    /// There was no connection, or it was lost.
     Unavailable,
     /// The answer did not come in time, or every connection was busy for too long.
     TimedOut,
@@ -27,10 +27,10 @@ pub enum StoreErrorKind {
     Full,
     /// The file of the database was moved, removed or replaced by another while it was in use.
     Moved,
-    /// The database refused or answered what it should not: a broken disk, a defect.
+    /// The database refused a statement or gave an unexpected answer: a broken disk, or a defect.
     Failed,
-    /// It stays so until somebody mends it: missing rights, a missing or changed migration, a wrong encoding, a transaction
-    /// pooler, a wrong password. The [`source`](Error::source) says what to write.
+    /// The fault stays until somebody corrects it: missing rights, a missing or changed migration, a wrong encoding, a
+    /// transaction pooler, a wrong password. The [`source`](Error::source) says what to write.
     Misconfigured,
     /// The server answers, but cannot prove that it is still the primary: another may have taken over.
     Unproven,
@@ -48,7 +48,7 @@ impl StoreError {
         Self::of(StoreErrorKind::TimedOut)
     }
 
-    /// An error whose cause was told before.
+    /// An error whose cause was logged before.
     pub(crate) const fn of(kind: StoreErrorKind) -> Self {
         Self { kind, source: None }
     }
@@ -61,7 +61,7 @@ impl StoreError {
 }
 
 impl StoreErrorKind {
-    /// All of them.
+    /// All kinds.
     pub(crate) const ALL: [Self; 8] = [
         Self::Unavailable,
         Self::TimedOut,

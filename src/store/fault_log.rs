@@ -1,4 +1,4 @@
-//! Faults in the log.
+//! How faults of the store are logged.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -8,26 +8,29 @@ use std::time::{Duration, Instant};
 
 use super::{StoreError, StoreErrorKind};
 
-/// How often the log is told of a fault that somebody must mend.
+/// How often a fault that somebody must correct is logged.
 const PAUSE: Duration = Duration::from_secs(60);
 
-/// More causes than there are at one time. Beyond them the log is told too often.
+/// How many causes are remembered. There are hardly ever so many at one time; if there are, the log is written too
+/// often.
 const MOST: usize = 64;
 
-/// When the log was told of each cause, by a digest of what it says.
+/// When each cause was logged last, by a digest of its texts.
 static TOLD: Mutex<Option<HashMap<u64, Instant>>> = Mutex::new(None);
 
-/// Tells the log that `what` did not work. A fault that stays until somebody mends it is an error, told once a minute for each
-/// cause; any other is a warning.
+/// Logs that `what` did not work.
+///
+/// A fault that stays until somebody corrects it is an error. It is logged once a minute for each cause. Any other
+/// fault is a warning.
 pub(crate) fn log_fault(fault: &StoreError, what: &'static str) {
     let error: &(dyn Error + 'static) = fault;
-    // Not every format shows the sources of an error, and they say what to write.
+    // Not every log format shows the sources of an error, and the sources say what to write.
     let causes: Vec<_> = causes(error).skip(1).map(ToString::to_string).collect();
     let causes = causes.join(": ");
     if fault.kind() != StoreErrorKind::Misconfigured {
         tracing::warn!(%error, causes, "{what}");
     } else if is_due(error, what, Instant::now()) {
-        tracing::error!(%error, causes, "{what}: somebody must mend it, trying again does not help");
+        tracing::error!(%error, causes, "{what}: somebody must correct the cause, a retry does not help");
     }
 }
 
@@ -48,7 +51,7 @@ fn is_due(error: &(dyn Error + 'static), what: &str, now: Instant) -> bool {
         told.clear();
     }
     told.insert(digest.finish(), now).is_none_or(|before| {
-        // The one that was told stands.
+        // The time of the last log line stays.
         told.insert(digest.finish(), before);
         false
     })

@@ -1,8 +1,7 @@
-//! Where users, codes, sessions, clients and revocations live: one trait of a few coarse operations,
-//! each atomic.
+//! Where users, codes, sessions, clients and revocations live: one trait of a few operations, each atomic.
 //!
-//! Two implementations come with the crate: `PostgresStore` (feature `postgres`) for real use and
-//! `SqliteStore` (feature `sqlite`) for a single node without a server. One conformance suite,
+//! The crate has two implementations. `PostgresStore` (feature `postgres`) is for real use: many gateways share one
+//! database. `SqliteStore` (feature `sqlite`) is for a single node without a database server. One conformance suite,
 //! `tests/store`, runs against both.
 
 #[cfg(feature = "postgres")]
@@ -16,6 +15,7 @@ mod deadline;
 mod device;
 mod error;
 mod fault_log;
+mod pool_status;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod pool_usage;
 mod refresh;
@@ -36,6 +36,7 @@ pub(crate) use deadline::{Deadlines, within_deadline};
 pub use device::{Device, DeviceCursor, DevicePage, DeviceQuery, HookSession, InvalidCursor};
 pub use error::{StoreError, StoreErrorKind};
 pub(crate) use fault_log::log_fault;
+pub use pool_status::PoolStatus;
 #[cfg(feature = "postgres")]
 pub use postgres::{PostgresStore, PostgresStoreBuilder};
 pub use refresh::{RefreshRefusal, RefreshSession, RefreshSessionError, RefreshStatus};
@@ -58,143 +59,159 @@ use tokio::sync::watch;
 
 use crate::id::{AssertionHash, ClientId, RefreshHash, SessionId, UserId};
 
-/// The one door to the database.
+/// The one way to the database.
 ///
 /// # What every implementation guarantees
 ///
-/// - **Atomic.** Each operation happens whole or not at all, under any race, on any number of nodes,
-///   whether its future is dropped, the connection is lost or the process dies.
-/// - **The database's clock** decides what is expired, never the caller's.
-/// - **The primary.** No operation reads a replica.
-/// - **No false answers.** A fault is a [`StoreError`], never "unknown" or "not live".
-/// - **Bounded.** All that is live of one person is bounded: [`NewSession::limit`] sessions, one session more for the hooks
-///   of each of [`ProvisionClient::max_devices`] devices, and two credentials a device. What has expired counts as dead,
-///   also before the sweep, and no operation takes longer for dead rows.
-/// - **Fair.** The writes of one person take turns before they take a connection, and no write takes a connection that
+/// - **Atomic.** Each operation happens whole or not at all. This holds in every race, on any number of nodes, and when
+///   the operation's future is dropped, the connection is lost or the process dies.
+/// - **The database's clock** decides what has expired. The gateway's clock never does.
+/// - **The primary.** No operation reads from a replica.
+/// - **No false answers.** A fault is a [`StoreError`]. It is never answered as "unknown" or "not live".
+/// - **Bounded.** A person has a bounded number of live rows: [`NewSession::limit`] sessions, one more session for the
+///   hooks of each of [`ProvisionClient::max_devices`] devices, and two credentials for each device. An expired row
+///   counts as dead, also before the sweep. No operation takes longer because of dead rows.
+/// - **Fair.** The writes of one person take turns before they take a connection. No write takes a connection that
 ///   [`session_statuses`](Self::session_statuses) and [`revocations_since`](Self::revocations_since) need.
 ///
 /// # Cancel safety
 ///
-/// A dropped future leaves its operation done or not done, never half done, and its connection
-/// usable or closed, never back in the pool with an answer outstanding.
+/// When a future is dropped, its operation is done or not done, never half done. Its connection is usable or closed. A
+/// connection never goes back to the pool while an answer on it is outstanding.
 #[async_trait]
 pub trait Store: fmt::Debug + Send + Sync + 'static {
-    /// Makes `user` known, or gives a known user these scopes. It does not enable a disabled user.
+    /// Makes `user` known, or replaces the scopes of a known user. It does not enable a disabled user.
     ///
     /// # Errors
     ///
     /// [`StoreError`] when the store cannot answer.
     async fn put_user(&self, user: &KnownUser) -> Result<(), StoreError>;
 
-    /// Stores a code for a known, enabled user and returns when it expires.
+    /// Stores a code for a known, enabled user, and returns when the code expires.
     ///
-    /// A user has at most [`NewCode::max_open`] open codes: beyond that the oldest die.
+    /// A user has at most [`NewCode::max_open`] open codes. When there would be more, the oldest codes become invalid.
     ///
     /// # Errors
     ///
-    /// [`IssueCodeError`] when the user is unknown or disabled, or the store cannot answer.
+    /// [`IssueCodeError`] when the user is unknown or disabled, or when the store cannot answer.
     async fn issue_code(&self, code: NewCode) -> Result<SystemTime, IssueCodeError>;
 
-    /// Spends a code and opens or renews a session, in one transaction with the check of the user.
+    /// Spends a code and opens or renews a session. The check of the user is in the same transaction.
     ///
-    /// Of any number of racers on one code exactly one is answered `Ok`. On any error the code is as
-    /// it was. The user row is locked before the session is opened, so that no session is ever live
-    /// for a disabled user.
+    /// When several calls present one code at the same time, exactly one of them gets `Ok`. On any error the code stays
+    /// as it was. The user row is locked before the session is opened: so a disabled user never has a live session.
     ///
-    /// In order: a code that is not stored is [`GrantRefusal::Unknown`]. One that is spent is
-    /// [`GrantRefusal::Replayed`], **and the session its first use opened is revoked** (with what
-    /// [`Revoke::Session`] takes along), whatever else was presented. One past its expiry, or issued
-    /// before the last revoke-all of its user, is [`GrantRefusal::Expired`]. A disabled user is
-    /// [`GrantRefusal::UserDisabled`]. A challenge that differs from the stored one, stands where
-    /// none is stored, or is missing where one is, is [`GrantRefusal::WrongVerifier`]. A resource other than the one that the
-    /// code is bound to is [`RedeemError::WrongResource`]. Then the
-    /// session is opened as [`Store::open_session`] says, with the scopes that the code was issued
-    /// for and the user still holds, and bound to the code's resource.
+    /// The checks, in this order:
+    ///
+    /// 1. A code that is not stored: [`GrantRefusal::Unknown`].
+    /// 2. A spent code: [`GrantRefusal::Replayed`], whatever else was presented. **The session that the first use
+    ///    opened is revoked**, with what [`Revoke::Session`] takes along.
+    /// 3. A code that is past its expiry, or was issued before the last revoke-all of its user:
+    ///    [`GrantRefusal::Expired`].
+    /// 4. A disabled user: [`GrantRefusal::UserDisabled`].
+    /// 5. A challenge that differs from the stored one, that is presented when none is stored, or that is missing when
+    ///    one is stored: [`GrantRefusal::WrongVerifier`].
+    /// 6. A resource other than the one that the code is bound to: [`RedeemError::WrongResource`].
+    ///
+    /// Then the session is opened as [`Store::open_session`] says. It gets the scopes that the code was issued for and
+    /// that the user still holds. It is bound to the resource of the code.
     ///
     /// # Errors
     ///
-    /// [`RedeemError`]: a refusal, a session id that is taken, or a store that cannot answer.
+    /// [`RedeemError`]: the code is refused, the session id is taken, or the store cannot answer.
     async fn redeem_code(&self, redeem: RedeemCode) -> Result<OpenedSession, RedeemError>;
 
     /// Opens or renews a session without a code.
     ///
-    /// A [`RequestedId::Declared`] id that is new is taken. One whose session is live, and belongs to
-    /// the same user and the same client, is renewed: it gets the new scopes,
-    /// origin and life (its expiry and its absolute end never move nearer), and keeps its call source.
-    /// Any other is [`OpenSessionError::SessionTaken`]. A user's live
-    /// sessions (hook clients' aside) stay within [`NewSession::limit`]: beyond that those are revoked, with all that hangs on
-    /// them, that were renewed least recently ([`OpenedSession::evicted`]).
+    /// A [`RequestedId::Declared`] id that is new is taken. If a live session of the same user and the same client has
+    /// the id, this session is renewed. It gets the new scopes, origin and life, and keeps its call source. Its expiry
+    /// and its absolute end never move to an earlier time. If the id belongs to any other session, the answer is
+    /// [`OpenSessionError::SessionTaken`].
     ///
-    /// It expires [`NewSession::life`] from now and ends for good [`NewSession::max_life`] from now, whichever comes first.
-    /// With [`NewSession::refresh`] it gets its first refresh token. Those that it had before are unknown from now on, with
-    /// or without a new one.
+    /// A user has at most [`NewSession::limit`] live sessions; the sessions of hook clients do not count. When there
+    /// would be more, the sessions that were renewed least recently are revoked, with everything that belongs to them
+    /// ([`OpenedSession::evicted`]).
     ///
-    /// [`OpenSession::Vouched`] opens it for a known, enabled user with those of the asked scopes
-    /// that the user holds.
+    /// The session expires [`NewSession::life`] from now, or [`NewSession::max_life`] from now if that is sooner. It ends
+    /// for good [`NewSession::max_life`] from now. With [`NewSession::refresh`] it gets its first refresh token. With or
+    /// without a new one, its earlier refresh tokens are unknown from now on.
     ///
-    /// [`OpenSession::Client`] checks the client's proof in the same transaction: it is good only while the session of its
-    /// device is live. A device's hook client has **one live session**, a child of the device's: it is renewed, and only
-    /// opened, under the asked id, when there is none. It expires with the device's session. The answer has those of
-    /// the asked scopes that the client holds.
+    /// [`OpenSession::Vouched`] opens the session for a known, enabled user. It grants the asked scopes that the user
+    /// holds.
+    ///
+    /// [`OpenSession::Client`] checks the client's proof in the same transaction. The proof is good only while the
+    /// session of its device is live. The hook client of a device has **one live session**, a child of the device's
+    /// session. It is renewed when it exists, and opened under the asked id only when it does not. It expires with the
+    /// device's session. The answer has the asked scopes that the client holds.
     ///
     /// # Errors
     ///
-    /// [`OpenSessionError`].
+    /// [`OpenSessionError`] says why no session was opened.
     async fn open_session(&self, open: OpenSession) -> Result<OpenedSession, OpenSessionError>;
 
-    /// Uses a refresh token: answers with a successor and extends its session, in one transaction.
+    /// Uses a refresh token: returns a successor and extends the session, in one transaction.
     ///
-    /// A token is good once. One that was never used is good however old it is, unless it was retired. Used again
+    /// A token is good for one use. A token that was never used is good at any age, unless it was retired. What happens
+    /// when it is used again:
     ///
-    /// - within [`RefreshSession::grace`] it is answered with another successor beside the first: so of any number of racers
-    ///   on one token all are answered `Ok`, and go on apart;
-    /// - later, while **nothing that it was answered with was ever used** (the answer was lost), it is answered again, a grace
-    ///   begins anew, and what it was answered with before is *retired*;
-    /// - later, after something that it was answered with was used, it is [`RefreshRefusal::Reused`], as is a retired token
-    ///   whenever it comes, **and the session is revoked** (with what [`Revoke::Session`] takes along), whatever scopes it asks
-    ///   for: two hold it.
+    /// - **Within [`RefreshSession::grace`]:** the answer is another successor, beside the first one. So when several
+    ///   calls use one token at the same time, all get `Ok`, and each goes on with its own successor.
+    /// - **Later, while none of its successors was ever used** (the answer was lost): the answer is a new successor, a
+    ///   grace begins again, and the earlier successors are *retired*.
+    /// - **Later, after one of its successors was used:** [`RefreshRefusal::Reused`]. A retired token gets this answer
+    ///   at any time. **The session is revoked** (with what [`Revoke::Session`] takes along), whatever scopes the call
+    ///   asks for: two parties hold the token.
     ///
-    /// In order: a token that is not stored, or was forgotten, is [`RefreshRefusal::Unknown`]; one of a session that is not
-    /// live is [`RefreshRefusal::SessionEnded`]; one of another client [`RefreshRefusal::WrongClient`]; then reuse is judged;
-    /// a disabled user is [`RefreshRefusal::UserDisabled`]; scopes that the session would not keep are
-    /// [`RefreshSessionError::Scopes`]; a resource other than the one that the session is bound to is
-    /// [`RefreshSessionError::WrongResource`]. None of these but reuse changes anything.
+    /// The checks, in this order:
     ///
-    /// The session then expires [`RefreshSession::life`] from now, or at its absolute end if that is sooner, but never sooner
-    /// than it would have. It keeps those of its scopes that the user still holds, and gets the new origin, but for a device
-    /// name that is not told. The answer has the scopes that were asked for, and when the person last signed in.
+    /// 1. A token that is not stored, or was forgotten: [`RefreshRefusal::Unknown`].
+    /// 2. A token of a session that is not live: [`RefreshRefusal::SessionEnded`].
+    /// 3. A token of another client: [`RefreshRefusal::WrongClient`].
+    /// 4. Reuse, as above.
+    /// 5. A disabled user: [`RefreshRefusal::UserDisabled`].
+    /// 6. Scopes that the session would not keep: [`RefreshSessionError::Scopes`].
+    /// 7. A resource other than the one that the session is bound to: [`RefreshSessionError::WrongResource`].
+    ///
+    /// Of these refusals only reuse changes anything.
+    ///
+    /// The session then expires [`RefreshSession::life`] from now, or at its absolute end if that is sooner, but never
+    /// sooner than it would have expired before. It keeps those of its scopes that the user still holds. It gets the
+    /// new origin; without a device name in the new origin it keeps the old name. The answer has the scopes that were
+    /// asked for, and the time when the person last signed in.
     ///
     /// # Errors
     ///
-    /// [`RefreshSessionError`].
+    /// [`RefreshSessionError`] says why no session was refreshed.
     async fn refresh_session(&self, refresh: RefreshSession) -> Result<OpenedSession, RefreshSessionError>;
 
-    /// What is to say of a refresh token now; `None` when it is not stored. Changes nothing.
+    /// The state of a refresh token now; `None` when it is not stored. This call changes nothing.
     ///
     /// # Errors
     ///
     /// [`StoreError`] when the store cannot answer.
     async fn refresh_status(&self, token: &RefreshHash) -> Result<Option<RefreshStatus>, StoreError>;
 
-    /// Looks many sessions up by primary key in one query, and judges each by the database's clock.
+    /// Looks many sessions up by primary key in one query, and judges each one by the database's clock.
     ///
-    /// A session without a row is left out. The order of the answer is not that of `ids`. The answer names the newest
-    /// [`tick`](Self::tick) that its snapshot shows: only so is known how old it may be.
+    /// A session without a row is left out. The order of the answer is not the order of `ids`. The answer names the
+    /// newest [`tick`](Self::tick) that its snapshot shows: this tick tells how old the answer may be.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] when the store cannot answer, or its server takes no writes: it is then not known whether they are live.
+    /// [`StoreError`] when the store cannot answer, or when its server takes no writes. Then nobody knows whether the
+    /// sessions are live.
     async fn session_statuses(&self, ids: &[SessionId]) -> Result<SessionStatuses, StoreError>;
 
-    /// The same as [`session_statuses`](Self::session_statuses) for less: it leaves out whose the sessions are.
+    /// The same as [`session_statuses`](Self::session_statuses), but cheaper: it does not say whose the sessions are.
     ///
-    /// It is asked for sessions whose status was seen before. What it says of a row counts only for a session whose status
-    /// had the same [`RowState::row`]: then it is the same row, and so of the same user and client. A row may be found by the
-    /// digest alone. `sessions` holds none twice. The default asks for the statuses.
+    /// The caller asks only for sessions whose [`SessionStatus`] it has seen before. What the answer says about a row
+    /// counts only when that status had the same [`RowState::row`]: then it is the same row, of the same user and the
+    /// same client. A store may find a row by its digest alone. `sessions` holds no session twice. The default
+    /// implementation asks for the statuses.
     ///
     /// # Errors
     ///
-    /// As of [`session_statuses`](Self::session_statuses).
+    /// The same as for [`session_statuses`](Self::session_statuses).
     async fn row_states(&self, sessions: &[SessionKey]) -> Result<RowStates, StoreError> {
         let ids: Vec<_> = sessions.iter().map(|session| session.id().clone()).collect();
         let SessionStatuses { found, tick } = self.session_statuses(&ids).await?;
@@ -207,77 +224,89 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         Ok(RowStates { found: found.collect(), tick })
     }
 
-    /// Writes, and waits until that is acknowledged as every other write is: by the whole synchronous set, where there is one.
+    /// Makes a write, and waits until it is acknowledged as every other write is: by the whole synchronous set, if
+    /// there is one.
     ///
-    /// So it proves that the server could still acknowledge writes **when this was called**: a primary that was replaced, and
-    /// does not know it, never can. A tick that is acknowledged with a warning, or whose wait was cancelled, proves nothing, and is
-    /// an error. A store of one server that nothing can replace may answer at once, with the same tick each time.
+    /// So it proves that the server could still acknowledge writes **when this was called**. A primary that was
+    /// replaced can never do so, even if it does not know that it was replaced. A tick proves nothing, and is an error,
+    /// when it is acknowledged with a warning or when its wait was cancelled. A store with one server that nothing can
+    /// replace may answer at once, with the same tick each time.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] when it is not acknowledged, or not in time.
+    /// [`StoreError`] when the write is not acknowledged in time.
     async fn tick(&self) -> Result<Proof, StoreError>;
 
-    /// The live sessions of `user` that `query` asks for, newest first, each with what hangs on it.
+    /// The live sessions of `user` that `query` asks for, newest first, each with what belongs to it.
     ///
     /// # Errors
     ///
     /// [`StoreError`] when the store cannot answer.
     async fn devices_of(&self, user: &UserId, query: &DeviceQuery) -> Result<DevicePage, StoreError>;
 
-    /// Revokes, writes the revocation log in the same transaction, and returns how many sessions
-    /// that were not revoked before are now, `None` when the session or the user that `target` names
-    /// is unknown (for [`Revoke::SessionOf`] also when it is another user's).
+    /// Revokes `target`, and returns how many sessions this call has revoked.
     ///
-    /// Idempotent. Once it returns, no later look-up on any node says live. What each target takes
-    /// along stands at [`Revoke`]. The work is bounded, whatever the person did before; that of [`Revoke::Client`] is not.
+    /// The answer is `None` when the session or user that `target` names is unknown. For [`Revoke::SessionOf`] it is
+    /// also `None` when the session belongs to another user. The revocation log is written in the same transaction.
+    ///
+    /// Once this call returns, no later look-up on any node says that the sessions are live. A second call for the same
+    /// target succeeds and changes nothing. [`Revoke`] says what each target takes along. The work is bounded, whatever
+    /// the person did before. Only the work for [`Revoke::Client`] is not bounded.
     ///
     /// # Errors
     ///
     /// [`StoreError`] when the store cannot answer: the revocation may or may not have happened.
     async fn revoke(&self, target: &Revoke) -> Result<Option<u64>, StoreError>;
 
-    /// Disables `user` and does what [`Revoke::User`] does, in one transaction. `false` when the user
-    /// is unknown. Idempotent.
+    /// Disables `user` and does what [`Revoke::User`] does, in one transaction. `false` when the user is unknown.
+    ///
+    /// A second call succeeds and changes nothing.
     ///
     /// # Errors
     ///
     /// [`StoreError`] when the store cannot answer: the user may or may not be disabled.
     async fn disable_user(&self, user: &UserId) -> Result<bool, StoreError>;
 
-    /// Enables `user` again; what was revoked stays revoked. `false` when the user is unknown.
-    /// Idempotent.
+    /// Enables `user` again. What was revoked stays revoked. `false` when the user is unknown.
+    ///
+    /// A second call succeeds and changes nothing.
     ///
     /// # Errors
     ///
     /// [`StoreError`] when the store cannot answer.
     async fn enable_user(&self, user: &UserId) -> Result<bool, StoreError>;
 
-    /// Inserts a hook client or adds a credential (a secret or a public key) to it, in one statement.
+    /// Makes a hook client if it is new, and adds a credential (a secret or a public key) to it, in one statement.
     ///
-    /// A device ([`ProvisionClient::session`]) has at most two live credentials: the new one, and the one before, which stays
-    /// good for [`ProvisionClient::overlap`] more; that is to be longer than an answer may be on its way. One that was
-    /// committed **after this call reached the database** is not replaced by it. So no credential that was returned last is
-    /// dead; a call beside which two others were answered is [`ProvisionClientError::Overlapped`]. Two later calls, the second begun after
-    /// the first was committed, end a credential at once, also while its own answer is on its way. A key that the client has
-    /// already becomes this device's, and its alone: so it ends with the session that brought it last.
+    /// A device ([`ProvisionClient::session`]) has at most two live credentials: the new one and the one before. The
+    /// one before stays good for [`ProvisionClient::overlap`] more. This time should be longer than an answer may take
+    /// to arrive.
     ///
-    /// A credential is live only while the session of its device is. A client has live credentials of at most
-    /// [`ProvisionClient::max_devices`] devices: beyond that the call is refused.
+    /// Concurrent calls do not make each other's answers useless. A call does not replace a credential that was
+    /// committed **after the call reached the database**: so the credential that was returned last is never dead. If
+    /// two other calls were answered while a call waited, the call is refused with
+    /// [`ProvisionClientError::Overlapped`]. Two later calls, the second begun after the first was committed, end a
+    /// credential at once, even when its own answer has not arrived yet.
+    ///
+    /// A key that the client already has becomes the key of this device alone. So the key ends with the session that
+    /// presented it last.
+    ///
+    /// A credential is live only while the session of its device is live. At most [`ProvisionClient::max_devices`]
+    /// devices of a client have live credentials. A call for one more device is refused.
     ///
     /// # Errors
     ///
-    /// [`ProvisionClientError`]: the asking session is no longer live, the user is disabled, all places are
-    /// taken, or the store cannot answer.
+    /// [`ProvisionClientError`]: the asking session is no longer live, the user is disabled, too many devices have
+    /// credentials, the call overlapped with others, or the store cannot answer.
     async fn provision_client(
         &self,
         provision: ProvisionClient,
     ) -> Result<ProvisionedClient, ProvisionClientError>;
 
-    /// The client, when `proof` fits one of its live credentials and its owner is enabled.
+    /// The client, when `proof` fits one of its live credentials and its owner is enabled; otherwise `None`.
     ///
-    /// A secret is never taken for a key, nor a key for a secret. Compares in constant time, and does the same work for an
-    /// unknown client.
+    /// A secret is never accepted as a key, nor a key as a secret. The comparison takes constant time. An unknown
+    /// client costs the same work.
     ///
     /// # Errors
     ///
@@ -288,19 +317,22 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         proof: &ClientProof,
     ) -> Result<Option<Client>, StoreError>;
 
-    /// The live public keys of a client, of [`KeyQuery::algorithm`], that answer to [`KeyQuery::key_id`] (the JWK's `kid`, or the
-    /// thumbprint in base64url), or without one all of the algorithm: newest first, at most two. None for an unknown client, and
-    /// none when its owner is disabled.
+    /// The live public keys of a client that fit `query`: newest first, at most two.
     ///
-    /// Every key that is returned costs a verification, which anybody may ask for: so never more than two.
+    /// A key fits when it is for [`KeyQuery::algorithm`] and answers to [`KeyQuery::key_id`], which is the `kid` of its
+    /// JWK or its thumbprint in base64url. Without a key id all keys of the algorithm fit. An unknown client has no
+    /// keys, and neither has a client whose owner is disabled.
+    ///
+    /// Anybody may cause a verification with each key that is returned: so there are never more than two.
     ///
     /// # Errors
     ///
     /// [`StoreError`] when the store cannot answer.
     async fn client_keys(&self, client: &ClientId, query: &KeyQuery) -> Result<Vec<ClientKey>, StoreError>;
 
-    /// Remembers for `life` that an assertion was used; `false` when it was before. Of any number of racers one is
-    /// answered `true`.
+    /// Remembers for `life` that an assertion was used. `false` when it was used before.
+    ///
+    /// When several calls spend one assertion at the same time, exactly one of them gets `true`.
     ///
     /// # Errors
     ///
@@ -309,63 +341,55 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
 
     /// The revocations that a reader at `cursor` may not have seen.
     ///
-    /// Every revocation that was acknowledged before this call began, and after the call that gave
-    /// `cursor`, is in the page: commits out of order, and transactions that stay open, hide none.
-    /// One may come more than once. When there are more than `limit`, [`RevocationPage::entries`] is
-    /// `None`: forget every verdict and go on from [`RevocationPage::next`]. The page names the newest
-    /// [`tick`](Self::tick) that its snapshot shows.
+    /// Every revocation that was acknowledged before this call began, and after the call that returned `cursor`, is in
+    /// the page. Commits out of order and open transactions hide none. A revocation may come more than once. The page
+    /// names the newest [`tick`](Self::tick) that its snapshot shows.
+    ///
+    /// When there are more than `limit` revocations, [`RevocationPage::entries`] is `None`. Then forget every verdict,
+    /// and go on from [`RevocationPage::next`].
     ///
     /// # Errors
     ///
-    /// [`StoreError`] when the store cannot answer, or its server takes no writes.
+    /// [`StoreError`] when the store cannot answer, or when its server takes no writes.
     async fn revocations_since(
         &self,
         cursor: &RevocationCursor,
         limit: u32,
     ) -> Result<RevocationPage, StoreError>;
 
-    /// A channel that changes when something may have been revoked, sooner than it takes to ask.
+    /// A channel that changes when something may have been revoked.
     ///
-    /// A hint and nothing more: it may be late, lost or for nothing, so whoever listens must read the log now and
-    /// then by itself. The default gives none.
+    /// It only makes a reader ask sooner. A hint may be late, lost or without a cause: so every listener must also read
+    /// the log now and then by itself. The default implementation gives no channel.
     fn revocation_hints(&self) -> Option<watch::Receiver<()>> {
         None
     }
 
-    /// Deletes at most `limit` dead rows of each table, and returns how many.
+    /// Deletes at most `limit` dead rows of each table, and returns how many it deleted.
     ///
-    /// A code goes a day after it expired (until then a replay is recognised); a session an hour
-    /// after it expired, revoked or not, because a token never outlives its session and an id must
-    /// not come back while a token names it, and its refresh tokens and credentials with it; a client credential after its
-    /// overlap; a revocation after a day; an assertion once its life is over. A live row never goes.
+    /// - A code is deleted a day after it expired: until then a replay is recognised.
+    /// - A session is deleted an hour after it expired, revoked or not, with its refresh tokens and credentials. A
+    ///   token never outlives its session, and an id must not be used again while a token names it.
+    /// - A client credential is deleted after its overlap.
+    /// - A revocation is deleted after a day.
+    /// - An assertion is deleted when its life is over.
+    ///
+    /// A live row is never deleted.
     ///
     /// # Errors
     ///
     /// [`StoreError`] when the store cannot answer.
     async fn sweep(&self, limit: u32) -> Result<Swept, StoreError>;
 
-    /// Whether the store can answer, and takes writes. Whether a write is acknowledged, [`tick`](Self::tick) tells.
+    /// Whether the store can answer and takes writes. [`tick`](Self::tick) tells whether a write is acknowledged.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] when it cannot.
+    /// [`StoreError`] when the store cannot answer, or takes no writes.
     async fn ping(&self) -> Result<(), StoreError>;
 
-    /// How its pool fares; `None` where there is none to tell of. The default.
+    /// The state of its pool; `None` when there is none to report, which is the default.
     fn pool_status(&self) -> Option<PoolStatus> {
         None
     }
-}
-
-/// How the pool of a store fares.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct PoolStatus {
-    /// How many connections the store may have at once: what a server must have room for.
-    pub size: usize,
-    /// How many are lent now, also to statements that nobody waits for any more.
-    pub connections_out: usize,
-    /// How long the last operation waited for one, in vain or not. Look-ups, and whatever else has connections of its own, are
-    /// told apart: this is the longest.
-    pub last_wait: Duration,
 }

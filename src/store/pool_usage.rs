@@ -1,4 +1,4 @@
-//! Connections that are lent, and how long they were waited for: for health pages and metrics.
+//! How many connections are lent, and how long operations waited for one: for health pages and metrics.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -8,20 +8,20 @@ use crate::telemetry::{gauge_by, record};
 
 const OUT: &str = "bridge_auth_pool_connections_out";
 
-/// What one pool has lent.
+/// The use of one pool.
 #[derive(Debug, Default)]
 pub(super) struct PoolUsage {
     out: AtomicUsize,
-    /// How long the last one waited, in nanoseconds.
+    /// How long the last operation waited, in nanoseconds.
     last_wait: AtomicU64,
 }
 
-/// A connection is out until this is dropped.
+/// A lent connection. It is lent until this is dropped.
 #[derive(Debug)]
 pub(super) struct Lent(Arc<PoolUsage>);
 
 impl PoolUsage {
-    /// A connection was waited for, whether it came or not.
+    /// Records how long an operation waited for a connection, whether it got one or not.
     pub(super) fn waited(&self, waited: Duration) {
         self.last_wait.store(u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
         record("bridge_auth_pool_wait_seconds", waited.as_secs_f64());

@@ -1,7 +1,7 @@
-//! Refresh tokens, as the store sees them.
+//! Refresh tokens: what the store takes and returns.
 //!
-//! A refresh token is good once. A session is the family of its refresh tokens (RFC 9700 §4.14.2): each token knows the one
-//! that it was given for, and whether anything that it was answered with was ever used.
+//! A refresh token is good for one use. A session is the family of its refresh tokens (RFC 9700 §4.14.2). Each token
+//! knows the token that it was given for, and whether any of its successors was ever used.
 
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
@@ -9,38 +9,39 @@ use std::time::{Duration, SystemTime};
 use super::{Origin, SessionStatus, StoreError};
 use crate::id::{Audience, ClientId, RefreshHash, Scopes, SessionId, UserId};
 
-/// A refresh token to use, and the one to answer with.
+/// A refresh token to use, and its successor.
 #[derive(Debug, Clone)]
 pub struct RefreshSession {
     /// The hash of the token that was presented.
     pub presented: RefreshHash,
-    /// The hash of the token to answer with.
+    /// The hash of the successor, which is the answer.
     pub successor: RefreshHash,
-    /// The client that presents it, which must be the session's.
+    /// The client that presents it. It must be the client of the session.
     pub client: ClientId,
-    /// What the access token shall allow: `None` is all that the session does.
+    /// What the access token shall allow; `None` is all that the session allows.
     pub scopes: Option<Scopes>,
-    /// The resource that the access token is asked for, if one was named.
+    /// The resource that the access token is asked for, if the request named one.
     pub resource: Option<Audience>,
     /// Where the client is.
     pub origin: Origin,
     /// How long the session lives from now, unless its absolute end is nearer.
     pub life: Duration,
-    /// How long after its use a token may be used again beside it: by programs that share it and refresh at once.
+    /// How long after its first use a token may be used again. Programs that share a token may refresh at the same
+    /// time.
     pub grace: Duration,
 }
 
-/// Why no session was refreshed. But for a reuse, nothing has changed.
+/// Why no session was refreshed. Nothing has changed, except after a reuse.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RefreshSessionError {
     /// The token is not good.
     #[error("the refresh token is not good: {0}")]
     Refused(RefreshRefusal),
-    /// A scope is asked for that the session does not have (RFC 6749 §6).
+    /// The request asks for a scope that the session does not have (RFC 6749 §6).
     #[error("the session does not have these scopes")]
     Scopes,
-    /// The session is bound to another resource than the one that was asked for (RFC 8707 §2.2).
+    /// The session is bound to a resource other than the one that was asked for (RFC 8707 §2.2).
     #[error("the session is for another resource")]
     WrongResource,
     /// The store could not answer.
@@ -48,23 +49,25 @@ pub enum RefreshSessionError {
     Store(#[from] StoreError),
 }
 
-/// Why a refresh token is not good: for logs and audit alone, the caller is told nothing of it.
+/// Why a refresh token is not good. Only logs and the audit see it; the caller does not.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RefreshRefusal {
     /// No such token is stored.
     #[error("unknown")]
     Unknown,
-    /// Two hold it: it was used before, and so was what it was answered with; or it was retired. Its session is now revoked.
+    /// Two parties hold it: it was used before, and so was one of its successors; or it was retired. Its session is now
+    /// revoked.
     #[error("reused")]
     Reused {
-        /// Whose session it is.
+        /// The user of the session.
         user: UserId,
         /// The session that was revoked.
         session: SessionId,
-        /// When the other one used it (of a retired token, the one it was given for), by the database's clock.
+        /// When the other party used it, by the database's clock. For a retired token that was never used: when the
+        /// token that it was given for was used.
         used_at: SystemTime,
-        /// From where, as far as it is known.
+        /// The address that this use came from, if it is known.
         used_from: Option<IpAddr>,
     },
     /// Its session was revoked or has expired.
@@ -78,14 +81,14 @@ pub enum RefreshRefusal {
     UserDisabled,
 }
 
-/// What is to say of a refresh token.
+/// The state of a refresh token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RefreshStatus {
-    /// Its session, judged now.
+    /// The scopes of the session.
     pub session: SessionStatus,
     /// What the session allows.
     pub scopes: Scopes,
-    /// Whether it is still good for its one use: never used, and not retired.
+    /// Whether it is still good for its first use: it was never used, and is not retired.
     pub is_unused: bool,
     /// When it was issued.
     pub issued_at: SystemTime,

@@ -1,28 +1,28 @@
-//! Revocation: what can be revoked, the log of it, and the broom.
+//! Revocation: what can be revoked, the revocation log, and the sweep.
 
 use super::Tick;
 use crate::id::{ClientId, SessionId, UserId};
 
 /// What to revoke.
 ///
-/// What expired less than a minute ago is revoked like what is live: a clock may be set back.
+/// Sessions and codes that expired less than a minute ago are revoked like live ones, because a clock may be set back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Revoke {
-    /// One session: with it go the credentials and the session of its device's hooks. The session itself is revoked however
-    /// long ago it expired.
+    /// One session. The credentials and the session of its device's hooks end with it. The session itself is revoked
+    /// even if it expired long ago.
     Session(SessionId),
-    /// One session, if it belongs to this user: another's is as good as unknown.
+    /// One session, if it belongs to this user. A session of another user is treated as unknown.
     SessionOf {
         /// The user who must own it.
         user: UserId,
         /// The session.
         session: SessionId,
     },
-    /// All of a user: every session (hook clients' too), every open code, every hook credential.
+    /// Everything of a user: every session (those of hook clients too), every open code, every hook credential.
     User(UserId),
-    /// All of a client: every session it has, with what [`Session`](Self::Session) takes along, and every credential. It alone
-    /// may touch every session there is.
+    /// Everything of a client: every session it has, with what [`Session`](Self::Session) takes along, and every
+    /// credential. Only this target may change every session of the database.
     Client(ClientId),
 }
 
@@ -42,16 +42,16 @@ pub enum Revocation {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct RevocationCursor {
     pub(crate) place: u64,
-    /// Which of the log's lives the place belongs to, where it may have several.
+    /// The era of the log that the place belongs to. A log may have several eras.
     pub(crate) era: i64,
-    /// The tick that the page before showed.
+    /// The tick that the previous page showed.
     pub(crate) tick: Tick,
 }
 
-/// What happened since a place in the revocation log.
+/// The entries of the revocation log after a place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RevocationPage {
-    /// The entries, in no particular order; `None` when they are too many to hand over.
+    /// The entries, in no particular order; `None` when there are more than the limit.
     pub entries: Option<Vec<Revocation>>,
     /// Where to go on.
     pub next: RevocationCursor,
@@ -71,9 +71,9 @@ pub struct Swept {
     pub secrets: u64,
     /// Entries of the revocation log.
     pub revocations: u64,
-    /// Refresh tokens, before the sessions they belong to.
+    /// Refresh tokens that were deleted before their sessions.
     pub refresh_tokens: u64,
-    /// Client assertions that may be forgotten.
+    /// Client assertions whose life is over.
     pub assertions: u64,
 }
 

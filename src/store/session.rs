@@ -1,4 +1,4 @@
-//! Sessions, as the store sees them.
+//! Sessions: what the store takes and returns.
 
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
@@ -12,61 +12,61 @@ use crate::id::{Audience, CallSource, ClientId, RefreshHash, Scopes, SessionId, 
 /// A session to open or renew.
 #[derive(Debug, Clone)]
 pub struct NewSession {
-    /// The id it shall have.
+    /// The id that it gets.
     pub id: RequestedId,
     /// The OAuth client it is for.
     pub client: ClientId,
     /// What kind of program calls.
     pub call_source: CallSource,
-    /// Where it was asked for.
+    /// Where the request for it came from.
     pub origin: Origin,
-    /// How long it lives from now, and again from each time it is renewed or refreshed: the limit of inactivity.
+    /// How long it lives from now, and again from each renewal and each refresh: the limit of inactivity.
     pub life: Duration,
-    /// How long it may live at most since the person last signed in, however often it is refreshed.
+    /// How long it may live since the person last signed in, however often it is refreshed.
     pub max_life: Duration,
-    /// The hash of its first refresh token, when it is to have one. Those that it had before are unknown from then on, with or
-    /// without a new one.
+    /// The hash of its first refresh token, if it gets one. Its earlier refresh tokens are unknown from then on, with
+    /// or without a new one.
     pub refresh: Option<RefreshHash>,
     /// How many live sessions its user may have.
     pub limit: SessionLimit,
 }
 
-/// The id that a session shall have.
+/// The id that a session gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RequestedId {
-    /// Made by the server: it must be new.
+    /// Made by the server. It must be new.
     Fresh(SessionId),
-    /// Declared by the bridge: new, or its own live session.
+    /// Declared by the bridge. It must be new, or the id of a live session of the same user and client.
     Declared(SessionId),
 }
 
-/// How many live sessions a user may have (hook clients' aside), and what happens beyond.
+/// How many live sessions a user may have, without those of hook clients, and what happens beyond that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SessionLimit {
-    /// The most live sessions; at least 1.
+    /// The most live sessions that a user may have; at least 1.
     pub max: u32,
     /// What happens when one more is asked for.
     pub when_full: WhenFull,
 }
 
-/// What happens when a user with the most live sessions asks for one more.
+/// What happens when a user who has the most live sessions asks for one more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WhenFull {
-    /// Those that were renewed least recently are revoked.
+    /// The sessions that were renewed least recently are revoked.
     Evict,
-    /// The new one is refused.
+    /// The new session is refused.
     Refuse,
 }
 
-/// Where a session comes from: shown to the person who asks what is signed in.
+/// Where a session comes from. It is shown to people who list where they are signed in.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Origin {
     /// The `User-Agent`, cut to 256 characters.
     pub user_agent: Option<String>,
-    /// The address of the bridge: the socket's, or what trusted proxies say.
+    /// The address of the bridge: the peer address of the socket, or the address that trusted proxies report.
     pub address: Option<IpAddr>,
-    /// The name the bridge gives its device, cut to 256 characters.
+    /// The name that the bridge gives its device, cut to 256 characters.
     pub device_name: Option<String>,
 }
 
@@ -75,20 +75,20 @@ pub struct Origin {
 pub enum OpenSession {
     /// The host vouches for the user.
     Vouched {
-        /// The known user.
+        /// The user, who must be known.
         user: UserId,
-        /// The scopes asked for.
+        /// The scopes that were asked for.
         scopes: Scopes,
         /// The session to open.
         session: NewSession,
     },
-    /// A hook client proves itself; [`NewSession::client`] names it.
+    /// A hook client proves itself. [`NewSession::client`] names the client.
     Client {
         /// The person it belongs to.
         owner: UserId,
         /// What it proves itself with.
         proof: ClientProof,
-        /// The scopes asked for.
+        /// The scopes that were asked for.
         scopes: Scopes,
         /// The session to open.
         session: NewSession,
@@ -110,12 +110,12 @@ pub struct OpenedSession {
     pub authenticated_at: SystemTime,
     /// How long it lives from now, by the database's clock.
     pub expires_in: Duration,
-    /// Whether it was live before.
+    /// Whether it was live before this call.
     pub renewed: bool,
-    /// The one resource that its tokens may be for, where its code was bound to one; of a hook client's session, where that of
-    /// its device is.
+    /// The one resource that its tokens may be for, if its code was bound to one. A hook client's session has the
+    /// resource of the device's session.
     pub resource: Option<Audience>,
-    /// The sessions that it took the place of, at the limit.
+    /// The sessions that were revoked to keep the limit.
     pub evicted: Vec<SessionId>,
 }
 
@@ -123,20 +123,20 @@ pub struct OpenedSession {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenSessionError {
-    /// Nobody made the user known.
-    #[error("the user is unknown")]
+    /// The host has not made the user known.
+    #[error("the user is unknown: the host must call `put_user` first")]
     UnknownUser,
     /// The user, or the client's owner, is disabled.
     #[error("the user is disabled")]
     UserDisabled,
-    /// The client is unknown, or what it proves itself with is none of its live credentials: one is live only while the
-    /// session of its device is.
+    /// The client is unknown, or the proof fits none of its live credentials. A credential is live only while the
+    /// session of its device is live.
     #[error("the client's credential is not good")]
     WrongSecret,
-    /// The declared session id is revoked, expired, or another user's or client's.
+    /// The declared session id is revoked, expired, or of another user or client.
     #[error("the session id is taken")]
     SessionTaken,
-    /// The user has as many live sessions as may be.
+    /// The user has as many live sessions as the limit allows.
     #[error("the user has too many sessions")]
     TooManySessions,
     /// The store could not answer.
@@ -144,21 +144,21 @@ pub enum OpenSessionError {
     Store(#[from] StoreError),
 }
 
-/// A session to look up: its id, and the digest of the id, which is made once for many look-ups.
+/// A session to look up: its id and the digest of the id. The digest is made once for many look-ups.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct SessionKey {
     digest: u128,
     id: SessionId,
 }
 
-/// Which row of a session an answer is about.
+/// Identifies a row of a session.
 ///
-/// A row keeps its mark, and its id, user, client and call source with it, for as long as it stands. When it was swept, and
-/// its id is declared again, the new row has another mark.
+/// A row keeps its mark, its id, its user, its client and its call source for as long as it exists. When the row was
+/// swept and its id is declared again, the new row has another mark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RowMark(i64);
 
-/// Whether the session of a row is live, and nothing of whose it is.
+/// Whether the session of a row is live. It does not say whose the session is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RowState {
     /// The [digest](SessionKey::digest) of its id.
@@ -171,7 +171,7 @@ pub struct RowState {
     pub state: SessionState,
 }
 
-/// What a look-up says of a session that has a row.
+/// What a look-up says about a session that has a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionStatus {
     /// Its id.
@@ -201,7 +201,7 @@ pub enum SessionState {
     Expired,
 }
 
-/// A live session, as its owner and the operators see it.
+/// A live session, as its owner and operators see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
     /// Its id.
@@ -214,15 +214,15 @@ pub struct Session {
     pub call_source: CallSource,
     /// The scopes granted.
     pub scopes: Scopes,
-    /// Where it was opened or last renewed.
+    /// Where it was opened from, or last renewed from.
     pub origin: Origin,
     /// When it was opened.
     pub created_at: SystemTime,
-    /// When it was last renewed, or opened.
+    /// When it was last renewed, or opened if it was never renewed.
     pub renewed_at: SystemTime,
-    /// When it expires, unless it is renewed.
+    /// When it expires if it is not renewed.
     pub expires_at: SystemTime,
-    /// When it ends for good.
+    /// Its absolute end. A refresh never moves it.
     pub ends_at: SystemTime,
 }
 
@@ -254,14 +254,14 @@ impl SessionKey {
 }
 
 impl RowMark {
-    /// The mark of the row that was made then, in a unit of the store's own: no two rows that an id ever has are made at one
-    /// time, because an hour lies between them at least.
+    /// The mark of the row that was made at `time`, in a unit of the store's own. Two rows of one id are never made at
+    /// the same time: at least an hour lies between them.
     #[must_use]
     pub const fn made_at(time: i64) -> Self {
         Self(time)
     }
 
-    /// When the row was made, as the store counts.
+    /// When the row was made, in the store's unit.
     #[must_use]
     pub const fn time(self) -> i64 {
         self.0
@@ -269,7 +269,7 @@ impl RowMark {
 }
 
 impl SessionState {
-    /// What a row says that was `revoked` or not, and has so long left.
+    /// The state of a row that is `revoked` or not, and has `expires_in` left.
     #[must_use]
     pub const fn of(revoked: bool, expires_in: Duration) -> Self {
         match revoked {
@@ -281,7 +281,7 @@ impl SessionState {
 }
 
 impl OpenSession {
-    /// The person it is for; of a hook client, its owner.
+    /// The person that the session is for. For a hook client it is the owner of the client.
     #[must_use]
     pub fn person(&self) -> &UserId {
         match self {
@@ -309,14 +309,14 @@ impl RequestedId {
 }
 
 impl Origin {
-    /// An origin of which nothing is known.
+    /// An origin about which nothing is known.
     #[must_use]
     pub fn unknown() -> Self {
         Self::default()
     }
 
-    /// Sets the `User-Agent`: characters that are not shown as themselves are dropped (control, format, private,
-    /// unassigned, line and paragraph separators), and what is over 256 characters.
+    /// Sets the `User-Agent`. Characters that are not shown as themselves are dropped: control, format, private and
+    /// unassigned characters, line and paragraph separators. What is longer than 256 characters is cut.
     #[must_use]
     pub fn user_agent(mut self, text: &str) -> Self {
         self.user_agent = label(text);
@@ -330,7 +330,7 @@ impl Origin {
         self
     }
 
-    /// Sets the device name, of which the same is dropped as of [`user_agent`](Self::user_agent).
+    /// Sets the device name. The same characters are dropped as by [`user_agent`](Self::user_agent).
     #[must_use]
     pub fn device_name(mut self, text: &str) -> Self {
         self.device_name = label(text);
@@ -338,14 +338,15 @@ impl Origin {
     }
 }
 
-/// Free text from a caller, fit to store and to show.
+/// Makes free text from a caller fit to store and to show.
 fn label(text: &str) -> Option<String> {
     let kept: String = text.chars().filter(|c| is_shown(*c)).take(256).collect();
     let trimmed = kept.trim();
     (!trimmed.is_empty()).then(|| trimmed.to_owned())
 }
 
-/// Whether a reader sees `c` where it stands: one that turns the text around, or hides in it, makes a name look like another.
+/// Whether a reader sees `c` where it stands. A character that turns the text around or is invisible makes one name
+/// look like another.
 fn is_shown(c: char) -> bool {
     let breaks_line =
         matches!(c.general_category(), GeneralCategory::LineSeparator | GeneralCategory::ParagraphSeparator);

@@ -1,11 +1,12 @@
-//! Proof that what a server says is not out of date: between two servers that both take writes, only one can give it.
+//! Proof that an answer of a server is not out of date. When two servers both take writes, only one of them can give
+//! it.
 
 use super::{RowState, SessionStatus};
 
-/// One write that a store made to prove that it still can: it has a place in the order of all of its lease.
+/// One write that a store made to prove that it still can write. Its number is its place among the ticks of its lease.
 ///
-/// A *lease* is one connection to one server. A server that shows a tick has everything that was acknowledged before that tick
-/// began.
+/// A *lease* is one connection to one server. A server that shows a tick has everything that was acknowledged before
+/// the tick began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Tick {
     pub(crate) lease: u128,
@@ -16,29 +17,29 @@ pub struct Tick {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Proof {
-    /// Which one.
+    /// The tick.
     pub tick: Tick,
-    /// Which life of the database: another one after a crash, and on another server.
+    /// The life of the database. Another life begins after a crash, and on another server.
     pub era: i64,
     /// What the acknowledgement is worth when a server is lost.
     pub replication: Replication,
 }
 
-/// Where a write is once it is acknowledged, and so what is promised when another server takes over.
+/// Where a write is once it is acknowledged. This decides what is promised when another server takes over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Replication {
-    /// On this server alone: no other can take over.
+    /// On this server alone. No other server can take over.
     OneNode,
-    /// On this server, and on its replicas a little later: when one of them takes over, what was acknowledged last may be
-    /// undone, and a primary that was cut off does not know that it is one no longer.
+    /// On this server, and a little later on its replicas. When a replica takes over, the last acknowledged writes may
+    /// be undone. A primary that was cut off does not know that it is no longer the primary.
     Asynchronous,
-    /// On this server and on a synchronous standby: when that takes over, nothing acknowledged is lost, and the
+    /// On this server and on a synchronous standby. When the standby takes over, nothing acknowledged is lost. The
     /// primary that was cut off can prove nothing.
     Synchronous,
 }
 
-/// What a store says of sessions, and how fresh its word is.
+/// What a store says about sessions, and which tick its answer shows.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SessionStatuses {
     /// The sessions that have a row.
@@ -47,17 +48,18 @@ pub struct SessionStatuses {
     pub tick: Tick,
 }
 
-/// What a store says of rows that were seen before, and how fresh its word is.
+/// What a store says about rows that were seen before, and which tick its answer shows.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RowStates {
-    /// Those that there are.
+    /// The rows that exist.
     pub found: Vec<RowState>,
     /// The newest tick that the server showed in the same answer.
     pub tick: Tick,
 }
 
 impl Tick {
-    /// The `number`th of `lease`: a lease is one connection to one server, or the whole store where it has one server for good.
+    /// The tick `number` of `lease`. A lease is one connection to one server, or the whole store if the store has one
+    /// server for ever.
     #[must_use]
     pub const fn new(lease: u128, number: u64) -> Self {
         Self { lease, number }
@@ -65,7 +67,7 @@ impl Tick {
 }
 
 impl Proof {
-    /// An acknowledged tick of the database's life `era`.
+    /// An acknowledged tick in the life `era` of the database.
     #[must_use]
     pub const fn new(tick: Tick, era: i64, replication: Replication) -> Self {
         Self { tick, era, replication }
@@ -73,7 +75,7 @@ impl Proof {
 }
 
 impl Replication {
-    /// A stable word for it, for logs and metrics.
+    /// A stable word for logs and metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -83,20 +85,21 @@ impl Replication {
         }
     }
 
-    /// What is promised when another server takes over.
+    /// What is promised when another server takes over, as the log says it.
     #[cfg(feature = "postgres")]
     pub(crate) const fn promise(self) -> &'static str {
         match self {
             Self::OneNode => {
-                "freshness: the database is one node, no replica is seen. Revocations hold as promised while no other server \
-                 takes its place"
+                "freshness: the database is one node, no replica is connected. Revocations hold as promised until \
+                 another server takes its place"
             }
             Self::Asynchronous => {
-                "freshness: the database has asynchronous replicas. When one takes over, the last revocations may be undone, \
-                 and gateways that still reach the old primary do not notice"
+                "freshness: the database has asynchronous replicas. When a replica takes over, the last revocations \
+                 may be undone, and gateways that still reach the old primary do not notice"
             }
             Self::Synchronous => {
-                "freshness: the database has a synchronous standby. Revocations hold as promised when it takes over too"
+                "freshness: the database has a synchronous standby. Revocations hold as promised, also when the \
+                 standby takes over"
             }
         }
     }

@@ -1,14 +1,14 @@
-//! People, as the store sees them.
+//! People: what the store takes.
 
 use crate::id::{Scopes, UserId};
 
-/// What a host says of a person.
+/// What a host says about a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownUser {
-    /// Who it is.
+    /// The user id of the person.
     pub id: UserId,
-    /// What their bridges may do.
+    /// What the person's bridges may do.
     pub scopes: Scopes,
-    /// What their hooks may ask for, within what the host lets any hook ask for; `None` is all of that.
+    /// What the person's hooks may ask for, within what the host lets any hook ask for; `None` is all of that.
     pub hook_scopes: Option<Scopes>,
 }

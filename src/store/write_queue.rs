@@ -1,7 +1,7 @@
-//! The writes of one person take turns, before they take a connection.
+//! The writes of one person take turns before they take a connection.
 //!
-//! So whoever writes in a loop, over however many connections to the gateway, holds one of the store's and leaves
-//! the others to everybody else.
+//! So a person who writes in a loop, over any number of connections to the gateway, uses one of the store's
+//! connections. The others stay free for other people.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -14,14 +14,14 @@ use tokio::time::timeout;
 
 use super::StoreError;
 
-/// Who waits, by person; as large as the number of people who are writing.
+/// A queue for each person who writes now. The map is as large as the number of these people.
 pub(crate) struct WriteQueue<K>(Arc<Mutex<HashMap<K, Queue>>>)
 where
     K: Eq + Hash;
 
 type Queue = Arc<tokio::sync::Mutex<()>>;
 
-/// A person's turn, for as long as it is kept.
+/// A person's turn. It lasts until this is dropped.
 #[must_use = "the turn ends when this is dropped"]
 pub(crate) struct Turn<K>
 where
@@ -29,29 +29,29 @@ where
 {
     turns: WriteQueue<K>,
     person: K,
-    /// Given up before the place in the map is looked at.
+    /// Dropped before the map is looked at.
     held: Option<OwnedMutexGuard<()>>,
 }
 
 impl<K: Eq + Hash + Clone> WriteQueue<K> {
-    /// Waits for the turn of `person`, in the order of arrival.
+    /// Waits for the turn of `person`. Turns come in the order of arrival.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future gives the place in the queue up.
+    /// A dropped future gives up its place in the queue.
     pub(crate) async fn take(&self, person: &K) -> Turn<K> {
         let queue = self.lock().entry(person.clone()).or_default().clone();
-        // Made before it waits: a future that is dropped while it waits leaves no queue behind.
+        // Made before the wait: a future that is dropped while it waits leaves no queue behind.
         let mut turn = Turn { turns: self.clone(), person: person.clone(), held: None };
         turn.held = Some(queue.lock_owned().await);
         turn
     }
 
-    /// The same, for `longest` at most.
+    /// Waits for the turn of `person`, for `longest` at most.
     ///
     /// # Errors
     ///
-    /// The turn did not come in time.
+    /// [`StoreError`] when the turn did not come in time.
     pub(crate) async fn take_within(&self, longest: Duration, person: &K) -> Result<Turn<K>, StoreError> {
         timeout(longest, self.take(person)).await.map_err(|_| StoreError::timed_out())
     }
@@ -67,7 +67,7 @@ impl<K: Eq + Hash> Drop for Turn<K> {
     fn drop(&mut self) {
         drop(self.held.take());
         let mut queues = self.turns.lock();
-        // Whoever waits, or is about to, has a share in the queue, and got it under this lock.
+        // Each one that waits, or is about to wait, holds the queue. It took the queue under this lock.
         if queues.get(&self.person).is_some_and(|queue| Arc::strong_count(queue) == 1) {
             queues.remove(&self.person);
         }

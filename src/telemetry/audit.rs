@@ -1,6 +1,7 @@
-//! Audit events: what happened, to whom, by which session or operator.
+//! Audit events: what happened, to whom, and by which session or operator.
 //!
-//! Each has the tracing target `bridge_auth::audit`, names things by their ids, carries no secret, and is counted.
+//! Each event has the tracing target `bridge_auth::audit`, names everything by ids, has no secret in it, and is
+//! counted.
 
 /// Records an audit event.
 macro_rules! audit {

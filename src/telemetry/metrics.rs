@@ -1,4 +1,4 @@
-//! Metrics, through the facade of that name: nothing where the feature `metrics` is off.
+//! Metrics, through the `metrics` facade. Without the feature `metrics` nothing is recorded.
 
 #[cfg(feature = "metrics")]
 mod facade {
@@ -25,7 +25,7 @@ mod facade {
         gauge!(name).increment(step);
     }
 
-    /// Tells the recorder what each metric is: the table in `metrics.md`, of which the documentation is made too.
+    /// Describes each metric to the recorder. The texts are in `metrics.md`, which is part of the documentation too.
     pub(crate) fn describe() {
         for line in include_str!("metrics.md").lines() {
             let mut cells = line.trim_matches('|').split(" | ").map(|cell| cell.trim().trim_matches('`'));
@@ -43,7 +43,7 @@ mod facade {
     }
 }
 
-/// Anonymous listens.
+/// Without the feature nothing is recorded.
 #[cfg(not(feature = "metrics"))]
 mod facade {
     pub(crate) fn count(_name: &'static str, _reason: &'static str) {}

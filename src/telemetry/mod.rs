@@ -1,7 +1,7 @@
-//! What the host sees in its logs and metrics: one place, so that no secret slips into either.
+//! Logs and metrics of the host, in one place: so no secret gets into either.
 //!
-//! Every event names things by their ids and carries no secret. With the feature `metrics`, each has a counter with
-//! labels from a bounded set.
+//! Every event names everything by ids, and has no secret in it. With the feature `metrics` each event has a counter,
+//! whose labels are from a bounded set.
 
 mod audit;
 mod metrics;

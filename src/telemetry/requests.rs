@@ -1,4 +1,4 @@
-//! What became of requests.
+//! Events about requests.
 
 use super::metrics::count;
 use crate::id::{SessionId, Trace, UserId};
@@ -7,16 +7,16 @@ use crate::id::{SessionId, Trace, UserId};
 #[inline]
 pub(crate) fn admitted(user: &UserId, session: &SessionId, trace: &Trace) {
     count("bridge_auth_admitted_total", "caller");
-    tracing::trace!(user_id = %user, session_id = %session, trace_id = %trace, "admitted");
+    tracing::trace!(user_id = %user, session_id = %session, trace_id = %trace, "request admitted");
 }
 
-/// Another issuer's caller was let in.
+/// An external caller was let in.
 pub(crate) fn admitted_external(issuer: &str, subject: &str, trace: &Trace) {
     count("bridge_auth_admitted_total", "external");
-    tracing::trace!(issuer, subject, trace_id = %trace, "admitted");
+    tracing::trace!(issuer, subject, trace_id = %trace, "request of an external caller admitted");
 }
 
-/// A request without a credential was let in, behind an optional layer.
+/// A request without a credential was let in behind an optional layer.
 pub(crate) fn admitted_anonymous() {
     count("bridge_auth_admitted_total", "anonymous");
 }
@@ -24,11 +24,11 @@ pub(crate) fn admitted_anonymous() {
 /// A request was refused.
 pub(crate) fn refused(code: &'static str, reason: &'static str, trace: &Trace) {
     count("bridge_auth_refused_total", reason);
-    tracing::info!(code, reason, trace_id = %trace, "refused");
+    tracing::info!(code, reason, trace_id = %trace, "request refused");
 }
 
-/// An attempt at a secret or a code was not even looked at: too many were made, by this measure.
+/// An attempt was refused before its secret or code was checked: there were too many. `by` is the limit.
 pub(crate) fn rate_limited(by: &'static str) {
     count("bridge_auth_limited_total", by);
-    tracing::info!(by, "limited");
+    tracing::info!(by, "attempt refused by a rate limit");
 }

@@ -1,15 +1,15 @@
-//! What tokens are signed with.
+//! The algorithms that tokens are signed with.
 
 use std::fmt;
 
 /// A public-key algorithm that access tokens are signed with (RFC 7518, RFC 8037).
 ///
-/// HS256 is not among them: whoever verifies with it can also sign. It can be had only through
+/// HS256 is not one of them, because whoever can verify with it can also sign. HS256 is available only through
 /// [`SigningKey::danger_hs256`](super::SigningKey::danger_hs256).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Algorithm {
-    /// `EdDSA` with Ed25519: short keys, short signatures, quick. The default choice.
+    /// `EdDSA` with Ed25519: short keys, short signatures, fast. The default choice.
     EdDsa,
     /// `RS256`: RSASSA-PKCS1-v1_5 with SHA-256, and a key of 2048 to 4096 bits.
     Rs256,
@@ -19,7 +19,7 @@ pub enum Algorithm {
     Es256,
 }
 
-/// What one key is used with: exactly one of these (RFC 8725 §3.1).
+/// The scheme of a key. A key is used with exactly one scheme (RFC 8725 §3.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scheme {
     PublicKey(Algorithm),
@@ -38,12 +38,13 @@ impl Algorithm {
         }
     }
 
-    /// Whether `name` in another issuer's token is this one: RFC 9864 calls `Ed25519` what RFC 8037 called `EdDSA`.
+    /// Whether `name` in another issuer's token means this algorithm. RFC 9864 uses `Ed25519` for what RFC 8037 called
+    /// `EdDSA`.
     pub(super) fn is_called(self, name: &str) -> bool {
         name == self.name() || (self == Self::EdDsa && name == "Ed25519")
     }
 
-    /// What a key must be to be used with this algorithm, in words.
+    /// What a key for this algorithm must be, in words.
     pub(super) const fn key_requirement(self) -> &'static str {
         match self {
             Self::EdDsa => "Ed25519, not of small order",
@@ -62,7 +63,7 @@ impl Scheme {
         Self::Hs256,
     ];
 
-    /// The scheme that a token's header names; `None` for any that is not allowed.
+    /// The scheme that a token's header names; `None` for a name that is not allowed.
     pub(super) fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|scheme| scheme.name() == name)
     }

@@ -1,4 +1,4 @@
-//! The assertion by which a client proves that it holds a private key (RFC 7523 §2.2, §3; draft-ietf-oauth-rfc7523bis).
+//! The assertion with which a client proves that it has a private key (RFC 7523 §2.2, §3; draft-ietf-oauth-rfc7523bis).
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -10,17 +10,17 @@ use super::compact::{Compact, is_key_id, json_object};
 use super::{Algorithm, InvalidToken, VerifyingKey};
 use crate::id::ClientId;
 
-/// An assertion whose form is well. Nothing in it is proven until [`signed_by`](Self::signed_by) finds its key, and it is no
-/// good until [`check`](Self::check) says so too.
+/// A well-formed assertion. Nothing in it is proven until [`signed_by`](Self::signed_by) finds its key. It is not good
+/// until [`check`](Self::check) says so too.
 pub(crate) struct ClientAssertion<'a> {
     compact: Compact<'a>,
     scheme: Scheme,
-    /// Compared, and looked for, and nothing else.
+    /// It is only used to compare and to look up keys.
     key_id: Option<String>,
     claims: Claims,
 }
 
-/// These members and no other, as in an access token's header.
+/// Only these members are allowed, as in the header of an access token.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Header<'a> {
@@ -32,7 +32,7 @@ struct Header<'a> {
     kid: Option<Cow<'a, str>>,
 }
 
-/// `aud` is text, so that an assertion for several servers is none for this one (rfc7523bis §4). Times are whole seconds.
+/// `aud` is one string: an assertion for several servers is not accepted here (rfc7523bis §4). Times are whole seconds.
 #[derive(Deserialize)]
 struct Claims {
     iss: ClientId,
@@ -47,12 +47,12 @@ struct Claims {
 }
 
 impl<'a> ClientAssertion<'a> {
-    /// How far ahead an assertion may expire. It is remembered as used for as long.
+    /// How far in the future an assertion may expire. A used assertion is remembered for as long.
     const MAX_LIFE: Duration = Duration::from_secs(300);
-    /// How many signatures are tried: whoever sends an assertion, good or not, has the time of as many.
+    /// How many signatures are tried: anyone can send an assertion, and makes the gateway spend this time.
     const MAX_TRIED: usize = 2;
 
-    /// Reads the compact form of an assertion that a client made of itself.
+    /// Reads the compact form of an assertion that a client made about itself.
     pub(crate) fn parse(text: &'a str) -> Result<Self, InvalidToken> {
         let compact = Compact::parse(text)?;
         let header: Header<'_> = json_object(&compact.header).ok_or(InvalidToken::Header)?;
@@ -72,7 +72,7 @@ impl<'a> ClientAssertion<'a> {
         Ok(Self { compact, scheme, key_id, claims })
     }
 
-    /// The client that it says it is of.
+    /// The client that it names; not proven.
     pub(crate) const fn client(&self) -> &ClientId {
         &self.claims.sub
     }
@@ -82,19 +82,21 @@ impl<'a> ClientAssertion<'a> {
         &self.claims.jti
     }
 
-    /// The algorithm it says it is signed with, as a key's JWK names it.
+    /// The algorithm that it names, in the form of a JWK; not proven.
     pub(crate) const fn algorithm(&self) -> &'static str {
         self.scheme.name()
     }
 
-    /// The key it says it is signed by: 1 to 128 visible ASCII characters.
+    /// The id of the key that it names: 1 to 128 visible ASCII characters; not proven.
     pub(crate) fn key_id(&self) -> Option<&str> {
         self.key_id.as_deref()
     }
 
-    /// Which of the first two of `keys`, each a JWK, it is signed by. A key is used with its own algorithm alone, and only when
-    /// it is the one that the assertion names. Without any such key there is one to try all the same, so that the time tells not
-    /// who has keys. Between two signatures others have their turn.
+    /// Which of the first two `keys` has signed the assertion. Each key is a JWK.
+    ///
+    /// A key is used only with its own algorithm, and only when the assertion names it or names no key. If there is no
+    /// such key, one signature is checked all the same: so the time does not tell which clients have keys. Between two
+    /// checks other tasks may run.
     ///
     /// # Cancel safety
     ///
@@ -119,8 +121,8 @@ impl<'a> ClientAssertion<'a> {
         None
     }
 
-    /// How long it must be remembered as used, when it is for `issuer` and good at `now`. `leeway` is for clients whose clocks
-    /// run ahead.
+    /// Checks that the assertion is for `issuer` and good at `now`. Returns how long it must be remembered as used.
+    /// `leeway` is for clients whose clocks run ahead.
     pub(crate) fn check(
         &self,
         issuer: &str,
@@ -140,11 +142,11 @@ impl<'a> ClientAssertion<'a> {
         if Duration::from_secs(*nbf.max(iat)) > latest {
             return Err(InvalidToken::NotYetValid);
         }
-        // Another node, whose clock is behind, must not take it again.
+        // Another node, whose clock is behind, must not accept it again.
         Ok(left + leeway + Duration::from_secs(60))
     }
 
-    /// The key `jwk`, when it is of the assertion's algorithm and the one that it names.
+    /// The key `jwk`, if it is for the algorithm of the assertion and is the key that the assertion names.
     fn candidate(&self, jwk: &str) -> Option<VerifyingKey> {
         let key = self.key_of_its_algorithm(jwk)?;
         self.key_id().is_none_or(|key_id| key.is_called(key_id)).then_some(key)
@@ -158,7 +160,7 @@ impl<'a> ClientAssertion<'a> {
         key.verifies(self.compact.signed, &self.compact.signature)
     }
 
-    /// A public key of its algorithm whose private half nobody has.
+    /// A public key of the assertion's algorithm. Nobody has its private key.
     fn decoy(&self) -> Cow<'static, str> {
         match self.scheme {
             Scheme::PublicKey(Algorithm::Es256) => DECOY_ES256.into(),
@@ -177,7 +179,7 @@ fn scheme(name: &str) -> Option<Scheme> {
     ed25519.or_else(|| Scheme::from_name(name)).filter(|scheme| *scheme != Scheme::Hs256)
 }
 
-/// RFC 7515 §4.1.9, rfc7523bis §4. What another kind of JWT is, by its type, is no assertion.
+/// RFC 7515 §4.1.9, rfc7523bis §4. A JWT with the type of another kind is not an assertion.
 fn is_assertion(typ: &str) -> bool {
     const TYPES: [&str; 3] = ["JWT", "client-authentication+jwt", "application/client-authentication+jwt"];
     TYPES.iter().any(|name| typ.eq_ignore_ascii_case(name))

@@ -1,4 +1,4 @@
-//! What a token says, and its JSON form (RFC 9068 §2.2).
+//! The claims of a token, and their JSON form (RFC 9068 §2.2).
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use super::compact::json_object;
 use super::{InvalidClaims, InvalidToken};
 use crate::id::{Audience, ClientId, Scopes, SessionId, UserId};
 
-/// The claims of an access token, each of its type. Times are whole seconds since the Unix epoch.
+/// The typed claims of an access token. Times are whole seconds since the Unix epoch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claims {
     pub(crate) issuer: Arc<str>,
@@ -27,31 +27,31 @@ pub struct Claims {
     pub(crate) authenticated_at: u64,
 }
 
-/// Whom a token speaks for: never both, so that a client's token cannot pass for a person's.
+/// The subject of a token. It is a person or a client, never both: so a client's token cannot be taken as a person's.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Subject {
     /// A person: `sub` is the user id.
     User(UserId),
-    /// A hook client, itself: `sub` is the client id, and the private claim `owner` the user id.
+    /// A hook client: `sub` is the client id, and the private claim `owner` is the user id.
     HookClient {
         /// The person whose hooks it serves.
         owner: UserId,
     },
 }
 
-/// What a caller is: part of what a route may require.
+/// The kind of a caller. A route may require a kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CallerKind {
     /// A person's bridge, with a token that carries the person in `sub`.
     User,
-    /// A person's hook client (`client_credentials`), which acts for its owner. It comes in only where the host
+    /// A person's hook client (`client_credentials`), which acts for its owner. It is let in only where the host
     /// [admits hook clients](crate::BridgeAuthLayer::admit_hook_clients).
     HookClient,
 }
 
 impl Subject {
-    /// What a caller with such a token is.
+    /// The kind of a caller with this subject.
     #[must_use]
     pub const fn kind(&self) -> CallerKind {
         match self {
@@ -64,7 +64,7 @@ impl Subject {
 impl Claims {
     /// The most audiences a token may have.
     pub(crate) const MAX_AUDIENCES: usize = 16;
-    /// The longest life any token may have, whoever set it.
+    /// The longest life that any token may have, whatever is configured.
     pub(crate) const MAX_LIFE: Duration = Duration::from_secs(24 * 3600);
 
     /// Who issued the token: `iss`.
@@ -73,13 +73,13 @@ impl Claims {
         &self.issuer
     }
 
-    /// Whom the token speaks for: `sub` and `owner`.
+    /// The subject of the token: `sub` and `owner`.
     #[must_use]
     pub const fn subject(&self) -> &Subject {
         &self.subject
     }
 
-    /// The person the token is about: its subject, or the owner of its hook client.
+    /// The person of the token: its subject, or the owner of its hook client.
     #[must_use]
     pub const fn user(&self) -> &UserId {
         match &self.subject {
@@ -87,7 +87,7 @@ impl Claims {
         }
     }
 
-    /// Whom the token is for: `aud`; 1 to 16.
+    /// The audiences of the token: `aud`; 1 to 16.
     #[must_use]
     pub fn audiences(&self) -> &[Audience] {
         &self.audiences
@@ -111,19 +111,19 @@ impl Claims {
         &self.token_id
     }
 
-    /// The OAuth client the token was issued to: `client_id`.
+    /// The OAuth client that the token was issued to: `client_id`.
     #[must_use]
     pub const fn client(&self) -> &ClientId {
         &self.client
     }
 
-    /// What the token allows: `scope`.
+    /// The scopes of the token: `scope`.
     #[must_use]
     pub const fn scopes(&self) -> &Scopes {
         &self.scopes
     }
 
-    /// The session the token belongs to: `sid`.
+    /// The session that the token belongs to: `sid`.
     #[must_use]
     pub const fn session(&self) -> &SessionId {
         &self.session
@@ -135,12 +135,12 @@ impl Claims {
         self.authenticated_at
     }
 
-    /// Whether the token is good at `now`: no leeway for `exp`, `leeway` for `nbf` and `iat`.
+    /// Whether the token is good at `now`. `leeway` counts for `nbf` and `iat`, and never for `exp`.
     pub(crate) fn check_time(&self, now: Duration, leeway: Duration) -> Result<(), InvalidToken> {
         check_time(self.expires_at, self.not_before.max(self.issued_at), now, leeway)
     }
 
-    /// What any access token's claims must fulfil, whoever asks and whenever.
+    /// What the claims of every access token must fulfil.
     pub(super) fn check(&self) -> Result<(), InvalidClaims> {
         if !(1..=Self::MAX_AUDIENCES).contains(&self.audiences.len()) {
             return Err(InvalidClaims::Audiences);
@@ -148,7 +148,7 @@ impl Claims {
         if !is_token_id(&self.token_id) {
             return Err(InvalidClaims::TokenId);
         }
-        // RFC 9068 §2.2: `sub` equals the client only when the client speaks for itself.
+        // RFC 9068 §2.2: `sub` equals the client only when the client acts for itself.
         if matches!(&self.subject, Subject::User(user) if user.as_str() == self.client.as_str()) {
             return Err(InvalidClaims::Subject);
         }
@@ -170,7 +170,7 @@ impl Claims {
 }
 
 impl Subject {
-    /// The person: the subject itself, or the hook client's owner.
+    /// The person: the subject itself, or the owner of the hook client.
     #[must_use]
     pub const fn user(&self) -> &UserId {
         match self {
@@ -179,8 +179,8 @@ impl Subject {
     }
 }
 
-/// Whether a token that is good from `begins_at` on until `expires_at` is good at `now`: `leeway` is for its beginning
-/// alone.
+/// Whether a token that is good from `begins_at` until `expires_at` is good at `now`. `leeway` counts only for its
+/// beginning.
 pub(super) fn check_time(
     expires_at: u64,
     begins_at: u64,
@@ -200,8 +200,8 @@ fn is_token_id(text: &str) -> bool {
     matches!(text.len(), 1..=128) && text.bytes().all(|b| b.is_ascii_graphic())
 }
 
-/// The JSON form. Every claim is required; a float is no NumericDate here, so none is ever rounded;
-/// a repeated claim is an error; claims of other names are ignored.
+/// The JSON form. Every claim except `owner` is required. A float is not accepted as a time, so no time is ever
+/// rounded. A repeated claim is an error. Claims with other names are ignored.
 #[derive(Serialize, Deserialize)]
 struct Wire {
     iss: String,
@@ -264,7 +264,7 @@ impl Wire {
     }
 }
 
-/// `null` is not the same as nothing: without this, `"owner":null` would make a person of a client.
+/// `null` is not the same as a missing member: otherwise `"owner":null` would turn a client into a person.
 pub(super) fn never_null<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,

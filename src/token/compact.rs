@@ -1,4 +1,4 @@
-//! The compact form (RFC 7515 §7.1), taken apart before anything in it is believed.
+//! The compact form (RFC 7515 §7.1). It is split before anything in it is verified.
 
 use std::borrow::Cow;
 
@@ -12,18 +12,18 @@ use super::error::{InvalidToken, MAX_BYTES};
 /// The `typ` of the tokens we sign (RFC 9068 §2.1).
 pub(super) const TYPE: &str = "at+jwt";
 
-/// A token in its three parts.
+/// The three parts of a token.
 pub(super) struct Compact<'a> {
-    /// What the signature is over: the first two parts and the dot between them.
+    /// What is signed: the first two parts and the dot between them.
     pub(super) signed: &'a [u8],
     pub(super) header: Vec<u8>,
-    /// To be believed only after the signature holds.
+    /// It must not be used before the signature is verified.
     pub(super) payload: Vec<u8>,
     pub(super) signature: Vec<u8>,
 }
 
-/// The header: these members, each once, and no other. So there is no `crit`, `b64`, `zip`, `jku`,
-/// `jwk`, `x5u` or `x5c` whose meaning could be missed.
+/// The header. Only these members are allowed, each once. So a token cannot have `crit`, `b64`, `zip`, `jku`, `jwk`,
+/// `x5u` or `x5c`, whose meaning could be missed.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Header<'a> {
@@ -35,10 +35,10 @@ pub(super) struct Header<'a> {
     pub(super) typ: Cow<'a, str>,
 }
 
-/// The header of another issuer's token: also the digests of a certificate, which are not looked at.
+/// The header of another issuer's token. It may also have the digests of a certificate, which are ignored.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ForeignHeader<'a> {
+struct ExternalHeader<'a> {
     #[serde(borrow)]
     alg: Cow<'a, str>,
     #[serde(borrow)]
@@ -51,12 +51,12 @@ struct ForeignHeader<'a> {
     _x5t_s256: Option<IgnoredAny>,
 }
 
-/// A media type, whose `application/` may be left out, in any case (RFC 7515 §4.1.9).
+/// A media type without parameters. `application/` may be left out, and letter case does not matter (RFC 7515 §4.1.9).
 const ACCESS_TOKEN_TYPES: [&str; 2] = [TYPE, "application/at+jwt"];
 
 impl<'a> Compact<'a> {
-    /// Three parts of base64url: no padding, no foreign character, no loose trailing bit, so that
-    /// no other text stands for the same token.
+    /// Reads three parts of base64url. Padding, other characters and non-zero trailing bits are refused: so no other
+    /// text stands for the same token.
     pub(super) fn parse(token: &'a str) -> Result<Self, InvalidToken> {
         if token.len() > MAX_BYTES {
             return Err(InvalidToken::TooLong);
@@ -78,9 +78,9 @@ impl<'a> Compact<'a> {
         Ok(header)
     }
 
-    /// The header of a token that another issuer signed; with `takes_plain_jwts`, its type may also be `JWT`.
-    pub(super) fn foreign_header(&self, takes_plain_jwts: bool) -> Result<Header<'_>, InvalidToken> {
-        let header: ForeignHeader<'_> = json_object(&self.header).ok_or(InvalidToken::Header)?;
+    /// The header of a token of another issuer. With `takes_plain_jwts` its type may also be `JWT`.
+    pub(super) fn external_header(&self, takes_plain_jwts: bool) -> Result<Header<'_>, InvalidToken> {
+        let header: ExternalHeader<'_> = json_object(&self.header).ok_or(InvalidToken::Header)?;
         let header = Header { alg: header.alg, kid: header.kid, typ: header.typ };
         let is_plain_jwt = takes_plain_jwts && header.check(&["JWT"]).is_ok();
         if !is_plain_jwt {
@@ -100,23 +100,23 @@ impl Header<'_> {
     }
 }
 
-/// One part of the compact form.
+/// Encodes one part of the compact form.
 pub(super) fn encode(part: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(part)
 }
 
-/// What a key may be called: it comes back from callers, so it is short and plain.
+/// Whether `text` may be a key id. It comes from callers, so it must be short and plain.
 pub(super) fn is_key_id(text: &str) -> bool {
     matches!(text.len(), 1..=128) && text.bytes().all(|b| b.is_ascii_graphic())
 }
 
-/// The bytes of one part that was encoded well.
+/// Decodes one part that is well encoded.
 #[cfg(test)]
 pub(super) fn decode(part: &str) -> Vec<u8> {
     URL_SAFE_NO_PAD.decode(part).unwrap()
 }
 
-/// Reads a JSON object and nothing else, before or behind it.
+/// Reads a JSON object. Nothing else may come before it or after it.
 pub(super) fn json_object<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Option<T> {
     // `serde_json` checks UTF-8 only in the strings it keeps.
     let text = std::str::from_utf8(json).ok()?;

@@ -1,4 +1,4 @@
-//! Why a key is not taken, and why a token is not good.
+//! Why a key is refused, and why a token is refused.
 
 use std::io;
 use std::path::PathBuf;
@@ -8,31 +8,31 @@ use super::Algorithm;
 /// The most bytes a token may have.
 pub(crate) const MAX_BYTES: usize = 8192;
 
-/// A key, a key file or a change of the key ring is refused. No message shows key material.
+/// Why a key, a key file or a change of the key ring is refused. No message shows key material.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyError {
-    /// The text does not have the form it is offered in.
+    /// The text is not in the expected form.
     #[error("the text is not {expected}")]
     Malformed {
-        /// What it should be.
+        /// The expected form.
         expected: &'static str,
     },
-    /// The key is of another kind, too weak, or its parts do not fit each other.
-    #[error("not a good {algorithm} key: it must be {}", .algorithm.key_requirement())]
+    /// The key is of another kind, too weak, or its parts do not belong together.
+    #[error("the key cannot be used for {algorithm}: it must be {}", .algorithm.key_requirement())]
     Unsuitable {
-        /// What it was to be used with.
+        /// The algorithm that it was to be used with.
         algorithm: Algorithm,
     },
-    /// The JWK does not say which algorithm it is for, or one that it cannot or may not be used with.
+    /// The JWK does not name its algorithm, or names one that does not fit the key or its allowed use.
     #[error(
         "the JWK must name an algorithm that fits its kind in `alg`, and not another use in `use` or `key_ops`"
     )]
     JwkAlgorithm,
-    /// A private key stands where a public one is expected.
-    #[error("the key is private where a public one is expected")]
+    /// A private key was given where a public key is expected.
+    #[error("the key is private: give its public key")]
     Private,
-    /// The secret of HS256 can be guessed, or is known to others.
+    /// The secret of HS256 can be guessed, or others know it.
     #[error("the HS256 secret {problem}")]
     WeakSecret {
         /// What is wrong with it.
@@ -41,14 +41,15 @@ pub enum KeyError {
     /// A key id is not 1 to 128 visible ASCII characters.
     #[error("a key id must be 1 to 128 visible ASCII characters")]
     KeyId,
-    /// The ring holds the key id, or the same key under another id or for another algorithm.
+    /// The ring has the key id already, or the same key under another id or for another algorithm.
     #[error("the key ring already holds this key id or this key")]
     Duplicate,
     /// The key that signs cannot be removed.
-    #[error("the key signs new tokens: rotate to another one before removing it")]
+    #[error("the key signs new tokens: rotate to another key before you remove it")]
     InUse,
     /// Others than the owner may read or write the key file.
-    #[error("others can read {path}: run `chmod 600 {path}`, and replace the key if they may have read it", path = .path.display())]
+    #[error("other users can use the key file {path}: run `chmod 600 {path}`, and replace the key if they may have \
+        read it", path = .path.display())]
     FileMode {
         /// The key file.
         path: PathBuf,
@@ -61,67 +62,67 @@ pub enum KeyError {
         /// What the operating system says.
         source: io::Error,
     },
-    /// What the key signed did not verify.
+    /// The key could not verify what it signed.
     #[error("the key failed its self-test: what it signs does not verify")]
     SelfTest,
     /// The cryptographic library failed.
     #[error("the cryptographic library failed")]
     Crypto,
-    /// Verification would refuse a token of these claims.
-    #[error("no token can be signed of these claims")]
+    /// Verification would refuse a token with these claims.
+    #[error("no token can be signed with these claims")]
     Claims(#[from] InvalidClaims),
-    /// The signed token would be longer than verification takes.
+    /// The signed token would be longer than verification accepts.
     #[error("the token would be longer than {} bytes", MAX_BYTES)]
     TokenTooLong,
 }
 
-/// Why a token is not good: for logs and metrics, not for the caller.
+/// Why a token is refused. It is for logs and metrics, not for the caller.
 ///
-/// It holds nothing of the token.
+/// It shows nothing of the token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidToken {
     /// It is longer than 8192 bytes.
     #[error("too long")]
     TooLong,
-    /// It is not three parts of canonical base64url without padding.
+    /// It does not have three parts of canonical base64url without padding.
     #[error("not a compact JWS")]
     Malformed,
-    /// Its header is not exactly `alg`, `kid` and `typ`, each once and a string, or `kid` is empty
-    /// or over 128 characters.
+    /// Its header is not exactly `alg`, `kid` and `typ`, each once and a string. Or `kid` is not 1 to 128 visible ASCII
+    /// characters.
     #[error("header not allowed")]
     Header,
     /// Its `typ` is not `at+jwt`.
     #[error("not an access token by its type")]
     Type,
-    /// Its `alg` is not allowed, or not the one its key is used with.
+    /// Its `alg` is not allowed, or is not the algorithm of its key.
     #[error("algorithm not allowed")]
     Algorithm,
     /// No key of the ring has its `kid`.
     #[error("unknown key")]
     UnknownKey,
-    /// The signature does not hold.
+    /// The signature is wrong.
     #[error("wrong signature")]
     Signature,
-    /// The signature holds, but the claims are not an access token's.
+    /// The signature is good, but the claims are not those of an access token.
     #[error("claims not allowed: {0}")]
     Claims(#[from] InvalidClaims),
-    /// Another issuer's.
+    /// It is a token of another issuer.
     #[error("wrong issuer")]
     Issuer,
-    /// Past its `exp`.
+    /// Its `exp` has passed.
     #[error("expired")]
     Expired,
     /// Its `nbf` or `iat` is in the future.
     #[error("not yet valid")]
     NotYetValid,
-    /// It lives longer than tokens may.
+    /// Its life is longer than allowed.
     #[error("lives too long")]
     TooLongLived,
 }
 
 impl InvalidToken {
-    /// The reason in one word of a small fixed set: a label for metrics.
+    /// The reason as one word of a small fixed set: a label for metrics.
     #[must_use]
     pub const fn reason(&self) -> &'static str {
         match self {
@@ -145,7 +146,7 @@ impl InvalidToken {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidClaims {
-    /// Not a JSON object that has every claim once and of its type.
+    /// The payload is not a JSON object with every claim once and of the right type.
     #[error("a claim is missing, repeated or of a wrong type")]
     Json,
     /// There is no audience, or there are more than 16.
@@ -154,8 +155,8 @@ pub enum InvalidClaims {
     /// `jti` is not 1 to 128 visible ASCII characters.
     #[error("malformed token id")]
     TokenId,
-    /// A hook client's token whose `sub` is not its client, or a user's whose `sub` is.
-    #[error("the subject does not fit the client")]
+    /// The `sub` of a hook client's token is not its client, or the `sub` of a user's token is its client.
+    #[error("`sub`, `owner` and `client_id` do not fit each other")]
     Subject,
     /// `iat` is after `exp`.
     #[error("issued after its expiry")]

@@ -1,4 +1,5 @@
-//! Access tokens of other issuers (RFC 9068): what of one is read before its signature holds, and its claims after.
+//! Access tokens of other issuers (RFC 9068): what is read of a token before its signature is verified, and its claims
+//! after.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -21,7 +22,7 @@ use crate::id::{Audience, ClientId, Scope, Scopes, SessionId, UserId};
 
 /// The claims of a verified access token of another issuer. Times are whole seconds since the Unix epoch.
 ///
-/// Its subject is a person of that issuer, not of this gateway: so it is plain text, and no
+/// The subject is a person of that issuer, not of this gateway. So it is plain text and not a
 /// [`UserId`](crate::UserId).
 #[derive(Clone)]
 pub struct ExternalClaims {
@@ -38,30 +39,30 @@ pub struct ExternalClaims {
     payload: Vec<u8>,
 }
 
-/// Verifies access tokens of one other issuer, with keys that are given to it.
+/// Verifies access tokens of one other issuer. The caller provides the key.
 #[derive(Debug)]
 pub(crate) struct ExternalVerifier {
     pub(crate) issuer: Arc<str>,
     pub(crate) algorithms: Vec<Algorithm>,
     /// Whether `typ` may also be `JWT`.
     pub(crate) takes_plain_jwts: bool,
-    /// What the issuer calls an audience, and what it is called here.
+    /// Pairs of audiences: the issuer's name, and the name here.
     pub(crate) audiences: Vec<(Audience, Audience)>,
-    /// Those that count.
+    /// The scopes that count here.
     pub(crate) scopes: Scopes,
     pub(crate) clock: HostClock,
     pub(crate) leeway: Duration,
     pub(crate) max_life: Duration,
 }
 
-/// A token whose form and header are allowed; nothing of it is believed yet.
+/// A token whose form and header are allowed. Nothing in it is verified yet.
 pub(crate) struct Unverified<'t> {
     token: Compact<'t>,
     algorithm: Algorithm,
     pub(crate) key_id: String,
 }
 
-/// The issuer that `token` says it is of, unproven: good for nothing but to choose the keys to prove it with.
+/// The issuer that `token` names, not verified. It may only be used to choose the keys for the verification.
 pub(crate) fn unverified_issuer(token: &str) -> Option<String> {
     #[derive(Deserialize)]
     struct Issuer {
@@ -75,17 +76,17 @@ pub(crate) fn unverified_issuer(token: &str) -> Option<String> {
 }
 
 impl ExternalVerifier {
-    /// Takes `token` apart; its algorithm is one of those allowed.
+    /// Splits `token` into its parts. Its algorithm must be an allowed one.
     pub(crate) fn parse<'t>(&self, token: &'t str) -> Result<Unverified<'t>, InvalidToken> {
         let token = Compact::parse(token)?;
-        let header = token.foreign_header(self.takes_plain_jwts)?;
+        let header = token.external_header(self.takes_plain_jwts)?;
         let algorithm = self.algorithms.iter().find(|algorithm| algorithm.is_called(&header.alg));
         let algorithm = *algorithm.ok_or(InvalidToken::Algorithm)?;
         let key_id = header.kid.into_owned();
         Ok(Unverified { token, algorithm, key_id })
     }
 
-    /// The claims of `token`, when all of it holds but the audience, which is the layer's to ask for.
+    /// The claims of `token`, if everything in it is good. The audience is not checked: the layer does this.
     pub(crate) fn verify(
         &self,
         token: Unverified<'_>,
@@ -105,7 +106,7 @@ impl ExternalVerifier {
         Ok(claims)
     }
 
-    /// Whether a token of these claims is good now, by its times.
+    /// Whether a token with these claims is good now, by its times.
     pub(crate) fn check_time(&self, claims: &ExternalClaims) -> Result<(), InvalidToken> {
         let begins_at = claims.not_before.max(claims.issued_at);
         check_time(claims.expires_at, begins_at, self.clock.now(), self.leeway)
@@ -150,26 +151,27 @@ impl ExternalClaims {
         &self.issuer
     }
 
-    /// Whom the token speaks for, as its issuer names them: `sub`; 1 to 255 visible characters.
+    /// The subject of the token, as its issuer names it: `sub`; 1 to 255 visible characters.
     #[must_use]
     pub fn subject(&self) -> &str {
         &self.subject
     }
 
-    /// The OAuth client the token was issued to, as its issuer names it: `client_id`.
+    /// The OAuth client that the token was issued to, as its issuer names it: `client_id`.
     #[must_use]
     pub fn client_id(&self) -> Option<&str> {
         self.client.as_deref()
     }
 
-    /// Which audiences of this gateway the token is for: those that
-    /// [`ExternalIssuer::audience`](crate::external_issuer::ExternalIssuer::audience) says its `aud` stands for.
+    /// The audiences of this gateway that the token is for.
+    /// [`ExternalIssuer::audience`](crate::external_issuer::ExternalIssuer::audience) says which values of `aud` stand
+    /// for them.
     #[must_use]
     pub fn audiences(&self) -> &[Audience] {
         &self.audiences
     }
 
-    /// What the token allows here: those of its `scope` that
+    /// The scopes that the token has here: those of its `scope` that
     /// [`ExternalIssuer::allow_scopes`](crate::external_issuer::ExternalIssuer::allow_scopes) names.
     #[must_use]
     pub const fn scopes(&self) -> &Scopes {
@@ -194,14 +196,14 @@ impl ExternalClaims {
         self.token_id.as_deref()
     }
 
-    /// The claim `name`, whichever it is; `None` when there is none, or it is no `T`. It is read anew at each call.
+    /// The claim `name`; `None` when the token does not have it, or it is not a `T`. Each call parses the claims again.
     #[must_use]
     pub fn claim<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
         let mut claims: Map<String, Value> = json_object(&self.payload)?;
         T::deserialize(claims.remove(name)?).ok()
     }
 
-    /// The claims of one who is held to `session`, a session of `user` and `client`.
+    /// The claims of a caller that is mapped to `session`, a session of `user` and `client`.
     pub(crate) fn held_to(&self, session: SessionId, user: UserId, client: ClientId) -> Claims {
         let is_hook_client = client == ClientId::for_hooks_of(&user);
         Claims {
@@ -219,7 +221,7 @@ impl ExternalClaims {
         }
     }
 
-    /// About how many bytes they take.
+    /// Roughly how many bytes of memory the claims take.
     pub(crate) fn weight(&self) -> usize {
         2 * self.payload.len() + size_of::<Self>()
     }
@@ -238,7 +240,7 @@ impl fmt::Debug for ExternalClaims {
     }
 }
 
-/// The JSON form, as strict as that of our own tokens, but for what other issuers leave out.
+/// The JSON form. It is as strict as that of our own tokens, except for claims that other issuers leave out.
 #[derive(Deserialize)]
 struct Wire {
     iss: String,
@@ -265,9 +267,9 @@ struct Wire {
 }
 
 impl Wire {
-    /// Whether it is an ID token (OpenID Connect Core §2, §3.3.2.11) or a security event (RFC 8417 §2.2): where `typ`
-    /// is a plain `JWT`, nothing else tells. Or one that is bound to a key (RFC 7800 §3.1), and so no bearer token (RFC
-    /// 9449 §7.2, RFC 8705 §3).
+    /// Whether it is another kind of token. An ID token (OpenID Connect Core §2, §3.3.2.11) and a security event (RFC
+    /// 8417 §2.2) can only be recognised by their claims when `typ` is a plain `JWT`. A token that is bound to a key
+    /// (RFC 7800 §3.1) is not a bearer token (RFC 9449 §7.2, RFC 8705 §3).
     fn is_of_another_kind(&self) -> bool {
         let others = [&self.nonce, &self.at_hash, &self.c_hash, &self.events, &self.cnf];
         others.into_iter().any(Option::is_some)
@@ -285,7 +287,7 @@ impl Wire {
     }
 }
 
-/// A JSON object that has each of its members once.
+/// A JSON object whose members all have different names.
 struct UniqueMembers;
 
 impl<'de> Deserialize<'de> for UniqueMembers {

@@ -1,4 +1,4 @@
-//! What the tests of this folder share: keys, claims, a clock that stands still, and a forger.
+//! What the tests of this folder share: keys, claims, a clock that stands still, and forged tokens.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -55,7 +55,7 @@ pub(super) fn spki(key: &SigningKey) -> Vec<u8> {
     der.as_ref().to_vec()
 }
 
-/// The two halves of a key in PEM, made by no code of this crate and new in each run.
+/// The two halves of a key in PEM. Code outside this crate makes them, and each run makes new ones.
 pub(super) struct PemPair {
     pub(super) private: String,
     pub(super) public: String,
@@ -75,7 +75,7 @@ impl PemPair {
         Self::ecdsa(&ECDSA_P384_SHA384_FIXED_SIGNING)
     }
 
-    /// An RSA key of 2048 bits: one for all tests, since it is slow to make.
+    /// An RSA key of 2048 bits. All tests share it, because it is slow to make.
     pub(super) fn rsa2048() -> &'static Self {
         static PAIR: LazyLock<PemPair> = LazyLock::new(|| {
             let pair = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
@@ -113,9 +113,9 @@ pub(super) fn rsa2048_jwk() -> String {
     jwk.to_string()
 }
 
-/// The PEM of the private RSA key whose primes are `2^power - distance` for each of two distances.
+/// The PEM of a private RSA key. Its two primes are `2^power - distance`, one for each distance.
 ///
-/// No library makes a key that is too short. One of such primes is sound in all but its length.
+/// Libraries do not make keys that are too short. A key of such primes is sound except for its length.
 pub(super) fn rsa_pem_of_primes(power: u32, distances: [u32; 2]) -> String {
     let one = BigInt::from(1);
     let [p, q] = distances.map(|distance| BigInt::from(2).pow(power) - distance);
@@ -134,7 +134,7 @@ pub(super) fn rsa_pem_of_primes(power: u32, distances: [u32; 2]) -> String {
     to_pem("PRIVATE KEY", &to_der(&ASN1Block::Sequence(0, pkcs8)).unwrap())
 }
 
-/// PEM with the line ends of the tools that people make keys with.
+/// PEM with the line ends of common key tools.
 fn to_pem(tag: &str, der: &[u8]) -> String {
     let lines = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
     pem::encode_config(&pem::Pem::new(tag, der), lines)
@@ -147,7 +147,7 @@ fn sequence(der: &[u8]) -> Vec<ASN1Block> {
     }
 }
 
-/// A clock that stands at the given second.
+/// A clock that always shows the given second.
 #[derive(Debug)]
 pub(super) struct StandsAt(pub(super) Duration);
 
@@ -187,17 +187,17 @@ pub(super) fn hook_claims() -> Claims {
     Claims { client: ClientId::for_hooks_of(&owner), subject: Subject::HookClient { owner }, ..claims() }
 }
 
-/// The payload of a good token, to be spoilt.
+/// The payload of a good token, for tests to change.
 pub(super) fn payload() -> Value {
     serde_json::from_slice(&claims().to_json()).unwrap()
 }
 
-/// The header of a good token of `key`, to be spoilt.
+/// The header of a good token of `key`, for tests to change.
 pub(super) fn header(key: &SigningKey) -> Value {
     json!({ "alg": key.verifying_key().scheme().name(), "kid": key.key_id(), "typ": "at+jwt" })
 }
 
-/// A token of any header and payload, with a signature by `key` that holds.
+/// A token with any header and payload, and a valid signature by `key`.
 pub(super) fn forge(key: &SigningKey, header: impl AsRef<[u8]>, payload: impl AsRef<[u8]>) -> String {
     let signed = format!("{}.{}", encode(header), encode(payload));
     let signature = encode(key.sign(signed.as_bytes()).unwrap());
@@ -214,13 +214,13 @@ pub(super) fn split(token: &str) -> (&str, &str) {
     token.rsplit_once('.').unwrap()
 }
 
-/// The verdict on a payload that is signed well.
+/// The verdict on a payload with a valid signature.
 pub(super) fn verdict_on_payload(payload: impl AsRef<[u8]>) -> Result<Claims, InvalidToken> {
     let key = ed25519();
     verifier(ring_of(key)).verify(&forge(key, header(key).to_string(), payload))
 }
 
-/// The verdict on a header over good claims that are signed well.
+/// The verdict on a header over good claims with a valid signature.
 pub(super) fn verdict_on_header(header: impl AsRef<[u8]>) -> Result<Claims, InvalidToken> {
     let key = ed25519();
     verifier(ring_of(key)).verify(&forge(key, header, payload().to_string()))

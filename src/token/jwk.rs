@@ -1,4 +1,4 @@
-//! JSON Web Keys (RFC 7517): reading them, and the public members that may leave the house.
+//! JSON Web Keys (RFC 7517): how they are read, and the public members that may be published.
 
 use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
 use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeyPairComponents, PublicKeyComponents};
@@ -13,8 +13,8 @@ use super::compact::json_object;
 use super::{Algorithm, KeyError};
 use crate::id::KeyThumbprint;
 
-/// The members that make a public key, in the order of their names: written as JSON they are what
-/// the thumbprint is of (RFC 7638 §3.3). No private member has a place here.
+/// The members of a public key, in the order of their names. Their JSON is the input of the thumbprint (RFC 7638 §3.3).
+/// There is no private member here.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct PublicMembers {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -30,7 +30,7 @@ pub(super) struct PublicMembers {
     pub(super) y: Option<String>,
 }
 
-/// A public key as others read it.
+/// A public key in the form that others read.
 #[derive(Serialize)]
 pub(super) struct PublishedJwk<'a> {
     #[serde(flatten)]
@@ -41,7 +41,7 @@ pub(super) struct PublishedJwk<'a> {
     pub(super) alg: &'static str,
 }
 
-/// A JWK as somebody wrote it. Its errors show nothing of it.
+/// A JWK as somebody wrote it. Its errors show none of its values.
 #[derive(Deserialize)]
 pub(super) struct Jwk {
     kty: String,
@@ -84,7 +84,7 @@ impl Jwk {
         json_object(text.as_bytes()).ok_or(KeyError::Malformed { expected: "a JWK" })
     }
 
-    /// The one algorithm the key is for. An RSA key must name it, since it could be used with two.
+    /// The one algorithm that the key is for. An RSA key must name it, because two algorithms are possible.
     pub(super) fn algorithm(&self, operation: Operation) -> Result<Algorithm, KeyError> {
         let operation = match operation {
             Operation::Sign => "sign",
@@ -106,7 +106,7 @@ impl Jwk {
         }
     }
 
-    /// Says of an RSA key that names no algorithm that it is for this one.
+    /// Sets the algorithm of an RSA key that names none.
     pub(super) fn name_rsa_algorithm(&mut self, algorithm: Algorithm) {
         if self.kty == "RSA" {
             self.alg.get_or_insert_with(|| algorithm.name().to_owned());
@@ -118,7 +118,7 @@ impl Jwk {
         self.oth.is_some() || private.iter().any(|member| member.is_some())
     }
 
-    /// The public key in a form that `PublicKey::read` takes.
+    /// The public key in a form that `VerifyingKey::new` reads.
     pub(super) fn public_key(&self, algorithm: Algorithm) -> Result<Vec<u8>, KeyError> {
         let key = match algorithm {
             Algorithm::EdDsa => self.x.as_ref().map(|x| x.0.to_vec()),
@@ -128,7 +128,7 @@ impl Jwk {
         key.ok_or(KeyError::Unsuitable { algorithm })
     }
 
-    /// The private key as PKCS#8, after a check that the public members belong to it.
+    /// The private key as PKCS#8. It checks first that the public members belong to it.
     pub(super) fn private_key(&self, algorithm: Algorithm) -> Result<Zeroizing<Vec<u8>>, KeyError> {
         let key = match algorithm {
             Algorithm::EdDsa => self.ed25519_private_key(),
@@ -171,14 +171,14 @@ impl Jwk {
         Some(der.as_ref().to_vec())
     }
 
-    /// The point of P-256, uncompressed; each coordinate has its full length (RFC 7518 §6.2.1.2).
+    /// The point of P-256, uncompressed. Each coordinate has its full length (RFC 7518 §6.2.1.2).
     fn point(&self) -> Option<Vec<u8>> {
         let (x, y) = (&self.x.as_ref()?.0, &self.y.as_ref()?.0);
         (x.len() == 32 && y.len() == 32).then(|| [&[4], x.as_slice(), y.as_slice()].concat())
     }
 }
 
-/// A base64url member, wiped when dropped.
+/// A base64url member. It is wiped when it is dropped.
 struct Octets(Zeroizing<Vec<u8>>);
 
 impl<'de> Deserialize<'de> for Octets {

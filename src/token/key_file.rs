@@ -1,4 +1,4 @@
-//! A signing key kept in a file that only its owner can read.
+//! A signing key in a file that only its owner can read.
 
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
@@ -9,17 +9,17 @@ use zeroize::Zeroizing;
 use super::signing_key::generate_pem;
 use super::{Algorithm, KeyError, SigningKey};
 
-/// The most bytes a key file may have; one of RSA with 4096 bits has 3 272.
+/// The most bytes that a key file may have. An RSA key of 4096 bits has 3 272 bytes.
 const MAX_BYTES: u64 = 64 * 1024;
 
-/// Reads the key in `path`, or makes one there. Of any number of processes that start at once, all
-/// get the same key.
+/// Reads the key in `path`, or makes one there. When any number of processes start at the same time, all get the same
+/// key.
 pub(super) fn load_or_generate(path: &Path, algorithm: Algorithm) -> Result<SigningKey, KeyError> {
     let at_path = |source| KeyError::File { path: path.to_owned(), source };
     let pem = match File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             create(path, &generate_pem(algorithm)?).map_err(at_path)?;
-            // Another process may have been quicker: what stands there now is everyone's key.
+            // Another process may have been faster: the key in the file now is the key of all of them.
             read(File::open(path).map_err(at_path)?, path)?
         }
         file => read(file.map_err(at_path)?, path)?,
@@ -29,7 +29,7 @@ pub(super) fn load_or_generate(path: &Path, algorithm: Algorithm) -> Result<Sign
 
 fn read(file: File, path: &Path) -> Result<Zeroizing<String>, KeyError> {
     let at_path = |source| KeyError::File { path: path.to_owned(), source };
-    // The open file is asked, not the path: nobody can exchange it in between.
+    // The open file is checked, not the path: so nobody can exchange the file in between.
     if is_open_to_others(&file).map_err(at_path)? {
         return Err(KeyError::FileMode { path: path.to_owned() });
     }
@@ -38,7 +38,7 @@ fn read(file: File, path: &Path) -> Result<Zeroizing<String>, KeyError> {
     Ok(text)
 }
 
-/// Puts `pem` at `path` whole or not at all, and never over what stands there.
+/// Writes `pem` to `path`, whole or not at all. A file that exists is never replaced.
 fn create(path: &Path, pem: &str) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // A temporary file has mode 0600 from its creation on.
@@ -58,13 +58,13 @@ fn is_open_to_others(file: &File) -> io::Result<bool> {
     Ok(file.metadata()?.permissions().mode() & 0o077 != 0)
 }
 
-/// Elsewhere the folder's access list guards the file.
+/// On other systems the access list of the folder protects the file.
 #[cfg(not(unix))]
 fn is_open_to_others(_: &File) -> io::Result<bool> {
     Ok(false)
 }
 
-/// Makes the new name survive a crash.
+/// Makes sure that the new name survives a crash.
 #[cfg(unix)]
 fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()

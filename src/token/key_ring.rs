@@ -1,4 +1,4 @@
-//! One key that signs, any number that verify, exchanged while requests run.
+//! The key ring: one key signs, any number of keys verify. Keys can be replaced while requests run.
 
 use std::fmt;
 use std::path::Path;
@@ -14,20 +14,18 @@ use super::jwk::PublishedJwk;
 use super::{Algorithm, Claims, KeyError, SigningKey, VerifyingKey, key_file};
 use crate::id::AccessToken;
 
-/// The keys of a gateway: one signs new tokens, that one and any number of others verify.
+/// The keys of a gateway. One key signs new tokens. This key and any number of others verify tokens.
 ///
-/// Clones share the ring: a change through one is seen by all, at once and without a lock on the
-/// side of requests. Key ids are unique, and no key is held twice, so a key is used with exactly
-/// one algorithm.
+/// Clones share the ring. When one clone changes the ring, all clones see the change at once, and requests take no
+/// lock. Key ids are unique, and no key is in the ring twice: so a key is used with exactly one algorithm.
 ///
 /// # Rotation
 ///
-/// No token is refused wrongly when each step waits for the one before to be known everywhere:
+/// No token is refused wrongly if each step waits until the step before is known everywhere:
 ///
-/// 1. [`publish`](Self::publish) the next key's verifying key on every node, and wait as long as
-///    others may cache the JWKS;
-/// 2. [`rotate`](Self::rotate) to the next key on every node: the one before keeps verifying;
-/// 3. [`remove`](Self::remove) the one before once the last token it signed has expired.
+/// 1. [`publish`](Self::publish) the next key's verifying key on every node. Wait as long as others may cache the JWKS.
+/// 2. [`rotate`](Self::rotate) to the next key on every node. The previous key keeps verifying.
+/// 3. [`remove`](Self::remove) the previous key once the last token that it signed has expired.
 ///
 /// ```
 /// use bridge_auth::token::{Algorithm, KeyRing, SigningKey};
@@ -48,60 +46,61 @@ pub struct KeyRing(Arc<Ring>);
 
 struct Ring {
     keys: ArcSwap<Keys>,
-    /// How often a key was removed: what was verified in an earlier generation must be verified again. It grows after the key
-    /// has gone: who reads it first and the keys then, has read a key that has gone in an earlier generation only.
+    /// How often a key was removed: what was verified in an earlier generation must be verified again.
+    ///
+    /// The number grows after the key has gone. So a reader that first reads the number and then the keys can find a
+    /// removed key only with an earlier number.
     generation: AtomicU64,
 }
 
 #[derive(Clone)]
 struct Keys {
     signing: SigningKey,
-    /// Those that verify besides the signing key's own.
+    /// The keys that only verify.
     others: Vec<VerifyingKey>,
 }
 
 impl KeyRing {
-    /// A ring whose `key` signs and verifies, after a test that it really does both.
+    /// A ring with `key`, which signs and verifies. A self-test checks first that it does both.
     ///
     /// # Errors
     ///
-    /// [`KeyError::SelfTest`] when what the key signs does not verify.
+    /// [`KeyError::SelfTest`] when the key cannot verify what it signs.
     pub fn new(key: SigningKey) -> Result<Self, KeyError> {
         self_test(&key)?;
         let keys = ArcSwap::from_pointee(Keys { signing: key, others: Vec::new() });
         Ok(Self(Arc::new(Ring { keys, generation: AtomicU64::new(0) })))
     }
 
-    /// A ring whose signing key is kept in the file `path` (PKCS#8 PEM), and is made there with mode
-    /// 0600 when the file is missing. Processes that start at once get the same key.
+    /// A ring whose signing key is in the file `path` (PKCS#8 PEM). If the file is missing, a key is made, and the file
+    /// gets mode 0600. Processes that start at the same time get the same key.
     ///
-    /// This reads and writes a file: call it while starting, not in a request.
+    /// This reads and writes a file: call it when the gateway starts, not in a request.
     ///
     /// # Errors
     ///
-    /// [`KeyError::FileMode`] when others than the owner can use the file (on Unix),
-    /// [`KeyError::File`] when it cannot be read or written, else as
-    /// [`SigningKey::from_pem`] and [`KeyRing::new`].
+    /// [`KeyError::FileMode`] when others than the owner can use the file (on Unix). [`KeyError::File`] when the file
+    /// cannot be read or written. Otherwise the errors of [`SigningKey::from_pem`] and [`KeyRing::new`].
     pub fn load_or_generate(path: impl AsRef<Path>, algorithm: Algorithm) -> Result<Self, KeyError> {
         Self::new(key_file::load_or_generate(path.as_ref(), algorithm)?)
     }
 
-    /// Adds a key that verifies: [`KeyRing::publish`] for use while the ring is made.
+    /// Adds a key that verifies. It is [`KeyRing::publish`] for a ring that is being made.
     ///
     /// # Errors
     ///
-    /// [`KeyError::Duplicate`] when the ring holds its id or the key itself.
+    /// [`KeyError::Duplicate`] when the ring has its key id or the key already.
     pub fn with_verifying_key(self, key: VerifyingKey) -> Result<Self, KeyError> {
         self.publish(key)?;
         Ok(self)
     }
 
-    /// Adds a key that verifies, and appears in the JWKS: another signer's, or the next one's
+    /// Adds a key that verifies and appears in the JWKS. It is the key of another signer, or the next signing key
     /// before its first use.
     ///
     /// # Errors
     ///
-    /// [`KeyError::Duplicate`] when the ring holds its id or the key itself.
+    /// [`KeyError::Duplicate`] when the ring has its key id or the key already.
     pub fn publish(&self, key: VerifyingKey) -> Result<(), KeyError> {
         self.change(move |keys| {
             if keys.all().any(|held| held.clashes_with(&key)) {
@@ -112,13 +111,12 @@ impl KeyRing {
         })
     }
 
-    /// Signs new tokens with `key` from now on; the one before keeps verifying. `key` may have been
-    /// published before.
+    /// Signs new tokens with `key` from now on. The previous key keeps verifying. `key` may have been published before.
     ///
     /// # Errors
     ///
-    /// [`KeyError::SelfTest`] when what the key signs does not verify, [`KeyError::Duplicate`] when
-    /// the ring holds its id for another key, or the key under another id or for another algorithm.
+    /// [`KeyError::SelfTest`] when the key cannot verify what it signs. [`KeyError::Duplicate`] when the ring has its
+    /// id for another key, or has the key under another id or for another algorithm.
     pub fn rotate(&self, key: SigningKey) -> Result<(), KeyError> {
         self_test(&key)?;
         self.change(move |keys| {
@@ -132,11 +130,11 @@ impl KeyRing {
         })
     }
 
-    /// Removes the key `key_id`: its tokens are refused from now on. Tells whether the ring held it.
+    /// Removes the key `key_id`, and returns whether the ring had it. Its tokens are refused from now on.
     ///
     /// # Errors
     ///
-    /// [`KeyError::InUse`] for the key that signs.
+    /// [`KeyError::InUse`] when the key signs new tokens.
     pub fn remove(&self, key_id: &str) -> Result<bool, KeyError> {
         let mut removed = false;
         self.change(|keys| {
@@ -160,9 +158,9 @@ impl KeyRing {
         self.0.keys.load().signing.key_id().to_owned()
     }
 
-    /// The JWK Set (RFC 7517 §5) of all public keys, as JSON, the signing one first.
+    /// The JWK Set (RFC 7517 §5) of all public keys, as JSON. The signing key is first.
     ///
-    /// It holds public members alone; an HS256 key, which has none, never appears.
+    /// It has public members only. An HS256 key has no public members, and never appears.
     #[must_use]
     pub fn jwks(&self) -> String {
         let ring = self.0.keys.load();
@@ -170,12 +168,12 @@ impl KeyRing {
         serde_json::to_string(&Jwks { keys }).expect("strings always have a JSON form")
     }
 
-    /// Signs with the current key and verifies what it signed: a key that cannot do its work is found
-    /// when the gateway starts, not when the first person links.
+    /// Signs with the current key and verifies the signature. So a key that does not work is found when the gateway
+    /// starts, not when the first person links a bridge.
     ///
     /// # Errors
     ///
-    /// [`KeyError::SelfTest`] when it does not verify, [`KeyError::Crypto`] when it cannot be signed.
+    /// [`KeyError::SelfTest`] when the signature does not verify. [`KeyError::Crypto`] when the library cannot sign.
     pub fn self_test(&self) -> Result<(), KeyError> {
         self_test(&self.0.keys.load().signing)
     }
@@ -184,8 +182,8 @@ impl KeyRing {
     ///
     /// # Errors
     ///
-    /// [`KeyError::Claims`] and [`KeyError::TokenTooLong`] when verification would refuse the
-    /// token, [`KeyError::Crypto`] when the cryptographic library fails.
+    /// [`KeyError::Claims`] and [`KeyError::TokenTooLong`] when verification would refuse the token.
+    /// [`KeyError::Crypto`] when the cryptographic library fails.
     pub(crate) fn sign(&self, claims: &Claims) -> Result<AccessToken, KeyError> {
         claims.check()?;
         let key = &self.0.keys.load().signing;
@@ -200,7 +198,7 @@ impl KeyRing {
         if token.len() > MAX_BYTES { Err(KeyError::TokenTooLong) } else { Ok(AccessToken::new(token)) }
     }
 
-    /// Changes whenever a key is removed: a token that was verified before may no longer be good.
+    /// A number that changes when a key is removed: a token that was verified before may no longer be good.
     pub(crate) fn generation(&self) -> u64 {
         self.0.generation.load(Ordering::Acquire)
     }
@@ -210,7 +208,7 @@ impl KeyRing {
         self.0.keys.load().all().find(|key| key.key_id() == key_id).cloned()
     }
 
-    /// Applies `change` to the ring as it is then; no other change is lost.
+    /// Applies `change` to the newest state of the ring. No other change is lost.
     fn change(&self, mut change: impl FnMut(&mut Keys) -> Result<(), KeyError>) -> Result<(), KeyError> {
         let mut outcome = Ok(());
         self.0.keys.rcu(|keys| {

@@ -7,11 +7,11 @@ use super::compact::json_object;
 use super::jwk::Jwk;
 use super::{Algorithm, VerifyingKey};
 
-/// The keys of a JWK set that can be used: each under one `kid`, for one algorithm.
+/// The usable keys of a JWK set. Each has its own `kid` and is for one algorithm.
 ///
-/// A key is skipped when it is of a kind or for an algorithm that is not allowed, for encryption, too weak, private,
-/// or without a `kid`. Of several keys that share a `kid`, and of one key that is published for several algorithms,
-/// none is taken: a token could not say which it means.
+/// A key is skipped when its kind or algorithm is not allowed, when it is for encryption, too weak or private, or when
+/// it has no `kid`. If several keys share a `kid`, or one key is published for several algorithms, all of them are
+/// skipped: a token could not say which one it means.
 #[derive(Debug, Default)]
 pub(crate) struct KeySet {
     keys: Vec<VerifyingKey>,
@@ -27,7 +27,7 @@ impl KeySet {
     /// The most keys that a set may have.
     const MAX_KEYS: usize = 256;
 
-    /// The usable keys of a JWK set; `None` when it is none, or has too many keys.
+    /// The usable keys of a JWK set; `None` when the text is not a JWK set, or the set has too many keys.
     pub(crate) fn from_json(json: &[u8], allowed: &[Algorithm]) -> Option<Self> {
         let published = json_object::<Members>(json)?.keys;
         let count = published.len();
@@ -61,7 +61,7 @@ impl KeySet {
         self.keys.len()
     }
 
-    /// How many keys were published and not taken.
+    /// How many published keys were skipped.
     pub(crate) fn skipped(&self) -> usize {
         self.skipped
     }
@@ -72,7 +72,7 @@ fn read(key: Value, allowed: &[Algorithm]) -> Option<VerifyingKey> {
     VerifyingKey::from_published(jwk, allowed).ok()
 }
 
-/// Whether a token that names one could mean the other, or one key would be used with two algorithms.
+/// Whether a token that names one key could mean the other, or one key would be used with two algorithms.
 fn is_confused(one: &VerifyingKey, other: &VerifyingKey) -> bool {
     one.key_id() == other.key_id() || (one.clashes_with(other) && one.scheme() != other.scheme())
 }

@@ -1,4 +1,4 @@
-//! Access tokens: the keys, their rotation and publication, and why a key or a token is refused.
+//! Access tokens: their keys, key rotation and publication, and why a key or a token is refused.
 
 mod algorithm;
 mod assertion;

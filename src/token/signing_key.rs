@@ -19,10 +19,10 @@ use super::compact::encode;
 use super::jwk::{Jwk, Operation};
 use super::{Algorithm, KeyError, VerifyingKey};
 
-/// A key that access tokens are signed with, by exactly one algorithm.
+/// A key that access tokens are signed with. It has exactly one algorithm.
 ///
-/// Clones share the key, which is wiped from memory with the last of them. `Debug` shows the key id
-/// and the algorithm alone.
+/// Clones share the key. It is wiped from memory when the last clone is dropped. `Debug` shows only the key id and the
+/// algorithm.
 #[derive(Clone)]
 pub struct SigningKey {
     private: Arc<EncodingKey>,
@@ -32,10 +32,10 @@ pub struct SigningKey {
 const PRIVATE_KEY: &str = "PRIVATE KEY";
 
 impl SigningKey {
-    /// Makes a new key for `algorithm`; an RSA key has 3072 bits. Its id is its RFC 7638 thumbprint.
+    /// Makes a new key for `algorithm`. An RSA key has 3072 bits. The key's id is its RFC 7638 thumbprint.
     ///
-    /// It lives in memory only: tokens signed with it are worthless after a restart, and on other
-    /// nodes. [`KeyRing::load_or_generate`](super::KeyRing::load_or_generate) keeps one in a file.
+    /// The key exists in memory only: after a restart, and on other nodes, its tokens cannot be verified.
+    /// [`KeyRing::load_or_generate`](super::KeyRing::load_or_generate) keeps a key in a file.
     ///
     /// # Errors
     ///
@@ -44,13 +44,13 @@ impl SigningKey {
         Self::from_pem(algorithm, &generate_pem(algorithm)?)
     }
 
-    /// Reads a private key from PEM (`PRIVATE KEY`, unencrypted PKCS#8) for use with `algorithm`.
-    /// Its id is its RFC 7638 thumbprint.
+    /// Reads a private key from PEM (`PRIVATE KEY`, unencrypted PKCS#8) for `algorithm`. Its id is its RFC 7638
+    /// thumbprint.
     ///
     /// # Errors
     ///
-    /// [`KeyError::Malformed`] for what is no such PEM, [`KeyError::Unsuitable`] when the key is of
-    /// another kind, too weak, or inconsistent.
+    /// [`KeyError::Malformed`] for a text that is not such a PEM. [`KeyError::Unsuitable`] when the key is of another
+    /// kind, too weak, or inconsistent.
     pub fn from_pem(algorithm: Algorithm, pem: &str) -> Result<Self, KeyError> {
         let not_pem = || KeyError::Malformed { expected: "an unencrypted PKCS#8 PEM (`PRIVATE KEY`)" };
         let parsed = pem::parse(pem).map_err(|_| not_pem())?;
@@ -59,36 +59,36 @@ impl SigningKey {
         if is_pkcs8 { Self::from_pkcs8(algorithm, &der, None) } else { Err(not_pem()) }
     }
 
-    /// Reads a private key from a JWK. Its id is the JWK's `kid`, or else its RFC 7638 thumbprint.
+    /// Reads a private key from a JWK. Its id is the `kid` of the JWK, or its RFC 7638 thumbprint if there is no `kid`.
     ///
-    /// An RSA key must say in `alg` which of its algorithms it is for. A symmetric key is refused:
-    /// see [`SigningKey::danger_hs256`].
+    /// An RSA key must name in `alg` the RSA algorithm that it is for. A symmetric key is refused: see
+    /// [`SigningKey::danger_hs256`].
     ///
     /// # Errors
     ///
-    /// [`KeyError::Malformed`] for what is no JWK, [`KeyError::JwkAlgorithm`] when it does not name
-    /// one fitting algorithm, [`KeyError::KeyId`] for a `kid` no token could carry,
-    /// [`KeyError::Unsuitable`] when it is public, too weak, or inconsistent.
+    /// [`KeyError::Malformed`] for a text that is not a JWK. [`KeyError::JwkAlgorithm`] when it does not name one
+    /// algorithm that fits. [`KeyError::KeyId`] for a `kid` that no token could have. [`KeyError::Unsuitable`] when it
+    /// is public, too weak, or inconsistent.
     pub fn from_jwk(jwk: &str) -> Result<Self, KeyError> {
         let jwk = Jwk::parse(jwk)?;
         let algorithm = jwk.algorithm(Operation::Sign)?;
         Self::from_pkcs8(algorithm, &jwk.private_key(algorithm)?, jwk.kid)
     }
 
-    /// Takes a shared secret for HS256. **Danger**: whoever can verify tokens can also make them.
+    /// Uses a shared secret for HS256. **Danger**: everyone who can verify tokens can also make them.
     ///
-    /// The secret never appears in a JWKS; its id is an HMAC under it, so that it tells no more of
-    /// the secret than any token does.
+    /// The secret never appears in a JWKS. Its id is an HMAC with the secret: so the id shows no more of the secret
+    /// than a token does.
     ///
     /// # Errors
     ///
-    /// [`KeyError::WeakSecret`] when `secret` has fewer than 32 bytes (RFC 7518 §3.2) or fewer than
-    /// 8 different ones, or is the text of a key, which others know.
+    /// [`KeyError::WeakSecret`] when `secret` has fewer than 32 bytes (RFC 7518 §3.2) or fewer than 8 different bytes,
+    /// or when it is the text of another key, which others may know.
     pub fn danger_hs256(secret: &[u8]) -> Result<Self, KeyError> {
         if let Some(problem) = weakness(secret) {
             return Err(KeyError::WeakSecret { problem });
         }
-        // No token's signing input can be this text: it has no dot.
+        // The signing input of a token cannot be this text, because the text has no dot.
         let id = Hmac::<Sha256>::new_from_slice(secret)
             .expect("HMAC takes a key of any length")
             .chain_update(b"bridge-auth key id")
@@ -100,7 +100,7 @@ impl SigningKey {
         })
     }
 
-    /// The key's id: it stands in the header of every token it signs.
+    /// The key's id. It is in the header of every token that the key signs.
     #[must_use]
     pub fn key_id(&self) -> &str {
         self.public.key_id()
@@ -112,7 +112,7 @@ impl SigningKey {
         &self.public
     }
 
-    /// Signs `message`. The provider is named: see [`VerifyingKey::verifies`].
+    /// Signs `message`. The provider is named here, as in [`VerifyingKey::verifies`].
     pub(super) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, KeyError> {
         (DEFAULT_PROVIDER.signer_factory)(&self.public.scheme().to_jsonwebtoken(), &self.private)
             .map_err(|_| KeyError::Crypto)?
@@ -134,7 +134,7 @@ impl SigningKey {
             }
             Algorithm::Rs256 | Algorithm::Ps256 => {
                 let pair = RsaKeyPair::from_pkcs8(der).map_err(unsuitable)?;
-                // `jsonwebtoken` signs with the RSAPrivateKey inside, and finds it only in PEM.
+                // `jsonwebtoken` signs with the RSAPrivateKey inside, and reads it only from PEM.
                 let private = EncodingKey::from_rsa_pem(to_pem(der).as_bytes())
                     .map_err(|_| KeyError::Unsuitable { algorithm })?;
                 let public: &RsaPublicKey = pair.public_key();
@@ -181,14 +181,14 @@ fn to_pem(pkcs8: &[u8]) -> Zeroizing<String> {
     Zeroizing::new(text)
 }
 
-/// What makes a secret unfit for HS256.
+/// Why a secret must not be used for HS256; `None` if it may be used.
 fn weakness(secret: &[u8]) -> Option<&'static str> {
     let is_known_to_others = || {
         pem::parse(secret).is_ok()
             || std::str::from_utf8(secret).is_ok_and(|text| Jwk::parse(text).is_ok())
             || [Algorithm::EdDsa, Algorithm::Es256, Algorithm::Rs256]
                 .iter()
-                // 32 bytes of chance are a raw Ed25519 key too: only longer forms tell.
+                // 32 random bytes are also a raw Ed25519 key: only a longer text can be recognised as a key.
                 .any(|algorithm| secret.len() > 32 && VerifyingKey::new(*algorithm, secret, None).is_ok())
     };
     if secret.len() < 32 {

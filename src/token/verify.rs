@@ -1,4 +1,4 @@
-//! From the text of a token to its claims, or the reason why not.
+//! From the text of a token to its claims, or to the reason why it is refused.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,8 +19,8 @@ pub(crate) struct TokenVerifier {
 }
 
 impl TokenVerifier {
-    /// Takes tokens of `issuer` signed with one of `keys`. `leeway` is for clocks of issuers that
-    /// run ahead of `clock`; a token whose `exp` is more than `max_life` after its `iat` is refused.
+    /// Accepts tokens of `issuer` that were signed with one of `keys`. `leeway` is for issuers whose clocks run ahead
+    /// of `clock`. A token whose `exp` is more than `max_life` after its `iat` is refused.
     pub(crate) fn new(
         keys: KeyRing,
         issuer: String,
@@ -31,18 +31,17 @@ impl TokenVerifier {
         Self { keys, issuer: issuer.into(), clock, leeway, max_life }
     }
 
-    /// The claims of `token`, when all of it holds but the audience, which is the layer's to ask
-    /// for.
+    /// The claims of `token`, if everything in it is good. The audience is not checked: the layer does this.
     ///
-    /// The work before the signature is linear in at most 8192 bytes, and nothing of the payload is
-    /// read until the signature holds.
+    /// The work before the signature check is linear in at most 8192 bytes. Nothing of the payload is read before the
+    /// signature is verified.
     pub(crate) fn verify(&self, token: &str) -> Result<Claims, InvalidToken> {
         let claims = self.verify_at_any_time(token)?;
         claims.check_time(self.clock.now(), self.leeway)?;
         Ok(claims)
     }
 
-    /// The same of a token that may have expired.
+    /// The same, but the token may have expired.
     pub(crate) fn verify_at_any_time(&self, token: &str) -> Result<Claims, InvalidToken> {
         let token = Compact::parse(token)?;
         let header = token.header()?;
@@ -56,12 +55,12 @@ impl TokenVerifier {
         }
         let claims = Claims::from_json(&token.payload)?;
         self.check(&claims)?;
-        // The same for all: one copy of it.
+        // All claims share one copy of the issuer.
         Ok(Claims { issuer: self.issuer.clone(), ..claims })
     }
 
-    /// What may have changed since `claims` were verified under `generation`: the time, which is `system` by the operating
-    /// system's clock, and the keys. `false` when the token must be verified again.
+    /// Checks again what may have changed since `claims` were verified under `generation`: the time and the keys.
+    /// `system` is the time of the operating system's clock. `false` means that the token must be verified again.
     pub(crate) fn still_holds(
         &self,
         claims: &Claims,
@@ -75,8 +74,8 @@ impl TokenVerifier {
         Ok(true)
     }
 
-    /// The same of a token whose text is gone: one whose key may have been removed is good no more. Of another issuer's
-    /// claims that were held to a session here, the time alone.
+    /// The same for a token whose text is gone. If its key may have been removed, the token is no longer good. Claims
+    /// of another issuer that were mapped to a session here depend only on the time.
     pub(crate) fn check_again(
         &self,
         claims: &Claims,
@@ -89,7 +88,7 @@ impl TokenVerifier {
         claims.check_time(self.clock.at(system), self.leeway)
     }
 
-    /// Changes whenever a key is removed.
+    /// A number that changes when a key is removed.
     pub(crate) fn generation(&self) -> u64 {
         self.keys.generation()
     }

@@ -1,4 +1,4 @@
-//! Keys that verify: pinned to one algorithm, named by one id.
+//! Keys that verify. Each has one algorithm and one id.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -16,15 +16,15 @@ use super::jwk::{Jwk, Operation, PublicMembers, PublishedJwk};
 use super::{Algorithm, KeyError};
 use crate::id::KeyThumbprint;
 
-/// A key that access tokens are verified with, by exactly one algorithm.
+/// A key that access tokens are verified with. It has exactly one algorithm.
 ///
-/// Clones share the key. `Debug` shows the key id and the algorithm alone.
+/// Clones share the key. `Debug` shows only the key id and the algorithm.
 #[derive(Clone)]
 pub struct VerifyingKey(Arc<Inner>);
 
 struct Inner {
     key_id: String,
-    /// What the key is, whatever it is called.
+    /// Identifies the key itself, whatever its id is.
     thumbprint: String,
     scheme: Scheme,
     decoding: DecodingKey,
@@ -33,14 +33,13 @@ struct Inner {
 }
 
 impl VerifyingKey {
-    /// Reads a public key from PEM (`PUBLIC KEY`, SubjectPublicKeyInfo) for use with `algorithm`.
-    /// Its id is its RFC 7638 thumbprint.
+    /// Reads a public key from PEM (`PUBLIC KEY`, SubjectPublicKeyInfo) for `algorithm`. Its id is its RFC 7638
+    /// thumbprint.
     ///
     /// # Errors
     ///
-    /// [`KeyError::Private`] for a private key, [`KeyError::Malformed`] for what is no PEM of a
-    /// public key, [`KeyError::Unsuitable`] when it is of another kind, too weak, or RSA of more than
-    /// 4096 bits.
+    /// [`KeyError::Private`] for a private key. [`KeyError::Malformed`] for a text that is not a PEM of a public key.
+    /// [`KeyError::Unsuitable`] when the key is of another kind, too weak, or RSA with more than 4096 bits.
     pub fn from_pem(algorithm: Algorithm, pem: &str) -> Result<Self, KeyError> {
         let pem = pem::parse(pem)
             .map_err(|_| KeyError::Malformed { expected: "a PEM of the kind `PUBLIC KEY`" })?;
@@ -51,15 +50,15 @@ impl VerifyingKey {
         }
     }
 
-    /// Reads a public key from a JWK. Its id is the JWK's `kid`, or else its RFC 7638 thumbprint.
+    /// Reads a public key from a JWK. Its id is the `kid` of the JWK, or its RFC 7638 thumbprint if there is no `kid`.
     ///
-    /// An RSA key must say in `alg` which of its algorithms it is for.
+    /// An RSA key must name in `alg` the RSA algorithm that it is for.
     ///
     /// # Errors
     ///
-    /// [`KeyError::Private`] for a private or symmetric key, [`KeyError::JwkAlgorithm`] when it
-    /// does not name one fitting algorithm, [`KeyError::KeyId`] for a `kid` no token could carry,
-    /// [`KeyError::Malformed`] and [`KeyError::Unsuitable`] as in [`VerifyingKey::from_pem`].
+    /// [`KeyError::Private`] for a private or symmetric key. [`KeyError::JwkAlgorithm`] when it does not name one
+    /// algorithm that fits. [`KeyError::KeyId`] for a `kid` that no token could have. [`KeyError::Malformed`] and
+    /// [`KeyError::Unsuitable`] as in [`VerifyingKey::from_pem`].
     pub fn from_jwk(jwk: &str) -> Result<Self, KeyError> {
         let jwk = Jwk::parse(jwk)?;
         if jwk.is_private() {
@@ -69,8 +68,8 @@ impl VerifyingKey {
         Self::new(algorithm, &jwk.public_key(algorithm)?, jwk.kid)
     }
 
-    /// A key of another issuer's set, for one of the `allowed` algorithms. An RSA key that names none is for RS256
-    /// when that is allowed, else for PS256: never for both.
+    /// A key of another issuer's set, for one of the `allowed` algorithms. An RSA key that names no algorithm is for
+    /// RS256 if this is allowed, otherwise for PS256, and never for both.
     pub(super) fn from_published(mut jwk: Jwk, allowed: &[Algorithm]) -> Result<Self, KeyError> {
         if jwk.is_private() {
             return Err(KeyError::Private);
@@ -87,13 +86,13 @@ impl VerifyingKey {
         Self::new(algorithm, &jwk.public_key(algorithm)?, Some(key_id))
     }
 
-    /// The key's id: a token's header names it in `kid`.
+    /// The key's id. The header of a token names it in `kid`.
     #[must_use]
     pub fn key_id(&self) -> &str {
         &self.0.key_id
     }
 
-    /// A public key as SubjectPublicKeyInfo, or in the raw form of its kind.
+    /// Reads a public key from SubjectPublicKeyInfo, or from the raw form of its kind.
     pub(super) fn new(algorithm: Algorithm, key: &[u8], key_id: Option<String>) -> Result<Self, KeyError> {
         let (public, decoding) = read(algorithm, key).ok_or(KeyError::Unsuitable { algorithm })?;
         let thumbprint = public.thumbprint().to_base64url();
@@ -105,7 +104,7 @@ impl VerifyingKey {
         Ok(Self(Arc::new(Inner { key_id, thumbprint, scheme, decoding, public: Some(public) })))
     }
 
-    /// A shared secret, called by `key_id`.
+    /// A shared secret with the id `key_id`.
     pub(super) fn hs256(secret: &[u8], key_id: String) -> Self {
         Self(Arc::new(Inner {
             thumbprint: key_id.clone(),
@@ -120,7 +119,7 @@ impl VerifyingKey {
         self.0.scheme
     }
 
-    /// What may be told of it; `None` for HS256.
+    /// The public members, to be published; `None` for HS256.
     pub(super) fn published(&self) -> Option<PublishedJwk<'_>> {
         let members = self.0.public.as_ref()?;
         Some(PublishedJwk { members, kid: self.key_id(), usage: "sig", alg: self.scheme().name() })
@@ -133,26 +132,26 @@ impl VerifyingKey {
         Some((published.members.thumbprint(), jwk))
     }
 
-    /// Whether `key_id` names it: by its id, or by its thumbprint whatever its id is.
+    /// Whether `key_id` is its id or its thumbprint.
     pub(super) fn is_called(&self, key_id: &str) -> bool {
         self.0.key_id == key_id || self.0.thumbprint == key_id
     }
 
-    /// Whether both are one key under one id, for one algorithm.
+    /// Whether both are the same key with the same id and algorithm.
     pub(super) fn is(&self, other: &Self) -> bool {
         self.key_id() == other.key_id()
             && self.0.thumbprint == other.0.thumbprint
             && self.scheme() == other.scheme()
     }
 
-    /// Whether a ring that holds one could not tell the other from it, or would use one key twice.
+    /// Whether a ring must not have both: they share an id, or they are the same key.
     pub(super) fn clashes_with(&self, other: &Self) -> bool {
         self.key_id() == other.key_id() || self.0.thumbprint == other.0.thumbprint
     }
 
-    /// Whether `signature` is this key's of `message`.
+    /// Whether `signature` was made with this key over `message`.
     ///
-    /// The provider is named: the process-wide one panics when another crate turns on a second.
+    /// The provider is named here: the process-wide one panics when another crate turns on a second one.
     pub(super) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
         (DEFAULT_PROVIDER.verifier_factory)(&self.scheme().to_jsonwebtoken(), &self.0.decoding)
             .is_ok_and(|verifier| verifier.verify(message, &signature.to_vec()).is_ok())
@@ -168,10 +167,10 @@ impl fmt::Debug for VerifyingKey {
     }
 }
 
-/// Fewer are too weak. More take a verification too long: its time grows with the square of the length.
+/// Shorter keys are too weak. Longer keys take too long to verify: the time grows with the square of the length.
 const RSA_BITS: RangeInclusive<usize> = 2048..=4096;
 
-/// The key for publication and for use; `None` when it is not one or too weak.
+/// The key for publication and for use; `None` when it is not a key of this kind, or too weak.
 fn read(algorithm: Algorithm, key: &[u8]) -> Option<(PublicMembers, DecodingKey)> {
     match algorithm {
         Algorithm::EdDsa => {
@@ -211,15 +210,15 @@ fn read(algorithm: Algorithm, key: &[u8]) -> Option<(PublicMembers, DecodingKey)
     }
 }
 
-/// The raw key of `N` bytes that ends every SubjectPublicKeyInfo of this kind; parsing checks that
-/// it is one of `algorithm`, and that a point of P-256 is on its curve.
+/// The last `N` bytes of the SubjectPublicKeyInfo: for this kind they are the raw key. Parsing checks that the key is
+/// of `algorithm`, and that a point of P-256 is on its curve.
 fn raw<const N: usize>(algorithm: &'static dyn VerificationAlgorithm, key: &[u8]) -> Option<[u8; N]> {
     let info: PublicKeyX509Der<'_> = ParsedPublicKey::new(algorithm, key).ok()?.as_der().ok()?;
     info.as_ref().last_chunk().copied()
 }
 
-/// Whether a public key is one of the eight points of small order, under which anyone can make a
-/// signature that holds for many messages, or is not reduced modulo p. `aws-lc` takes them.
+/// Whether a public key is one of the eight points of small order, or is not reduced modulo p. With a point of small
+/// order anyone can make a signature that is valid for many messages. `aws-lc` accepts these keys.
 fn is_weak_ed25519(point: &[u8; 32]) -> bool {
     /// The `y` of the points of order 8; those of order 1, 2 and 4 are 1, p - 1 and 0.
     const ORDER_EIGHT: [[u8; 32]; 2] = [

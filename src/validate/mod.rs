@@ -1,4 +1,5 @@
-//! The checks that refuse an unsafe configuration at start-up. Each group of settings stands beside what it sets, and calls them.
+//! The checks that refuse an unsafe configuration at start. Each group of settings is beside the code that it sets, and
+//! calls these checks.
 
 mod error;
 mod range;

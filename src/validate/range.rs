@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::error::BuildError;
 
-/// Refuses a life that is not whole seconds, or not one of `least` seconds up to `most`.
+/// Refuses a life that is not a whole number of seconds, or is not `least` seconds to `most`.
 pub(crate) fn check_life(
     what: &'static str,
     value: Duration,
@@ -20,7 +20,7 @@ pub(crate) fn check_life(
     }
 }
 
-/// Refuses a deadline that nothing could meet, and one that nobody would wait for.
+/// Refuses a deadline that cannot be met, and a deadline that is too long to wait for.
 pub(crate) fn check_deadline(what: &'static str, deadline: Duration) -> Result<(), BuildError> {
     if deadline.is_zero() || deadline > Duration::from_secs(60) {
         return Err(BuildError::OutOfRange { what, allowed: "above 0, at most 60 seconds" });

@@ -1,8 +1,8 @@
-//! Texts that stand in a header or in a path.
+//! Texts that are used in a header or in a path.
 
 use super::error::BuildError;
 
-/// Whether `text` can stand in a quoted string as it is (RFC 9110 §5.6.4).
+/// Whether `text` can be in a quoted string without escapes (RFC 9110 §5.6.4).
 pub(crate) fn is_quotable(text: &str) -> bool {
     text.bytes().all(|b| matches!(b, b' '..=b'~') && b != b'"' && b != b'\\')
 }
@@ -19,7 +19,7 @@ pub(crate) fn check_realm(realm: Option<&str>) -> Result<(), BuildError> {
     }
 }
 
-/// Refuses what no path can begin with.
+/// Refuses a text that cannot be the beginning of a path.
 pub(crate) fn check_path_prefix(prefix: &str) -> Result<(), BuildError> {
     let is_path = |b: u8| b.is_ascii_alphanumeric() || b"/-._~".contains(&b);
     let well_formed = prefix.is_empty() || (prefix.starts_with('/') && !prefix.ends_with('/'));

@@ -1,33 +1,33 @@
-//! URLs that a host names.
+//! URLs in a configuration.
 
 use url::Url;
 
 use super::error::BuildError;
 use super::text::is_quotable;
 
-/// RFC 8414 §2: https, no query, no fragment. Plain http only where nobody else can listen.
+/// RFC 8414 §2: https, no query, no fragment. Plain http is allowed only where nobody else can listen.
 pub(crate) fn check_issuer(issuer: &str) -> Result<(), BuildError> {
     let refused = || BuildError::Issuer(issuer.to_owned());
     let url = Url::parse(issuer).map_err(|_| refused())?;
-    // `Url` drops white space that it meets, and the issuer is compared as it was written.
+    // `Url` drops white space, but the issuer is compared as it was written.
     let is_verbatim = issuer.bytes().all(|b| b.is_ascii_graphic()) && issuer.len() <= 255;
     if is_safe(&url) && url.query().is_none() && is_verbatim { Ok(()) } else { Err(refused()) }
 }
 
-/// Refuses a URL over which a secret, or where to get one, would travel in the clear, or which could not
-/// stand in a challenge.
+/// Refuses a URL that would send a secret, or the place to get one, unencrypted. Also refuses a URL that cannot be in a
+/// challenge.
 pub(crate) fn check_endpoint(what: &'static str, url: Option<&Url>) -> Result<(), BuildError> {
     match url {
         Some(url) if !is_safe(url) || !is_quotable(url.as_str()) => Err(BuildError::Text {
             what,
             value: url.to_string(),
-            allowed: "an https URL without fragment, user and '\\' (http is for loopback alone)",
+            allowed: "an https URL without fragment, user and '\\' (http is for loopback only)",
         }),
         _ => Ok(()),
     }
 }
 
-/// Refuses what is more than an origin, and one whose pages others could write on the way.
+/// Refuses a URL that is more than an origin, and an origin whose pages others could change on the way.
 pub(crate) fn check_origin(url: &Url) -> Result<(), BuildError> {
     if is_safe(url) && url.path() == "/" && url.query().is_none() {
         return Ok(());
@@ -35,11 +35,11 @@ pub(crate) fn check_origin(url: &Url) -> Result<(), BuildError> {
     Err(BuildError::Text {
         what: "the trusted origin",
         value: url.to_string(),
-        allowed: "an https URL without path, query, fragment and user (http is for loopback alone)",
+        allowed: "an https URL without path, query, fragment and user (http is for loopback only)",
     })
 }
 
-/// Whether nobody else can listen at `url`, and it names a place and nothing more.
+/// Whether nobody else can listen at `url`, and `url` has no fragment, user or password.
 pub(crate) fn is_safe(url: &Url) -> bool {
     let is_loopback = match url.host() {
         Some(url::Host::Domain(name)) => name == "localhost",

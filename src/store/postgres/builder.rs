@@ -19,7 +19,7 @@ use super::url::Target;
 use super::{preflight, tls, url};
 use crate::store::StoreError;
 
-/// Makes a [`PostgresStore`]: pool, deadlines, trust.
+/// Makes a [`PostgresStore`]: pool size, deadlines, certificates.
 #[derive(Clone)]
 #[must_use = "a builder does nothing until `connect`"]
 pub struct PostgresStoreBuilder {
@@ -34,8 +34,9 @@ pub struct PostgresStoreBuilder {
 }
 
 impl PostgresStore {
-    /// Connects to `url` with the defaults of [`PostgresStore::builder`], and applies the migrations. To another machine it
-    /// speaks verified TLS, unless the URL says `sslmode=disable`.
+    /// Connects to `url` with the defaults of [`PostgresStore::builder`], and applies the migrations.
+    ///
+    /// To another machine it speaks verified TLS, unless the URL says `sslmode=disable`.
     ///
     /// # Errors
     ///
@@ -50,21 +51,21 @@ impl PostgresStore {
 
     /// Sets up a store at `url` (`postgres://…`, or libpq's `key=value` form).
     ///
-    /// Wherever TLS is spoken the certificate and the host name are verified: against the PEM file that
-    /// `sslrootcert` names, else against the certificates that the system trusts. When that fails, the error's
-    /// [`source`](std::error::Error::source) says what to write instead.
+    /// Wherever TLS is used, the certificate and the host name are verified. The trusted certificates are those in the
+    /// PEM file that `sslrootcert` names; without it they are those that the system trusts. When the verification
+    /// fails, the [`source`](std::error::Error::source) of the error says what to write instead.
     ///
     /// | `sslmode` | this machine | any other |
     /// |---|---|---|
     /// | not given | no TLS, unless `sslrootcert` is given | verified TLS |
-    /// | `allow`, `prefer` | verified TLS where the server has TLS | verified TLS |
+    /// | `allow`, `prefer` | verified TLS if the server has TLS | verified TLS |
     /// | `require`, `verify-ca`, `verify-full` | verified TLS | verified TLS |
-    /// | `disable` | no TLS | no TLS: whoever stands between reads everything, the password too |
+    /// | `disable` | no TLS | no TLS: anyone between can read everything, the password too |
     ///
-    /// This machine is `localhost`, `127.0.0.0/8`, `::1` or a Unix socket: every `host` and every `hostaddr` must be one of
-    /// these.
+    /// This machine means `localhost`, `127.0.0.0/8`, `::1` or a Unix socket. Every `host` and every `hostaddr` must be
+    /// one of these.
     ///
-    /// Of several hosts the first that takes writes is used, and a standby never, whatever the URL says.
+    /// With several hosts, the first one that takes writes is used. A standby is never used, whatever the URL says.
     pub fn builder(url: &str) -> PostgresStoreBuilder {
         PostgresStoreBuilder::new(url)
     }
@@ -84,12 +85,14 @@ impl PostgresStoreBuilder {
         }
     }
 
-    /// How many connections there may be on the server; default 8, at least 4.
+    /// How many connections the store may have on the server; default 8, at least 4.
     ///
-    /// One is for [ticks](crate::store::Store::tick) and hints, one is kept free to find out whether another server has taken over while a tick
-    /// waits. Up to three of the others, and never more than half, are for look-ups alone: so writes, however many, hold up no
-    /// request that only has its session looked up. A connection whose statement has not ended on the server counts until
-    /// it has, also when nobody waits for it any more.
+    /// - One is for [ticks](crate::store::Store::tick) and hints.
+    /// - One is kept free. It finds out whether another server has taken over while a tick waits.
+    /// - Up to three of the others, and never more than half of them, are for look-ups alone. So no number of writes
+    ///   delays a request that only needs a session look-up.
+    ///
+    /// A connection counts until its statement has ended on the server, also when nobody waits for the answer.
     pub fn pool_size(mut self, connections: usize) -> Self {
         self.pool_size = connections.max(4);
         self
@@ -107,29 +110,30 @@ impl PostgresStoreBuilder {
         self
     }
 
-    /// How long a look-up may take, at least 1 ms; default 2 s. The server is told, and given 200 ms
-    /// more to say so.
+    /// How long a look-up may take, at least 1 ms; default 2 s. The server enforces this time. The gateway waits 200 ms
+    /// longer for the server's answer.
     pub fn statement_timeout(mut self, timeout: Duration) -> Self {
         self.statement = timeout.max(Duration::from_millis(1));
         self
     }
 
-    /// How long any other statement may take, at least 4 ms; default 10 s, because it may end something, and what ends must not
-    /// be given up early. For a lock it waits a quarter of that, and never longer than a second.
+    /// How long any other statement may take, at least 4 ms; default 10 s. It is long because a statement may end
+    /// something, and must not be given up early. A statement waits for a lock for at most a quarter of this time, and
+    /// never longer than a second.
     pub fn write_timeout(mut self, timeout: Duration) -> Self {
         self.write = timeout.max(Duration::from_millis(4));
         self
     }
 
-    /// A PEM file with the only certificates to trust; default those of the URL's `sslrootcert`, else
-    /// the system's. It asks for TLS, unless the URL says `sslmode=disable`.
+    /// A PEM file with the only certificates to trust. The default is the URL's `sslrootcert`, or else what the system
+    /// trusts. This setting asks for TLS, unless the URL says `sslmode=disable`.
     pub fn root_certificates(mut self, file: impl Into<PathBuf>) -> Self {
         self.root_certificates = Some(file.into());
         self
     }
 
-    /// Whether to apply the migrations; default `true`. Turn it off where the gateway's role may not
-    /// change the schema, and let one that may call [`PostgresStore::migrate`] first.
+    /// Whether to apply the migrations; default `true`. Turn it off if the gateway's role may not change the schema.
+    /// Then call [`PostgresStore::migrate`] first, with a role that may.
     pub fn migrate(mut self, migrate: bool) -> Self {
         self.migrate = migrate;
         self
@@ -139,9 +143,10 @@ impl PostgresStoreBuilder {
     ///
     /// # Errors
     ///
-    /// [`StoreError`] when the URL or the certificates are malformed, the server cannot be reached,
-    /// or a migration fails. Its [`source`](std::error::Error::source) says what to write where somebody must mend something
-    /// first: no TLS that could be verified, and all that [`PostgresStore::check`] finds. No error shows a password.
+    /// [`StoreError`] when the URL or the certificates are malformed, the server cannot be reached, or a migration
+    /// fails. If somebody must correct something first, the [`source`](std::error::Error::source) of the error says
+    /// what to write: this includes a failed TLS verification and all that [`PostgresStore::check`] finds. No error
+    /// shows a password.
     ///
     /// # Cancel safety
     ///
@@ -153,13 +158,13 @@ impl PostgresStoreBuilder {
             let checked = timeout(longest, preflight::check_connectors(connectors.each_ref())).await;
             checked.unwrap_or_else(|_| Err(StoreError::timed_out()))?;
             if self.migrate { store.migrate().await } else { store.check().await }?;
-            store.line.tell_promise().await
+            store.ticks.log_promise().await
         };
         connected.await.map_err(|fault| at_start(url::explain(fault, &self.url)))?;
         Ok(store)
     }
 
-    /// The store, and what makes the connections of its two pools.
+    /// The store, and the connectors of its two pools.
     fn store(&self) -> Result<(PostgresStore, [Connector; 2]), StoreError> {
         let Target { mut config, root } = url::parse(&self.url, self.root_certificates.as_deref())?;
         Self::set_up(&mut config, self.connect);
@@ -170,7 +175,7 @@ impl PostgresStoreBuilder {
         let lanes = self.pool_size - TickConnection::CONNECTIONS;
         let for_look_ups = (lanes / 2).clamp(1, Connections::FOR_LOOK_UPS);
         let own = Connector::new(&config, tls, OWN_SETTINGS);
-        // Each host has its time, one after the other.
+        // The hosts are tried one after the other, and each one gets this time.
         let connect = self.connect.saturating_mul(own.hosts());
         let look_ups = own.with(&limits(self.statement)).with(Plans::Kept.setting());
         let rest = own.with(&limits(self.write)).with(Plans::ForOnce.setting());
@@ -178,16 +183,16 @@ impl PostgresStoreBuilder {
         let look_ups = (self.pool(look_ups, for_look_ups, connect)?, self.statement);
         let rest = (self.pool(rest, lanes - for_look_ups, connect)?, self.write);
         let connections = Connections::new(look_ups, rest, self.wait.saturating_add(connect), own.left());
-        // A wait that a time-out cancels looks like one that has ended.
-        let line = own.with("SET statement_timeout = 0; SET lock_timeout = 0");
-        Ok((PostgresStore::new(connections, ConnectionSource::Own(line)), connectors))
+        // A wait that a time-out cancels looks like a wait that has ended.
+        let ticks = own.with("SET statement_timeout = 0; SET lock_timeout = 0");
+        Ok((PostgresStore::new(connections, ConnectionSource::Own(ticks)), connectors))
     }
 
     fn pool(&self, connector: Connector, size: usize, connect: Duration) -> Result<Pool, StoreError> {
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         Pool::builder(Manager::from_connect(Config::new(), connector, recycling))
             .max_size(size)
-            // What was used last is quickest: its server process is still in the caches of its processor.
+            // The connection that was used last is the fastest: its server process is still in the processor's caches.
             .queue_mode(QueueMode::Lifo)
             .wait_timeout(Some(self.wait))
             .create_timeout(Some(connect))
@@ -196,12 +201,12 @@ impl PostgresStoreBuilder {
             .map_err(failed)
     }
 
-    /// Every connection is to a server that takes writes, and stops by itself when its server is gone.
+    /// Sets every connection to use a server that takes writes, and to stop by itself when its server is gone.
     fn set_up(config: &mut Config, connect: Duration) {
         if config.get_application_name().is_none() {
             config.application_name("bridge-auth");
         }
-        // A standby, also one that was the primary a moment ago, may not have heard of a revocation.
+        // A standby, even one that was the primary a moment ago, may not know about a revocation.
         config
             .target_session_attrs(TargetSessionAttrs::ReadWrite)
             .connect_timeout(connect)

@@ -1,4 +1,4 @@
-//! Hook clients: provisioned, verified, their keys and the assertions these signed.
+//! Hook clients: provisioned and verified; their keys, and the assertions that were signed with these keys.
 
 use std::time::Duration;
 
@@ -43,8 +43,9 @@ pub(super) async fn provision(
     }
 }
 
-/// Compares every live credential of the kind, and one where there is none: the time it takes tells
-/// neither whether the client exists nor which of its secrets is nearest. One is live only while its device's session is.
+/// Compares every live credential of the kind. If there is none, it still makes one comparison: so the time it takes
+/// does not tell whether the client exists, or which of its secrets is most similar. A credential is live only while
+/// the session of its device is live.
 pub(super) async fn verify(
     db: &Connections,
     client: &ClientId,

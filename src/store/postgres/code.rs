@@ -36,7 +36,7 @@ pub(super) async fn issue(db: &Connections, code: &NewCode) -> Result<SystemTime
     }
 }
 
-/// Whose code it is; `None` when it is unknown.
+/// The user of the code; `None` when the code is unknown.
 pub(super) async fn owner(db: &Connections, code: &CodeHash) -> Result<Option<UserId>, StoreError> {
     let sql = "SELECT user_id FROM bridge_auth.codes WHERE hash = $1";
     db.query(sql, &[&code.to_hex()]).await?.first().map(Columns::user).transpose()

@@ -1,4 +1,4 @@
-//! New connections: set up by SQL, and watched for a commit that was not replicated.
+//! New connections. They are set up by SQL, and watched for a commit that was not replicated.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -20,24 +20,24 @@ use super::timeline::Timeline;
 /// Makes connections of one kind.
 #[derive(Clone)]
 pub(super) struct Connector {
-    /// One for each host of the URL.
+    /// The configuration of each host of the URL.
     hosts: Arc<[Config]>,
-    /// The one to try first: where the primary was found last.
+    /// The host to try first: where the primary was last found.
     preferred: Arc<AtomicUsize>,
     tls: Option<MakeRustlsConnect>,
-    /// `SET` statements, run before all else.
+    /// `SET` statements. They run before everything else.
     settings: Arc<str>,
-    /// Those on an older one are refused.
+    /// Servers on an older timeline are refused.
     timeline: Timeline,
-    /// When the server was left last: connections made before that count no more.
+    /// When the server was last left. Connections that were made before that count no more.
     left: Arc<watch::Sender<Option<Instant>>>,
 }
 
-/// What is done when a notification comes.
+/// Runs when a notification comes.
 pub(super) type OnNotification = Arc<dyn Fn() + Send + Sync>;
 
 impl Connector {
-    /// Settings are made by SQL and not by the connection's `options`: poolers refuse those, or swallow them.
+    /// Settings are made by SQL and not by the `options` of the connection: poolers refuse or ignore `options`.
     pub(super) fn new(config: &Config, tls: Option<MakeRustlsConnect>, settings: &str) -> Self {
         let hosts = config.get_hosts().len().max(config.get_hostaddrs().len()).max(1);
         Self {
@@ -50,7 +50,7 @@ impl Connector {
         }
     }
 
-    /// The timeline that all its connections must be on, or a newer one.
+    /// The timeline that all its connections must be on. A newer one is allowed too.
     pub(super) fn timeline(&self) -> &Timeline {
         &self.timeline
     }
@@ -60,45 +60,45 @@ impl Connector {
         &self.left
     }
 
-    /// The same with more settings. The host that is tried first is the same for both.
+    /// The same connector with more settings. Both try the same host first.
     pub(super) fn with(&self, settings: &str) -> Self {
         Self { settings: format!("{}; {settings}", self.settings).into(), ..self.clone() }
     }
 
-    /// The same without any settings.
+    /// The same connector without settings.
     pub(super) fn bare(&self) -> Self {
         Self { settings: "".into(), ..self.clone() }
     }
 
-    /// The settings, as they are run.
+    /// The settings, as SQL.
     pub(super) fn settings(&self) -> &str {
         &self.settings
     }
 
-    /// How many hosts there are to try.
+    /// How many hosts there are.
     pub(super) fn hosts(&self) -> u32 {
         u32::try_from(self.hosts.len()).unwrap_or(u32::MAX)
     }
 
-    /// Which hosts to try, in this order: the preferred one first, then those after it.
+    /// The hosts to try, in this order: the preferred one, then those after it.
     pub(super) fn places(&self) -> Vec<usize> {
         let mut places: Vec<_> = (0..self.hosts.len()).collect();
         places.rotate_left(self.preferred.load(Ordering::Relaxed));
         places
     }
 
-    /// Has the host at `place` tried first from now on.
+    /// Makes the host at `place` the first to try.
     pub(super) fn prefer(&self, place: usize) {
         self.preferred.store(place, Ordering::Relaxed);
     }
 
-    /// Connects to the first host that takes writes; the task that drives the connection ends with the client.
+    /// Connects to the first host that takes writes. The task that drives the connection ends with the client.
     pub(super) async fn open(&self) -> Result<(Client, JoinHandle<()>), Error> {
         let mut places = self.places().into_iter().peekable();
         loop {
             let place = places.next().expect("there is a host, and the last one's answer is final");
             let opened = self.open_at(place, None).await;
-            // A primary that refuses one connection more is the primary all the same: another host is an old one then.
+            // A primary that refuses one more connection is still the primary. Then another host would be an old one.
             let is_final = opened
                 .as_ref()
                 .map_or_else(|error| error.code() == Some(&SqlState::TOO_MANY_CONNECTIONS), |_| true);
@@ -108,7 +108,7 @@ impl Connector {
         }
     }
 
-    /// Connects to one host, if that takes writes.
+    /// Connects to one host, if it takes writes.
     pub(super) async fn open_at(
         &self,
         place: usize,
@@ -121,7 +121,7 @@ impl Connector {
                 None => self.open_with(config, NoTls, on_notification.clone()).await,
                 Some(tls) => self.open_with(config, tls, on_notification.clone()).await,
             }?;
-            // One that was begun to a server that was left meanwhile is made anew.
+            // If the server was left while this connection was made, another connection is made.
             if *self.left.borrow() == begun {
                 return Ok(opened);
             }
@@ -155,7 +155,7 @@ impl Connect for Connector {
     }
 }
 
-/// The part of `config` that is about its host at `place`.
+/// The part of `config` for its host at `place`.
 fn of_one_host(config: &Config, place: usize) -> Config {
     let mut one = Config::new();
     match config.get_hosts().get(place) {
@@ -168,7 +168,7 @@ fn of_one_host(config: &Config, place: usize) -> Config {
         }
         None => {}
     }
-    // One port may stand for all.
+    // One port may be given for all hosts.
     let ports = config.get_ports();
     let port = ports.get(place).or(ports.first());
     let address = config.get_hostaddrs().get(place);
@@ -194,8 +194,9 @@ fn of_one_host(config: &Config, place: usize) -> Config {
 
 /// Drives a connection to its end.
 ///
-/// It ends at once when the server says that it stopped waiting for the synchronous standby: the transaction is committed
-/// here, perhaps here alone, and its answer, which comes next, must not be taken for an acknowledgement.
+/// It ends the connection at once when the server says that it stopped waiting for the synchronous standby. Then the
+/// transaction is committed on this server, perhaps only there. The answer of the transaction comes next, and must not
+/// be taken as an acknowledgement.
 async fn drive<T>(mut connection: Connection<Socket, T>, on_notification: Option<OnNotification>)
 where
     T: tokio_postgres::tls::TlsStream + Unpin,
@@ -204,8 +205,7 @@ where
         match poll_fn(|context| connection.poll_message(context)).await {
             Some(Ok(AsyncMessage::Notice(notice))) if gave_up_waiting(&notice) => {
                 tracing::warn!(
-                    notice = notice.message(),
-                    "a commit may not be replicated: it is not acknowledged"
+                    "a commit may not be replicated: its connection is closed, so that it counts as not acknowledged"
                 );
                 return;
             }
@@ -216,7 +216,10 @@ where
             }
             Some(Ok(_)) => {}
             Some(Err(error)) => {
-                tracing::debug!(error = &error as &dyn std::error::Error, "a connection was lost");
+                tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    "a connection to the database was lost"
+                );
                 return;
             }
             None => return,
@@ -224,7 +227,8 @@ where
     }
 }
 
-/// Whether the server stopped waiting for the synchronous standby. Its words depend on its language; where it says so does not.
+/// Whether the server stopped waiting for the synchronous standby. The text depends on the server's language; the name
+/// of the routine does not.
 fn gave_up_waiting(notice: &DbError) -> bool {
     notice.routine() == Some("SyncRepWaitForLSN")
 }

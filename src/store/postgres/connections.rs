@@ -1,4 +1,4 @@
-//! Connections, lent for one statement each.
+//! Connections, each lent for one statement.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -14,12 +14,12 @@ use super::timeline::Timeline;
 use crate::store::pool_usage::{Lent, PoolUsage};
 use crate::store::{PoolStatus, RunToCompletion, StoreError, StoreErrorKind};
 
-/// How much longer than the server the client waits: mostly the server's own word is more telling.
+/// How much longer the client waits than the server: the server's own error mostly says more.
 const GRACE: Duration = Duration::from_millis(200);
 
 pub(super) type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
 
-/// The connections: those for look-ups, which nothing else takes, and those for all the rest.
+/// Two lanes of connections: one for look-ups, which no other work may use, and one for everything else.
 #[derive(Clone)]
 pub(super) struct Connections {
     /// For what every request waits for: whether sessions are live, and what was revoked.
@@ -31,16 +31,16 @@ pub(super) struct Connections {
 #[derive(Clone)]
 pub(super) struct Lane {
     pub(super) pool: Pool,
-    /// How many of the pool's connections it may take at once, where it has no pool of its own.
+    /// How many of the pool's connections the lane may take at once, if it shares the pool.
     places: Option<Arc<Semaphore>>,
-    /// For a place in the pool and the connection that takes it.
+    /// The time for a place in the pool and for its connection.
     pub(super) acquire: Duration,
-    /// For the statement, as the server was told.
+    /// The time for the statement, as the server knows it.
     pub(super) statement: Duration,
-    /// When the server was left last, the same for all lanes: connections made before that count no more.
+    /// When the server was last left; all lanes share it. Connections that were made before that count no more.
     left: Arc<watch::Sender<Option<Instant>>>,
     lending: Arc<PoolUsage>,
-    /// For a pool whose connections were not made here.
+    /// For a pool whose connections the host makes.
     set_up: Option<Arc<SetUp>>,
     plans: Plans,
 }
@@ -48,9 +48,9 @@ pub(super) struct Lane {
 /// How long the plan of a statement is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Plans {
-    /// For as long as the connection: to plan a look-up takes the server longer than to run it.
+    /// As long as the connection: for the server it takes longer to plan a look-up than to run it.
     Kept,
-    /// For one call. What joins is planned for what it is called with: a plan that was made while a table was empty reads an
+    /// One call. A join is planned for the values of each call: a plan that was made while a table was empty reads an
     /// index from end to end.
     ForOnce,
 }
@@ -64,16 +64,18 @@ impl Plans {
     }
 }
 
-/// Settings that each connection of a host's pool gets at its first use.
+/// The settings that each connection of a host's pool gets at its first use.
 struct SetUp {
     settings: String,
     timeline: Timeline,
-    /// Those that have them, known by their caches, and for which lane they were lent last.
+    /// The connections that have the settings, and the plans that each was last set to. They are identified by their
+    /// caches.
     done: Mutex<Vec<(Weak<StatementCache>, Plans)>>,
 }
 
 impl SetUp {
-    /// Sets `connection` up, which no one else has. One that served another lane costs a round trip.
+    /// Sets up `connection`, which the caller holds alone. A connection that was used in another lane costs one round
+    /// trip.
     async fn make(&self, connection: &Object, plans: Plans) -> Result<(), tokio_postgres::Error> {
         let cache = &connection.statement_cache;
         let done = || self.done.lock().unwrap_or_else(PoisonError::into_inner);
@@ -83,7 +85,7 @@ impl SetUp {
             done.retain(|(known, _)| known.strong_count() > 0);
             match done.iter().position(|(known, _)| is_it(known)) {
                 Some(place) if done[place].1 == plans => return Ok(()),
-                // Nothing is known of one that is being switched: this future may be dropped, and the server go on.
+                // Its state is forgotten while it is switched: this future may be dropped, and the server goes on.
                 Some(place) => done.swap_remove(place).0.strong_count() > 0,
                 None => false,
             }
@@ -99,11 +101,10 @@ impl SetUp {
 }
 
 impl Connections {
-    /// Two queries of shared look-ups, and one that is a reading of the log.
+    /// Two queries of shared look-ups, and one reading of the log.
     pub(super) const FOR_LOOK_UPS: usize = 3;
 
-    /// A pool for each lane, with the time that a statement may take there.
-    /// `left` changes when the server is left.
+    /// A pool for each lane, with the time that a statement may take in it. `left` changes when the server is left.
     pub(super) fn new(
         look_ups: (Pool, Duration),
         rest: (Pool, Duration),
@@ -123,7 +124,8 @@ impl Connections {
         Self { look_ups: lane(look_ups, Plans::Kept), rest: lane(rest, Plans::ForOnce) }
     }
 
-    /// All of one pool: the rest leaves as many connections as look-ups need. Each gets `settings` at its first use.
+    /// Both lanes share one pool. The rest leaves the connections free that look-ups need. Each connection gets
+    /// `settings` at its first use.
     pub(super) fn of_one_pool(
         pool: Pool,
         acquire: Duration,
@@ -146,18 +148,18 @@ impl Connections {
         connections
     }
 
-    /// What each connection of a pool that the host made is set to; nothing where they are made here.
+    /// The settings of each connection, if the pool is the host's; `None` if the connections are made here.
     pub(super) fn settings_of_pool(&self) -> Option<&str> {
         self.rest.set_up.as_ref().map(|set_up| &*set_up.settings)
     }
 
-    /// Closes all connections, and those that are lent as well: their server is not the primary, or no longer.
+    /// Closes all connections, also those that are lent: their server is not the primary, or no longer.
     pub(super) fn leave(&self, why: &str) {
         let now = Instant::now();
         let before = self.look_ups.left.send_replace(Some(now));
-        // A server that is met again and again is told of once.
+        // If the same server is found again and again, this is logged once.
         if before.is_none_or(|before| now.duration_since(before) > Duration::from_secs(10)) {
-            tracing::info!(why, "all connections to the database are made anew");
+            tracing::info!(why, "all connections to the database are closed and opened again");
         }
         for lane in [&self.look_ups, &self.rest] {
             lane.pool.retain(|_, _| false);
@@ -175,7 +177,7 @@ impl Connections {
         }
     }
 
-    /// Runs one statement, which is a transaction by itself.
+    /// Runs one statement, which is a transaction of its own.
     pub(super) async fn query(&self, sql: &'static str, params: Params<'_>) -> Result<Vec<Row>, StoreError> {
         self.rest.query(sql, params).await
     }
@@ -183,10 +185,10 @@ impl Connections {
     /// Runs one statement that answers with exactly one row.
     pub(super) async fn query_one(&self, sql: &'static str, params: Params<'_>) -> Result<Row, StoreError> {
         let rows = self.query(sql, params).await?;
-        rows.into_iter().next().ok_or_else(|| failed("no row where there must be one"))
+        rows.into_iter().next().ok_or_else(|| failed("the answer has no row"))
     }
 
-    /// Runs one statement that may touch very many rows, and takes up to `deadline` for it.
+    /// Runs one statement that may change very many rows, and takes up to `deadline`.
     pub(super) async fn query_one_within(
         &self,
         deadline: Duration,
@@ -213,8 +215,9 @@ impl Connections {
 }
 
 impl Lane {
-    /// Runs `work` for as long as its connection and its statement may take. What takes longer goes on by itself,
-    /// and keeps its connection until the server is done with it: there are never more than the pool has.
+    /// Runs `work` for as long as its connection and its statement may take. Work that takes longer goes on alone, and
+    /// keeps its connection until the server has ended the statement: so there are never more connections than the pool
+    /// has.
     pub(super) async fn run<T, E>(
         &self,
         work: impl Future<Output = Result<T, E>> + Send + 'static,
@@ -232,7 +235,7 @@ impl Lane {
         self.acquire.saturating_add(self.statement).saturating_add(GRACE)
     }
 
-    /// Runs one statement. Not given up before its answer, unless the server is left: see [`run`](Self::run).
+    /// Runs one statement. It is not given up before its answer, unless the server is left: see [`run`](Self::run).
     pub(super) async fn query(&self, sql: &'static str, params: Params<'_>) -> Result<Vec<Row>, StoreError> {
         let lease = self.lease().await?;
         let answer = async {
@@ -243,14 +246,16 @@ impl Lane {
         lease.end(answer)
     }
 
-    /// What `work` answers on a connection that was `made` then, unless its server is left before.
+    /// The answer of `work` on a connection that was `made` at that time, unless its server is left before the answer
+    /// comes.
     async fn unless_left<T>(&self, made: Instant, work: impl Future<Output = T>) -> Result<T, StoreError> {
         let mut left = self.left.subscribe();
         tokio::select! {
             biased;
             answer = work => Ok(answer),
             _ = left.wait_for(|left| left.is_some_and(|left| made < left)) => {
-                Err(StoreError::new(StoreErrorKind::Unavailable, "the server was left"))
+                Err(StoreError::new(StoreErrorKind::Unavailable, "the connection was closed, because its server is no \
+                    longer used"))
             }
         }
     }
@@ -289,10 +294,10 @@ impl Lane {
     }
 }
 
-/// A connection that goes back to the pool only when it is said to be good.
+/// A connection that goes back to the pool only when it is known to be good.
 ///
-/// Dropped otherwise, by an error or with the future that held it, it is closed: an answer may be
-/// outstanding, a prepared statement may have become invalid, a lock may be held.
+/// Otherwise it is closed when it is dropped, after an error or with the future that held it: an answer may be
+/// outstanding, a prepared statement may have become invalid, or a lock may be held.
 pub(super) struct PooledConnection {
     object: Option<Object>,
     made: Instant,

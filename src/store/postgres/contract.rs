@@ -1,4 +1,4 @@
-//! What [`Store`] asks for, each operation by the module that has its statement.
+//! The implementation of [`Store`]. The statement of each operation is in the module for it.
 
 use std::time::{Duration, SystemTime};
 
@@ -88,13 +88,13 @@ impl Store for PostgresStore {
     }
 
     async fn session_statuses(&self, ids: &[SessionId]) -> Result<SessionStatuses, StoreError> {
-        let (db, ids, lease) = (self.connections.clone(), ids.to_vec(), self.line.lease());
+        let (db, ids, lease) = (self.connections.clone(), ids.to_vec(), self.ticks.lease_id());
         let answer = self.connections.look_ups.run(async move { session::statuses(&db, &ids, lease).await });
         answer.await.inspect_err(|fault| self.forget_if_unknown(lease, fault))
     }
 
     async fn row_states(&self, sessions: &[SessionKey]) -> Result<RowStates, StoreError> {
-        let (db, lease) = (self.connections.clone(), self.line.lease());
+        let (db, lease) = (self.connections.clone(), self.ticks.lease_id());
         let keys = sessions.iter().map(|session| Uuid::from_u128(session.digest())).collect();
         let look_up = async move { session::row_states(&db, keys, lease).await };
         let answer = self.connections.look_ups.run(look_up);
@@ -102,7 +102,7 @@ impl Store for PostgresStore {
     }
 
     async fn tick(&self) -> Result<Proof, StoreError> {
-        self.line.tick(self.tick_deadline()).await
+        self.ticks.tick(self.tick_deadline()).await
     }
 
     async fn devices_of(&self, user: &UserId, query: &DeviceQuery) -> Result<DevicePage, StoreError> {
@@ -120,16 +120,16 @@ impl Store for PostgresStore {
         let revoked = async {
             match target {
                 Revoke::SessionOf { user, .. } => self.write_for(user, revoke).await,
-                // It may touch every session there is.
+                // It may change every session of the database.
                 Revoke::Client(_) => {
                     let longest = revocation::ALL_OF_A_CLIENT.saturating_add(self.connections.rest.longest());
                     self.run_to_completion(longest, revoke(self.connections.clone())).await
                 }
-                // An operator's word does not wait behind the person it is about.
+                // What an operator revokes does not wait behind the writes of the person.
                 _ => self.write(revoke).await,
             }
         };
-        // What was revoked before is written no more: that is as good as unknown here.
+        // What was revoked before is not written again: here this is the same as unknown.
         self.certain(revoked, |revoked| matches!(revoked, Ok(None | Some(0)))).await
     }
 
@@ -186,22 +186,22 @@ impl Store for PostgresStore {
         cursor: &RevocationCursor,
         limit: u32,
     ) -> Result<RevocationPage, StoreError> {
-        let (db, cursor, lease) = (self.connections.clone(), *cursor, self.line.lease());
+        let (db, cursor, lease) = (self.connections.clone(), *cursor, self.ticks.lease_id());
         let read = async move { revocation::since(&db, &cursor, limit, lease).await };
         let answer = self.connections.look_ups.run(read);
         answer.await.inspect_err(|fault| self.forget_if_unknown(lease, fault))
     }
 
     fn revocation_hints(&self) -> Option<watch::Receiver<()>> {
-        self.line.hints()
+        self.ticks.hints()
     }
 
     async fn sweep(&self, limit: u32) -> Result<Swept, StoreError> {
         self.write(|db| async move { revocation::sweep(&db, limit).await }).await
     }
 
-    /// A full disk is found out by [`tick`](Self::tick), which is not waited for here: without a fence, look-ups go on while a
-    /// synchronous standby is gone.
+    /// A full disk is found by [`tick`](Self::tick). A ping does not wait for one: if no maximum age of proofs is set,
+    /// look-ups go on while a synchronous standby is gone.
     async fn ping(&self) -> Result<(), StoreError> {
         let _one = self.ping.lock().await;
         let db = self.connections.clone();

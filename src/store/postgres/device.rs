@@ -1,4 +1,4 @@
-//! Devices: a person's live sessions, each with what hangs on it.
+//! Devices: a person's live sessions, each with what belongs to it.
 
 use std::time::SystemTime;
 
@@ -47,7 +47,7 @@ pub(super) async fn of_user(
                 &user.as_str(),
                 &after.map(|place| place.created_at),
                 &after.map_or_else(Uuid::nil, |place| session_key(&place.session)),
-                // One more tells whether there are more.
+                // One more row tells whether there are more devices.
                 &(i64::from(query.limit.max(1)) + 1),
             ],
         )

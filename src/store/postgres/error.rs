@@ -1,4 +1,4 @@
-//! Faults of PostgreSQL, sorted by what they say about the store.
+//! Faults of PostgreSQL, sorted by what they mean for the store.
 
 use std::error::Error;
 use std::io;
@@ -9,7 +9,7 @@ use tokio_postgres::error::SqlState;
 use super::timeline::Timeline;
 use crate::store::{StoreError, StoreErrorKind};
 
-/// The statement ran into `statement_timeout` or `lock_timeout`: its connection is as good as before.
+/// Whether the statement ran into `statement_timeout` or `lock_timeout`: its connection is as good as before.
 pub(super) fn leaves_connection_good(error: &tokio_postgres::Error) -> bool {
     matches!(error.code(), Some(&SqlState::QUERY_CANCELED | &SqlState::LOCK_NOT_AVAILABLE))
 }
@@ -18,12 +18,12 @@ pub(super) fn failed(error: impl Into<Box<dyn Error + Send + Sync>>) -> StoreErr
     StoreError::new(StoreErrorKind::Failed, error)
 }
 
-/// It stays so until somebody does what `advice` says.
+/// A fault that stays until somebody does what `advice` says.
 pub(super) fn misconfigured(advice: impl Into<Box<dyn Error + Send + Sync>>) -> StoreError {
     StoreError::new(StoreErrorKind::Misconfigured, advice)
 }
 
-/// A fault that somebody must mend, and how.
+/// A fault that somebody must correct, and how.
 #[derive(Debug, thiserror::Error)]
 #[error("{advice}")]
 struct Explained {
@@ -35,7 +35,7 @@ impl From<tokio_postgres::Error> for StoreError {
     fn from(error: tokio_postgres::Error) -> Self {
         if let Some(advice) = error.as_db_error().and_then(|fault| advice(fault.code(), fault.message())) {
             let kind = match error.code() {
-                // It may be restored.
+                // The database may be restored.
                 Some(&SqlState::INVALID_CATALOG_NAME) => StoreErrorKind::Unavailable,
                 _ => StoreErrorKind::Misconfigured,
             };
@@ -45,7 +45,7 @@ impl From<tokio_postgres::Error> for StoreError {
     }
 }
 
-/// The kind of a fault that `refinery` met; without one of the server it is of the migrations themselves.
+/// The kind of a fault that `refinery` met. A fault that the server did not report is a fault of the migrations.
 impl From<refinery::Error> for StoreError {
     fn from(error: refinery::Error) -> Self {
         let first: &(dyn Error + 'static) = &error;
@@ -62,7 +62,7 @@ impl From<refinery::Error> for StoreError {
     }
 }
 
-/// What `fault` is for a gateway that starts: nobody restores an absent database just then.
+/// The meaning of `fault` for a gateway that starts: nobody is restoring an absent database at that moment.
 pub(super) fn at_start(fault: StoreError) -> StoreError {
     let first: &(dyn Error + 'static) = &fault;
     let is_absent = std::iter::successors(Some(first), |error| (*error).source())
@@ -86,7 +86,7 @@ fn kind_of_error(error: &tokio_postgres::Error) -> StoreErrorKind {
     match (error.code(), io_source(error)) {
         (Some(state), _) => kind_of(state),
         (None, Some(io)) if io.kind() == io::ErrorKind::TimedOut => StoreErrorKind::TimedOut,
-        // `target_session_attrs` does not fit.
+        // The server does not fit `target_session_attrs`.
         (None, Some(io)) if io.kind() == io::ErrorKind::PermissionDenied => StoreErrorKind::ReadOnly,
         (None, Some(_)) => StoreErrorKind::Unavailable,
         (None, None) if error.is_closed() => StoreErrorKind::Unavailable,
@@ -94,13 +94,14 @@ fn kind_of_error(error: &tokio_postgres::Error) -> StoreErrorKind {
     }
 }
 
-/// What to write where the server refuses for ever; nothing where the fault may pass.
+/// What to write if the server keeps refusing; `None` if the fault may pass.
 fn advice(state: &SqlState, message: &str) -> Option<&'static str> {
-    // PgBouncer has one code for all it refuses.
+    // PgBouncer has one code for everything that it refuses.
     if state.code() == "08P01" && message.contains("startup parameter") {
         return Some(
-            "a pooler refuses the startup parameter `options`: remove `options` from the database's URL, and write what it \
-             sets with ALTER ROLE … SET. (`ignore_startup_parameters = options` in pgbouncer.ini would drop it without a word)",
+            "a pooler refuses the startup parameter `options`: remove `options` from the database's URL, and set its \
+             values with ALTER ROLE … SET. (`ignore_startup_parameters = options` in pgbouncer.ini would ignore them \
+             without a warning)",
         );
     }
     if state.code() == "08P01" && message.contains("statement pooling mode") {
@@ -114,31 +115,34 @@ fn advice(state: &SqlState, message: &str) -> Option<&'static str> {
     }
     match state.code() {
         "42501" => Some(
-            "the gateway's role lacks a right. As the owner of the schema bridge_auth run, for that role: GRANT USAGE ON \
-             SCHEMA bridge_auth TO …; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA bridge_auth TO …; GRANT \
-             EXECUTE ON ALL FUNCTIONS IN SCHEMA bridge_auth TO … (a gateway that starts names the role and what it lacks)",
+            "the gateway's role lacks a right. As the owner of the schema bridge_auth run, for that role: GRANT USAGE \
+             ON SCHEMA bridge_auth TO …; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA bridge_auth TO \
+             …; GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA bridge_auth TO … (a gateway names the role and its missing \
+             rights when it starts)",
         ),
         "42P01" | "42883" | "42703" | "42704" | "3F000" => Some(
-            "a table, function or column is missing in the schema bridge_auth: let `PostgresStore::migrate` run on this \
+            "a table, function or column is missing in the schema bridge_auth: run `PostgresStore::migrate` on this \
              database, or restore what was dropped",
         ),
         "3D000" => Some(
-            "there is no such database: CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0, or mend its name in the URL",
+            "there is no such database: CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0, or correct its name in \
+             the URL",
         ),
         "22P05" => Some(
-            "the database cannot hold a character: its encoding must be UTF8. CREATE DATABASE … ENCODING 'UTF8' TEMPLATE \
-             template0",
+            "the database cannot store a character, because its encoding is not UTF8: CREATE DATABASE … ENCODING \
+             'UTF8' TEMPLATE template0",
         ),
-        // A statement that was prepared on another connection, or twice on one.
+        // The statement was prepared on another connection, or twice on one connection.
         "26000" | "42P05" => Some(TRANSACTION_POOLER),
         _ => None,
     }
 }
 
 /// Why a transaction pooler is refused, and what to write.
-pub(super) const TRANSACTION_POOLER: &str = "a pooler gives this gateway another server connection for each transaction or \
-    statement. Prepared statements, LISTEN and settings need one that stays, or gateways run each other's statements. Write \
-    `pool_mode = session` for this database in pgbouncer.ini, or connect to PostgreSQL directly";
+pub(super) const TRANSACTION_POOLER: &str = "a pooler gives this gateway another server connection for each \
+    transaction or statement. Prepared statements, LISTEN and settings need one that stays the same: otherwise \
+    gateways run each other's statements. Write `pool_mode = session` for this database in pgbouncer.ini, or connect \
+    to PostgreSQL directly";
 
 fn kind_of(state: &SqlState) -> StoreErrorKind {
     // Class 08: connection exceptions.

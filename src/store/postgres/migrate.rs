@@ -1,4 +1,4 @@
-//! Migrations, one node at a time.
+//! Migrations. One node migrates at a time.
 
 use std::time::Duration;
 
@@ -14,14 +14,15 @@ use crate::store::StoreError;
 /// Long enough for another node to finish a large migration first.
 const DEADLINE: Duration = Duration::from_secs(300);
 
-/// `CREATE SCHEMA IF NOT EXISTS` would ask for the right to create one even where it exists.
+/// `CREATE SCHEMA IF NOT EXISTS` would need the right to create a schema even if it exists.
 const SCHEMA: &str =
     "DO $$ BEGIN IF to_regnamespace('bridge_auth') IS NULL THEN CREATE SCHEMA bridge_auth; END IF; END $$";
 
-/// Applies what is missing: each migration whole or not at all, in their order. Where nothing is missing it changes nothing,
-/// and needs no right to.
+/// Applies the migrations that are missing, in their order. Each one is applied whole or not at all.
+///
+/// If no migration is missing, it changes nothing and needs no right to change the schema.
 pub(super) async fn migrate(connections: &Connections) -> Result<(), StoreError> {
-    // Neither lease is given back: the connections get settings of their own.
+    // Neither connection goes back to the pool: both get settings of their own.
     let [mut work, lock] = preflight::two(connections).await?;
     let work = async {
         let client: &mut Client = work.connection_mut();
@@ -40,7 +41,7 @@ pub(super) async fn migrate(connections: &Connections) -> Result<(), StoreError>
     timeout(DEADLINE, work).await.unwrap_or_else(|_| Err(StoreError::timed_out()))
 }
 
-/// Applies what another node has not applied meanwhile.
+/// Applies what is still missing: another node may have migrated meanwhile.
 async fn apply(client: &mut Client) -> Result<(), StoreError> {
     if version::read(client).await? == State::Usable {
         return Ok(());

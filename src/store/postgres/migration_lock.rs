@@ -1,4 +1,4 @@
-//! One node at a time migrates: the lock is of an open transaction, so nothing is left of it, whatever ends.
+//! One node migrates at a time. The lock belongs to an open transaction, so nothing of it is left when anything ends.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use super::error::failed;
 use super::simple_query::rows;
 use crate::store::{StoreError, StoreErrorKind};
 
-/// No time-out of the server's or of a role's ends what waits or holds. `is_local` is whether for one transaction alone.
+/// Turns off all time-outs that could end a waiting or holding connection; with `is_local` for one transaction only.
 pub(super) fn without_timeouts(is_local: bool) -> String {
     format!(
         "SELECT set_config(name, '0', {is_local}) FROM pg_settings WHERE name IN ('statement_timeout', 'lock_timeout',
@@ -16,10 +16,10 @@ pub(super) fn without_timeouts(is_local: bool) -> String {
     )
 }
 
-/// The key is "bridge" in ASCII, as of all versions before: those held it until their connection closed.
+/// The key is "bridge" in ASCII, as in all earlier versions. Those held the lock until their connection closed.
 const TAKE: &str = "SELECT pg_advisory_xact_lock(x'627269646765'::bigint)";
 
-/// What others have may not be this role's to see: then it is nothing.
+/// This role may not be allowed to see what other connections do. Then the columns are empty.
 const HOLDERS: &str = "
     SELECT held.pid, activity.application_name, host(activity.client_addr), activity.xact_start, activity.backend_start
     FROM pg_locks AS held LEFT JOIN pg_stat_activity AS activity USING (pid)
@@ -27,10 +27,11 @@ const HOLDERS: &str = "
         AND (held.classid::bigint << 32 | held.objid::bigint) = x'627269646765'::bigint
         AND held.database = (SELECT oid FROM pg_database WHERE datname = current_database())";
 
-/// How long to wait before saying so, at first and then.
+/// How long to wait before the first log line, and between log lines.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
 
-/// Takes the lock in a transaction of `lock`, which does nothing else. `beside` tells the log who has it meanwhile.
+/// Takes the lock in a transaction of `lock`, which does nothing else. `beside` meanwhile logs which connection holds
+/// it.
 pub(super) async fn take(lock: &Client, beside: &Client) -> Result<(), StoreError> {
     lock.batch_execute(&format!("BEGIN; {}", without_timeouts(true))).await?;
     let mut taking = std::pin::pin!(lock.batch_execute(TAKE));
@@ -38,13 +39,13 @@ pub(super) async fn take(lock: &Client, beside: &Client) -> Result<(), StoreErro
     loop {
         tokio::select! {
             taken = &mut taking => return Ok(taken?),
-            () = tokio::time::sleep(pause) => tell(beside).await?,
+            () = tokio::time::sleep(pause) => log_holders(beside).await?,
         }
         pause = long;
     }
 }
 
-async fn tell(client: &Client) -> Result<(), StoreError> {
+async fn log_holders(client: &Client) -> Result<(), StoreError> {
     for holder in rows(client, HOLDERS).await? {
         let seen = |place: usize| holder.get(place).filter(|text| !text.is_empty());
         tracing::info!(
@@ -52,13 +53,13 @@ async fn tell(client: &Client) -> Result<(), StoreError> {
             application_name = seen(1).unwrap_or("unknown"),
             client_address = seen(2).unwrap_or("unknown, or a Unix socket"),
             since = seen(3).or(seen(4)).unwrap_or("unknown"),
-            "waiting to migrate: another connection migrates this database, or holds the lock for it"
+            "waiting to migrate: this connection migrates the database now, or holds the lock of the migrations"
         );
     }
     Ok(())
 }
 
-/// Does `work` while `lock` holds the lock, and ends the lock's transaction.
+/// Does `work` while `lock` holds the lock, and then ends the transaction of the lock.
 pub(super) async fn while_held(
     lock: &Client,
     work: impl Future<Output = Result<(), StoreError>>,
@@ -67,10 +68,11 @@ pub(super) async fn while_held(
         done = work => done?,
         () = lost(lock) => return Err(StoreError::new(
             StoreErrorKind::Unavailable,
-            "the connection that held the lock of the migrations was lost, so migrating stopped: another node may migrate now",
+            "the connection that held the lock of the migrations was lost, so this migration stopped: another node may \
+             migrate now",
         )),
     }
-    // Fails when the lock was lost in the last moment.
+    // Fails if the lock was lost at the last moment.
     lock.batch_execute("COMMIT").await.map_err(failed)
 }
 

@@ -14,7 +14,7 @@ pub(super) fn known() -> Vec<Migration> {
     known
 }
 
-/// Applies them, and remembers which were applied.
+/// The runner that applies the migrations and records which were applied.
 pub(super) fn runner() -> Runner {
     let mut runner = embedded::migrations::runner();
     runner.set_migration_table_name("bridge_auth.migrations");

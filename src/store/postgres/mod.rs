@@ -1,8 +1,8 @@
-//! PostgreSQL: for real use, many gateways on one database.
+//! PostgreSQL, for real use: many gateways on one database.
 //!
-//! Every operation is one statement, and so one transaction and one round trip; what takes several
-//! steps is a function that the migrations make (`migrations/postgres`). Everything lives in a schema
-//! of its own, `bridge_auth`, beside the host's tables. PostgreSQL 13 or later.
+//! Every operation is one statement, and so one transaction and one round trip. An operation of several steps is a
+//! function that the migrations make (`migrations/postgres`). Everything is in a schema of its own, `bridge_auth`,
+//! beside the host's tables. PostgreSQL 13 or later.
 
 mod builder;
 mod client;

@@ -1,4 +1,4 @@
-//! How operations are run: in whose turn, for how long, and what is made sure of afterwards.
+//! How operations run: in which turn, for how long, and what is checked afterwards.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use super::store::PostgresStore;
 use crate::id::UserId;
 use crate::store::{StoreError, StoreErrorKind};
 
-/// What has begun runs to its end, whatever becomes of who asked: a server goes on with a statement whose client has gone, and
-/// until it is done, its connection and its person's turn are taken.
+/// An operation that has begun runs to its end, also when its caller has gone. A server goes on with a statement whose
+/// client has gone. Until the statement ends, its connection and the person's turn are taken.
 impl PostgresStore {
-    /// Reads anything but sessions and the log.
+    /// Reads anything except sessions and the log.
     pub(super) async fn read<T, E, F>(&self, read: impl FnOnce(Connections) -> F + Send) -> Result<T, E>
     where
         T: Send + 'static,
@@ -24,7 +24,7 @@ impl PostgresStore {
         self.connections.rest.run(read(self.connections.clone())).await
     }
 
-    /// Writes what is `person`'s, in their turn, which comes before a connection is taken.
+    /// Writes for `person`, in the person's turn. The turn comes before a connection is taken.
     pub(super) async fn write_for<T, E, F>(
         &self,
         person: &UserId,
@@ -44,7 +44,7 @@ impl PostgresStore {
         self.run_to_completion(self.connections.rest.longest(), work).await
     }
 
-    /// Writes what waits for nobody's turn.
+    /// Writes without waiting for a turn.
     pub(super) async fn write<T, E, F>(&self, write: impl FnOnce(Connections) -> F + Send) -> Result<T, E>
     where
         T: Send + 'static,
@@ -54,7 +54,8 @@ impl PostgresStore {
         self.run_to_completion(self.connections.rest.longest(), write(self.connections.clone())).await
     }
 
-    /// A task of its own: who asks may stop polling without going away, and keep the turn.
+    /// Runs `write` in a task of its own. The caller may stop polling without dropping its future, and must not keep
+    /// the turn.
     pub(super) async fn run_to_completion<T, E>(
         &self,
         longest: Duration,
@@ -70,7 +71,7 @@ impl PostgresStore {
         }
     }
 
-    /// `write`, and a hint when it `revoked` something: also when nobody waits for its answer any more.
+    /// Runs `write`, and sends a hint if it `revoked` something, also when nobody waits for its answer.
     pub(super) fn hinting<T, E>(
         &self,
         write: impl Future<Output = Result<T, E>> + Send + 'static,
@@ -80,18 +81,18 @@ impl PostgresStore {
         T: Send + 'static,
         E: Send + 'static,
     {
-        let line = self.line.clone();
+        let ticks = self.ticks.clone();
         async move {
             let written = write.await;
             if revoked(&written) {
-                line.notify();
+                ticks.notify();
             }
             written
         }
     }
 
-    /// What `outcome` is. Where it denies something, only if the server was the primary a moment ago: a primary that was replaced
-    /// does not know what the new one has given, and a read there is not refused.
+    /// The answer of `outcome`. A denial counts only if the server was the primary a moment ago. A primary that was
+    /// replaced does not know what the new one has written, and a read on it does not fail.
     pub(super) async fn certain<T, E: From<StoreError>>(
         &self,
         outcome: impl Future<Output = Result<T, E>>,
@@ -99,20 +100,21 @@ impl PostgresStore {
     ) -> Result<T, E> {
         let outcome = outcome.await;
         if denies(&outcome) {
-            self.line.confirm(self.tick_deadline()).await?;
+            self.ticks.confirm(self.tick_deadline()).await?;
         }
         outcome
     }
 
-    /// A commit may take longer than a look-up.
+    /// How long a tick may take: a commit may take longer than a look-up.
     pub(super) fn tick_deadline(&self) -> Duration {
         self.connections.look_ups.statement.max(Duration::from_secs(1))
     }
 
-    /// A server that answers and does not have the lease may be the primary all the same: its row was swept.
+    /// Forgets `lease` after an unproven answer. The server may still be the primary, and the row of the lease was
+    /// swept.
     pub(super) fn forget_if_unknown(&self, lease: Uuid, fault: &StoreError) {
         if fault.kind() == StoreErrorKind::Unproven {
-            self.line.forget(lease);
+            self.ticks.forget(lease);
         }
     }
 }

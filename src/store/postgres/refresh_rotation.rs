@@ -1,4 +1,4 @@
-//! Refresh tokens: used, looked at.
+//! Refresh tokens: used, and looked up.
 
 use tokio_postgres::Row;
 
@@ -11,7 +11,7 @@ use crate::store::{
     OpenedSession, RefreshRefusal, RefreshSession, RefreshSessionError, RefreshStatus, StoreError,
 };
 
-/// Whose token it is; `None` when it is unknown.
+/// The user of the token; `None` when the token is unknown.
 pub(super) async fn owner(db: &Connections, token: &RefreshHash) -> Result<Option<UserId>, StoreError> {
     let rows = db
         .query(
@@ -70,7 +70,7 @@ fn reused(row: &Row) -> Result<RefreshRefusal, StoreError> {
     })
 }
 
-/// One look, without a lock.
+/// Looks a token up, without a lock.
 pub(super) async fn look(db: &Connections, token: &RefreshHash) -> Result<Option<RefreshStatus>, StoreError> {
     let rows = db
         .query(

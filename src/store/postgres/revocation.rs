@@ -1,4 +1,4 @@
-//! Revocation, its log, and the broom.
+//! Revocations, their log, and the sweep.
 
 use std::time::Duration;
 
@@ -12,7 +12,8 @@ use super::session::shown_tick;
 use crate::id::{ClientId, SessionId, UserId};
 use crate::store::{Revocation, RevocationCursor, RevocationPage, Revoke, StoreError, Swept};
 
-/// The client of all bridges may have millions of sessions, and must be revoked whole or not at all.
+/// A revocation of a client may take this long: the client of all bridges may have millions of sessions, and all of
+/// them must be revoked together or not at all.
 pub(super) const ALL_OF_A_CLIENT: Duration = Duration::from_secs(60);
 
 pub(super) async fn revoke(db: &Connections, target: &Revoke) -> Result<Option<u64>, StoreError> {
@@ -42,15 +43,22 @@ async fn revoke_session(
     .await
 }
 
-/// The cursor is the oldest transaction that was running when the page before was read: every one that
-/// page could not see has that number or a higher one.
+/// The entries since `cursor`.
 ///
-/// So a transaction that stays open makes entries come again, and hides none. But the cursor never goes beyond the tick that
-/// the page shows: transactions before that are on the disk, so their numbers do not come again after a crash.
+/// The cursor is the oldest transaction that was running when the previous page was read. Every transaction that this
+/// page could not see has the same or a higher number. So a transaction that stays open makes entries come again, and
+/// hides none.
 ///
-/// A reader who was away while entries were swept has missed them. In a new era, after a crash or on another
-/// server, everything may have changed; so may it where the tick of the page before is missing, or the cursor is from the
-/// future: the database was restored. Nothing is written, so the statement runs on a standby too; today its answer is refused.
+/// The cursor never goes beyond the tick that the page shows. Transactions before the tick are on the disk, so their
+/// numbers do not come again after a crash.
+///
+/// All is lost, and `entries` is `None`, when entries may be missing:
+///
+/// - Entries were swept that the reader has not seen.
+/// - A new era has begun, after a crash or on another server.
+/// - The tick of the previous page is missing, or the cursor is from the future: the database was restored.
+///
+/// The statement writes nothing, so it would run on a standby too. Today an answer of a standby is refused.
 pub(super) async fn since(
     db: &Connections,
     cursor: &RevocationCursor,
@@ -83,14 +91,14 @@ pub(super) async fn since(
     let entries: Vec<Revocation> =
         rows.iter().filter_map(|row| entry(row).transpose()).collect::<Result<_, _>>()?;
     let is_undone = cursor.tick.lease == tick.lease && cursor.tick.number > tick.number;
-    // A cursor from before the first tick is of no era yet, and proves nothing.
+    // A cursor from before the first tick has no era yet.
     let is_another_era = cursor.era != 0 && cursor.era != era;
     let is_lost = first.column::<bool>("lost")? || is_undone || is_another_era;
     let complete = entries.len() <= limit as usize && !is_lost;
     Ok(RevocationPage { entries: complete.then_some(entries), next, tick })
 }
 
-/// The entry of a row; `None` in the row that stands for an empty page.
+/// The entry in a row; `None` if the row stands for an empty page.
 fn entry(row: &Row) -> Result<Option<Revocation>, StoreError> {
     let Some(kind) = row.column::<Option<&str>>("kind")? else { return Ok(None) };
     let subject = row.column::<&str>("subject")?;

@@ -1,4 +1,4 @@
-//! What the gateway's role may do, and the `GRANT`s to write where that is too little.
+//! What the gateway's role may do, and the `GRANT` statements for what it may not.
 
 use tokio_postgres::Client;
 
@@ -6,8 +6,8 @@ use super::error::misconfigured;
 use super::simple_query::{row, rows};
 use crate::store::StoreError;
 
-/// One row for each `GRANT` that is missing. Nothing where the schema is not there yet. An identity column needs no right on
-/// its sequence.
+/// One row for each `GRANT` that is missing; no row if the schema does not exist yet. An identity column needs no right
+/// on its sequence.
 const MISSING: &str = "
     WITH schema AS (SELECT oid, nspname FROM pg_namespace WHERE nspname = 'bridge_auth'),
     -- What the migrations alone write, gateways only read.
@@ -46,7 +46,7 @@ const MISSING: &str = "
             WHERE NOT has_function_privilege(pg_proc.oid, 'EXECUTE')
         )";
 
-/// The `GRANT` without which the role cannot migrate. The schema's owner owns what is in it, and may alter that.
+/// The `GRANT` that the role needs to migrate. The owner of the schema owns what is in it, and may change it.
 const MISSING_TO_MIGRATE: &str = "
     SELECT CASE
         WHEN schema.oid IS NULL AND NOT has_database_privilege(current_database(), 'CREATE')
@@ -56,7 +56,7 @@ const MISSING_TO_MIGRATE: &str = "
         END, format('%I', current_user)
     FROM (VALUES (1)) AS one LEFT JOIN pg_namespace AS schema ON schema.nspname = 'bridge_auth'";
 
-/// Refuses a role that may not do what a gateway does.
+/// Refuses a role that lacks rights of a gateway.
 pub(super) async fn to_use(client: &Client) -> Result<(), StoreError> {
     let missing = rows(client, MISSING).await?;
     if missing.is_empty() {
@@ -65,7 +65,7 @@ pub(super) async fn to_use(client: &Client) -> Result<(), StoreError> {
     let grants: Vec<_> =
         missing.iter().filter_map(|row| row.get(0)).map(|grant| format!("{grant};")).collect();
     Err(misconfigured(format!(
-        "the gateway's role lacks rights. As the owner of the schema bridge_auth, on this database, run: {}",
+        "the gateway's role lacks rights. As the owner of the schema bridge_auth, run in this database: {}",
         grants.join(" ")
     )))
 }
@@ -76,7 +76,7 @@ pub(super) async fn to_migrate(client: &Client) -> Result<(), StoreError> {
     let Some(grant) = row.get(0) else { return Ok(()) };
     let role = row.get(1).unwrap_or_default();
     Err(misconfigured(format!(
-        "the database must be migrated, and the role {role} may not: run {grant}; or let `PostgresStore::migrate` run with a \
-         role that may, and connect this gateway with `migrate(false)`"
+        "the database must be migrated, and the role {role} may not do so: run {grant}; or run \
+         `PostgresStore::migrate` with a role that may, and connect this gateway with `migrate(false)`"
     )))
 }

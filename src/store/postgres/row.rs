@@ -1,4 +1,4 @@
-//! What a row says, and how times and keys are written into one.
+//! Reading rows, and the form of times and keys in them.
 
 use std::error::Error;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use super::error::failed;
 use crate::id::{CallSource, ClientId, Scopes, SessionId, UserId};
 use crate::store::{RowMark, SessionKey, StoreError};
 
-/// The longest time that is stored, a hundred years: what is longer would leave the calendar.
+/// The longest time that is stored: a hundred years. A longer time could leave PostgreSQL's calendar.
 const MAX: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 /// The primary key of a session.
@@ -19,22 +19,22 @@ pub(super) fn session_key(id: &SessionId) -> Uuid {
     Uuid::from_u128(SessionKey::digest_of(id))
 }
 
-/// A duration as PostgreSQL counts it.
+/// A duration in microseconds, as PostgreSQL counts it.
 pub(super) fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.min(MAX).as_micros()).expect("a hundred years are fewer than 2^63 microseconds")
 }
 
-/// A time as it comes over the wire: microseconds since some year.
+/// A time as it comes over the wire: microseconds since a fixed year.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Timestamp(i64);
 
 impl Timestamp {
-    /// How much later it is than `other`; zero if it is not.
+    /// How much later it is than `other`; zero if it is not later.
     pub(super) fn since(self, other: Self) -> Duration {
         Duration::from_micros(self.0.saturating_sub(other.0).max(0).unsigned_abs())
     }
 
-    /// The mark of a row that was made then.
+    /// The mark of a row that was made at this time.
     pub(super) const fn mark(self) -> RowMark {
         RowMark::made_at(self.0)
     }
@@ -48,7 +48,7 @@ impl<'a> FromSql<'a> for Timestamp {
     accepts!(TIMESTAMPTZ);
 }
 
-/// Reads columns that only this crate writes: anything unexpected is a fault, never an answer.
+/// Reads columns that only this crate writes. An unexpected value is a fault, never an answer.
 pub(super) trait Columns {
     fn column<'a, T: FromSql<'a>>(&'a self, name: &str) -> Result<T, StoreError>;
 

@@ -17,7 +17,7 @@ use crate::store::{
     Session, SessionState, SessionStatus, SessionStatuses, StoreError, StoreErrorKind, Tick, WhenFull,
 };
 
-/// What the migrations need to know of a session to open; its parameters come first in every statement.
+/// What the migrations need to know about a session to open. These parameters come first in every statement.
 pub(super) struct SessionParams<'a> {
     key: Uuid,
     id: &'a str,
@@ -47,7 +47,7 @@ impl<'a> SessionParams<'a> {
             address: session.origin.address,
             device_name: session.origin.device_name.as_deref(),
             life: micros(session.life),
-            // A limit of none would end the very session it lets in.
+            // With a limit of zero, a new session would end itself.
             max_live: session.limit.max.max(1).into(),
             end_oldest: session.limit.when_full == WhenFull::Evict,
             max_life: micros(session.max_life),
@@ -112,7 +112,7 @@ pub(super) async fn open(db: &Connections, open: &OpenSession) -> Result<OpenedS
     }
 }
 
-/// Reads an `opened` of the migrations.
+/// Reads an `opened` row of the migrations.
 pub(super) fn opened(row: &Row) -> Result<OpenedSession, StoreError> {
     Ok(OpenedSession {
         id: row.session("session_id")?,
@@ -132,7 +132,7 @@ fn evicted(row: &Row) -> Result<Vec<SessionId>, StoreError> {
     ids.into_iter().map(|id| SessionId::parse(id).map_err(failed)).collect()
 }
 
-/// `lease` is the one whose newest tick the answer shall show.
+/// Looks sessions up. The answer shows the newest tick of `lease`.
 pub(super) async fn statuses(
     db: &Connections,
     ids: &[SessionId],
@@ -153,7 +153,7 @@ pub(super) async fn statuses(
         )
         .await?;
     let tick = shown_tick(db, &rows, lease)?;
-    // Half a digest is the key, so another id could be made to share it: only those asked for count.
+    // The key is half a digest, so another id could be made to share it: only sessions that were asked for count.
     let asked: HashSet<&SessionId> = ids.iter().collect();
     let mut found = Vec::with_capacity(rows.len());
     for row in &rows {
@@ -165,13 +165,13 @@ pub(super) async fn statuses(
     Ok(SessionStatuses { found, tick })
 }
 
-/// The same for less. One row is about the server, so that nothing of it is worked out for each session.
+/// The same for less work. One row is about the server, so nothing about the server is computed for each session.
 pub(super) async fn row_states(
     db: &Connections,
     mut keys: Vec<Uuid>,
     lease: Uuid,
 ) -> Result<RowStates, StoreError> {
-    // In the order of the index. The server would sort them, too.
+    // In the order of the index; otherwise the server would sort them.
     keys.sort_unstable();
     let rows = db
         .look_ups
@@ -186,7 +186,7 @@ pub(super) async fn row_states(
         )
         .await?;
     let is_of_server = |row: &Row| row.try_get::<_, Option<bool>>(READ_ONLY).is_ok_and(|of| of.is_some());
-    // It comes first, but no server promises that.
+    // It comes first, but a server does not promise this.
     let server = rows.iter().position(is_of_server).ok_or_else(no_row)?;
     let tick = shown_tick(db, &rows[server..], lease)?;
     let now: Timestamp = rows[server].try_get(2)?;
@@ -213,7 +213,7 @@ fn row_state(row: &Row, now: Timestamp) -> Result<RowState, StoreError> {
     })
 }
 
-/// Whether a server that takes writes answers.
+/// Whether a server answers that takes writes.
 pub(super) async fn ping(db: &Connections) -> Result<(), StoreError> {
     let sql = "SELECT current_setting('transaction_read_only') = 'on' AS read_only";
     from_primary(db, &db.look_ups.query(sql, &[]).await?).map(drop)
@@ -230,15 +230,16 @@ fn from_primary<'r>(db: &Connections, rows: &'r [Row]) -> Result<&'r Row, StoreE
 }
 
 fn no_row() -> StoreError {
-    failed("no row where there must be one")
+    failed("the answer has no row")
 }
 
-/// The newest tick of `lease` that the answer of a primary shows. A server that does not have that lease at all is left: it is not
-/// the one that acknowledges.
+/// The newest tick of `lease` that the answer of a primary shows.
+///
+/// A server that does not have the lease at all is left: it is not the server that acknowledges.
 pub(super) fn shown_tick(db: &Connections, rows: &[Row], lease: Uuid) -> Result<Tick, StoreError> {
     match from_primary(db, rows)?.column::<Option<i64>>("tick")? {
         Some(number) => Ok(Tick::new(lease.as_u128(), u64::try_from(number).map_err(failed)?)),
-        // None was acknowledged yet.
+        // No tick was acknowledged yet.
         None if lease.is_nil() => Ok(Tick::default()),
         None => {
             db.leave("the server does not show the ticks of the primary");

@@ -1,4 +1,4 @@
-//! Simple queries: nothing is prepared, and all values are text.
+//! Simple queries. Nothing is prepared, and all values are text.
 
 use tokio_postgres::{Client, SimpleQueryMessage, SimpleQueryRow};
 
@@ -19,5 +19,5 @@ pub(super) async fn rows(client: &Client, sql: &str) -> Result<Vec<SimpleQueryRo
 
 /// The one row of the last statement in `sql`.
 pub(super) async fn row(client: &Client, sql: &str) -> Result<SimpleQueryRow, StoreError> {
-    rows(client, sql).await?.pop().ok_or_else(|| failed("no row where there must be one"))
+    rows(client, sql).await?.pop().ok_or_else(|| failed("the answer has no row"))
 }

@@ -18,18 +18,19 @@ use crate::store::write_queue::WriteQueue;
 
 /// A [`Store`](crate::store::Store) on PostgreSQL.
 ///
-/// Clones share one pool. Every operation has a deadline: a server that is slow, stopped or
-/// unreachable is a [`StoreError`] within the sum of the builder's waits, and the store recovers by itself. A write waits for
-/// its person's turn no longer than for a connection. [`Revoke::Client`](crate::store::Revoke::Client) alone may take a minute: it may touch every session
-/// there is.
-/// A statement that nobody waits for any more keeps its connection until the server has ended it, so that there are never more
-/// connections than the pool's size. A connection that failed is closed, never lent again.
+/// Clones share one pool. Every operation has a deadline: when a server is slow, stopped or unreachable, the answer is
+/// a [`StoreError`] within the sum of the builder's waits. The store recovers by itself. A write waits for its person's
+/// turn no longer than for a connection. Only [`Revoke::Client`](crate::store::Revoke::Client) may take a minute,
+/// because it may change every session of the database.
+///
+/// A statement keeps its connection until the server has ended it, also when nobody waits for the answer. So there are
+/// never more connections than the pool's size. A connection that failed is closed, and never used again.
 ///
 /// # The primary
 ///
-/// Every answer that lets somebody in comes from a server that takes writes and shows the newest [`tick`](crate::store::Store::tick). One that does
-/// not is left at once, with all connections. So is a server whose tick is not acknowledged, as soon as the URL leads to
-/// another one that takes writes.
+/// Every answer that lets a request in comes from a server that takes writes and shows the newest
+/// [`tick`](crate::store::Store::tick). The store leaves a server that does not, at once and with all connections. When
+/// a tick is not acknowledged, the store leaves the server as soon as the URL leads to another one that takes writes.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), bridge_auth::store::StoreError> {
@@ -43,31 +44,34 @@ use crate::store::write_queue::WriteQueue;
 pub struct PostgresStore {
     pub(super) connections: Connections,
     pub(super) turns: WriteQueue<UserId>,
-    pub(super) line: Arc<TickConnection>,
-    /// However many ask whether the server answers, one at a time does.
+    pub(super) ticks: Arc<TickConnection>,
+    /// Of any number of pings at the same time, one runs at a time.
     pub(super) ping: Arc<Mutex<()>>,
 }
 
 impl PostgresStore {
-    pub(super) fn new(connections: Connections, dial: ConnectionSource) -> Self {
+    pub(super) fn new(connections: Connections, source: ConnectionSource) -> Self {
         let (connect, patience) =
             (connections.rest.acquire, (connections.look_ups.statement / 2).max(Duration::from_millis(500)));
-        let line = TickConnection::new(dial, connections.clone(), connect, patience);
-        Self { connections, turns: WriteQueue::default(), line: Arc::new(line), ping: Arc::default() }
+        let ticks = TickConnection::new(source, connections.clone(), connect, patience);
+        Self { connections, turns: WriteQueue::default(), ticks: Arc::new(ticks), ping: Arc::default() }
     }
 
-    /// A store on a pool the host made, with a deadline of 3 s for a connection and 10 s for a
-    /// statement. Of its connections it leaves three, but never more than half, to look-ups, and takes one more for its
-    /// [ticks](crate::store::Store::tick), beside those of the pool. Call [`PostgresStore::migrate`] or [`PostgresStore::check`] once before
-    /// the first use: nothing else looks for a transaction pooler, on which gateways run each other's statements.
+    /// A store on a pool that the host made, with a deadline of 3 s for a connection and 10 s for a statement.
     ///
-    /// Such a store hears of revocations only by reading the log: it listens for no notification. Nor does it hear when an operator
-    /// cancels the wait for a synchronous standby (`pg_cancel_backend`): it takes the commit for replicated.
+    /// Three of the pool's connections, but never more than half, are kept for look-ups. One more connection is made
+    /// for the [ticks](crate::store::Store::tick), beside those of the pool. Call [`PostgresStore::migrate`] or
+    /// [`PostgresStore::check`] once before the first use. Nothing else looks for a transaction pooler, and behind a
+    /// transaction pooler gateways run each other's statements.
     ///
-    /// **Give it a pool of its own.** Each connection is set up at its first use here, for good: `statement_timeout`,
-    /// `lock_timeout`, `default_transaction_isolation`, `jit`, and how statements are planned (`enable_seqscan` is off). The pool's
-    /// connections should reach the primary alone (`target_session_attrs=read-write`): one to a standby answers nothing,
-    /// and is closed.
+    /// Such a store learns of revocations only by reading the log: it listens for no notification. It also does not
+    /// notice when an operator cancels the wait for a synchronous standby (`pg_cancel_backend`): then it treats the
+    /// commit as replicated.
+    ///
+    /// **Give it a pool of its own.** At its first use here each connection gets settings that stay:
+    /// `statement_timeout`, `lock_timeout`, `default_transaction_isolation`, `jit`, and how statements are planned
+    /// (`enable_seqscan` is off). The pool's connections should reach only the primary
+    /// (`target_session_attrs=read-write`). A connection to a standby gives no answer, and is closed.
     #[must_use]
     pub fn from_pool(pool: Pool) -> Self {
         let (acquire, statement) = (Duration::from_secs(3), Duration::from_secs(10));
@@ -78,16 +82,17 @@ impl PostgresStore {
         Self::new(connections, ConnectionSource::Pool(pool, timeline))
     }
 
-    /// Applies the migrations that are missing, under a lock: any number of nodes may call it at once. While it waits for
-    /// another node it tells the log for whom. Where nothing is missing it changes nothing, and needs no right to.
+    /// Applies the migrations that are missing.
     ///
-    /// First it checks what [`check`](Self::check) does. It takes two connections.
+    /// It takes a lock, so any number of nodes may call it at once. While it waits for another node, it logs which one.
+    /// If no migration is missing, it changes nothing and needs no right to change the schema. First it makes the same
+    /// checks as [`check`](Self::check). It takes two connections.
     ///
     /// # Errors
     ///
     /// [`StoreError`] when the server cannot be reached, or a migration fails. Its kind is
-    /// [`Misconfigured`](crate::store::StoreErrorKind::Misconfigured) where somebody must mend something first, and its
-    /// [`source`](std::error::Error::source) says what to write.
+    /// [`Misconfigured`](crate::store::StoreErrorKind::Misconfigured) when somebody must correct something first. Then
+    /// its [`source`](std::error::Error::source) says what to write.
     ///
     /// # Cancel safety
     ///
@@ -96,16 +101,20 @@ impl PostgresStore {
         migrate::migrate(&self.connections).await
     }
 
-    /// Checks, without a change to the database, that a gateway can work on it: no transaction pooler stands between, its
-    /// encoding is UTF8, the role has its rights, no migration is missing or was changed, and none is newer than this version
-    /// may run with; and that the settings of the connections reach the server.
+    /// Checks that a gateway can work on the database. It changes nothing in the database.
     ///
-    /// [`connect`](super::PostgresStoreBuilder::connect) checks the same. Call it on a store that was made
-    /// [`from_pool`](Self::from_pool) and is not told to [`migrate`](Self::migrate). It takes two connections.
+    /// - No transaction pooler stands between.
+    /// - The encoding of the database is UTF8.
+    /// - The role has its rights.
+    /// - No migration is missing or was changed, and no migration is newer than this version may run with.
+    /// - The settings of the connections reach the server.
+    ///
+    /// [`connect`](super::PostgresStoreBuilder::connect) makes the same checks. Call this one on a store
+    /// [`from_pool`](Self::from_pool) that you do not [`migrate`](Self::migrate). It takes two connections.
     ///
     /// # Errors
     ///
-    /// As of [`migrate`](Self::migrate).
+    /// The same as of [`migrate`](Self::migrate).
     ///
     /// # Cancel safety
     ///

@@ -1,7 +1,7 @@
-//! The line to the primary: one connection for ticks, for hints of revocations, and to find out that another server has
-//! taken over.
+//! The connection for ticks. It also carries hints of revocations, and finds out that another server has taken over.
 
 mod lease;
+mod promise;
 
 pub(super) use lease::ConnectionSource;
 
@@ -15,76 +15,74 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use self::lease::Lease;
+use self::promise::{PromiseLog, replication};
 use super::connect::OnNotification;
 use super::connections::Connections;
-use super::error::failed;
-use super::row::Columns as _;
 use crate::background::Background;
-use crate::store::{Proof, Replication, RunToCompletion, StoreError, StoreErrorKind, Tick};
+use crate::store::{Proof, RunToCompletion, StoreError, StoreErrorKind, Tick};
 
-/// The line, made when it is needed, and made again when it is lost.
+/// The connection for ticks. It is made when it is needed, and made again when it is lost.
 pub(super) struct TickConnection {
     shared: Arc<Shared>,
     /// Sends the hints.
     notifier: Background,
-    /// Keeps the line up while hints are listened for.
+    /// Keeps the connection up while somebody listens for hints.
     listener: Background,
 }
 
 struct Shared {
-    dial: ConnectionSource,
+    source: ConnectionSource,
     connections: Connections,
-    /// For a connection to come about.
-    connect: Duration,
-    /// How long a tick may wait before it is asked whether another server has taken over.
+    /// The time to connect.
+    connect_timeout: Duration,
+    /// How long a tick may wait before the store checks whether another server has taken over.
     patience: Duration,
-    /// Held while a tick is made, however long that takes: there is one at a time.
+    /// Held while a tick is made, however long that takes: so there is one tick at a time.
     turn: Arc<tokio::sync::Mutex<()>>,
-    call: Mutex<Option<Arc<Lease>>>,
-    /// The lease whose tick was acknowledged last, and when that tick began.
+    lease: Mutex<Option<Arc<Lease>>>,
+    /// The lease of the last acknowledged tick, and when this tick began.
     proved: Mutex<Option<(Uuid, Instant)>>,
-    /// Nobody waits for ticks any more.
+    /// The store was dropped, so nobody waits for ticks.
     is_dropped: AtomicBool,
-    /// What the log was told of the promise last, and of which era.
-    told: Mutex<(Option<Replication>, Option<i64>)>,
+    promise_log: PromiseLog,
     hint: watch::Sender<()>,
     is_listening: AtomicBool,
     to_notify: Notify,
 }
 
 impl TickConnection {
-    /// How many connections it may have: the second one for a moment, to look for another server.
+    /// The most connections that it may have. The second one exists for a moment, to look for another server.
     pub(super) const CONNECTIONS: usize = 2;
 
-    /// How long a tick confirms what is denied.
+    /// How long a tick confirms answers that deny something.
     const CONFIRMS: Duration = Duration::from_secs(1);
 
-    /// How often a hint that waits behind a tick looks whether another line was made meanwhile.
+    /// How often a hint that waits behind a tick checks whether another connection was made meanwhile.
     const HINT_WAITS: Duration = Duration::from_secs(1);
 
     /// The least time between two hints.
     const HINT_PAUSE: Duration = Duration::from_millis(2);
 
-    /// How often it is looked whether the line still stands, at first and at most after faults.
+    /// How often the listener checks that the connection is up: at first, and at most after faults.
     const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
 
-    /// A line beside `connections`, which it has left when their server is no longer the primary.
+    /// A connection for ticks beside `connections`. It closes `connections` when their server is no longer the primary.
     pub(super) fn new(
-        dial: ConnectionSource,
+        source: ConnectionSource,
         connections: Connections,
-        connect: Duration,
+        connect_timeout: Duration,
         patience: Duration,
     ) -> Self {
         let shared = Shared {
-            dial,
+            source,
             connections,
-            connect,
+            connect_timeout,
             patience,
             turn: Arc::default(),
-            call: Mutex::default(),
+            lease: Mutex::default(),
             proved: Mutex::default(),
             is_dropped: AtomicBool::new(false),
-            told: Mutex::default(),
+            promise_log: PromiseLog::default(),
             hint: watch::Sender::new(()),
             is_listening: AtomicBool::new(false),
             to_notify: Notify::new(),
@@ -92,22 +90,23 @@ impl TickConnection {
         Self { shared: Arc::new(shared), notifier: Background::default(), listener: Background::default() }
     }
 
-    /// Makes a tick, and waits for it for twice `longest` at most.
+    /// Makes a tick. It waits for its turn for at most `longest`, and then for the tick for at most `longest`.
     ///
-    /// The wait for a synchronous standby itself is never given up: one that is cancelled looks like one that has ended. So no
-    /// other tick is begun meanwhile, unless another server has taken over.
+    /// The server's wait for a synchronous standby is never cancelled: a cancelled wait looks like one that has ended.
+    /// So no other tick is begun meanwhile, unless another server has taken over.
     pub(super) async fn tick(&self, longest: Duration) -> Result<Proof, StoreError> {
         let turn = self.turn(longest).await?;
         self.tick_in(turn, longest).await
     }
 
-    /// Makes sure that the server was the primary a moment ago: before something is denied that another server may know better.
+    /// Makes sure that the server was the primary a moment ago. An answer that denies something needs this: another
+    /// server may know better.
     pub(super) async fn confirm(&self, longest: Duration) -> Result<(), StoreError> {
         if self.is_confirmed() {
             return Ok(());
         }
         let turn = self.turn(longest).await?;
-        // Whoever had the turn before may have done it.
+        // The call that had the turn before may have made the tick.
         if self.is_confirmed() { Ok(()) } else { self.tick_in(turn, longest).await.map(drop) }
     }
 
@@ -128,19 +127,19 @@ impl TickConnection {
         timeout(longest, ticking).await.unwrap_or_else(|_| Err(unacknowledged()))
     }
 
-    /// Tells the log what the database promises, as far as that is known without a tick.
-    pub(super) async fn tell_promise(&self) -> Result<(), StoreError> {
+    /// Logs what the database promises, as far as this is known without a tick.
+    pub(super) async fn log_promise(&self) -> Result<(), StoreError> {
         let row = self.shared.connections.query_one(Lease::PROMISE, &[]).await?;
-        self.shared.tell(replication(&row)?, None);
+        self.shared.promise_log.note(replication(&row)?, None);
         Ok(())
     }
 
     /// The lease that answers must show.
-    pub(super) fn lease(&self) -> Uuid {
+    pub(super) fn lease_id(&self) -> Uuid {
         self.shared.proved().map_or(Uuid::nil(), |(lease, _)| lease)
     }
 
-    /// Asks answers for `lease` no more: a server does not have it, though it is the one that answers.
+    /// Forgets `lease`, because the server that answers does not have it.
     pub(super) fn forget(&self, lease: Uuid) {
         let mut proved = self.shared.proved();
         if proved.is_some_and(|(proved, _)| proved == lease) {
@@ -148,7 +147,7 @@ impl TickConnection {
         }
     }
 
-    /// Tells all gateways that something was revoked: soon, and once for many.
+    /// Tells all gateways that something was revoked: soon, and once for many revocations.
     pub(super) fn notify(&self) {
         self.notifier.ensure(|| {
             let shared = self.shared.clone();
@@ -157,9 +156,12 @@ impl TickConnection {
                     shared.to_notify.notified().await;
                     if let Err(fault) = shared.send_hint().await {
                         let error = &fault as &dyn std::error::Error;
-                        tracing::debug!(error, "no hint of a revocation was sent");
+                        tracing::debug!(
+                            error,
+                            "no hint of a revocation was sent: other gateways read it from the log"
+                        );
                     }
-                    // One for all that is revoked meanwhile: each makes every watcher read the log.
+                    // One hint for all that is revoked meanwhile: each hint makes every watcher read the log.
                     tokio::time::sleep(TickConnection::HINT_PAUSE).await;
                 }
             }
@@ -167,14 +169,14 @@ impl TickConnection {
         self.shared.to_notify.notify_one();
     }
 
-    /// A channel that changes when a hint has come, while the line stands; nothing where none can be heard.
+    /// A channel that changes when a hint comes, while the connection is up; `None` if no hint can be received.
     pub(super) fn hints(&self) -> Option<watch::Receiver<()>> {
-        if matches!(self.shared.dial, ConnectionSource::Pool(..)) {
+        if matches!(self.shared.source, ConnectionSource::Pool(..)) {
             return None;
         }
-        // A line that does not listen counts no more: it is made anew.
+        // A connection that does not listen counts no more: it is made again.
         self.shared.is_listening.store(true, Ordering::SeqCst);
-        // Before it is begun: the first hint says that it listens.
+        // Subscribe before the listener starts: the first hint says that the connection listens.
         let hints = self.shared.hint.subscribe();
         self.listener.ensure(|| listen(self.shared.clone()));
         Some(hints)
@@ -187,19 +189,22 @@ impl Drop for TickConnection {
     }
 }
 
-/// Makes the line whenever there is none.
+/// Makes the connection whenever there is none.
 async fn listen(shared: Arc<Shared>) {
     let (first, longest) = TickConnection::PAUSES;
     let mut pause = first;
     loop {
-        let call = {
+        let lease = {
             let _turn = shared.turn.lock().await;
-            shared.call().await
+            shared.lease().await
         };
-        pause = match call {
+        pause = match lease {
             Ok(_) => first,
             Err(fault) => {
-                tracing::debug!(error = &fault as &dyn std::error::Error, "revocations are not listened for");
+                tracing::debug!(
+                    error = &fault as &dyn std::error::Error,
+                    "no hints of revocations can be received"
+                );
                 (pause * 2).min(longest)
             }
         };
@@ -209,132 +214,117 @@ async fn listen(shared: Arc<Shared>) {
 
 impl Shared {
     async fn tick(&self) -> Result<Proof, StoreError> {
-        // Kept: on each of their servers a tick waits, and no other one shall wait there too.
+        // Kept, because a tick still waits on each of these servers, and no other tick shall wait there.
         let mut given_up = Vec::new();
         loop {
-            let call = self.call().await?;
-            match self.tick_on(&call, &given_up).await {
+            let lease = self.lease().await?;
+            match self.tick_on(&lease, &given_up).await {
                 Ok(Some(proof)) => return Ok(proof),
                 // Another server has taken over.
-                Ok(None) => given_up.push(call),
+                Ok(None) => given_up.push(lease),
                 Err(fault) => {
-                    call.hang_up();
+                    lease.retire();
                     return Err(fault);
                 }
             }
         }
     }
 
-    /// The line as it stands; a new one where there is none.
-    async fn call(&self) -> Result<Arc<Lease>, StoreError> {
-        if let Some(call) = self.standing() {
-            return Ok(call);
+    /// The connection that is up, or a new one.
+    async fn lease(&self) -> Result<Arc<Lease>, StoreError> {
+        if let Some(lease) = self.current() {
+            return Ok(lease);
         }
-        let call = Arc::new(self.dial().await?);
-        self.take_up(&call);
-        Ok(call)
+        let lease = Arc::new(self.connect_anew().await?);
+        self.replace(&lease);
+        Ok(lease)
     }
 
-    fn standing(&self) -> Option<Arc<Lease>> {
-        let call = self.call.lock().unwrap_or_else(PoisonError::into_inner);
+    fn current(&self) -> Option<Arc<Lease>> {
+        let lease = self.lease.lock().unwrap_or_else(PoisonError::into_inner);
         let must_listen = self.is_listening.load(Ordering::SeqCst);
-        call.clone().filter(|call| !call.is_over() && (call.listens || !must_listen))
+        lease.clone().filter(|lease| !lease.is_over() && (lease.listens || !must_listen))
     }
 
-    fn take_up(&self, call: &Arc<Lease>) {
-        if let ConnectionSource::Own(connector) = &self.dial {
-            connector.prefer(call.place);
+    fn replace(&self, lease: &Arc<Lease>) {
+        if let ConnectionSource::Own(connector) = &self.source {
+            connector.prefer(lease.place);
         }
-        let before = self.call.lock().unwrap_or_else(PoisonError::into_inner).replace(call.clone());
-        if before.is_some_and(|before| before.server != call.server) {
+        let before = self.lease.lock().unwrap_or_else(PoisonError::into_inner).replace(lease.clone());
+        if before.is_some_and(|before| before.server != lease.server) {
             self.connections.leave("another server has taken over, or this one was restarted");
         }
-        // What came before it was not heard.
+        // Hints from before this connection were not received: this one makes the watcher read the log.
         self.hint.send_replace(());
-    }
-
-    /// Tells the log what is promised, at first and whenever that changes, and that another era has begun.
-    fn tell(&self, replication: Replication, era: Option<i64>) {
-        let before = {
-            let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-            let now = (Some(replication), era.or(told.1));
-            std::mem::replace(&mut *told, now)
-        };
-        let now = replication.as_str();
-        match before {
-            (Some(was), Some(before)) if era.is_some_and(|era| era != before) => {
-                crate::telemetry::count("bridge_auth_era_changes_total", was.as_str());
-                tracing::warn!(was = was.as_str(), replication = now, "{}", another_era(was));
-            }
-            (Some(was), _) if was == replication => {}
-            (Some(was), _) => {
-                tracing::warn!(was = was.as_str(), replication = now, "{}", replication.promise());
-            }
-            (None, _) => tracing::info!(replication = now, "{}", replication.promise()),
-        }
     }
 
     fn proved(&self) -> MutexGuard<'_, Option<(Uuid, Instant)>> {
         self.proved.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A line to the first host that takes writes, the one where the primary was found last before all others.
-    async fn dial(&self) -> Result<Lease, StoreError> {
+    /// Connects to the first host that takes writes. The host where the primary was last found comes first.
+    async fn connect_anew(&self) -> Result<Lease, StoreError> {
         let mut fault = StoreError::timed_out();
-        for place in self.dial.places() {
-            match self.dial_at(place).await {
-                Ok(call) => return Ok(call),
+        for place in self.source.places() {
+            match self.connect_at(place).await {
+                Ok(lease) => return Ok(lease),
                 Err(error) => fault = error,
             }
         }
         Err(fault)
     }
 
-    async fn dial_at(&self, place: usize) -> Result<Lease, StoreError> {
+    async fn connect_at(&self, place: usize) -> Result<Lease, StoreError> {
         let hint = self.hint.clone();
         let heard: OnNotification = Arc::new(move || hint.send_modify(|()| {}));
-        let dialled = Lease::dial(&self.dial, place, self.is_listening.load(Ordering::SeqCst), heard);
-        timeout(self.connect, dialled).await.unwrap_or_else(|_| Err(StoreError::timed_out()))
+        let connecting = Lease::connect(&self.source, place, self.is_listening.load(Ordering::SeqCst), heard);
+        timeout(self.connect_timeout, connecting).await.unwrap_or_else(|_| Err(StoreError::timed_out()))
     }
 
-    /// Makes a tick, or finds out that another server has taken over.
-    async fn tick_on(&self, call: &Arc<Lease>, given_up: &[Arc<Lease>]) -> Result<Option<Proof>, StoreError> {
-        let (began, number) = (Instant::now(), call.next());
-        let mut ticking = std::pin::pin!(call.tick(number));
+    /// Makes a tick; `None` when another server has taken over.
+    async fn tick_on(
+        &self,
+        lease: &Arc<Lease>,
+        given_up: &[Arc<Lease>],
+    ) -> Result<Option<Proof>, StoreError> {
+        let (began, number) = (Instant::now(), lease.next());
+        let mut ticking = std::pin::pin!(lease.tick(number));
         loop {
             if let Ok(row) = timeout(self.patience, &mut ticking).await {
-                return self.proof(call, number, began, &row?).map(Some);
+                return self.proof(lease, number, began, &row?).map(Some);
             }
             if self.is_dropped.load(Ordering::SeqCst) {
                 return Err(unacknowledged());
             }
-            if let Some(other) = self.look_elsewhere(call, given_up).await {
-                self.take_up(&Arc::new(other));
+            if let Some(other) = self.look_elsewhere(lease, given_up).await {
+                self.replace(&Arc::new(other));
                 return Ok(None);
             }
         }
     }
 
-    fn proof(&self, call: &Lease, number: u64, began: Instant, row: &Row) -> Result<Proof, StoreError> {
+    fn proof(&self, lease: &Lease, number: u64, began: Instant, row: &Row) -> Result<Proof, StoreError> {
         let replication = replication(row)?;
-        *self.proved() = Some((call.lease, began));
-        if self.dial.timeline().go_on(call.timeline) {
-            // Until now others could still be made to the server that was replaced.
+        *self.proved() = Some((lease.id, began));
+        if self.source.timeline().go_on(lease.timeline) {
+            // Until now connections could still be made to the server that was replaced.
             self.connections.leave("another server has taken over");
         }
-        self.tell(replication, Some(call.era));
-        Ok(Proof::new(Tick::new(call.lease.as_u128(), number), call.era, replication))
+        self.promise_log.note(replication, Some(lease.era));
+        Ok(Proof::new(Tick::new(lease.id.as_u128(), number), lease.era, replication))
     }
 
-    /// A line to a server where no tick of ours waits: another one than `call`'s and those that were `given_up`, or one of these
-    /// when the tick has not reached it, or its answer got lost.
-    async fn look_elsewhere(&self, call: &Lease, given_up: &[Arc<Lease>]) -> Option<Lease> {
-        for place in self.dial.places() {
-            let Ok(other) = self.dial_at(place).await else { continue };
+    /// A connection to a server on which no tick of ours waits.
+    ///
+    /// This may be another server than that of `lease` and those of `given_up`. It may also be one of these servers,
+    /// when the tick has not reached it or the answer of the tick was lost.
+    async fn look_elsewhere(&self, lease: &Lease, given_up: &[Arc<Lease>]) -> Option<Lease> {
+        for place in self.source.places() {
+            let Ok(other) = self.connect_at(place).await else { continue };
             let mut one_waits = false;
-            for there in given_up.iter().map(|call| &**call).chain([call]) {
+            for there in given_up.iter().map(|lease| &**lease).chain([lease]) {
                 if there.server == other.server {
-                    let waits = timeout(self.connect, there.is_waiting(&other)).await;
+                    let waits = timeout(self.connect_timeout, there.is_waiting(&other)).await;
                     one_waits |= !matches!(waits, Ok(Ok(false)));
                 }
             }
@@ -346,59 +336,35 @@ impl Shared {
     }
 
     async fn send_hint(&self) -> Result<(), StoreError> {
-        let call = match self.standing() {
-            Some(call) => call,
+        let lease = match self.current() {
+            Some(lease) => lease,
             None => {
                 let _turn = self.turn.lock().await;
-                self.call().await?
+                self.lease().await?
             }
         };
         tokio::select! {
-            sent = call.client.batch_execute("NOTIFY bridge_auth_revoked") => Ok(sent?),
-            () = self.replaced(&call) => {
-                // Its server answers no more: once again, on the other line.
+            sent = lease.client.batch_execute("NOTIFY bridge_auth_revoked") => Ok(sent?),
+            () = self.replaced(&lease) => {
+                // Its server does not answer: send the hint again, on the other connection.
                 self.to_notify.notify_one();
                 Ok(())
             }
         }
     }
 
-    /// Returns when another line stands than `call`, or none.
-    async fn replaced(&self, call: &Arc<Lease>) {
-        while self.standing().is_some_and(|standing| Arc::ptr_eq(&standing, call)) {
+    /// Returns when `lease` is no longer the connection that is up.
+    async fn replaced(&self, lease: &Arc<Lease>) {
+        while self.current().is_some_and(|current| Arc::ptr_eq(&current, lease)) {
             tokio::time::sleep(TickConnection::HINT_WAITS).await;
         }
-    }
-}
-
-/// What it means that another era has begun, where this `was` promised.
-fn another_era(was: Replication) -> String {
-    let may_be_undone = match was {
-        Replication::Synchronous => {
-            "Nothing acknowledged is lost, if that was the synchronous standby. Else what"
-        }
-        _ => "If another one has, what",
-    };
-    format!(
-        "the database has restarted after a crash, or another server has taken over. {may_be_undone} was acknowledged shortly before \
-         may be undone, revocations too. To end every session of all bridges: curl -X DELETE -H \"authorization: Bearer \
-         $ADMIN_TOKEN\" $GATEWAY/admin/clients/sp_bridge/sessions (wherever the operators' endpoints are, with your bridge client \
-         id), or Admin::revoke_client"
-    )
-}
-
-fn replication(row: &Row) -> Result<Replication, StoreError> {
-    match row.column("replication")? {
-        "one_node" => Ok(Replication::OneNode),
-        "asynchronous" => Ok(Replication::Asynchronous),
-        "synchronous" => Ok(Replication::Synchronous),
-        other => Err(failed(format!("unknown kind of replication {other:?}"))),
     }
 }
 
 fn unacknowledged() -> StoreError {
     StoreError::new(
         StoreErrorKind::TimedOut,
-        "a write was not acknowledged in time: the synchronous standby does not answer, or another server has taken over",
+        "a write was not acknowledged in time: the synchronous standby does not answer, or another server has taken \
+         over",
     )
 }

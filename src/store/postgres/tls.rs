@@ -12,13 +12,13 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::error::{failed, misconfigured};
 use crate::store::StoreError;
 
-/// A connector that trusts the certificates in `root_certificates`, or else the system's.
+/// A connector that trusts the certificates in `root_certificates`, or else those of the system.
 pub(super) fn connector(root_certificates: Option<&Path>) -> Result<MakeRustlsConnect, StoreError> {
     let roots = match root_certificates {
         Some(path) => from_file(path)?,
         None => of_the_system(),
     };
-    // The provider is named: a default for the whole process is the host's to choose.
+    // The provider is named here: the host chooses the default for the whole process.
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -28,21 +28,21 @@ pub(super) fn connector(root_certificates: Option<&Path>) -> Result<MakeRustlsCo
     Ok(MakeRustlsConnect::new(config))
 }
 
-/// TLS was to be spoken, and was not.
+/// TLS was required, and there was none that could be verified.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "no verified TLS to {hosts}: the server has none, or a certificate that is not trusted or for another name. In its \
-     address write sslmode=verify-full{separator}sslrootcert=FILE where the certificate is a private authority's, or \
-     sslmode=disable only where the network between is trusted"
+    "no verified TLS to {hosts}: the server has no TLS, or its certificate is not trusted or is for another name. In \
+     the address of the database write sslmode=verify-full{separator}sslrootcert=FILE if a private authority issued \
+     the certificate, or sslmode=disable only if the network between is trusted"
 )]
 struct NoVerifiedTls {
     hosts: String,
-    /// What stands between two settings.
+    /// The character between two settings.
     separator: char,
     source: StoreError,
 }
 
-/// Says what to write instead, when `fault` is that there was no TLS to `hosts` which could be verified.
+/// Adds to `fault` what to write, if the fault is that there was no verified TLS to `hosts`.
 pub(super) fn explain(fault: StoreError, hosts: &str, separator: char) -> StoreError {
     if !is_of_tls(&fault) {
         return fault;
@@ -51,7 +51,7 @@ pub(super) fn explain(fault: StoreError, hosts: &str, separator: char) -> StoreE
     StoreError::new(kind, NoVerifiedTls { hosts: hosts.to_owned(), separator, source: fault })
 }
 
-/// `tokio-postgres` tells which of its errors are of TLS by their text alone.
+/// `tokio-postgres` shows only by the text of an error that it is about TLS.
 fn is_of_tls(fault: &StoreError) -> bool {
     std::iter::successors(fault.source(), |error| (*error).source()).any(|error| {
         error
@@ -66,12 +66,12 @@ fn from_file(path: &Path) -> Result<RootCertStore, StoreError> {
         roots.add(certificate.map_err(misconfigured)?).map_err(misconfigured)?;
     }
     if roots.is_empty() {
-        return Err(misconfigured("the root certificate file holds no certificate"));
+        return Err(misconfigured("the root certificate file has no certificate: it must be a PEM file"));
     }
     Ok(roots)
 }
 
-/// What the system trusts; nothing where it has no store, and then no certificate is good.
+/// The certificates that the system trusts. If the system has none, no certificate is accepted.
 fn of_the_system() -> RootCertStore {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);

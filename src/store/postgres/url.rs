@@ -1,4 +1,4 @@
-//! What a connection string says: the part of libpq's that `tokio-postgres` does not know, and where TLS must be spoken.
+//! Connection strings: the options of libpq that `tokio-postgres` does not know, and where TLS is required.
 
 use std::borrow::Cow;
 use std::error::Error as _;
@@ -13,44 +13,44 @@ use super::error::misconfigured;
 use super::tls;
 use crate::store::StoreError;
 
-/// Where the database is, and whom to trust there.
+/// Where the database is, and which certificates to trust there.
 #[derive(Debug)]
 pub(super) struct Target {
     pub(super) config: Config,
-    /// The only certificates to trust; without it the system's.
+    /// The only certificates to trust; `None` trusts the system's.
     pub(super) root: Option<PathBuf>,
 }
 
-/// A connection string without what `tokio-postgres` does not know.
+/// A connection string, split into what `tokio-postgres` knows and what it does not.
 #[derive(Default)]
 struct Settings {
-    /// For `tokio-postgres` to read.
+    /// The part that `tokio-postgres` reads.
     rest: String,
     sslmode: Option<Mode>,
     /// A file, or `system`.
     sslrootcert: Option<String>,
 }
 
-/// What `sslmode` asks for. There is no TLS without verification here, so `require` and the `verify-…` are one.
+/// What `sslmode` asks for. Here TLS is always verified, so `require` and the `verify-…` modes mean the same.
 #[derive(Clone, Copy)]
 enum Mode {
     Disable,
-    /// `allow` and `prefer`: without TLS where the server has none.
+    /// `allow` and `prefer`: without TLS if the server has no TLS.
     Prefer,
     Verify,
 }
 
-/// Reads `text`, a URL or libpq's `key=value` form; `root` is what the builder names instead of `sslrootcert`.
+/// Reads `text`, a URL or libpq's `key=value` form. `root` is the file that the builder names instead of `sslrootcert`.
 ///
-/// Nothing goes in clear to another machine unless `sslmode=disable` says so: whoever stands between would only have to say
-/// that the server has no TLS to be given the password. On this machine there is TLS only where it is asked for.
+/// Nothing goes unencrypted to another machine unless `sslmode=disable` says so. Otherwise an attacker between could
+/// say that the server has no TLS, and would get the password. On this machine TLS is used only when it is asked for.
 pub(super) fn parse(text: &str, root: Option<&Path>) -> Result<Target, StoreError> {
     let settings = if is_url(text) { Settings::of_url(text)? } else { Settings::of_pairs(text)? };
     let mut config: Config = settings.rest.parse().map_err(|error| malformed(&error))?;
     let named = settings.sslrootcert.as_deref();
     let of_file = named.filter(|named| *named != "system").map(PathBuf::from);
     let root = root.map(Path::to_owned).or(of_file);
-    // Who names a root wants it checked.
+    // A root certificate asks for TLS.
     let is_asked_for = root.is_some()
         || named.is_some()
         || config.get_ssl_negotiation() == SslNegotiation::Direct
@@ -64,7 +64,7 @@ pub(super) fn parse(text: &str, root: Option<&Path>) -> Result<Target, StoreErro
     Ok(Target { config, root })
 }
 
-/// Says what to write in `text`, when `fault` is that there was no TLS which could be verified.
+/// Adds to `fault` what to write in `text`, if the fault is that there was no verified TLS.
 pub(super) fn explain(fault: StoreError, text: &str) -> StoreError {
     match parse(text, None) {
         Ok(target) => tls::explain(fault, &hosts(&target.config), if is_url(text) { '&' } else { ' ' }),
@@ -73,14 +73,14 @@ pub(super) fn explain(fault: StoreError, text: &str) -> StoreError {
 }
 
 impl Settings {
-    /// The query stands where `tokio-postgres` sees it: behind what it takes for the user and the password.
+    /// Splits a URL. The query begins where `tokio-postgres` sees it: after what it takes as the user and the password.
     fn of_url(url: &str) -> Result<Self, StoreError> {
         let host = url.find('@').map_or(0, |at| at + 1);
         let end = url[host..].find('?').map_or(url.len(), |query| host + query);
         if url[host..].contains('@') {
-            // What follows the first would be taken for the host, and shown as one.
+            // The text after the first `@` would be taken as the host, and shown as one.
             return Err(misconfigured(
-                "the URL has more than one `@`: write one in a user, a password or an option as %40",
+                "the URL has more than one `@`: write an `@` in a user, a password or an option as %40",
             ));
         }
         let mut settings = Self { rest: url[..end].to_owned(), ..Self::default() };
@@ -104,7 +104,7 @@ impl Settings {
         while !left.is_empty() {
             let (key, after) = left.split_once('=').ok_or_else(malformed)?;
             let key = key.trim_end();
-            // Nothing that could make of the pairs a URL again.
+            // A key must not turn the pairs into a URL again.
             if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
                 return Err(malformed());
             }
@@ -118,7 +118,8 @@ impl Settings {
         Ok(settings)
     }
 
-    /// Whether the setting is one that `tokio-postgres` shall not see. Of several the last holds, as in libpq.
+    /// Whether the setting is one that `tokio-postgres` must not see. If it is set twice, the last value counts, as in
+    /// libpq.
     fn takes<'v>(
         &mut self,
         key: &str,
@@ -151,33 +152,34 @@ fn is_url(text: &str) -> bool {
 }
 
 fn decoded(text: &str) -> Result<Cow<'_, str>, StoreError> {
-    let malformed = |_| misconfigured("what follows `?` in the URL is not UTF-8 where its %XX are read");
+    let malformed = |_| misconfigured("an option after `?` in the URL is not UTF-8 once its %XX are decoded");
     percent_decode_str(text).decode_utf8().map_err(malformed)
 }
 
-/// What `tokio-postgres` says of a connection string, without a piece of it: the piece may be one of a password.
+/// The error for a connection string that `tokio-postgres` cannot read. It shows no part of the string that may be a
+/// password.
 fn malformed(error: &tokio_postgres::Error) -> StoreError {
     let cause = error.source().map(ToString::to_string).unwrap_or_default();
     if cause.starts_with("invalid value for option `") {
-        // It shows the option's name, which is one of those it knows, and not the value.
+        // This text shows the name of an option that `tokio-postgres` knows, and not its value.
         return misconfigured(cause);
     }
     let option = cause.strip_prefix("unknown option `").and_then(|rest| rest.strip_suffix('`'));
     if let Some(known) = option.and_then(|option| OF_LIBPQ.iter().find(|known| **known == option)) {
         return misconfigured(format!(
-            "the option `{known}` of the connection string is libpq's alone: it is not supported here"
+            "the option `{known}` of the connection string works in libpq only: it is not supported here"
         ));
     }
     misconfigured(if option.is_some() {
-        "an option of the connection string is unknown. Its name is not shown, because it may be a piece of a password: in a \
-         URL write `?`, `&` and `=` in a password as %3F, %26 and %3D, in pairs put the password in single quotes"
+        "an option of the connection string is unknown. Its name is not shown, because it may be a part of a password. \
+         In a URL write `?`, `&` and `=` in a password as %3F, %26 and %3D. In pairs put the password in single quotes"
     } else {
-        "the connection string is malformed: in a URL write what is no letter and no digit of a user or a password as %XX, in \
-         pairs put values in single quotes"
+        "the connection string is malformed. In a URL write each character of a user or a password that is not a \
+         letter or a digit as %XX. In pairs put values in single quotes"
     })
 }
 
-/// Options that libpq has and `tokio-postgres` has not.
+/// Options that libpq has and `tokio-postgres` does not have.
 const OF_LIBPQ: [&str; 12] = [
     "client_encoding",
     "fallback_application_name",
@@ -193,7 +195,8 @@ const OF_LIBPQ: [&str; 12] = [
     "sslsni",
 ];
 
-/// The value at the beginning of `text`, plain or in quotes, and what follows it. A backslash takes the next character as it is.
+/// The value at the beginning of `text`, plain or in quotes, and the text after it. A backslash escapes the next
+/// character.
 fn pair_value(text: &str) -> Option<(String, &str)> {
     let quoted = text.strip_prefix('\'');
     let mut value = String::new();
@@ -213,7 +216,7 @@ fn pair_value(text: &str) -> Option<(String, &str)> {
     }
 }
 
-/// Whether every host, and every address that stands in for one, is this machine. One is enough to be somewhere else.
+/// Whether every host, and every `hostaddr`, is this machine. One host elsewhere is enough for `false`.
 fn is_local(config: &Config) -> bool {
     let is_loopback = |address: &IpAddr| address.to_canonical().is_loopback();
     let is_local = |host: &Host| match host {
@@ -226,7 +229,7 @@ fn is_local(config: &Config) -> bool {
     config.get_hosts().iter().all(is_local) && config.get_hostaddrs().iter().all(is_loopback)
 }
 
-/// The hosts, to be shown: nothing else of the connection string.
+/// The hosts, for an error text. Nothing else of the connection string is shown.
 fn hosts(config: &Config) -> String {
     let names = config.get_hosts().iter().map(|host| match host {
         Host::Tcp(name) => name.clone(),

@@ -5,7 +5,7 @@ use super::row::Columns;
 use crate::id::UserId;
 use crate::store::{KnownUser, StoreError};
 
-/// Writes nothing when nothing changes: hosts call it at every login.
+/// Writes nothing when nothing changes, because hosts call it at every login.
 pub(super) async fn put(db: &Connections, user: &KnownUser) -> Result<(), StoreError> {
     db.query(
         "SELECT bridge_auth.put_user($1, $2, $3)",

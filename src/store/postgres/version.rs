@@ -8,12 +8,12 @@ use super::migrations::known;
 use super::simple_query::{row, rows};
 use crate::store::StoreError;
 
-/// What a database has of the migrations.
+/// What the migrations of a database mean for this version.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum State {
-    /// All that this version knows. It may have newer ones, with which this version may run.
+    /// The database has all that this version knows. It may have newer ones with which this version may run.
     Usable,
-    /// It lacks some, which are named.
+    /// It lacks the migrations with these names.
     Behind(String),
 }
 
@@ -24,19 +24,19 @@ struct Applied {
     checksum: String,
 }
 
-/// What one may think of the migrations that were applied.
+/// What the applied migrations mean.
 #[derive(Debug, PartialEq, Eq)]
 enum Verdict {
     State(State),
-    /// A newer version of the crate migrated, up to this; this one may run.
+    /// A newer version of the crate migrated the database, up to this migration. This version may run on it.
     Compatible(i32),
-    /// The same, and nothing says that this one may run.
+    /// A newer version of the crate migrated the database, and nothing says that this version may run on it.
     Newer(i32),
-    /// Applied, but not as this version knows it, or not at all though a later one is.
+    /// A migration was applied in another form than this version knows, or was skipped.
     Broken(String),
 }
 
-/// Reads it, as a role that may only use the schema.
+/// Reads the applied migrations, with a role that may only use the schema.
 pub(super) async fn read(client: &Client) -> Result<State, StoreError> {
     let tables = "SELECT count(*) FILTER (WHERE relname = 'migrations'), count(*) FILTER (WHERE relname = 'compatible')
         FROM pg_class WHERE relnamespace = to_regnamespace('bridge_auth')";
@@ -65,20 +65,20 @@ pub(super) async fn read(client: &Client) -> Result<State, StoreError> {
         Verdict::State(state) => Ok(state),
         Verdict::Compatible(theirs) => {
             tracing::warn!(
-                "the database was migrated by a newer version of bridge-auth (V{theirs}; this one knows up to V{newest}); it \
-                 says that this one may run"
+                "the database was migrated by a newer version of bridge-auth (V{theirs}; this one knows up to \
+                 V{newest}). The database says that this version may run on it"
             );
             Ok(State::Usable)
         }
         Verdict::Newer(theirs) => Err(misconfigured(format!(
-            "the database was migrated by a newer version of bridge-auth (V{theirs}; this one knows up to V{newest}): upgrade \
-             this gateway"
+            "the database was migrated by a newer version of bridge-auth (V{theirs}; this one knows up to V{newest}): \
+             upgrade this gateway"
         ))),
         Verdict::Broken(why) => Err(misconfigured(why)),
     }
 }
 
-/// `since` is the oldest migration that a gateway must know.
+/// Judges the `applied` migrations. `since` is the oldest migration that a gateway must know.
 fn judge(applied: &[Applied], known: &[Migration], since: Option<i32>) -> Verdict {
     let newest_known = known.iter().map(Migration::version).max().unwrap_or_default();
     let newest = applied.iter().map(|applied| applied.version).max().unwrap_or_default();
@@ -89,14 +89,15 @@ fn judge(applied: &[Applied], known: &[Migration], since: Option<i32>) -> Verdic
             Some(known) if known.name() == name && known.checksum().to_string() == *checksum => {}
             Some(known) => {
                 return Verdict::Broken(format!(
-                    "the migration V{version}__{name} was applied with other contents than this version of bridge-auth has \
-                     in {known}: the database was migrated by a build that was never released, or its table \
-                     bridge_auth.migrations was changed"
+                    "the migration V{version}__{name} was applied, but with other contents than {known} has in this \
+                     version of bridge-auth. Either a build that was never released has migrated the database, or the \
+                     table bridge_auth.migrations was changed"
                 ));
             }
             None => {
                 return Verdict::Broken(format!(
-                    "the migration V{version}__{name} was applied, and this version of bridge-auth has none of that number"
+                    "the migration V{version}__{name} was applied, but this version of bridge-auth has no migration \
+                     with that number"
                 ));
             }
         }
@@ -105,7 +106,8 @@ fn judge(applied: &[Applied], known: &[Migration], since: Option<i32>) -> Verdic
     let missing: Vec<_> = known.iter().filter(|known| !is_applied(known)).collect();
     if let Some(skipped) = missing.iter().find(|missing| missing.version() < newest) {
         return Verdict::Broken(format!(
-            "the migration {skipped} was not applied, though V{newest} was: the table bridge_auth.migrations was changed"
+            "the migration {skipped} was not applied, though V{newest} was: the table bridge_auth.migrations was \
+             changed"
         ));
     }
     if newest > newest_known {

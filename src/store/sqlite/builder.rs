@@ -1,4 +1,4 @@
-//! Settings of a file, and its opening.
+//! The settings of a file, and how it is opened.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -25,7 +25,7 @@ impl SqliteStore {
     ///
     /// # Errors
     ///
-    /// [`StoreError`] when the path names no file, or the file cannot be made, opened or migrated.
+    /// [`StoreError`] when the path names no file, or when the file cannot be made, opened or migrated.
     pub async fn open(path: impl Into<PathBuf>) -> Result<Self, StoreError> {
         Self::builder(path).open().await
     }
@@ -41,33 +41,33 @@ impl SqliteStoreBuilder {
         Self { path, readers: 4, timeout: Duration::from_secs(5) }
     }
 
-    /// How many reads may go on at once, beside the look-ups of sessions and revocations, which have three
-    /// connections of their own; 4 by default, at least 1.
+    /// How many reads may run at once; 4 by default, at least 1. Look-ups of sessions and readings of the revocation
+    /// log do not count: they have three connections of their own.
     pub fn readers(mut self, readers: usize) -> Self {
         self.readers = readers.max(1);
         self
     }
 
-    /// How long an operation waits for its person's turn to write, then for a connection, and then for another
-    /// process's write to end; 5 s each by default.
+    /// How long an operation waits for its person's turn to write, then for a connection, and then for the end of
+    /// another process's write; 5 s each by default.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// Opens the file: makes it, readable to its owner alone, and its folder when they are missing,
-    /// and applies the migrations it lacks.
+    /// Opens the file, and applies the migrations that it lacks. A missing file and its folder are made; only the owner
+    /// can read a file that is made here.
     ///
-    /// Any number of processes may do so at once: they take turns under a lock on a file beside it.
+    /// Any number of processes may do so at once. They take turns under a lock on a file beside it.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] when the path names no file (`:memory:` and the like: its source says what to write instead), or the
-    /// file cannot be made, opened or migrated.
+    /// [`StoreError`] when the path names no file (`:memory:` and similar names: the error's source says what to write
+    /// instead), or when the file cannot be made, opened or migrated.
     ///
     /// # Cancel safety
     ///
-    /// When the future is dropped, migrations that have begun run to their end.
+    /// When the future is dropped, a migration that has begun runs to its end.
     ///
     /// # Panics
     ///

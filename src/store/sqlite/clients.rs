@@ -1,4 +1,4 @@
-//! Hook clients: proven, and their keys.
+//! Hook clients: their proofs and their keys.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use super::users;
 use crate::id::{AssertionHash, Audience, ClientId, KeyThumbprint, Scopes, SecretHash, SessionId, UserId};
 use crate::store::{Client, ClientKey, ClientProof, KeyQuery, StoreError};
 
-/// A client whose credential was verified, and the device that it is of.
+/// A client whose credential was verified, and the device of the credential.
 pub(super) struct Proven {
     pub(super) client: Client,
     pub(super) device: Device,
@@ -60,17 +60,17 @@ pub(super) fn prove(
         |row| Ok((Device::read(row)?, digest(row, SecretHash::from_stored)?)),
     )?;
     if live.is_empty() {
-        // An unknown client takes a comparison too.
+        // For an unknown client a comparison is made too.
         black_box(black_box(&presented).matches(&presented));
     }
-    // None is skipped, so that the time tells not which one it was.
+    // Every credential is compared, so the time does not tell which one fitted.
     let found = live
         .into_iter()
         .fold(None, |found, (device, hash)| hash.matches(&presented).then_some(device).or(found));
     Ok(client.zip(found).map(|(client, device)| Proven { client, device }))
 }
 
-/// The two newest of a client's live public keys that `query` is about.
+/// The two newest live public keys of a client that fit `query`.
 pub(super) fn keys(
     tx: &Transaction<'_>,
     client: &ClientId,

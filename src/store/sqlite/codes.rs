@@ -1,4 +1,4 @@
-//! Exchange codes: issued, spent.
+//! Exchange codes: issued and spent.
 
 use rusqlite::params;
 
@@ -10,10 +10,10 @@ use crate::store::{
     GrantRefusal, IssueCodeError, NewCode, OpenedSession, RedeemCode, RedeemError, StoreError,
 };
 
-/// What spending a code led to, all of which is committed.
+/// What the use of a code led to. All of it is committed.
 pub(super) enum Redeemed {
     Opened(OpenedSession),
-    /// It was spent before, and the session it opened was revoked.
+    /// It was spent before. The session that it opened was revoked.
     Replayed(GrantRefusal),
 }
 
@@ -24,7 +24,7 @@ struct Code {
     resource: Option<Audience>,
     created_at: i64,
     expires_at: i64,
-    /// When it was first used, and the session that opened.
+    /// When it was first used, and the session that this use opened.
     spent: Option<(i64, SessionId)>,
 }
 
@@ -94,19 +94,20 @@ pub(super) fn redeem(tx: &Transaction<'_>, redeem: &RedeemCode) -> Result<Redeem
     Ok(Redeemed::Opened(opened))
 }
 
-/// Whose code it is; nothing when it is not stored.
+/// The user of the code; `None` when the code is not stored.
 pub(super) fn user(tx: &Transaction<'_>, hash: &CodeHash) -> Result<Option<UserId>, StoreError> {
     tx.row("SELECT user_id FROM codes WHERE hash = ?", [hash.to_hex()], |row| {
         text(row, "user_id", UserId::parse)
     })
 }
 
-/// Whether what is bound to one resource, or to none, is good for the one that was asked for, if any.
+/// Whether a grant that is bound to one resource, or to none, allows the resource that was asked for, if any.
 pub(super) fn admits(bound: Option<&Audience>, asked: Option<&Audience>) -> bool {
     bound.zip(asked).is_none_or(|(bound, asked)| bound == asked)
 }
 
-/// Makes every open code of `user` expire, so long ago that a clock which is set back wakes none.
+/// Expires every open code of `user`. The new expiry is so long ago that no code is good again when a clock is set
+/// back.
 pub(super) fn expire_open(tx: &Transaction<'_>, user: &UserId) -> Result<(), StoreError> {
     tx.execute(
         "UPDATE codes SET expires_at = ?1 WHERE user_id = ?2 AND spent_at IS NULL AND expires_at > ?1",
@@ -115,7 +116,7 @@ pub(super) fn expire_open(tx: &Transaction<'_>, user: &UserId) -> Result<(), Sto
     .map(drop)
 }
 
-/// Revokes the session that a code opened; one that took the same id after it was swept is spared.
+/// Revokes the session that a code opened. If it was swept and its id taken again, the newer session is left alone.
 fn end_what_it_opened(
     tx: &Transaction<'_>,
     user: &UserId,

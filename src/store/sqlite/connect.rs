@@ -1,4 +1,4 @@
-//! From a path to pools of sound connections over a migrated file.
+//! From a path to pools of connections to a migrated file.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -27,20 +27,20 @@ pub(super) enum Role {
     Reader,
 }
 
-/// How long the probe waits for another writer: shorter than who asks for it.
+/// How long the probe waits for another writer: less than its callers wait.
 const PROBE_WAIT: Duration = Duration::from_millis(250);
 
 /// A file whose tables are up to date.
 #[derive(Debug)]
 pub(super) struct Opened {
-    /// Absolute, and free of links.
+    /// An absolute path without links.
     pub(super) path: PathBuf,
-    pub(super) place: Arc<OpenedFiles>,
-    /// Writes, and as long as it is open the files stay the same.
+    pub(super) files: Arc<OpenedFiles>,
+    /// The probe writes on it. While it is open, the files stay the same.
     pub(super) connection: Connection,
 }
 
-/// Makes the file and its folder when they are missing, and brings its tables up to date.
+/// Makes the file and its folder if they are missing, and migrates its tables.
 pub(super) fn prepare(name: &Path, timeout: Duration) -> Result<Opened, StoreError> {
     let name = file_identity::named(name)?;
     let path = absolute(name).map_err(unavailable)?;
@@ -56,25 +56,28 @@ pub(super) fn prepare(name: &Path, timeout: Duration) -> Result<Opened, StoreErr
         .run(&mut connection)
         .map_err(|e| StoreError::new(StoreErrorKind::Failed, e))?;
     connection.busy_timeout(timeout.min(PROBE_WAIT)).map_err(fault)?;
-    let place = OpenedFiles::of(name, &path).map_err(unavailable)?;
+    let files = OpenedFiles::of(name, &path).map_err(unavailable)?;
     if Identity::of(&path).map_err(unavailable)? != made {
-        return Err(StoreError::new(StoreErrorKind::Moved, "the file was replaced while it was opened"));
+        return Err(StoreError::new(
+            StoreErrorKind::Moved,
+            "the database file was replaced while it was opened",
+        ));
     }
-    Ok(Opened { path, place: Arc::new(place), connection })
+    Ok(Opened { path, files: Arc::new(files), connection })
 }
 
 /// A pool of at most `size` connections to the file.
 pub(super) fn pool(opened: &Opened, role: Role, size: usize, timeout: Duration) -> Result<Pool, StoreError> {
-    let place = Arc::clone(&opened.place);
+    let files = Arc::clone(&opened.files);
     let configured = Hook::async_fn(move |connection, _| {
-        let place = Arc::clone(&place);
+        let files = Arc::clone(&files);
         Box::pin(async move {
             let configured = connection.interact(move |connection| {
-                // Before anything is read: SQLite would apply the log of the one file to the other.
-                let check = || place.check().map_err(|e| HookError::message(e.to_string()));
+                // Before anything is read: otherwise SQLite would apply the log of one file to another file.
+                let check = || files.check().map_err(|e| HookError::message(e.to_string()));
                 check()?;
                 configure(connection, role, timeout).map_err(HookError::Backend)?;
-                // And after: this opened the log.
+                // And afterwards: `configure` opened the log.
                 check()
             });
             configured.await.map_err(|e| HookError::message(e.to_string()))?
@@ -82,7 +85,7 @@ pub(super) fn pool(opened: &Opened, role: Role, size: usize, timeout: Duration) 
     });
     Pool::builder(Manager::new(&Config::new(existing(&opened.path))))
         .max_size(size)
-        // What was used last remembers most.
+        // The connection that was used last has the most in its cache.
         .queue_mode(QueueMode::Lifo)
         .timeouts(Timeouts { wait: Some(timeout), create: Some(timeout), recycle: Some(timeout) })
         .runtime(Runtime::Tokio1)
@@ -106,12 +109,12 @@ fn configure(connection: &Connection, role: Role, timeout: Duration) -> rusqlite
     // Otherwise, once somebody has analysed the file, SQLite plans a statement anew for every value that is bound to it.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.pragma_update(None, "foreign_keys", true)?;
-    // In WAL mode only this keeps a commit that was acknowledged through a loss of power.
+    // In WAL mode only this setting keeps an acknowledged commit when the power fails.
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "query_only", matches!(role, Role::Reader))
 }
 
-/// The absolute path, and its folder made: in a relative one SQLite would read `:memory:` and `file:…`.
+/// The absolute path. Its folder is made. SQLite would take a relative path as `:memory:` or as a `file:` URI.
 fn absolute(path: &Path) -> io::Result<PathBuf> {
     if path.exists() {
         return fs::canonicalize(path);
@@ -125,8 +128,8 @@ fn absolute(path: &Path) -> io::Result<PathBuf> {
     Ok(fs::canonicalize(folder)?.join(name))
 }
 
-/// What SQLite opens, and does not make when it is missing: beside an empty file it would delete the log of the one that
-/// was moved away.
+/// The path that SQLite opens. SQLite does not make the file if it is missing: beside an empty file it would delete the
+/// log of the file that was moved away.
 #[cfg(unix)]
 fn existing(path: &Path) -> PathBuf {
     use std::fmt::Write as _;
@@ -143,16 +146,16 @@ fn existing(path: &Path) -> PathBuf {
     uri.into()
 }
 
-/// Elsewhere a file that is open can be neither moved nor removed.
+/// Elsewhere an open file can be neither moved nor removed.
 #[cfg(not(unix))]
 fn existing(path: &Path) -> PathBuf {
     path.to_owned()
 }
 
-/// Waits until nobody else makes or migrates the file: refinery itself takes no lock.
+/// Waits until no other process makes or migrates the file. Refinery itself takes no lock.
 ///
-/// The lock is on a file beside it, because closing the database file anywhere in a process ends
-/// the locks that SQLite holds on it. It goes with the returned value or the process.
+/// The lock is on a file beside the database. When the database file is closed anywhere in a process, the locks that
+/// SQLite holds on it end. The lock ends with the returned value or with the process.
 fn lock(path: &Path) -> io::Result<File> {
     let mut beside = path.as_os_str().to_owned();
     beside.push("-lock");
@@ -161,7 +164,7 @@ fn lock(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Makes the file when it is missing, for its owner alone; SQLite gives its companions the same mode.
+/// Makes the file if it is missing, for its owner alone. SQLite gives the files beside it the same mode.
 fn create(path: &Path) -> io::Result<()> {
     match owner_only().create_new(true).open(path) {
         Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(e),

@@ -1,4 +1,4 @@
-//! Who gets which connection: look-ups have their own, and the writes of one person take turns.
+//! Which operation gets which connection. Look-ups have their own connections, and the writes of one person take turns.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,10 +16,10 @@ use crate::store::pool_usage::PoolUsage;
 use crate::store::write_queue::{Turn, WriteQueue};
 use crate::store::{PoolStatus, StoreError, StoreErrorKind};
 
-/// How many look-ups may go on at once.
+/// How many look-ups may run at once.
 const LOOKUPS: usize = 3;
 
-/// Whose connection is taken.
+/// The kind of work that a connection is taken for.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Lane {
     LookUp,
@@ -28,7 +28,7 @@ pub(super) enum Lane {
 }
 
 impl Lane {
-    /// How many there are.
+    /// How many lanes there are.
     const ALL: usize = 3;
 }
 
@@ -37,12 +37,12 @@ impl Lane {
 pub(super) struct Connections {
     pub(super) writer: Pool,
     pub(super) readers: Pool,
-    /// For what every request needs: nothing else takes them.
+    /// For what every request needs. No other work may use them.
     lookups: Pool,
-    /// What each lane's pool has lent.
+    /// How much of each lane's pool is lent.
     lending: [Arc<PoolUsage>; Lane::ALL],
     pub(super) turns: WriteQueue<UserId>,
-    place: Arc<OpenedFiles>,
+    files: Arc<OpenedFiles>,
     probe: Probe,
     pub(super) timeout: Duration,
 }
@@ -55,13 +55,13 @@ impl Connections {
             lookups: connect::pool(&opened, Role::Reader, LOOKUPS, timeout)?,
             lending: Default::default(),
             turns: WriteQueue::default(),
-            place: Arc::clone(&opened.place),
+            files: Arc::clone(&opened.files),
             probe: Probe::new(opened),
             timeout,
         })
     }
 
-    /// Closes those that are idle.
+    /// Closes the idle connections.
     pub(super) fn close(&self, runtime: &Handle) {
         for pool in [&self.writer, &self.readers, &self.lookups] {
             pool.close();
@@ -69,7 +69,7 @@ impl Connections {
         self.probe.close(runtime);
     }
 
-    /// Whether the file can be written, as found out less than a second ago.
+    /// Whether the file can be written. The result may be up to a second old.
     pub(super) async fn can_write(&self) -> Result<(), StoreError> {
         self.probe.can_write().await
     }
@@ -93,7 +93,7 @@ impl Connections {
 
     /// Runs `operation` in one transaction, which an error rolls back.
     ///
-    /// Nothing that it answers, a refusal neither, comes from a file that is not in its place.
+    /// No answer, not even a refusal, comes from a file that is not in its place.
     pub(super) async fn run<T, E>(
         &self,
         lane: Lane,
@@ -107,12 +107,12 @@ impl Connections {
         let (asked, lending) = (Instant::now(), &self.lending[lane as usize]);
         let connection = self.pool(lane).get().await;
         lending.waited(asked.elapsed());
-        let connection = connection.map_err(|e| self.place.explain(connect::pool_fault(e)))?;
-        let (place, lent) = (Arc::clone(&self.place), lending.lend());
+        let connection = connection.map_err(|e| self.files.explain(connect::pool_fault(e)))?;
+        let (files, lent) = (Arc::clone(&self.files), lending.lend());
         let done = connection.interact(move |connection| {
-            // The transaction goes on when its future is dropped, and so do the turn and the loan.
+            // When the future is dropped, the transaction goes on, and keeps its turn and its connection.
             let _turn = turn;
-            let done = in_place(&place, connection, lane, operation);
+            let done = in_place(&files, connection, lane, operation);
             (done, lent)
         });
         let (done, _lent) = done.await.map_err(|e| StoreError::new(StoreErrorKind::Failed, e.to_string()))?;
@@ -120,23 +120,23 @@ impl Connections {
     }
 }
 
-/// What is done in one transaction, on another thread.
+/// The work of one transaction. It runs on another thread.
 pub(super) trait Operation<T, E>: FnOnce(&Transaction<'_>) -> Result<T, E> + Send + 'static {}
 
 impl<F, T, E> Operation<T, E> for F where F: FnOnce(&Transaction<'_>) -> Result<T, E> + Send + 'static {}
 
 fn in_place<T, E: From<StoreError>>(
-    place: &OpenedFiles,
+    files: &OpenedFiles,
     connection: &mut Connection,
     lane: Lane,
     operation: impl Operation<T, E>,
 ) -> Result<T, E> {
     if matches!(lane, Lane::Write) {
-        // It would be written beside another database, whose log it might spoil.
-        place.check()?;
+        // Otherwise the write could go beside another database, and spoil its log.
+        files.check()?;
     }
     let done = transact(connection, lane, operation);
-    place.check()?;
+    files.check()?;
     done
 }
 

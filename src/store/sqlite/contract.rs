@@ -1,4 +1,4 @@
-//! What [`Store`] asks for, each operation by the module that has its statement.
+//! The implementation of [`Store`]. The statement of each operation is in the module for it.
 
 use std::time::{Duration, SystemTime};
 
@@ -26,7 +26,7 @@ use crate::store::{
 impl Store for SqliteStore {
     async fn put_user(&self, user: &KnownUser) -> Result<(), StoreError> {
         let (known, new) = (user.clone(), user.clone());
-        // A host puts the same person at every sign-in.
+        // A host puts the same person at every login: then nothing is written.
         if self.read(move |tx| users::is_put(tx, &known)).await? {
             return Ok(());
         }
@@ -112,7 +112,7 @@ impl Store for SqliteStore {
                 let person = user.clone();
                 self.write_for(&person, move |tx| revocations::revoke(tx, &target)).await
             }
-            // An operator's word does not wait behind the person it is about.
+            // What an operator revokes does not wait behind the writes of the person.
             _ => self.write(move |tx| revocations::revoke(tx, &target)).await,
         }
     }
@@ -144,7 +144,7 @@ impl Store for SqliteStore {
     ) -> Result<ProvisionedClient, ProvisionClientError> {
         let (owner, new) = (provision.owner.clone(), provision.clone());
         let turn = self.turn(&owner).await?;
-        // Before the wait for the writer: what another process adds while this call waits is not replaced by it.
+        // Read before the wait for the writer: this call does not replace what another process adds while it waits.
         let newest = self.read(move |tx| provision::newest(tx, &new)).await?;
         self.write_in(turn, move |tx| provision::provision(tx, &provision, newest)).await
     }
@@ -181,7 +181,7 @@ impl Store for SqliteStore {
         self.write(move |tx| sweep::sweep(tx, limit)).await
     }
 
-    /// Reads, and writes a few bytes unless that was done less than a second ago.
+    /// Reads, and writes a few bytes unless this was done less than a second ago.
     async fn ping(&self) -> Result<(), StoreError> {
         self.look_up(|tx| tx.row("SELECT 1 FROM users LIMIT 1", [], |_| Ok(()))).await?;
         self.connections.can_write().await

@@ -1,4 +1,4 @@
-//! Devices: a person's live sessions, each with what hangs on it.
+//! Devices: a person's live sessions, each with what belongs to it.
 
 use rusqlite::{Row, params};
 
@@ -13,7 +13,7 @@ pub(super) fn of_user(
     user: &UserId,
     query: &DeviceQuery,
 ) -> Result<DevicePage, StoreError> {
-    // The page is cut before it is looked at what hangs on it.
+    // The page is cut before the rows that belong to its sessions are read.
     let sql = "WITH page AS MATERIALIZED (
                    SELECT id, user_id, client_id, call_source, scopes, user_agent, address, device_name,
                           created_at, renewed_at, expires_at, coalesce(ends_at, expires_at) AS ends_at
@@ -85,7 +85,7 @@ fn session(row: &Row<'_>) -> rusqlite::Result<Session> {
     })
 }
 
-/// What the filter of texts drops today is dropped from old rows too.
+/// Today's filter of texts applies to old rows too.
 fn origin(row: &Row<'_>) -> rusqlite::Result<Origin> {
     let mut origin = Origin::unknown();
     if let Some(text) = row.get_ref("user_agent")?.as_str_or_null()? {

@@ -1,4 +1,4 @@
-//! Ends sessions with all that hangs on them, and writes the log of it.
+//! Ends sessions with everything that belongs to them, and writes the log.
 
 use rusqlite::params;
 
@@ -6,10 +6,11 @@ use super::transaction::{Transaction, text};
 use crate::id::{ClientId, SessionId};
 use crate::store::StoreError;
 
-/// What expired less than this many milliseconds ago is revoked like what is live: a clock may be set back.
+/// A session that expired less than this many milliseconds ago is revoked like a live one, because a clock may be set
+/// back.
 pub(super) const MARGIN: i64 = 60 * 1000;
 
-/// Revokes a session, however long ago it expired, with all it provisioned.
+/// Revokes a session, even if it expired long ago, with everything that it provisioned.
 pub(super) fn end_session(tx: &Transaction<'_>, session: &SessionId) -> Result<u64, StoreError> {
     let ended = end(tx, "id = ?1", session.as_str())?;
     log_sessions(tx, ended.iter().map(|ended| &ended.id))?;
@@ -21,9 +22,9 @@ pub(super) struct Ended {
     pub(super) client: ClientId,
 }
 
-/// Revokes the sessions that `which` names, those of the hooks that hang on them, and deletes the credentials of both.
+/// Revokes the sessions that `which` names, and the sessions of their hooks. Deletes the credentials of both.
 ///
-/// Only a session that `which` names by its id may have expired longer than [`MARGIN`] ago.
+/// A session that expired longer than [`MARGIN`] ago is revoked only if `which` names it by its id.
 pub(super) fn end(
     tx: &Transaction<'_>,
     which: &'static str,

@@ -1,4 +1,4 @@
-//! Which file was opened, and whether its path still leads to it.
+//! The identity of the opened file, and whether its path still leads to it.
 
 use std::error::Error;
 use std::fmt;
@@ -8,15 +8,15 @@ use std::path::{Path, PathBuf};
 
 use crate::store::{StoreError, StoreErrorKind};
 
-/// Refuses what SQLite takes for a database in memory, or for anything else but a path.
+/// Refuses a path that SQLite takes as a database in memory or as a URI.
 pub(super) fn named(path: &Path) -> Result<&Path, StoreError> {
     const CURE: &str = "write the path of a file, for instance in a temporary folder";
     let text = path.to_string_lossy();
     let lower = text.to_ascii_lowercase();
     let wrong = if text.is_empty() {
-        format!("an empty path is a database of each connection's own: {CURE}")
+        format!("the path is empty, so each connection would have a database of its own: {CURE}")
     } else if lower.starts_with(":memory:") || lower.starts_with("file::memory:") || is_memory_uri(&lower) {
-        format!("{text:?} is a database in memory, of each connection's own: {CURE}")
+        format!("{text:?} is a database in memory, so each connection would have one of its own: {CURE}")
     } else if lower.starts_with("file:") {
         format!("{text:?} is a URI, not a path: {CURE}")
     } else {
@@ -31,14 +31,14 @@ fn is_memory_uri(text: &str) -> bool {
 
 /// The files of one database, as they were when it was opened.
 ///
-/// A connection that stays open keeps SQLite from removing or making anew those beside the file.
+/// A connection that stays open prevents SQLite from removing the files beside it, or making them again.
 #[derive(Debug)]
 pub(super) struct OpenedFiles {
     files: Vec<(PathBuf, Identity)>,
 }
 
 impl OpenedFiles {
-    /// Those at `path`, to which the host's own `name` leads, while a connection that has read holds them open.
+    /// The files at `path`. `name` is the path that the host gave. A connection that has read must hold them open.
     pub(super) fn of(name: &Path, path: &Path) -> io::Result<Self> {
         let beside = |ending: &str| {
             let mut beside = path.as_os_str().to_owned();
@@ -46,7 +46,7 @@ impl OpenedFiles {
             PathBuf::from(beside)
         };
         let mut paths = vec![path.to_owned(), beside("-wal"), beside("-shm")];
-        // A link that is set to another file leads the next start there.
+        // If a link is changed to another file, the next start opens that file.
         let name = std::path::absolute(name)?;
         if name != path {
             paths.push(name);
@@ -55,7 +55,7 @@ impl OpenedFiles {
         Ok(Self { files: files.collect::<io::Result<_>>()? })
     }
 
-    /// Fails unless each path leads to the file that was opened: about a microsecond for each.
+    /// Fails unless each path leads to the file that was opened. This takes about a microsecond for each path.
     pub(super) fn check(&self) -> Result<(), StoreError> {
         for (path, opened) in &self.files {
             match Identity::of(path) {
@@ -66,13 +66,13 @@ impl OpenedFiles {
         Ok(())
     }
 
-    /// What `error` comes from, where it is that the file is not in its place.
+    /// The cause of `error`, if the cause is that a file is not in its place; otherwise `error`.
     pub(super) fn explain(&self, error: StoreError) -> StoreError {
         self.check().err().unwrap_or(error)
     }
 }
 
-/// What tells one file from another.
+/// What distinguishes one file from another.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Identity(#[cfg(unix)] (u64, u64), #[cfg(not(unix))] Option<std::time::SystemTime>);
 
@@ -93,7 +93,7 @@ impl Identity {
     }
 }
 
-/// The one place where it is said what a file is called that is not what was opened.
+/// The error for a path that does not lead to the file that was opened.
 fn moved(path: &Path, missing: Option<io::Error>) -> StoreError {
     StoreError::new(StoreErrorKind::Moved, Moved { path: path.to_owned(), missing })
 }
@@ -102,7 +102,7 @@ fn moved(path: &Path, missing: Option<io::Error>) -> StoreError {
 #[derive(Debug)]
 struct Moved {
     path: PathBuf,
-    /// Why nothing is found there; `None` when it is another file.
+    /// Why no file is found there; `None` when there is another file.
     missing: Option<io::Error>,
 }
 
@@ -112,13 +112,13 @@ impl fmt::Display for Moved {
         match &self.missing {
             Some(_) => write!(
                 f,
-                "the database file {path} is not there any more: put it back, or restart to begin with an empty one; \
-                 what was written last may be lost"
+                "the database file {path} is missing: put it back, or restart to begin with an empty one. The last \
+                 writes may be lost"
             ),
             None => write!(
                 f,
-                "the database file {path} is not the one that was opened: put that one back, or restart to use the \
-                 other; what was written last may be lost"
+                "the database file {path} is another file than the one that was opened: put that one back, or restart \
+                 to use the other one. The last writes may be lost"
             ),
         }
     }

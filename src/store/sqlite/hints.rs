@@ -1,4 +1,4 @@
-//! Hears of writes to the file, this process's and others', by SQLite's own counter of them.
+//! Notices writes to the file by this process and by others. It reads SQLite's own counter of writes.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
@@ -8,23 +8,23 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::watch;
 
-/// Hands out the channel of hints, one thread for each.
+/// Makes channels of hints. Each channel has a thread.
 #[derive(Debug)]
 pub(super) struct Hints {
     path: PathBuf,
-    /// Goes with the store, and with it each thread.
+    /// Dropped with the store. Then each thread ends.
     alive: Arc<()>,
 }
 
 impl Hints {
-    /// How often the counter is read: a few microseconds each time.
+    /// How often the counter is read. One reading takes a few microseconds.
     const PAUSE: Duration = Duration::from_millis(2);
 
     pub(super) fn new(path: PathBuf) -> Self {
         Self { path, alive: Arc::new(()) }
     }
 
-    /// A channel that changes after each write; `None` when the system gives no thread.
+    /// A channel that changes after each write; `None` when the system cannot start a thread.
     pub(super) fn subscribe(&self) -> Option<watch::Receiver<()>> {
         let (hint, hints) = watch::channel(());
         let (path, alive) = (self.path.clone(), Arc::downgrade(&self.alive));
@@ -34,13 +34,13 @@ impl Hints {
     }
 }
 
-/// Reads the counter until nobody listens, the store is gone, or the file cannot be read: the log is still read now
+/// Reads the counter until nobody listens, the store is dropped, or the file cannot be read. The log is still read now
 /// and then.
 fn watch_file(path: &std::path::Path, alive: &Weak<()>, hint: &watch::Sender<()>) {
     let Ok(connection) = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY) else { return };
     let mut last = 0;
     while alive.strong_count() > 0 && !hint.is_closed() {
-        // It counts the writes of other connections, and this one makes none.
+        // The counter counts the writes of other connections, and this connection writes nothing.
         let version = connection.query_row("PRAGMA data_version", [], |row| row.get::<_, i64>(0));
         match version {
             Ok(version) if version != last => {
@@ -51,7 +51,7 @@ fn watch_file(path: &std::path::Path, alive: &Weak<()>, hint: &watch::Sender<()>
             Err(error) => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
-                    "waiting for writes was interrupted"
+                    "hints of revocations have stopped: the file cannot be read"
                 );
                 return;
             }

@@ -1,4 +1,4 @@
-//! Hook sessions: the one that each device's hooks have.
+//! Hook sessions: each device has one for its hooks.
 
 use rusqlite::named_params;
 
@@ -9,7 +9,7 @@ use super::users;
 use crate::id::{Scopes, SessionId, UserId};
 use crate::store::{ClientProof, NewSession, OpenSessionError, OpenedSession, StoreError};
 
-/// How often a session whose hooks ask all the time is written, in milliseconds.
+/// A session whose hooks ask all the time is written once in this time, in milliseconds.
 const PAUSE: i64 = 60 * 1000;
 
 /// A hook client that asks for a token.
@@ -21,10 +21,10 @@ pub(super) struct Wish {
     pub(super) session: NewSession,
 }
 
-/// What a client that proved itself may have.
+/// What a client that proved itself may get.
 struct Grant {
     device: Device,
-    /// All that it may ask for: what it asks for this time is of its token, not of its session.
+    /// All scopes that it may ask for. What it asks for this time belongs to its token, not to its session.
     scopes: Scopes,
 }
 
@@ -32,18 +32,18 @@ struct Grant {
 struct Held {
     id: SessionId,
     row: Written,
-    /// Whether it says already what it would say after it was renewed.
+    /// Whether a renewal would change nothing in the row.
     is_fresh: bool,
 }
 
-/// The answer, where nothing has to be written for it.
+/// The answer, if nothing must be written for it.
 pub(super) fn look(tx: &Transaction<'_>, wish: &Wish) -> Result<Option<OpenedSession>, OpenSessionError> {
     let grant = judge(tx, wish)?;
     let held = find(tx, wish, &grant)?.filter(|held| held.is_fresh);
     Ok(held.map(|held| answer(tx, wish, &grant, held.id, held.row, true)))
 }
 
-/// Renews the session of the device's hooks, or opens it.
+/// Renews the session of the device's hooks, or opens one.
 pub(super) fn open(tx: &Transaction<'_>, wish: &Wish) -> Result<OpenedSession, OpenSessionError> {
     let grant = judge(tx, wish)?;
     let new = &wish.session;
@@ -56,7 +56,7 @@ pub(super) fn open(tx: &Transaction<'_>, wish: &Wish) -> Result<OpenedSession, O
     Ok(answer(tx, wish, &grant, id, row, renewed))
 }
 
-/// Whether the proof is good, and what it is good for.
+/// Checks the proof, and returns what the client may get.
 fn judge(tx: &Transaction<'_>, wish: &Wish) -> Result<Grant, OpenSessionError> {
     let proven = clients::prove(tx, &wish.session.client, &wish.proof)?
         .filter(|proven| proven.client.owner == wish.owner)
@@ -68,7 +68,7 @@ fn judge(tx: &Transaction<'_>, wish: &Wish) -> Result<Grant, OpenSessionError> {
     Ok(Grant { device: proven.device, scopes: owner.for_hooks(&proven.client.scopes) })
 }
 
-/// The live session of the device's hooks; the newest, where there are several from before there was one alone.
+/// The live session of the device's hooks. Older versions could open several: then it is the newest.
 fn find(tx: &Transaction<'_>, wish: &Wish, grant: &Grant) -> Result<Option<Held>, StoreError> {
     let sql = "SELECT id, call_source, created_at, authenticated_at, expires_at, generation, resource,
                       renewed_at > :now - :pause AND scopes = :scopes AND user_agent IS :user_agent
@@ -132,7 +132,8 @@ fn renew(
     written.ok_or_else(sessions::no_row)
 }
 
-/// It lives as long as the device's: what it was asked for with says how long a token lives, not the session.
+/// The new session lives as long as the device's. The life that was asked for is the life of a token, not of the
+/// session.
 fn insert(tx: &Transaction<'_>, wish: &Wish, grant: &Grant) -> Result<Written, StoreError> {
     let sql = "INSERT INTO sessions (id, user_id, client_id, parent, call_source, scopes, user_agent, address,
                                      device_name, created_at, renewed_at, expires_at, ends_at, authenticated_at)
@@ -161,7 +162,7 @@ fn insert(tx: &Transaction<'_>, wish: &Wish, grant: &Grant) -> Result<Written, S
     written.ok_or_else(sessions::no_row)
 }
 
-/// Its owner proved themselves just now, whether that was written or not; and it is bound to what its device is.
+/// The owner has authenticated just now, whether this was written or not. The session has the resource of its device.
 fn answer(
     tx: &Transaction<'_>,
     wish: &Wish,

@@ -1,4 +1,4 @@
-//! SQLite: one file, no server, for a single machine.
+//! SQLite, for a single machine: one file and no server.
 
 mod builder;
 mod clients;

@@ -1,4 +1,4 @@
-//! How operations are run: on which connection, and in whose turn.
+//! How operations run: on which connection, and in which turn.
 
 use super::connections::{Connections, Lane, Operation};
 use super::store::SqliteStore;
@@ -25,7 +25,7 @@ impl SqliteStore {
         self.connections.run(Lane::Read, None, operation).await
     }
 
-    /// Writes what is nobody's.
+    /// Writes without waiting for a turn.
     pub(super) async fn write<T, E>(&self, operation: impl Operation<T, E>) -> Result<T, E>
     where
         T: Send + 'static,
@@ -34,7 +34,7 @@ impl SqliteStore {
         self.connections.run(Lane::Write, None, operation).await
     }
 
-    /// Writes what is `person`'s, in their turn.
+    /// Writes for `person`, in the person's turn.
     pub(super) async fn write_for<T, E>(
         &self,
         person: &UserId,
@@ -48,13 +48,13 @@ impl SqliteStore {
         self.write_in(turn, operation).await
     }
 
-    /// The turn of `person`.
+    /// Waits for the turn of `person`.
     pub(super) async fn turn(&self, person: &UserId) -> Result<Turn<UserId>, StoreError> {
         let Connections { turns, timeout, .. } = &self.connections;
         turns.take_within(*timeout, person).await
     }
 
-    /// Writes in a turn, which ends with it.
+    /// Writes in a turn. The turn ends with the write.
     pub(super) async fn write_in<T, E>(
         &self,
         turn: Turn<UserId>,

@@ -1,4 +1,4 @@
-//! How SQLite runs each statement: what is dead may not make one slower.
+//! How SQLite runs each statement. No statement may become slower because of dead rows.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -22,14 +22,14 @@ thread_local! {
     static STATEMENTS: RefCell<BTreeSet<String>> = const { RefCell::new(BTreeSet::new()) };
 }
 
-/// Remembers a statement that is run on this thread.
+/// Notes a statement that runs on this thread.
 pub(super) fn note(sql: &str) {
     STATEMENTS.with_borrow_mut(|statements| statements.insert(sql.to_owned()));
 }
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
-/// A file on which operations are run one after the other.
+/// A file on which operations run one after the other.
 struct File {
     connection: Connection,
     user: UserId,
@@ -48,7 +48,7 @@ impl File {
         done
     }
 
-    /// The steps by which SQLite would run `sql`.
+    /// The steps in which SQLite would run `sql`.
     fn plan(&self, sql: &str) -> Vec<String> {
         let mut statement = self.connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
         let steps = statement.raw_query().mapped(|row| row.get("detail")).collect::<Result<_, _>>();
@@ -86,7 +86,7 @@ fn use_token(presented: RefreshHash, grace: Duration) -> RefreshSession {
     }
 }
 
-/// People, codes and sessions. Returns a live session and its refresh token.
+/// Makes people, codes and sessions. Returns a live session and its refresh token.
 fn sign_in(file: &mut File) -> (SessionId, RefreshHash) {
     let user = file.user.clone();
     let scopes = Scopes::parse("read").unwrap();
@@ -156,7 +156,7 @@ fn use_hooks(file: &mut File, device: &SessionId) {
     file.run(|tx| clients::keys(tx, &new.client, &query));
 }
 
-/// A token that is used, used again, and at last by two; and one from before.
+/// Uses a token once, again, and then by two parties; and uses a token from before rounds were stored.
 fn use_refresh_tokens(file: &mut File, token: RefreshHash) {
     file.run(|tx| refresh_tokens::user(tx, &token));
     file.run(|tx| refresh_rotation::refresh(tx, &use_token(token, HOUR)));
@@ -185,7 +185,7 @@ fn end(file: &mut File, device: &SessionId) {
     file.run(|tx| revocations::since(tx, RevocationCursor::default(), 1000));
 }
 
-/// The statements that are run by all of it, and a file without a row, which was never analysed.
+/// All statements of these operations, and a file without rows that was never analysed.
 fn statements() -> (BTreeSet<String>, tempfile::TempDir, File) {
     let folder = tempfile::tempdir().unwrap();
     let mut file = File::open(&folder);
@@ -207,13 +207,14 @@ fn no_statement_reads_what_is_dead() {
     for sql in statements {
         let plan = file.plan(&sql);
         for step in &plan {
-            // What is scanned is a result of the statement itself or its parameter, or one row for each table.
+            // A scan may only read a result of the statement, a parameter, or one row for each table.
             let scanned = step.strip_prefix("SCAN ").and_then(|rest| rest.split(' ').next());
             let few = ["json_each", "family", "page", "CONSTANT", "sqlite_sequence"];
             let is_own = scanned.is_none_or(|name| few.contains(&name));
             assert!(is_own, "{sql}\n{plan:#?}");
             assert!(!step.contains("AUTOMATIC"), "{sql}\n{plan:#?}");
-            // They are for the sweep: what is live is nearly all of them, and what is dead the rest.
+            // These indexes are for the sweep. Other statements would read nearly all live rows or all dead rows with
+            // them.
             assert!(!step.contains("_by_expiry"), "{sql}\n{plan:#?}");
             let bounded = ["live_sessions_", "open_codes_"].iter().any(|index| step.contains(index));
             assert!(!bounded || step.contains("=? AND expires_at>?"), "{sql}\n{plan:#?}");

@@ -7,12 +7,12 @@ use super::users;
 use crate::id::Scopes;
 use crate::store::{ProvisionClient, ProvisionClientError, ProvisionedClient, StoreError, StoreErrorKind};
 
-/// The newest credential that a device had at some time.
+/// The newest credential that a device had at a certain time.
 #[derive(Clone, Copy)]
 pub(super) struct Newest(i64);
 
-/// The newest credential of the asking device, as it is before the call does anything. Ids only grow, so what another
-/// call adds meanwhile has a greater one.
+/// The newest credential of the asking device, before the call does anything. Ids only grow: so a credential that
+/// another call adds meanwhile has a higher id.
 pub(super) fn newest(tx: &Transaction<'_>, new: &ProvisionClient) -> Result<Newest, StoreError> {
     let id = tx.row(
         "SELECT max(id) FROM client_secrets WHERE client_id = ? AND session_id = ?",
@@ -22,7 +22,7 @@ pub(super) fn newest(tx: &Transaction<'_>, new: &ProvisionClient) -> Result<Newe
     Ok(Newest(id.flatten().unwrap_or(0)))
 }
 
-/// Adds a credential to a client, which is made when it is new.
+/// Adds a credential to a client. The client is made if it is new.
 pub(super) fn provision(
     tx: &Transaction<'_>,
     new: &ProvisionClient,
@@ -56,7 +56,7 @@ pub(super) fn provision(
     Ok(ProvisionedClient { scopes, ends_at: system_time(ends_at) })
 }
 
-/// The absolute end of the asking session, if it is live and its owner's.
+/// The absolute end of the asking session, if it is live and belongs to the owner.
 fn device_ends_at(tx: &Transaction<'_>, new: &ProvisionClient) -> Result<Option<i64>, StoreError> {
     tx.row(
         "SELECT coalesce(ends_at, expires_at) FROM sessions
@@ -66,7 +66,7 @@ fn device_ends_at(tx: &Transaction<'_>, new: &ProvisionClient) -> Result<Option<
     )
 }
 
-/// How many credentials of the device other calls have added since this one began.
+/// How many credentials of the device other calls have added since this call began.
 fn added_since(tx: &Transaction<'_>, new: &ProvisionClient, before: Newest) -> Result<i64, StoreError> {
     let added = tx.row(
         "SELECT count(*) FROM client_secrets WHERE client_id = ? AND session_id = ? AND id > ?",
@@ -88,7 +88,7 @@ fn put(tx: &Transaction<'_>, new: &ProvisionClient, scopes: &Scopes) -> Result<(
     }
 }
 
-/// Deletes the credentials of the client that are dead, so that it never has more rows than it may have live ones.
+/// Deletes the dead credentials of the client, so that it never has more rows than it may have live credentials.
 fn drop_dead(tx: &Transaction<'_>, new: &ProvisionClient) -> Result<(), StoreError> {
     tx.execute(
         "DELETE FROM client_secrets WHERE client_id = ?1 AND (
@@ -102,7 +102,7 @@ fn drop_dead(tx: &Transaction<'_>, new: &ProvisionClient) -> Result<(), StoreErr
     .map(drop)
 }
 
-/// How many other devices have a credential, once those that are dead are gone.
+/// How many other devices have a credential. The dead credentials must be deleted before.
 fn other_devices(tx: &Transaction<'_>, new: &ProvisionClient) -> Result<i64, StoreError> {
     let others = tx.row(
         "SELECT count(DISTINCT session_id) FROM client_secrets WHERE client_id = ? AND session_id <> ?",
@@ -112,10 +112,10 @@ fn other_devices(tx: &Transaction<'_>, new: &ProvisionClient) -> Result<i64, Sto
     Ok(others.unwrap_or(0))
 }
 
-/// Leaves the device one credential, and no device the one that is to be added.
+/// Leaves the device one credential, and takes the new key from every other device.
 fn replace(tx: &Transaction<'_>, new: &ProvisionClient, before: Newest) -> Result<(), StoreError> {
     let (client, session) = (new.client.as_str(), new.session.as_str());
-    // A key is the device's that brought it last: with the session of an earlier one it would not end.
+    // A key belongs to the device that presented it last. Otherwise it would end with the session of an earlier device.
     tx.execute(
         "DELETE FROM client_secrets WHERE client_id = ? AND hash = ? AND jwk IS NOT NULL AND ? IS NOT NULL",
         params![client, new.credential.digest(), new.credential.jwk()],
@@ -125,7 +125,7 @@ fn replace(tx: &Transaction<'_>, new: &ProvisionClient, before: Newest) -> Resul
             SELECT max(id) FROM client_secrets WHERE client_id = ?1 AND session_id = ?2)",
         params![client, session],
     )?;
-    // One that was added since may not have been told yet, so it is not replaced.
+    // A credential that was added since may not have been answered yet, so it is not replaced.
     tx.execute(
         "UPDATE client_secrets SET expires_at = min(coalesce(expires_at, ?1), ?1)
          WHERE client_id = ?2 AND session_id = ?3 AND id <= ?4",

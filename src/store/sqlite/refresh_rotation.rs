@@ -1,4 +1,4 @@
-//! Sessions that are refreshed, and what is to say of a refresh token.
+//! Refreshing sessions, and the state of a refresh token.
 
 use rusqlite::named_params;
 
@@ -12,14 +12,14 @@ use crate::store::{
     SessionStatus, StoreError,
 };
 
-/// What using a token led to, all of which is committed.
+/// What the use of a token led to. All of it is committed.
 pub(super) enum Refreshed {
     Extended(OpenedSession),
-    /// Two hold it, and its session was revoked.
+    /// Two parties hold it. Its session was revoked.
     Reused(RefreshRefusal),
 }
 
-/// Answers a token with a successor and extends its session.
+/// Answers a token with a successor, and extends its session.
 pub(super) fn refresh(tx: &Transaction<'_>, new: &RefreshSession) -> Result<Refreshed, RefreshSessionError> {
     let refused = |why| Err(RefreshSessionError::Refused(why));
     let Some(token) = refresh_tokens::find(tx, &new.presented)? else {
@@ -53,7 +53,7 @@ pub(super) fn refresh(tx: &Transaction<'_>, new: &RefreshSession) -> Result<Refr
     Ok(Refreshed::Extended(written.opened(tx, held.id, held.user, granted, true)))
 }
 
-/// What is to say of a token.
+/// The state of a token.
 pub(super) fn look(tx: &Transaction<'_>, hash: &RefreshHash) -> Result<Option<RefreshStatus>, StoreError> {
     let Some(token) = refresh_tokens::find(tx, hash)? else { return Ok(None) };
     let session = sessions::status(tx, &token.session)?;
@@ -65,7 +65,7 @@ pub(super) fn look(tx: &Transaction<'_>, hash: &RefreshHash) -> Result<Option<Re
     }))
 }
 
-/// Revokes the session of a token that two hold.
+/// Revokes the session of a token that two parties hold.
 fn end(tx: &Transaction<'_>, held: SessionStatus, by: &Round) -> Result<RefreshRefusal, StoreError> {
     end_sessions::end_session(tx, &held.id)?;
     Ok(RefreshRefusal::Reused {

@@ -1,4 +1,4 @@
-//! Refresh tokens: stored, found, and what is known of their use.
+//! Refresh tokens: stored and found, and what is known about their use.
 
 use std::net::IpAddr;
 
@@ -8,16 +8,17 @@ use super::transaction::{Transaction, optional_text, text};
 use crate::id::{Audience, RefreshHash, Scopes, SessionId, UserId};
 use crate::store::StoreError;
 
-/// A token, and what the row of its session says.
+/// A token, with what the row of its session says.
 pub(super) struct Token {
     pub(super) session: SessionId,
     pub(super) scopes: Scopes,
     pub(super) resource: Option<Audience>,
     pub(super) generation: i64,
     pub(super) issued_at: i64,
-    /// Nothing for one that was never used.
+    /// `None` if the token was never used.
     pub(super) used: Option<Used>,
-    /// What it was given for. Nothing for a session's first, and for those from before parents were stored.
+    /// The token that it was given for. `None` for the first token of a session, and for tokens from before parents
+    /// were stored.
     pub(super) parent: Option<Parent>,
 }
 
@@ -25,9 +26,9 @@ pub(super) struct Token {
 pub(super) struct Used {
     /// How many rounds it has begun; at least 1.
     pub(super) rounds: i64,
-    /// Its present round.
+    /// Its last round.
     pub(super) last: Round,
-    /// Whether a token that it was answered with was ever used.
+    /// Whether one of its successors was ever used.
     pub(super) is_followed: bool,
 }
 
@@ -41,31 +42,31 @@ pub(super) struct Round {
 /// The token that a token was given for.
 pub(super) struct Parent {
     hash: Vec<u8>,
-    /// The round of it that the token was given in.
+    /// The round of the parent in which the token was given.
     round: i64,
-    /// How many rounds it has begun.
+    /// How many rounds the parent has begun.
     rounds: i64,
     last: Round,
 }
 
-/// What a token is good for.
+/// What may be done with a token.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// It begins this round.
+    /// Its use begins this round.
     Begins(i64),
-    /// It is used once more in this round, which began then.
+    /// It is used once more in this round, which began at the given time.
     Joins(i64, Round),
-    /// Two hold it: the other one began this round.
+    /// Two parties hold it. The other one began this round.
     Reused(Round),
 }
 
 impl Token {
-    /// Whether it is good for its one use.
+    /// Whether it is good for its first use.
     pub(super) fn is_unused(&self) -> bool {
         self.used.is_none() && self.retired_by().is_none()
     }
 
-    /// What it is good for now. `grace` is in milliseconds.
+    /// What may be done with it now. `grace` is in milliseconds.
     pub(super) fn judge(&self, now: i64, grace: i64) -> Verdict {
         let last = self.used.as_ref().map(|used| &used.last);
         if let Some(retired) = self.retired_by() {
@@ -74,19 +75,19 @@ impl Token {
         match &self.used {
             None => Verdict::Begins(1),
             Some(used) if now < used.last.at + grace => Verdict::Joins(used.rounds, used.last.clone()),
-            // Its answer was lost: whoever has it never used it.
+            // Its answer was lost: none of its successors was used.
             Some(used) if !used.is_followed => Verdict::Begins(used.rounds + 1),
             Some(used) => Verdict::Reused(used.last.clone()),
         }
     }
 
-    /// The round that its parent began after it was given.
+    /// The round that its parent began after the token was given, if there is one.
     fn retired_by(&self) -> Option<&Round> {
         self.parent.as_ref().filter(|parent| parent.rounds > parent.round).map(|parent| &parent.last)
     }
 }
 
-/// Whose token it is; nothing when it is not stored, or forgotten.
+/// The user of a token; `None` when the token is not stored, or was forgotten.
 pub(super) fn user(tx: &Transaction<'_>, hash: &RefreshHash) -> Result<Option<UserId>, StoreError> {
     tx.row(
         "SELECT session.user_id FROM refresh_tokens AS token
@@ -97,7 +98,7 @@ pub(super) fn user(tx: &Transaction<'_>, hash: &RefreshHash) -> Result<Option<Us
     )
 }
 
-/// A token that is stored and not forgotten.
+/// A token that is stored and was not forgotten.
 pub(super) fn find(tx: &Transaction<'_>, hash: &RefreshHash) -> Result<Option<Token>, StoreError> {
     let sql = "SELECT token.session_id, token.generation, token.issued_at,
                       token.rounds, token.round_at, token.round_from, token.is_followed,
@@ -142,7 +143,7 @@ pub(super) fn put_first(
     .map(drop)
 }
 
-/// Writes that `presented` was used in a round, and stores what it is answered with.
+/// Writes that `presented` was used in a round, and stores its successor.
 pub(super) fn succeed(
     tx: &Transaction<'_>,
     presented: &RefreshHash,
@@ -151,7 +152,7 @@ pub(super) fn succeed(
     successor: &RefreshHash,
 ) -> Result<(), StoreError> {
     let parent = token.parent.as_ref();
-    // Of a token from before, it is written down now what was known by the generations alone.
+    // For a token from before rounds were stored, this stores what only the generations told until now.
     tx.execute(
         "UPDATE refresh_tokens SET rounds = ?2, round_at = ?3, round_from = ?4, is_followed = ?5,
                                    parent = ?6, parent_round = ?7
@@ -185,12 +186,13 @@ pub(super) fn succeed(
     .map(drop)
 }
 
-/// A token whose row is from before rounds were stored: the generations of its session say how it was used.
+/// Completes a token whose row is from before rounds were stored: the generations of its session tell how it was used.
 ///
-/// What was made before has no parent, so it tells what was used before; what is written since then is known exactly.
+/// A token that was made before has no parent: so these tokens tell which uses were made before. Later uses are stored
+/// exactly.
 fn from_before(tx: &Transaction<'_>, token: Token) -> Result<Token, StoreError> {
     let (session, generation) = (token.session.as_str(), token.generation);
-    // The next generation was made when this one was used first.
+    // The next generation was made when this token was first used.
     let used = tx.row(
         "SELECT min(issued_at) AS used_at, EXISTS (
              SELECT 1 FROM refresh_tokens WHERE session_id = ?1 AND generation >= ?2 + 2) AS is_followed
@@ -202,7 +204,7 @@ fn from_before(tx: &Transaction<'_>, token: Token) -> Result<Token, StoreError> 
             Ok(used_at.map(|at| Used { rounds: 1, last: Round { at, from: None }, is_followed }))
         },
     )?;
-    // If one of those that it may have been given for was answered again since, it is retired.
+    // If a token that may be its parent has begun another round since, this token is retired.
     let parent = tx.row(
         "SELECT hash AS parent, 1 AS parent_round, rounds AS parent_rounds,
                 round_at AS parent_round_at, round_from AS parent_round_from

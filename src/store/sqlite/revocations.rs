@@ -1,4 +1,4 @@
-//! Revoking, and the log of it.
+//! Revocations, and their log.
 
 use super::end_sessions::{end, end_session, log, log_sessions};
 use super::transaction::{Transaction, text};
@@ -6,7 +6,7 @@ use super::{codes, sessions, users};
 use crate::id::{ClientId, InvalidId, SessionId, UserId};
 use crate::store::{Revocation, RevocationCursor, RevocationPage, Revoke, StoreError, Tick};
 
-/// Revokes, and returns how many sessions are revoked now that were not before.
+/// Revokes, and returns how many sessions were revoked by this call.
 pub(super) fn revoke(tx: &Transaction<'_>, target: &Revoke) -> Result<Option<u64>, StoreError> {
     match target {
         Revoke::Session(session) => match sessions::status(tx, session)? {
@@ -25,7 +25,7 @@ pub(super) fn revoke(tx: &Transaction<'_>, target: &Revoke) -> Result<Option<u64
     }
 }
 
-/// Revokes every session of a user, and kills the open codes and hook credentials.
+/// Revokes every session of a user, expires the open codes, and deletes the hook credentials.
 pub(super) fn end_user(tx: &Transaction<'_>, user: &UserId) -> Result<u64, StoreError> {
     let ended = end(tx, "user_id = ?1 AND expires_at > ?2", user.as_str())?;
     codes::expire_open(tx, user)?;
@@ -48,8 +48,8 @@ pub(super) fn end_client(tx: &Transaction<'_>, client: &ClientId) -> Result<u64,
 
 /// The revocations after `cursor`.
 ///
-/// SQLite has one writer, so ids are in the order of commits; they have no gap but what a sweep
-/// deleted, which a reader so late must not take for silence.
+/// SQLite has one writer, so the ids are in the order of the commits. There is a gap only where a sweep deleted
+/// entries. A reader that is so late must not conclude that nothing was revoked.
 pub(super) fn since(
     tx: &Transaction<'_>,
     cursor: RevocationCursor,
@@ -58,9 +58,9 @@ pub(super) fn since(
     let last = tx.row("SELECT seq FROM sqlite_sequence WHERE name = 'revocations'", [], |row| row.get(0))?;
     let last: i64 = last.unwrap_or(0);
     let next = RevocationCursor { place: last.unsigned_abs(), ..RevocationCursor::default() };
-    // One file, one server for good.
+    // One file: no other server can take over.
     let tick = Tick::default();
-    // A cursor from beyond the log comes from another database: one that a backup has replaced.
+    // A cursor from beyond the log comes from another database, which a backup has replaced.
     let Some(missed) = next.place.checked_sub(cursor.place).filter(|missed| *missed <= u64::from(limit))
     else {
         return Ok(RevocationPage { entries: None, next, tick });
@@ -78,7 +78,7 @@ fn entry(kind: &str, subject: &str) -> Result<Revocation, InvalidId> {
     match kind {
         "session" => SessionId::parse(subject).map(Revocation::Session),
         "user" => UserId::parse(subject).map(Revocation::User),
-        // The table takes no fourth kind.
+        // The table allows no fourth kind.
         _ => ClientId::parse(subject).map(Revocation::Client),
     }
 }

@@ -10,7 +10,7 @@ use crate::store::{
     SessionStatus, StoreError, StoreErrorKind, WhenFull,
 };
 
-/// For whom a session is opened, and with what.
+/// The user that a session is opened for, and what it gets.
 pub(super) struct Grant {
     pub(super) user: UserId,
     pub(super) scopes: Scopes,
@@ -19,7 +19,7 @@ pub(super) struct Grant {
     pub(super) resource: Option<Audience>,
 }
 
-/// What the row of a session says after it was written.
+/// The row of a session after it was written.
 pub(super) struct Written {
     pub(super) call_source: CallSource,
     pub(super) authenticated_at: i64,
@@ -36,7 +36,7 @@ pub(super) enum NotOpened {
     Store(StoreError),
 }
 
-/// Opens or renews a session for whom the host vouches.
+/// Opens or renews a session for a user that the host vouches for.
 pub(super) fn open(
     tx: &Transaction<'_>,
     user: &UserId,
@@ -70,7 +70,7 @@ pub(super) fn open_for(
             true
         }
     };
-    // A renewal asks for no more sessions than there are.
+    // A renewal adds no session.
     let evicted = if renewed { Vec::new() } else { make_room(tx, &grant.user, new)? };
     let written = put(tx, &grant, new)?;
     if let Some(hash) = &new.refresh {
@@ -100,9 +100,9 @@ pub(super) fn statuses(tx: &Transaction<'_>, ids: &[SessionId]) -> Result<Vec<Se
     })
 }
 
-/// The same for less, one after the other: each is found in an index.
+/// The same for less work. Each session is found in an index, one after the other.
 pub(super) fn row_states(tx: &Transaction<'_>, sessions: &[SessionKey]) -> Result<Vec<RowState>, StoreError> {
-    // The index has all that is asked. Left to itself the planner takes the unique one, and then reads the row as well.
+    // This index has all columns that are asked for. By itself the planner takes the unique index, and reads the row too.
     let sql = "SELECT created_at, expires_at, revoked_at IS NOT NULL FROM sessions INDEXED BY session_states
                WHERE id = ?";
     let ids = sessions.iter().map(|session| [session.id().as_str()]);
@@ -117,13 +117,13 @@ pub(super) fn row_states(tx: &Transaction<'_>, sessions: &[SessionKey]) -> Resul
     Ok(found.collect())
 }
 
-/// What is to say of one session.
+/// The status of one session.
 pub(super) fn status(tx: &Transaction<'_>, id: &SessionId) -> Result<Option<SessionStatus>, StoreError> {
     Ok(statuses(tx, std::slice::from_ref(id))?.pop())
 }
 
-/// Keeps the live sessions of `user` (hook clients' aside) within the limit, a new one included, and returns those that
-/// had to go, the least recently renewed first.
+/// Revokes as many sessions of `user` as a new one needs to keep the limit; sessions of hook clients do not count.
+/// Returns the revoked sessions, the least recently renewed first.
 fn make_room(tx: &Transaction<'_>, user: &UserId, new: &NewSession) -> Result<Vec<SessionId>, NotOpened> {
     let others = new.limit.max.saturating_sub(1);
     let mut beyond = tx.rows(
@@ -143,14 +143,14 @@ fn make_room(tx: &Transaction<'_>, user: &UserId, new: &NewSession) -> Result<Ve
     Ok(beyond)
 }
 
-/// Whether a session is that of a device's hooks.
+/// Whether a session is the session of a device's hooks.
 fn is_hooks(tx: &Transaction<'_>, id: &SessionId) -> Result<bool, StoreError> {
     let sql = "SELECT parent IS NOT NULL FROM sessions WHERE id = ?";
     Ok(tx.row(sql, [id.as_str()], |row| row.get(0))?.unwrap_or(false))
 }
 
-/// Writes the row. The refresh tokens that it had are forgotten; of two codes the one that was issued first may be
-/// redeemed last.
+/// Writes the row. The refresh tokens that the session had are forgotten. Of two codes, the one that was issued first
+/// may be redeemed last.
 fn put(tx: &Transaction<'_>, grant: &Grant, new: &NewSession) -> Result<Written, StoreError> {
     let sql =
         "INSERT INTO sessions (id, user_id, client_id, call_source, scopes, user_agent, address, device_name,
@@ -188,9 +188,9 @@ fn put(tx: &Transaction<'_>, grant: &Grant, new: &NewSession) -> Result<Written,
     written.ok_or_else(no_row)
 }
 
-/// A statement that writes a row gave none.
+/// The error for a statement that should return the row it wrote, and returned none.
 pub(super) fn no_row() -> StoreError {
-    StoreError::new(StoreErrorKind::Failed, "no row where there must be one")
+    StoreError::new(StoreErrorKind::Failed, "the answer has no row")
 }
 
 impl Written {

@@ -1,4 +1,4 @@
-//! The broom.
+//! The sweep: deletes dead rows.
 
 use rusqlite::params;
 
@@ -17,7 +17,8 @@ pub(super) fn sweep(tx: &Transaction<'_>, limit: u32) -> Result<Swept, StoreErro
         );
         tx.execute(&sql, params![until, limit])
     };
-    // What hangs on sessions goes first: it may be much, and would all go with them at once.
+    // The rows that belong to sessions go first: there may be many, and they would all be deleted together with their
+    // sessions.
     let hanging = |table: &str, key: &str| {
         let sql = format!(
             "DELETE FROM {table} WHERE {key} IN (
@@ -29,7 +30,7 @@ pub(super) fn sweep(tx: &Transaction<'_>, limit: u32) -> Result<Swept, StoreErro
     };
     let refresh_tokens = hanging("refresh_tokens", "hash")?;
     let secrets = hanging("client_secrets", "id")?;
-    // Of the same sessions alone: beyond them is all that later steps are for.
+    // Only the same sessions: the rows of later sessions are left for later sweeps.
     let sessions = tx.execute(
         "DELETE FROM sessions WHERE id IN (
             SELECT id FROM (

@@ -1,4 +1,4 @@
-//! One transaction with one idea of what time it is, and what rows are made of.
+//! A transaction with one time, and the types of columns.
 
 use std::error::Error;
 use std::time::{Duration, SystemTime};
@@ -8,21 +8,21 @@ use rusqlite::{CachedStatement, Connection, ErrorCode, Params, Row, TransactionB
 
 use crate::store::{StoreError, StoreErrorKind};
 
-/// A transaction, which rolls back unless it is committed.
+/// A transaction. It rolls back unless it is committed.
 pub(super) struct Transaction<'c> {
     inner: rusqlite::Transaction<'c>,
-    /// What time it is for the whole transaction, in Unix milliseconds by SQLite's clock.
+    /// The time for the whole transaction, in Unix milliseconds by SQLite's clock.
     pub(super) now: i64,
 }
 
 impl<'c> Transaction<'c> {
-    /// Begins one. The clock is read after the wait for the lock.
+    /// Begins a transaction. The clock is read after the wait for the lock.
     pub(super) fn begin(
         connection: &'c mut Connection,
         behavior: TransactionBehavior,
     ) -> Result<Self, StoreError> {
         let inner = connection.transaction_with_behavior(behavior).map_err(fault)?;
-        // Rounded, because thousandths have no exact form in binary.
+        // Rounded, because thousandths have no exact binary form.
         let now = inner
             .prepare_cached("SELECT CAST(round(unixepoch('subsec') * 1000) AS INTEGER)")
             .and_then(|mut clock| clock.query_one([], |row| row.get(0)))
@@ -50,7 +50,7 @@ impl<'c> Transaction<'c> {
         Ok(self.rows(sql, params, read)?.into_iter().next())
     }
 
-    /// The first row, if there is one, for each of `all` parameters.
+    /// The first row, if there is one, for each set of parameters in `all`.
     pub(super) fn row_of_each<P: Params, T>(
         &self,
         sql: &str,
@@ -62,7 +62,7 @@ impl<'c> Transaction<'c> {
         rows.collect::<Result<_, _>>().map_err(fault)
     }
 
-    /// All rows. A statement that changes rows is run to its end.
+    /// All rows. A statement that changes rows runs to its end.
     pub(super) fn rows<T>(
         &self,
         sql: &str,
@@ -81,7 +81,7 @@ impl<'c> Transaction<'c> {
     }
 }
 
-/// What went wrong, opaque to the caller.
+/// The store's error for `error`. Its details are hidden from callers.
 pub(super) fn fault(error: rusqlite::Error) -> StoreError {
     let kind = match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreErrorKind::TimedOut,
@@ -93,7 +93,7 @@ pub(super) fn fault(error: rusqlite::Error) -> StoreError {
     StoreError::new(kind, error)
 }
 
-/// Reads a text column as what `parse` makes of it.
+/// Reads a text column, and parses it.
 pub(super) fn text<'r, T, E: Error + Send + Sync + 'static>(
     row: &'r Row<'_>,
     column: &str,
@@ -114,13 +114,13 @@ pub(super) fn optional_text<'r, T, E: Error + Send + Sync + 'static>(
     if is_null { Ok(None) } else { text(row, column, parse).map(Some) }
 }
 
-/// A duration in milliseconds; a thousand years stand for anything longer.
+/// A duration in milliseconds, at most a thousand years.
 pub(super) fn millis(duration: Duration) -> i64 {
     const THOUSAND_YEARS: i64 = 1000 * 365 * 24 * 60 * 60 * 1000;
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX).min(THOUSAND_YEARS)
 }
 
-/// A stored number of milliseconds; none is negative.
+/// A stored number of milliseconds. A negative one counts as zero.
 pub(super) fn duration(millis: i64) -> Duration {
     Duration::from_millis(millis.max(0).unsigned_abs())
 }

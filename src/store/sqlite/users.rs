@@ -1,4 +1,4 @@
-//! People: made known, enabled, disabled.
+//! Users: made known, enabled, disabled.
 
 use rusqlite::params;
 
@@ -6,7 +6,7 @@ use super::transaction::{Transaction, optional_text, text};
 use crate::id::{Scopes, UserId};
 use crate::store::{KnownUser, StoreError};
 
-/// What is known of a user.
+/// What is known about a user.
 pub(super) struct User {
     pub(super) scopes: Scopes,
     pub(super) disabled: bool,
@@ -14,13 +14,13 @@ pub(super) struct User {
 }
 
 impl User {
-    /// Those of `scopes` that the user's hooks may ask for.
+    /// The scopes of `scopes` that the user's hooks may ask for.
     pub(super) fn for_hooks(&self, scopes: &Scopes) -> Scopes {
         self.hook_scopes.as_ref().map_or_else(|| scopes.clone(), |held| scopes.intersection(held))
     }
 }
 
-/// Whether `user` is known as just this.
+/// Whether `user` is already stored with exactly these values.
 pub(super) fn is_put(tx: &Transaction<'_>, user: &KnownUser) -> Result<bool, StoreError> {
     let known = find(tx, &user.id)?;
     Ok(known.is_some_and(|known| known.scopes == user.scopes && known.hook_scopes == user.hook_scopes))

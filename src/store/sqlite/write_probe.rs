@@ -1,4 +1,4 @@
-//! Whether the file can be written: a small write, seldom, and its result for all who ask.
+//! Whether the file can be written. One small write a second at most, and all who ask share its result.
 
 use std::error::Error;
 use std::fmt;
@@ -13,20 +13,20 @@ use super::file_identity::OpenedFiles;
 use super::transaction::Transaction;
 use crate::store::{StoreError, StoreErrorKind};
 
-/// How long a result is shared. The disk is written no more often.
+/// How long a result is shared. The disk is not written more often.
 const SHARED: Duration = Duration::from_secs(1);
 
-/// Asks by a connection of its own, which holds the file open as long as the store is there.
+/// Writes on a connection of its own, which keeps the file open for as long as the store exists.
 #[derive(Debug)]
 pub(super) struct Probe {
     inner: Arc<Inner>,
-    /// Who waits for it shares the result of who has it.
+    /// Callers that wait for the turn share the result of the one that has it.
     turn: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug)]
 struct Inner {
-    place: Arc<OpenedFiles>,
+    files: Arc<OpenedFiles>,
     /// `None` once the store is closed.
     connection: Mutex<Option<Connection>>,
     last: Mutex<Last>,
@@ -40,14 +40,14 @@ struct Last {
 
 impl Probe {
     pub(super) fn new(opened: Opened) -> Self {
-        let Opened { connection, place, .. } = opened;
-        let inner = Inner { place, connection: Mutex::new(Some(connection)), last: Mutex::default() };
+        let Opened { connection, files, .. } = opened;
+        let inner = Inner { files, connection: Mutex::new(Some(connection)), last: Mutex::default() };
         Self { inner: Arc::new(inner), turn: tokio::sync::Mutex::default() }
     }
 
-    /// Whether the file could be written less than a second ago, or can be now.
+    /// Whether the file could be written less than a second ago, or can be written now.
     ///
-    /// A write that has begun goes on when the future is dropped, and its result is there for the next who asks.
+    /// When the future is dropped, a write that has begun goes on. The next caller gets its result.
     pub(super) async fn can_write(&self) -> Result<(), StoreError> {
         let _turn = self.turn.lock().await;
         if self.inner.is_due() {
@@ -69,7 +69,7 @@ impl Probe {
 }
 
 impl Inner {
-    /// Whether it is time to write again; it then counts as begun.
+    /// Whether it is time to write again. If so, the write counts as begun.
     fn is_due(&self) -> bool {
         let mut last = lock(&self.last);
         let is_due = last.begun.is_none_or(|begun| begun.elapsed() >= SHARED);
@@ -79,20 +79,20 @@ impl Inner {
         is_due
     }
 
-    /// Writes, and keeps what came of it. An error is what is not known.
+    /// Writes, and stores the result. An error means that the result is unknown.
     fn write(&self) -> Result<(), StoreError> {
         let mut connection = match self.connection.try_lock() {
             Ok(connection) => connection,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            // The disk hangs. No second thread waits for it.
+            // The disk hangs. A second thread must not wait for it.
             Err(TryLockError::WouldBlock) => return Err(StoreError::timed_out()),
         };
         let Some(connection) = connection.as_mut() else { return Ok(()) };
-        self.place.check()?;
+        self.files.check()?;
         let written = rewrite(connection);
-        self.place.check()?;
+        self.files.check()?;
         let fault = match written {
-            // Somebody else writes: what was found before stands.
+            // Another process is writing: the last result stays.
             Err(error) if error.kind() == StoreErrorKind::TimedOut => return Ok(()),
             Err(error) => Some(Fault(Arc::new(error))),
             Ok(()) => None,
@@ -102,7 +102,8 @@ impl Inner {
     }
 }
 
-/// Writes the number that is there already: nobody reads it, and unlike an equal row it is written all the same.
+/// Writes the number that is there already. Nobody reads it, and SQLite writes it even though it is equal, unlike a
+/// row.
 fn rewrite(connection: &mut Connection) -> Result<(), StoreError> {
     let tx = Transaction::begin(connection, TransactionBehavior::Immediate)?;
     let version: Option<i64> = tx.row("PRAGMA user_version", [], |row| row.get(0))?;
@@ -110,7 +111,7 @@ fn rewrite(connection: &mut Connection) -> Result<(), StoreError> {
     tx.commit()
 }
 
-/// A fault that several are told.
+/// A fault that several callers get.
 #[derive(Debug, Clone)]
 struct Fault(Arc<StoreError>);
 

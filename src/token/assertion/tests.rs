@@ -20,7 +20,7 @@ fn jwk(key: &SigningKey) -> String {
     jwks["keys"][0].to_string()
 }
 
-/// A public JWK of `key` that is called `kid`.
+/// A public JWK of `key` with the id `kid`.
 fn jwk_called(key: &SigningKey, kid: &str) -> String {
     with(serde_json::from_str(&jwk(key)).unwrap(), "kid", json!(kid)).to_string()
 }
@@ -30,14 +30,14 @@ fn signed_by(assertion: &ClientAssertion<'_>, jwks: &[String]) -> Option<usize> 
     runtime.block_on(assertion.signed_by(jwks.iter().map(String::as_str)))
 }
 
-/// Which of `jwks` it is whose client `key` signs for, with this `kid` in the header.
+/// The one of `jwks` that verifies an assertion signed with `key`, with this `kid` in the header.
 fn found(key: &SigningKey, kid: Option<&str>, jwks: &[String]) -> Option<usize> {
     let header = kid.map_or_else(|| header(key), |kid| with(header(key), "kid", json!(kid)));
     let text = forge(key, header.to_string(), claims().to_string());
     signed_by(&ClientAssertion::parse(&text).ok().unwrap(), jwks)
 }
 
-/// Whether a server whose client has the key `jwk` takes `text` now.
+/// Whether a server that knows the key `jwk` of a client accepts `text` now.
 fn takes_with(text: &str, jwk: &str) -> bool {
     ClientAssertion::parse(text).is_ok_and(|assertion| {
         let (now, leeway) = (Duration::from_secs(NOW), Duration::from_secs(10));

@@ -1,4 +1,4 @@
-//! Tokens that somebody else made, or made of ours.
+//! Tokens that somebody else made, or made from ours.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! Signatures that are no signatures, and second forms of good ones (Wycheproof's cases).
+//! Values that are not signatures, and second forms of good signatures (Wycheproof's cases).
 
 use super::super::fixture::*;
 use crate::token::compact::{decode, encode};

@@ -14,7 +14,7 @@ fn verdict_with(claim: &str, value: Value) -> Result<(), InvalidToken> {
     verdict_on_payload(payload.to_string()).map(drop)
 }
 
-/// The verdict when `claim` stands as this very text.
+/// The verdict when `claim` has exactly this text.
 fn verdict_with_text(claim: &str, text: &str) -> Result<(), InvalidToken> {
     let mut payload = payload();
     payload[claim] = json!("PLACEHOLDER");

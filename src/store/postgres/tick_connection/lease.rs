@@ -16,38 +16,38 @@ use crate::store::{StoreError, StoreErrorKind};
 /// Where the connection comes from.
 pub(in super::super) enum ConnectionSource {
     Own(Connector),
-    /// One is taken out of the host's pool. What the server says beside its answers is not heard there.
+    /// One connection is taken out of the host's pool. Notices and notifications of the server are not received on it.
     Pool(Pool, Timeline),
 }
 
 /// A connection to one server: a lease.
 pub(super) struct Lease {
-    pub(super) client: Talk,
-    /// Which host it is to.
+    pub(super) client: LeaseClient,
+    /// The host that it is to.
     pub(super) place: usize,
-    pub(super) lease: Uuid,
+    pub(super) id: Uuid,
     tick: Statement,
-    /// Which life of the database it is to: another one begins only once this line has ended.
+    /// The era of the database. Another era begins only after this connection has ended.
     pub(super) era: i64,
-    /// When the server was started: no two servers are the same one by that.
+    /// When the server was started. This identifies the server.
     pub(super) server: String,
     backend: i32,
-    /// Which promotion of the cluster it is of, where the server says so.
+    /// The timeline of the server, if the server says it.
     pub(super) timeline: Option<i64>,
-    /// Whether hints are heard on it.
+    /// Whether it receives hints.
     pub(super) listens: bool,
     number: AtomicU64,
-    /// Nothing more is to be said on it.
-    hung_up: AtomicBool,
+    /// Whether nothing more is to be sent on it.
+    is_retired: AtomicBool,
 }
 
-pub(super) enum Talk {
+pub(super) enum LeaseClient {
     Own(Client),
     Pooled(ClientWrapper),
 }
 
 impl ConnectionSource {
-    /// Which hosts to try, in this order.
+    /// The hosts to try, in this order.
     pub(super) fn places(&self) -> Vec<usize> {
         match self {
             Self::Own(connector) => connector.places(),
@@ -55,7 +55,7 @@ impl ConnectionSource {
         }
     }
 
-    /// The timeline that every connection must be on, or a newer one.
+    /// The timeline that every connection must be on. A newer one is allowed too.
     pub(super) fn timeline(&self) -> &Timeline {
         match self {
             Self::Own(connector) => connector.timeline(),
@@ -64,7 +64,8 @@ impl ConnectionSource {
     }
 }
 
-/// What the server promises now. On a line `synchronous_commit` is never `off`, and elsewhere writes turn it on.
+/// What the server promises now. On this connection `synchronous_commit` is never `off`, and writes elsewhere turn it
+/// on.
 macro_rules! replication {
     () => {
         "CASE
@@ -78,7 +79,7 @@ macro_rules! replication {
 }
 
 impl Lease {
-    /// One statement, which is planned once: it is made some times a second for as long as a gateway runs.
+    /// One statement, which is planned once. It runs some times a second for as long as a gateway runs.
     const TICK: &'static str = concat!(
         "INSERT INTO bridge_auth.ticks (lease, number, era, xid, begun_at, at)
         VALUES ($1, $2, $3, pg_current_xact_id(), clock_timestamp(), clock_timestamp())
@@ -87,30 +88,32 @@ impl Lease {
         replication!()
     );
 
-    /// The same without a write, as far as it can be told so.
+    /// The same promise without a write, as far as it can be known without one.
     pub(super) const PROMISE: &'static str = concat!("SELECT ", replication!());
 
-    /// Before all else on a line. An era is begun here and not by a tick: whoever does so in a tick has all others wait for the
-    /// standby with it.
+    /// The first statement of a connection. An era is begun here and not by a tick: a tick that begins an era would
+    /// make all others wait for the standby with it.
     const BEGIN: &'static str = "SELECT pg_backend_pid() AS backend,
         extract(epoch FROM pg_postmaster_start_time())::text AS server, bridge_auth.era() AS era,
         -- A tick is on the disk before it is acknowledged, whatever the role is set to.
         set_config('synchronous_commit', coalesce(nullif(current_setting('synchronous_commit'), 'off'), 'on'), false)";
 
-    /// Connects to the host at `place`, if that takes writes.
-    pub(super) async fn dial(
-        dial: &ConnectionSource,
+    /// Connects to the host at `place`, if it takes writes.
+    pub(super) async fn connect(
+        source: &ConnectionSource,
         place: usize,
         listens: bool,
         heard: OnNotification,
     ) -> Result<Self, StoreError> {
-        let client = match dial {
-            ConnectionSource::Own(connector) => Talk::Own(connector.open_at(place, Some(heard)).await?.0),
+        let client = match source {
+            ConnectionSource::Own(connector) => {
+                LeaseClient::Own(connector.open_at(place, Some(heard)).await?.0)
+            }
             ConnectionSource::Pool(pool, timeline) => {
                 let client = Object::take(pool.get().await?);
                 client.batch_execute("SET statement_timeout = 0; SET lock_timeout = 0").await?;
                 timeline.check(&client).await?;
-                Talk::Pooled(client)
+                LeaseClient::Pooled(client)
             }
         };
         if listens {
@@ -127,14 +130,14 @@ impl Lease {
             tick: client.prepare(Self::TICK).await?,
             client,
             place,
-            lease: Uuid::from_u128(rand::random()),
+            id: Uuid::from_u128(rand::random()),
             era: row.column("era")?,
             server: row.column("server")?,
             backend: row.column("backend")?,
             timeline,
             listens,
             number: AtomicU64::new(0),
-            hung_up: AtomicBool::new(false),
+            is_retired: AtomicBool::new(false),
         })
     }
 
@@ -143,9 +146,9 @@ impl Lease {
         self.number.fetch_add(1, Ordering::SeqCst) + 1
     }
 
-    /// Whether the server is at work on the tick of this, as it says to `other`, which is to the same server.
+    /// Whether the server still works on this tick. It asks on `other`, a connection to the same server.
     pub(super) async fn is_waiting(&self, other: &Self) -> Result<bool, StoreError> {
-        // Where the server tells no state, it may be.
+        // If the server does not show the state, the tick may still be at work.
         let sql = "SELECT state IS DISTINCT FROM 'idle' AS waits FROM pg_stat_activity WHERE pid = $1";
         match other.client.query_opt(sql, &[&self.backend]).await? {
             Some(row) => row.column("waits"),
@@ -154,26 +157,26 @@ impl Lease {
     }
 
     pub(super) fn is_over(&self) -> bool {
-        self.client.is_closed() || self.hung_up.load(Ordering::SeqCst)
+        self.client.is_closed() || self.is_retired.load(Ordering::SeqCst)
     }
 
-    /// Kept all the same until the next one stands: to know the server by.
-    pub(super) fn hang_up(&self) {
-        self.hung_up.store(true, Ordering::SeqCst);
+    /// Ends its use. It is kept until the next one is made, because it identifies the server.
+    pub(super) fn retire(&self) {
+        self.is_retired.store(true, Ordering::SeqCst);
     }
 
     pub(super) async fn tick(&self, number: u64) -> Result<Row, StoreError> {
         let number = i64::try_from(number).map_err(failed)?;
-        let ticked = self.client.query_one(&self.tick, &[&self.lease, &number, &self.era]).await;
+        let ticked = self.client.query_one(&self.tick, &[&self.id, &number, &self.era]).await;
         ticked.map_err(|error| match error.is_closed() {
-            // The connection ended, and the server did not say why: the wait for the standby may have been cancelled.
+            // The connection ended and the server did not say why: the wait for the standby may have been cancelled.
             true => StoreError::new(StoreErrorKind::Unproven, error),
             false => error.into(),
         })
     }
 }
 
-impl Deref for Talk {
+impl Deref for LeaseClient {
     type Target = Client;
 
     fn deref(&self) -> &Client {

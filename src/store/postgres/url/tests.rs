@@ -163,7 +163,7 @@ fn an_unknown_option_is_named_only_where_it_is_one_of_libpq() {
     assert!(!said("host=h user=u password=a hunter2=1").contains("hunter2"));
 }
 
-/// Connection strings that people write around a password that they did not encode or quote.
+/// Connection strings around a password that was not encoded or quoted.
 const AROUND: [(&str, &str); 13] = [
     ("postgres://u:", "@h/d"),
     ("postgresql://u:", "@h:5432/d?sslmode=require"),
@@ -188,12 +188,12 @@ proptest! {
         around in proptest::sample::select(&AROUND[..]),
         before in "[!-~]{0,6}",
         after in "[!-~é]{0,6}",
-        // Something else is wrong too.
+        // Another part is wrong too.
         noise in proptest::option::of((any::<prop::sample::Index>(), "[ -~]")),
     ) {
         let mut text = format!("{}{before}hunter2{after}{}", around.0, around.1);
         if let Some((place, noise)) = noise {
-            // Not within what is looked for.
+            // The password must not contain the text that is looked for.
             let password = text.find("hunter2").unwrap_or_default();
             let place = place.index(text.len());
             if text.is_char_boundary(place) && !(password..password + 7).contains(&place) {
@@ -203,7 +203,7 @@ proptest! {
         let builder = format!("{:?}", PostgresStore::builder(&text));
         prop_assert!(!builder.contains("hunter2"), "{}", builder);
         match parse(&text, None) {
-            // Nothing of it is shown but the hosts.
+            // Only the hosts are shown.
             Ok(target) => prop_assert!(!hosts(&target.config).contains("hunter2"), "{text}"),
             Err(fault) => {
                 let fault = explain(fault, &text);
