@@ -87,7 +87,7 @@ async fn process(
     // Tokens must be good until the drill ends.
     command.args(["--token-life", "86400", "--pool-size", &options.pool_size.to_string()]);
     command.arg("--key-file").arg(key).current_dir(folder);
-    if options.pass_fence {
+    if options.pass_max_proof_age {
         command.args(["--max-proof-age", &options.max_proof_age.to_string()]);
     }
     match &options.logs {

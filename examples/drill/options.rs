@@ -42,7 +42,7 @@ pub struct Options {
 
     /// Also passes `--max-proof-age` to the gateways, which must know this flag
     #[arg(long)]
-    pub pass_fence: bool,
+    pub pass_max_proof_age: bool,
 
     /// The connection pool size of each gateway
     #[arg(long, default_value_t = 8)]
