@@ -105,6 +105,7 @@ mod csrf;
 pub mod external_issuer;
 #[cfg(feature = "axum")]
 pub mod extract;
+pub mod guide;
 pub mod header;
 pub mod id;
 pub mod issue;

@@ -1,0 +1,9 @@
+//! The pages in `docs/guide`: their tables, links, example test and shell commands, held against what is there.
+
+mod calls;
+mod page;
+mod pages;
+mod source;
+mod tables;
+mod testing;
+mod walks;
