@@ -1,7 +1,6 @@
-//! Every page is in the documentation, its links lead somewhere, and the test that it shows is one that runs.
+//! Every page is in the documentation, its links lead somewhere, and the code that it shows is what runs.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use super::page::{code, folder, names, read};
 
@@ -11,14 +10,20 @@ fn definitions(text: &str) -> Vec<(&str, &str)> {
     lines.collect()
 }
 
+/// The lines that are no code.
+fn prose(page: &str) -> impl Iterator<Item = &str> {
+    let mut is_code = false;
+    page.lines().filter(move |line| {
+        is_code ^= line.starts_with("```");
+        !is_code
+    })
+}
+
 /// The labels of `[label]` links, code left out.
 fn references(page: &str) -> BTreeSet<&str> {
     let mut labels = BTreeSet::new();
-    let mut is_code = false;
-    for line in page.lines() {
-        is_code ^= line.starts_with("```");
-        let is_definition = line.starts_with('[') && line.contains("]: ");
-        if is_code || is_definition {
+    for line in prose(page) {
+        if line.starts_with('[') && line.contains("]: ") {
             continue;
         }
         let mut rest = line;
@@ -71,7 +76,8 @@ fn every_link_leads_somewhere_in_the_repository_and_in_the_documentation() {
 fn every_page_has_one_title_and_says_what_goes_wrong() {
     for name in names() {
         let page = read(&name);
-        assert!(page.starts_with("# ") && !page[1..].contains("\n# "), "{name}");
+        let titles = prose(&page).filter(|line| line.starts_with("# ")).count();
+        assert!(page.starts_with("# ") && titles == 1, "{name}");
         let says = page.contains("\n## What goes wrong\n") || name == "metrics-and-logs.md";
         assert!(says, "{name} does not say what goes wrong");
         assert!(page.lines().all(|line| line.len() <= 160 || line.starts_with('|')), "{name} has long lines");
@@ -79,14 +85,12 @@ fn every_page_has_one_title_and_says_what_goes_wrong() {
 }
 
 #[test]
-fn the_example_test_of_the_page_is_one_that_runs() {
-    let file = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/guide/testing.rs"))
-        .unwrap();
-    let page = read("testing.md");
-    let shown = code(&page, &["rust"]);
-    assert_eq!(
-        shown.first().map(|(_, code)| *code),
-        Some(file.trim_end()),
-        "docs/guide/testing.md shows another"
-    );
+fn what_runs_in_these_tests_is_what_the_pages_show() {
+    let shown =
+        [("testing.md", include_str!("testing.rs")), ("streams-and-websockets.md", include_str!("chat.rs"))];
+    for (name, file) in shown {
+        let page = read(name);
+        let shows = code(&page, &["rust"]).into_iter().any(|(_, code)| code == file.trim_end());
+        assert!(shows, "docs/guide/{name} shows other code than tests/guide runs");
+    }
 }
