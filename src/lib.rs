@@ -11,6 +11,7 @@
 //! - [`store`] keeps users, codes, sessions and clients: `PostgresStore` or `SqliteStore`.
 //! - [`token`] holds the keys.
 //! - [`external_issuer`] lets the tokens of other authorization servers in.
+//! - [`guide`] has a page for each question of a host, from the first gateway to the rotation of keys.
 //!
 //! # An axum app
 //!

@@ -18,6 +18,8 @@
 //! | [`from_a_hand_written_guard`] | How do I replace my own JWT middleware? |
 //! | [`from_axum_login`] | How does this go together with `axum-login`? |
 
+// Of two definitions of a link the first counts. So `links.md` leads to the modules, and the definitions at the end of each
+// page lead to files, for those who read it in the repository. A doctest that fails names `links.md` and its own module.
 #[doc = include_str!("links.md")]
 #[doc = include_str!("../../docs/guide/first-gateway.md")]
 pub mod first_gateway {}

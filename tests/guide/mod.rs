@@ -4,6 +4,7 @@ mod calls;
 mod chat;
 mod page;
 mod pages;
+mod rotation;
 mod source;
 mod streams;
 mod tables;
