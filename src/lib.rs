@@ -11,6 +11,7 @@
 //! - [`store`] keeps users, codes, sessions and clients: `PostgresStore` or `SqliteStore`.
 //! - [`token`] holds the keys.
 //! - [`external_issuer`] lets in the tokens of other authorization servers.
+//! - [`guide`] has a page for each question of a host, from the first gateway to the rotation of keys.
 //!
 //! # An axum app
 //!
@@ -108,6 +109,7 @@ mod csrf;
 pub mod external_issuer;
 #[cfg(feature = "axum")]
 pub mod extract;
+pub mod guide;
 pub mod header;
 pub mod id;
 pub mod issue;

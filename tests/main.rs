@@ -18,6 +18,7 @@ mod external_issuer;
 mod extractors;
 mod faults;
 mod freshness;
+mod guide;
 mod layer;
 mod links;
 #[cfg(feature = "metrics")]

@@ -7,7 +7,7 @@
 
 mod arrows;
 mod floors;
-mod house;
+pub mod house;
 mod imports;
 mod marks;
 mod mentions;
