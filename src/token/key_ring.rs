@@ -20,6 +20,12 @@ use crate::id::AccessToken;
 /// side of requests. Key ids are unique, and no key is held twice, so a key is used with exactly
 /// one algorithm.
 ///
+/// # Several gateways
+///
+/// All gateways that share a database and an issuer share the signing key too: give each the same key file. Gateways with keys
+/// of their own answer 401 to each other's tokens. A gateway that refuses an unexpired token of its own issuer because it does
+/// not have the key says so in its log (`WARN`), at most once in ten minutes.
+///
 /// # Rotation
 ///
 /// No token is refused wrongly when each step waits for the one before to be known everywhere:
@@ -158,6 +164,11 @@ impl KeyRing {
     #[must_use]
     pub fn signing_key_id(&self) -> String {
         self.0.keys.load().signing.key_id().to_owned()
+    }
+
+    /// The ids of all keys, the signing one first.
+    pub(super) fn key_ids(&self) -> Vec<String> {
+        self.0.keys.load().all().map(|key| key.key_id().to_owned()).collect()
     }
 
     /// The JWK Set (RFC 7517 §5) of all public keys, as JSON, the signing one first.
