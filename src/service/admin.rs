@@ -28,6 +28,14 @@ pub struct Operator {
     pub name: String,
 }
 
+impl Operator {
+    /// An operator who is called `name`.
+    #[must_use]
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into() }
+    }
+}
+
 /// What a path of the operators' endpoints names.
 enum Resource<'p> {
     /// All sessions of a user. The user id is a path segment that is not decoded yet.

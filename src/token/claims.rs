@@ -41,6 +41,8 @@ pub enum Subject {
 }
 
 /// What a caller is: part of what a route may require.
+///
+/// It is closed: a new kind is a breaking change, so that no host lets one in by oversight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CallerKind {
     /// A person's bridge, with a token that carries the person in `sub`.
