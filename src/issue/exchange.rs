@@ -12,6 +12,7 @@ use crate::token::{KeyError, Subject};
 /// What a bridge presents to get access.
 #[derive(Debug, Clone)]
 #[must_use = "hand it to Issuer::exchange"]
+#[non_exhaustive]
 pub struct Exchange {
     /// The exchange code.
     pub code: ExchangeCode,

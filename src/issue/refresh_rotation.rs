@@ -14,6 +14,7 @@ use crate::token::{KeyError, Subject};
 /// What a client presents to renew its access without the person (RFC 6749 §6).
 #[derive(Debug, Clone)]
 #[must_use = "hand it to Issuer::refresh"]
+#[non_exhaustive]
 pub struct Refresh {
     /// The refresh token.
     pub token: RefreshToken,

@@ -11,6 +11,7 @@ use crate::id::{Audience, ClientId, RefreshHash, Scopes, SessionId, UserId};
 
 /// A refresh token to use, and the one to answer with.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct RefreshSession {
     /// The hash of the token that was presented.
     pub presented: RefreshHash,
@@ -80,6 +81,7 @@ pub enum RefreshRefusal {
 
 /// What is to say of a refresh token.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RefreshStatus {
     /// Its session, judged now.
     pub session: SessionStatus,

@@ -50,6 +50,7 @@ pub struct RevocationCursor {
 
 /// What happened since a place in the revocation log.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RevocationPage {
     /// The entries, in no particular order; `None` when they are too many to hand over.
     pub entries: Option<Vec<Revocation>>,

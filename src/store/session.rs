@@ -11,6 +11,7 @@ use crate::id::{Audience, CallSource, ClientId, RefreshHash, Scopes, SessionId, 
 
 /// A session to open or renew.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct NewSession {
     /// The id it shall have.
     pub id: RequestedId,
@@ -42,6 +43,7 @@ pub enum RequestedId {
 
 /// How many live sessions a user may have (hook clients' aside), and what happens beyond.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SessionLimit {
     /// The most live sessions; at least 1.
     pub max: u32,
@@ -97,6 +99,7 @@ pub enum OpenSession {
 
 /// A session that was just opened or renewed.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct OpenedSession {
     /// Its id.
     pub id: SessionId,
@@ -160,6 +163,7 @@ pub struct RowMark(i64);
 
 /// Whether the session of a row is live, and nothing of whose it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RowState {
     /// The [digest](SessionKey::digest) of its id.
     pub digest: u128,
@@ -173,6 +177,7 @@ pub struct RowState {
 
 /// What a look-up says of a session that has a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SessionStatus {
     /// Its id.
     pub id: SessionId,
@@ -203,6 +208,7 @@ pub enum SessionState {
 
 /// A live session, as its owner and the operators see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Session {
     /// Its id.
     pub id: SessionId,

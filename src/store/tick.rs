@@ -40,6 +40,7 @@ pub enum Replication {
 
 /// What a store says of sessions, and how fresh its word is.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct SessionStatuses {
     /// The sessions that have a row.
     pub found: Vec<SessionStatus>,
@@ -49,6 +50,7 @@ pub struct SessionStatuses {
 
 /// What a store says of rows that were seen before, and how fresh its word is.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct RowStates {
     /// Those that there are.
     pub found: Vec<RowState>,

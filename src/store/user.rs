@@ -4,6 +4,7 @@ use crate::id::{Scopes, UserId};
 
 /// What a host says of a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct KnownUser {
     /// Who it is.
     pub id: UserId,
