@@ -23,7 +23,7 @@ fn request(method: &str, uri: &str, token: Option<&str>, body: &Value) -> Reques
     }
     request
         .extension(SignedIn::new(user("alice"), Scopes::parse("chat").unwrap()))
-        .extension(Operator { name: OPERATOR.to_owned() })
+        .extension(Operator::new(OPERATOR))
         .extension(PeerAddr([203, 0, 113, 9].into()))
         .body(Full::from(body.to_string()))
         .unwrap()

@@ -32,30 +32,21 @@ async fn walk(backend: &impl Backend, record: &Record) -> Vec<String> {
     let signed_in = SignedIn::new(user("alice"), Scopes::parse("a").unwrap());
     let issued =
         issuer.issue_code(&signed_in, CodeRequest::default().challenge(verifier.challenge())).await.unwrap();
-    let exchange = |verifier| Exchange {
-        code: issued.code.clone(),
-        verifier,
-        session: None,
-        refresh: true,
-        resource: None,
-        origin: Origin::unknown().user_agent("canary"),
+    let of_code = |code: &ExchangeCode| {
+        Exchange::new(code.clone()).refresh(true).origin(Origin::unknown().user_agent("canary"))
     };
+    let exchange =
+        |verifier: Option<CodeVerifier>| verifier.into_iter().fold(of_code(&issued.code), Exchange::verifier);
     record.error(&issuer.exchange(exchange(None)).await.unwrap_err());
     let access = issuer.exchange(exchange(Some(verifier.clone()))).await.unwrap();
     let replay_verifier = CodeVerifier::random();
     let refresh_token = access.refresh_token.clone().unwrap();
-    let refresh = Refresh {
-        token: refresh_token.clone(),
-        client: access.client.clone(),
-        scopes: None,
-        resource: None,
-        origin: Origin::unknown(),
-    };
+    let refresh = Refresh::new(refresh_token.clone(), access.client.clone());
     record.show(&refresh);
     let refreshed = issuer.refresh(refresh.clone()).await.unwrap();
     record.show(&refreshed);
     let guessed = RefreshToken::random();
-    let guess = Refresh { token: guessed.clone(), ..refresh.clone() };
+    let guess = Refresh::new(guessed.clone(), access.client.clone());
     record.error(&issuer.refresh(guess).await.unwrap_err());
 
     let authenticator = bridge.authenticator("bridge").unwrap();
@@ -85,7 +76,7 @@ async fn walk(backend: &impl Backend, record: &Record) -> Vec<String> {
     record.error(&authenticator.authenticate(&headers).await.unwrap_err());
     record.error(&issuer.refresh(refresh).await.unwrap_err());
     let unknown = ExchangeCode::random();
-    let stranger = Exchange { code: unknown.clone(), ..exchange(None) };
+    let stranger = of_code(&unknown);
     record.show(&stranger);
     record.error(&issuer.exchange(stranger).await.unwrap_err());
     bridge.admin().disable_user(&user("alice")).await.unwrap();

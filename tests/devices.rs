@@ -103,7 +103,7 @@ async fn hundreds_of_hook_tokens_leave_a_device_one_entry(db: impl Backend) {
 }
 
 fn two_sessions(builder: BridgeBuilder) -> Bridge {
-    builder.session_limit(SessionLimit { max: 2, when_full: WhenFull::Evict }).build().unwrap()
+    builder.session_limit(SessionLimit::new(2, WhenFull::Evict)).build().unwrap()
 }
 
 async fn at_the_limit_the_least_recently_renewed_device_goes(db: impl Backend) {

@@ -217,7 +217,7 @@ async fn a_hook_client_is_provisioned_for_a_person_alone(db: impl Backend) {
 #[tokio::test]
 async fn the_devices_that_hold_credentials_are_told_however_many_are_newer() {
     let db = SqliteBackend::start().await;
-    let limit = SessionLimit { max: 2000, when_full: WhenFull::Refuse };
+    let limit = SessionLimit::new(2000, WhenFull::Refuse);
     let bridge = builder(&db).await.max_devices(1).session_limit(limit).build().unwrap();
     let gateway = Gateway::over(bridge).await;
     let url = format!("{PREFIX}/oauth-client");

@@ -316,7 +316,7 @@ async fn where_declared_ids_are_off_the_header_is_not_looked_at(db: impl Backend
 }
 
 async fn a_full_house_refuses_and_does_not_spend_the_code(db: impl Backend) {
-    let limit = SessionLimit { max: 2, when_full: WhenFull::Refuse };
+    let limit = SessionLimit::new(2, WhenFull::Refuse);
     let gateway = Gateway::over(builder(&db).await.session_limit(limit).build().unwrap()).await;
     let tokens: HashSet<_> = [gateway.link("alice").await, gateway.link("alice").await].into();
     let code = gateway.code("alice").await;

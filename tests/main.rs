@@ -40,6 +40,7 @@ mod revocation;
 mod rotation;
 mod rows;
 mod seen_rows;
+mod several_gateways;
 mod statements;
 mod stock_postgres;
 mod store;

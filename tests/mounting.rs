@@ -91,7 +91,7 @@ async fn no_trick_with_the_path_leads_anywhere() {
         "/%75sers/alice/sessions",
     ] {
         let mut request = Request::get(uri).body(Empty::<Bytes>::new()).unwrap();
-        request.extensions_mut().insert(Operator { name: "olga".to_owned() });
+        request.extensions_mut().insert(Operator::new("olga"));
         let answer = bridge.admin_service().oneshot(request).await.unwrap();
         assert_eq!(answer.status(), StatusCode::NOT_FOUND, "{uri}");
     }

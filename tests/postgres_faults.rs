@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use bridge_auth::id::{CallSource, ClientId, ExchangeCode, RefreshToken};
+use bridge_auth::id::{ClientId, ExchangeCode, RefreshToken};
 use bridge_auth::store::{
-    IssueCodeError, NewCode, NewSession, OpenedSession, Origin, PostgresStore, RedeemCode, RedeemError,
-    RequestedId, Revocation, RevocationCursor, Revoke, SessionLimit, SessionState, Store, StoreError,
-    StoreErrorKind, WhenFull,
+    IssueCodeError, NewCode, NewSession, OpenedSession, PostgresStore, RedeemCode, RedeemError, RequestedId,
+    Revocation, RevocationCursor, Revoke, SessionLimit, SessionState, Store, StoreError, StoreErrorKind,
+    WhenFull,
 };
 use bridge_auth::{Scopes, SessionId, UserId};
 use futures_util::future::join_all;
@@ -348,15 +348,7 @@ async fn given_alice(backend: &PostgresBackend) -> PostgresStore {
 }
 
 fn new_code(code: &ExchangeCode) -> NewCode {
-    NewCode {
-        hash: code.hash(),
-        user: alice(),
-        scopes: Scopes::default(),
-        challenge: None,
-        resource: None,
-        life: Duration::from_secs(60),
-        max_open: 8,
-    }
+    NewCode::new(code.hash(), alice(), Scopes::default(), Duration::from_secs(60))
 }
 
 async fn issue(store: &PostgresStore) -> ExchangeCode {
@@ -371,17 +363,14 @@ async fn redeem(
     code: &ExchangeCode,
     id: SessionId,
 ) -> Result<OpenedSession, RedeemError> {
-    let session = NewSession {
-        id: RequestedId::Declared(id),
-        client: ClientId::parse("sp_bridge").unwrap(),
-        call_source: CallSource::default(),
-        origin: Origin::unknown(),
-        life: Duration::from_secs(60),
-        max_life: Duration::from_secs(3600),
-        refresh: None,
-        limit: SessionLimit { max: 1, when_full: WhenFull::Evict },
-    };
-    store.redeem_code(RedeemCode { hash: code.hash(), challenge: None, resource: None, session }).await
+    let session = NewSession::new(
+        RequestedId::Declared(id),
+        ClientId::parse("sp_bridge").unwrap(),
+        Duration::from_secs(60),
+    )
+    .max_life(Duration::from_secs(3600))
+    .limit(SessionLimit::new(1, WhenFull::Evict));
+    store.redeem_code(RedeemCode::new(code.hash(), session)).await
 }
 
 async fn is_live(store: &PostgresStore, id: &SessionId) -> bool {

@@ -54,7 +54,7 @@ async fn row_26_a_bridge_may_bring_a_public_key_in_place_of_a_secret(db: impl Ba
                 "jwks": { "keys": [key] },
             })
         );
-        let query = KeyQuery { algorithm: algorithm.name().to_owned(), key_id: None };
+        let query = KeyQuery::new(algorithm.name());
         let [stored] = &store.client_keys(&client, &query).await.unwrap()[..] else { panic!("one key") };
         assert_eq!(serde_json::from_str::<Value>(&stored.jwk).unwrap(), key, "its public members alone");
         assert_eq!(VerifyingKey::from_jwk(&stored.jwk).unwrap().key_id(), key["kid"]);

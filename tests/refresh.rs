@@ -32,13 +32,7 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// What Alice's bridge goes on with.
 fn with(token: &str) -> Refresh {
-    Refresh {
-        token: RefreshToken::parse(token).unwrap(),
-        client: ClientId::parse("sp_bridge").unwrap(),
-        scopes: None,
-        resource: None,
-        origin: Origin::unknown(),
-    }
+    Refresh::new(RefreshToken::parse(token).unwrap(), ClientId::parse("sp_bridge").unwrap())
 }
 
 /// Refreshes; the access token and the next refresh token.
@@ -97,7 +91,7 @@ async fn a_refresh_gives_access_and_the_next_token(db: impl Backend) {
         token = next;
     }
     assert!(gateway.admits(&first).await, "the access token from before lives as long as it was to");
-    let wish = Refresh { scopes: Some(Scopes::parse("chat").unwrap()), ..with(&token) };
+    let wish = with(&token).scopes(Scopes::parse("chat").unwrap());
     assert_eq!(gateway.bridge.issuer().refresh(wish).await.unwrap().scopes, Scopes::parse("chat").unwrap());
 }
 
@@ -106,11 +100,14 @@ async fn a_wish_that_cannot_be_met_uses_no_token_up(db: impl Backend) {
     let gateway = Gateway::over(bridge).await;
     let (_, token) = link(&gateway).await;
     let issuer = gateway.bridge.issuer();
-    let resource = |name: &str| Some(Audience::parse(name).unwrap());
+    let resource = |name: &str| Audience::parse(name).unwrap();
     for (wish, named) in [
-        (Refresh { scopes: Some(Scopes::parse("chat admin").unwrap()), ..with(&token) }, "InvalidScope"),
-        (Refresh { resource: resource("https://elsewhere.example"), ..with(&token) }, "Resource"),
-        (Refresh { client: ClientId::parse("bridge:alice").unwrap(), ..with(&token) }, "InvalidGrant"),
+        (with(&token).scopes(Scopes::parse("chat admin").unwrap()), "InvalidScope"),
+        (with(&token).resource(resource("https://elsewhere.example")), "Resource"),
+        (
+            Refresh::new(RefreshToken::parse(&token).unwrap(), ClientId::parse("bridge:alice").unwrap()),
+            "InvalidGrant",
+        ),
         (with(RefreshToken::random().expose()), "InvalidGrant"),
     ] {
         let error = issuer.refresh(wish).await.unwrap_err();
@@ -119,17 +116,12 @@ async fn a_wish_that_cannot_be_met_uses_no_token_up(db: impl Backend) {
     assert_eq!(db.count("refresh_tokens").await, 1);
     refresh(&gateway.bridge, &token).await;
 
-    let exchange = Exchange {
-        code: ExchangeCode::parse(&gateway.code("alice").await).unwrap(),
-        verifier: None,
-        session: None,
-        refresh: false,
-        resource: resource("https://elsewhere.example"),
-        origin: Origin::unknown(),
-    };
-    let refused = issuer.exchange(exchange.clone()).await.unwrap_err();
+    let code = ExchangeCode::parse(&gateway.code("alice").await).unwrap();
+    let exchange = Exchange::new(code);
+    let elsewhere = exchange.clone().resource(resource("https://elsewhere.example"));
+    let refused = issuer.exchange(elsewhere).await.unwrap_err();
     assert!(matches!(refused, bridge_auth::issue::ExchangeError::Resource), "{refused:?}");
-    let access = issuer.exchange(Exchange { resource: resource("mcp"), ..exchange }).await.unwrap();
+    let access = issuer.exchange(exchange.resource(resource("mcp"))).await.unwrap();
     assert!(access.refresh_token.is_none());
     assert_eq!(claims(access.token.expose())["aud"], json!(["mcp"]));
 }
@@ -139,7 +131,7 @@ async fn a_token_for_another_audience_is_for_that_alone(db: impl Backend) {
     let builder = builder(&db).await.session_refresh_tokens(true).other_audiences([resource]);
     let gateway = Gateway::over(builder.build().unwrap()).await;
     let (_, token) = link(&gateway).await;
-    let wish = Refresh { resource: Some(Audience::parse(resource).unwrap()), ..with(&token) };
+    let wish = with(&token).resource(Audience::parse(resource).unwrap());
     let access = gateway.bridge.issuer().refresh(wish).await.unwrap();
     assert_eq!(claims(access.token.expose())["aud"], json!([resource]));
     assert!(!gateway.admits(access.token.expose()).await);
@@ -278,18 +270,11 @@ async fn every_refresh_is_in_the_audit_log_and_no_token_is() {
         let signed_in = SignedIn::new(user("alice"), Scopes::parse("chat").unwrap());
         let code = issuer.issue_code(&signed_in, Default::default()).await.unwrap().code;
         let origin = Origin::unknown().address([203, 0, 113, 9].into());
-        let exchange = Exchange {
-            code,
-            verifier: None,
-            session: None,
-            refresh: true,
-            resource: None,
-            origin: origin.clone(),
-        };
+        let exchange = Exchange::new(code).refresh(true).origin(origin.clone());
         let first = issuer.exchange(exchange).await.unwrap().refresh_token.unwrap();
-        let wish = |token: &RefreshToken| Refresh { origin: origin.clone(), ..with(token.expose()) };
+        let wish = |token: &RefreshToken| with(token.expose()).origin(origin.clone());
         let second = issuer.refresh(wish(&first)).await.unwrap().refresh_token.unwrap();
-        let too_much = Refresh { scopes: Some(Scopes::parse("admin").unwrap()), ..wish(&second) };
+        let too_much = wish(&second).scopes(Scopes::parse("admin").unwrap());
         assert!(issuer.refresh(too_much).await.is_err());
         issuer.refresh(wish(&second)).await.unwrap();
         for dead in [&first, &second] {

@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use bridge_auth::UserId;
 use bridge_auth::id::{RefreshHash, RefreshToken};
-use bridge_auth::store::{PostgresStore, RefreshSession, RefreshSessionError, SqliteStore, Store};
+use bridge_auth::store::{PostgresStore, RefreshSessionError, SqliteStore, Store};
 use tokio::time::{sleep, timeout};
 
 use crate::postgres_faults::{KILL, kill_the_waiting, revive};
-use crate::store::given::{MINUTE, new_session, refresh, refreshable, rotate, sign_in_to_stay, user, vouch};
+use crate::store::given::{
+    MINUTE, changed, new_session, refresh, refreshable, rotate, sign_in_to_stay, user, vouch,
+};
 use crate::support::postgres::{Cluster, PostgresBackend};
 use crate::support::{Backend, Listed as _, SqliteBackend};
 
@@ -66,7 +68,7 @@ async fn killed_at_any_moment_of_refreshing_one_of_the_tokens_is_good() {
     let (_, mut token) = sign_in_to_stay(&store, &alice).await;
     let (mut done, mut undone) = (0, 0);
     for round in 0..200_u64 {
-        let new = RefreshSession { grace: MINUTE, ..refresh(token) };
+        let new = refresh(token).grace(MINUTE);
         let killing = async {
             // A refresh takes a millisecond or two.
             sleep(Duration::from_micros(round * 37 % 3_000)).await;
@@ -184,7 +186,7 @@ async fn refresh_for_ever(path: &std::path::Path) {
     vouch(&store, &UserId::parse("alice").unwrap(), session).await.unwrap();
     loop {
         let token = RefreshToken::random();
-        let new = RefreshSession { successor: token.hash(), ..refresh(presented) };
+        let new = changed(refresh(presented), |new| new.successor = token.hash());
         store.refresh_session(new).await.unwrap();
         log.write_all(format!("{}\n", token.expose()).as_bytes()).unwrap();
         presented = token.hash();

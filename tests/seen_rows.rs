@@ -14,7 +14,7 @@ use futures_util::future::join_all;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
-use crate::store::given::{DAY, declared, user, vouch};
+use crate::store::given::{DAY, changed, declared, user, vouch};
 use crate::support::Backend;
 use crate::support::bridge::{access, builder_over};
 use crate::support::counting::Counting;
@@ -105,7 +105,7 @@ async fn attack_an_id_that_was_swept_and_is_anothers_now_lets_its_old_token_in_n
         node.store.revoke(&Revoke::Session(carol.session)).await.unwrap();
         db.pass_time(2 * DAY).await;
         assert_eq!(node.store.sweep(1000).await.unwrap().sessions, 2);
-        node.reopen(&alice, name, |session| NewSession { client, ..session }).await;
+        node.reopen(&alice, name, |session| changed(session, |new| new.client = client)).await;
         let carol = access(&node.bridge, "carol", "").await;
         for _ in 0..3 {
             assert_eq!(node.try_in(&alice).await, refused(InvalidCredential::SessionOfAnother), "{name}");
@@ -131,7 +131,7 @@ async fn a_session_that_came_back_to_its_owner_is_let_in_and_seen_again(db: impl
     // Of another call source: whoever asks is told of that one.
     node.sweep(&db, &alice).await;
     let editor = CallSource::parse("editor").unwrap();
-    node.reopen(&alice, "alice", |session| NewSession { call_source: editor.clone(), ..session }).await;
+    node.reopen(&alice, "alice", |session| session.call_source(editor.clone())).await;
     for _ in 0..3 {
         assert_eq!(node.try_in(&alice).await.as_ref(), Ok(&editor));
     }

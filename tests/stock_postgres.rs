@@ -110,14 +110,7 @@ impl Node {
     async fn exchange(&self, number: usize) -> Access {
         let signed_in = SignedIn::new(user(&format!("person-{number}")), Scopes::default());
         let code = self.bridge.issuer().issue_code(&signed_in, Default::default()).await.unwrap().code;
-        let exchange = Exchange {
-            code,
-            verifier: None,
-            session: None,
-            refresh: false,
-            resource: None,
-            origin: Default::default(),
-        };
+        let exchange = Exchange::new(code);
         self.bridge.issuer().exchange(exchange).await.unwrap()
     }
 

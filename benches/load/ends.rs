@@ -4,10 +4,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bridge_auth::id::{CallSource, ClientId, ClientSecret, ExchangeCode, RefreshToken, SecretHash};
+use bridge_auth::id::{ClientId, ClientSecret, ExchangeCode, RefreshToken, SecretHash};
 use bridge_auth::store::KnownUser;
 use bridge_auth::store::{
-    ClientCredential, ClientProof, NewCode, NewSession, OpenSession, Origin, ProvisionClient, RedeemCode,
+    ClientCredential, ClientProof, NewCode, NewSession, OpenSession, ProvisionClient, RedeemCode,
     RefreshSession, RequestedId, Revoke, SessionLimit, Store, WhenFull,
 };
 use bridge_auth::{Scopes, SessionId, UserId};
@@ -39,7 +39,7 @@ pub struct Options {
 
 const HOUR: Duration = Duration::from_secs(3600);
 /// The defaults of a bridge.
-const LIMIT: SessionLimit = SessionLimit { max: 64, when_full: WhenFull::Evict };
+const LIMIT: SessionLimit = SessionLimit::new(64, WhenFull::Evict);
 const DEVICES: u32 = 16;
 
 /// The person, and the store that knows them.
@@ -127,7 +127,7 @@ impl Person {
 
     async fn known(&self) {
         let scopes = Scopes::parse("bridge:call").unwrap();
-        let user = KnownUser { id: self.id.clone(), scopes, hook_scopes: None };
+        let user = KnownUser::new(self.id.clone(), scopes);
         self.store.put_user(&user).await.unwrap();
         self.store.enable_user(&self.id).await.unwrap();
     }
@@ -148,38 +148,24 @@ impl Person {
             "the hook client" => timed(store.revoke(&Revoke::Client(self.client.clone()))).await,
             "a code that is replayed" => {
                 let hash = ExchangeCode::random().hash();
-                let code = NewCode {
-                    hash,
-                    user: self.id.clone(),
-                    scopes: Scopes::default(),
-                    challenge: None,
-                    resource: None,
-                    life: Duration::from_secs(120),
-                    max_open: 8,
-                };
+                let code = NewCode::new(hash, self.id.clone(), Scopes::default(), Duration::from_secs(120));
                 store.issue_code(code).await.unwrap();
-                let redeem = || RedeemCode {
-                    hash,
-                    challenge: None,
-                    resource: None,
-                    session: session(SessionId::random()),
-                };
+                let redeem = || RedeemCode::new(hash, session(SessionId::random()));
                 store.redeem_code(redeem()).await.unwrap();
                 timed(async { store.redeem_code(redeem()).await.unwrap_err() }).await
             }
             "a refresh token that is reused" => {
                 let first = RefreshToken::random().hash();
                 let id = SessionId::random();
-                self.open(NewSession { refresh: Some(first), ..session(id) }).await;
-                let use_of = |presented| RefreshSession {
-                    presented,
-                    successor: RefreshToken::random().hash(),
-                    client: ClientId::parse("sp_bridge").unwrap(),
-                    scopes: None,
-                    resource: None,
-                    origin: Origin::unknown(),
-                    life: HOUR,
-                    grace: Duration::ZERO,
+                self.open(session(id).refresh(first)).await;
+                let use_of = |presented| {
+                    RefreshSession::new(
+                        presented,
+                        RefreshToken::random().hash(),
+                        ClientId::parse("sp_bridge").unwrap(),
+                        HOUR,
+                    )
+                    .grace(Duration::ZERO)
                 };
                 let second = use_of(first);
                 store.refresh_session(second.clone()).await.unwrap();
@@ -241,38 +227,32 @@ impl Person {
 
     async fn open_hook(&self, secret: SecretHash) -> SessionId {
         let (owner, proof) = (self.id.clone(), ClientProof::Secret(secret));
-        let session = NewSession { client: self.client.clone(), ..session(SessionId::random()) };
+        let mut session = session(SessionId::random());
+        session.client = self.client.clone();
         let open = OpenSession::Client { owner, proof, scopes: Scopes::default(), session };
         self.store.open_session(open).await.unwrap().id
     }
 
     async fn provision(&self, session: &SessionId) -> SecretHash {
         let secret = ClientSecret::random().hash(None);
-        let provision = ProvisionClient {
-            client: self.client.clone(),
-            owner: self.id.clone(),
-            session: session.clone(),
-            credential: ClientCredential::Secret(secret),
-            scopes: Scopes::parse("hook:track").unwrap(),
-            overlap: Duration::from_secs(60),
-            max_devices: DEVICES,
-        };
+        let provision = ProvisionClient::new(
+            self.client.clone(),
+            self.id.clone(),
+            session.clone(),
+            ClientCredential::Secret(secret),
+        )
+        .scopes(Scopes::parse("hook:track").unwrap())
+        .overlap(Duration::from_secs(60))
+        .max_devices(DEVICES);
         self.store.provision_client(provision).await.unwrap();
         secret
     }
 }
 
 fn session(id: SessionId) -> NewSession {
-    NewSession {
-        id: RequestedId::Fresh(id),
-        client: ClientId::parse("sp_bridge").unwrap(),
-        call_source: CallSource::default(),
-        origin: Origin::unknown(),
-        life: HOUR,
-        max_life: 24 * HOUR,
-        refresh: None,
-        limit: LIMIT,
-    }
+    NewSession::new(RequestedId::Fresh(id), ClientId::parse("sp_bridge").unwrap(), HOUR)
+        .max_life(24 * HOUR)
+        .limit(LIMIT)
 }
 
 async fn timed<T>(operation: impl Future<Output = T>) -> Duration {

@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use bridge_auth::id::{CallSource, ClientId, KeyThumbprint};
+use bridge_auth::id::{ClientId, KeyThumbprint};
 use bridge_auth::store::{
-    ClientCredential, ClientKey, KnownUser, NewSession, OpenSession, Origin, ProvisionClient, RequestedId,
+    ClientCredential, ClientKey, KnownUser, NewSession, OpenSession, ProvisionClient, RequestedId,
     SessionLimit, Store, WhenFull,
 };
 use bridge_auth::{Freshness, Scopes, SessionId, UserId};
@@ -93,33 +93,26 @@ pub async fn run(options: &Options) {
 async fn provision(store: &dyn Store, devices: u16) {
     let owner = UserId::parse("victim").unwrap();
     let scopes = Scopes::parse("bridge:call").unwrap();
-    store
-        .put_user(&KnownUser { id: owner.clone(), scopes: scopes.clone(), hook_scopes: None })
-        .await
-        .unwrap();
+    store.put_user(&KnownUser::new(owner.clone(), scopes.clone())).await.unwrap();
     for device in 0..devices {
-        let session = NewSession {
-            id: RequestedId::Fresh(SessionId::random()),
-            client: ClientId::parse("sp_bridge").unwrap(),
-            call_source: CallSource::default(),
-            origin: Origin::unknown(),
-            life: HOUR,
-            max_life: HOUR,
-            refresh: None,
-            limit: SessionLimit { max: 10_000, when_full: WhenFull::Refuse },
-        };
+        let session = NewSession::new(
+            RequestedId::Fresh(SessionId::random()),
+            ClientId::parse("sp_bridge").unwrap(),
+            HOUR,
+        )
+        .limit(SessionLimit::new(10_000, WhenFull::Refuse));
         let open = OpenSession::Vouched { user: owner.clone(), scopes: scopes.clone(), session };
         let session = store.open_session(open).await.unwrap().id;
         for key in 0..2 {
-            let provision = ProvisionClient {
-                client: ClientId::for_hooks_of(&owner),
-                owner: owner.clone(),
-                session: session.clone(),
-                credential: ClientCredential::Key(rsa4096(2 * device + key)),
-                scopes: Scopes::parse("hook:track").unwrap(),
-                overlap: HOUR,
-                max_devices: 10_000,
-            };
+            let provision = ProvisionClient::new(
+                ClientId::for_hooks_of(&owner),
+                owner.clone(),
+                session.clone(),
+                ClientCredential::Key(rsa4096(2 * device + key)),
+            )
+            .scopes(Scopes::parse("hook:track").unwrap())
+            .overlap(HOUR)
+            .max_devices(10_000);
             store.provision_client(provision).await.unwrap();
         }
     }
@@ -134,7 +127,7 @@ fn rsa4096(number: u16) -> ClientKey {
     let n = URL_SAFE_NO_PAD.encode(modulus);
     let jwk =
         json!({ "kty": "RSA", "alg": "RS256", "use": "sig", "kid": "one-for-all", "n": n, "e": "AQAB" });
-    ClientKey { thumbprint: KeyThumbprint::from_bytes(&thumbprint).unwrap(), jwk: jwk.to_string() }
+    ClientKey::new(KeyThumbprint::from_bytes(&thumbprint).unwrap(), jwk.to_string())
 }
 
 /// The fields of an assertion without a valid signature.

@@ -90,14 +90,7 @@ impl Writer {
         let codes = join_all(sessions.map(issue)).await;
         let bridge = &self.bridge;
         measure(codes, concurrent, async |code: ExchangeCode| {
-            let exchange = Exchange {
-                code,
-                verifier: None,
-                session: None,
-                refresh: false,
-                resource: None,
-                origin: Default::default(),
-            };
+            let exchange = Exchange::new(code);
             bridge.issuer().exchange(exchange).await.unwrap();
         })
         .await

@@ -21,7 +21,7 @@ pub async fn check(State(state): State<AppState>, mut request: Request, next: Ne
         let challenge = [(header::WWW_AUTHENTICATE, "Bearer realm=\"operators\"")];
         return (StatusCode::UNAUTHORIZED, challenge).into_response();
     }
-    request.extensions_mut().insert(Operator { name: "operator".to_owned() });
+    request.extensions_mut().insert(Operator::new("operator"));
     next.run(request).await
 }
 

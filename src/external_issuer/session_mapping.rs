@@ -11,6 +11,7 @@ use crate::token::ExternalClaims;
 
 /// Whether callers with external tokens have sessions of this gateway.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub enum ExternalSessions {
     /// They have none. Each is an [`ExternalCaller`](super::ExternalCaller) until its token expires.
     None,

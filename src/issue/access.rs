@@ -23,6 +23,7 @@ use crate::token::{Claims, KeyError, Subject};
 
 /// Access for a bridge: a signed token for a live session.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Access {
     /// The access token.
     pub token: AccessToken,

@@ -20,6 +20,7 @@ pub struct CodeRequest {
 
 /// An exchange code, shown once.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct IssuedCode {
     /// The code itself.
     pub code: ExchangeCode,

@@ -11,6 +11,8 @@ use crate::token::{KeyError, Subject};
 
 /// What a bridge presents to get access.
 #[derive(Debug, Clone)]
+#[must_use = "hand it to Issuer::exchange"]
+#[non_exhaustive]
 pub struct Exchange {
     /// The exchange code.
     pub code: ExchangeCode,
@@ -100,6 +102,51 @@ impl Issuer {
         audit!("code_redeemed", user_id = %access.user, session_id = %access.session, code = ?hash,
             renewed = access.renewed, refresh = access.refresh_token.is_some());
         Ok(access)
+    }
+}
+
+impl Exchange {
+    /// A bridge presents `code`.
+    pub fn new(code: ExchangeCode) -> Self {
+        Self {
+            code,
+            verifier: None,
+            session: None,
+            refresh: false,
+            resource: None,
+            origin: Origin::unknown(),
+        }
+    }
+
+    /// The PKCE verifier. Default: none, for a code without a challenge.
+    pub fn verifier(mut self, verifier: CodeVerifier) -> Self {
+        self.verifier = Some(verifier);
+        self
+    }
+
+    /// The session id that the bridge declares. Default: none, the gateway makes one.
+    pub fn session(mut self, session: SessionId) -> Self {
+        self.session = Some(session);
+        self
+    }
+
+    /// Whether the session shall have a refresh token. Default: it shall not.
+    pub fn refresh(mut self, refresh: bool) -> Self {
+        self.refresh = refresh;
+        self
+    }
+
+    /// The one resource that the access token shall be for. Default: the one that the code is bound to, else the usual
+    /// audiences.
+    pub fn resource(mut self, resource: Audience) -> Self {
+        self.resource = Some(resource);
+        self
+    }
+
+    /// Where the bridge is. Default: unknown.
+    pub fn origin(mut self, origin: Origin) -> Self {
+        self.origin = origin;
+        self
     }
 }
 

@@ -18,6 +18,7 @@ use crate::token::{KeyError, Subject, VerifyingKey};
 
 /// A hook client and its public key.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct HookKey {
     /// The client id: `bridge:<user id>`.
     pub id: ClientId,
@@ -33,6 +34,7 @@ pub struct HookKey {
 
 /// A hook client and its new secret, which is shown once.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct HookClient {
     /// The client id: `bridge:<user id>`.
     pub id: ClientId,

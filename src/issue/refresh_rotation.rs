@@ -13,6 +13,8 @@ use crate::token::{KeyError, Subject};
 
 /// What a client presents to renew its access without the person (RFC 6749 §6).
 #[derive(Debug, Clone)]
+#[must_use = "hand it to Issuer::refresh"]
+#[non_exhaustive]
 pub struct Refresh {
     /// The refresh token.
     pub token: RefreshToken,
@@ -103,6 +105,32 @@ impl Issuer {
         audit!("refreshed", user_id = %access.user, session_id = %access.session, client_id = %access.client,
             token = ?presented);
         Ok(access)
+    }
+}
+
+impl Refresh {
+    /// `client` presents `token`.
+    pub fn new(token: RefreshToken, client: ClientId) -> Self {
+        Self { token, client, scopes: None, resource: None, origin: Origin::unknown() }
+    }
+
+    /// What the access token shall allow. Default: all that its session does.
+    pub fn scopes(mut self, scopes: Scopes) -> Self {
+        self.scopes = Some(scopes);
+        self
+    }
+
+    /// The one resource that the access token shall be for. Default: the one that its session is bound to, else the usual
+    /// audiences.
+    pub fn resource(mut self, resource: Audience) -> Self {
+        self.resource = Some(resource);
+        self
+    }
+
+    /// Where the client is. Default: unknown.
+    pub fn origin(mut self, origin: Origin) -> Self {
+        self.origin = origin;
+        self
     }
 }
 

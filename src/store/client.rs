@@ -7,6 +7,7 @@ use crate::id::{ClientId, KeyThumbprint, Scopes, SecretHash, SessionId, UserId};
 
 /// A secret or key to add to a hook client. The client is made if it is new.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct ProvisionClient {
     /// The client.
     pub client: ClientId,
@@ -26,6 +27,7 @@ pub struct ProvisionClient {
 
 /// A client that got a credential.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ProvisionedClient {
     /// What it may ask for.
     pub scopes: Scopes,
@@ -44,6 +46,7 @@ pub enum ClientCredential {
 
 /// The public key of one of a client's devices.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ClientKey {
     /// Its thumbprint (RFC 7638).
     pub thumbprint: KeyThumbprint,
@@ -56,6 +59,7 @@ pub struct ClientKey {
 /// Both fields come from the header of an assertion that is not verified yet. They may find a key. They must never
 /// decide anything.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct KeyQuery {
     /// The algorithm, as the `alg` of a stored JWK names it (RFC 7518 §3.1; Ed25519 is `EdDSA`).
     pub algorithm: String,
@@ -121,6 +125,7 @@ impl ClientProof {
 
 /// A client that proved itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Client {
     /// Its id.
     pub id: ClientId,

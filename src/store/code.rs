@@ -7,6 +7,7 @@ use crate::id::{Audience, CodeChallenge, CodeHash, Scopes, SessionId, UserId};
 
 /// A code to store.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct NewCode {
     /// The SHA-256 of the code.
     pub hash: CodeHash,
@@ -51,6 +52,7 @@ pub enum IssueCodeError {
 
 /// A code to spend, and the session that it opens.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct RedeemCode {
     /// The SHA-256 of the code that was presented.
     pub hash: CodeHash,

@@ -38,6 +38,7 @@ pub struct HookSession {
 
 /// Which of a person's devices to list.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct DeviceQuery {
     /// Only devices after this place; `None` begins with the first.
     pub after: Option<DeviceCursor>,
@@ -47,6 +48,7 @@ pub struct DeviceQuery {
 
 /// Some of a person's devices.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct DevicePage {
     /// The devices, newest first.
     pub devices: Vec<Device>,
@@ -59,6 +61,7 @@ pub struct DevicePage {
 /// Its text is opaque to those who receive it. A device that is linked while somebody reads the pages comes before the
 /// first page: so no device that stays live is missed.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct DeviceCursor {
     /// When the device at this place was linked: whole microseconds.
     pub created_at: SystemTime,

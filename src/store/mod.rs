@@ -3,18 +3,26 @@
 //! The crate has two implementations. `PostgresStore` (feature `postgres`) is for real use: many gateways share one
 //! database. `SqliteStore` (feature `sqlite`) is for a single node without a database server. One conformance suite,
 //! `tests/store`, runs against both.
+//!
+//! # Stores outside this crate
+//!
+//! The structs here will grow. Make them with `new` and their builder methods; a store can make all that it returns. The enums
+//! that a store acts on or judges with are closed ([`OpenSession`], [`RequestedId`], [`WhenFull`], [`ClientCredential`],
+//! [`ClientProof`], [`SessionState`]): a new variant is a breaking change, so that no store overlooks it.
 
 #[cfg(feature = "postgres")]
 pub mod postgres;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 
+mod answers;
 mod client;
 mod code;
 mod deadline;
 mod device;
 mod error;
 mod fault_log;
+mod inputs;
 mod pool_status;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod pool_usage;

@@ -11,6 +11,7 @@ use crate::id::{Audience, ClientId, RefreshHash, Scopes, SessionId, UserId};
 
 /// A refresh token to use, and its successor.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct RefreshSession {
     /// The hash of the token that was presented.
     pub presented: RefreshHash,
@@ -83,6 +84,7 @@ pub enum RefreshRefusal {
 
 /// The state of a refresh token.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RefreshStatus {
     /// The scopes of the session.
     pub session: SessionStatus,

@@ -50,6 +50,7 @@ pub struct RevocationCursor {
 
 /// The entries of the revocation log after a place.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RevocationPage {
     /// The entries, in no particular order; `None` when there are more than the limit.
     pub entries: Option<Vec<Revocation>>,

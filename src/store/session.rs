@@ -11,6 +11,7 @@ use crate::id::{Audience, CallSource, ClientId, RefreshHash, Scopes, SessionId, 
 
 /// A session to open or renew.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct NewSession {
     /// The id that it gets.
     pub id: RequestedId,
@@ -42,6 +43,7 @@ pub enum RequestedId {
 
 /// How many live sessions a user may have, without those of hook clients, and what happens beyond that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SessionLimit {
     /// The most live sessions that a user may have; at least 1.
     pub max: u32,
@@ -97,6 +99,7 @@ pub enum OpenSession {
 
 /// A session that was just opened or renewed.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct OpenedSession {
     /// Its id.
     pub id: SessionId,
@@ -160,6 +163,7 @@ pub struct RowMark(i64);
 
 /// Whether the session of a row is live. It does not say whose the session is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RowState {
     /// The [digest](SessionKey::digest) of its id.
     pub digest: u128,
@@ -173,6 +177,7 @@ pub struct RowState {
 
 /// What a look-up says about a session that has a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SessionStatus {
     /// Its id.
     pub id: SessionId,
@@ -203,6 +208,7 @@ pub enum SessionState {
 
 /// A live session, as its owner and operators see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Session {
     /// Its id.
     pub id: SessionId,

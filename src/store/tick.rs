@@ -41,6 +41,7 @@ pub enum Replication {
 
 /// What a store says about sessions, and which tick its answer shows.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct SessionStatuses {
     /// The sessions that have a row.
     pub found: Vec<SessionStatus>,
@@ -50,6 +51,7 @@ pub struct SessionStatuses {
 
 /// What a store says about rows that were seen before, and which tick its answer shows.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct RowStates {
     /// The rows that exist.
     pub found: Vec<RowState>,

@@ -4,6 +4,7 @@ use crate::id::{Scopes, UserId};
 
 /// What a host says about a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct KnownUser {
     /// The user id of the person.
     pub id: UserId,

@@ -41,6 +41,8 @@ pub enum Subject {
 }
 
 /// The kind of a caller. A route may require a kind.
+///
+/// The enum is closed. A new kind is a breaking change, so that no host admits one by oversight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CallerKind {
     /// A person's bridge, with a token that carries the person in `sub`.

@@ -19,6 +19,12 @@ use crate::id::AccessToken;
 /// Clones share the ring. When one clone changes the ring, all clones see the change at once, and requests take no
 /// lock. Key ids are unique, and no key is in the ring twice: so a key is used with exactly one algorithm.
 ///
+/// # Several gateways
+///
+/// All gateways that share a database and an issuer share the signing key too: give each the same key file. Gateways with keys
+/// of their own answer 401 to each other's tokens. A gateway that refuses an unexpired token of its own issuer because it does
+/// not have the key says so in its log (`WARN`), at most once in ten minutes.
+///
 /// # Rotation
 ///
 /// No token is refused wrongly if each step waits until the step before is known everywhere:
@@ -156,6 +162,11 @@ impl KeyRing {
     #[must_use]
     pub fn signing_key_id(&self) -> String {
         self.0.keys.load().signing.key_id().to_owned()
+    }
+
+    /// The ids of all keys. The signing key is first.
+    pub(super) fn key_ids(&self) -> Vec<String> {
+        self.0.keys.load().all().map(|key| key.key_id().to_owned()).collect()
     }
 
     /// The JWK Set (RFC 7517 §5) of all public keys, as JSON. The signing key is first.

@@ -10,6 +10,7 @@ mod jwk;
 mod key_file;
 mod key_ring;
 mod key_set;
+mod missing_key;
 mod signing_key;
 mod verify;
 mod verifying_key;

@@ -1,10 +1,11 @@
 //! From the text of a token to its claims, or to the reason why it is refused.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::algorithm::Scheme;
 use super::compact::Compact;
+use super::missing_key::MissingKeyHint;
 use super::{Claims, InvalidToken, KeyRing};
 use crate::clock::{Clock, HostClock};
 
@@ -16,6 +17,7 @@ pub(crate) struct TokenVerifier {
     clock: HostClock,
     leeway: Duration,
     max_life: Duration,
+    missing_key: Arc<MissingKeyHint>,
 }
 
 impl TokenVerifier {
@@ -28,12 +30,13 @@ impl TokenVerifier {
         leeway: Duration,
         max_life: Duration,
     ) -> Self {
-        Self { keys, issuer: issuer.into(), clock, leeway, max_life }
+        let missing_key = Arc::new(MissingKeyHint::new());
+        Self { keys, issuer: issuer.into(), clock, leeway, max_life, missing_key }
     }
 
     /// The claims of `token`, if everything in it is good. The audience is not checked: the layer does this.
     ///
-    /// The work before the signature check is linear in at most 8192 bytes. Nothing of the payload is read before the
+    /// The work before the signature check is linear in at most 8192 bytes. No answer depends on the payload before the
     /// signature is verified.
     pub(crate) fn verify(&self, token: &str) -> Result<Claims, InvalidToken> {
         let claims = self.verify_at_any_time(token)?;
@@ -46,7 +49,10 @@ impl TokenVerifier {
         let token = Compact::parse(token)?;
         let header = token.header()?;
         let scheme = Scheme::from_name(&header.alg).ok_or(InvalidToken::Algorithm)?;
-        let key = self.keys.find(&header.kid).ok_or(InvalidToken::UnknownKey)?;
+        let Some(key) = self.keys.find(&header.kid) else {
+            self.hint_at_missing_key(&header.kid, &token.payload);
+            return Err(InvalidToken::UnknownKey);
+        };
         if key.scheme() != scheme {
             return Err(InvalidToken::Algorithm);
         }
@@ -91,6 +97,19 @@ impl TokenVerifier {
     /// A number that changes when a key is removed.
     pub(crate) fn generation(&self) -> u64 {
         self.keys.generation()
+    }
+
+    /// Tells the log when a token was refused that another gateway of this issuer may have signed.
+    fn hint_at_missing_key(&self, key_id: &str, payload: &[u8]) {
+        if self.missing_key.is_due(payload, &self.issuer, self.clock.now(), Instant::now()) {
+            tracing::warn!(
+                kid = key_id,
+                key_ids = ?self.keys.key_ids(),
+                "a token of this issuer is signed with a key that this gateway does not have: give all gateways of one \
+                 database the same key file, or keep the old key in the ring while it is rotated out. Anyone can send such a \
+                 token: look at it only if your own clients are refused"
+            );
+        }
     }
 
     fn check(&self, claims: &Claims) -> Result<(), InvalidToken> {

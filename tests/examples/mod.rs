@@ -13,6 +13,7 @@ mod recording;
 mod relay;
 mod renewal;
 mod stock;
+mod two_keys;
 
 use reqwest::header::{COOKIE, SET_COOKIE};
 use reqwest::{Client, Response};

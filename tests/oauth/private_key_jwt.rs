@@ -278,19 +278,16 @@ async fn attack_n3_very_many_keys_cost_an_anonymous_assertion_two_signatures_at_
     for seed in 0..60 {
         // Of a device two are kept, so it takes many devices to have many.
         let session = vouch(&*store, &alice, new_session()).await.unwrap().id;
-        let key = ClientKey {
-            thumbprint: KeyThumbprint::from_bytes(&[seed; 32]).unwrap(),
-            jwk: rsa4096(seed).to_string(),
-        };
-        let provision = ProvisionClient {
-            client: ClientId::parse(CLIENT).unwrap(),
-            owner: alice.clone(),
+        let key = ClientKey::new(KeyThumbprint::from_bytes(&[seed; 32]).unwrap(), rsa4096(seed).to_string());
+        let provision = ProvisionClient::new(
+            ClientId::parse(CLIENT).unwrap(),
+            alice.clone(),
             session,
-            credential: ClientCredential::Key(key),
-            scopes: Scopes::parse("hook:govern hook:track").unwrap(),
-            overlap: Duration::from_secs(3600),
-            max_devices: 1000,
-        };
+            ClientCredential::Key(key),
+        )
+        .scopes(Scopes::parse("hook:govern hook:track").unwrap())
+        .overlap(Duration::from_secs(3600))
+        .max_devices(1000);
         store.provision_client(provision).await.unwrap();
     }
     for kid in [None, Some("one-for-all")] {
@@ -298,7 +295,7 @@ async fn attack_n3_very_many_keys_cost_an_anonymous_assertion_two_signatures_at_
         if let Some(kid) = kid {
             header["kid"] = kid.into();
         }
-        let query = KeyQuery { algorithm: "RS256".to_owned(), key_id: kid.map(str::to_owned) };
+        let query = kid.into_iter().fold(KeyQuery::new("RS256"), KeyQuery::key_id);
         let keys = store.client_keys(&ClientId::parse(CLIENT).unwrap(), &query).await.unwrap();
         // What comes from the store is all that is tried: `ClientAssertion` takes no third.
         assert_eq!(keys.len(), 2, "{kid:?}");

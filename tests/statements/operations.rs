@@ -9,9 +9,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bridge_auth::id::{AssertionHash, ClientId, ExchangeCode, KeyThumbprint, RefreshHash, RefreshToken};
 use bridge_auth::issue::Access;
 use bridge_auth::store::{
-    ClientCredential, ClientKey, ClientProof, DeviceQuery, KeyQuery, KnownUser, NewCode, NewSession,
-    OpenSession, Origin, ProvisionClient, RedeemCode, RefreshRefusal, RefreshSession, RefreshSessionError,
-    RequestedId, RevocationCursor, Revoke, SessionKey, SessionLimit, Store, WhenFull,
+    ClientCredential, ClientKey, ClientProof, DeviceQuery, KeyQuery, KnownUser, NewSession, OpenSession,
+    Origin, RedeemCode, RefreshRefusal, RefreshSessionError, RequestedId, RevocationCursor, Revoke,
+    SessionKey, SessionLimit, Store, WhenFull,
 };
 use bridge_auth::token::{Algorithm, KeyRing, SigningKey};
 use bridge_auth::{Freshness, SessionId, UserId};
@@ -21,8 +21,8 @@ use http::header::AUTHORIZATION;
 use tokio_postgres::Client;
 
 use crate::store::given::{
-    HOUR, MINUTE, SECOND, new_code, new_secret, new_session, redeem, refresh, refreshable, scopes, secret_of,
-    session_id,
+    HOUR, MINUTE, SECOND, changed, new_code, new_secret, new_session, redeem, refresh, refreshable, scopes,
+    secret_of, session_id,
 };
 use crate::support::bridge::{access, builder_over};
 
@@ -82,7 +82,9 @@ impl Person<'_> {
         for (scope, hook_scopes) in
             [("read", None), ("read write", None), ("read write", Some(scopes("hook:track")))]
         {
-            let user = KnownUser { id: self.id.clone(), scopes: scopes(scope), hook_scopes };
+            let user = hook_scopes
+                .into_iter()
+                .fold(KnownUser::new(self.id.clone(), scopes(scope)), KnownUser::hook_scopes);
             ask!(self.put_user(&user)).unwrap();
             ask!(self.put_user(&user)).unwrap();
         }
@@ -93,12 +95,12 @@ impl Person<'_> {
     async fn links(&mut self) {
         let mut last = None;
         for _ in 0..3 {
-            let code = NewCode { max_open: 2, ..new_code(&self.id) };
+            let code = new_code(&self.id).max_open(2);
             ask!(self.issue_code(code.clone())).unwrap();
             last = Some(code.hash);
         }
         let (session, _) = refreshable(new_session());
-        let code = RedeemCode { session, ..redeem(last.unwrap()) };
+        let code = RedeemCode::new(last.unwrap(), session);
         ask!(self.redeem_code(code.clone())).unwrap();
         ask!(self.redeem_code(code)).unwrap_err();
         ask!(self.redeem_code(redeem(ExchangeCode::random().hash()))).unwrap_err();
@@ -108,22 +110,23 @@ impl Person<'_> {
     async fn opens(&mut self) {
         let declared = format!("laptop-of-{}", SessionId::random());
         for _ in 0..2 {
-            self.open(NewSession { id: RequestedId::Declared(session_id(&declared)), ..new_session() }).await;
+            self.open(changed(new_session(), |new| new.id = RequestedId::Declared(session_id(&declared))))
+                .await;
         }
-        let limit = SessionLimit { max: 1, when_full: WhenFull::Evict };
-        self.open(NewSession { limit, ..new_session() }).await;
-        let page = DeviceQuery { after: None, limit: 1 };
+        let limit = SessionLimit::new(1, WhenFull::Evict);
+        self.open(new_session().limit(limit)).await;
+        let page = DeviceQuery::default().limit(1);
         self.open(new_session()).await;
         let devices = ask!(self.devices_of(&self.id, &page)).unwrap();
-        assert!(devices.next.is_some());
-        ask!(self.devices_of(&self.id, &DeviceQuery { after: devices.next, limit: 1 })).unwrap();
+        let page = page.after(devices.next.unwrap());
+        ask!(self.devices_of(&self.id, &page)).unwrap();
     }
 
     /// Refresh tokens: used, used again, copied, and one from before V10.
     async fn refreshes(&mut self) {
         let (session, first) = refreshable(new_session());
         self.open(session).await;
-        let use_of = |presented: RefreshHash| RefreshSession { grace: Duration::ZERO, ..refresh(presented) };
+        let use_of = |presented: RefreshHash| refresh(presented).grace(Duration::ZERO);
         let second = use_of(first);
         ask!(self.refresh_session(second.clone())).unwrap();
         let third = use_of(second.successor);
@@ -155,7 +158,7 @@ impl Person<'_> {
         let proof = ClientProof::Secret(secret_of(&secret));
         assert!(ask!(self.verify_client(&client, &proof)).unwrap().is_some());
         for origin in [Origin::unknown(), Origin::unknown(), Origin::unknown().device_name("moved")] {
-            let session = NewSession { client: client.clone(), origin, ..new_session() };
+            let session = changed(new_session().origin(origin), |new| new.client = client.clone());
             let open =
                 OpenSession::Client { owner: self.id.clone(), proof, scopes: scopes("hook:track"), session };
             ask!(self.open_session(open)).unwrap();
@@ -163,13 +166,13 @@ impl Person<'_> {
 
         let thumbprint = KeyThumbprint::from_bytes(RefreshToken::random().hash().as_bytes()).unwrap();
         let jwk = serde_json::json!({ "alg": "EdDSA", "kid": "laptop" }).to_string();
-        let credential = ClientCredential::Key(ClientKey { thumbprint, jwk });
-        let key = ProvisionClient { credential, ..new_secret(&self.id, &device) };
+        let credential = ClientCredential::Key(ClientKey::new(thumbprint, jwk));
+        let key = changed(new_secret(&self.id, &device), |new| new.credential = credential);
         ask!(self.provision_client(key)).unwrap();
         assert!(ask!(self.verify_client(&client, &ClientProof::Key(thumbprint))).unwrap().is_some());
         let encoded = URL_SAFE_NO_PAD.encode(thumbprint.as_bytes());
         for key_id in [None, Some("laptop".to_owned()), Some(encoded)] {
-            let query = KeyQuery { algorithm: "EdDSA".to_owned(), key_id };
+            let query = key_id.into_iter().fold(KeyQuery::new("EdDSA"), KeyQuery::key_id);
             assert_eq!(ask!(self.client_keys(&client, &query)).unwrap().len(), 1);
         }
         let assertion = AssertionHash::of(&client, SessionId::random().as_str());
@@ -213,7 +216,7 @@ impl Person<'_> {
     }
 
     async fn open(&mut self, session: NewSession) -> SessionId {
-        let session = NewSession { life: HOUR, ..session };
+        let session = changed(session, |new| new.life = HOUR);
         let open = OpenSession::Vouched { user: self.id.clone(), scopes: scopes("read"), session };
         ask!(self.open_session(open)).unwrap().id
     }

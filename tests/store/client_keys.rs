@@ -6,13 +6,14 @@ use std::time::Duration;
 use bridge_auth::UserId;
 use bridge_auth::id::{AssertionHash, ClientId, ClientSecret, KeyThumbprint};
 use bridge_auth::store::{
-    ClientCredential, ClientKey, ClientProof, KeyQuery, NewSession, OpenSession, OpenSessionError,
-    OpenedSession, ProvisionClient, Revoke, SessionState, Store,
+    ClientCredential, ClientKey, ClientProof, KeyQuery, OpenSession, OpenSessionError, OpenedSession,
+    ProvisionClient, Revoke, SessionState, Store,
 };
 use futures_util::future::join_all;
 
 use super::given::{
-    HOUR, MINUTE, is_good, new_secret, new_session, provision, scopes, secret_of, sign_in, state, user,
+    HOUR, MINUTE, changed, is_good, new_secret, new_session, provision, scopes, secret_of, sign_in, state,
+    user,
 };
 use crate::support::Backend;
 
@@ -41,8 +42,8 @@ fn new_key(provision: ProvisionClient, seed: u8) -> (ProvisionClient, ClientKey)
 
 fn named_key(provision: ProvisionClient, seed: u8, alg: &str, kid: &str) -> (ProvisionClient, ClientKey) {
     let jwk = serde_json::json!({ "alg": alg, "kid": kid, "x": seed.to_string() }).to_string();
-    let key = ClientKey { thumbprint: thumbprint(seed), jwk };
-    (ProvisionClient { credential: ClientCredential::Key(key.clone()), ..provision }, key)
+    let key = ClientKey::new(thumbprint(seed), jwk);
+    (changed(provision, |new| new.credential = ClientCredential::Key(key.clone())), key)
 }
 
 async fn keys(store: &dyn Store, owner: &UserId) -> Vec<ClientKey> {
@@ -50,7 +51,7 @@ async fn keys(store: &dyn Store, owner: &UserId) -> Vec<ClientKey> {
 }
 
 async fn keys_called(store: &dyn Store, owner: &UserId, alg: &str, kid: Option<&str>) -> Vec<ClientKey> {
-    let query = KeyQuery { algorithm: alg.to_owned(), key_id: kid.map(str::to_owned) };
+    let query = kid.into_iter().fold(KeyQuery::new(alg), KeyQuery::key_id);
     store.client_keys(&ClientId::for_hooks_of(owner), &query).await.unwrap()
 }
 
@@ -63,7 +64,7 @@ async fn open_with(
     owner: &UserId,
     proof: ClientProof,
 ) -> Result<OpenedSession, OpenSessionError> {
-    let session = NewSession { client: ClientId::for_hooks_of(owner), ..new_session() };
+    let session = changed(new_session(), |new| new.client = ClientId::for_hooks_of(owner));
     let owner = owner.clone();
     store.open_session(OpenSession::Client { owner, proof, scopes: scopes("hook:track"), session }).await
 }
@@ -91,7 +92,7 @@ async fn a_secret_is_never_taken_for_a_key(db: impl Backend) {
     let secret = ClientSecret::random().hash(None);
     let of_secret = ClientProof::Key(KeyThumbprint::from_bytes(secret.as_bytes()).unwrap());
     let (new, key) = new_key(new_secret(&alice, &device), 1);
-    let both = [ProvisionClient { credential: ClientCredential::Secret(secret), ..new.clone() }, new];
+    let both = [changed(new.clone(), |new| new.credential = ClientCredential::Secret(secret)), new];
     for new in both {
         store.provision_client(new).await.unwrap();
     }
@@ -214,7 +215,7 @@ async fn attack_n3_of_very_many_keys_at_most_two_are_found(db: impl Backend) {
     let device = sign_in(&*store, &alice).await;
     let mut newest = Vec::new();
     for seed in 0..200 {
-        let new = ProvisionClient { overlap: HOUR, ..new_secret(&alice, &device) };
+        let new = new_secret(&alice, &device).overlap(HOUR);
         let (new, key) = named_key(new, seed, "RS256", "one for all");
         store.provision_client(new).await.unwrap();
         newest.insert(0, key);
@@ -232,7 +233,7 @@ async fn a_secret_takes_the_place_of_a_key(db: impl Backend) {
     let (new, key) = new_key(new_secret(&alice, &device), 1);
     let secret = provision(&*store, &alice, &device).await.unwrap();
     store.provision_client(new).await.unwrap();
-    let last = ProvisionClient { overlap: Duration::ZERO, ..new_secret(&alice, &device) };
+    let last = new_secret(&alice, &device).overlap(Duration::ZERO);
     store.provision_client(last.clone()).await.unwrap();
     assert!(is_good(&*store, &alice, &secret_of(&last)).await);
     assert!(!verifies(&*store, &alice, ClientProof::Key(key.thumbprint)).await);

@@ -3,15 +3,12 @@
 use std::collections::HashSet;
 
 use bridge_auth::id::{ClientId, ClientSecret};
-use bridge_auth::store::{
-    ClientProof, NewSession, OpenSession, OpenSessionError, ProvisionClient, RequestedId, Revoke,
-    SessionState,
-};
+use bridge_auth::store::{ClientProof, OpenSession, OpenSessionError, RequestedId, Revoke, SessionState};
 use futures_util::future::join_all;
 
 use super::given::{
-    MINUTE, SECOND, declared, is_good, new_secret, new_session, open_hook, provision, scopes, secret_of,
-    session_id, sign_in, state, user, vouch,
+    MINUTE, SECOND, changed, declared, is_good, new_secret, new_session, open_hook, provision, scopes,
+    secret_of, session_id, sign_in, state, user, vouch,
 };
 use crate::support::{Backend, Listed as _};
 
@@ -70,7 +67,10 @@ async fn a_hook_session_belongs_to_the_owner_with_the_scopes_of_the_client(db: i
     let session = sign_in(&*store, &alice).await;
     let secret = provision(&*store, &alice, &session).await.unwrap();
     let client = ClientId::for_hooks_of(&alice);
-    let hook = NewSession { client: client.clone(), life: MINUTE, ..new_session() };
+    let hook = changed(new_session(), |new| {
+        new.client = client.clone();
+        new.life = MINUTE;
+    });
     let asked = scopes("hook:govern admin");
     let proof = ClientProof::Secret(secret);
     let open = OpenSession::Client { owner: alice.clone(), proof, scopes: asked, session: hook };
@@ -88,7 +88,7 @@ async fn a_wrong_secret_opens_nothing(db: impl Backend) {
     let session = sign_in(&*store, &alice).await;
     let first = new_secret(&alice, &session);
     store.provision_client(first.clone()).await.unwrap();
-    let second = ProvisionClient { overlap: SECOND, ..new_secret(&alice, &session) };
+    let second = new_secret(&alice, &session).overlap(SECOND);
     store.provision_client(second).await.unwrap();
     db.pass_time(SECOND).await;
     for (owner, wrong) in
@@ -143,7 +143,9 @@ async fn after_its_session_was_revoked_a_hook_gets_another(db: impl Backend) {
     assert_eq!(state(&*store, &second.id).await, Some(SessionState::Live));
     // It follows its device's session, and shows when it was last used.
     db.pass_time(10 * MINUTE).await;
-    vouch(&*store, &alice, NewSession { id: RequestedId::Declared(device), ..new_session() }).await.unwrap();
+    vouch(&*store, &alice, changed(new_session(), |new| new.id = RequestedId::Declared(device)))
+        .await
+        .unwrap();
     let third = open_hook(&*store, &alice, secret).await.unwrap();
     assert!(third.renewed && third.id == second.id && third.expires_in > 59 * MINUTE, "{third:?}");
     let shown = store.all_devices_of(&alice).await.unwrap().remove(0).hook_session.unwrap();
@@ -157,7 +159,7 @@ async fn a_hook_session_is_renewed_by_its_own_devices_secret_alone(db: impl Back
     let on_laptop = provision(&*store, &alice, &laptop).await.unwrap();
     let on_desktop = provision(&*store, &alice, &desktop).await.unwrap();
     let open = |secret| {
-        let session = NewSession { client: ClientId::for_hooks_of(&alice), ..declared("hooks") };
+        let session = changed(declared("hooks"), |new| new.client = ClientId::for_hooks_of(&alice));
         let (owner, proof) = (alice.clone(), ClientProof::Secret(secret));
         OpenSession::Client { owner, proof, scopes: scopes("hook:govern"), session }
     };

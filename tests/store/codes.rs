@@ -55,7 +55,7 @@ async fn a_code_expires_by_the_clock_of_the_database(db: impl Backend) {
 async fn beyond_the_cap_the_oldest_codes_die(db: impl Backend) {
     let store = db.open().await;
     let alice = user(&*store, "alice").await;
-    let codes: Vec<_> = (0..5).map(|_| NewCode { max_open: 3, ..new_code(&alice) }).collect();
+    let codes: Vec<_> = (0..5).map(|_| new_code(&alice).max_open(3)).collect();
     for code in &codes {
         store.issue_code(code.clone()).await.unwrap();
         db.pass_time(SECOND).await;
@@ -75,7 +75,7 @@ async fn beyond_the_cap_the_oldest_codes_die(db: impl Backend) {
 async fn the_cap_is_one_users(db: impl Backend) {
     let store = db.open().await;
     let (alice, bob) = (user(&*store, "alice").await, user(&*store, "bob").await);
-    let only = |user| NewCode { max_open: 1, ..new_code(user) };
+    let only = |user| new_code(user).max_open(1);
     let (hers, his) = (only(&alice), only(&bob));
     store.issue_code(hers.clone()).await.unwrap();
     store.issue_code(his).await.unwrap();
@@ -85,7 +85,7 @@ async fn the_cap_is_one_users(db: impl Backend) {
 async fn spent_and_expired_codes_take_no_place(db: impl Backend) {
     let store = db.open().await;
     let alice = user(&*store, "alice").await;
-    let mut codes: Vec<_> = (0..4).map(|_| NewCode { max_open: 2, ..new_code(&alice) }).collect();
+    let mut codes: Vec<_> = (0..4).map(|_| new_code(&alice).max_open(2)).collect();
     codes[0].life = SECOND;
     store.issue_code(codes[0].clone()).await.unwrap();
     db.pass_time(SECOND).await;

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use bridge_auth::id::{
-    CallSource, ClientId, ClientSecret, CodeHash, ExchangeCode, RefreshHash, RefreshToken, SecretHash,
+    ClientId, ClientSecret, CodeHash, ExchangeCode, RefreshHash, RefreshToken, SecretHash,
 };
 use bridge_auth::store::{
-    ClientCredential, ClientProof, NewCode, NewSession, OpenSession, OpenSessionError, OpenedSession, Origin,
+    ClientCredential, ClientProof, NewCode, NewSession, OpenSession, OpenSessionError, OpenedSession,
     ProvisionClient, ProvisionClientError, RedeemCode, RefreshSession, RefreshSessionError, RequestedId,
     RowState, SessionKey, SessionLimit, SessionState, Store, WhenFull,
 };
@@ -39,15 +39,7 @@ pub async fn user(store: &dyn Store, name: &str) -> UserId {
 }
 
 pub fn new_code(user: &UserId) -> NewCode {
-    NewCode {
-        hash: ExchangeCode::random().hash(),
-        user: user.clone(),
-        scopes: scopes("read write"),
-        challenge: None,
-        resource: None,
-        life: 2 * MINUTE,
-        max_open: 8,
-    }
+    NewCode::new(ExchangeCode::random().hash(), user.clone(), scopes("read write"), 2 * MINUTE)
 }
 
 /// A code that was issued to `user`.
@@ -58,26 +50,19 @@ pub async fn code(store: &dyn Store, user: &UserId) -> CodeHash {
 }
 
 pub fn redeem(hash: CodeHash) -> RedeemCode {
-    RedeemCode { hash, challenge: None, resource: None, session: new_session() }
+    RedeemCode::new(hash, new_session())
 }
 
 /// A bridge's session of one hour with an id that the server made.
 pub fn new_session() -> NewSession {
-    NewSession {
-        id: RequestedId::Fresh(SessionId::random()),
-        client: client_id("sp_bridge"),
-        call_source: CallSource::default(),
-        origin: Origin::unknown(),
-        life: HOUR,
-        max_life: HOUR * 24 * 30,
-        refresh: None,
-        limit: SessionLimit { max: 100, when_full: WhenFull::Evict },
-    }
+    NewSession::new(RequestedId::Fresh(SessionId::random()), client_id("sp_bridge"), HOUR)
+        .max_life(HOUR * 24 * 30)
+        .limit(SessionLimit::new(100, WhenFull::Evict))
 }
 
 /// The same with an id that the bridge declares.
 pub fn declared(id: &str) -> NewSession {
-    NewSession { id: RequestedId::Declared(session_id(id)), ..new_session() }
+    changed(new_session(), |new| new.id = RequestedId::Declared(session_id(id)))
 }
 
 /// Opens `session` for `user`, for whom the host vouches.
@@ -98,15 +83,15 @@ pub async fn sign_in(store: &dyn Store, user: &UserId) -> SessionId {
 
 /// A request for a secret of `user`'s hooks, asked for by `session`.
 pub fn new_secret(user: &UserId, session: &SessionId) -> ProvisionClient {
-    ProvisionClient {
-        client: ClientId::for_hooks_of(user),
-        owner: user.clone(),
-        session: session.clone(),
-        credential: ClientCredential::Secret(ClientSecret::random().hash(None)),
-        scopes: scopes("hook:govern hook:track"),
-        overlap: MINUTE,
-        max_devices: 10,
-    }
+    ProvisionClient::new(
+        ClientId::for_hooks_of(user),
+        user.clone(),
+        session.clone(),
+        ClientCredential::Secret(ClientSecret::random().hash(None)),
+    )
+    .scopes(scopes("hook:govern hook:track"))
+    .overlap(MINUTE)
+    .max_devices(10)
 }
 
 /// The hash that `provision` asks for.
@@ -133,7 +118,7 @@ pub async fn open_hook(
     user: &UserId,
     secret: SecretHash,
 ) -> Result<OpenedSession, OpenSessionError> {
-    let session = NewSession { client: ClientId::for_hooks_of(user), ..new_session() };
+    let session = changed(new_session(), |new| new.client = ClientId::for_hooks_of(user));
     store
         .open_session(OpenSession::Client {
             owner: user.clone(),
@@ -153,7 +138,7 @@ pub async fn is_good(store: &dyn Store, user: &UserId, secret: &SecretHash) -> b
 /// Gives `session` its first refresh token.
 pub fn refreshable(session: NewSession) -> (NewSession, RefreshHash) {
     let token = RefreshToken::random().hash();
-    (NewSession { refresh: Some(token), ..session }, token)
+    (session.refresh(token), token)
 }
 
 /// A session of one hour of `user`'s bridge, which may be refreshed for 30 days, and its refresh token.
@@ -164,16 +149,7 @@ pub async fn sign_in_to_stay(store: &dyn Store, user: &UserId) -> (SessionId, Re
 
 /// The bridge uses `token` and would have a new one.
 pub fn refresh(token: RefreshHash) -> RefreshSession {
-    RefreshSession {
-        presented: token,
-        successor: RefreshToken::random().hash(),
-        client: client_id("sp_bridge"),
-        scopes: None,
-        resource: None,
-        origin: Origin::unknown(),
-        life: HOUR,
-        grace: 30 * SECOND,
-    }
+    RefreshSession::new(token, RefreshToken::random().hash(), client_id("sp_bridge"), HOUR).grace(30 * SECOND)
 }
 
 /// Uses `token`; what came of it and the token that takes its place.
@@ -197,4 +173,10 @@ pub async fn state(store: &dyn Store, session: &SessionId) -> Option<SessionStat
 /// What a look-up of its row alone says of `session`.
 pub async fn row(store: &dyn Store, session: &SessionId) -> Option<RowState> {
     store.row_states(&[SessionKey::of(session.clone())]).await.unwrap().found.pop()
+}
+
+/// `value` with something else in a field that its constructor asks for.
+pub fn changed<T>(mut value: T, change: impl FnOnce(&mut T)) -> T {
+    change(&mut value);
+    value
 }

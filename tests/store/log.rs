@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bridge_auth::store::{NewSession, Revocation, RevocationCursor, Revoke, SessionLimit, Store, WhenFull};
+use bridge_auth::store::{Revocation, RevocationCursor, Revoke, SessionLimit, Store, WhenFull};
 use futures_util::future::join_all;
 
 use super::given::{
@@ -54,8 +54,8 @@ async fn a_session_that_ends_in_passing_is_in_the_log(db: impl Backend) {
     store.redeem_code(redeem(hash)).await.unwrap_err();
     let oldest = sign_in(&*store, &alice).await;
     db.pass_time(SECOND).await;
-    let limit = SessionLimit { max: 1, when_full: WhenFull::Evict };
-    vouch(&*store, &alice, NewSession { limit, ..new_session() }).await.unwrap();
+    let limit = SessionLimit::new(1, WhenFull::Evict);
+    vouch(&*store, &alice, new_session().limit(limit)).await.unwrap();
     let logged = since(&*store, &cursor).await;
     assert_eq!(logged, HashSet::from([Revocation::Session(replayed), Revocation::Session(oldest)]));
 }

@@ -10,9 +10,7 @@ use bridge_auth::{SessionId, UserId};
 use refinery::Target;
 use tokio_postgres::Client;
 
-use super::given::{
-    DAY, declared, is_good, open_hook, provision, redeem, rotate, scopes, session_id, state, vouch,
-};
+use super::given::{DAY, declared, is_good, open_hook, provision, rotate, scopes, session_id, state, vouch};
 use super::refresh::refusal;
 use crate::support::{Listed as _, PostgresBackend};
 
@@ -199,7 +197,7 @@ impl Before {
         provision(store, &alice, &laptop).await.unwrap();
 
         let session = declared("other");
-        let other = store.redeem_code(RedeemCode { session, ..redeem(self.code.hash()) }).await;
+        let other = store.redeem_code(RedeemCode::new(self.code.hash(), session)).await;
         assert!(!other.unwrap().renewed);
 
         // A lost answer from before is answered again, and what it brought is retired.

@@ -7,6 +7,7 @@ mod clients;
 mod codes;
 mod log;
 mod migrations;
+mod outside;
 mod plans;
 mod provision;
 mod redeem;

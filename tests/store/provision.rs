@@ -3,12 +3,12 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bridge_auth::store::{ClientProof, KnownUser, NewSession, ProvisionClient, ProvisionClientError, Revoke};
+use bridge_auth::store::{ClientProof, ProvisionClientError, Revoke};
 use bridge_auth::{Scopes, SessionId};
 use futures_util::future::join_all;
 
 use super::given::{
-    HOUR, MINUTE, SECOND, declared, is_good, new_secret, new_session, open_hook, provision, scopes,
+    HOUR, MINUTE, SECOND, changed, declared, is_good, new_secret, new_session, open_hook, provision, scopes,
     secret_of, sign_in, user, vouch,
 };
 use crate::support::{Backend, known};
@@ -35,7 +35,7 @@ async fn a_session_that_is_not_live_gets_no_secret(db: impl Backend) {
     let (alice, bob) = (user(&*store, "alice").await, user(&*store, "bob").await);
     let revoked = sign_in(&*store, &alice).await;
     store.revoke(&Revoke::Session(revoked.clone())).await.unwrap();
-    let short = NewSession { life: SECOND, ..new_session() };
+    let short = changed(new_session(), |new| new.life = SECOND);
     let expired = vouch(&*store, &alice, short).await.unwrap().id;
     db.pass_time(SECOND).await;
     let his = sign_in(&*store, &bob).await;
@@ -72,7 +72,7 @@ async fn a_replaced_secret_is_good_for_the_overlap(db: impl Backend) {
     db.pass_time(10 * SECOND).await;
     assert!(!is_good(&*store, &alice, &first).await);
     assert!(is_good(&*store, &alice, &second).await);
-    let third = ProvisionClient { overlap: Duration::ZERO, ..new_secret(&alice, &session) };
+    let third = new_secret(&alice, &session).overlap(Duration::ZERO);
     store.provision_client(third.clone()).await.unwrap();
     assert!(!is_good(&*store, &alice, &second).await);
     db.pass_time(HOUR / 2).await;
@@ -104,8 +104,7 @@ async fn a_persons_hooks_may_ask_for_no_more_than_they_were_narrowed_to(db: impl
         store.provision_client(secret.clone()).await.unwrap().scopes,
         scopes("hook:govern hook:track")
     );
-    let narrow =
-        KnownUser { hook_scopes: Some(scopes("hook:track other")), ..known(&alice, &scopes("read")) };
+    let narrow = known(&alice, &scopes("read")).hook_scopes(scopes("hook:track other"));
     store.put_user(&narrow).await.unwrap();
     let proof = ClientProof::Secret(secret_of(&secret));
     let client = store.verify_client(&secret.client, &proof).await.unwrap().unwrap();
@@ -114,7 +113,7 @@ async fn a_persons_hooks_may_ask_for_no_more_than_they_were_narrowed_to(db: impl
     let again = store.provision_client(new_secret(&alice, &session)).await.unwrap();
     assert_eq!(again.scopes, scopes("hook:track"));
     // Nothing, and all again.
-    let none = KnownUser { hook_scopes: Some(Scopes::default()), ..known(&alice, &scopes("read")) };
+    let none = known(&alice, &scopes("read")).hook_scopes(Scopes::default());
     store.put_user(&none).await.unwrap();
     assert!(store.provision_client(new_secret(&alice, &session)).await.unwrap().scopes.is_empty());
     store.put_user(&known(&alice, &scopes("read"))).await.unwrap();
@@ -127,7 +126,7 @@ async fn another_devices_secret_stays(db: impl Backend) {
     let alice = user(&*store, "alice").await;
     let (one, two) = (sign_in(&*store, &alice).await, sign_in(&*store, &alice).await);
     let first = provision(&*store, &alice, &one).await.unwrap();
-    let other = ProvisionClient { overlap: Duration::ZERO, ..new_secret(&alice, &two) };
+    let other = new_secret(&alice, &two).overlap(Duration::ZERO);
     store.provision_client(other.clone()).await.unwrap();
     db.pass_time(HOUR / 2).await;
     assert!(is_good(&*store, &alice, &first).await && is_good(&*store, &alice, &secret_of(&other)).await);
@@ -151,7 +150,7 @@ async fn provisioning_again_sets_the_scopes(db: impl Backend) {
     let session = sign_in(&*store, &alice).await;
     let first = new_secret(&alice, &session);
     store.provision_client(first.clone()).await.unwrap();
-    let narrower = ProvisionClient { scopes: scopes("hook:track"), ..new_secret(&alice, &session) };
+    let narrower = new_secret(&alice, &session).scopes(scopes("hook:track"));
     store.provision_client(narrower.clone()).await.unwrap();
     for secret in [first, narrower] {
         let client = store
@@ -170,7 +169,7 @@ async fn a_clients_id_of_another_owner_is_not_touched(db: impl Backend) {
     let hers = sign_in(&*store, &alice).await;
     let secret = provision(&*store, &alice, &hers).await.unwrap();
     let his = sign_in(&*store, &bob).await;
-    let thief = ProvisionClient { client: new_secret(&alice, &hers).client, ..new_secret(&bob, &his) };
+    let thief = changed(new_secret(&bob, &his), |new| new.client = new_secret(&alice, &hers).client);
     assert!(store.provision_client(thief.clone()).await.is_err());
     assert!(!is_good(&*store, &alice, &secret_of(&thief)).await);
     let client = store.verify_client(&thief.client, &ClientProof::Secret(secret)).await.unwrap().unwrap();
@@ -182,12 +181,12 @@ async fn a_device_that_is_not_live_takes_no_place(db: impl Backend) {
     let alice = user(&*store, "alice").await;
     let mut secrets = Vec::new();
     for life in [HOUR, SECOND, HOUR, SECOND] {
-        let session = vouch(&*store, &alice, NewSession { life, ..new_session() }).await.unwrap().id;
+        let session = vouch(&*store, &alice, changed(new_session(), |new| new.life = life)).await.unwrap().id;
         secrets.push(provision(&*store, &alice, &session).await.unwrap());
     }
     db.pass_time(MINUTE).await;
     let newest = sign_in(&*store, &alice).await;
-    let new = ProvisionClient { max_devices: 3, ..new_secret(&alice, &newest) };
+    let new = new_secret(&alice, &newest).max_devices(3);
     store.provision_client(new.clone()).await.unwrap();
     let mut good = Vec::new();
     for secret in secrets.iter().chain([&secret_of(&new)]) {
@@ -200,7 +199,7 @@ async fn a_device_that_is_not_live_takes_no_place(db: impl Backend) {
 async fn a_client_full_of_live_devices_is_refused(db: impl Backend) {
     let store = db.open().await;
     let alice = user(&*store, "alice").await;
-    let capped = |session| ProvisionClient { max_devices: 2, ..new_secret(&alice, session) };
+    let capped = |session| new_secret(&alice, session).max_devices(2);
     let devices =
         [sign_in(&*store, &alice).await, sign_in(&*store, &alice).await, sign_in(&*store, &alice).await];
     store.provision_client(capped(&devices[0])).await.unwrap();
@@ -222,7 +221,7 @@ async fn a_place_is_not_kept_by_who_took_the_session_id_later(db: impl Backend) 
     store.sweep(100).await.unwrap();
     vouch(&*store, &bob, declared("shared")).await.unwrap();
     let session = sign_in(&*store, &alice).await;
-    let only = ProvisionClient { max_devices: 1, ..new_secret(&alice, &session) };
+    let only = new_secret(&alice, &session).max_devices(1);
     store.provision_client(only).await.unwrap();
     assert!(!is_good(&*store, &alice, &old).await);
 }
@@ -232,7 +231,7 @@ async fn racing_devices_stay_within_the_cap(db: impl Backend) {
     let alice = user(&*nodes[0], "alice").await;
     let devices = join_all((0..10).map(|_| sign_in(&*nodes[0], &alice))).await;
     let racers = devices.iter().enumerate().map(|(n, device)| {
-        let capped = ProvisionClient { max_devices: 3, ..new_secret(&alice, device) };
+        let capped = new_secret(&alice, device).max_devices(3);
         nodes[n % 2].provision_client(capped)
     });
     let provisioned = join_all(racers).await.into_iter().filter(Result::is_ok).count();
@@ -248,7 +247,7 @@ async fn of_20_racing_provisions_every_secret_returned_last_works(db: impl Backe
         let returned = Arc::new(Mutex::new(Vec::new()));
         let racers = (0..20).map(|n| {
             let (node, returned) = (Arc::clone(&nodes[n % 2]), Arc::clone(&returned));
-            let new = ProvisionClient { overlap, ..new_secret(&alice, &devices[n % 4]) };
+            let new = (new_secret(&alice, &devices[n % 4])).overlap(overlap);
             tokio::spawn(async move {
                 node.provision_client(new.clone()).await.unwrap();
                 returned.lock().unwrap().push((new.session.clone(), secret_of(&new)));

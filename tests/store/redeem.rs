@@ -6,14 +6,13 @@ use std::time::SystemTime;
 use bridge_auth::SessionId;
 use bridge_auth::id::CodeVerifier;
 use bridge_auth::store::{
-    GrantRefusal, NewCode, NewSession, OpenedSession, RedeemCode, RedeemError, Revoke, SessionLimit,
-    SessionState, WhenFull,
+    GrantRefusal, OpenedSession, RedeemCode, RedeemError, Revoke, SessionLimit, SessionState, WhenFull,
 };
 use futures_util::future::join_all;
 
 use super::given::{
-    HOUR, MINUTE, SECOND, code, declared, is_good, new_code, new_session, open_hook, provision, redeem,
-    scopes, sign_in, state, user, vouch,
+    HOUR, MINUTE, SECOND, changed, code, declared, is_good, new_code, new_session, open_hook, provision,
+    redeem, scopes, sign_in, state, user, vouch,
 };
 use crate::support::{Backend, Listed as _};
 
@@ -36,7 +35,7 @@ async fn a_code_opens_a_session_of_its_user(db: impl Backend) {
     let store = db.open().await;
     let alice = user(&*store, "alice").await;
     let issued = SystemTime::now();
-    let code = NewCode { scopes: scopes("read unheld"), ..new_code(&alice) };
+    let code = changed(new_code(&alice), |new| new.scopes = scopes("read unheld"));
     store.issue_code(code.clone()).await.unwrap();
     db.pass_time(MINUTE).await;
     let opened = store.redeem_code(redeem(code.hash)).await.unwrap();
@@ -98,12 +97,12 @@ async fn a_replay_is_one_whatever_else_is_presented(db: impl Backend) {
     let store = db.open().await;
     let alice = user(&*store, "alice").await;
     let verifier = CodeVerifier::random();
-    let code = NewCode { challenge: Some(verifier.challenge()), ..new_code(&alice) };
+    let code = new_code(&alice).challenge(verifier.challenge());
     store.issue_code(code.clone()).await.unwrap();
-    let answered = RedeemCode { challenge: code.challenge.clone(), ..redeem(code.hash) };
+    let answered = changed(redeem(code.hash), |new| new.challenge = code.challenge.clone());
     let opened = store.redeem_code(answered).await.unwrap();
     db.pass_time(10 * MINUTE).await;
-    let wrong = RedeemCode { challenge: Some(CodeVerifier::random().challenge()), ..redeem(code.hash) };
+    let wrong = redeem(code.hash).challenge(CodeVerifier::random().challenge());
     assert!(matches!(refusal(store.redeem_code(wrong).await), GrantRefusal::Replayed { .. }));
     assert_eq!(state(&*store, &opened.id).await, Some(SessionState::Revoked));
     store.disable_user(&alice).await.unwrap();
@@ -118,7 +117,7 @@ async fn a_replay_spares_who_took_the_session_id_later(db: impl Backend) {
     let (alice, bob) = (user(&*store, "alice").await, user(&*store, "bob").await);
     for (id, later) in [("shared", &bob), ("own", &alice)] {
         let hash = code(&*store, &alice).await;
-        store.redeem_code(RedeemCode { session: declared(id), ..redeem(hash) }).await.unwrap();
+        store.redeem_code(RedeemCode::new(hash, declared(id))).await.unwrap();
         db.pass_time(2 * HOUR + SECOND).await;
         store.sweep(100).await.unwrap();
         let taken = vouch(&*store, later, declared(id)).await.unwrap();
@@ -162,10 +161,10 @@ async fn the_verifier_answers_the_challenge_or_there_is_none(db: impl Backend) {
         (Some(&right), Some(&wrong), false),
         (Some(&right), Some(&right), true),
     ] {
-        let code = NewCode { challenge: stored.cloned(), ..new_code(&alice) };
+        let code = changed(new_code(&alice), |new| new.challenge = stored.cloned());
         store.issue_code(code.clone()).await.unwrap();
         let answer =
-            store.redeem_code(RedeemCode { challenge: presented.cloned(), ..redeem(code.hash) }).await;
+            store.redeem_code(changed(redeem(code.hash), |new| new.challenge = presented.cloned())).await;
         match good {
             true => assert!(answer.is_ok(), "{stored:?} {presented:?}: {answer:?}"),
             false => assert_eq!(refusal(answer), GrantRefusal::WrongVerifier, "{stored:?} {presented:?}"),
@@ -179,16 +178,16 @@ async fn a_failure_leaves_the_code_unspent(db: impl Backend) {
     vouch(&*store, &bob, declared("bobs")).await.unwrap();
     let hash = code(&*store, &alice).await;
 
-    let unasked = RedeemCode { challenge: Some(CodeVerifier::random().challenge()), ..redeem(hash) };
+    let unasked = redeem(hash).challenge(CodeVerifier::random().challenge());
     assert_eq!(refusal(store.redeem_code(unasked).await), GrantRefusal::WrongVerifier);
 
-    let taken = RedeemCode { session: declared("bobs"), ..redeem(hash) };
+    let taken = RedeemCode::new(hash, declared("bobs"));
     let answer = store.redeem_code(taken).await;
     assert!(matches!(answer, Err(RedeemError::SessionTaken)), "{answer:?}");
 
     sign_in(&*store, &alice).await;
-    let limit = SessionLimit { max: 1, when_full: WhenFull::Refuse };
-    let full = RedeemCode { session: NewSession { limit, ..new_session() }, ..redeem(hash) };
+    let limit = SessionLimit::new(1, WhenFull::Refuse);
+    let full = RedeemCode::new(hash, new_session().limit(limit));
     let answer = store.redeem_code(full).await;
     assert!(matches!(answer, Err(RedeemError::TooManySessions)), "{answer:?}");
 
@@ -223,7 +222,7 @@ async fn a_code_races_with_itself_under_one_declared_id(db: impl Backend) {
     let nodes = [db.open().await, db.open().await];
     let alice = user(&*nodes[0], "alice").await;
     let (one, two) = (code(&*nodes[0], &alice).await, code(&*nodes[0], &alice).await);
-    let with = |hash| RedeemCode { session: declared("laptop"), ..redeem(hash) };
+    let with = |hash| RedeemCode::new(hash, declared("laptop"));
     let (first, second) = tokio::join!(nodes[0].redeem_code(with(one)), nodes[1].redeem_code(with(two)));
     let renewed = [first.unwrap().renewed, second.unwrap().renewed];
     assert!(renewed.contains(&true) && renewed.contains(&false), "one opens, the other renews");

@@ -4,11 +4,11 @@ use std::time::SystemTime;
 
 use bridge_auth::id::{CallSource, RefreshToken};
 use bridge_auth::store::{
-    NewSession, Origin, RedeemCode, RefreshRefusal, RefreshSession, RefreshSessionError, Revoke, SessionState,
+    NewSession, Origin, RedeemCode, RefreshRefusal, RefreshSessionError, Revoke, SessionState,
 };
 
 use super::given::{
-    DAY, HOUR, MINUTE, SECOND, client_id, code, declared, new_session, redeem, refresh, refreshable, rotate,
+    DAY, HOUR, MINUTE, SECOND, changed, client_id, code, declared, new_session, refresh, refreshable, rotate,
     scopes, sign_in, sign_in_to_stay, state, user, vouch,
 };
 use crate::support::{Backend, Listed as _, known};
@@ -56,7 +56,7 @@ async fn the_first_refresh_token_comes_with_a_code_too(db: impl Backend) {
     let alice = user(&*store, "alice").await;
     let (session, token) = refreshable(new_session());
     let hash = code(&*store, &alice).await;
-    let opened = store.redeem_code(RedeemCode { session, ..redeem(hash) }).await.unwrap();
+    let opened = store.redeem_code(RedeemCode::new(hash, session)).await.unwrap();
     assert_eq!(rotate(&*store, token).await.unwrap().0.id, opened.id);
 }
 
@@ -79,7 +79,7 @@ async fn a_refresh_narrows_the_answer_and_not_the_session(db: impl Backend) {
     let alice = user(&*store, "alice").await;
     let (_, token) = sign_in_to_stay(&*store, &alice).await;
     for asked in ["read", ""] {
-        let new = RefreshSession { scopes: Some(scopes(asked)), ..refresh(token) };
+        let new = refresh(token).scopes(scopes(asked));
         let refreshed = store.refresh_session(new).await.unwrap();
         assert_eq!(refreshed.scopes, scopes(asked));
     }
@@ -95,7 +95,7 @@ async fn scopes_that_the_session_does_not_have_change_nothing(db: impl Backend) 
     let before = store.sessions_of(&alice).await.unwrap();
     // The user holds `admin`, but did not hand it to this session.
     for asked in ["admin", "read admin", "rea", "READ"] {
-        let new = RefreshSession { scopes: Some(scopes(asked)), ..refresh(token) };
+        let new = refresh(token).scopes(scopes(asked));
         let refused = store.refresh_session(new).await;
         assert!(matches!(refused, Err(RefreshSessionError::Scopes)), "{asked}: {refused:?}");
     }
@@ -109,7 +109,7 @@ async fn a_session_keeps_the_scopes_that_its_user_still_holds(db: impl Backend) 
     let alice = user(&*store, "alice").await;
     let (_, token) = sign_in_to_stay(&*store, &alice).await;
     store.put_user(&known(&alice, &scopes("admin read"))).await.unwrap();
-    let lost = RefreshSession { scopes: Some(scopes("write")), ..refresh(token) };
+    let lost = refresh(token).scopes(scopes("write"));
     assert!(matches!(store.refresh_session(lost).await, Err(RefreshSessionError::Scopes)));
     let (refreshed, token) = rotate(&*store, token).await.unwrap();
     assert_eq!(refreshed.scopes, scopes("read"));
@@ -125,7 +125,7 @@ async fn another_clients_refresh_token_changes_nothing(db: impl Backend) {
     let (_, token) = rotate(&*store, old).await.unwrap();
     db.pass_time(HOUR / 2).await;
     for presented in [token, old] {
-        let new = RefreshSession { client: client_id("other"), ..refresh(presented) };
+        let new = changed(refresh(presented), |new| new.client = client_id("other"));
         assert_eq!(refusal(store.refresh_session(new).await), RefreshRefusal::WrongClient);
     }
     assert_eq!(state(&*store, &session).await, Some(SessionState::Live));
@@ -148,7 +148,7 @@ async fn a_disabled_users_refresh_token_extends_nothing(db: impl Backend) {
 async fn the_absolute_end_holds_however_often_it_is_refreshed(db: impl Backend) {
     let store = db.open().await;
     let alice = user(&*store, "alice").await;
-    let (session, mut token) = refreshable(NewSession { max_life: 3 * HOUR, ..new_session() });
+    let (session, mut token) = refreshable(new_session().max_life(3 * HOUR));
     let session = vouch(&*store, &alice, session).await.unwrap().id;
     for left in [HOUR, HOUR, 36 * MINUTE] {
         db.pass_time(48 * MINUTE).await;
@@ -160,7 +160,7 @@ async fn the_absolute_end_holds_however_often_it_is_refreshed(db: impl Backend) 
     assert_eq!(refusal(rotate(&*store, token).await), RefreshRefusal::SessionEnded);
     assert_eq!(state(&*store, &session).await, Some(SessionState::Expired));
     // A session never lives longer than that in the first place.
-    let short = NewSession { max_life: MINUTE, ..new_session() };
+    let short = new_session().max_life(MINUTE);
     assert_eq!(vouch(&*store, &alice, short).await.unwrap().expires_in, MINUTE);
 }
 
@@ -168,7 +168,7 @@ async fn a_refresh_never_moves_the_expiry_nearer(db: impl Backend) {
     let store = db.open().await;
     let alice = user(&*store, "alice").await;
     let (_, token) = sign_in_to_stay(&*store, &alice).await;
-    let short = RefreshSession { life: SECOND, ..refresh(token) };
+    let short = changed(refresh(token), |new| new.life = SECOND);
     assert!(store.refresh_session(short).await.unwrap().expires_in > 59 * MINUTE);
 }
 
@@ -184,10 +184,10 @@ async fn a_session_that_is_not_refreshed_ends(db: impl Backend) {
 async fn a_refresh_keeps_when_the_person_signed_in_and_a_new_code_does_not(db: impl Backend) {
     let store = db.open().await;
     let alice = user(&*store, "alice").await;
-    let day = |session| NewSession { life: DAY, max_life: 2 * DAY, ..session };
+    let day = |session: NewSession| changed(session.max_life(2 * DAY), |new| new.life = DAY);
     let (session, token) = refreshable(day(declared("laptop")));
     let hash = code(&*store, &alice).await;
-    let opened = store.redeem_code(RedeemCode { session, ..redeem(hash) }).await.unwrap();
+    let opened = store.redeem_code(RedeemCode::new(hash, session)).await.unwrap();
     db.pass_time(23 * HOUR).await;
     let (refreshed, _) = rotate(&*store, token).await.unwrap();
     let signed_in = opened.authenticated_at - 23 * HOUR;
@@ -195,11 +195,11 @@ async fn a_refresh_keeps_when_the_person_signed_in_and_a_new_code_does_not(db: i
 
     let (session, token) = refreshable(day(declared("laptop")));
     let late = code(&*store, &alice).await;
-    let again = store.redeem_code(RedeemCode { session, ..redeem(late) }).await.unwrap();
+    let again = store.redeem_code(RedeemCode::new(late, session)).await.unwrap();
     assert!(again.renewed && again.authenticated_at > signed_in + 22 * HOUR);
     // The absolute end was 25 hours away and is 48 again.
     db.pass_time(23 * HOUR).await;
-    let new = RefreshSession { life: 2 * DAY, ..refresh(token) };
+    let new = changed(refresh(token), |new| new.life = 2 * DAY);
     let refreshed = store.refresh_session(new).await.unwrap();
     assert_eq!(refreshed.authenticated_at, again.authenticated_at - 23 * HOUR);
     assert!(refreshed.expires_in > 24 * HOUR && refreshed.expires_in <= 25 * HOUR, "{refreshed:?}");
@@ -211,7 +211,7 @@ async fn of_two_codes_the_later_sign_in_counts(db: impl Backend) {
     let early = code(&*store, &alice).await;
     db.pass_time(MINUTE).await;
     let late = code(&*store, &alice).await;
-    let with = |hash| RedeemCode { session: declared("laptop"), ..redeem(hash) };
+    let with = |hash| RedeemCode::new(hash, declared("laptop"));
     let signed_in = store.redeem_code(with(late)).await.unwrap().authenticated_at;
     let again = store.redeem_code(with(early)).await.unwrap();
     assert_eq!((again.renewed, again.authenticated_at), (true, signed_in));
@@ -221,7 +221,7 @@ async fn a_renewed_session_keeps_its_call_source(db: impl Backend) {
     let store = db.open().await;
     let alice = user(&*store, "alice").await;
     let editor = CallSource::parse("editor").unwrap();
-    let first = NewSession { call_source: editor.clone(), ..declared("laptop") };
+    let first = declared("laptop").call_source(editor.clone());
     assert_eq!(vouch(&*store, &alice, first).await.unwrap().call_source, editor);
     let (session, token) = refreshable(declared("laptop"));
     let renewed = vouch(&*store, &alice, session).await.unwrap();
@@ -279,11 +279,11 @@ async fn a_refreshed_session_shows_where_it_was_refreshed(db: impl Backend) {
     let store = db.open().await;
     let alice = user(&*store, "alice").await;
     let home = Origin::unknown().user_agent("bridge/1").device_name("laptop").address([192, 0, 2, 1].into());
-    let (session, token) = refreshable(NewSession { origin: home, ..new_session() });
+    let (session, token) = refreshable(new_session().origin(home));
     vouch(&*store, &alice, session).await.unwrap();
     db.pass_time(MINUTE).await;
     let away = Origin::unknown().user_agent("bridge/2").address([2001, 0xdb8, 0, 0, 0, 0, 0, 1].into());
-    store.refresh_session(RefreshSession { origin: away.clone(), ..refresh(token) }).await.unwrap();
+    store.refresh_session(refresh(token).origin(away.clone())).await.unwrap();
     let shown = store.sessions_of(&alice).await.unwrap().remove(0);
     assert_eq!(shown.origin, away.device_name("laptop"), "who tells no name keeps the one there is");
     assert!(shown.renewed_at >= shown.created_at + MINUTE);

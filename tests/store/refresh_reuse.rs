@@ -6,14 +6,14 @@ use std::time::{Duration, SystemTime};
 use bridge_auth::SessionId;
 use bridge_auth::id::{ClientId, RefreshHash};
 use bridge_auth::store::{
-    NewSession, OpenSession, OpenSessionError, Origin, RefreshRefusal, RefreshSession, RefreshSessionError,
-    Revoke, SessionLimit, SessionState, Store, WhenFull,
+    OpenSession, OpenSessionError, Origin, RefreshRefusal, RefreshSessionError, Revoke, SessionLimit,
+    SessionState, Store, WhenFull,
 };
 use futures_util::future::join_all;
 
 use super::given::{
-    DAY, HOUR, MINUTE, SECOND, client_id, declared, is_good, new_session, open_hook, provision, refresh,
-    refreshable, rotate, scopes, sign_in, sign_in_to_stay, state, user, vouch,
+    DAY, HOUR, MINUTE, SECOND, changed, client_id, declared, is_good, new_session, open_hook, provision,
+    refresh, refreshable, rotate, scopes, sign_in, sign_in_to_stay, state, user, vouch,
 };
 use super::refresh::refusal;
 use crate::support::{Backend, Listed as _};
@@ -72,7 +72,7 @@ async fn a_token_that_was_never_used_is_good_however_old_it_is(db: impl Backend)
 
 /// A session whose bridge may be asleep for two weeks.
 async fn sign_in_for_weeks(store: &dyn Store, user: &bridge_auth::UserId) -> (SessionId, RefreshHash) {
-    let (session, token) = refreshable(NewSession { life: 14 * DAY, ..new_session() });
+    let (session, token) = refreshable(changed(new_session(), |new| new.life = 14 * DAY));
     (vouch(store, user, session).await.unwrap().id, token)
 }
 
@@ -98,10 +98,10 @@ async fn what_a_lost_answer_brought_is_retired(db: impl Backend) {
     let alice = user(&*store, "alice").await;
     let (session, token) = sign_in_to_stay(&*store, &alice).await;
     let home = Origin::unknown().address([192, 0, 2, 1].into());
-    let lost = RefreshSession { origin: home.clone(), ..refresh(token) };
+    let lost = refresh(token).origin(home.clone());
     store.refresh_session(lost.clone()).await.unwrap();
     db.pass_time(MINUTE).await;
-    let again = RefreshSession { origin: home, ..refresh(token) };
+    let again = refresh(token).origin(home);
     let came_back = SystemTime::now();
     store.refresh_session(again.clone()).await.unwrap();
     let unused = async |token| store.refresh_status(&token).await.unwrap().unwrap().is_unused;
@@ -140,7 +140,7 @@ async fn attack_n7_a_thief_after_the_owner_ends_the_session_with_what_it_provisi
     let hook = open_hook(&*store, &alice, secret).await.unwrap();
     let home = Origin::unknown().address([192, 0, 2, 1].into());
     let used = SystemTime::now();
-    let own = RefreshSession { origin: home, ..refresh(stolen) };
+    let own = refresh(stolen).origin(home);
     store.refresh_session(own.clone()).await.unwrap();
     let (_, next) = rotate(&*store, own.successor).await.unwrap();
     db.pass_time(31 * SECOND).await;
@@ -197,7 +197,7 @@ async fn without_grace_only_the_last_answer_is_good(db: impl Backend) {
     let store = db.open().await;
     let alice = user(&*store, "alice").await;
     let (session, token) = sign_in_to_stay(&*store, &alice).await;
-    let strictly = |token| RefreshSession { grace: Duration::ZERO, ..refresh(token) };
+    let strictly = |token| refresh(token).grace(Duration::ZERO);
     let first = strictly(token);
     store.refresh_session(first.clone()).await.unwrap();
     store.refresh_session(strictly(token)).await.unwrap();
@@ -215,7 +215,7 @@ async fn a_stolen_older_token_revokes_the_session_whatever_it_asks_for(db: impl 
         token = rotate(&*store, token).await.unwrap().1;
     }
     db.pass_time(MINUTE).await;
-    let greedy = RefreshSession { scopes: Some(scopes("admin")), ..refresh(stolen) };
+    let greedy = refresh(stolen).scopes(scopes("admin"));
     assert!(matches!(refusal(store.refresh_session(greedy).await), RefreshRefusal::Reused { .. }));
     assert_eq!(state(&*store, &session).await, Some(SessionState::Revoked));
     assert_eq!(refusal(rotate(&*store, token).await), RefreshRefusal::SessionEnded);
@@ -317,8 +317,8 @@ async fn refreshing_against_everything_else_is_always_answered(db: impl Backend)
         let (store, person) = (Arc::clone(&nodes[caller % 2]), people[caller / 2 % 2].clone());
         tokio::spawn(async move {
             for round in 0..12 {
-                let limit = SessionLimit { max: 3, when_full: WhenFull::Evict };
-                let (session, token) = refreshable(NewSession { limit, ..new_session() });
+                let limit = SessionLimit::new(3, WhenFull::Evict);
+                let (session, token) = refreshable(new_session().limit(limit));
                 // Whoever was disabled just now is enabled again.
                 store.enable_user(&person).await.unwrap();
                 let session = match vouch(&*store, &person, session).await {
@@ -330,7 +330,7 @@ async fn refreshing_against_everything_else_is_always_answered(db: impl Backend)
                     let hook = open_hook(&*store, &person, secret).await;
                     assert!(!matches!(hook, Err(OpenSessionError::Store(_))), "{hook:?}");
                 }
-                let reused = RefreshSession { grace: Duration::ZERO, ..refresh(token) };
+                let reused = refresh(token).grace(Duration::ZERO);
                 for answer in [
                     rotate(&*store, token).await.map(drop),
                     rotate(&*store, token).await.map(drop),

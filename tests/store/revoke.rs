@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use bridge_auth::id::ClientId;
-use bridge_auth::store::{ClientProof, NewSession, OpenSession, Revoke, SessionState, Store};
+use bridge_auth::store::{ClientProof, OpenSession, Revoke, SessionState, Store};
 use bridge_auth::{SessionId, UserId};
 use futures_util::future::join_all;
 
 use super::given::{
-    HOUR, MINUTE, client_id, code, declared, is_good, new_session, open_hook, provision, redeem, scopes,
-    session_id, sign_in, state, user, vouch,
+    HOUR, MINUTE, changed, client_id, code, declared, is_good, new_session, open_hook, provision, redeem,
+    scopes, session_id, sign_in, state, user, vouch,
 };
 use crate::support::{Backend, Listed as _, PostgresBackend};
 
@@ -116,7 +116,7 @@ async fn attack_n4_a_hooks_credential_and_session_end_with_their_devices(db: imp
     let store = db.open().await;
     let alice = user(&*store, "alice").await;
     for end in ["session", "user", "client", "disable", "expiry", "absolute end", "sweep"] {
-        let short = NewSession { life: MINUTE, ..new_session() };
+        let short = changed(new_session(), |new| new.life = MINUTE);
         let session = vouch(&*store, &alice, short).await.unwrap();
         let secret = provision(&*store, &alice, &session.id).await.unwrap();
         let hook = open_hook(&*store, &alice, secret).await.unwrap();
@@ -158,7 +158,7 @@ async fn a_session_never_takes_along_what_another_user_had_under_its_id(db: impl
     let store = db.open().await;
     let (alice, bob) = (user(&*store, "alice").await, user(&*store, "bob").await);
     let hers = declared("shared");
-    let hers = vouch(&*store, &alice, NewSession { life: MINUTE, ..hers }).await.unwrap().id;
+    let hers = vouch(&*store, &alice, changed(hers, |new| new.life = MINUTE)).await.unwrap().id;
     let dead = provision(&*store, &alice, &hers).await.unwrap();
     db.pass_time(MINUTE + HOUR).await;
     let other = device(&*store, &alice).await;
@@ -328,7 +328,7 @@ impl Device {
         assert_eq!(state(store, &self.hook).await, Some(expected));
         let live = expected == SessionState::Live;
         assert_eq!(is_good(store, &self.user, &self.secret).await, live);
-        let session = NewSession { client: ClientId::for_hooks_of(&self.user), ..new_session() };
+        let session = changed(new_session(), |new| new.client = ClientId::for_hooks_of(&self.user));
         let open = OpenSession::Client {
             owner: self.user.clone(),
             proof: ClientProof::Secret(self.secret),

@@ -5,15 +5,15 @@ use std::time::{Duration, SystemTime};
 
 use bridge_auth::id::CallSource;
 use bridge_auth::store::{
-    DeviceQuery, NewSession, OpenSession, OpenSessionError, OpenedSession, Origin, RequestedId, Revoke,
-    SessionKey, SessionLimit, SessionState, WhenFull,
+    DeviceQuery, OpenSession, OpenSessionError, OpenedSession, Origin, RequestedId, Revoke, SessionKey,
+    SessionLimit, SessionState, WhenFull,
 };
 use bridge_auth::{SessionId, UserId};
 use futures_util::future::join_all;
 
 use super::given::{
-    DAY, HOUR, MINUTE, SECOND, client_id, declared, is_good, new_session, open_hook, provision, rotate, row,
-    scopes, session_id, sign_in, sign_in_to_stay, state, user, vouch,
+    DAY, HOUR, MINUTE, SECOND, changed, client_id, declared, is_good, new_session, open_hook, provision,
+    rotate, row, scopes, session_id, sign_in, sign_in_to_stay, state, user, vouch,
 };
 use crate::support::{Backend, Listed as _};
 
@@ -83,7 +83,7 @@ async fn an_own_live_declared_id_is_renewed(db: impl Backend) {
     let alice = user(&*store, "alice").await;
     vouch(&*store, &alice, declared("laptop")).await.unwrap();
     db.pass_time(30 * MINUTE).await;
-    let again = NewSession { origin: Origin::unknown().device_name("new name"), ..declared("laptop") };
+    let again = declared("laptop").origin(Origin::unknown().device_name("new name"));
     let open = OpenSession::Vouched { user: alice.clone(), scopes: scopes("read"), session: again };
     let renewed = store.open_session(open).await.unwrap();
     assert!(renewed.renewed);
@@ -99,7 +99,7 @@ async fn a_renewal_never_moves_the_expiry_nearer(db: impl Backend) {
     let store = db.open().await;
     let alice = user(&*store, "alice").await;
     vouch(&*store, &alice, declared("laptop")).await.unwrap();
-    let renewed = vouch(&*store, &alice, NewSession { life: MINUTE, ..declared("laptop") }).await.unwrap();
+    let renewed = vouch(&*store, &alice, changed(declared("laptop"), |new| new.life = MINUTE)).await.unwrap();
     assert!(renewed.renewed);
     assert!(renewed.expires_in > 59 * MINUTE, "{:?}", renewed.expires_in);
     let expires_at = store.sessions_of(&alice).await.unwrap()[0].expires_at;
@@ -136,7 +136,7 @@ async fn another_clients_declared_id_is_refused(db: impl Backend) {
     let store = db.open().await;
     let alice = user(&*store, "alice").await;
     vouch(&*store, &alice, declared("laptop")).await.unwrap();
-    let other = NewSession { client: client_id("another"), ..declared("laptop") };
+    let other = changed(declared("laptop"), |new| new.client = client_id("another"));
     assert_taken(&vouch(&*store, &alice, other).await);
 }
 
@@ -144,7 +144,7 @@ async fn a_fresh_id_renews_nothing(db: impl Backend) {
     let store = db.open().await;
     let alice = user(&*store, "alice").await;
     vouch(&*store, &alice, declared("laptop")).await.unwrap();
-    let same = NewSession { id: RequestedId::Fresh(session_id("laptop")), ..new_session() };
+    let same = changed(new_session(), |new| new.id = RequestedId::Fresh(session_id("laptop")));
     assert_taken(&vouch(&*store, &alice, same).await);
 }
 
@@ -166,8 +166,8 @@ async fn beyond_the_limit_those_end_that_were_renewed_least_recently(db: impl Ba
     // The oldest two are those that were renewed last.
     rotate(&*store, token).await.unwrap();
     vouch(&*store, &alice, declared("desktop")).await.unwrap();
-    let limit = SessionLimit { max: 5, when_full: WhenFull::Evict };
-    let newest = vouch(&*store, &alice, NewSession { limit, ..new_session() }).await.unwrap();
+    let limit = SessionLimit::new(5, WhenFull::Evict);
+    let newest = vouch(&*store, &alice, new_session().limit(limit)).await.unwrap();
     assert_eq!(newest.evicted, opened[..2]);
     for ended in [&opened[0], &opened[1], &hook] {
         assert_eq!(state(&*store, ended).await, Some(SessionState::Revoked));
@@ -181,10 +181,10 @@ async fn beyond_the_limit_those_end_that_were_renewed_least_recently(db: impl Ba
 async fn beyond_the_limit_a_session_is_refused(db: impl Backend) {
     let store = db.open().await;
     let alice = user(&*store, "alice").await;
-    let limit = SessionLimit { max: 2, when_full: WhenFull::Refuse };
-    let limited = || NewSession { limit, ..new_session() };
+    let limit = SessionLimit::new(2, WhenFull::Refuse);
+    let limited = || new_session().limit(limit);
     let first = vouch(&*store, &alice, limited()).await.unwrap();
-    vouch(&*store, &alice, NewSession { life: MINUTE, ..limited() }).await.unwrap();
+    vouch(&*store, &alice, changed(limited(), |new| new.life = MINUTE)).await.unwrap();
     let refused = vouch(&*store, &alice, limited()).await;
     assert!(matches!(refused, Err(OpenSessionError::TooManySessions)), "{refused:?}");
     db.pass_time(MINUTE).await;
@@ -197,8 +197,8 @@ async fn racing_sessions_stay_within_the_limit(db: impl Backend) {
     let nodes = [db.open().await, db.open().await];
     let alice = user(&*nodes[0], "alice").await;
     for when_full in [WhenFull::Refuse, WhenFull::Evict] {
-        let limit = SessionLimit { max: 3, when_full };
-        let racers = (0..20).map(|n| vouch(&*nodes[n % 2], &alice, NewSession { limit, ..new_session() }));
+        let limit = SessionLimit::new(3, when_full);
+        let racers = (0..20).map(|n| vouch(&*nodes[n % 2], &alice, new_session().limit(limit)));
         let opened = join_all(racers).await.into_iter().filter(Result::is_ok).count();
         assert_eq!(opened, if when_full == WhenFull::Refuse { 3 } else { 20 });
         assert_eq!(nodes[0].sessions_of(&alice).await.unwrap().len(), 3);
@@ -208,13 +208,13 @@ async fn racing_sessions_stay_within_the_limit(db: impl Backend) {
 async fn hook_sessions_take_no_place(db: impl Backend) {
     let store = db.open().await;
     let alice = user(&*store, "alice").await;
-    let limit = SessionLimit { max: 2, when_full: WhenFull::Refuse };
-    let device = vouch(&*store, &alice, NewSession { limit, ..new_session() }).await.unwrap().id;
+    let limit = SessionLimit::new(2, WhenFull::Refuse);
+    let device = vouch(&*store, &alice, new_session().limit(limit)).await.unwrap().id;
     let secret = provision(&*store, &alice, &device).await.unwrap();
     for _ in 0..3 {
         open_hook(&*store, &alice, secret).await.unwrap();
     }
-    vouch(&*store, &alice, NewSession { limit, ..new_session() }).await.unwrap();
+    vouch(&*store, &alice, new_session().limit(limit)).await.unwrap();
     assert_eq!(store.sessions_of(&alice).await.unwrap().len(), 2);
     assert_eq!(db.count("sessions").await, 3);
 }
@@ -224,9 +224,9 @@ async fn a_renewal_takes_no_place(db: impl Backend) {
     let alice = user(&*store, "alice").await;
     let other = sign_in(&*store, &alice).await;
     for when_full in [WhenFull::Refuse, WhenFull::Evict] {
-        let limit = SessionLimit { max: 2, when_full };
+        let limit = SessionLimit::new(2, when_full);
         for _ in 0..3 {
-            vouch(&*store, &alice, NewSession { limit, ..declared("laptop") }).await.unwrap();
+            vouch(&*store, &alice, declared("laptop").limit(limit)).await.unwrap();
         }
         assert_eq!(state(&*store, &other).await, Some(SessionState::Live));
     }
@@ -237,7 +237,7 @@ async fn many_sessions_are_judged_at_once(db: impl Backend) {
     let alice = user(&*store, "alice").await;
     let source = CallSource::parse("editor").unwrap();
     let (live, revoked) = (sign_in(&*store, &alice).await, sign_in(&*store, &alice).await);
-    let short = NewSession { life: MINUTE, call_source: source.clone(), ..new_session() };
+    let short = changed(new_session().call_source(source.clone()), |new| new.life = MINUTE);
     let expired = vouch(&*store, &alice, short).await.unwrap().id;
     store.revoke(&Revoke::Session(revoked.clone())).await.unwrap();
     db.pass_time(MINUTE).await;
@@ -275,7 +275,7 @@ async fn a_row_keeps_its_mark_until_it_is_swept(db: impl Backend) {
     let first = marks().await;
     rotate(&*store, token).await.unwrap();
     assert_eq!(marks().await, first);
-    let renewal = NewSession { id: RequestedId::Declared(session.clone()), ..new_session() };
+    let renewal = changed(new_session(), |new| new.id = RequestedId::Declared(session.clone()));
     assert!(vouch(&*store, &alice, renewal.clone()).await.unwrap().renewed);
     assert_eq!(open_hook(&*store, &alice, secret).await.unwrap().id, hook);
     assert_eq!(marks().await, first);
@@ -296,7 +296,8 @@ async fn a_session_expires_by_the_clock_of_the_database(db: impl Backend) {
     assert_eq!(state(&*store, &session).await, Some(SessionState::Live));
     db.pass_time(MINUTE).await;
     assert_eq!(state(&*store, &session).await, Some(SessionState::Expired));
-    let at_once = vouch(&*store, &alice, NewSession { life: Duration::ZERO, ..new_session() }).await.unwrap();
+    let at_once =
+        vouch(&*store, &alice, changed(new_session(), |new| new.life = Duration::ZERO)).await.unwrap();
     assert_eq!(state(&*store, &at_once.id).await, Some(SessionState::Expired));
 }
 
@@ -308,12 +309,12 @@ async fn live_sessions_are_listed_newest_first_with_their_origin(db: impl Backen
         .user_agent("bridge/1.0 'quoted' \"twice\"; DROP TABLE sessions")
         .address("2001:db8::1".parse().unwrap())
         .device_name("Alicé's ノート");
-    let device = NewSession { origin: origin.clone(), ..declared("laptop") };
+    let device = declared("laptop").origin(origin.clone());
     let device = vouch(&*store, &alice, device).await.unwrap().id;
     db.pass_time(SECOND).await;
     let revoked = sign_in(&*store, &alice).await;
     store.revoke(&Revoke::Session(revoked)).await.unwrap();
-    vouch(&*store, &alice, NewSession { life: SECOND, ..new_session() }).await.unwrap();
+    vouch(&*store, &alice, changed(new_session(), |new| new.life = SECOND)).await.unwrap();
     db.pass_time(SECOND).await;
     let secret = provision(&*store, &alice, &device).await.unwrap();
     let hook = open_hook(&*store, &alice, secret).await.unwrap().id;
@@ -338,14 +339,14 @@ async fn live_sessions_are_listed_newest_first_with_their_origin(db: impl Backen
 async fn every_live_device_is_on_one_page(db: impl Backend) {
     let store = db.open().await;
     let alice = user(&*store, "alice").await;
-    let endless = SessionLimit { max: u32::MAX, when_full: WhenFull::Refuse };
+    let endless = SessionLimit::new(u32::MAX, WhenFull::Refuse);
     let mut opened = HashSet::new();
     for _ in 0..13 {
-        let some = (0..39).map(|_| vouch(&*store, &alice, NewSession { limit: endless, ..new_session() }));
+        let some = (0..39).map(|_| vouch(&*store, &alice, new_session().limit(endless)));
         opened.extend(join_all(some).await.into_iter().map(|opened| opened.unwrap().id));
     }
     for limit in [1, 7, 100, 507, 1000] {
-        let mut query = DeviceQuery { after: None, limit };
+        let mut query = DeviceQuery::default().limit(limit);
         let mut listed = Vec::new();
         loop {
             let page = store.devices_of(&alice, &query).await.unwrap();
@@ -354,7 +355,7 @@ async fn every_live_device_is_on_one_page(db: impl Backend) {
             let Some(next) = page.next else { break };
             // What is linked meanwhile, or renewed, moves nothing.
             if limit == 100 {
-                vouch(&*store, &alice, NewSession { limit: endless, ..new_session() }).await.unwrap();
+                vouch(&*store, &alice, new_session().limit(endless)).await.unwrap();
             }
             query.after = Some(next.to_string().parse().unwrap());
         }
@@ -374,12 +375,10 @@ async fn ids_of_odd_characters_survive(db: impl Backend) {
         let source = CallSource::parse(&name).unwrap();
         let client = client_id(&format!("a'\"\\%_{n}"));
         let id = session_id(&format!("-_{n}_-"));
-        let session = NewSession {
-            id: RequestedId::Declared(id.clone()),
-            client: client.clone(),
-            call_source: source.clone(),
-            ..new_session()
-        };
+        let session = changed(new_session().call_source(source.clone()), |new| {
+            new.id = RequestedId::Declared(id.clone());
+            new.client = client.clone();
+        });
         vouch(&*store, &person, session).await.unwrap();
         let status = store.session_statuses(&[id]).await.unwrap().found.remove(0);
         assert_eq!((status.user, status.client, status.call_source), (person.clone(), client, source));

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bridge_auth::id::{ClientSecret, ExchangeCode, RefreshToken};
 use bridge_auth::store::{
-    GrantRefusal, OpenSessionError, ProvisionClient, RedeemError, RefreshRefusal, RefreshSessionError,
-    Revoke, SessionState, SqliteStore, Store, StoreErrorKind,
+    GrantRefusal, OpenSessionError, RedeemError, RefreshRefusal, RefreshSessionError, Revoke, SessionState,
+    SqliteStore, Store, StoreErrorKind,
 };
 use futures_util::future::join_all;
 use tokio::time::timeout;
@@ -161,7 +161,7 @@ async fn provisions_of_two_processes_that_wait_together_replace_none_of_each_oth
     let session = sign_in(&*store, &alice).await;
     let elsewhere = rusqlite::Connection::open(db.path()).unwrap();
     elsewhere.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let both = [0, 1].map(|_| ProvisionClient { overlap: Duration::ZERO, ..new_secret(&alice, &session) });
+    let both = [0, 1].map(|_| new_secret(&alice, &session).overlap(Duration::ZERO));
     let mut stores = stores.into_iter();
     let provisioning = both.clone().map(|new| {
         let store = stores.next().unwrap();

@@ -1,12 +1,10 @@
 //! The broom takes what is dead for long enough, and nothing live.
 
-use bridge_auth::store::{
-    GrantRefusal, NewSession, ProvisionClient, RedeemError, Revoke, SessionState, Swept,
-};
+use bridge_auth::store::{GrantRefusal, RedeemError, Revoke, SessionState, Swept};
 
 use super::given::{
-    DAY, HOUR, MINUTE, SECOND, code, declared, is_good, new_secret, new_session, open_hook, provision,
-    redeem, rotate, secret_of, sign_in, sign_in_to_stay, state, user, vouch,
+    DAY, HOUR, MINUTE, SECOND, changed, code, declared, is_good, new_secret, new_session, open_hook,
+    provision, redeem, rotate, secret_of, sign_in, sign_in_to_stay, state, user, vouch,
 };
 use crate::support::Backend;
 
@@ -90,7 +88,7 @@ async fn a_secret_goes_after_its_overlap(db: impl Backend) {
     let alice = user(&*store, "alice").await;
     let session = sign_in(&*store, &alice).await;
     provision(&*store, &alice, &session).await.unwrap();
-    let new = ProvisionClient { overlap: MINUTE, ..new_secret(&alice, &session) };
+    let new = new_secret(&alice, &session).overlap(MINUTE);
     store.provision_client(new.clone()).await.unwrap();
     assert_eq!(store.sweep(1000).await.unwrap().secrets, 0);
     db.pass_time(MINUTE + SECOND).await;
@@ -113,7 +111,7 @@ async fn a_sweep_takes_at_most_its_limit_of_each_table(db: impl Backend) {
     let store = db.open().await;
     let alice = user(&*store, "alice").await;
     for _ in 0..5 {
-        let short = NewSession { life: SECOND, ..new_session() };
+        let short = changed(new_session(), |new| new.life = SECOND);
         let session = vouch(&*store, &alice, short).await.unwrap().id;
         code(&*store, &alice).await;
         store.revoke(&Revoke::Session(session)).await.unwrap();

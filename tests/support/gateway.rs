@@ -196,7 +196,7 @@ async fn login(mut request: Request, next: Next) -> Response {
 /// A stand-in for the host's own guard of its operators.
 async fn operators_only(mut request: Request, next: Next) -> Response {
     if request.headers().get(AUTHORIZATION).is_some_and(|value| value == OPERATOR) {
-        request.extensions_mut().insert(Operator { name: "olga".to_owned() });
+        request.extensions_mut().insert(Operator::new("olga"));
     }
     next.run(request).await
 }

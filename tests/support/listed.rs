@@ -19,7 +19,7 @@ pub trait Listed {
 #[async_trait]
 impl<S: Store + ?Sized> Listed for S {
     async fn all_devices_of(&self, user: &UserId) -> Result<Vec<Device>, StoreError> {
-        let mut query = DeviceQuery { after: None, limit: 100 };
+        let mut query = DeviceQuery::default();
         let mut all = Vec::new();
         loop {
             let page = self.devices_of(user, &query).await?;
@@ -48,5 +48,5 @@ impl ListedByAdmin for Admin {
 
 /// A person whose hooks are not narrowed.
 pub fn known(user: &UserId, scopes: &Scopes) -> KnownUser {
-    KnownUser { id: user.clone(), scopes: scopes.clone(), hook_scopes: None }
+    KnownUser::new(user.clone(), scopes.clone())
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::store::NewCode;
 use crate::validate::{BuildError, check_count, check_life};
 
 #[derive(Debug, Clone, Copy)]
@@ -14,7 +15,7 @@ pub(crate) struct CodeSettings {
 
 impl Default for CodeSettings {
     fn default() -> Self {
-        Self { life: Duration::from_secs(120), max_open: 8, require_pkce: false }
+        Self { life: Duration::from_secs(120), max_open: NewCode::MAX_OPEN, require_pkce: false }
     }
 }
 

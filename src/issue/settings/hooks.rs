@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::id::Scopes;
+use crate::store::ProvisionClient;
 use crate::validate::{BuildError, check_count, check_life};
 
 #[derive(Debug)]
@@ -22,8 +23,8 @@ impl Default for HookSettings {
         Self {
             scopes: Scopes::parse("hook:govern hook:track").expect("it is well-formed"),
             provisioning_scopes: Scopes::default(),
-            secret_overlap: Duration::from_secs(60),
-            max_devices: 16,
+            secret_overlap: ProvisionClient::OVERLAP,
+            max_devices: ProvisionClient::MAX_DEVICES,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::store::RefreshSession;
 use crate::validate::{BuildError, check_life};
 
 /// Who gets refresh tokens, and how long a used one may be used again.
@@ -17,7 +18,7 @@ pub(crate) struct RefreshSettings {
 
 impl Default for RefreshSettings {
     fn default() -> Self {
-        Self { at_token_endpoint: false, at_session: false, grace: Duration::from_secs(30) }
+        Self { at_token_endpoint: false, at_session: false, grace: RefreshSession::GRACE }
     }
 }
 

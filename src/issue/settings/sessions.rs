@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::refresh::RefreshSettings;
-use crate::store::{SessionLimit, WhenFull};
+use crate::store::SessionLimit;
 use crate::validate::{BuildError, check_count, check_life};
 
 #[derive(Debug, Clone, Copy)]
@@ -18,8 +18,7 @@ pub(crate) struct SessionSettings {
 
 impl Default for SessionSettings {
     fn default() -> Self {
-        let limit = SessionLimit { max: 64, when_full: WhenFull::Evict };
-        Self { life: None, max_life: Self::MAX_LIFE, limit, declared_ids: true }
+        Self { life: None, max_life: Self::MAX_LIFE, limit: SessionLimit::default(), declared_ids: true }
     }
 }
 

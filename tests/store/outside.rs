@@ -1,0 +1,115 @@
+//! A store outside this crate: what it is asked it can read, and what it answers it can make.
+
+use std::time::{Duration, SystemTime};
+
+use bridge_auth::id::{
+    Audience, CallSource, ClientSecret, CodeVerifier, ExchangeCode, KeyThumbprint, RefreshToken,
+};
+use bridge_auth::store::{
+    Client, ClientCredential, ClientKey, Device, DeviceCursor, DevicePage, DeviceQuery, HookSession,
+    KeyQuery, KnownUser, NewCode, NewSession, OpenedSession, Origin, ProvisionClient, ProvisionedClient,
+    RedeemCode, RefreshSession, RefreshStatus, RequestedId, RevocationCursor, RevocationPage, RowMark,
+    RowState, RowStates, Session, SessionKey, SessionLimit, SessionState, SessionStatus, SessionStatuses,
+    Tick, WhenFull,
+};
+use bridge_auth::{SessionId, UserId};
+
+use super::given::{HOUR, MINUTE, client_id, scopes, session_id};
+
+fn alice() -> UserId {
+    UserId::parse("alice").unwrap()
+}
+
+fn at(seconds: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+}
+
+#[test]
+fn what_is_asked_has_defaults_for_all_that_is_not_required() {
+    let user = KnownUser::new(alice(), scopes("read"));
+    assert_eq!(user.hook_scopes, None);
+    assert_eq!(user.hook_scopes(scopes("hook:track")).hook_scopes, Some(scopes("hook:track")));
+
+    let code = NewCode::new(ExchangeCode::random().hash(), alice(), scopes("read"), MINUTE);
+    assert_eq!((&code.challenge, &code.resource, code.life, code.max_open), (&None, &None, MINUTE, 8));
+    let (challenge, resource) = (CodeVerifier::random().challenge(), Audience::parse("mcp").unwrap());
+    let code = code.challenge(challenge.clone()).resource(resource.clone()).max_open(2);
+    assert_eq!((code.challenge, code.resource, code.max_open), (Some(challenge), Some(resource), 2));
+
+    let session = NewSession::new(RequestedId::Fresh(SessionId::random()), client_id("sp_bridge"), HOUR);
+    assert_eq!((session.life, session.max_life), (HOUR, HOUR));
+    assert_eq!(session.limit, SessionLimit::new(64, WhenFull::Evict));
+    assert_eq!((&session.origin, session.refresh.is_some()), (&Origin::unknown(), false));
+    let redeem = RedeemCode::new(code.hash, session);
+    assert_eq!((redeem.challenge, redeem.resource), (None, None));
+
+    let [presented, successor] = [(); 2].map(|()| RefreshToken::random().hash());
+    let refresh = RefreshSession::new(presented, successor, client_id("sp_bridge"), HOUR);
+    assert_eq!((refresh.scopes, refresh.resource, refresh.grace), (None, None, MINUTE / 2));
+
+    let secret = ClientCredential::Secret(ClientSecret::random().hash(None));
+    let provision = ProvisionClient::new(client_id("bridge:alice"), alice(), SessionId::random(), secret);
+    assert_eq!((provision.overlap, provision.max_devices), (MINUTE, 16));
+    assert_eq!(provision.scopes, scopes(""));
+
+    assert_eq!(KeyQuery::new("EdDSA").key_id, None);
+    assert_eq!(KeyQuery::new("EdDSA").key_id("laptop").key_id.as_deref(), Some("laptop"));
+    let query = DeviceQuery::default();
+    assert_eq!((&query.after, query.limit), (&None, 100));
+    let place = DeviceCursor::new(at(7), session_id("laptop"));
+    assert_eq!(query.after(place.clone()).limit(1).after, Some(place));
+}
+
+#[test]
+fn what_is_answered_can_be_made_and_what_is_not_set_lets_nobody_in() {
+    let id = session_id("laptop");
+    let opened = OpenedSession::new(id.clone(), alice(), scopes("read"), HOUR);
+    assert_eq!((opened.authenticated_at, opened.renewed), (SystemTime::UNIX_EPOCH, false));
+    assert_eq!((&opened.resource, &opened.evicted), (&None, &vec![]));
+    let opened = opened.authenticated_at(at(5)).renewed(true).evicted([session_id("old")]);
+    assert_eq!((opened.authenticated_at, opened.renewed), (at(5), true));
+    assert_eq!(opened.evicted, [session_id("old")]);
+
+    let row = RowMark::made_at(1);
+    let status = SessionStatus::new(id.clone(), row, alice(), client_id("sp_bridge"));
+    assert_eq!((status.state, status.expires_in), (SessionState::Expired, Duration::ZERO));
+    let live = status.clone().state(SessionState::Live).expires_in(HOUR);
+    assert_eq!((live.state, live.expires_in), (SessionState::Live, HOUR));
+    let tick = Tick::new(3, 4);
+    assert_eq!((tick.lease(), tick.number()), (3, 4));
+    let statuses = SessionStatuses::new(vec![live], tick);
+    let key = SessionKey::of(id.clone());
+    let rows = RowStates::new(vec![RowState::new(key.digest(), row, HOUR, SessionState::Live)], tick);
+    assert_eq!((statuses.tick, rows.tick, rows.found[0].row), (tick, tick, statuses.found[0].row));
+    let refresh = RefreshStatus::new(status, scopes("read"), at(1), true);
+    assert!(refresh.is_unused && refresh.issued_at == at(1));
+
+    let hooks = HookSession::new(session_id("hooks"), at(2), at(3), at(4));
+    assert_eq!((hooks.created_at, hooks.renewed_at, hooks.expires_at), (at(2), at(3), at(4)));
+    let session = Session::new(id, alice(), client_id("sp_bridge"), scopes("read"))
+        .call_source(CallSource::default())
+        .origin(Origin::unknown().device_name("laptop"))
+        .created_at(at(1))
+        .renewed_at(at(2))
+        .expires_at(at(3))
+        .ends_at(at(4));
+    assert_eq!((session.created_at, session.renewed_at), (at(1), at(2)));
+    assert_eq!((session.expires_at, session.ends_at), (at(3), at(4)));
+    let device = Device::new(session);
+    assert!(!device.has_credential());
+    let device = device.secret_since(at(2)).key_since(at(3)).hook_session(hooks);
+    assert!(device.has_credential());
+    let page = DevicePage::of(vec![device.clone(), device], &DeviceQuery::default().limit(1));
+    assert_eq!(page.next, Some(DeviceCursor::new(at(1), session_id("laptop"))));
+
+    let client = Client::new(client_id("bridge:alice"), alice(), scopes("hook:track"));
+    assert_eq!(client.owner, alice());
+    assert_eq!(ProvisionedClient::new(client.scopes, at(9)).ends_at, at(9));
+    let key = ClientKey::new(KeyThumbprint::from_bytes(&[7; 32]).unwrap(), "{}");
+    assert_eq!(key.jwk, "{}");
+
+    let cursor = RevocationCursor::new(1, 2, tick);
+    assert_eq!((cursor.place(), cursor.era(), cursor.tick()), (1, 2, tick));
+    let page = RevocationPage::new(None, cursor, tick);
+    assert_eq!((page.entries, page.next), (None, cursor));
+}
