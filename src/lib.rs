@@ -101,7 +101,7 @@
 
 pub mod audience;
 pub mod authenticate;
-mod background;
+mod background_task;
 mod bridge;
 pub mod caller;
 pub mod clock;

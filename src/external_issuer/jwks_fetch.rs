@@ -11,7 +11,7 @@ use arc_swap::ArcSwapOption;
 use tokio::sync::{Notify, watch};
 
 use super::jwks_source::{JwksError, JwksSource};
-use crate::background::Background;
+use crate::background_task::Background;
 use crate::clock::{Clock, HostClock};
 use crate::telemetry;
 use crate::token::{Algorithm, KeySet, VerifyingKey};

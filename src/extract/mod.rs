@@ -11,10 +11,10 @@
 //! | let in an [`ExternalCaller`], which is an extractor of its own | 403 | `None` |
 //! | is missing | 500, and the body says what to add | 500 |
 
-mod rejection;
+mod extractor_rejection;
 mod required_scopes;
 
-pub use rejection::{CallerRejection, MissingLayer, Refused};
+pub use extractor_rejection::{CallerRejection, MissingLayer, Refused};
 pub use required_scopes::{Granted, RequiredScopes};
 
 use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};

@@ -7,8 +7,8 @@ use std::ops::Deref;
 use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
 use http::request::Parts;
 
+use super::extractor_rejection::{CallerRejection, Refused};
 use super::layer_verdict;
-use super::rejection::{CallerRejection, Refused};
 use crate::caller::Caller;
 use crate::id::Scopes;
 use crate::rejection::Rejection;

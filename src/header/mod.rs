@@ -1,8 +1,8 @@
 //! The six identity headers: their names, how they are removed from a client's request, and how they are written.
 
-mod head;
+mod request_head;
 
-pub(crate) use head::{Changes, Head, Lines, OwnedLines};
+pub(crate) use request_head::{Changes, Head, Lines, OwnedLines};
 
 use http::header::CONNECTION;
 use http::{HeaderMap, HeaderName, HeaderValue};

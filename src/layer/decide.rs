@@ -7,9 +7,9 @@ use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::{Extensions, HeaderMap, HeaderValue, Method, Request, Response, Uri};
 
-use super::config::LayerConfig;
 use super::grpc;
 use super::response::without_body;
+use super::settings::LayerSettings;
 use super::strip_tokens;
 use crate::authenticate::{
     Admitted, Begun, Pending, SessionEnd, after_scheme, has_query_token, is_bare_token,
@@ -57,48 +57,54 @@ struct Outcome {
 }
 
 /// Decides at once when nothing must be asked.
-pub(super) fn decide<B>(config: &Arc<LayerConfig>, request: &mut Request<B>) -> Decision {
+pub(super) fn decide<B>(settings: &Arc<LayerSettings>, request: &mut Request<B>) -> Decision {
     let now = Moment::now();
     let mut head = Head::default();
-    config.authenticator.read(request.headers(), &mut head);
+    settings.authenticator.read(request.headers(), &mut head);
     let (uri, extensions) = (request.uri(), request.extensions());
-    let mut admitted = match begin(config, &head, uri, extensions, now) {
+    let mut admitted = match begin(settings, &head, uri, extensions, now) {
         Ok(Begun::Admitted(admitted)) => Some(admitted),
-        Ok(Begun::Pending(pending)) => return Decision::Pending(ask(config.clone(), pending)),
-        Err(rejection) => match let_anonymous_in(config, &head, uri, rejection) {
+        Ok(Begun::Pending(pending)) => return Decision::Pending(ask(settings.clone(), pending)),
+        Err(rejection) => match let_anonymous_in(settings, &head, uri, rejection) {
             Ok(()) => None,
             Err(rejection) => {
-                return Decision::Made(Err(refuse(config, &head, request.method(), extensions, &rejection)));
+                return Decision::Made(Err(refuse(
+                    settings,
+                    &head,
+                    request.method(),
+                    extensions,
+                    &rejection,
+                )));
             }
         },
     };
-    let outcome = Outcome::of(config, &head, extensions, admitted.as_ref());
-    Decision::Made(Ok(outcome.carry_out(config, request, &mut admitted, now)))
+    let outcome = Outcome::of(settings, &head, extensions, admitted.as_ref());
+    Decision::Made(Ok(outcome.carry_out(settings, request, &mut admitted, now)))
 }
 
 /// Decides with the answer to what was asked.
 #[expect(clippy::result_large_err, reason = "a refusal is what the request ends with: it is not passed far")]
 pub(super) fn decide_by<B>(
-    config: &LayerConfig,
+    settings: &LayerSettings,
     request: &mut Request<B>,
     asked: Result<Admitted, Rejection>,
 ) -> Verdict {
     let mut head = Head::default();
-    config.authenticator.read(request.headers(), &mut head);
+    settings.authenticator.read(request.headers(), &mut head);
     let extensions = request.extensions();
     let admitted =
-        asked.map_err(|rejection| refuse(config, &head, request.method(), extensions, &rejection))?;
-    let outcome = Outcome::of(config, &head, extensions, Some(&admitted));
-    Ok(outcome.carry_out(config, request, &mut Some(admitted), Moment::now()))
+        asked.map_err(|rejection| refuse(settings, &head, request.method(), extensions, &rejection))?;
+    let outcome = Outcome::of(settings, &head, extensions, Some(&admitted));
+    Ok(outcome.carry_out(settings, request, &mut Some(admitted), Moment::now()))
 }
 
-fn ask(config: Arc<LayerConfig>, pending: Pending) -> Asking {
-    Box::pin(async move { config.authenticator.finish(pending).await })
+fn ask(settings: Arc<LayerSettings>, pending: Pending) -> Asking {
+    Box::pin(async move { settings.authenticator.finish(pending).await })
 }
 
 /// Finds out who calls, as far as that needs no I/O. An outer layer of the same bridge may have found it out already.
 fn begin(
-    config: &LayerConfig,
+    settings: &LayerSettings,
     head: &Head<'_>,
     uri: &Uri,
     extensions: &Extensions,
@@ -106,10 +112,10 @@ fn begin(
 ) -> Result<Begun, Rejection> {
     let is_authorization_sent = head.authorization.first().is_some();
     let two_credentials = Err(Rejection::InvalidRequest(MalformedCredential::TwoCredentials));
-    let is_sent_elsewhere = || config.authenticator.sources().sees_token(head);
+    let is_sent_elsewhere = || settings.authenticator.sources().sees_token(head);
     if !is_authorization_sent
         && let Some(outer) = LayerVerdict::of(extensions)
-        && let Some(verdict) = config.authenticator.readmit(outer, now)
+        && let Some(verdict) = settings.authenticator.readmit(outer, now)
     {
         // The outer layer has removed the token that it accepted. So this is a second token.
         return if is_sent_elsewhere() { two_credentials } else { verdict };
@@ -117,18 +123,18 @@ fn begin(
     if uri.query().is_some() && has_query_token(uri) && (is_authorization_sent || is_sent_elsewhere()) {
         return two_credentials;
     }
-    config.authenticator.begin(head, now)
+    settings.authenticator.begin(head, now)
 }
 
 /// Admits a request without a credential as anonymous, when the layer is optional. A request that carries a token in a
 /// place that is not read is refused.
 fn let_anonymous_in(
-    config: &LayerConfig,
+    settings: &LayerSettings,
     head: &Head<'_>,
     uri: &Uri,
     rejection: Rejection,
 ) -> Result<(), Rejection> {
-    if !config.optional || rejection != Rejection::NoCredential {
+    if !settings.optional || rejection != Rejection::NoCredential {
         return Err(rejection);
     }
     if has_query_token(uri) {
@@ -170,32 +176,32 @@ fn log_admitted(admitted: Option<&Admitted>, trace: &Trace) {
 ///
 /// For a caller without a session only the trace id is written. Services behind the layer would take an external issuer's
 /// names for names of this gateway.
-fn written(config: &LayerConfig, admitted: Option<&Admitted>) -> u8 {
+fn written(settings: &LayerSettings, admitted: Option<&Admitted>) -> u8 {
     match admitted {
-        _ if !config.identity_headers => 0,
+        _ if !settings.identity_headers => 0,
         Some(Admitted::Caller(_)) => header::ALL,
         _ => header::TRACE,
     }
 }
 
 /// What ends the answer early, when the layer is set so. Without a session nothing ends it.
-fn session_end(config: &LayerConfig, admitted: &Admitted) -> Option<SessionEnd> {
-    let within = config.streams_end_within?;
+fn session_end(settings: &LayerSettings, admitted: &Admitted) -> Option<SessionEnd> {
+    let within = settings.streams_end_within?;
     match admitted {
-        Admitted::Caller(caller) => Some(config.authenticator.session_end(caller, within)),
+        Admitted::Caller(caller) => Some(settings.authenticator.session_end(caller, within)),
         Admitted::External(_) => None,
     }
 }
 
 /// The response that refuses the request, in the form that the client reads: gRPC or HTTP.
 fn refuse(
-    config: &LayerConfig,
+    settings: &LayerSettings,
     head: &Head<'_>,
     method: &Method,
     extensions: &Extensions,
     rejection: &Rejection,
 ) -> Response<Bytes> {
-    let refusal = config.rejection_format.refuse(rejection, &trace(head, extensions).0);
+    let refusal = settings.rejection_format.refuse(rejection, &trace(head, extensions).0);
     match grpc::call_type(method, head.content_type) {
         Some(call) => grpc::to_status(refusal, rejection, call.clone()),
         None if *method == Method::HEAD => without_body(refusal),
@@ -206,14 +212,14 @@ fn refuse(
 impl Outcome {
     /// Decides what changes in the head of an admitted request. `None`: an anonymous request.
     fn of(
-        config: &LayerConfig,
+        settings: &LayerSettings,
         head: &Head<'_>,
         extensions: &Extensions,
         admitted: Option<&Admitted>,
     ) -> Self {
         let (mut trace, has_good_parent) = trace(head, extensions);
         log_admitted(admitted, &trace);
-        let written = written(config, admitted);
+        let written = written(settings, admitted);
         if written & header::TRACE != 0 {
             trace = Trace::Named(trace.id());
         }
@@ -225,10 +231,10 @@ impl Outcome {
         };
         let changes = head.changes(written, values, has_good_parent);
         // The token can be elsewhere only when the layer reads other places at all.
-        let elsewhere = admitted.is_some() && !config.authenticator.sources().is_empty();
+        let elsewhere = admitted.is_some() && !settings.authenticator.sources().is_empty();
         Self {
             changes,
-            token: if elsewhere { config.authenticator.sources().token(head) } else { None },
+            token: if elsewhere { settings.authenticator.sources().token(head) } else { None },
             is_authorization_sent: head.authorization.first().is_some(),
             longest: head.longest(),
             trace,
@@ -239,21 +245,21 @@ impl Outcome {
     #[inline(always)]
     fn carry_out<B>(
         &self,
-        config: &LayerConfig,
+        settings: &LayerSettings,
         request: &mut Request<B>,
         admitted: &mut Option<Admitted>,
         now: Moment,
     ) -> Admission {
-        let set_aside = self.edit(config, request.headers_mut(), admitted.as_ref());
-        let ended = admitted.as_ref().and_then(|admitted| session_end(config, admitted));
-        self.leave(config, request.extensions_mut(), admitted, set_aside, now);
-        Admission { ended, vary: config.vary.clone() }
+        let set_aside = self.edit(settings, request.headers_mut(), admitted.as_ref());
+        let ended = admitted.as_ref().and_then(|admitted| session_end(settings, admitted));
+        self.leave(settings, request.extensions_mut(), admitted, set_aside, now);
+        Admission { ended, vary: settings.vary.clone() }
     }
 
     /// Changes the headers. Returns the `Authorization` header that an optional layer removes, for the OAuth endpoints.
     fn edit(
         &self,
-        config: &LayerConfig,
+        settings: &LayerSettings,
         headers: &mut HeaderMap,
         admitted: Option<&Admitted>,
     ) -> Option<SetAside> {
@@ -265,11 +271,11 @@ impl Outcome {
         self.changes.make(headers, values, || self.trace.id().to_header_value());
         // Usually no other header is long enough to hold a token.
         if self.longest >= strip_tokens::LEAST_BYTES {
-            self.hide_tokens(config, headers, authorization.as_ref(), admitted.is_some());
+            self.hide_tokens(settings, headers, authorization.as_ref(), admitted.is_some());
         }
         let mut authorization = authorization?;
         authorization.set_sensitive(true);
-        if config.forward_authorization {
+        if settings.forward_authorization {
             headers.insert(AUTHORIZATION, authorization);
             return None;
         }
@@ -280,7 +286,7 @@ impl Outcome {
     #[inline(always)]
     fn leave(
         &self,
-        config: &LayerConfig,
+        settings: &LayerSettings,
         extensions: &mut Extensions,
         admitted: &mut Option<Admitted>,
         set_aside: Option<SetAside>,
@@ -290,7 +296,7 @@ impl Outcome {
         let outer = admitted.as_ref().and_then(Admitted::request_context);
         let at = outer.map_or(now, |outer| outer.at);
         let context =
-            RequestContext { trace: self.trace, rejection_format: config.rejection_format.clone(), at };
+            RequestContext { trace: self.trace, rejection_format: settings.rejection_format.clone(), at };
         match admitted.take() {
             Some(Admitted::Caller(caller)) => {
                 extensions.insert(caller.passing(context));
@@ -311,7 +317,7 @@ impl Outcome {
     /// Removes the token of the admitted caller from every other header, and every other token that this bridge issued.
     fn hide_tokens(
         &self,
-        config: &LayerConfig,
+        settings: &LayerSettings,
         headers: &mut HeaderMap,
         authorization: Option<&HeaderValue>,
         is_admitted: bool,
@@ -321,13 +327,13 @@ impl Outcome {
         match token {
             Some(token) => {
                 strip_tokens::remove_token(headers, token);
-                strip_tokens::remove_own_tokens(headers, &config.authenticator);
-                if config.authenticator.sources().has_protocols() {
+                strip_tokens::remove_own_tokens(headers, &settings.authenticator);
+                if settings.authenticator.sources().has_protocols() {
                     strip_tokens::remove_marker(headers);
                 }
             }
             None if !is_admitted => {
-                strip_tokens::remove_own_tokens(headers, &config.authenticator);
+                strip_tokens::remove_own_tokens(headers, &settings.authenticator);
             }
             // An outer layer has removed all tokens already.
             None => {}

@@ -11,11 +11,11 @@ use http::{HeaderValue, Request, Response};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::body::{Limit, ResponseBody};
-use super::config::LayerConfig;
 use super::decide::{Admission, Asking, decide_by};
 use super::grpc;
 use super::response::keep_from_shared_caches;
+use super::response_body::{Limit, ResponseBody};
+use super::settings::LayerSettings;
 use crate::authenticate::{Admitted, SessionEnd};
 use crate::rejection::Rejection;
 
@@ -47,7 +47,7 @@ pin_project! {
 pub(super) struct Waiting<S, B> {
     pub(super) service: S,
     pub(super) request: Request<B>,
-    pub(super) config: Arc<LayerConfig>,
+    pub(super) settings: Arc<LayerSettings>,
 }
 
 impl<S, B> ResponseFuture<S, B>
@@ -83,7 +83,7 @@ where
     S: Service<Request<B>>,
 {
     fn go_on(mut self, asked: Result<Admitted, Rejection>) -> State<S, S::Future, B> {
-        match decide_by(&self.config, &mut self.request, asked) {
+        match decide_by(&self.settings, &mut self.request, asked) {
             Ok(admission) => State::admitted(self.service.call(self.request), admission),
             Err(refusal) => State::Refused { refusal: Some(refusal) },
         }

@@ -7,9 +7,9 @@ use bytes::Bytes;
 use http::{Request, Response};
 use tower_layer::Layer;
 
-use super::config::LayerConfig;
 use super::decide::{Decision, decide, decide_by};
 use super::service::BridgeAuth;
+use super::settings::LayerSettings;
 use crate::authenticate::{Authenticator, TokenSource};
 use crate::caller::CallerKind;
 use crate::id::Scopes;
@@ -35,12 +35,12 @@ use crate::rejection::{RejectionBody, RejectionFormat};
 #[derive(Debug, Clone)]
 #[must_use = "a layer guards nothing until a service is wrapped in it"]
 pub struct BridgeAuthLayer {
-    config: Arc<LayerConfig>,
+    settings: Arc<LayerSettings>,
 }
 
 impl BridgeAuthLayer {
     pub(crate) fn new(authenticator: Authenticator, rejection_format: Arc<RejectionFormat>) -> Self {
-        let config = LayerConfig {
+        let settings = LayerSettings {
             authenticator,
             rejection_format,
             optional: false,
@@ -49,7 +49,7 @@ impl BridgeAuthLayer {
             streams_end_within: None,
             vary: None,
         };
-        Self { config: Arc::new(config) }
+        Self { settings: Arc::new(settings) }
     }
 
     /// Lets in requests without a credential, as anonymous: `Option<Caller>` is then `None`. Default: a credential is
@@ -62,7 +62,7 @@ impl BridgeAuthLayer {
     /// - The layer refuses a token without a scheme in `Authorization`, and `access_token` in the query, with 400.
     /// - The layer removes a token of this issuer from every other header.
     pub fn optional(self) -> Self {
-        self.change(|config| config.optional = true)
+        self.change(|settings| settings.optional = true)
     }
 
     /// Lets in hook clients, beside people's bridges. Default: hook clients are refused with 403
@@ -70,7 +70,7 @@ impl BridgeAuthLayer {
     ///
     /// Each of several nested layers checks its own requirement. So the outer layer must admit hook clients too.
     pub fn admit_hook_clients(self) -> Self {
-        self.change(|config| config.authenticator = config.authenticator.clone().admit_hook_clients())
+        self.change(|settings| settings.authenticator = settings.authenticator.clone().admit_hook_clients())
     }
 
     /// Lets in callers of [external issuers](crate::external_issuer) that have no session. Default: they are refused
@@ -81,7 +81,7 @@ impl BridgeAuthLayer {
     ///
     /// A layer that [requires a kind](Self::require_kind) refuses them in any case.
     pub fn admit_external(self) -> Self {
-        self.change(|config| config.authenticator = config.authenticator.clone().also_external())
+        self.change(|settings| settings.authenticator = settings.authenticator.clone().also_external())
     }
 
     /// Reads the token also from `place`, and removes it from there. Default: only `Authorization`, which is always
@@ -105,9 +105,9 @@ impl BridgeAuthLayer {
     /// # }
     /// ```
     pub fn token_from(self, place: TokenSource) -> Self {
-        self.change(|config| {
-            config.authenticator = config.authenticator.clone().token_from(place);
-            config.vary = config.authenticator.sources().vary().map(Arc::new);
+        self.change(|settings| {
+            settings.authenticator = settings.authenticator.clone().token_from(place);
+            settings.vary = settings.authenticator.sources().vary().map(Arc::new);
         })
     }
 
@@ -115,11 +115,11 @@ impl BridgeAuthLayer {
     ///
     /// Challenges name them to clients that must get a token.
     pub fn require_scopes(self, scopes: Scopes) -> Self {
-        self.change(|config| {
+        self.change(|settings| {
             if !scopes.is_empty() {
-                Arc::make_mut(&mut config.rejection_format).challenge.scopes = scopes.clone();
+                Arc::make_mut(&mut settings.rejection_format).challenge.scopes = scopes.clone();
             }
-            config.authenticator = config.authenticator.clone().require_scopes(scopes);
+            settings.authenticator = settings.authenticator.clone().require_scopes(scopes);
         })
     }
 
@@ -127,12 +127,12 @@ impl BridgeAuthLayer {
     ///
     /// With [`CallerKind::HookClient`], only hook clients come in.
     pub fn require_kind(self, kind: CallerKind) -> Self {
-        self.change(|config| config.authenticator = config.authenticator.clone().require_kind(kind))
+        self.change(|settings| settings.authenticator = settings.authenticator.clone().require_kind(kind))
     }
 
     /// What writes the bodies of rejections. Default: [`ProblemJson`](crate::rejection::ProblemJson).
     pub fn rejection_body(self, body: impl RejectionBody) -> Self {
-        self.change(|config| Arc::make_mut(&mut config.rejection_format).body = Arc::new(body))
+        self.change(|settings| Arc::make_mut(&mut settings.rejection_format).body = Arc::new(body))
     }
 
     /// Whether the layer writes the identity headers. Default: yes.
@@ -141,7 +141,7 @@ impl BridgeAuthLayer {
     /// behind the layer reads the headers. The layer still removes what the client sent under these names, in every
     /// spelling, `x-trace-id` too. The [`TraceId`](crate::id::TraceId) is an extractor.
     pub fn identity_headers(self, written: bool) -> Self {
-        self.change(|config| config.identity_headers = written)
+        self.change(|settings| settings.identity_headers = written)
     }
 
     /// Leaves `Authorization` on the request for the inner service. Default: the layer removes it.
@@ -151,7 +151,7 @@ impl BridgeAuthLayer {
     ///
     /// Whoever sees a bearer token can use it. So use this only for a service that must verify the token again.
     pub fn insecure_forward_authorization(self) -> Self {
-        self.change(|config| config.forward_authorization = true)
+        self.change(|settings| settings.forward_authorization = true)
     }
 
     /// Ends a streaming response (server-sent events, a gRPC stream) when its session ends. Default: a response that
@@ -163,23 +163,23 @@ impl BridgeAuthLayer {
     ///
     /// An upgraded connection (WebSocket) has no body. Its handler must wait for [`Authenticator::session_end`] itself.
     pub fn end_streams_within(self, within: Duration) -> Self {
-        self.change(|config| config.streams_end_within = Some(within))
+        self.change(|settings| settings.streams_end_within = Some(within))
     }
 
     /// Decides one request for the endpoints. `Ok`: the head is as the endpoints will see it. `Err`: the response that
     /// refuses it.
     pub(crate) async fn admit<B>(&self, request: &mut Request<B>) -> Result<(), Response<Bytes>> {
-        let verdict = match decide(&self.config, request) {
+        let verdict = match decide(&self.settings, request) {
             Decision::Made(verdict) => verdict,
-            Decision::Pending(asking) => decide_by(&self.config, request, asking.await),
+            Decision::Pending(asking) => decide_by(&self.settings, request, asking.await),
         };
         verdict.map(drop)
     }
 
-    fn change(self, change: impl FnOnce(&mut LayerConfig)) -> Self {
-        let mut config = Arc::unwrap_or_clone(self.config);
-        change(&mut config);
-        Self { config: Arc::new(config) }
+    fn change(self, change: impl FnOnce(&mut LayerSettings)) -> Self {
+        let mut settings = Arc::unwrap_or_clone(self.settings);
+        change(&mut settings);
+        Self { settings: Arc::new(settings) }
     }
 }
 
@@ -187,6 +187,6 @@ impl<S> Layer<S> for BridgeAuthLayer {
     type Service = BridgeAuth<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        BridgeAuth::new(inner, self.config.clone())
+        BridgeAuth::new(inner, self.settings.clone())
     }
 }

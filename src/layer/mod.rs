@@ -37,19 +37,19 @@
 //! tonic, a service keeps its name through `tonic::service::LayerExt::named_layer`. Its methods find the
 //! [`Caller`](crate::Caller) in `request.extensions()`.
 
-mod body;
-mod config;
 mod decide;
 mod future;
 mod grpc;
 #[allow(clippy::module_inception)]
 mod layer;
 mod response;
+mod response_body;
 mod service;
+mod settings;
 mod strip_tokens;
 
-pub use body::ResponseBody;
 pub use future::ResponseFuture;
 pub use layer::BridgeAuthLayer;
 pub(crate) use response::{keep_from_shared_caches, without_body};
+pub use response_body::ResponseBody;
 pub use service::BridgeAuth;

@@ -8,10 +8,10 @@ use std::task::{Context, Poll};
 use http::{Request, Response};
 use tower_service::Service;
 
-use super::body::ResponseBody;
-use super::config::LayerConfig;
 use super::decide::{Decision, decide};
 use super::future::{ResponseFuture, Waiting};
+use super::response_body::ResponseBody;
+use super::settings::LayerSettings;
 
 /// A service behind [`BridgeAuthLayer`](crate::BridgeAuthLayer).
 ///
@@ -19,12 +19,12 @@ use super::future::{ResponseFuture, Waiting};
 #[derive(Clone)]
 pub struct BridgeAuth<S> {
     inner: S,
-    config: Arc<LayerConfig>,
+    settings: Arc<LayerSettings>,
 }
 
 impl<S> BridgeAuth<S> {
-    pub(super) fn new(inner: S, config: Arc<LayerConfig>) -> Self {
-        Self { inner, config }
+    pub(super) fn new(inner: S, settings: Arc<LayerSettings>) -> Self {
+        Self { inner, settings }
     }
 }
 
@@ -41,7 +41,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
-        match decide(&self.config, &mut request) {
+        match decide(&self.settings, &mut request) {
             Decision::Made(Ok(admission)) => ResponseFuture::admitted(self.inner.call(request), admission),
             Decision::Made(Err(refusal)) => {
                 // This frees what the ready instance has reserved.
@@ -49,7 +49,8 @@ where
                 ResponseFuture::refused(refusal)
             }
             Decision::Pending(asking) => {
-                let waiting = Waiting { service: self.take_ready(), request, config: self.config.clone() };
+                let waiting =
+                    Waiting { service: self.take_ready(), request, settings: self.settings.clone() };
                 ResponseFuture::asking(asking, waiting)
             }
         }

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, PRAGMA, RETRY_AFTER, VARY, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
 
-use super::body::RejectionBody;
 use super::challenge::Challenge;
+use super::error_body::RejectionBody;
 use super::reason::Rejection;
 use crate::id::{Scopes, Trace};
 use crate::store::StoreErrorKind;
@@ -82,7 +82,7 @@ impl fmt::Debug for RejectionFormat {
 mod tests {
     use url::Url;
 
-    use super::super::body::ProblemJson;
+    use super::super::error_body::ProblemJson;
     use super::super::reason::InvalidCredential;
     use super::*;
     use crate::token::InvalidToken;

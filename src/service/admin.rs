@@ -9,9 +9,9 @@ use percent_encoding::percent_decode_str;
 use serde::Serialize;
 
 use super::answer::{Answer, EndpointError, Wording, json, no_content};
-use super::body::RequestBody;
 use super::cross_site;
 use super::endpoint::check_method;
+use super::request_body::RequestBody;
 use super::sessions::{Listing, asked};
 use super::state::ServiceState;
 use crate::id::{ClientId, SessionId, UserId};

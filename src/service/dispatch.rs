@@ -5,8 +5,8 @@ use http::request::Parts;
 use http::{Request, Response};
 
 use super::answer::Answer;
-use super::body::RequestBody;
 use super::endpoint::{Endpoint, check_method};
+use super::request_body::RequestBody;
 use super::state::ServiceState;
 use super::{
     capabilities, exchange, introspect, issue_code, jwks, oauth_client, openapi, rate_limited, revoke,

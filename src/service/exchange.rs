@@ -5,8 +5,8 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::answer::{Answer, EndpointError, json};
-use super::body::RequestBody;
 use super::origin;
+use super::request_body::RequestBody;
 use super::state::ServiceState;
 use crate::clock::since_epoch;
 use crate::header::X_SESSION_ID;

@@ -10,7 +10,7 @@ use http::{Method, Request, Response};
 use http_body::Body;
 use http_body_util::Full;
 
-use super::body::{BoxError, RequestBody};
+use super::request_body::{BoxError, RequestBody};
 use crate::layer::without_body;
 
 type Answering = Pin<Box<dyn Future<Output = Response<Bytes>> + Send>>;
@@ -71,7 +71,7 @@ macro_rules! service {
 
         impl<B> tower_service::Service<http::Request<B>> for $name
         where
-            B: http_body::Body<Data: Send, Error: Into<$crate::service::body::BoxError>> + Send + 'static,
+            B: http_body::Body<Data: Send, Error: Into<$crate::service::request_body::BoxError>> + Send + 'static,
         {
             type Response = http::Response<http_body_util::Full<bytes::Bytes>>;
             type Error = std::convert::Infallible;

@@ -5,10 +5,10 @@ use http::request::Parts;
 use serde::Serialize;
 
 use super::answer::{Answer, EndpointError, json};
-use super::body::RequestBody;
 use super::oauth::client_auth::authenticate;
 use super::oauth::error::invalid_client;
 use super::oauth::form::{Form, NO_TOKEN};
+use super::request_body::RequestBody;
 use super::state::ServiceState;
 use crate::caller::Caller;
 use crate::clock::since_epoch;

@@ -5,7 +5,7 @@ use http::request::Parts;
 use serde::{Deserialize, Serialize};
 
 use super::answer::{Answer, EndpointError, json};
-use super::body::RequestBody;
+use super::request_body::RequestBody;
 use super::state::ServiceState;
 use super::{cross_site, rate_limited};
 use crate::audience::Audiences;

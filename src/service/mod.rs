@@ -5,7 +5,6 @@
 
 mod admin;
 mod answer;
-mod body;
 mod capabilities;
 mod cross_site;
 mod dispatch;
@@ -21,6 +20,7 @@ mod oauth_client;
 mod openapi;
 mod origin;
 mod rate_limited;
+mod request_body;
 mod revoke;
 mod routes;
 mod sessions;

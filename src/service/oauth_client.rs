@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json as object};
 
 use super::answer::{Answer, EndpointError, EndpointFailure, json};
-use super::body::RequestBody;
 use super::endpoint_caller::EndpointCaller;
+use super::request_body::RequestBody;
 use super::state::ServiceState;
 use crate::caller::Caller;
 use crate::clock::since_epoch;

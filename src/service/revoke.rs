@@ -4,10 +4,10 @@ use http::StatusCode;
 use http::request::Parts;
 
 use super::answer::{Answer, EndpointError, empty};
-use super::body::RequestBody;
 use super::oauth::client_auth::authenticate;
 use super::oauth::error::{OF_ANOTHER_CLIENT, UNAUTHORIZED_CLIENT};
 use super::oauth::form::{Form, NO_TOKEN};
+use super::request_body::RequestBody;
 use super::state::ServiceState;
 use crate::id::{ClientId, RefreshToken, SessionId, UserId};
 use crate::issue::OauthClient;

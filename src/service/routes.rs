@@ -4,9 +4,9 @@ use bytes::Bytes;
 use http::{Request, Response};
 
 use super::answer::{EndpointError, EndpointFailure, Wording};
-use super::body::RequestBody;
 use super::dispatch;
 use super::endpoint::{Endpoint, one_segment};
+use super::request_body::RequestBody;
 use super::state::ServiceState;
 use crate::layer::keep_from_shared_caches;
 

@@ -6,7 +6,6 @@ use http::{Response, StatusCode};
 use serde::Serialize;
 
 use super::answer::{Answer, EndpointError, json};
-use super::body::RequestBody;
 use super::oauth::client_auth::authenticate;
 use super::oauth::error::{
     INVALID_REFRESH_TOKEN, INVALID_SCOPE, INVALID_TARGET, UNAUTHORIZED_CLIENT, UNSUPPORTED_GRANT,
@@ -14,6 +13,7 @@ use super::oauth::error::{
 };
 use super::oauth::form::Form;
 use super::oauth::resource;
+use super::request_body::RequestBody;
 use super::state::ServiceState;
 use super::{exchange, origin};
 use crate::id::{ClientId, RefreshToken, Scopes};

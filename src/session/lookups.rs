@@ -18,8 +18,8 @@ use tokio::sync::SetOnce;
 use tokio::time::timeout;
 
 use super::batches::{Answer, Batch, Batches, Running};
-use super::figures::Figures;
 use super::ticks::Ticks;
+use super::watch_status::Figures;
 use crate::clock::Moment;
 use crate::store::{
     RowMark, RowState, RunToCompletion, SessionKey, SessionState, SessionStatus, Store, StoreError,

@@ -2,7 +2,6 @@
 
 mod batches;
 mod cached_verdict;
-mod figures;
 mod freshness;
 mod lookups;
 mod matched_row;
@@ -13,27 +12,28 @@ mod revocation_fence;
 mod sync;
 mod ticks;
 mod watch;
+mod watch_status;
 
 pub(crate) use cached_verdict::{CachedVerdict, FenceReading};
-pub use figures::WatchStatus;
 pub use freshness::Freshness;
 pub(crate) use freshness::FreshnessSettings;
 pub(crate) use lookups::Row;
 pub(crate) use matched_row::MatchedRow;
+pub use watch_status::WatchStatus;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::background::Background;
+use crate::background_task::Background;
 use crate::clock::Moment;
 use crate::id::SessionId;
 use crate::store::{Revocation, RowMark, SessionKey, SessionStatus, Store, StoreErrorKind};
 use crate::telemetry::gauge_at;
 use crate::token::Claims;
-use figures::Figures;
 use lookups::Lookups;
 use ticks::Ticks;
 use watch::Watch;
+use watch_status::Figures;
 
 /// Answers whether sessions are live.
 #[derive(Debug)]

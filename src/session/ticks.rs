@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
 
-use crate::background::Background;
+use crate::background_task::Background;
 use crate::clock::Moment;
 use crate::store::{Proof, Replication, Store, StoreError, StoreErrorKind, Tick, log_fault};
 

@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use super::cached_verdict::{CachedVerdict, FenceReading};
 use super::revocation_fence::RevocationFence;
 use super::ticks::Ticks;
-use crate::background::Background;
+use crate::background_task::Background;
 use crate::clock::Moment;
 use crate::store::{
     Revocation, RevocationCursor, RevocationPage, Store, StoreError, StoreErrorKind, log_fault,

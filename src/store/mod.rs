@@ -26,7 +26,7 @@ mod inputs;
 mod pool_status;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod pool_usage;
-mod refresh;
+mod refresh_rotation;
 mod revocation;
 mod run_to_completion;
 mod session;
@@ -47,7 +47,7 @@ pub(crate) use fault_log::log_fault;
 pub use pool_status::PoolStatus;
 #[cfg(feature = "postgres")]
 pub use postgres::{PostgresStore, PostgresStoreBuilder};
-pub use refresh::{RefreshRefusal, RefreshSession, RefreshSessionError, RefreshStatus};
+pub use refresh_rotation::{RefreshRefusal, RefreshSession, RefreshSessionError, RefreshStatus};
 pub use revocation::{Revocation, RevocationCursor, RevocationPage, Revoke, Swept};
 pub(crate) use run_to_completion::RunToCompletion;
 pub use session::{

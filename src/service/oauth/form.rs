@@ -9,7 +9,7 @@ use url::form_urlencoded;
 use zeroize::Zeroizing;
 
 use crate::service::answer::EndpointError;
-use crate::service::body::RequestBody;
+use crate::service::request_body::RequestBody;
 
 /// The parameters of one request. They may be secrets, so this type has no `Debug`.
 pub(in crate::service) struct Form(BTreeMap<String, Vec<Zeroizing<String>>>);

@@ -5,13 +5,12 @@
 //! beside the host's tables. PostgreSQL 13 or later.
 
 mod builder;
-mod client;
-mod code;
+mod clients;
+mod codes;
 mod connect;
 mod connection_settings;
 mod connections;
-mod contract;
-mod device;
+mod devices;
 mod error;
 mod migrate;
 mod migration_lock;
@@ -19,17 +18,18 @@ mod migrations;
 mod operations;
 mod preflight;
 mod refresh_rotation;
-mod revocation;
+mod revocations;
 mod rights;
 mod row;
-mod session;
+mod sessions;
 mod simple_query;
 mod store;
+mod store_trait;
 mod tick_connection;
 mod timeline;
 mod tls;
 mod url;
-mod user;
+mod users;
 mod version;
 
 pub use builder::PostgresStoreBuilder;

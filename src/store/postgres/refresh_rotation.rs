@@ -5,7 +5,7 @@ use tokio_postgres::Row;
 use super::connections::Connections;
 use super::error::failed;
 use super::row::{Columns, micros};
-use super::session::{opened, status};
+use super::sessions::{opened, status};
 use crate::id::{Audience, RefreshHash, UserId};
 use crate::store::{
     OpenedSession, RefreshRefusal, RefreshSession, RefreshSessionError, RefreshStatus, StoreError,

@@ -18,7 +18,7 @@ use self::lease::Lease;
 use self::promise::{PromiseLog, replication};
 use super::connect::OnNotification;
 use super::connections::Connections;
-use crate::background::Background;
+use crate::background_task::Background;
 use crate::store::{Proof, RunToCompletion, StoreError, StoreErrorKind, Tick};
 
 /// The connection for ticks. It is made when it is needed, and made again when it is lost.

@@ -7,7 +7,7 @@ use tokio::runtime::Handle;
 
 use super::connect;
 use super::connections::Connections;
-use super::hints::Hints;
+use super::revocation_hints::Hints;
 use super::store::SqliteStore;
 use crate::store::{StoreError, StoreErrorKind};
 

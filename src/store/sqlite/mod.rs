@@ -5,22 +5,22 @@ mod clients;
 mod codes;
 mod connect;
 mod connections;
-mod contract;
 mod devices;
 mod end_sessions;
 mod file_identity;
-mod hints;
 mod hook_sessions;
 mod operations;
-#[cfg(test)]
-mod plans;
 mod pool;
 mod provision;
+#[cfg(test)]
+mod query_plan_tests;
 mod refresh_rotation;
 mod refresh_tokens;
+mod revocation_hints;
 mod revocations;
 mod sessions;
 mod store;
+mod store_trait;
 mod sweep;
 mod transaction;
 mod users;

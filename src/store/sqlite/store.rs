@@ -3,7 +3,7 @@
 use tokio::runtime::Handle;
 
 use super::connections::Connections;
-use super::hints::Hints;
+use super::revocation_hints::Hints;
 
 /// A [`Store`](crate::store::Store) in one SQLite file. Any number of processes on the machine may share the file.
 ///

@@ -76,7 +76,7 @@ impl<'c> Transaction<'c> {
 
     fn prepare(&self, sql: &str) -> rusqlite::Result<CachedStatement<'_>> {
         #[cfg(test)]
-        super::plans::note(sql);
+        super::query_plan_tests::note(sql);
         self.inner.prepare_cached(sql)
     }
 }

@@ -7,7 +7,7 @@ use tokio_postgres::Row;
 use super::connections::Connections;
 use super::error::failed;
 use super::row::{Columns, micros};
-use super::session::{SessionParams, opened};
+use super::sessions::{SessionParams, opened};
 use crate::id::{Audience, CodeChallenge, CodeHash, UserId};
 use crate::store::{
     GrantRefusal, IssueCodeError, NewCode, OpenedSession, RedeemCode, RedeemError, StoreError,

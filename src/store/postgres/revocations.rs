@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::connections::Connections;
 use super::error::failed;
 use super::row::{Columns, session_key};
-use super::session::shown_tick;
+use super::sessions::shown_tick;
 use crate::id::{ClientId, SessionId, UserId};
 use crate::store::{Revocation, RevocationCursor, RevocationPage, Revoke, StoreError, Swept};
 

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::connections::Connections;
 use super::row::{Columns, session_key};
-use super::session::session;
+use super::sessions::session;
 use crate::id::UserId;
 use crate::store::{Device, DevicePage, DeviceQuery, HookSession, StoreError};
 

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::connections::Connections;
 use super::store::PostgresStore;
-use super::{client, code, device, refresh_rotation, revocation, session, user};
+use super::{clients, codes, devices, refresh_rotation, revocations, sessions, users};
 use crate::id::{AssertionHash, ClientId, RefreshHash, SessionId, UserId};
 use crate::store::{
     Client, ClientKey, ClientProof, DevicePage, DeviceQuery, GrantRefusal, IssueCodeError, KeyQuery,
@@ -22,24 +22,24 @@ use crate::store::{
 impl Store for PostgresStore {
     async fn put_user(&self, user: &KnownUser) -> Result<(), StoreError> {
         let (person, user) = (user.id.clone(), user.clone());
-        self.write_for(&person, |db| async move { user::put(&db, &user).await }).await
+        self.write_for(&person, |db| async move { users::put(&db, &user).await }).await
     }
 
     async fn issue_code(&self, code: NewCode) -> Result<SystemTime, IssueCodeError> {
         let person = code.user.clone();
-        let issued = self.write_for(&person, |db| async move { code::issue(&db, &code).await });
+        let issued = self.write_for(&person, |db| async move { codes::issue(&db, &code).await });
         self.certain(issued, |issued| issued.as_ref().is_err_and(|e| !matches!(e, IssueCodeError::Store(_))))
             .await
     }
 
     async fn redeem_code(&self, redeem: RedeemCode) -> Result<OpenedSession, RedeemError> {
         let hash = redeem.hash;
-        let owner = self.read(|db| async move { code::owner(&db, &hash).await });
+        let owner = self.read(|db| async move { codes::owner(&db, &hash).await });
         let Some(person) = self.certain(owner, |owner| matches!(owner, Ok(None))).await? else {
             return Err(RedeemError::Refused(GrantRefusal::Unknown));
         };
         let redeem = |db: Connections| {
-            self.hinting(async move { code::redeem(&db, &redeem).await }, |redeemed| match redeemed {
+            self.hinting(async move { codes::redeem(&db, &redeem).await }, |redeemed| match redeemed {
                 Ok(opened) => !opened.evicted.is_empty(),
                 Err(error) => matches!(error, RedeemError::Refused(GrantRefusal::Replayed { .. })),
             })
@@ -54,7 +54,7 @@ impl Store for PostgresStore {
     async fn open_session(&self, open: OpenSession) -> Result<OpenedSession, OpenSessionError> {
         let person = open.person().clone();
         let open = |db: Connections| {
-            self.hinting(async move { session::open(&db, &open).await }, |opened| {
+            self.hinting(async move { sessions::open(&db, &open).await }, |opened| {
                 opened.as_ref().is_ok_and(|opened| !opened.evicted.is_empty())
             })
         };
@@ -89,14 +89,14 @@ impl Store for PostgresStore {
 
     async fn session_statuses(&self, ids: &[SessionId]) -> Result<SessionStatuses, StoreError> {
         let (db, ids, lease) = (self.connections.clone(), ids.to_vec(), self.ticks.lease_id());
-        let answer = self.connections.look_ups.run(async move { session::statuses(&db, &ids, lease).await });
+        let answer = self.connections.look_ups.run(async move { sessions::statuses(&db, &ids, lease).await });
         answer.await.inspect_err(|fault| self.forget_if_unknown(lease, fault))
     }
 
     async fn row_states(&self, sessions: &[SessionKey]) -> Result<RowStates, StoreError> {
         let (db, lease) = (self.connections.clone(), self.ticks.lease_id());
         let keys = sessions.iter().map(|session| Uuid::from_u128(session.digest())).collect();
-        let look_up = async move { session::row_states(&db, keys, lease).await };
+        let look_up = async move { sessions::row_states(&db, keys, lease).await };
         let answer = self.connections.look_ups.run(look_up);
         answer.await.inspect_err(|fault| self.forget_if_unknown(lease, fault))
     }
@@ -107,13 +107,13 @@ impl Store for PostgresStore {
 
     async fn devices_of(&self, user: &UserId, query: &DeviceQuery) -> Result<DevicePage, StoreError> {
         let (user, query) = (user.clone(), query.clone());
-        self.read(|db| async move { device::of_user(&db, &user, &query).await }).await
+        self.read(|db| async move { devices::of_user(&db, &user, &query).await }).await
     }
 
     async fn revoke(&self, target: &Revoke) -> Result<Option<u64>, StoreError> {
         let of = target.clone();
         let revoke = |db: Connections| {
-            self.hinting(async move { revocation::revoke(&db, &of).await }, |revoked| {
+            self.hinting(async move { revocations::revoke(&db, &of).await }, |revoked| {
                 matches!(revoked, Ok(Some(_)))
             })
         };
@@ -122,7 +122,8 @@ impl Store for PostgresStore {
                 Revoke::SessionOf { user, .. } => self.write_for(user, revoke).await,
                 // It may change every session of the database.
                 Revoke::Client(_) => {
-                    let longest = revocation::ALL_OF_A_CLIENT.saturating_add(self.connections.rest.longest());
+                    let longest =
+                        revocations::ALL_OF_A_CLIENT.saturating_add(self.connections.rest.longest());
                     self.run_to_completion(longest, revoke(self.connections.clone())).await
                 }
                 // What an operator revokes does not wait behind the writes of the person.
@@ -136,7 +137,7 @@ impl Store for PostgresStore {
     async fn disable_user(&self, user: &UserId) -> Result<bool, StoreError> {
         let user = user.clone();
         let disable = |db: Connections| {
-            self.hinting(async move { user::disable(&db, &user).await }, |disabled| {
+            self.hinting(async move { users::disable(&db, &user).await }, |disabled| {
                 matches!(disabled, Ok(true))
             })
         };
@@ -145,7 +146,7 @@ impl Store for PostgresStore {
 
     async fn enable_user(&self, user: &UserId) -> Result<bool, StoreError> {
         let user = user.clone();
-        let enabled = self.write(|db| async move { user::enable(&db, &user).await });
+        let enabled = self.write(|db| async move { users::enable(&db, &user).await });
         self.certain(enabled, |enabled| matches!(enabled, Ok(false))).await
     }
 
@@ -155,7 +156,7 @@ impl Store for PostgresStore {
     ) -> Result<ProvisionedClient, ProvisionClientError> {
         let person = provision.owner.clone();
         let provisioned =
-            self.write_for(&person, |db| async move { client::provision(&db, &provision).await });
+            self.write_for(&person, |db| async move { clients::provision(&db, &provision).await });
         let denies = |e: &ProvisionClientError| !matches!(e, ProvisionClientError::Store(_));
         self.certain(provisioned, |provisioned| provisioned.as_ref().is_err_and(denies)).await
     }
@@ -166,19 +167,19 @@ impl Store for PostgresStore {
         proof: &ClientProof,
     ) -> Result<Option<Client>, StoreError> {
         let (client, proof) = (client.clone(), *proof);
-        let verified = self.read(|db| async move { client::verify(&db, &client, &proof).await });
+        let verified = self.read(|db| async move { clients::verify(&db, &client, &proof).await });
         self.certain(verified, |verified| matches!(verified, Ok(None))).await
     }
 
     async fn client_keys(&self, client: &ClientId, query: &KeyQuery) -> Result<Vec<ClientKey>, StoreError> {
         let (client, query) = (client.clone(), query.clone());
-        let keys = self.read(|db| async move { client::keys(&db, &client, &query).await });
+        let keys = self.read(|db| async move { clients::keys(&db, &client, &query).await });
         self.certain(keys, |keys| keys.as_ref().is_ok_and(Vec::is_empty)).await
     }
 
     async fn spend_assertion(&self, assertion: &AssertionHash, life: Duration) -> Result<bool, StoreError> {
         let assertion = *assertion;
-        self.write(|db| async move { client::spend_assertion(&db, &assertion, life).await }).await
+        self.write(|db| async move { clients::spend_assertion(&db, &assertion, life).await }).await
     }
 
     async fn revocations_since(
@@ -187,7 +188,7 @@ impl Store for PostgresStore {
         limit: u32,
     ) -> Result<RevocationPage, StoreError> {
         let (db, cursor, lease) = (self.connections.clone(), *cursor, self.ticks.lease_id());
-        let read = async move { revocation::since(&db, &cursor, limit, lease).await };
+        let read = async move { revocations::since(&db, &cursor, limit, lease).await };
         let answer = self.connections.look_ups.run(read);
         answer.await.inspect_err(|fault| self.forget_if_unknown(lease, fault))
     }
@@ -197,7 +198,7 @@ impl Store for PostgresStore {
     }
 
     async fn sweep(&self, limit: u32) -> Result<Swept, StoreError> {
-        self.write(|db| async move { revocation::sweep(&db, limit).await }).await
+        self.write(|db| async move { revocations::sweep(&db, limit).await }).await
     }
 
     /// A full disk is found by [`tick`](Self::tick). A ping does not wait for one: if no maximum age of proofs is set,
@@ -205,7 +206,7 @@ impl Store for PostgresStore {
     async fn ping(&self) -> Result<(), StoreError> {
         let _one = self.ping.lock().await;
         let db = self.connections.clone();
-        self.connections.look_ups.run(async move { session::ping(&db).await }).await
+        self.connections.look_ups.run(async move { sessions::ping(&db).await }).await
     }
 
     fn pool_status(&self) -> Option<PoolStatus> {

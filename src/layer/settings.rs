@@ -9,7 +9,7 @@ use crate::authenticate::Authenticator;
 use crate::rejection::RejectionFormat;
 
 #[derive(Debug, Clone)]
-pub(super) struct LayerConfig {
+pub(super) struct LayerSettings {
     pub(super) authenticator: Authenticator,
     pub(super) rejection_format: Arc<RejectionFormat>,
     pub(super) optional: bool,
