@@ -6,9 +6,8 @@
 //!
 //! # Stores outside this crate
 //!
-//! The structs here will grow. Make them with `new` and their builder methods; a store can make all that it returns. The enums
-//! that a store acts on or judges with are closed ([`OpenSession`], [`RequestedId`], [`WhenFull`], [`ClientCredential`],
-//! [`ClientProof`], [`SessionState`]): a new variant is a breaking change, so that no store overlooks it.
+//! The structs will grow. Make them with `new` and their builder methods. These enums are closed, so that no store overlooks
+//! a variant: [`OpenSession`], [`RequestedId`], [`WhenFull`], [`ClientCredential`], [`ClientProof`], [`SessionState`].
 
 #[cfg(feature = "postgres")]
 pub mod postgres;
