@@ -47,6 +47,13 @@ enum Mode {
 pub(super) fn parse(text: &str, root: Option<&Path>) -> Result<Target, StoreError> {
     let settings = if is_url(text) { Settings::of_url(text)? } else { Settings::of_pairs(text)? };
     let mut config: Config = settings.rest.parse().map_err(|error| malformed(&error))?;
+    // A host is shown in errors. After a quote in the wrong place the password is a part of the host.
+    if hosts(&config).contains('=') {
+        return Err(misconfigured(
+            "a host of the connection string contains `=`: look for a quote in the wrong place. The host is not shown, \
+             because it may contain the password",
+        ));
+    }
     let named = settings.sslrootcert.as_deref();
     let of_file = named.filter(|named| *named != "system").map(PathBuf::from);
     let root = root.map(Path::to_owned).or(of_file);

@@ -163,6 +163,14 @@ fn an_unknown_option_is_named_only_where_it_is_one_of_libpq() {
     assert!(!said("host=h user=u password=a hunter2=1").contains("hunter2"));
 }
 
+#[test]
+fn a_quote_in_the_wrong_place_does_not_show_the_password_as_a_host() {
+    for text in ["host='h user=u password=hunter2' dbname=d", "host='/run/postgresql password = hunter2'"] {
+        let refused = format!("{:?}", parse(text, None).unwrap_err());
+        assert!(refused.contains("quote") && !refused.contains("hunter2"), "{refused}");
+    }
+}
+
 /// Connection strings around a password that was not encoded or quoted.
 const AROUND: [(&str, &str); 13] = [
     ("postgres://u:", "@h/d"),
