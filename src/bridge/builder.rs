@@ -354,3 +354,6 @@ impl fmt::Debug for BridgeBuilder {
         f.debug_struct("BridgeBuilder").field("issuer", &self.settings.issuer).finish_non_exhaustive()
     }
 }
+
+#[cfg(all(test, feature = "sqlite"))]
+mod tests;

@@ -89,7 +89,8 @@ mod tests {
 
     use super::*;
     use crate::caller::CallerKind;
-    use crate::id::Scopes;
+    use crate::header::Head;
+    use crate::id::{Scopes, Trace};
     use crate::rejection::{Challenge, InvalidCredential, MalformedCredential, ProblemJson};
     use crate::store::StoreErrorKind;
 
@@ -102,7 +103,7 @@ mod tests {
             challenge: Challenge::default(),
             body: std::sync::Arc::new(ProblemJson),
         }
-        .answer(rejection);
+        .refuse(rejection, &Trace::of(&Head::of(&http::HeaderMap::new(), &[])).0);
         to_status(refusal, rejection, HeaderValue::from_static("application/grpc+proto"))
     }
 

@@ -29,7 +29,7 @@ impl RejectionFormat {
     }
 
     /// The answer to a refused request. The rejection is in its extensions.
-    pub(crate) fn answer(&self, rejection: &Rejection) -> Response<Bytes> {
+    fn answer(&self, rejection: &Rejection) -> Response<Bytes> {
         let (content_type, content) = self.body.body(rejection);
         let mut response = Response::new(content);
         *response.status_mut() = rejection.status();

@@ -14,6 +14,7 @@ use crate::rate_limit::{Limits, RateLimited};
 use crate::telemetry;
 
 /// An attempt with a secret, a code or a token. Its outcome is not known yet.
+#[must_use = "its outcome counts: finish it with the answer"]
 pub(super) struct Attempt<'r> {
     counted: Option<&'r Limits>,
     address: Option<IpAddr>,
@@ -78,6 +79,7 @@ pub(super) fn client<'r>(
 }
 
 /// An attempt to prove to be a client. Its outcome is not known yet.
+#[must_use = "its failure counts"]
 pub(super) struct ClientAttempt<'r> {
     counted: Option<(&'r Limits, &'r ClientId)>,
     address: Option<IpAddr>,

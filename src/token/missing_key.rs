@@ -8,45 +8,46 @@ use serde::Deserialize;
 
 use super::compact::json_object;
 
-/// Tells the log that a token of this issuer names a key that the ring does not hold, now and then.
+/// Decides when the log says that a refused token of this issuer names a key that the ring does not have.
 ///
-/// Nothing of such a token is proven, and anyone can send one: so the hint changes no answer, and what is kept is one time,
-/// however many keys are named.
+/// Nothing in such a token is proven, and anyone can send one. So the hint changes no answer, and it remembers one time
+/// only, however many keys are named.
 #[derive(Debug)]
 pub(super) struct MissingKeyHint {
     began: Instant,
-    /// When the log was told last: seconds since `began`, counted from one. Zero: never.
+    /// When the log said it last, in seconds since `began`, counted from one. Zero means never.
     told_at: AtomicU64,
 }
 
-/// What a token says that nobody has proven.
+/// Claims that nobody has proven.
 #[derive(Deserialize)]
-struct Unverified {
+struct UnprovenClaims {
     iss: String,
     exp: u64,
 }
 
 impl MissingKeyHint {
-    /// How often the log is told at most.
+    /// The least time between two lines.
     const PAUSE: Duration = Duration::from_secs(600);
 
     pub(super) fn new() -> Self {
         Self { began: Instant::now(), told_at: AtomicU64::new(0) }
     }
 
-    /// Whether the log is to be told of a token with this `payload`, which was refused for its key: it says that `issuer`
-    /// issued it, and that it has not expired. An expired one would be refused with its key too: that is how rotation ends.
+    /// Whether the log should mention a token with this `payload`, which was refused for its key. The payload must say that
+    /// `issuer` issued the token, and that it has not expired. An expired token is refused with its key too, so it is the
+    /// normal end of a rotation.
     pub(super) fn is_due(&self, payload: &[u8], issuer: &str, clock: Duration, now: Instant) -> bool {
         let now = now.saturating_duration_since(self.began).as_secs() + 1;
         let told_at = self.told_at.load(Ordering::Relaxed);
         if told_at != 0 && now < told_at + Self::PAUSE.as_secs() {
             return false;
         }
-        let is_ours = |claims: Unverified| claims.iss == issuer && claims.exp > clock.as_secs();
-        // A gateway writes its issuer as it is, so most of what is foreign is found out without reading it as JSON.
+        let is_ours = |claims: UnprovenClaims| claims.iss == issuer && claims.exp > clock.as_secs();
+        // A gateway writes its issuer unescaped. So most tokens of other issuers are told apart without reading JSON.
         memmem::find(payload, issuer.as_bytes()).is_some()
             && json_object(payload).is_some_and(is_ours)
-            // Of those that come at once, one tells.
+            // Of several at once, one writes to the log.
             && self.told_at.compare_exchange(told_at, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 }

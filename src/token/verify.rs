@@ -39,20 +39,25 @@ impl TokenVerifier {
     /// The work before the signature check is linear in at most 8192 bytes. No answer depends on the payload before the
     /// signature is verified.
     pub(crate) fn verify(&self, token: &str) -> Result<Claims, InvalidToken> {
-        let claims = self.verify_at_any_time(token)?;
+        let token = Compact::parse(token)?;
+        let verified = self.claims_of(&token);
+        if let Err(InvalidToken::UnknownKey) = verified {
+            self.hint_at_missing_key(&token);
+        }
+        let claims = verified?;
         claims.check_time(self.clock.now(), self.leeway)?;
         Ok(claims)
     }
 
     /// The same, but the token may have expired.
     pub(crate) fn verify_at_any_time(&self, token: &str) -> Result<Claims, InvalidToken> {
-        let token = Compact::parse(token)?;
+        self.claims_of(&Compact::parse(token)?)
+    }
+
+    fn claims_of(&self, token: &Compact<'_>) -> Result<Claims, InvalidToken> {
         let header = token.header()?;
         let scheme = Scheme::from_name(&header.alg).ok_or(InvalidToken::Algorithm)?;
-        let Some(key) = self.keys.find(&header.kid) else {
-            self.hint_at_missing_key(&header.kid, &token.payload);
-            return Err(InvalidToken::UnknownKey);
-        };
+        let key = self.keys.find(&header.kid).ok_or(InvalidToken::UnknownKey)?;
         if key.scheme() != scheme {
             return Err(InvalidToken::Algorithm);
         }
@@ -99,15 +104,17 @@ impl TokenVerifier {
         self.keys.generation()
     }
 
-    /// Tells the log when a token was refused that another gateway of this issuer may have signed.
-    fn hint_at_missing_key(&self, key_id: &str, payload: &[u8]) {
-        if self.missing_key.is_due(payload, &self.issuer, self.clock.now(), Instant::now()) {
+    /// Writes to the log that a token is refused which another gateway of this issuer may have signed.
+    fn hint_at_missing_key(&self, token: &Compact<'_>) {
+        if let Ok(header) = token.header()
+            && self.missing_key.is_due(&token.payload, &self.issuer, self.clock.now(), Instant::now())
+        {
             tracing::warn!(
-                kid = key_id,
+                kid = &*header.kid,
                 key_ids = ?self.keys.key_ids(),
                 "a token of this issuer is signed with a key that this gateway does not have: give all gateways of one \
-                 database the same key file, or keep the old key in the ring while it is rotated out. Anyone can send such a \
-                 token: look at it only if your own clients are refused"
+                 database the same key file, or keep the old key in the ring while it is rotated out. Anyone can send such \
+                 a token: ignore this line unless your own clients are refused"
             );
         }
     }

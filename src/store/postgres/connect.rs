@@ -205,7 +205,9 @@ where
         match poll_fn(|context| connection.poll_message(context)).await {
             Some(Ok(AsyncMessage::Notice(notice))) if gave_up_waiting(&notice) => {
                 tracing::warn!(
-                    "a commit may not be replicated: its connection is closed, so that it counts as not acknowledged"
+                    notice = notice.message(),
+                    "a commit may not be replicated: its connection is closed, so that it counts as not acknowledged. Do not \
+                     cancel backends that wait for a standby"
                 );
                 return;
             }

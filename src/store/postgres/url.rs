@@ -47,11 +47,16 @@ enum Mode {
 pub(super) fn parse(text: &str, root: Option<&Path>) -> Result<Target, StoreError> {
     let settings = if is_url(text) { Settings::of_url(text)? } else { Settings::of_pairs(text)? };
     let mut config: Config = settings.rest.parse().map_err(|error| malformed(&error))?;
-    // A host is shown in errors. After a quote in the wrong place the password is a part of the host.
-    if hosts(&config).contains('=') {
+    // Errors and the server's messages show these. After a quote in the wrong place the password is a part of one.
+    let shown = [
+        hosts(&config),
+        config.get_user().unwrap_or_default().into(),
+        config.get_dbname().unwrap_or_default().into(),
+    ];
+    if shown.iter().any(|shown| may_hold_password(shown)) {
         return Err(misconfigured(
-            "a host of the connection string contains `=`: look for a quote in the wrong place. The host is not shown, \
-             because it may contain the password",
+            "a host, the user or the database of the connection string contains `password`: look for a quote in the wrong \
+             place. The value is not shown, because it may contain the password",
         ));
     }
     let named = settings.sslrootcert.as_deref();
@@ -152,6 +157,13 @@ impl Mode {
             )),
         }
     }
+}
+
+/// Whether `value` swallowed the option `password` of a connection string.
+fn may_hold_password(value: &str) -> bool {
+    let mut options =
+        value.match_indices("password").map(|(place, name)| value[place + name.len()..].trim_start());
+    options.any(|after| after.starts_with('='))
 }
 
 fn is_url(text: &str) -> bool {

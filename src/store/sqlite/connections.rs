@@ -40,7 +40,7 @@ pub(super) struct Connections {
     /// For what every request needs. No other work may use them.
     lookups: Pool,
     /// How much of each lane's pool is lent.
-    lending: [Arc<PoolUsage>; Lane::ALL],
+    usage: [Arc<PoolUsage>; Lane::ALL],
     pub(super) turns: WriteQueue<UserId>,
     files: Arc<OpenedFiles>,
     probe: Probe,
@@ -53,7 +53,7 @@ impl Connections {
             writer: connect::pool(&opened, Role::Writer, 1, timeout)?,
             readers: connect::pool(&opened, Role::Reader, readers, timeout)?,
             lookups: connect::pool(&opened, Role::Reader, LOOKUPS, timeout)?,
-            lending: Default::default(),
+            usage: Default::default(),
             turns: WriteQueue::default(),
             files: Arc::clone(&opened.files),
             probe: Probe::new(opened),
@@ -78,8 +78,8 @@ impl Connections {
         let pools = [&self.writer, &self.readers, &self.lookups];
         PoolStatus {
             size: pools.iter().map(|pool| pool.status().max_size).sum(),
-            connections_out: self.lending.iter().map(|lending| lending.out()).sum(),
-            last_wait: self.lending.iter().map(|lending| lending.last_wait()).max().unwrap_or_default(),
+            connections_out: self.usage.iter().map(|usage| usage.out()).sum(),
+            last_wait: self.usage.iter().map(|usage| usage.last_wait()).max().unwrap_or_default(),
         }
     }
 
@@ -104,11 +104,11 @@ impl Connections {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        let (asked, lending) = (Instant::now(), &self.lending[lane as usize]);
+        let (asked, usage) = (Instant::now(), &self.usage[lane as usize]);
         let connection = self.pool(lane).get().await;
-        lending.waited(asked.elapsed());
+        usage.waited(asked.elapsed());
         let connection = connection.map_err(|e| self.files.explain(connect::pool_fault(e)))?;
-        let (files, lent) = (Arc::clone(&self.files), lending.lend());
+        let (files, lent) = (Arc::clone(&self.files), usage.lend());
         let done = connection.interact(move |connection| {
             // When the future is dropped, the transaction goes on, and keeps its turn and its connection.
             let _turn = turn;

@@ -122,4 +122,26 @@ mod tests {
         assert_eq!(panicked.unwrap_err().kind(), StoreErrorKind::Failed);
         assert!(marks().await.unwrap().is_none());
     }
+
+    #[tokio::test]
+    async fn a_connection_that_still_runs_an_abandoned_write_is_not_lent() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(&folder).await;
+        let alice = person("alice");
+        let (end, ended) = std::sync::mpsc::channel::<()>();
+        let slow = store.write(move |_| -> Result<(), StoreError> {
+            // The sender goes with the test.
+            let _ended = ended.recv();
+            Ok(())
+        });
+        let abandoned = tokio::time::timeout(Duration::from_millis(20), slow).await;
+        assert!(abandoned.is_err(), "the write still runs");
+        assert_eq!(store.put_user(&alice).await.unwrap_err().kind(), StoreErrorKind::TimedOut);
+        end.send(()).unwrap();
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let id = alice.id.clone();
+        let put = store.read(move |tx| super::super::users::find(tx, &id)).await;
+        assert!(put.unwrap().is_none(), "what was refused did not run later");
+        store.put_user(&alice).await.unwrap();
+    }
 }

@@ -11,8 +11,8 @@ pub(super) type Hook = managed::Hook<Manager>;
 
 /// Opens connections as `deadpool-sqlite` does.
 ///
-/// That crate also runs a query before a connection is used again, on another thread: an operation then costs two changes of
-/// threads more. The query reads no file, so it finds no fault that the operation would not find.
+/// That crate also runs a query before a connection is used again, on another thread. An operation then costs two changes
+/// of threads more. Here the query runs only when the connection is still busy.
 #[derive(Debug)]
 pub(super) struct Manager(deadpool_sqlite::Manager);
 
@@ -31,10 +31,14 @@ impl managed::Manager for Manager {
     }
 
     /// Refuses a connection whose last operation panicked: it may be in the middle of a transaction.
-    async fn recycle(&self, connection: &mut Self::Type, _: &Metrics) -> RecycleResult<Self::Error> {
-        match connection.is_mutex_poisoned() {
-            true => Err(RecycleError::message("its last operation panicked")),
-            false => Ok(()),
+    ///
+    /// An operation whose caller has gone may still run on the connection. Then this waits for its end, as long as the pool
+    /// allows.
+    async fn recycle(&self, connection: &mut Self::Type, metrics: &Metrics) -> RecycleResult<Self::Error> {
+        if connection.is_mutex_poisoned() {
+            return Err(RecycleError::message("its last operation panicked"));
         }
+        let is_idle = connection.try_lock().is_ok();
+        if is_idle { Ok(()) } else { managed::Manager::recycle(&self.0, connection, metrics).await }
     }
 }

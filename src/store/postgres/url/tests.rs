@@ -165,10 +165,16 @@ fn an_unknown_option_is_named_only_where_it_is_one_of_libpq() {
 
 #[test]
 fn a_quote_in_the_wrong_place_does_not_show_the_password_as_a_host() {
-    for text in ["host='h user=u password=hunter2' dbname=d", "host='/run/postgresql password = hunter2'"] {
+    for text in [
+        "host='h user=u password=hunter2' dbname=d",
+        "host='/run/postgresql password = hunter2'",
+        "host=h user='u password=hunter2'",
+        "host=h dbname='d password=hunter2'",
+    ] {
         let refused = format!("{:?}", parse(text, None).unwrap_err());
         assert!(refused.contains("quote") && !refused.contains("hunter2"), "{refused}");
     }
+    assert!(parse("host=/run/pg=1 dbname=d", None).is_ok(), "a folder may contain `=`");
 }
 
 /// Connection strings around a password that was not encoded or quoted.
