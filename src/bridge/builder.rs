@@ -355,5 +355,5 @@ impl fmt::Debug for BridgeBuilder {
     }
 }
 
-#[cfg(all(test, feature = "sqlite"))]
+#[cfg(test)]
 mod tests;

@@ -103,7 +103,7 @@ mod tests {
             challenge: Challenge::default(),
             body: std::sync::Arc::new(ProblemJson),
         }
-        .refuse(rejection, &Trace::of(&Head::of(&http::HeaderMap::new(), &[])).0);
+        .refuse(rejection, &Trace::of(&Head::of(&HeaderMap::new(), &[])).0);
         to_status(refusal, rejection, HeaderValue::from_static("application/grpc+proto"))
     }
 

@@ -1,3 +1,5 @@
+#![cfg(feature = "sqlite")]
+
 use std::time::Duration;
 
 use url::Url;
