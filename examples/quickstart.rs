@@ -1,9 +1,7 @@
 //! A gateway that lets people's bridges in, on a SQLite file.
-
 use axum::{Router, extract::Request, middleware::map_request, routing::get};
-use bridge_auth::store::SqliteStore;
 use bridge_auth::token::{Algorithm, KeyRing};
-use bridge_auth::{Bridge, Caller, Scopes, SignedIn, UserId};
+use bridge_auth::{Bridge, Caller, Scopes, SignedIn, UserId, store::SqliteStore};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -13,7 +11,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let bridge = Bridge::builder(format!("http://{address}"), keys, store).build()?;
     let app = Router::new()
         .route("/whoami", get(async |caller: Caller| format!("{}\n", caller.user_id())))
-        .layer(bridge.layer("bridge")?) // guards all routes above
+        .layer(bridge.layer("bridge")?) // guards all routes above; "bridge" is the audience of the tokens
         .nest_service("/auth", bridge.service()) // POST /auth/code, POST /auth/session, …
         .layer(map_request(sign_in));
     let listener = tokio::net::TcpListener::bind(address).await?;

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::fs;
 
 use super::calls::{Fields, Line, Metric, audit_events, lines, metrics};
-use super::page::{block, folder, read, with_block};
+use super::page::{block, folder, names, read, with_block};
 use super::source::{each, files, text};
 
 const PAGE: &str = "metrics-and-logs.md";
@@ -115,6 +115,44 @@ fn the_tables_of_the_page_are_what_the_code_says() {
     let untold: Vec<_> =
         events.keys().filter(|event| told.get(event.as_str()).is_none_or(|told| told.is_empty())).collect();
     assert!(untold.is_empty(), "say in docs/guide/{PAGE} what happened: {untold:?}");
+}
+
+/// What the page says that the log says: in the tables with such a column, and in sentences.
+fn quoted(page: &str) -> Vec<&str> {
+    let (mut column, mut quoted) = (None, Vec::new());
+    for line in page.lines() {
+        let cells: Vec<_> = line.split(" | ").collect();
+        if !line.starts_with('|') {
+            column = None;
+            let said = line.split_once("log").and_then(|(_, rest)| rest.split_once("says `"));
+            quoted.extend(said.and_then(|(_, said)| said.split('`').next()));
+        } else if let Some(found) = cells.iter().position(|cell| *cell == "the log says") {
+            column = Some(found);
+        } else if let Some(cell) = column.and_then(|column| cells.get(column)) {
+            quoted.extend(cell.split('`').skip(1).step_by(2));
+        }
+    }
+    // Those with a value are fields.
+    quoted.retain(|text| !text.contains('=') && !text.starts_with('"'));
+    quoted
+}
+
+#[test]
+fn what_the_pages_quote_of_the_log_is_what_the_code_says() {
+    let files = files();
+    let (events, lines) = (audit_events(&files), lines(&files));
+    let mut count = 0;
+    for name in names() {
+        for text in quoted(&read(&name)) {
+            let is_said = events.contains_key(text)
+                || lines
+                    .iter()
+                    .any(|line| line.message == text || line.fields.iter().any(|field| field == text));
+            assert!(is_said, "docs/guide/{name} quotes what no line of the log says: {text}");
+            count += 1;
+        }
+    }
+    assert!(count > 20, "only {count} quotes were found");
 }
 
 #[test]

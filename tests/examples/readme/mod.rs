@@ -126,10 +126,16 @@ fn expected(line: &str) -> Option<&str> {
     Some(promised[..end.unwrap_or(promised.len())].trim())
 }
 
-/// A status is that of the answer; everything else stands somewhere in it.
+/// A status is that of the answer, an object is the whole answer; everything else stands somewhere in it.
 fn answers_with(answer: &str, expected: &str) -> bool {
     let is_status = expected.len() == 3 && expected.bytes().all(|byte| byte.is_ascii_digit());
-    if is_status { answer.starts_with(&format!("HTTP/1.1 {expected} ")) } else { answer.contains(expected) }
+    if is_status {
+        answer.starts_with(&format!("HTTP/1.1 {expected} "))
+    } else if expected.starts_with('{') {
+        answer.trim() == expected
+    } else {
+        answer.contains(expected)
+    }
 }
 
 #[test]
@@ -145,6 +151,8 @@ fn another_status_than_the_promised_one_is_noticed() {
     assert!(answers_with("HTTP/1.1 401 Unauthorized\r\n", "401"));
     assert!(!answers_with("HTTP/1.1 200 OK\r\n\r\nabout 401", "401"));
     assert!(!answers_with("alice", "bob"));
+    assert!(answers_with("{\"active\":false}\n", r#"{"active":false}"#));
+    assert!(!answers_with(r#"[{"active":false}]"#, r#"{"active":false}"#));
 }
 
 /// `cargo run …` within a sentence or a table: the program exists, and explains itself where the page says so.
