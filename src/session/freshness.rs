@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::validate::BuildError;
+use crate::validate::{BuildError, Setting};
 
 /// How soon a revocation counts: what "live" promises.
 ///
@@ -55,7 +55,8 @@ impl Freshness {
         let range = Duration::from_millis(10)..=Duration::from_secs(60);
         match self {
             Self::Watched { max_lag } if !range.contains(max_lag) => {
-                Err(BuildError::OutOfRange { what: "max_lag", allowed: "10 ms to 60 s" })
+                let setting = Setting::new("max_lag", "BridgeBuilder::freshness");
+                Err(setting.duration_out_of_range(*max_lag, "10 ms to 60 s"))
             }
             _ => Ok(()),
         }
@@ -79,9 +80,12 @@ impl Default for FreshnessSettings {
 impl FreshnessSettings {
     pub(crate) fn check(&self) -> Result<(), BuildError> {
         self.mode.check()?;
-        if self.max_proof_age.is_some_and(|age| age > Duration::from_secs(60)) {
-            return Err(BuildError::OutOfRange { what: "the age of a proof", allowed: "at most 60 seconds" });
+        match self.max_proof_age {
+            Some(age) if age > Duration::from_secs(60) => {
+                let setting = Setting::new("max_proof_age", "BridgeBuilder::max_proof_age");
+                Err(setting.duration_out_of_range(age, "at most 60 s"))
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 }

@@ -245,7 +245,7 @@ async fn what_could_not_be_safe_is_refused_at_start_up() {
             "{issuer}"
         );
     }
-    assert!(matches!(refused(vec![of(there)]).await, BuildError::Audiences));
+    assert!(matches!(refused(vec![of(there)]).await, BuildError::Audiences { count: 0, .. }));
     assert!(matches!(refused(vec![of(there).audience("", "mcp")]).await, BuildError::Id { .. }));
     assert!(matches!(refused(vec![of(there).audience(HERE, HERE)]).await, BuildError::UnknownAudience(_)));
     let day = std::time::Duration::from_secs(24 * 3600);
