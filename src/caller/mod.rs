@@ -81,7 +81,7 @@ impl Caller {
 
     /// The session that the request belongs to.
     ///
-    /// It was live when the request arrived.
+    /// The guard found it live, as fresh as [`Freshness`](crate::Freshness) promises.
     #[must_use]
     pub fn session_id(&self) -> &SessionId {
         self.verified.claims.session()

@@ -1,15 +1,15 @@
-//! How soon a revocation counts.
+//! How soon a revocation takes effect.
 
 use std::time::Duration;
 
 use crate::validate::{BuildError, Setting};
 
-/// How soon a revocation counts: what "live" promises.
+/// How soon a revocation takes effect: what "live" promises.
 ///
 /// | mode | promise | cost |
 /// |---|---|---|
-/// | [`Strict`](Self::Strict) | after the revoke call returns, every node answers 401 to that session | one look-up a request; concurrent look-ups share queries |
-/// | [`Watched`](Self::Watched) | every node does so at most `max_lag` after the call returned | no look-up for a session that was seen before; four readings of the log and up to four ticks (writes) in each `max_lag`, also while idle |
+/// | [`Strict`](Self::Strict) | after the revoke call returns, every gateway answers 401 to that session | one look-up a request; concurrent look-ups share queries |
+/// | [`Watched`](Self::Watched) | every gateway does so at most `max_lag` after the call returned | no look-up for a session that was seen before; four readings of the log and up to four ticks (writes) in each `max_lag`, also while idle |
 ///
 /// Neither mode lets a request in when it cannot keep its promise. Watched works as Strict while its watcher cannot
 /// prove how fresh it is. Strict answers 503 when the store does not answer, or cannot prove that it is still the
@@ -17,8 +17,8 @@ use crate::validate::{BuildError, Setting};
 ///
 /// # When another server takes over
 ///
-/// A primary that was replaced may go on running, and so may its gateways. So every answer of the store must show a
-/// *tick*: a write that the server acknowledged as the primary of its synchronous set.
+/// A primary that was replaced may go on running, and its gateways with it. So each answer of the store must show a
+/// *tick*: a write that the server acknowledged while it was the primary.
 ///
 /// With a synchronous standby, every gateway on the old primary refuses a session that was revoked through the new one:
 ///

@@ -66,7 +66,8 @@ pub(super) async fn read(client: &Client) -> Result<State, StoreError> {
         Verdict::Compatible(theirs) => {
             tracing::warn!(
                 "the database was migrated by a newer version of bridge-auth (V{theirs}; this one knows up to \
-                 V{newest}). The database says that this version may run on it"
+                 V{newest}). The database says that this version may run on it. \
+                 Upgrade this gateway when you can"
             );
             Ok(State::Usable)
         }
