@@ -201,9 +201,9 @@ impl BridgeBuilder {
 
     /// How old the proof may be that the server is still the primary, at each session look-up: 0 to 60 s. Default: 1 s.
     ///
-    /// The proof is a [tick](crate::store::Store::tick). When the newest tick is too old, a look-up waits for a
-    /// new one, and all look-ups share it. After a failover, gateways on the old primary may let in a session that was revoked through the new
-    /// primary. Once this time has passed, they refuse it.
+    /// The proof is a [tick](crate::store::Store::tick). When the newest tick is too old, a look-up waits for a new one,
+    /// and all look-ups share it. After a failover, gateways on the old primary may let in a session that was revoked
+    /// through the new primary. Once this time has passed, they refuse it.
     ///
     /// With zero, each shared look-up makes its own tick. Then strict freshness is linearizable, whatever server takes
     /// over, and each look-up costs a write. Otherwise choose more than twice the time of a commit. A

@@ -3,7 +3,7 @@
 mod group;
 mod verified_token;
 
-pub use crate::token::CallerKind;
+pub use crate::token::claims::CallerKind;
 pub(crate) use group::{Authority, CallerGroup};
 pub(crate) use verified_token::VerifiedToken;
 

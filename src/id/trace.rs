@@ -19,7 +19,9 @@ pub struct TraceId([u8; 32]);
 /// The trace of one request. The text of a new trace is made when it is needed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Trace {
+    /// The text is made.
     Named(TraceId),
+    /// The random bits that the text will be made of.
     New([u8; 16]),
 }
 

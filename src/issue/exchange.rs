@@ -31,12 +31,14 @@ pub struct Exchange {
 
 /// Why a code was not exchanged.
 ///
-/// This does not spend the code.
+/// The code is not spent.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ExchangeError {
     /// The code is unknown, expired, spent or not for this bridge. The caller is not told which.
-    #[error("the code is unknown, expired, spent or not for this bridge: issue a new one")]
+    #[error(
+        "the code is unknown, expired or spent, its user is disabled, or the verifier does not fit it: issue a new code"
+    )]
     InvalidGrant,
     /// The declared session id is revoked, expired, or belongs to another user.
     #[error("the declared session id is revoked, expired, or another user's: declare another id, or none")]

@@ -171,11 +171,11 @@ impl BridgeAuthLayer {
     /// Decides one request for the endpoints. `Ok`: the head is as the endpoints will see it. `Err`: the response that
     /// refuses it.
     pub(crate) async fn admit<B>(&self, request: &mut Request<B>) -> Result<(), Response<Bytes>> {
-        let verdict = match decide(&self.settings, request) {
-            Decision::Made(verdict) => verdict,
+        let decided = match decide(&self.settings, request) {
+            Decision::Made(decided) => decided,
             Decision::Pending(asking) => decide_by(&self.settings, request, asking.await),
         };
-        verdict.map(drop)
+        decided.map(drop)
     }
 
     fn change(self, change: impl FnOnce(&mut LayerSettings)) -> Self {

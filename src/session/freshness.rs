@@ -18,7 +18,7 @@ use crate::validate::{BuildError, Setting};
 /// # When another server takes over
 ///
 /// A primary that was replaced may go on running, and its gateways with it. So each answer of the store must show a
-/// *tick*: a write that the server acknowledged while it was the primary.
+/// *tick*: a write that is acknowledged as every other write is, by the whole synchronous set if there is one.
 ///
 /// With a synchronous standby, every gateway on the old primary refuses a session that was revoked through the new one:
 ///
