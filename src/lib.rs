@@ -1,10 +1,10 @@
 //! Tower middleware, extractors and mountable endpoints that let a person's *bridge* into an AI gateway.
 //!
-//! A bridge is a program on a person's machine. It calls the gateway for that person. The bridge trades a one-time
+//! A bridge is a program on a person's machine. It calls the gateway for that person. The bridge exchanges a one-time
 //! **exchange code** for a short-lived JWT, a live session row and the identity headers. Then [`BridgeAuthLayer`]
 //! checks the JWT **and the session row** on every request, in any tower, axum, hyper or tonic server.
 //!
-//! - [`Bridge`] is the one object that a host makes. It hands out [the layer](Bridge::layer), [the
+//! - [`Bridge`] is the object that a host gets everything from. It hands out [the layer](Bridge::layer), [the
 //!   endpoints](Bridge::service), [the write side](Bridge::issuer) and [the operators' side](Bridge::admin).
 //! - [`Caller`] and the other extractors are what handlers take as arguments (feature `axum`).
 //! - [`Rejection`] lists every reason why the guard refuses a request, and what the caller is told.
@@ -84,7 +84,8 @@
 //! - After a revoke call returns, every gateway that shares the database refuses each later request that uses what was
 //!   revoked: at once with [`Freshness::Strict`], within `max_lag` with [`Freshness::Watched`].
 //! - When a code is exchanged several times, exactly one exchange succeeds.
-//! - When the store cannot answer, the answer is 503. It is never 200, and it never calls a good credential bad.
+//! - When the store cannot answer and no verdict is fresh enough, the answer is 503. It never calls a good credential
+//!   bad.
 //! - No request can cause a panic.
 //!
 //! # Metrics

@@ -12,6 +12,10 @@ use crate::rejection::RejectionFormat;
 pub(crate) const MISSING_LAYER: &str = "BridgeAuthLayer did not run for this route. \
     Add `.layer(bridge.layer(\"bridge\")?)` to the router, after the route.";
 
+/// The error text for a host that put the layer of one bridge around the endpoints of another.
+pub(crate) const OTHER_BRIDGE: &str = "The BridgeAuthLayer that ran belongs to another Bridge. \
+    Use one Bridge for the layer and the endpoints.";
+
 /// Proof that a layer ran for this request, and what an answer to it needs.
 ///
 /// A caller that a layer let in carries its context. For a request without a caller, the context stands in the

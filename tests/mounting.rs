@@ -124,10 +124,13 @@ async fn a_guarded_endpoint_without_its_layer_is_500_and_names_the_layer() {
     let token = access(&bridge, "alice", "chat").await.token;
     let (_other_db, other) = self::bridge().await;
     let foreign = access(&other, "alice", "chat").await.token;
-    let is_missing = |answer: &Response<Bytes>| {
+    let says = |answer: &Response<Bytes>, text: &str| {
         let body = String::from_utf8_lossy(answer.body()).into_owned();
-        answer.status() == StatusCode::INTERNAL_SERVER_ERROR && body.contains("BridgeAuthLayer did not run")
+        answer.status() == StatusCode::INTERNAL_SERVER_ERROR && body.contains(text)
     };
+    let is_missing = |answer: &Response<Bytes>| says(answer, "BridgeAuthLayer did not run");
+    let is_of_another =
+        |answer: &Response<Bytes>| says(answer, "The BridgeAuthLayer that ran belongs to another Bridge");
     let (list, post) = (Method::GET, Method::POST);
     for token in [None, Some(token.expose())] {
         assert!(is_missing(&ask(bridge.sessions_service(), list.clone(), "/", token).await));
@@ -136,9 +139,9 @@ async fn a_guarded_endpoint_without_its_layer_is_500_and_names_the_layer() {
     }
     let of_another = other.layer("bridge").unwrap();
     let token = Some(foreign.expose());
-    assert!(is_missing(&ask(of_another.layer(bridge.logout_service()), post.clone(), "/", token).await));
-    assert!(is_missing(&ask(of_another.layer(bridge.sessions_service()), list, "/", token).await));
-    assert!(is_missing(&ask(of_another.layer(bridge.oauth_client_service()), post, "/", token).await));
+    assert!(is_of_another(&ask(of_another.layer(bridge.logout_service()), post.clone(), "/", token).await));
+    assert!(is_of_another(&ask(of_another.layer(bridge.sessions_service()), list, "/", token).await));
+    assert!(is_of_another(&ask(of_another.layer(bridge.oauth_client_service()), post, "/", token).await));
 }
 
 #[tokio::test]

@@ -65,7 +65,7 @@ async fn an_old_gateway_comes_up_after_a_migration_that_says_it_may() {
     let log = record.text();
     let said = format!(
         "the database was migrated by a newer version of bridge-auth (V99; this one knows up to V{}). The \
-         database says that this version may run on it",
+         database says that this version may run on it. Upgrade this gateway when you can",
         newest()
     );
     assert_eq!(log.matches(&said).count(), 2, "{log}");

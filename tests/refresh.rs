@@ -5,11 +5,12 @@ use std::time::Duration;
 use bridge_auth::id::{Audience, ClientId, ExchangeCode, RefreshToken};
 use bridge_auth::issue::{AccessRequest, AssuranceLevel, Exchange, Refresh, RefreshError};
 use bridge_auth::store::Origin;
-use bridge_auth::{Bridge, Scopes, SignedIn};
+use bridge_auth::token::{Algorithm, KeyRing, SigningKey};
+use bridge_auth::{Bridge, BuildError, Scopes, SignedIn};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::support::bridge::{access, builder, user};
+use crate::support::bridge::{ISSUER, access, builder, user};
 use crate::support::gateway::{Gateway, PREFIX};
 use crate::support::record::Record;
 use crate::support::{Backend, SqliteBackend};
@@ -52,6 +53,17 @@ fn claims(token: &str) -> Value {
     let payload = token.split('.').nth(1).unwrap();
     serde_json::from_slice(&base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(payload).unwrap())
         .unwrap()
+}
+
+#[tokio::test]
+async fn refresh_tokens_that_no_endpoint_accepts_are_refused_at_the_start() {
+    let db = SqliteBackend::start().await;
+    let keys = KeyRing::new(SigningKey::generate(Algorithm::EdDsa).unwrap()).unwrap();
+    let without = Bridge::builder_with(ISSUER, keys, db.open().await);
+    let refused = without.session_refresh_tokens(true).build().unwrap_err();
+    assert!(matches!(refused, BuildError::NoTokenEndpoint), "{refused}");
+    assert!(refused.to_string().contains("BridgeBuilder::token_endpoint"), "{refused}");
+    builder(&db).await.session_refresh_tokens(true).build().unwrap();
 }
 
 async fn a_session_comes_with_a_refresh_token_only_where_the_host_wants_it(db: impl Backend) {

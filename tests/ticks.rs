@@ -23,7 +23,7 @@ use crate::support::record::Record;
 use crate::support::replicated::{Pair, Replication as Pairing};
 use crate::support::{Backend, PostgresBackend};
 
-/// How soon before it is too old a tick is made anew: a quarter of the fence, which is a second.
+/// How soon before it is too old a tick is made anew: a quarter of `max_proof_age`, which is a second.
 const PERIOD: Duration = Duration::from_millis(250);
 
 /// A bridge and what it has of a database.
@@ -131,7 +131,7 @@ async fn where_no_tick_may_be_older_each_look_up_makes_one() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_a_fence_nobody_waits_for_a_tick_and_a_strict_bridge_makes_none() {
+async fn without_a_proof_age_nobody_waits_for_a_tick_and_a_strict_bridge_makes_none() {
     let db = PostgresBackend::start().await;
     for freshness in [Freshness::Strict, Freshness::watched()] {
         let node =

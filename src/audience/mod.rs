@@ -58,15 +58,21 @@ impl Audiences {
         self.resources.iter().find(|found| found.resource == *audience)
     }
 
+    /// The first audience of bridges.
+    pub(crate) fn first(&self) -> Result<&Audience, BuildError> {
+        let setter = "BridgeBuilder::audiences";
+        self.of_bridges.first().ok_or(BuildError::Audiences { count: 0, characters: 0, setter })
+    }
+
     pub(crate) fn check(&self) -> Result<(), BuildError> {
-        for audiences in [&self.of_bridges, &self.others] {
-            let characters: usize = audiences.iter().map(|audience| audience.as_str().len()).sum();
-            if audiences.len() > 16 || characters > 1024 {
-                return Err(BuildError::Audiences);
+        for (audiences, least, setter) in [
+            (&self.of_bridges, 1, "BridgeBuilder::audiences"),
+            (&self.others, 0, "BridgeBuilder::other_audiences"),
+        ] {
+            let characters = audiences.iter().map(|audience| audience.as_str().len()).sum();
+            if !(least..=16).contains(&audiences.len()) || characters > 1024 {
+                return Err(BuildError::Audiences { count: audiences.len(), characters, setter });
             }
-        }
-        if self.of_bridges.is_empty() {
-            return Err(BuildError::Audiences);
         }
         self.check_resources()
     }

@@ -165,9 +165,8 @@ impl Authenticator {
     /// after this call if that is later. `within` is 10 ms to 24 h; a value outside is replaced by the nearest of the
     /// two.
     ///
-    /// While the store cannot answer, nothing proves that the session is live. After half of `within` the session
-    /// counts as ended. So choose several times what the store may take. The expiry of the token does not end the
-    /// session.
+    /// When nothing has proved the session live for `within`, it counts as ended. The last half of this time is for
+    /// asking. So choose several times what the store may take. The expiry of the token does not end the session.
     ///
     /// It costs one look-up in every half of `within`, and shares queries with other look-ups. With
     /// [`Freshness::Watched`](crate::Freshness::Watched) it costs none.

@@ -45,7 +45,7 @@ pub(super) async fn finish(
 ) -> Result<Admitted, Rejection> {
     let token = match pending.external {
         External::Verified(token) => token,
-        External::Unverified(digest, text, issuer) => {
+        External::ToVerify(digest, text, issuer) => {
             let token = ExternalToken::verify(&issuer, &text, &state.authority).await?;
             if let Some(trusted) = &state.trusted {
                 trusted.remember(digest, token.clone());

@@ -32,7 +32,7 @@ pub(super) enum Token {
 /// An external issuer's token, as far as it gets without I/O.
 pub(crate) enum External {
     /// The digest and the text of the token, and the issuer that it names. Nothing is verified yet.
-    Unverified(u128, Box<str>, Arc<TrustedIssuer>),
+    ToVerify(u128, Box<str>, Arc<TrustedIssuer>),
     /// The token is verified.
     Verified(Arc<ExternalToken>),
 }

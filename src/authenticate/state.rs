@@ -77,27 +77,27 @@ impl AuthState {
     /// Verifies `token`. A token in the token cache is not verified again, unless something has changed since.
     #[inline]
     pub(super) fn verify(&self, token: &[u8], now: Moment) -> Result<Token, Rejection> {
-        let place = self.token_cache.digest(token);
-        if let Some(verified) = self.token_cache.get(place) {
+        let digest = self.token_cache.digest(token);
+        if let Some(verified) = self.token_cache.get(digest) {
             match self.verifier.still_holds(&verified.claims, verified.generation, now.wall()) {
                 Ok(true) => return Ok(Token::Own(verified)),
-                Ok(false) => self.token_cache.remove(place),
+                Ok(false) => self.token_cache.remove(digest),
                 Err(reason) => {
-                    self.token_cache.remove(place);
+                    self.token_cache.remove(digest);
                     return Err(InvalidCredential::from(reason).into());
                 }
             }
         }
-        if let Some(token) = self.trusted.as_ref().and_then(|trusted| trusted.cached(place)) {
+        if let Some(token) = self.trusted.as_ref().and_then(|trusted| trusted.cached(digest)) {
             return Ok(Token::External(External::Verified(token)));
         }
         // This is read before the keys. When a key is removed meanwhile, the next request verifies the token again.
         let generation = self.verifier.generation();
         let text = bearer::token68(token)?;
         match self.verifier.verify(text) {
-            Ok(claims) => Ok(Token::Own(self.token_cache.insert(place, claims, generation))),
+            Ok(claims) => Ok(Token::Own(self.token_cache.insert(digest, claims, generation))),
             Err(reason) => match self.trusted.as_ref().and_then(|trusted| trusted.named_by(text)) {
-                Some(issuer) => Ok(Token::External(External::Unverified(place, text.into(), issuer.clone()))),
+                Some(issuer) => Ok(Token::External(External::ToVerify(digest, text.into(), issuer.clone()))),
                 None => Err(InvalidCredential::from(reason).into()),
             },
         }

@@ -120,7 +120,7 @@ impl BridgeBuilder {
         let origins = Origins::new(&own_url, &self.trusted_origins);
         let policy = settings.policy_version.clone();
         let auth = Arc::new(AuthState::new(verifier, liveness.clone(), policy, trusted, origins));
-        let own = settings.audiences.of_bridges.first().ok_or(BuildError::Audiences)?.clone();
+        let own = settings.audiences.first()?.clone();
         let rejection_format =
             Arc::new(RejectionFormat { challenge: self.challenge, body: self.rejection_body });
         // Hook clients may log out. At the other endpoints `EndpointCaller::user` refuses them.
@@ -201,16 +201,18 @@ impl BridgeBuilder {
 
     /// How old the proof may be that the server is still the primary, at each session look-up: 0 to 60 s. Default: 1 s.
     ///
-    /// The proof is a [tick](crate::store::Store::tick). One look-up in a while waits for a new tick, and all look-ups
-    /// share it. After a failover, gateways on the old primary may let in a session that was revoked through the new
-    /// primary. Once this time has passed, they refuse it.
+    /// The proof is a [tick](crate::store::Store::tick). When the newest tick is too old, a look-up waits for a new one,
+    /// and all look-ups share it. After a failover, gateways on the old primary may let in a session that was revoked
+    /// through the new primary. Once this time has passed, they refuse it.
     ///
     /// With zero, each shared look-up makes its own tick. Then strict freshness is linearizable, whatever server takes
     /// over, and each look-up costs a write. Otherwise choose more than twice the time of a commit. A
     /// [watched](Freshness::Watched) bridge uses `max_lag` where `max_lag` is shorter.
     ///
     /// **A lost synchronous standby looks like a standby that has taken over.** While it is lost, no write is
-    /// acknowledged and there is no proof: every request is refused with 503. Run two standbys, with `ANY 1 (a, b)`.
+    /// acknowledged and there is no proof: every request is refused with 503. Run two standbys, and let Patroni name
+    /// the synchronous one. With a list of your own, such as `ANY 1 (a, b)`, read "What your database promises" in
+    /// OPERATIONS.md first.
     pub fn max_proof_age(mut self, age: Duration) -> Self {
         self.freshness.max_proof_age = Some(age);
         self
@@ -243,7 +245,9 @@ impl BridgeBuilder {
         self
     }
 
-    /// The seconds in the `Retry-After` header of a 503. Default: 1 s.
+    /// The time in the `Retry-After` header of a 503: in whole seconds, at least 1 s. Default: 1 s.
+    ///
+    /// A part of a second is cut off. A shorter time is sent as 1 s.
     pub fn retry_after(mut self, after: Duration) -> Self {
         self.challenge.retry_after = after;
         self
@@ -309,7 +313,7 @@ impl BridgeBuilder {
         self
     }
 
-    /// How soon a revocation counts. Default: [`Freshness::Strict`].
+    /// How soon a revocation takes effect. Default: [`Freshness::Strict`].
     pub fn freshness(mut self, freshness: Freshness) -> Self {
         self.freshness.mode = freshness;
         self

@@ -3,7 +3,7 @@
 mod group;
 mod verified_token;
 
-pub use crate::token::CallerKind;
+pub use crate::token::claims::CallerKind;
 pub(crate) use group::{Authority, CallerGroup};
 pub(crate) use verified_token::VerifiedToken;
 
@@ -81,7 +81,7 @@ impl Caller {
 
     /// The session that the request belongs to.
     ///
-    /// It was live when the request arrived.
+    /// The guard found it live, as fresh as [`Freshness`](crate::Freshness) promises.
     #[must_use]
     pub fn session_id(&self) -> &SessionId {
         self.verified.claims.session()

@@ -11,7 +11,7 @@ use crate::audience::Audiences;
 use crate::clock::HostClock;
 use crate::id::{Audience, Scopes};
 use crate::token::{Algorithm, Claims, ExternalVerifier};
-use crate::validate::{BuildError, check_issuer};
+use crate::validate::{BuildError, Setting, check_issuer};
 
 /// An external authorization server whose access tokens the guard accepts.
 ///
@@ -133,7 +133,7 @@ impl ExternalIssuer {
         self.timing.check()?;
         if self.algorithms.is_empty() {
             let what = "the number of algorithms of an external issuer";
-            return Err(BuildError::OutOfRange { what, allowed: "at least 1" });
+            return Err(Setting::new(what, "ExternalIssuer::algorithms").out_of_range(0, "at least 1"));
         }
         let audiences: Vec<_> = self
             .audiences
@@ -141,7 +141,11 @@ impl ExternalIssuer {
             .map(|(external, own)| Ok((parse_audience(external)?, known_audience(own, gateway.audiences)?)))
             .collect::<Result<_, BuildError>>()?;
         if !(1..=16).contains(&audiences.len()) {
-            return Err(BuildError::Audiences);
+            return Err(BuildError::Audiences {
+                count: audiences.len(),
+                characters: audiences.iter().map(|(external, _)| external.as_str().len()).sum(),
+                setter: "ExternalIssuer::audience",
+            });
         }
         let issuer: Arc<str> = self.issuer.into();
         let keys =

@@ -15,7 +15,7 @@ use crate::background_task::Background;
 use crate::clock::{Clock, HostClock};
 use crate::telemetry;
 use crate::token::{Algorithm, KeySet, VerifyingKey};
-use crate::validate::BuildError;
+use crate::validate::{BuildError, Setting, check_deadline};
 
 /// The keys of one external issuer. They are kept fresh from the first request on, until this is dropped.
 pub(super) struct Keys {
@@ -194,7 +194,12 @@ impl Shared {
             Err(error) => {
                 telemetry::count("bridge_auth_jwks_fetches_total", "failed");
                 let error: &dyn std::error::Error = &error;
-                tracing::warn!(issuer = %self.issuer, error, "the keys of an external issuer could not be fetched");
+                tracing::warn!(
+                    issuer = %self.issuer,
+                    error,
+                    "the keys of an external issuer could not be fetched: its tokens are judged with the last keys for \
+                     `stale_for`, then refused with 503"
+                );
             }
         }
     }
@@ -279,36 +284,24 @@ impl Default for Timing {
 impl Timing {
     pub(super) fn check(&self) -> Result<(), BuildError> {
         let day = Duration::from_secs(24 * 3600);
-        for (what, value, most, allowed) in [
-            ("refresh_every of an external issuer", self.interval, day, "above 0, at most 24 hours"),
-            (
-                "refresh_at_most_every of an external issuer",
-                self.floor,
-                self.interval,
-                "above 0, at most refresh_every",
-            ),
-            (
-                "stale_for of an external issuer",
-                self.stale_for,
-                day * 7,
-                "at least refresh_every, at most 7 days",
-            ),
-            (
-                "keys_deadline of an external issuer",
-                self.deadline,
-                Duration::from_secs(60),
-                "above 0, at most 60 seconds",
-            ),
+        let interval = Setting::new("refresh_every", "ExternalIssuer::refresh_every");
+        let floor = Setting::new("refresh_at_most_every", "ExternalIssuer::refresh_at_most_every");
+        let stale_for = Setting::new("stale_for", "ExternalIssuer::stale_for");
+        let deadline = Setting::new("keys_deadline", "ExternalIssuer::keys_deadline");
+        for (setting, value, most, allowed) in [
+            (interval, self.interval, day, "above 0, at most 24 hours"),
+            (floor, self.floor, self.interval, "above 0, at most refresh_every"),
+            (stale_for, self.stale_for, day * 7, "at least refresh_every, at most 7 days"),
         ] {
             if value.is_zero() || value > most {
-                return Err(BuildError::OutOfRange { what, allowed });
+                return Err(setting.duration_out_of_range(value, allowed));
             }
         }
         if self.stale_for < self.interval {
-            let what = "stale_for of an external issuer";
-            return Err(BuildError::OutOfRange { what, allowed: "at least refresh_every, at most 7 days" });
+            let allowed = "at least refresh_every, at most 7 days";
+            return Err(stale_for.duration_out_of_range(self.stale_for, allowed));
         }
-        Ok(())
+        check_deadline(deadline, self.deadline)
     }
 }
 

@@ -89,4 +89,4 @@ pub(crate) use token::ExternalToken;
 pub(crate) use trusted_issuer::TrustedIssuer;
 pub(crate) use trusted_issuers::TrustedIssuers;
 
-pub use crate::token::ExternalClaims;
+pub use crate::token::external::ExternalClaims;

@@ -32,10 +32,10 @@ impl ExternalToken {
         token: &str,
         authority: &Authority,
     ) -> Result<Arc<Self>, Rejection> {
-        let unverified = issuer.verifier.parse(token).map_err(InvalidCredential::from)?;
-        let found = issuer.keys.find(&unverified.key_id).await?;
+        let parsed = issuer.verifier.parse(token).map_err(InvalidCredential::from)?;
+        let found = issuer.keys.find(&parsed.key_id).await?;
         let (key, generation) = found.ok_or(InvalidCredential::Token(InvalidToken::UnknownKey))?;
-        let claims = issuer.verifier.verify(unverified, &key).map_err(InvalidCredential::from)?;
+        let claims = issuer.verifier.verify(parsed, &key).map_err(InvalidCredential::from)?;
         let (issuer, authority) = (issuer.clone(), authority.clone());
         Ok(Arc::new(Self { claims, issuer, generation, authority, mapped: ArcSwapOption::empty() }))
     }

@@ -19,7 +19,9 @@ pub struct TraceId([u8; 32]);
 /// The trace of one request. The text of a new trace is made when it is needed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Trace {
+    /// The text is made.
     Named(TraceId),
+    /// The random bits that the text will be made of.
     New([u8; 16]),
 }
 
@@ -115,12 +117,12 @@ impl Trace {
         }
     }
 
-    /// Whether the request named it: then its text is known.
+    /// Whether its text is made. It is when the request named the trace.
     pub(crate) const fn is_named(&self) -> bool {
         matches!(self, Self::Named(_))
     }
 
-    /// The text of a trace that the request named. For a new trace it is empty, because it is not made yet.
+    /// The text, if it is made. The text of a new trace is not made yet, so this is empty.
     pub(crate) const fn text(&self) -> &[u8] {
         match self {
             Self::Named(id) => &id.0,

@@ -139,7 +139,7 @@ impl Admin {
 
     /// Deletes all dead rows in small steps, and gives `progress` the sum after each step.
     ///
-    /// Run it at intervals, on any node. Several nodes may run it at the same time. It never deletes a live row.
+    /// Run it at intervals, on any gateway. Several gateways may run it at the same time. It never deletes a live row.
     ///
     /// # Errors
     ///

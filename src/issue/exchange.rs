@@ -1,4 +1,4 @@
-//! The exchange: a bridge trades a one-time code for access.
+//! The exchange: a bridge exchanges a one-time code for access.
 
 use std::net::IpAddr;
 
@@ -31,21 +31,28 @@ pub struct Exchange {
 
 /// Why a code was not exchanged.
 ///
-/// This does not spend the code.
+/// The code is not spent.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ExchangeError {
     /// The code is unknown, expired, spent or not for this bridge. The caller is not told which.
-    #[error("the code is unknown, expired, spent or not for this bridge: issue a new one")]
+    #[error(
+        "the code is unknown, expired or spent, its user is disabled, or the verifier does not fit it: issue a new code"
+    )]
     InvalidGrant,
     /// The declared session id is revoked, expired, or belongs to another user.
     #[error("the declared session id is revoked, expired, or another user's: declare another id, or none")]
     SessionTaken,
     /// The user has as many live sessions as the limit allows.
-    #[error("the user has as many live sessions as session_limit allows: end one of them first")]
+    #[error(
+        "the user has as many live sessions as BridgeBuilder::session_limit allows: end one of them first"
+    )]
     TooManySessions,
     /// This bridge issues no token for the resource, or the code is bound to another resource.
-    #[error("this bridge issues no token for the resource, or the code is bound to another resource")]
+    #[error(
+        "this bridge issues no token for the resource, or the code is bound to another one: ask for the resource of \
+        the code, or for none"
+    )]
     Resource,
     /// The token could not be signed.
     #[error(transparent)]
@@ -56,9 +63,9 @@ pub enum ExchangeError {
 }
 
 impl Issuer {
-    /// Trades a code for access, once.
+    /// Exchanges a code for access, once.
     ///
-    /// When a code is exchanged several times, on any nodes, exactly one exchange succeeds. A second use of a spent
+    /// When a code is exchanged several times, on any gateways, exactly one exchange succeeds. A second use of a spent
     /// code revokes the session that the first use opened, because one of the two users of the code is an attacker (RFC
     /// 6749 §4.1.2).
     ///
@@ -130,13 +137,13 @@ impl Exchange {
         self
     }
 
-    /// Whether the session shall have a refresh token. Default: it shall not.
+    /// Whether the session gets a refresh token. Default: no.
     pub fn refresh(mut self, refresh: bool) -> Self {
         self.refresh = refresh;
         self
     }
 
-    /// The one resource that the access token shall be for. Default: the one that the code is bound to, else the usual
+    /// The one resource that the access token is for. Default: the one that the code is bound to, else the usual
     /// audiences.
     pub fn resource(mut self, resource: Audience) -> Self {
         self.resource = Some(resource);

@@ -1,4 +1,4 @@
-//! Refresh rotation: a client trades a refresh token for access and for the next refresh token.
+//! Refresh rotation: a client exchanges a refresh token for access and for the next refresh token.
 
 use std::net::IpAddr;
 
@@ -54,7 +54,7 @@ pub enum RefreshError {
 }
 
 impl Issuer {
-    /// Trades a refresh token for access and for the next refresh token, and extends the session up to its absolute
+    /// Exchanges a refresh token for access and for the next refresh token, and extends the session up to its absolute
     /// end.
     ///
     /// A refresh token may be used once. A second use is answered again in two cases:
@@ -114,13 +114,13 @@ impl Refresh {
         Self { token, client, scopes: None, resource: None, origin: Origin::unknown() }
     }
 
-    /// What the access token shall allow. Default: all that its session does.
+    /// What the access token allows. Default: all that its session does.
     pub fn scopes(mut self, scopes: Scopes) -> Self {
         self.scopes = Some(scopes);
         self
     }
 
-    /// The one resource that the access token shall be for. Default: the one that its session is bound to, else the usual
+    /// The one resource that the access token is for. Default: the one that its session is bound to, else the usual
     /// audiences.
     pub fn resource(mut self, resource: Audience) -> Self {
         self.resource = Some(resource);

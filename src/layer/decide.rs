@@ -26,7 +26,7 @@ use crate::telemetry;
 
 /// The admission, or the response that refuses the request. The head of an admitted request is already what the inner
 /// service will see.
-pub(super) type Verdict = Result<Admission, Response<Bytes>>;
+pub(super) type Decided = Result<Admission, Response<Bytes>>;
 
 /// What the answer to an admitted request needs.
 pub(super) struct Admission {
@@ -36,9 +36,9 @@ pub(super) struct Admission {
     pub(super) vary: Option<Arc<HeaderValue>>,
 }
 
-/// A verdict, or the question that must be answered first.
+/// The result, or the question that must be answered first.
 pub(super) enum Decision {
-    Made(Verdict),
+    Made(Decided),
     Pending(Asking),
 }
 
@@ -88,7 +88,7 @@ pub(super) fn decide_by<B>(
     settings: &LayerSettings,
     request: &mut Request<B>,
     asked: Result<Admitted, Rejection>,
-) -> Verdict {
+) -> Decided {
     let mut head = Head::default();
     settings.authenticator.read(request.headers(), &mut head);
     let extensions = request.extensions();
@@ -115,10 +115,10 @@ fn begin(
     let is_sent_elsewhere = || settings.authenticator.sources().sees_token(head);
     if !is_authorization_sent
         && let Some(outer) = LayerVerdict::of(extensions)
-        && let Some(verdict) = settings.authenticator.readmit(outer, now)
+        && let Some(readmitted) = settings.authenticator.readmit(outer, now)
     {
         // The outer layer has removed the token that it accepted. So this is a second token.
-        return if is_sent_elsewhere() { two_credentials } else { verdict };
+        return if is_sent_elsewhere() { two_credentials } else { readmitted };
     }
     if uri.query().is_some() && has_query_token(uri) && (is_authorization_sent || is_sent_elsewhere()) {
         return two_credentials;

@@ -113,7 +113,9 @@ impl BridgeAuthLayer {
 
     /// Requires all of `scopes` of every caller. Default: none.
     ///
-    /// Challenges name them to clients that must get a token.
+    /// A second call replaces the first. Two nested layers each check their own scopes.
+    ///
+    /// Challenges name the scopes to clients that must get a token.
     pub fn require_scopes(self, scopes: Scopes) -> Self {
         self.change(|settings| {
             if !scopes.is_empty() {
@@ -159,7 +161,7 @@ impl BridgeAuthLayer {
     ///
     /// The response ends within the time that [`Authenticator::session_end`] promises for `within`. An HTTP body ends
     /// as if the handler had no more to say. A gRPC body ends with `UNAVAILABLE` in its trailers. A client that calls
-    /// again learns why.
+    /// again gets 401 or 503.
     ///
     /// An upgraded connection (WebSocket) has no body. Its handler must wait for [`Authenticator::session_end`] itself.
     pub fn end_streams_within(self, within: Duration) -> Self {
@@ -169,11 +171,11 @@ impl BridgeAuthLayer {
     /// Decides one request for the endpoints. `Ok`: the head is as the endpoints will see it. `Err`: the response that
     /// refuses it.
     pub(crate) async fn admit<B>(&self, request: &mut Request<B>) -> Result<(), Response<Bytes>> {
-        let verdict = match decide(&self.settings, request) {
-            Decision::Made(verdict) => verdict,
+        let decided = match decide(&self.settings, request) {
+            Decision::Made(decided) => decided,
             Decision::Pending(asking) => decide_by(&self.settings, request, asking.await),
         };
-        verdict.map(drop)
+        decided.map(drop)
     }
 
     fn change(self, change: impl FnOnce(&mut LayerSettings)) -> Self {

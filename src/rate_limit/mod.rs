@@ -18,7 +18,7 @@ use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
 use crate::id::{ClientId, SessionId, UserId};
-use crate::validate::BuildError;
+use crate::validate::{BuildError, Setting, check_count};
 
 /// How often secrets and codes may be tried, and how often codes may be asked for.
 ///
@@ -117,17 +117,17 @@ impl RateLimits {
     }
 
     pub(crate) fn check(&self) -> Result<(), BuildError> {
-        let counts =
-            [self.per_address, self.per_client, self.codes_per_person, self.calls_per_session, self.max_keys];
-        let is_sane = |most: u32, count: &u32| (1..=most).contains(count);
-        let are_sane =
-            counts.iter().all(|count| is_sane(10_000_000, count)) && is_sane(10_000, &self.failure_cost);
-        if are_sane {
-            Ok(())
-        } else {
-            let allowed = "1 to 10 000 000, and the cost of a failure 1 to 10 000";
-            Err(BuildError::OutOfRange { what: "each rate limit", allowed })
+        for (what, setter, count) in [
+            ("the rate limit of an address", "RateLimits::per_address", self.per_address),
+            ("the rate limit of a client", "RateLimits::per_client", self.per_client),
+            ("the rate limit of a person", "RateLimits::codes_per_person", self.codes_per_person),
+            ("the rate limit of a session", "RateLimits::calls_per_session", self.calls_per_session),
+            ("the maximum of remembered keys", "RateLimits::max_keys", self.max_keys),
+        ] {
+            check_count(Setting::new(what, setter), count, &(1..=10_000_000), "1 to 10 000 000")?;
         }
+        let cost = Setting::new("the cost of a failed attempt", "RateLimits::failure_cost");
+        check_count(cost, self.failure_cost, &(1..=10_000), "1 to 10 000")
     }
 }
 

@@ -182,7 +182,9 @@ impl Rejection {
             Self::CredentialTooLarge => "The credential is larger than any token issued here.",
             Self::InvalidRequest(_) => "Send exactly one Authorization header of the form: Bearer <token>.",
             Self::NoCredential => "Send an access token in the Authorization header: Bearer <token>.",
-            Self::InvalidCredential(_) => "The access token is not valid here. Link the bridge again.",
+            Self::InvalidCredential(_) => {
+                "The access token is not valid here. Refresh it, or link the bridge again."
+            }
             Self::InsufficientScope { .. } | Self::CallerKind { .. } | Self::ExternalCaller { .. } => {
                 "The access token does not allow this."
             }

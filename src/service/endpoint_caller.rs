@@ -9,7 +9,7 @@ use crate::caller::{Caller, CallerKind};
 use crate::id::Scopes;
 use crate::layer_verdict::LayerVerdict;
 use crate::rejection::Rejection;
-use crate::request_context::{MISSING_LAYER, RequestContext};
+use crate::request_context::{MISSING_LAYER, OTHER_BRIDGE, RequestContext};
 
 /// The caller that the guard let in, and the context that the guard left.
 pub(super) struct EndpointCaller<'r> {
@@ -22,7 +22,7 @@ impl<'r> EndpointCaller<'r> {
     pub(super) fn of(state: &ServiceState, parts: &'r Parts) -> Result<Self, EndpointFailure> {
         let (layer_verdict, context) = LayerVerdict::of(&parts.extensions).ok_or_else(missing_layer)?;
         let caller = layer_verdict.caller().map_err(|rejection| refused(context, &rejection))?;
-        if state.vouches_for(caller) { Ok(Self { caller, context }) } else { Err(missing_layer()) }
+        if state.vouches_for(caller) { Ok(Self { caller, context }) } else { Err(other_bridge()) }
     }
 
     /// The same caller, when it is a person's bridge. A hook client is refused.
@@ -48,4 +48,10 @@ fn refused(context: &RequestContext, rejection: &Rejection) -> EndpointFailure {
 fn missing_layer() -> EndpointFailure {
     tracing::error!("{MISSING_LAYER}");
     EndpointError::new(StatusCode::INTERNAL_SERVER_ERROR, "missing_layer", MISSING_LAYER).into()
+}
+
+/// The host has two bridges, and mixed them. The answer and the log say so.
+fn other_bridge() -> EndpointFailure {
+    tracing::error!("{OTHER_BRIDGE}");
+    EndpointError::new(StatusCode::INTERNAL_SERVER_ERROR, "missing_layer", OTHER_BRIDGE).into()
 }

@@ -1,4 +1,4 @@
-//! `POST /session`: a bridge trades its code for access.
+//! `POST /session`: a bridge exchanges its code for access.
 
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, StatusCode};

@@ -53,7 +53,7 @@ service! {
 }
 
 service! {
-    /// `POST /session`: a bridge trades its code for access.
+    /// `POST /session`: a bridge exchanges its code for access.
     ///
     /// This endpoint reads the declared `x-session-id`. So put no [`BridgeAuthLayer`](crate::BridgeAuthLayer) around
     /// it, not even an optional one: the layer removes all identity headers, and this one too.
@@ -223,9 +223,10 @@ service! {
     /// doubled or trailing slash, a dot segment or an encoded letter makes another path, and the answer is 404.
     ///
     /// The bridge's own layer, for its first audience, guards the endpoints that need a caller. Of these, hook clients
-    /// may call only `POST /logout`. You may put another layer of the same bridge outside of this service. But that
-    /// layer removes declared session ids before `POST /session` sees them. It also keeps hook clients from logging
-    /// out, unless it [admits them](crate::BridgeAuthLayer::admit_hook_clients).
+    /// may call only `POST /logout`. Put no required layer outside of this service: `POST /session` has no token. You
+    /// may put an [optional](crate::BridgeAuthLayer::optional) layer of the same bridge there. But that layer removes
+    /// declared session ids before `POST /session` sees them. It also keeps hook clients from logging out, unless it
+    /// [admits them](crate::BridgeAuthLayer::admit_hook_clients).
     BridgeService => |state, request| routes::all(state, request)
 }
 

@@ -1,15 +1,15 @@
-//! How soon a revocation counts.
+//! How soon a revocation takes effect.
 
 use std::time::Duration;
 
-use crate::validate::BuildError;
+use crate::validate::{BuildError, Setting};
 
-/// How soon a revocation counts: what "live" promises.
+/// How soon a revocation takes effect: what "live" promises.
 ///
 /// | mode | promise | cost |
 /// |---|---|---|
-/// | [`Strict`](Self::Strict) | after the revoke call returns, every node answers 401 to that session | one look-up a request; concurrent look-ups share queries |
-/// | [`Watched`](Self::Watched) | every node does so at most `max_lag` after the call returned | no look-up for a session that was seen before; four readings of the log and up to four ticks (writes) in each `max_lag`, also while idle |
+/// | [`Strict`](Self::Strict) | after the revoke call returns, every gateway answers 401 to that session | one look-up a request; concurrent look-ups share queries |
+/// | [`Watched`](Self::Watched) | every gateway does so at most `max_lag` after the call returned | no look-up for a session that was seen before; four readings of the log and up to four ticks (writes) in each `max_lag`, also while idle |
 ///
 /// Neither mode lets a request in when it cannot keep its promise. Watched works as Strict while its watcher cannot
 /// prove how fresh it is. Strict answers 503 when the store does not answer, or cannot prove that it is still the
@@ -17,8 +17,8 @@ use crate::validate::BuildError;
 ///
 /// # When another server takes over
 ///
-/// A primary that was replaced may go on running, and so may its gateways. So every answer of the store must show a
-/// *tick*: a write that the server acknowledged as the primary of its synchronous set.
+/// A primary that was replaced may go on running, and its gateways with it. So each answer of the store must show a
+/// *tick*: a write that is acknowledged as every other write is, by the whole synchronous set if there is one.
 ///
 /// With a synchronous standby, every gateway on the old primary refuses a session that was revoked through the new one:
 ///
@@ -55,7 +55,8 @@ impl Freshness {
         let range = Duration::from_millis(10)..=Duration::from_secs(60);
         match self {
             Self::Watched { max_lag } if !range.contains(max_lag) => {
-                Err(BuildError::OutOfRange { what: "max_lag", allowed: "10 ms to 60 s" })
+                let setting = Setting::new("max_lag", "BridgeBuilder::freshness");
+                Err(setting.duration_out_of_range(*max_lag, "10 ms to 60 s"))
             }
             _ => Ok(()),
         }
@@ -79,9 +80,12 @@ impl Default for FreshnessSettings {
 impl FreshnessSettings {
     pub(crate) fn check(&self) -> Result<(), BuildError> {
         self.mode.check()?;
-        if self.max_proof_age.is_some_and(|age| age > Duration::from_secs(60)) {
-            return Err(BuildError::OutOfRange { what: "the age of a proof", allowed: "at most 60 seconds" });
+        match self.max_proof_age {
+            Some(age) if age > Duration::from_secs(60) => {
+                let setting = Setting::new("max_proof_age", "BridgeBuilder::max_proof_age");
+                Err(setting.duration_out_of_range(age, "at most 60 s"))
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 }

@@ -211,7 +211,11 @@ impl Asker {
                 return Ok(rows);
             }
         }
-        tracing::warn!("a session look-up is answered 503: the database does not show the newest tick");
+        tracing::warn!(
+            sessions = batch.sessions().len(),
+            "a session look-up is answered 503: the database does not show the newest tick. Check whether the gateways \
+             reach the primary (OPERATIONS.md, \"What to watch\")"
+        );
         Err(StoreErrorKind::Unproven)
     }
 

@@ -30,7 +30,7 @@ pub struct NewCode {
 #[non_exhaustive]
 pub enum IssueCodeError {
     /// The host has not made the user known with [`Store::put_user`](super::Store::put_user).
-    #[error("the user is unknown: the host must call `put_user` first")]
+    #[error("the user is unknown: make the user known with Issuer::register_user or Store::put_user first")]
     UnknownUser,
     /// The user is disabled.
     #[error("the user is disabled")]
@@ -40,10 +40,10 @@ pub enum IssueCodeError {
     #[error("the user id is reserved: a client has the same id")]
     ReservedUser,
     /// The bridge [requires PKCE](crate::BridgeBuilder::require_pkce), and the call had no challenge.
-    #[error("a code challenge is required")]
+    #[error("a code challenge is required: send the S256 challenge of PKCE (BridgeBuilder::require_pkce)")]
     ChallengeRequired,
     /// This bridge issues no token for the resource.
-    #[error("this bridge issues no token for this resource")]
+    #[error("this bridge issues no token for this resource: ask for one of its audiences, or for none")]
     Resource,
     /// The store could not answer.
     #[error(transparent)]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::StoreError;
-use crate::validate::{BuildError, check_deadline};
+use crate::validate::{BuildError, Setting, check_deadline};
 
 /// How long a store may take.
 #[derive(Debug, Clone, Copy)]
@@ -22,8 +22,8 @@ impl Default for Deadlines {
 
 impl Deadlines {
     pub(crate) fn check(&self) -> Result<(), BuildError> {
-        check_deadline("the store deadline", self.read)?;
-        check_deadline("the write deadline", self.write)
+        check_deadline(Setting::new("the store deadline", "BridgeBuilder::store_deadline"), self.read)?;
+        check_deadline(Setting::new("the write deadline", "BridgeBuilder::write_deadline"), self.write)
     }
 }
 

@@ -164,7 +164,7 @@ impl RefreshSession {
         }
     }
 
-    /// What the access token shall allow. Default: all that the session does.
+    /// What the access token allows. Default: all that the session does.
     #[must_use]
     pub fn scopes(mut self, scopes: Scopes) -> Self {
         self.scopes = Some(scopes);

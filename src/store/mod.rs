@@ -1,7 +1,7 @@
 //! Where users, codes, sessions, clients and revocations live: one trait of a few operations, each atomic.
 //!
 //! The crate has two implementations. `PostgresStore` (feature `postgres`) is for real use: many gateways share one
-//! database. `SqliteStore` (feature `sqlite`) is for a single node without a database server. One conformance suite,
+//! database. `SqliteStore` (feature `sqlite`) is for a single gateway without a database server. One conformance suite,
 //! `tests/store`, runs against both.
 //!
 //! # Stores outside this crate
@@ -70,7 +70,7 @@ use crate::id::{AssertionHash, ClientId, RefreshHash, SessionId, UserId};
 ///
 /// # What every implementation guarantees
 ///
-/// - **Atomic.** Each operation happens whole or not at all. This holds in every race, on any number of nodes, and when
+/// - **Atomic.** Each operation happens whole or not at all. This holds in every race, on any number of gateways, and when
 ///   the operation's future is dropped, the connection is lost or the process dies.
 /// - **The database's clock** decides what has expired. The gateway's clock never does.
 /// - **The primary.** No operation reads from a replica.
@@ -112,12 +112,12 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     ///
     /// 1. A code that is not stored: [`GrantRefusal::Unknown`].
     /// 2. A spent code: [`GrantRefusal::Replayed`], whatever else was presented. **The session that the first use
-    ///    opened is revoked**, with what [`Revoke::Session`] takes along.
+    ///    opened is revoked**, and with it what [`Revoke::Session`] names.
     /// 3. A code that is past its expiry, or was issued before the last revoke-all of its user:
     ///    [`GrantRefusal::Expired`].
     /// 4. A disabled user: [`GrantRefusal::UserDisabled`].
-    /// 5. A challenge that differs from the stored one, that is presented when none is stored, or that is missing when
-    ///    one is stored: [`GrantRefusal::WrongVerifier`].
+    /// 5. A challenge that differs from the stored one, a challenge when none is stored, or no challenge when one is
+    ///    stored: [`GrantRefusal::WrongVerifier`].
     /// 6. A resource other than the one that the code is bound to: [`RedeemError::WrongResource`].
     ///
     /// Then the session is opened as [`Store::open_session`] says. It gets the scopes that the code was issued for and
@@ -139,9 +139,9 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// would be more, the sessions that were renewed least recently are revoked, with everything that belongs to them
     /// ([`OpenedSession::evicted`]).
     ///
-    /// The session expires [`NewSession::life`] from now, or [`NewSession::max_life`] from now if that is sooner. It ends
-    /// for good [`NewSession::max_life`] from now. With [`NewSession::refresh`] it gets its first refresh token. With or
-    /// without a new one, its earlier refresh tokens are unknown from now on.
+    /// The session expires [`NewSession::life`] from now, or [`NewSession::max_life`] from now if that is sooner. Its
+    /// absolute end is [`NewSession::max_life`] from now. With [`NewSession::refresh`] it gets its first refresh token.
+    /// In any case its earlier refresh tokens are unknown from now on.
     ///
     /// [`OpenSession::Vouched`] opens the session for a known, enabled user. It grants the asked scopes that the user
     /// holds.
@@ -166,7 +166,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// - **Later, while none of its successors was ever used** (the answer was lost): the answer is a new successor, a
     ///   grace begins again, and the earlier successors are *retired*.
     /// - **Later, after one of its successors was used:** [`RefreshRefusal::Reused`]. A retired token gets this answer
-    ///   at any time. **The session is revoked** (with what [`Revoke::Session`] takes along), whatever scopes the call
+    ///   at any time. **The session is revoked**, and with it what [`Revoke::Session`] names, whatever scopes the call
     ///   asks for: two parties hold the token.
     ///
     /// The checks, in this order:
@@ -256,8 +256,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// The answer is `None` when the session or user that `target` names is unknown. For [`Revoke::SessionOf`] it is
     /// also `None` when the session belongs to another user. The revocation log is written in the same transaction.
     ///
-    /// Once this call returns, no later look-up on any node says that the sessions are live. A second call for the same
-    /// target succeeds and changes nothing. [`Revoke`] says what each target takes along. The work is bounded, whatever
+    /// Once this call returns, no later look-up on any gateway says that the sessions are live. A second call for the same
+    /// target succeeds and changes nothing. [`Revoke`] says what ends with each target. The work is bounded, whatever
     /// the person did before. Only the work for [`Revoke::Client`] is not bounded.
     ///
     /// # Errors
@@ -292,8 +292,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Concurrent calls do not make each other's answers useless. A call does not replace a credential that was
     /// committed **after the call reached the database**: so the credential that was returned last is never dead. If
     /// two other calls were answered while a call waited, the call is refused with
-    /// [`ProvisionClientError::Overlapped`]. Two later calls, the second begun after the first was committed, end a
-    /// credential at once, even when its own answer has not arrived yet.
+    /// [`ProvisionClientError::Overlapped`]. Two later calls end a credential at once, when the second of
+    /// them began after the first was committed. This holds even when the credential's own answer has not arrived yet.
     ///
     /// A key that the client already has becomes the key of this device alone. So the key ends with the session that
     /// presented it last.

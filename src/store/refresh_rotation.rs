@@ -19,7 +19,7 @@ pub struct RefreshSession {
     pub successor: RefreshHash,
     /// The client that presents it. It must be the client of the session.
     pub client: ClientId,
-    /// What the access token shall allow; `None` is all that the session allows.
+    /// What the access token allows; `None` is all that the session allows.
     pub scopes: Option<Scopes>,
     /// The resource that the access token is asked for, if the request named one.
     pub resource: Option<Audience>,

@@ -21,7 +21,7 @@ pub enum Revoke {
     },
     /// Everything of a user: every session (those of hook clients too), every open code, every hook credential.
     User(UserId),
-    /// Everything of a client: every session it has, with what [`Session`](Self::Session) takes along, and every
+    /// Everything of a client: every session it has, what [`Session`](Self::Session) names for each of them, and every
     /// credential. Only this target may change every session of the database.
     Client(ClientId),
 }

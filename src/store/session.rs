@@ -127,7 +127,7 @@ pub struct OpenedSession {
 #[non_exhaustive]
 pub enum OpenSessionError {
     /// The host has not made the user known.
-    #[error("the user is unknown: the host must call `put_user` first")]
+    #[error("the user is unknown: make the user known with Issuer::register_user or Store::put_user first")]
     UnknownUser,
     /// The user, or the client's owner, is disabled.
     #[error("the user is disabled")]

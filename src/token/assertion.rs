@@ -142,7 +142,7 @@ impl<'a> ClientAssertion<'a> {
         if Duration::from_secs(*nbf.max(iat)) > latest {
             return Err(InvalidToken::NotYetValid);
         }
-        // Another node, whose clock is behind, must not accept it again.
+        // Another gateway, whose clock is behind, must not accept it again.
         Ok(left + leeway + Duration::from_secs(60))
     }
 

@@ -42,8 +42,14 @@ pub enum KeyError {
     #[error("a key id must be 1 to 128 visible ASCII characters")]
     KeyId,
     /// The ring has the key id already, or the same key under another id or for another algorithm.
-    #[error("the key ring already holds this key id or this key")]
-    Duplicate,
+    #[error(
+        "the key ring already holds the key id {key_id:?}, or its key under another id or for another algorithm: give \
+        each key once"
+    )]
+    Duplicate {
+        /// The key id that was to be added.
+        key_id: String,
+    },
     /// The key that signs cannot be removed.
     #[error("the key signs new tokens: rotate to another key before you remove it")]
     InUse,
@@ -61,6 +67,14 @@ pub enum KeyError {
         path: PathBuf,
         /// What the operating system says.
         source: io::Error,
+    },
+    /// The key file has no key that can be used.
+    #[error("cannot use the key in the file {path}", path = .path.display())]
+    InFile {
+        /// The key file.
+        path: PathBuf,
+        /// What is wrong with the key.
+        source: Box<KeyError>,
     },
     /// The key could not verify what it signed.
     #[error("the key failed its self-test: what it signs does not verify")]

@@ -56,7 +56,7 @@ pub(crate) struct ExternalVerifier {
 }
 
 /// A token whose form and header are allowed. Nothing in it is verified yet.
-pub(crate) struct Unverified<'t> {
+pub(crate) struct ParsedToken<'t> {
     token: Compact<'t>,
     algorithm: Algorithm,
     pub(crate) key_id: String,
@@ -77,19 +77,19 @@ pub(crate) fn unverified_issuer(token: &str) -> Option<String> {
 
 impl ExternalVerifier {
     /// Splits `token` into its parts. Its algorithm must be an allowed one.
-    pub(crate) fn parse<'t>(&self, token: &'t str) -> Result<Unverified<'t>, InvalidToken> {
+    pub(crate) fn parse<'t>(&self, token: &'t str) -> Result<ParsedToken<'t>, InvalidToken> {
         let token = Compact::parse(token)?;
         let header = token.external_header(self.takes_plain_jwts)?;
         let algorithm = self.algorithms.iter().find(|algorithm| algorithm.is_called(&header.alg));
         let algorithm = *algorithm.ok_or(InvalidToken::Algorithm)?;
         let key_id = header.kid.into_owned();
-        Ok(Unverified { token, algorithm, key_id })
+        Ok(ParsedToken { token, algorithm, key_id })
     }
 
     /// The claims of `token`, if everything in it is good. The audience is not checked: the layer does this.
     pub(crate) fn verify(
         &self,
-        token: Unverified<'_>,
+        token: ParsedToken<'_>,
         key: &VerifyingKey,
     ) -> Result<ExternalClaims, InvalidToken> {
         if key.scheme() != Scheme::PublicKey(token.algorithm) {

@@ -25,6 +25,7 @@ pub(super) fn load_or_generate(path: &Path, algorithm: Algorithm) -> Result<Sign
         file => read(file.map_err(at_path)?, path)?,
     };
     SigningKey::from_pem(algorithm, &pem)
+        .map_err(|refusal| KeyError::InFile { path: path.to_owned(), source: Box::new(refusal) })
 }
 
 fn read(file: File, path: &Path) -> Result<Zeroizing<String>, KeyError> {
@@ -122,7 +123,9 @@ mod tests {
         for text in ["", "no key", &*generate_pem(Algorithm::Es256).unwrap()] {
             fs::write(&path, text).unwrap();
             fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
-            assert!(load_or_generate(&path, Algorithm::EdDsa).is_err());
+            let error = load_or_generate(&path, Algorithm::EdDsa).unwrap_err();
+            assert!(error.to_string().contains(&path.display().to_string()), "{error}");
+            assert!(matches!(error, KeyError::InFile { .. }), "{error:?}");
             assert_eq!(fs::read_to_string(&path).unwrap(), text);
         }
         let missing = folder.path().join("missing/key.pem");

@@ -29,8 +29,8 @@ use crate::id::AccessToken;
 ///
 /// No token is refused wrongly if each step waits until the step before is known everywhere:
 ///
-/// 1. [`publish`](Self::publish) the next key's verifying key on every node. Wait as long as others may cache the JWKS.
-/// 2. [`rotate`](Self::rotate) to the next key on every node. The previous key keeps verifying.
+/// 1. [`publish`](Self::publish) the next key's verifying key on every gateway. Wait as long as others may cache the JWKS.
+/// 2. [`rotate`](Self::rotate) to the next key on every gateway. The previous key keeps verifying.
 /// 3. [`remove`](Self::remove) the previous key once the last token that it signed has expired.
 ///
 /// ```
@@ -86,7 +86,8 @@ impl KeyRing {
     /// # Errors
     ///
     /// [`KeyError::FileMode`] when others than the owner can use the file (on Unix). [`KeyError::File`] when the file
-    /// cannot be read or written. Otherwise the errors of [`SigningKey::from_pem`] and [`KeyRing::new`].
+    /// cannot be read or written. [`KeyError::InFile`] names the file when its key is refused; its source is the error
+    /// of [`SigningKey::from_pem`]. Otherwise the errors of [`KeyRing::new`].
     pub fn load_or_generate(path: impl AsRef<Path>, algorithm: Algorithm) -> Result<Self, KeyError> {
         Self::new(key_file::load_or_generate(path.as_ref(), algorithm)?)
     }
@@ -110,7 +111,7 @@ impl KeyRing {
     pub fn publish(&self, key: VerifyingKey) -> Result<(), KeyError> {
         self.change(move |keys| {
             if keys.all().any(|held| held.clashes_with(&key)) {
-                return Err(KeyError::Duplicate);
+                return Err(KeyError::Duplicate { key_id: key.key_id().to_owned() });
             }
             keys.others.push(key.clone());
             Ok(())
@@ -129,7 +130,7 @@ impl KeyRing {
             let next = key.verifying_key();
             let others: Vec<_> = keys.all().filter(|held| !held.is(next)).cloned().collect();
             if others.iter().any(|held| held.clashes_with(next)) {
-                return Err(KeyError::Duplicate);
+                return Err(KeyError::Duplicate { key_id: next.key_id().to_owned() });
             }
             *keys = Keys { signing: key.clone(), others };
             Ok(())

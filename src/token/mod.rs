@@ -2,10 +2,10 @@
 
 mod algorithm;
 mod assertion;
-mod claims;
+pub(crate) mod claims;
 mod compact;
 mod error;
-mod external;
+pub(crate) mod external;
 mod jwk;
 mod key_file;
 mod key_ring;
@@ -17,11 +17,11 @@ mod verifying_key;
 
 pub use algorithm::Algorithm;
 pub(crate) use assertion::ClientAssertion;
-pub use claims::{CallerKind, Claims, Subject};
+pub(crate) use claims::CallerKind;
+pub use claims::{Claims, Subject};
 pub(crate) use error::MAX_BYTES as MAX_TOKEN_BYTES;
 pub use error::{InvalidClaims, InvalidToken, KeyError};
-pub use external::ExternalClaims;
-pub(crate) use external::{ExternalVerifier, unverified_issuer};
+pub(crate) use external::{ExternalClaims, ExternalVerifier, unverified_issuer};
 pub use key_ring::KeyRing;
 pub(crate) use key_set::KeySet;
 pub use signing_key::SigningKey;

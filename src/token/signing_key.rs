@@ -34,7 +34,7 @@ const PRIVATE_KEY: &str = "PRIVATE KEY";
 impl SigningKey {
     /// Makes a new key for `algorithm`. An RSA key has 3072 bits. The key's id is its RFC 7638 thumbprint.
     ///
-    /// The key exists in memory only: after a restart, and on other nodes, its tokens cannot be verified.
+    /// The key exists in memory only: after a restart, and on other gateways, its tokens cannot be verified.
     /// [`KeyRing::load_or_generate`](super::KeyRing::load_or_generate) keeps a key in a file.
     ///
     /// # Errors

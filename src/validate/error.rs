@@ -14,8 +14,18 @@ pub enum BuildError {
     Issuer(String),
     /// There is no audience, so no token would be good anywhere. Or there are so many that no token could have them
     /// all.
-    #[error("the number of audiences must be 1 to 16, with at most 1024 characters in all")]
-    Audiences,
+    #[error(
+        "there are {count} audiences, of {characters} characters in all: give 1 to 16, of at most 1024 characters in \
+        all ({setter})"
+    )]
+    Audiences {
+        /// How many there are.
+        count: usize,
+        /// How many characters they have in all.
+        characters: usize,
+        /// The method that sets them.
+        setter: &'static str,
+    },
     /// A layer requires an audience that this bridge issues no token for: the layer would refuse every request.
     #[error(
         "this bridge issues no token for the audience {0:?}: name it with BridgeBuilder::audiences or ::other_audiences"
@@ -32,13 +42,23 @@ pub enum BuildError {
         reason: InvalidId,
     },
     /// A duration or a count is outside the safe range.
-    #[error("{what} must be {allowed}")]
+    #[error("{what} is {value}: it must be {allowed} ({setter})")]
     OutOfRange {
         /// Which setting.
         what: &'static str,
+        /// Its value. A secret is never shown: this is its length.
+        value: String,
         /// The allowed values.
         allowed: &'static str,
+        /// The method that sets it.
+        setter: &'static str,
     },
+    /// Refresh tokens would be given out, and no endpoint would accept them.
+    #[error(
+        "`POST /session` would give refresh tokens, and nothing would accept them: name the token endpoint with \
+        BridgeBuilder::token_endpoint, or leave out BridgeBuilder::session_refresh_tokens"
+    )]
+    NoTokenEndpoint,
     /// A text cannot be used in a challenge or a path.
     #[error("{what} {value:?} must be {allowed}")]
     Text {

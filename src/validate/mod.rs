@@ -7,6 +7,6 @@ mod text;
 mod url;
 
 pub use error::BuildError;
-pub(crate) use range::{check_count, check_deadline, check_life};
+pub(crate) use range::{Setting, check_count, check_deadline, check_life};
 pub(crate) use text::{check_path_prefix, check_realm, is_quotable};
 pub(crate) use url::{check_endpoint, check_issuer, check_origin, is_safe};

@@ -304,10 +304,16 @@ async fn what_cannot_work_is_one_line_and_exit_code_1() {
     let cases: [(&[&str], &str); 22] = [
         (&["--bogus"], "error: unexpected argument '--bogus' found"),
         (&["--code-life", "soon"], "error: invalid value 'soon'"),
-        (&["--code-life", "601"], "error: the code life must be 1 to 600 seconds, in whole seconds"),
+        (
+            &["--code-life", "601"],
+            "error: the code life is 601s: it must be 1 to 600 seconds, in whole seconds",
+        ),
         (&["--freshness", "often"], "error: invalid value 'often'"),
         (&["--freshness", "watched:1s"], "error: invalid value 'watched:1s'"),
-        (&["--freshness", "watched:9"], "error: max_lag must be 10 ms to 60 s"),
+        (
+            &["--freshness", "watched:9"],
+            "error: max_lag is 9ms: it must be 10 ms to 60 s (BridgeBuilder::freshness)",
+        ),
         (&["--pool-size", "0"], "error: invalid value '0'"),
         (&["--trusted-proxy", "everyone"], "error: invalid value 'everyone'"),
         (&["--admin-token", ""], "error: a value is required for '--admin-token <TOKEN>'"),

@@ -84,7 +84,7 @@ impl Gateway {
         text(&answer.json().await.unwrap(), "code")
     }
 
-    /// What a code for `login` is traded for.
+    /// What a code for `login` is exchanged for.
     async fn link(&self, login: Value) -> Value {
         let exchange = json!({ "code": self.code(login, None).await });
         let request = self.client.post(self.url("/v1/auth/bridge/session")).json(&exchange);

@@ -42,10 +42,10 @@ async fn everything(
     }))
 }
 
-async fn either(caller: Option<Caller>, foreign: Option<ExternalCaller>) -> String {
-    match (caller, foreign) {
+async fn either(caller: Option<Caller>, external: Option<ExternalCaller>) -> String {
+    match (caller, external) {
         (Some(caller), None) => format!("person {}", caller.user_id()),
-        (None, Some(foreign)) => format!("foreign {}", foreign.subject()),
+        (None, Some(external)) => format!("external {}", external.subject()),
         (None, None) => "nobody".to_owned(),
         (Some(_), Some(_)) => "both".to_owned(),
     }
@@ -61,7 +61,7 @@ fn app(bridge: &Bridge) -> Router {
     Router::new()
         .route("/everything", get(everything))
         .route("/either", get(either))
-        .route("/foreign", nothing())
+        .route("/external", nothing())
         .route("/caller", get(|_: Caller| async {}))
         .route("/user", get(|_: UserId| async {}))
         .route("/session", get(|_: SessionId| async {}))
@@ -120,7 +120,7 @@ async fn a_token_of_a_trusted_issuer_is_let_in_as_what_it_is_and_as_nobody_here(
 }
 
 #[tokio::test]
-async fn attack_n9_a_foreign_token_is_nowhere_behind_the_guard_either() {
+async fn attack_n9_an_external_token_is_nowhere_behind_the_guard_either() {
     let world = World::start().await;
     let guard = world.bridge.layer("bridge").unwrap().admit_external();
     let app = Router::new().route("/head", get(head)).layer(guard);
@@ -144,11 +144,11 @@ async fn every_extractor_of_a_person_refuses_an_unmapped_caller() {
         let answer = ask(&app, path, &token, &[]).await;
         assert!(answer.is_problem(403, "insufficient_scope"), "{path}: {answer:?}");
     }
-    assert_eq!(ask(&app, "/either", &token, &[]).await.body, "foreign them|7");
+    assert_eq!(ask(&app, "/either", &token, &[]).await.body, "external them|7");
     let own = access(&world.bridge, "alice", "read").await.token.expose().to_owned();
     assert_eq!(ask(&app, "/either", &own, &[]).await.body, "person alice");
     assert!(
-        ask(&app, "/foreign", &own, &[]).await.is_problem(403, "insufficient_scope"),
+        ask(&app, "/external", &own, &[]).await.is_problem(403, "insufficient_scope"),
         "nor the other way"
     );
 }
@@ -161,7 +161,7 @@ async fn only_a_layer_that_says_so_lets_an_unmapped_caller_in() {
     for path in ["/no-extractor", "/optional", "/strict", "/users"] {
         assert_eq!(status(path).await, 403, "{path}");
     }
-    assert_eq!(status("/foreign").await, 200);
+    assert_eq!(status("/external").await, 200);
     assert_eq!(status("/nested").await, 200, "an inner layer takes the outer one's verdict");
     assert_eq!(status("/mcp").await, 401, "the token is for another audience");
     let authenticator = world.bridge.authenticator("bridge").unwrap();
@@ -245,7 +245,7 @@ async fn what_could_not_be_safe_is_refused_at_start_up() {
             "{issuer}"
         );
     }
-    assert!(matches!(refused(vec![of(there)]).await, BuildError::Audiences));
+    assert!(matches!(refused(vec![of(there)]).await, BuildError::Audiences { count: 0, .. }));
     assert!(matches!(refused(vec![of(there).audience("", "mcp")]).await, BuildError::Id { .. }));
     assert!(matches!(refused(vec![of(there).audience(HERE, HERE)]).await, BuildError::UnknownAudience(_)));
     let day = std::time::Duration::from_secs(24 * 3600);

@@ -46,7 +46,7 @@ async fn row_83_a_key_proves_tokens_of_its_own_issuer_alone() {
         assert!(answer.is_problem(401, "invalid_token"), "{what}: {answer:?}");
     }
     let answer = ask(&app, "/who", &own, &[]).await;
-    assert_eq!(answer.status, 403, "our own is no foreign caller: {answer:?}");
+    assert_eq!(answer.status, 403, "our own is no external caller: {answer:?}");
 }
 
 #[tokio::test]

@@ -21,9 +21,10 @@ const REASONS: [(&str, &[(&str, &str)]); 5] = [
 ];
 
 /// Messages that the code makes of more than one literal.
-const COMPUTED: [(&str, &str); 5] = [
+const COMPUTED: [(&str, &str); 6] = [
     ("{self}", "(the text of the answer: which layer is missing)"),
     ("{MISSING_LAYER}", "(the text of the answer: which layer is missing)"),
+    ("{OTHER_BRIDGE}", "(the text of the answer: the layer and the endpoints are of two bridges)"),
     ("another_era(was)", "(the database crashed or another server took over, and what may be undone)"),
     ("replication.promise()", "(what the database promises when another server takes over)"),
     // Each caller of `log_fault` has a row.

@@ -255,16 +255,18 @@ async fn limits_can_be_off_and_none_can_be_zero() {
         assert_eq!(ask(&gateway, "198.51.100.1", "bridge:nobody", WRONG).await.status, 401);
     }
     let limits = RateLimits::default();
-    for nothing in [
-        limits.per_address(0),
-        limits.per_client(0),
-        limits.codes_per_person(0),
-        limits.calls_per_session(0),
-        limits.failure_cost(0),
-        limits.max_keys(0),
+    for (nothing, method) in [
+        (limits.per_address(0), "RateLimits::per_address"),
+        (limits.per_client(0), "RateLimits::per_client"),
+        (limits.codes_per_person(0), "RateLimits::codes_per_person"),
+        (limits.calls_per_session(0), "RateLimits::calls_per_session"),
+        (limits.failure_cost(0), "RateLimits::failure_cost"),
+        (limits.max_keys(0), "RateLimits::max_keys"),
     ] {
         let refused = oauth_builder(&db).await.rate_limits(nothing).build();
-        assert!(matches!(refused, Err(BuildError::OutOfRange { .. })), "{nothing:?}");
+        let names =
+            |error: &BuildError| matches!(error, BuildError::OutOfRange { setter, .. } if *setter == method);
+        assert!(refused.as_ref().is_err_and(names), "{nothing:?}");
     }
 }
 

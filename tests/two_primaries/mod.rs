@@ -21,7 +21,7 @@ const OPERATOR: &str = "the-operators-own-secret";
 const STRICT: &str = "strict";
 const WATCHED: &str = "watched:1000";
 /// A strict gateway lets nobody in on a proof older than this; the default of the setting.
-const FENCE: Duration = Duration::from_secs(1);
+const MAX_PROOF_AGE: Duration = Duration::from_secs(1);
 /// What [`WATCHED`] says.
 const MAX_LAG: Duration = Duration::from_secs(1);
 /// A gateway serves again at most so long after a server that can prove itself is to be had.
@@ -63,20 +63,20 @@ impl Home {
 
     /// Starts a gateway on `database`.
     async fn gateway(&self, database: &str, freshness: &str) -> Gateway {
-        self.gateway_fenced(database, freshness, FENCE).await
+        self.gateway_with(database, freshness, MAX_PROOF_AGE).await
     }
 
-    /// The same where a proof may be as old as `fence`.
-    async fn gateway_fenced(&self, database: &str, freshness: &str, fence: Duration) -> Gateway {
+    /// The same where a proof may be as old as `max_proof_age`.
+    async fn gateway_with(&self, database: &str, freshness: &str, max_proof_age: Duration) -> Gateway {
         let mut command = example("gateway", self.0.path());
         command.args(["--listen", "127.0.0.1:0", "--issuer", "http://127.0.0.1:1", "--no-rate-limits"]);
         command.args(["--admin-token", OPERATOR, "--pool-size", &POOL_SIZE.to_string()]);
         command.args(["--database", database, "--freshness", freshness]);
-        command.args(["--max-proof-age", &fence.as_millis().to_string()]);
+        command.args(["--max-proof-age", &max_proof_age.as_millis().to_string()]);
         let log = self.0.path().join(format!("{}.log", rand::random::<u64>()));
         let running = start_logging(&mut command, &log).await;
         let client = Client::builder().no_proxy().timeout(Duration::from_secs(60)).build().unwrap();
-        Gateway { running, client, log, bound: if freshness == STRICT { fence } else { MAX_LAG } }
+        Gateway { running, client, log, bound: if freshness == STRICT { max_proof_age } else { MAX_LAG } }
     }
 
     /// A strict gateway and a watched one.
@@ -104,7 +104,7 @@ impl Gateway {
         Ok(code["code"].as_str().unwrap().to_owned())
     }
 
-    /// What `code` is traded for, or the status that came instead.
+    /// What `code` is exchanged for, or the status that came instead.
     async fn exchange(&self, code: &str) -> Result<Session, StatusCode> {
         let exchange = self.request(Method::POST, "/v1/auth/bridge/session").json(&json!({ "code": code }));
         let access = exchange.send().await.unwrap();

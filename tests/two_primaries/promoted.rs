@@ -7,7 +7,7 @@ use reqwest::StatusCode;
 use tokio::time::Instant;
 
 use super::{
-    FENCE, Gateway, Home, RECOVERY, STRICT, Session, WATCHED, link_two, none_let_in_after,
+    Gateway, Home, MAX_PROOF_AGE, RECOVERY, STRICT, Session, WATCHED, link_two, none_let_in_after,
     proved_nothing_after, url_of_both,
 };
 use crate::support::replicated::{Pair, Replication, gateways_backends, tell};
@@ -39,12 +39,12 @@ async fn attack_n10_gateways_on_an_old_primary_let_in_nobody_who_was_revoked_on_
 
 /// Where each look-up has a proof of its own, what is acknowledged elsewhere is in force at once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn attack_n10_with_a_fence_of_zero_an_old_primary_lets_in_nobody_from_the_first_request_on() {
+async fn attack_n10_with_a_proof_age_of_zero_an_old_primary_lets_in_nobody_from_the_first_request_on() {
     let pair = Pair::start(SYNCHRONOUS).await;
     let home = Home::new();
-    let gateways = [home.gateway_fenced(&pair.primary.url(), STRICT, Duration::ZERO).await];
+    let gateways = [home.gateway_with(&pair.primary.url(), STRICT, Duration::ZERO).await];
     let [revoked, live] = link_two(&gateways).await;
-    for answer in gateways[0].call_for(FENCE, &live).await {
+    for answer in gateways[0].call_for(MAX_PROOF_AGE, &live).await {
         assert_eq!(answer.status, StatusCode::OK, "there is one primary: {answer:?}");
     }
 
@@ -55,7 +55,7 @@ async fn attack_n10_with_a_fence_of_zero_an_old_primary_lets_in_nobody_from_the_
     };
     let (of_revoked, of_live) = tokio::join!(call(&revoked), call(&live));
     none_let_in_after(acknowledged, Duration::ZERO, &of_revoked);
-    let at_once = of_revoked.iter().filter(|answer| answer.sent < acknowledged + FENCE).count();
+    let at_once = of_revoked.iter().filter(|answer| answer.sent < acknowledged + MAX_PROOF_AGE).count();
     assert!(at_once >= CALLERS, "nothing is proved by {at_once} requests in the first second");
     proved_nothing_after(acknowledged, &gateways, &[of_live]).await;
     assert_eq!(on_new.call(&revoked).await.status, StatusCode::UNAUTHORIZED);
@@ -110,7 +110,7 @@ async fn goes_over_to_the_new_primary(end_of_the_old: &'static str) {
     tell(&pair.primary, end_of_the_old).await;
 
     let recover = join_all(gateways.iter().map(|gateway| gateway.recovers(&live)));
-    let call = join_all(gateways.iter().map(|gateway| gateway.call_for(RECOVERY + FENCE, &revoked)));
+    let call = join_all(gateways.iter().map(|gateway| gateway.call_for(RECOVERY + MAX_PROOF_AGE, &revoked)));
     let (_, answers) = tokio::join!(recover, call);
     for (gateway, answers) in gateways.iter().zip(&answers) {
         none_let_in_after(acknowledged, gateway.bound, answers);

@@ -8,7 +8,7 @@ use super::BridgeBuilder;
 use crate::audience::ProtectedResource;
 use crate::id::{ClientSecret, Scopes};
 use crate::issue::ResourceServer;
-use crate::validate::BuildError;
+use crate::validate::Setting;
 
 impl BridgeBuilder {
     /// The URL at which hook clients get their tokens. Default: none.
@@ -78,9 +78,12 @@ impl BridgeBuilder {
         secret: &ClientSecret,
         audiences: impl IntoIterator<Item = A>,
     ) -> Self {
-        if secret.expose().len() < 32 {
-            let (what, allowed) = ("the secret of a resource server", "at least 32 characters");
-            self.malformed.get_or_insert(BuildError::OutOfRange { what, allowed });
+        let length = secret.expose().len();
+        if length < 32 {
+            let setting =
+                Setting::new("the length of a resource server's secret", "BridgeBuilder::resource_server");
+            let shown = format_args!("{length} characters");
+            self.malformed.get_or_insert(setting.out_of_range(shown, "at least 32 characters"));
         }
         let audiences = self.parse_all("audience", audiences);
         if let Some(client) = self.parse("resource server", client_id) {

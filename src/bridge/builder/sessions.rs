@@ -47,6 +47,8 @@ impl BridgeBuilder {
     }
 
     /// Whether the token endpoint gives refresh tokens when a code is exchanged, and accepts them. Default: no.
+    ///
+    /// The token endpoint is on only with [`token_endpoint`](Self::token_endpoint).
     pub fn refresh_tokens(mut self, on: bool) -> Self {
         self.settings.refresh.at_token_endpoint = on;
         self
@@ -54,7 +56,8 @@ impl BridgeBuilder {
 
     /// Whether `POST /session` gives a refresh token too. Default: no.
     ///
-    /// `true` also turns [`refresh_tokens`](Self::refresh_tokens) on.
+    /// `true` also turns [`refresh_tokens`](Self::refresh_tokens) on. Refresh tokens are accepted at the token endpoint
+    /// only. So without [`token_endpoint`](Self::token_endpoint), [`build`](Self::build) refuses `true`.
     pub fn session_refresh_tokens(mut self, on: bool) -> Self {
         self.settings.refresh.at_session = on;
         self.settings.refresh.at_token_endpoint |= on;

@@ -3,7 +3,7 @@
 use secrecy::{ExposeSecret, SecretSlice};
 
 use crate::id::{Audience, ClientId, SecretHash};
-use crate::validate::BuildError;
+use crate::validate::{BuildError, Setting};
 
 #[derive(Debug, Default)]
 pub(crate) struct ClientSettings {
@@ -21,8 +21,10 @@ pub(crate) struct ResourceServer {
 
 impl ClientSettings {
     pub(super) fn check(&self, bridge_client: &ClientId) -> Result<(), BuildError> {
-        if self.pepper.as_ref().is_some_and(|pepper| pepper.expose_secret().len() < 32) {
-            return Err(BuildError::OutOfRange { what: "the pepper", allowed: "at least 32 bytes" });
+        let pepper = self.pepper.as_ref().map(|pepper| pepper.expose_secret().len());
+        if let Some(length @ ..32) = pepper {
+            let setting = Setting::new("the length of the pepper", "BridgeBuilder::pepper");
+            return Err(setting.out_of_range(format_args!("{length} bytes"), "at least 32 bytes"));
         }
         self.check_resource_servers(bridge_client)
     }

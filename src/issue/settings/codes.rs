@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::store::NewCode;
-use crate::validate::{BuildError, check_count, check_life};
+use crate::validate::{BuildError, Setting, check_count, check_life};
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CodeSettings {
@@ -22,12 +22,13 @@ impl Default for CodeSettings {
 impl CodeSettings {
     pub(super) fn check(&self) -> Result<(), BuildError> {
         check_life(
-            "the code life",
+            Setting::new("the code life", "BridgeBuilder::code_life"),
             self.life,
             1,
             Duration::from_secs(600),
             "1 to 600 seconds, in whole seconds",
         )?;
-        check_count("the maximum of open codes", self.max_open, &(1..=10_000), "1 to 10 000")
+        let open = Setting::new("the maximum of open codes", "BridgeBuilder::max_open_codes");
+        check_count(open, self.max_open, &(1..=10_000), "1 to 10 000")
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::id::Scopes;
 use crate::store::ProvisionClient;
-use crate::validate::{BuildError, check_count, check_life};
+use crate::validate::{BuildError, Setting, check_count, check_life};
 
 #[derive(Debug)]
 pub(crate) struct HookSettings {
@@ -32,7 +32,9 @@ impl Default for HookSettings {
 impl HookSettings {
     pub(super) fn check(&self) -> Result<(), BuildError> {
         let day = Duration::from_secs(24 * 3600);
-        check_life("the secret overlap", self.secret_overlap, 0, day, "at most 24 hours, in whole seconds")?;
-        check_count("the maximum of devices", self.max_devices, &(1..=128), "1 to 128")
+        let overlap = Setting::new("the secret overlap", "BridgeBuilder::secret_overlap");
+        let devices = Setting::new("the maximum of devices", "BridgeBuilder::max_devices");
+        check_life(overlap, self.secret_overlap, 0, day, "at most 24 hours, in whole seconds")?;
+        check_count(devices, self.max_devices, &(1..=128), "1 to 128")
     }
 }

@@ -73,6 +73,9 @@ impl IssueSettings {
         self.tokens.check()?;
         self.sessions.check(&self.refresh)?;
         self.refresh.check()?;
+        if self.refresh.at_session && self.endpoints.token.is_none() {
+            return Err(BuildError::NoTokenEndpoint);
+        }
         self.hooks.check()?;
         self.clients.check(&self.bridge_client)?;
         self.endpoints.check()?;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::store::RefreshSession;
-use crate::validate::{BuildError, check_life};
+use crate::validate::{BuildError, Setting, check_life};
 
 /// Who gets refresh tokens, and how long a used one may be used again.
 #[derive(Debug, Clone, Copy)]
@@ -25,7 +25,7 @@ impl Default for RefreshSettings {
 impl RefreshSettings {
     pub(super) fn check(&self) -> Result<(), BuildError> {
         check_life(
-            "the refresh grace",
+            Setting::new("the refresh grace", "BridgeBuilder::refresh_grace"),
             self.grace,
             0,
             Duration::from_secs(600),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::refresh::RefreshSettings;
 use crate::store::SessionLimit;
-use crate::validate::{BuildError, check_count, check_life};
+use crate::validate::{BuildError, Setting, check_count, check_life};
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SessionSettings {
@@ -37,9 +37,12 @@ impl SessionSettings {
 
     pub(super) fn check(&self, refresh: &RefreshSettings) -> Result<(), BuildError> {
         const ALLOWED: &str = "1 second to 30 days, in whole seconds";
-        check_life("the session life", self.life_with(refresh), 1, Self::MAX_LIFE, ALLOWED)?;
-        check_life("the maximum session life", self.max_life, 1, Self::MAX_LIFE, ALLOWED)?;
-        check_count("the session limit", self.limit.max, &(1..=10_000), "1 to 10 000")
+        let life = Setting::new("the session life", "BridgeBuilder::session_life");
+        let max_life = Setting::new("the maximum session life", "BridgeBuilder::max_session_life");
+        let limit = Setting::new("the session limit", "BridgeBuilder::session_limit");
+        check_life(life, self.life_with(refresh), 1, Self::MAX_LIFE, ALLOWED)?;
+        check_life(max_life, self.max_life, 1, Self::MAX_LIFE, ALLOWED)?;
+        check_count(limit, self.limit.max, &(1..=10_000), "1 to 10 000")
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::token::Claims;
-use crate::validate::{BuildError, check_life};
+use crate::validate::{BuildError, Setting, check_life};
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct TokenSettings {
@@ -21,14 +21,14 @@ impl Default for TokenSettings {
 impl TokenSettings {
     pub(super) fn check(&self) -> Result<(), BuildError> {
         check_life(
-            "the token life",
+            Setting::new("the token life", "BridgeBuilder::token_life"),
             self.life,
             1,
             Claims::MAX_LIFE,
             "1 second to 24 hours, in whole seconds",
         )?;
         check_life(
-            "the leeway",
+            Setting::new("the leeway", "BridgeBuilder::leeway"),
             self.leeway,
             0,
             Duration::from_secs(60),

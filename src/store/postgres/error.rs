@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stays_until_somebody_mends_it_says_what_to_write() {
+    fn what_stays_until_somebody_corrects_it_says_what_to_write() {
         for (code, message, to_write) in [
             ("42501", "permission denied for table sessions", "GRANT USAGE ON SCHEMA bridge_auth"),
             ("42P01", "relation does not exist", "PostgresStore::migrate"),

@@ -1,4 +1,4 @@
-//! Migrations. One node migrates at a time.
+//! Migrations. One gateway migrates at a time.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::version::State;
 use super::{migration_lock, preflight, rights, version};
 use crate::store::StoreError;
 
-/// Long enough for another node to finish a large migration first.
+/// Long enough for another gateway to finish a large migration first.
 const DEADLINE: Duration = Duration::from_secs(300);
 
 /// `CREATE SCHEMA IF NOT EXISTS` would need the right to create a schema even if it exists.
@@ -41,7 +41,7 @@ pub(super) async fn migrate(connections: &Connections) -> Result<(), StoreError>
     timeout(DEADLINE, work).await.unwrap_or_else(|_| Err(StoreError::timed_out()))
 }
 
-/// Applies what is still missing: another node may have migrated meanwhile.
+/// Applies what is still missing: another gateway may have migrated meanwhile.
 async fn apply(client: &mut Client) -> Result<(), StoreError> {
     if version::read(client).await? == State::Usable {
         return Ok(());

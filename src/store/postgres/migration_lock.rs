@@ -1,4 +1,4 @@
-//! One node migrates at a time. The lock belongs to an open transaction, so nothing of it is left when anything ends.
+//! One gateway migrates at a time. The lock belongs to an open transaction, so nothing of it is left when anything ends.
 
 use std::time::Duration;
 
@@ -68,7 +68,7 @@ pub(super) async fn while_held(
         done = work => done?,
         () = lost(lock) => return Err(StoreError::new(
             StoreErrorKind::Unavailable,
-            "the connection that held the lock of the migrations was lost, so this migration stopped: another node may \
+            "the connection that held the lock of the migrations was lost, so this migration stopped: another gateway may \
              migrate now",
         )),
     }

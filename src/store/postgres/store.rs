@@ -84,7 +84,7 @@ impl PostgresStore {
 
     /// Applies the migrations that are missing.
     ///
-    /// It takes a lock, so any number of nodes may call it at once. While it waits for another node, it logs which one.
+    /// It takes a lock, so any number of gateways may call it at once. While it waits for another gateway, it logs which one.
     /// If no migration is missing, it changes nothing and needs no right to change the schema. First it makes the same
     /// checks as [`check`](Self::check). It takes two connections.
     ///

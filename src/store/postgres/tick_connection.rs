@@ -214,7 +214,7 @@ async fn listen(shared: Arc<Shared>) {
 
 impl Shared {
     async fn tick(&self) -> Result<Proof, StoreError> {
-        // Kept, because a tick still waits on each of these servers, and no other tick shall wait there.
+        // Kept, because a tick still waits on each of these servers, and no other tick may wait there.
         let mut given_up = Vec::new();
         loop {
             let lease = self.lease().await?;

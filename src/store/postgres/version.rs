@@ -26,7 +26,7 @@ struct Applied {
 
 /// What the applied migrations mean.
 #[derive(Debug, PartialEq, Eq)]
-enum Verdict {
+enum Finding {
     State(State),
     /// A newer version of the crate migrated the database, up to this migration. This version may run on it.
     Compatible(i32),
@@ -62,24 +62,25 @@ pub(super) async fn read(client: &Client) -> Result<State, StoreError> {
     let known = known();
     let newest = known.iter().map(Migration::version).max().unwrap_or_default();
     match judge(&applied, &known, since) {
-        Verdict::State(state) => Ok(state),
-        Verdict::Compatible(theirs) => {
+        Finding::State(state) => Ok(state),
+        Finding::Compatible(theirs) => {
             tracing::warn!(
                 "the database was migrated by a newer version of bridge-auth (V{theirs}; this one knows up to \
-                 V{newest}). The database says that this version may run on it"
+                 V{newest}). The database says that this version may run on it. \
+                 Upgrade this gateway when you can"
             );
             Ok(State::Usable)
         }
-        Verdict::Newer(theirs) => Err(misconfigured(format!(
+        Finding::Newer(theirs) => Err(misconfigured(format!(
             "the database was migrated by a newer version of bridge-auth (V{theirs}; this one knows up to V{newest}): \
              upgrade this gateway"
         ))),
-        Verdict::Broken(why) => Err(misconfigured(why)),
+        Finding::Broken(why) => Err(misconfigured(why)),
     }
 }
 
 /// Judges the `applied` migrations. `since` is the oldest migration that a gateway must know.
-fn judge(applied: &[Applied], known: &[Migration], since: Option<i32>) -> Verdict {
+fn judge(applied: &[Applied], known: &[Migration], since: Option<i32>) -> Finding {
     let newest_known = known.iter().map(Migration::version).max().unwrap_or_default();
     let newest = applied.iter().map(|applied| applied.version).max().unwrap_or_default();
     for Applied { version, name, checksum } in
@@ -88,14 +89,14 @@ fn judge(applied: &[Applied], known: &[Migration], since: Option<i32>) -> Verdic
         match known.iter().find(|known| known.version() == *version) {
             Some(known) if known.name() == name && known.checksum().to_string() == *checksum => {}
             Some(known) => {
-                return Verdict::Broken(format!(
+                return Finding::Broken(format!(
                     "the migration V{version}__{name} was applied, but with other contents than {known} has in this \
                      version of bridge-auth. Either a build that was never released has migrated the database, or the \
                      table bridge_auth.migrations was changed"
                 ));
             }
             None => {
-                return Verdict::Broken(format!(
+                return Finding::Broken(format!(
                     "the migration V{version}__{name} was applied, but this version of bridge-auth has no migration \
                      with that number"
                 ));
@@ -105,16 +106,16 @@ fn judge(applied: &[Applied], known: &[Migration], since: Option<i32>) -> Verdic
     let is_applied = |known: &&Migration| applied.iter().any(|applied| applied.version == known.version());
     let missing: Vec<_> = known.iter().filter(|known| !is_applied(known)).collect();
     if let Some(skipped) = missing.iter().find(|missing| missing.version() < newest) {
-        return Verdict::Broken(format!(
+        return Finding::Broken(format!(
             "the migration {skipped} was not applied, though V{newest} was: the table bridge_auth.migrations was \
              changed"
         ));
     }
     if newest > newest_known {
         let may_run = since.is_some_and(|since| since <= newest_known);
-        return if may_run { Verdict::Compatible(newest) } else { Verdict::Newer(newest) };
+        return if may_run { Finding::Compatible(newest) } else { Finding::Newer(newest) };
     }
-    Verdict::State(if missing.is_empty() {
+    Finding::State(if missing.is_empty() {
         State::Usable
     } else {
         State::Behind(missing.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
@@ -144,30 +145,30 @@ mod tests {
     #[test]
     fn a_database_with_all_or_fewer_migrations_is_usable_or_behind() {
         let judge = |versions: &[i32]| judge(&applied(versions), &known(), None);
-        assert_eq!(judge(&[1, 2, 4]), Verdict::State(State::Usable));
-        assert_eq!(judge(&[1, 2]), Verdict::State(State::Behind("V4__step".to_owned())));
-        assert_eq!(judge(&[]), Verdict::State(State::Behind("V1__step, V2__step, V4__step".to_owned())));
+        assert_eq!(judge(&[1, 2, 4]), Finding::State(State::Usable));
+        assert_eq!(judge(&[1, 2]), Finding::State(State::Behind("V4__step".to_owned())));
+        assert_eq!(judge(&[]), Finding::State(State::Behind("V1__step, V2__step, V4__step".to_owned())));
     }
 
     #[test]
     fn a_newer_database_is_used_only_where_it_says_so() {
         let judge = |since| judge(&applied(&[1, 2, 4, 5, 9]), &known(), since);
-        assert_eq!(judge(None), Verdict::Newer(9));
-        assert_eq!(judge(Some(5)), Verdict::Newer(9));
-        assert_eq!(judge(Some(4)), Verdict::Compatible(9));
-        assert_eq!(judge(Some(1)), Verdict::Compatible(9));
+        assert_eq!(judge(None), Finding::Newer(9));
+        assert_eq!(judge(Some(5)), Finding::Newer(9));
+        assert_eq!(judge(Some(4)), Finding::Compatible(9));
+        assert_eq!(judge(Some(1)), Finding::Compatible(9));
     }
 
     #[test]
     fn what_was_skipped_or_changed_is_broken_however_new_the_database() {
         for versions in [&[1, 4][..], &[1, 2, 9], &[1, 2, 3, 4]] {
-            let verdict = judge(&applied(versions), &known(), Some(1));
-            assert!(matches!(verdict, Verdict::Broken(_)), "{verdict:?}");
+            let finding = judge(&applied(versions), &known(), Some(1));
+            assert!(matches!(finding, Finding::Broken(_)), "{finding:?}");
         }
         let mut changed = applied(&[1, 2, 4, 9]);
         changed[1].checksum = "8".to_owned();
         assert!(
-            matches!(judge(&changed, &known(), Some(1)), Verdict::Broken(why) if why.contains("V2__step"))
+            matches!(judge(&changed, &known(), Some(1)), Finding::Broken(why) if why.contains("V2__step"))
         );
     }
 }

@@ -2,7 +2,7 @@
 
 use rusqlite::named_params;
 
-use super::refresh_tokens::{self, Round, Token, Verdict};
+use super::refresh_tokens::{self, PossibleUse, Round, Token};
 use super::sessions::{self, Written};
 use super::transaction::{Transaction, millis, system_time};
 use super::{codes, end_sessions, users};
@@ -33,9 +33,9 @@ pub(super) fn refresh(tx: &Transaction<'_>, new: &RefreshSession) -> Result<Refr
         return refused(RefreshRefusal::WrongClient);
     }
     let (round, begun) = match token.judge(tx.now, millis(new.grace)) {
-        Verdict::Begins(round) => (round, Round { at: tx.now, from: new.origin.address }),
-        Verdict::Joins(round, begun) => (round, begun),
-        Verdict::Reused(by) => return Ok(Refreshed::Reused(end(tx, held, &by)?)),
+        PossibleUse::Begins(round) => (round, Round { at: tx.now, from: new.origin.address }),
+        PossibleUse::Joins(round, begun) => (round, begun),
+        PossibleUse::Reused(by) => return Ok(Refreshed::Reused(end(tx, held, &by)?)),
     };
     let kept = match users::find(tx, &held.user)? {
         Some(user) if !user.disabled => token.scopes.intersection(&user.scopes),

@@ -51,7 +51,7 @@ pub(super) struct Parent {
 
 /// What may be done with a token.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum PossibleUse {
     /// Its use begins this round.
     Begins(i64),
     /// It is used once more in this round, which began at the given time.
@@ -67,17 +67,17 @@ impl Token {
     }
 
     /// What may be done with it now. `grace` is in milliseconds.
-    pub(super) fn judge(&self, now: i64, grace: i64) -> Verdict {
+    pub(super) fn judge(&self, now: i64, grace: i64) -> PossibleUse {
         let last = self.used.as_ref().map(|used| &used.last);
         if let Some(retired) = self.retired_by() {
-            return Verdict::Reused(last.unwrap_or(retired).clone());
+            return PossibleUse::Reused(last.unwrap_or(retired).clone());
         }
         match &self.used {
-            None => Verdict::Begins(1),
-            Some(used) if now < used.last.at + grace => Verdict::Joins(used.rounds, used.last.clone()),
+            None => PossibleUse::Begins(1),
+            Some(used) if now < used.last.at + grace => PossibleUse::Joins(used.rounds, used.last.clone()),
             // Its answer was lost: none of its successors was used.
-            Some(used) if !used.is_followed => Verdict::Begins(used.rounds + 1),
-            Some(used) => Verdict::Reused(used.last.clone()),
+            Some(used) if !used.is_followed => PossibleUse::Begins(used.rounds + 1),
+            Some(used) => PossibleUse::Reused(used.last.clone()),
         }
     }
 

@@ -50,6 +50,7 @@ fn watch_file(path: &std::path::Path, alive: &Weak<()>, hint: &watch::Sender<()>
             Ok(_) => {}
             Err(error) => {
                 tracing::warn!(
+                    file = %path.display(),
                     error = &error as &dyn std::error::Error,
                     "hints of revocations have stopped: the file cannot be read"
                 );

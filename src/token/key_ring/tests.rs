@@ -113,13 +113,15 @@ fn no_key_and_no_id_is_held_twice() {
         renamed(&key(), rs.key_id()),
     ];
     for key in duplicates {
-        assert!(matches!(ring.publish(key.clone()), Err(KeyError::Duplicate)), "{key:?}");
-        assert!(matches!(ring.clone().with_verifying_key(key), Err(KeyError::Duplicate)));
+        assert!(matches!(ring.publish(key.clone()), Err(KeyError::Duplicate { .. })), "{key:?}");
+        assert!(matches!(ring.clone().with_verifying_key(key), Err(KeyError::Duplicate { .. })));
     }
-    assert!(matches!(ring.rotate(ps), Err(KeyError::Duplicate)));
+    let refused = ring.publish(rs.verifying_key().clone()).unwrap_err().to_string();
+    assert!(refused.contains(rs.key_id()), "{refused}");
+    assert!(matches!(ring.rotate(ps), Err(KeyError::Duplicate { .. })));
     let next = key();
     ring.publish(renamed(&next, "next")).unwrap();
-    assert!(matches!(ring.rotate(next), Err(KeyError::Duplicate)), "published under another id");
+    assert!(matches!(ring.rotate(next), Err(KeyError::Duplicate { .. })), "published under another id");
     ring.rotate(rs.clone()).unwrap();
     assert_eq!(key_ids(&ring), [rs.key_id(), "next"]);
 }
