@@ -1,7 +1,8 @@
 //! The pages for people: what they link to is there.
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+
+use crate::support::pages::{at, read};
 
 const PAGES: [&str; 7] = [
     "README.md",
@@ -46,12 +47,4 @@ fn slug(heading: &str) -> String {
     let lower = heading.to_lowercase();
     let kept = lower.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
     kept.map(|c| if c == ' ' { '-' } else { c }).collect()
-}
-
-fn read(page: &str) -> String {
-    std::fs::read_to_string(at(page)).unwrap()
-}
-
-fn at(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }

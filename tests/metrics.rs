@@ -1,6 +1,5 @@
 //! What operators measure: each figure moves for its reason, in the metrics and in `watch_status`, on both stores.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +20,7 @@ use tower::ServiceExt as _;
 use crate::support::bridge::{access, builder, builder_over, user};
 use crate::support::counting::Counting;
 use crate::support::meter::Meter;
+use crate::support::pages;
 use crate::support::{Backend, PostgresBackend, SqliteBackend};
 
 /// Makes a test of each promise on each store, all on one thread: a meter hears no other.
@@ -247,13 +247,6 @@ async fn a_lent_connection_is_out_until_it_is_given_back(db: impl Hampered, mete
     until("it is given back", || out() == 0).await;
 }
 
-/// `name`, kind, unit and help of each row.
-fn table() -> Vec<[String; 4]> {
-    let rows = include_str!("../src/telemetry/metrics.md").lines().skip(2);
-    let cells = rows.map(|row| row.trim_matches('|').split(" | ").map(|cell| cell.trim().to_owned()));
-    cells.map(|cells| cells.collect::<Vec<_>>().try_into().unwrap()).collect()
-}
-
 #[tokio::test]
 async fn every_metric_is_described_by_the_table() {
     let meter = Meter::default();
@@ -261,8 +254,8 @@ async fn every_metric_is_described_by_the_table() {
     let db = SqliteBackend::start().await;
     builder(&db).await.build().unwrap();
     let described = meter.described();
-    assert_eq!(described.len(), table().len());
-    for [name, kind, unit, help] in table() {
+    assert_eq!(described.len(), pages::metrics().len());
+    for [name, kind, unit, help] in pages::metrics() {
         let name = name.trim_matches('`');
         let (_, told, text) = described.iter().find(|(described, ..)| described == name).unwrap();
         let seconds = name.ends_with("_seconds");
@@ -270,31 +263,4 @@ async fn every_metric_is_described_by_the_table() {
         assert_eq!((unit == "seconds", kind == "counter"), (seconds, name.ends_with("_total")), "{name}");
         assert!(!text.contains('`') && text.len() > 10 && help.ends_with('.'), "{name}: {text}");
     }
-}
-
-#[test]
-fn the_table_lists_every_metric_of_the_source() {
-    let table: BTreeSet<_> =
-        table().into_iter().map(|[name, ..]| name.trim_matches('`').to_owned()).collect();
-    let mut found = BTreeSet::new();
-    let mut folders = vec![std::path::PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src"))];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let text = std::fs::read_to_string(path).unwrap();
-                let names = text.split("\"bridge_auth_").skip(1).map(|rest| rest.split('"').next().unwrap());
-                let is_metric = |name: &&str| {
-                    name.ends_with("_total")
-                        || name.ends_with("_seconds")
-                        || name.ends_with("_size")
-                        || name.ends_with("_out")
-                };
-                found.extend(names.filter(is_metric).map(|name| format!("bridge_auth_{name}")));
-            }
-        }
-    }
-    assert_eq!(found, table);
 }

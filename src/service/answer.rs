@@ -18,7 +18,7 @@ pub(super) type Answer = Result<Response<Bytes>, EndpointFailure>;
 /// Why an endpoint refuses a request.
 pub(super) enum EndpointFailure {
     /// The endpoint's own reason.
-    EndpointError(EndpointError),
+    Own(EndpointError),
     /// The guard's reason. The response is the guard's own.
     Guard(Box<Response<Bytes>>),
 }
@@ -145,7 +145,7 @@ impl EndpointError {
 impl EndpointFailure {
     pub(super) fn into_response(self, wording: Wording) -> Response<Bytes> {
         let error = match self {
-            Self::EndpointError(error) => error,
+            Self::Own(error) => error,
             Self::Guard(response) => return *response,
         };
         let mut response = match wording {
@@ -163,7 +163,7 @@ impl EndpointFailure {
 
 impl From<EndpointError> for EndpointFailure {
     fn from(error: EndpointError) -> Self {
-        Self::EndpointError(error)
+        Self::Own(error)
     }
 }
 

@@ -13,12 +13,9 @@ use crate::layer_verdict::LayerVerdict;
 use crate::rate_limit::{Limits, RateLimited};
 use crate::telemetry;
 
-/// An attempt with a secret, a code or a token. Its outcome is not known yet.
+/// A request whose outcome is not known yet. It counts when it is an attempt with a secret, a code or a token.
 #[must_use = "its outcome counts: finish it with the answer"]
-pub(super) struct Attempt<'r> {
-    counted: Option<&'r Limits>,
-    address: Option<IpAddr>,
-}
+pub(super) struct Attempt<'r>(Option<(&'r Limits, Option<IpAddr>)>);
 
 /// Begins a request of `endpoint`. Refuses it when the caller has tried too often.
 pub(super) async fn begin<'r>(
@@ -26,27 +23,27 @@ pub(super) async fn begin<'r>(
     endpoint: &Endpoint,
     parts: &Parts,
 ) -> Result<Attempt<'r>, EndpointError> {
-    let Some(limits) = state.limits.as_ref() else { return Ok(Attempt { counted: None, address: None }) };
+    let Some(limits) = state.limits.as_ref() else { return Ok(Attempt(None)) };
     if endpoint.is_guarded()
         && let Some((LayerVerdict::Caller(caller), _)) = LayerVerdict::of(&parts.extensions)
     {
         hold(limits, limits.call_of(caller.session_id(), *endpoint == Endpoint::Logout)).await?;
     }
     if !endpoint.takes_secrets() {
-        return Ok(Attempt { counted: None, address: None });
+        return Ok(Attempt(None));
     }
     let address = origin::address(&state.addresses, parts);
     limits.attempt(address).map_err(refused)?;
-    Ok(Attempt { counted: Some(limits), address })
+    Ok(Attempt(Some((limits, address))))
 }
 
 impl Attempt<'_> {
     /// Counts a failed attempt against the caller.
     pub(super) fn finish(self, answer: &Answer) {
-        if let Some(limits) = self.counted
+        if let Some((limits, address)) = self.0
             && is_failed_attempt(answer)
         {
-            limits.failed(self.address);
+            limits.failed(address);
         }
     }
 }
@@ -94,7 +91,7 @@ impl ClientAttempt<'_> {
 }
 
 fn is_failed_attempt(answer: &Answer) -> bool {
-    matches!(answer, Err(EndpointFailure::EndpointError(refusal)) if refusal.is_failed_attempt())
+    matches!(answer, Err(EndpointFailure::Own(error)) if error.is_failed_attempt())
 }
 
 fn refused(limited: RateLimited) -> EndpointError {

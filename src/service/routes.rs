@@ -14,7 +14,7 @@ use crate::layer::keep_from_shared_caches;
 /// caller.
 pub(super) async fn all(state: &ServiceState, mut request: Request<RequestBody>) -> Response<Bytes> {
     let Some(endpoint) = Endpoint::at(behind_prefix(state, request.uri().path())) else {
-        return EndpointFailure::from(EndpointError::not_found()).into_response(Wording::Problem);
+        return not_found();
     };
     if !endpoint.is_guarded() || !endpoint.takes(request.method()) {
         return dispatch::serve(state, endpoint, request).await;
@@ -44,7 +44,7 @@ pub(super) async fn sessions(state: &ServiceState, request: Request<RequestBody>
     };
     match full.or_else(nested) {
         Some(endpoint) => dispatch::serve(state, endpoint, request).await,
-        None => EndpointFailure::from(EndpointError::not_found()).into_response(Wording::Problem),
+        None => not_found(),
     }
 }
 
@@ -52,6 +52,11 @@ pub(super) async fn sessions(state: &ServiceState, request: Request<RequestBody>
 pub(super) async fn well_known(state: &ServiceState, request: Request<RequestBody>) -> Response<Bytes> {
     match Endpoint::at(request.uri().path()).filter(Endpoint::is_well_known) {
         Some(document) => dispatch::serve(state, document, request).await,
-        None => EndpointFailure::from(EndpointError::not_found()).into_response(Wording::Problem),
+        None => not_found(),
     }
+}
+
+/// The answer where there is no endpoint.
+fn not_found() -> Response<Bytes> {
+    EndpointFailure::from(EndpointError::not_found()).into_response(Wording::Problem)
 }

@@ -1,11 +1,13 @@
 //! The pages, and the blocks in them that are made from the code.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+
+use crate::support::pages::at;
 
 /// The folder of the pages.
 pub fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/guide")
+    at("docs/guide")
 }
 
 pub fn read(name: &str) -> String {
@@ -32,22 +34,6 @@ pub fn block<'p>(page: &'p str, block: &str) -> &'p str {
 pub fn with_block(page: &str, name: &str, text: &str) -> String {
     let old = format!("{}{}{}", begin(name), block(page, name), end(name));
     page.replace(&old, &format!("{}{text}{}", begin(name), end(name)))
-}
-
-/// The pieces of code in a language, in their order, each with the language of its fence.
-pub fn code<'p>(page: &'p str, languages: &[&str]) -> Vec<(&'p str, &'p str)> {
-    let mut pieces = Vec::new();
-    let mut rest = page;
-    while let Some((_, fenced)) = rest.split_once("\n```") {
-        let (language, body) = fenced.split_once('\n').expect("a fence has a line of its own");
-        let (piece, after) =
-            body.split_once("\n```").unwrap_or_else(|| panic!("a fence of {language} is open"));
-        if languages.contains(&language) {
-            pieces.push((language, piece));
-        }
-        rest = after;
-    }
-    pieces
 }
 
 fn begin(block: &str) -> String {

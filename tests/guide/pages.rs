@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::page::{code, folder, names, read};
+use super::page::{folder, names, read};
+use crate::support::pages::fenced;
 
 /// `[label]: target` lines.
 fn definitions(text: &str) -> Vec<(&str, &str)> {
@@ -90,7 +91,7 @@ fn what_runs_in_these_tests_is_what_the_pages_show() {
         [("testing.md", include_str!("testing.rs")), ("streams-and-websockets.md", include_str!("chat.rs"))];
     for (name, file) in shown {
         let page = read(name);
-        let shows = code(&page, &["rust"]).into_iter().any(|(_, code)| code == file.trim_end());
+        let shows = fenced(&page).contains(&("rust", file.trim_end()));
         assert!(shows, "docs/guide/{name} shows other code than tests/guide runs");
     }
 }

@@ -9,22 +9,13 @@ use std::fs;
 use super::calls::{Fields, Line, Metric, audit_events, lines, metrics};
 use super::page::{block, folder, names, read, with_block};
 use super::source::{each, files, text};
+use crate::support::pages;
 
 const PAGE: &str = "metrics-and-logs.md";
 
-/// The table that the documentation and the recorders get: name, kind, unit, what it tells.
-fn described() -> Vec<[&'static str; 4]> {
-    let rows = include_str!("../../src/telemetry/metrics.md").lines().filter(|line| line.starts_with("| `"));
-    let cells = |row: &'static str| {
-        let cells: Vec<_> = row.trim_matches('|').split(" | ").map(str::trim).collect();
-        <[&str; 4]>::try_from(cells).expect("a row has four cells")
-    };
-    rows.map(cells).collect()
-}
-
 fn metric_table() -> String {
     let mut table = "| metric | kind | unit | what it tells |\n|---|---|---|---|\n".to_owned();
-    for [name, kind, unit, help] in described() {
+    for [name, kind, unit, help] in pages::metrics() {
         let help = help.replace(['[', ']'], "");
         writeln!(table, "| {name} | {kind} | {unit} | {help} |").unwrap();
     }
@@ -160,8 +151,10 @@ fn every_metric_of_the_code_is_described_and_no_other() {
     let files = files();
     let counted: BTreeMap<_, _> =
         metrics(&files).into_iter().map(|(name, metric)| (name, metric.kind)).collect();
-    let described =
-        described().into_iter().map(|[name, kind, ..]| (name.trim_matches('`').to_owned(), kind)).collect();
+    let described = pages::metrics()
+        .into_iter()
+        .map(|[name, kind, ..]| (name.trim_matches('`').to_owned(), kind))
+        .collect();
     assert_eq!(counted, described);
     // No metric has a name that the reader of the code did not find.
     for file in &files {

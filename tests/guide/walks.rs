@@ -1,15 +1,12 @@
 //! The shell commands of the pages, run as they stand in an empty environment.
 
-use std::net::TcpListener;
-
-use tokio::process::Command;
-
-use super::page::{code, read};
-use crate::support::process::{example, run};
+use super::page::read;
+use crate::support::pages::fenced;
+use crate::support::postgres::free_port;
+use crate::support::process::{executable, run, shell};
 
 /// Runs the built example in the place of `cargo run`, and ends what was started when the commands end.
 const PRELUDE: &str = r#"
-set -e
 cargo() { while [ "$1" != -- ]; do shift; done; shift; exec "$GATEWAY" "$@"; }
 trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
 "#;
@@ -17,15 +14,14 @@ trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
 /// What the commands of a page print, and what the page says that they print.
 async fn walk(name: &str) -> (String, String) {
     let page = read(name);
-    let pieces = code(&page, &["sh", "text"]);
     let mut commands = PRELUDE.to_owned();
     let mut expected = String::new();
     let mut is_after_sh = false;
-    for (language, piece) in pieces {
+    for (language, piece) in fenced(&page) {
         match language {
             "sh" => commands.extend([piece, "\n"]),
             // What stands right after commands is what they print.
-            _ if is_after_sh => expected.extend([piece, "\n"]),
+            "text" if is_after_sh => expected.extend([piece, "\n"]),
             _ => {}
         }
         is_after_sh = language == "sh";
@@ -34,23 +30,12 @@ async fn walk(name: &str) -> (String, String) {
         commands = commands.replace(port, &free_port().to_string());
     }
     let home = tempfile::tempdir().unwrap();
-    let gateway = example("gateway", home.path());
-    let mut shell = Command::new("sh");
-    shell
-        .args(["-c", &commands])
-        .current_dir(home.path())
-        .env_clear()
-        .env("PATH", std::env::var_os("PATH").unwrap())
-        .env("HOME", home.path())
-        .env("GATEWAY", gateway.as_std().get_program());
+    let mut shell = shell(&commands, home.path(), home.path());
+    shell.env("GATEWAY", executable("gateway"));
     let walked = run(&mut shell).await;
     let printed = String::from_utf8(walked.stdout).unwrap();
     assert!(walked.status.success(), "{printed}\n{}", String::from_utf8_lossy(&walked.stderr));
     (printed, expected)
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 #[tokio::test]

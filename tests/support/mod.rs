@@ -8,6 +8,7 @@ pub mod gateway;
 mod listed;
 #[cfg(feature = "metrics")]
 pub mod meter;
+pub mod pages;
 pub mod pgbouncer;
 pub mod postgres;
 pub mod process;

@@ -311,8 +311,8 @@ fn url_of(server: &str, database: &str) -> String {
     url.into()
 }
 
-/// A port that stays free while its server is down: below those that the system gives to whoever connects.
-fn free_port() -> u16 {
+/// A port that stays free while its server is down: below the ports that the system gives to clients.
+pub fn free_port() -> u16 {
     loop {
         let port = rand::random_range(15_000..32_000);
         if TcpListener::bind(("127.0.0.1", port)).is_ok() {

@@ -25,6 +25,21 @@ pub struct Running {
     _output: Lines<BufReader<ChildStdout>>,
 }
 
+/// `script` in a shell that stops at an error and at a variable that nobody has set. Its environment is empty but for `PATH`
+/// and `home`.
+pub fn shell(script: &str, folder: &Path, home: &Path) -> Command {
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-euc", script])
+        .current_dir(folder)
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap())
+        .env("HOME", home)
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    shell
+}
+
 /// The example `name`, with nothing of the machine's own settings, and `home` for what it keeps.
 pub fn example(name: &str, home: &Path) -> Command {
     wrapped(&[], name, home)

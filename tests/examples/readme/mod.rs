@@ -2,18 +2,13 @@
 
 mod reader;
 
-use std::path::Path;
 use std::sync::LazyLock;
 
 use self::reader::{Reader, Server};
+use crate::support::pages::{at, fenced, read};
 use crate::support::process::{example, executable, run};
 
 static README: LazyLock<String> = LazyLock::new(|| read("README.md"));
-
-/// A file of this repository.
-fn read(path: &str) -> String {
-    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
-}
 
 /// A fenced block.
 struct Block {
@@ -53,11 +48,7 @@ impl Block {
 }
 
 fn blocks() -> impl Iterator<Item = Block> {
-    let fenced = README.split("\n```").skip(1).step_by(2);
-    fenced.map(|fenced| {
-        let (language, text) = fenced.split_once('\n').unwrap();
-        Block { language, text: format!("{text}\n") }
-    })
+    fenced(&README).into_iter().map(|(language, text)| Block { language, text: format!("{text}\n") })
 }
 
 /// The blocks of the page in their order, run by one reader.
@@ -166,8 +157,7 @@ async fn every_command_in_a_sentence_of_the_readme_exists() {
         let (program, arguments) = command.split_once(" -- ").unwrap_or((command, ""));
         let name = program.rsplit(' ').next().unwrap();
         if program.contains(" -p ") {
-            let member =
-                Path::new(env!("CARGO_MANIFEST_DIR")).join(name.replacen("example-", "examples/", 1));
+            let member = at(&name.replacen("example-", "examples/", 1));
             assert!(member.join("Cargo.toml").exists(), "{command}");
         } else if arguments == "--help" {
             let help = run(example(name, home.path()).arg(arguments)).await;

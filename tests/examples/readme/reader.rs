@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
-use crate::support::process::{PATIENCE, executable, run};
+use crate::support::process::{PATIENCE, executable, run, shell};
 
 /// Stands between the answers of two lines. No answer has it.
 const SEPARATOR: char = '\u{1e}';
@@ -95,18 +95,11 @@ impl Reader {
         server
     }
 
-    /// `script` in a shell that stops at an error and at a variable that nobody has set.
+    /// `script` in a shell that finds the stand-ins first.
     fn shell(&self, script: &str) -> Command {
         let path = std::env::var("PATH").unwrap();
-        let mut shell = Command::new("sh");
-        shell
-            .args(["-euc", script])
-            .current_dir(self.at("gateway"))
-            .env_clear()
-            .env("PATH", format!("{}:{path}", self.at("bin").display()))
-            .env("HOME", self.home.path())
-            .stdin(Stdio::null())
-            .kill_on_drop(true);
+        let mut shell = shell(script, &self.at("gateway"), self.home.path());
+        shell.env("PATH", format!("{}:{path}", self.at("bin").display()));
         shell
     }
 
