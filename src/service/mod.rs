@@ -200,7 +200,7 @@ service! {
     /// | `POST /logout` | any caller | 204 | [`LogoutService`] |
     /// | `POST /token` | an OAuth client | 200, a token (RFC 6749 §5.1) | [`TokenService`] |
     /// | `POST /introspect` | an OAuth client that proves itself | 200 `{"active",…}` (RFC 7662 §2.2) | [`IntrospectionService`] |
-    /// | `POST /revoke` | the OAuth client of the token | 200 (RFC 7009 §2.2) | [`RevocationService`] |
+    /// | `POST /revoke` | the OAuth client of the token | 200 `{}` (RFC 7009 §2.2) | [`RevocationService`] |
     /// | `GET /capabilities` | anyone | 200 `{"modes"}` | [`CapabilitiesService`] |
     /// | `GET /.well-known/jwks.json` | anyone | 200, a JWK set | [`JwksService`] |
     /// | `GET /.well-known/oauth-…` | anyone | 200, metadata | [`WellKnownService`] |
