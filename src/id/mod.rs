@@ -1,11 +1,14 @@
 //! Typed identifiers and secrets. They are parsed once at the edge and compared byte for byte.
 
+mod device_code;
 mod random;
 mod scope;
 mod secret;
+mod secret_text;
 mod text;
 mod trace;
 
+pub use device_code::{DeviceCode, DeviceCodeHash, UserCode};
 pub(crate) use random::random_hex;
 pub use scope::{InvalidScope, Scope, Scopes};
 pub use secret::{

@@ -62,7 +62,10 @@ impl Issuer {
         let new = NewCode {
             hash: code.hash(),
             user: user_id.clone(),
+            client: self.settings.bridge_client.clone(),
             scopes: scopes.clone(),
+            redirect_uri: None,
+            ticket: None,
             challenge,
             resource,
             life: self.settings.codes.life,

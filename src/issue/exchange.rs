@@ -88,6 +88,7 @@ impl Issuer {
         let redeem = RedeemCode {
             hash,
             challenge: exchange.verifier.as_ref().map(CodeVerifier::challenge),
+            redirect_uri: None,
             resource: resource.clone(),
             session: NewSession {
                 refresh: refresh_token.as_ref().map(RefreshToken::hash),

@@ -51,6 +51,7 @@ impl Issuer {
             id: signed_in.user_id.clone(),
             scopes: signed_in.scopes.clone(),
             hook_scopes: signed_in.hook_scopes.clone(),
+            label: signed_in.label.clone(),
         };
         within_deadline(self.settings.deadlines.write, self.store.put_user(&user)).await
     }

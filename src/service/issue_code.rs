@@ -57,6 +57,7 @@ fn refused(state: &ServiceState, error: IssueCodeError) -> EndpointError {
         IssueCodeError::ChallengeRequired => EndpointError::invalid_request(
             "Send a code_challenge (PKCE, S256). No code is issued without one.",
         ),
+        IssueCodeError::TicketUsed => EndpointError::invalid_request("The consent was used before."),
         IssueCodeError::Resource => UNKNOWN_RESOURCE,
         IssueCodeError::Store(fault) => EndpointError::unavailable(state, &fault),
     }
