@@ -13,6 +13,7 @@ pub use secret::{
     InvalidSecret, KeyThumbprint, RefreshHash, RefreshToken, SecretHash,
 };
 pub use text::InvalidId;
+pub(crate) use text::is_shown;
 use text::text_id;
 pub(crate) use trace::Trace;
 pub use trace::TraceId;

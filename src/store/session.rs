@@ -4,10 +4,9 @@ use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use sha2::{Digest, Sha256};
-use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory};
 
 use super::{ClientProof, StoreError};
-use crate::id::{Audience, CallSource, ClientId, RefreshHash, Scopes, SessionId, UserId};
+use crate::id::{Audience, CallSource, ClientId, RefreshHash, Scopes, SessionId, UserId, is_shown};
 
 /// A session to open or renew.
 #[derive(Debug, Clone)]
@@ -349,14 +348,6 @@ fn label(text: &str) -> Option<String> {
     let kept: String = text.chars().filter(|c| is_shown(*c)).take(256).collect();
     let trimmed = kept.trim();
     (!trimmed.is_empty()).then(|| trimmed.to_owned())
-}
-
-/// Whether a reader sees `c` where it stands. A character that turns the text around or is invisible makes one name
-/// look like another.
-fn is_shown(c: char) -> bool {
-    let breaks_line =
-        matches!(c.general_category(), GeneralCategory::LineSeparator | GeneralCategory::ParagraphSeparator);
-    !breaks_line && c.general_category_group() != GeneralCategoryGroup::Other
 }
 
 #[cfg(test)]
