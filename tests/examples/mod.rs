@@ -5,6 +5,7 @@ mod demo;
 mod gateway;
 mod hooks;
 mod hyper;
+mod login;
 mod proxy;
 mod readiness;
 mod readiness_postgres;
@@ -67,7 +68,7 @@ impl Gateway {
         let answer = self.client.post(self.url("/demo/login")).json(&login).send().await.unwrap();
         assert_eq!(answer.status(), 204);
         let cookie = answer.headers()[SET_COOKIE].to_str().unwrap();
-        assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict"), "{cookie}");
+        assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax"), "{cookie}");
         cookie.split(';').next().unwrap().to_owned()
     }
 
