@@ -26,7 +26,7 @@ pub(super) async fn answer(state: &ServiceState, parts: &Parts, body: RequestBod
     }
     let form = Form::read(parts, body).await?;
     let client = match authenticate(state, parts, &form).await? {
-        OauthClient::Bridge(client) => client,
+        OauthClient::Linkable(client) => client,
         OauthClient::Hook(client, _) => client.id,
         // A resource server is given no tokens. So no token is its own.
         OauthClient::ResourceServer(_) => return Err(UNAUTHORIZED_CLIENT.into()),
