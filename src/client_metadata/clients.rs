@@ -111,6 +111,11 @@ impl MetadataClients {
         id.as_str().starts_with("https://")
     }
 
+    /// Whether `id` keeps the rules for such a URL, on a host whose clients are accepted. Nothing is fetched.
+    pub(crate) fn accepts(&self, id: &ClientId) -> bool {
+        Self::is_metadata_client_id(id)
+    }
+
     /// The document of the client.
     ///
     /// # Cancel safety

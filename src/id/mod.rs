@@ -16,8 +16,8 @@ pub use secret::{
     InvalidSecret, KeyThumbprint, RefreshHash, RefreshToken, SecretHash,
 };
 pub use text::InvalidId;
-pub(crate) use text::shown_text;
 use text::text_id;
+pub(crate) use text::{is_shown, shown_text};
 pub(crate) use trace::Trace;
 pub use trace::TraceId;
 

@@ -73,7 +73,7 @@ pub(crate) fn shown_text(text: &str, max: usize) -> Option<String> {
 
 /// Whether a reader sees `c` where it stands. A character that turns the text around or is invisible makes one name
 /// look like another.
-fn is_shown(c: char) -> bool {
+pub(crate) fn is_shown(c: char) -> bool {
     let breaks_line =
         matches!(c.general_category(), GeneralCategory::LineSeparator | GeneralCategory::ParagraphSeparator);
     !breaks_line && c.general_category_group() != GeneralCategoryGroup::Other

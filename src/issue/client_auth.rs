@@ -75,7 +75,7 @@ impl Issuer {
     fn is_public(&self, id: &ClientId) -> bool {
         match self.settings.clients.registered(id) {
             Some(client) => !client.is_confidential(),
-            None => *id == self.settings.bridge_client,
+            None => *id == self.settings.bridge_client || self.is_described(id),
         }
     }
 

@@ -8,11 +8,13 @@ mod device_grant;
 mod exchange;
 mod hook_clients;
 mod issuer;
+mod linkable_clients;
 mod redirect_uri;
 mod refresh_rotation;
 mod registered_client;
 mod settings;
 mod signed_in;
+mod tickets;
 
 pub use access::{Access, AccessError, AccessRequest};
 pub use admin::Admin;
@@ -24,6 +26,7 @@ pub use device_grant::{
 pub use exchange::{Exchange, ExchangeError};
 pub use hook_clients::{ClientAccessError, HookClient, HookKey, ProvisionError};
 pub use issuer::Issuer;
+pub(crate) use linkable_clients::UnknownClient;
 pub(crate) use redirect_uri::is_loopback;
 pub use refresh_rotation::{Refresh, RefreshError};
 pub(crate) use registered_client::LinkableClient;
@@ -31,3 +34,4 @@ pub use registered_client::RegisteredClient;
 pub use settings::AssuranceLevel;
 pub(crate) use settings::{IssueSettings, ResourceServer};
 pub use signed_in::SignedIn;
+pub(crate) use tickets::SPENT_FOR;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use url::Url;
 
 use super::redirect_uri;
-use crate::id::{ClientId, ClientSecret, SecretHash};
+use crate::id::{ClientId, ClientSecret, Scopes, SecretHash};
 use crate::validate::{BuildError, Setting};
 
 /// An OAuth client that people may link, registered by the host.
@@ -32,10 +32,11 @@ pub(crate) struct LinkableClient {
     pub(crate) name: String,
     pub(crate) site: Option<Url>,
     pub(crate) redirect_uris: Vec<String>,
-    /// Whether the host registered it. Otherwise it is known by a metadata document alone, and nobody vouches for its
-    /// name.
-    pub(crate) is_registered: bool,
-    secret: Option<SecretHash>,
+    /// The most that it may ask for. `None`: it does not say.
+    pub(crate) scopes: Option<Scopes>,
+    /// The host of its metadata document, when that is all that is known of it. Then nobody vouches for its name.
+    pub(crate) host: Option<String>,
+    pub(super) secret: Option<SecretHash>,
 }
 
 impl RegisteredClient {
@@ -71,7 +72,12 @@ impl LinkableClient {
     /// A client that is known by its id alone.
     pub(crate) fn unnamed(id: ClientId) -> Self {
         let name = id.to_string();
-        Self { id, name, site: None, redirect_uris: Vec::new(), is_registered: true, secret: None }
+        Self { id, name, site: None, redirect_uris: Vec::new(), scopes: None, host: None, secret: None }
+    }
+
+    /// Its page for people, if it has one.
+    pub(crate) fn shown_site(&self) -> Option<&str> {
+        self.site.as_ref().map(Url::as_str)
     }
 
     /// Whether it must prove who it is.
@@ -123,6 +129,6 @@ impl TryFrom<RegisteredClient> for Arc<LinkableClient> {
             return Err(setting.out_of_range(format_args!("{length} characters"), "at least 32 characters"));
         }
         let secret = secret.map(|(hash, _)| hash);
-        Ok(Self::new(LinkableClient { id, name, site, redirect_uris, is_registered: true, secret }))
+        Ok(Self::new(LinkableClient { id, name, site, redirect_uris, scopes: None, host: None, secret }))
     }
 }

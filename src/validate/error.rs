@@ -59,6 +59,12 @@ pub enum BuildError {
         BridgeBuilder::token_endpoint, or leave out BridgeBuilder::session_refresh_tokens"
     )]
     NoTokenEndpoint,
+    /// The device grant is on, and there is no page on which a person could let a program in.
+    #[error(
+        "BridgeBuilder::device_authorization_endpoint needs the pages: name the host's login with \
+        BridgeBuilder::pages(Pages::new(\"/login\"))"
+    )]
+    NoPages,
     /// A text cannot be used in a challenge or a path.
     #[error("{what} {value:?} must be {allowed}")]
     Text {
