@@ -325,7 +325,7 @@ impl Origin {
     /// unassigned characters, line and paragraph separators. What is longer than 256 characters is cut.
     #[must_use]
     pub fn user_agent(mut self, text: &str) -> Self {
-        self.user_agent = label(text);
+        self.user_agent = shown_text(text);
         self
     }
 
@@ -339,13 +339,13 @@ impl Origin {
     /// Sets the device name. The same characters are dropped as by [`user_agent`](Self::user_agent).
     #[must_use]
     pub fn device_name(mut self, text: &str) -> Self {
-        self.device_name = label(text);
+        self.device_name = shown_text(text);
         self
     }
 }
 
 /// Makes free text from a caller fit to store and to show.
-fn label(text: &str) -> Option<String> {
+pub(super) fn shown_text(text: &str) -> Option<String> {
     let kept: String = text.chars().filter(|c| is_shown(*c)).take(256).collect();
     let trimmed = kept.trim();
     (!trimmed.is_empty()).then(|| trimmed.to_owned())
