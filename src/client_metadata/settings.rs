@@ -5,7 +5,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use url::Url;
 
-use super::client_url::authority;
+use super::client_url::{authority, is_plain_host};
 use crate::validate::{BuildError, Setting, check_count, check_deadline, check_life};
 
 /// Accepts OAuth clients whose id is the URL of a document about them: client metadata documents
@@ -97,8 +97,8 @@ impl ClientMetadata {
 
 /// Refuses a host that no client id could have.
 fn check_host(host: &str) -> Result<(), BuildError> {
-    let is_host = Url::parse(&format!("https://{host}/")).is_ok_and(|url| authority(&url) == host);
-    if is_host && !host.ends_with('.') {
+    let is_host = |url: Url| authority(&url) == host && is_plain_host(&url);
+    if Url::parse(&format!("https://{host}/")).is_ok_and(is_host) {
         return Ok(());
     }
     Err(BuildError::Text {
