@@ -51,13 +51,8 @@ pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response<Bytes>
 
 /// An answer with the status 204.
 pub(super) fn no_content() -> Response<Bytes> {
-    empty(StatusCode::NO_CONTENT)
-}
-
-/// An answer without a body.
-pub(super) fn empty(status: StatusCode) -> Response<Bytes> {
     let mut response = Response::new(Bytes::new());
-    *response.status_mut() = status;
+    *response.status_mut() = StatusCode::NO_CONTENT;
     forbid_storing(&mut response);
     response
 }

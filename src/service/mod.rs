@@ -252,7 +252,7 @@ service! {
     /// | `GET`, `POST /authorize` | a signed-in person | a page, then 303 to the program | [`AuthorizeService`] |
     /// | `GET`, `POST /devices` | a signed-in person | a page | [`DevicesPageService`] |
     /// | `POST /introspect` | an OAuth client that proves itself | 200 `{"active",…}` (RFC 7662 §2.2) | [`IntrospectionService`] |
-    /// | `POST /revoke` | the OAuth client of the token | 200 (RFC 7009 §2.2) | [`RevocationService`] |
+    /// | `POST /revoke` | the OAuth client of the token | 200 `{}` (RFC 7009 §2.2) | [`RevocationService`] |
     /// | `GET /capabilities` | anyone | 200 `{"modes"}` | [`CapabilitiesService`] |
     /// | `GET /.well-known/jwks.json` | anyone | 200, a JWK set | [`JwksService`] |
     /// | `GET /.well-known/oauth-…` | anyone | 200, metadata | [`WellKnownService`] |

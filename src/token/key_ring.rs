@@ -120,6 +120,9 @@ impl KeyRing {
 
     /// Signs new tokens with `key` from now on. The previous key keeps verifying. `key` may have been published before.
     ///
+    /// `key` may also be the key that signs now, under the other name of Ed25519 (see [`Algorithm`]). Then its new
+    /// tokens and the JWK set have the new name, and its tokens with the old name are still accepted.
+    ///
     /// # Errors
     ///
     /// [`KeyError::SelfTest`] when the key cannot verify what it signs. [`KeyError::Duplicate`] when the ring has its
@@ -205,7 +208,7 @@ impl KeyRing {
     pub(super) fn sign_compact(&self, typ: &str, payload: &[u8]) -> Result<String, KeyError> {
         let key = &self.0.keys.load().signing;
         let header = Header {
-            alg: key.verifying_key().scheme().name().into(),
+            alg: key.verifying_key().algorithm().into(),
             kid: key.key_id().into(),
             typ: typ.into(),
         };
