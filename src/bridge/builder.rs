@@ -24,7 +24,7 @@ use crate::clock::{Clock, HostClock};
 use crate::csrf::Origins;
 use crate::external_issuer::{ExternalIssuer, Gateway, TrustedIssuers};
 use crate::id::InvalidId;
-use crate::issue::{Admin, IssueSettings, Issuer};
+use crate::issue::{Admin, AuditTrail, IssueSettings, Issuer};
 use crate::layer::BridgeAuthLayer;
 use crate::pages::Pages;
 use crate::rate_limit::{Limits, RateLimits};
@@ -56,6 +56,7 @@ pub struct BridgeBuilder {
     pages: Option<Pages>,
     verification_uri: Option<Url>,
     devices_uri: Option<Url>,
+    audit_trail: Option<Arc<dyn AuditTrail>>,
     #[cfg(feature = "client-metadata")]
     client_metadata: Option<ClientMetadata>,
 }
@@ -96,6 +97,7 @@ impl BridgeBuilder {
             pages: None,
             verification_uri: None,
             devices_uri: None,
+            audit_trail: None,
             #[cfg(feature = "client-metadata")]
             client_metadata: None,
         }
@@ -155,7 +157,7 @@ impl BridgeBuilder {
         #[cfg(not(feature = "client-metadata"))]
         let documents = None;
         let state = ServiceState {
-            admin: Admin::new(self.store.clone(), liveness, settings.clone()),
+            admin: Admin::new(self.store.clone(), liveness, settings.clone(), self.audit_trail),
             issuer: Issuer::new(settings.clone(), self.keys.clone(), self.store, self.clock, documents),
             settings,
             keys: self.keys,
