@@ -4,7 +4,7 @@
 //! two gateways that re-implement it: pleaseai/shunt, and BerriAI/litellm (with 2.1.278).
 
 use bytes::Bytes;
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
@@ -13,6 +13,7 @@ use url::Url;
 use super::answer::EndpointError;
 use super::oauth::error::unauthorized;
 use super::oauth::form::Form;
+use super::request_body::RequestBody;
 use super::state::ServiceState;
 use super::token::DEVICE_CODE;
 use crate::id::ClientId;
@@ -71,6 +72,12 @@ impl GatewayLogin {
             form.value("grant_type").is_none_or(|grant| [DEVICE_CODE, "refresh_token"].contains(&grant));
         (names_no_other && !proves && is_its_grant).then_some(&self.client)
     }
+}
+
+/// Whether a request for codes has nothing to say. No source tells whether the client sends a form that is empty, or
+/// nothing at all.
+pub(super) fn starts_without_body(state: &ServiceState, parts: &Parts, body: &RequestBody) -> bool {
+    state.gateway_login.is_some() && body.is_empty() && !parts.headers.contains_key(CONTENT_TYPE)
 }
 
 /// The error of a refresh, as the client of the request expects it.

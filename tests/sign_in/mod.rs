@@ -6,5 +6,6 @@ mod consent;
 mod device;
 mod device_page;
 mod devices;
+mod gateway_login;
 mod given;
 mod off;

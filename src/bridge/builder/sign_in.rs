@@ -64,12 +64,12 @@ impl BridgeBuilder {
 
     /// Lets Claude Code sign in with its "Cloud gateway" login (`"forceLoginMethod": "gateway"`). Default: off.
     ///
-    /// It is the device grant, and four things that the standards do not have. They concern only requests that neither
-    /// name a client (or name `claude-code`) nor prove one:
+    /// It is the device grant with rotating refresh tokens, and these differences from the standards:
     ///
-    /// - The client is `claude-code` if you [registered](Self::client) that id, and otherwise the bridge itself. Without
-    ///   this setting such a request gets 401 `invalid_client`.
-    /// - A refused refresh is 401 `invalid_grant`. All other clients get 400.
+    /// - A request that names no client, or names `claude-code`, and proves none is of the client `claude-code` if you
+    ///   [registered](Self::client) it, and otherwise of the bridge itself. Without this setting such a request gets 401
+    ///   `invalid_client`. It may start the device grant without a body.
+    /// - Its refused refresh is 401 `invalid_grant`. All other clients get 400.
     /// - The metadata have `gateway_protocol_version`. They are also found at `/.well-known/oauth-authorization-server`
     ///   behind a router that has cut off the path of the issuer.
     /// - The rejections of all [layers](crate::Bridge::layer) are errors of the Messages API
