@@ -17,7 +17,7 @@ use super::given::{
     Codes, DEVICE_CODE, EDITOR, FORM, Fields, basic, decide, poll, post, sign_in_builder, start,
 };
 use crate::oauth::given::{claims, hook, oauth_builder, server};
-use crate::support::bridge::ISSUER;
+use crate::support::bridge::{ISSUER, user};
 use crate::support::gateway::{Answer, Gateway, send};
 use crate::support::{Backend, ListedByAdmin as _, SqliteBackend};
 
@@ -189,7 +189,7 @@ async fn a_refused_refresh_sends_claude_code_to_sign_in_again(db: impl Backend) 
     for dialect in DIALECTS {
         let claude = Claude::discover(&gateway, dialect).await;
         let tokens = claude.sign_in("alice").await;
-        for session in gateway.bridge.admin().devices("alice").await {
+        for session in gateway.bridge.admin().sessions_of(&user("alice")).await.unwrap() {
             gateway.bridge.admin().revoke_session(&session.id).await.unwrap();
         }
         let denied = claude.ask(&tokens.text("access_token")).await;
