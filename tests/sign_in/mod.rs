@@ -6,6 +6,8 @@ mod consent;
 mod device;
 mod device_page;
 mod devices;
+#[cfg(feature = "client-metadata")]
+mod documents;
 mod gateway_login;
 mod given;
 mod off;
