@@ -1,6 +1,9 @@
 //! The examples, as a person runs them.
 
 mod bridge;
+mod bridge_login;
+mod bridge_loopback;
+mod bridge_token;
 mod demo;
 mod gateway;
 mod hooks;
@@ -13,6 +16,7 @@ mod readme;
 mod recording;
 mod relay;
 mod renewal;
+mod scripted;
 mod stock;
 mod two_keys;
 

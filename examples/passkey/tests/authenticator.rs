@@ -66,7 +66,7 @@ impl Passkey {
             "attestationObject": BASE64.encode(attestation),
             "transports": ["internal"],
         });
-        self.credential(response)
+        self.credential(&response)
     }
 
     /// The answer that signs in.
@@ -81,10 +81,10 @@ impl Passkey {
             "signature": BASE64.encode(self.key().sign(&signed)),
             "userHandle": self.handle,
         });
-        self.credential(response)
+        self.credential(&response)
     }
 
-    fn credential(&self, response: Value) -> Value {
+    fn credential(&self, response: &Value) -> Value {
         let id = BASE64.encode(&self.id);
         json!({
             "id": id, "rawId": id, "type": "public-key", "response": response,

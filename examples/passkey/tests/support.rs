@@ -16,7 +16,7 @@ use crate::authenticator::Passkey;
 
 /// A gateway that is ended with this value.
 pub struct Gateway {
-    _child: Child,
+    child: Child,
     _output: Lines<BufReader<ChildStdout>>,
     pub home: TempDir,
     /// The origin that browsers know: a name, because passkeys need one.
@@ -56,7 +56,7 @@ impl Gateway {
             }
             if let Some(address) = line.strip_prefix("listening on ") {
                 let (address, origin) = (address.to_owned(), origin.expect("it says where people sign in"));
-                return Self { _child: child, _output: output, home, origin, address };
+                return Self { child, _output: output, home, origin, address };
             }
         }
     }
@@ -67,8 +67,8 @@ impl Gateway {
 
     /// Ends it, and hands its files on.
     pub async fn stop(self) -> TempDir {
-        let Self { mut _child, home, .. } = self;
-        _child.kill().await.unwrap();
+        let Self { mut child, home, .. } = self;
+        child.kill().await.unwrap();
         home
     }
 }
