@@ -11,6 +11,9 @@ pub mod browser;
 pub mod pictures;
 #[path = "../../support/process.rs"]
 pub mod process;
+pub mod script;
+#[path = "../../support/stock.rs"]
+pub mod stock;
 
 use std::path::{Path, PathBuf};
 
