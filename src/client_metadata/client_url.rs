@@ -42,7 +42,7 @@ impl ClientUrl {
         if url.as_str() != text {
             return Err("it is not in normal form");
         }
-        if !text.bytes().all(is_of_a_uri) || has_bad_escape(text) {
+        if !is_uri(text) {
             return Err("it has a character that a URI does not allow");
         }
         if url.domain().is_some_and(|name| name.ends_with('.')) {
@@ -85,13 +85,10 @@ fn is_dot_segment(segment: &str) -> bool {
     matches!(segment.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | "..")
 }
 
-/// RFC 3986, appendix A: unreserved, reserved and `%`.
-fn is_of_a_uri(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=%".contains(&byte)
-}
-
-/// Whether a `%` is not followed by two hex digits.
-fn has_bad_escape(text: &str) -> bool {
-    let is_hex = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_hexdigit());
-    text.split('%').skip(1).any(|after| !is_hex(after.bytes().next()) || !is_hex(after.bytes().nth(1)))
+/// Whether `text` has only characters of a URI, and no `%` without two hex digits behind it (RFC 3986, appendix A).
+pub(super) fn is_uri(text: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=%".contains(&byte);
+    let is_escape =
+        |after: &str| after.as_bytes().get(..2).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit));
+    text.bytes().all(is_allowed) && text.split('%').skip(1).all(is_escape)
 }
