@@ -113,7 +113,7 @@ impl MetadataClients {
 
     /// Whether `id` keeps the rules for such a URL, on a host whose clients are accepted. Nothing is fetched.
     pub(crate) fn accepts(&self, id: &ClientId) -> bool {
-        Self::is_metadata_client_id(id)
+        ClientUrl::parse(id).is_ok_and(|url| self.shared.check_host(&url).is_ok())
     }
 
     /// The document of the client.
