@@ -207,11 +207,8 @@ impl KeyRing {
     /// Signs `payload` with the current key, as a JWT of the type `typ`.
     pub(super) fn sign_compact(&self, typ: &str, payload: &[u8]) -> Result<String, KeyError> {
         let key = &self.0.keys.load().signing;
-        let header = Header {
-            alg: key.verifying_key().algorithm().into(),
-            kid: key.key_id().into(),
-            typ: typ.into(),
-        };
+        let header =
+            Header { alg: key.verifying_key().algorithm().into(), kid: key.key_id().into(), typ: typ.into() };
         let header = serde_json::to_vec(&header).expect("strings always have a JSON form");
         let signed = format!("{}.{}", encode(header), encode(payload));
         let token = format!("{signed}.{}", encode(key.sign(signed.as_bytes())?));

@@ -33,7 +33,8 @@ async fn a_person_lets_a_program_in_and_it_gets_tokens(db: impl Backend) {
     assert_eq!(member(&url, "iss").as_deref(), Some(ISSUER));
     assert_eq!(answer.header("cache-control"), "no-store");
     assert_eq!(answer.header("referrer-policy"), "no-referrer");
-    let answer = redeem(&gateway, EDITOR, &member(&url, "code").unwrap(), &[("redirect_uri", CALLBACK)]).await;
+    let answer =
+        redeem(&gateway, EDITOR, &member(&url, "code").unwrap(), &[("redirect_uri", CALLBACK)]).await;
     assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
     assert_eq!(answer.json()["scope"], "chat");
     let token = answer.text("access_token");
@@ -53,7 +54,8 @@ async fn row_l12_the_resource_of_the_request_bounds_code_token_and_refresh(db: i
     assert_eq!(claims(&answer.text("access_token"))["aud"], json!([MCP]));
     let refresh = answer.text("refresh_token");
     let fields = [("grant_type", "refresh_token"), ("client_id", EDITOR), ("refresh_token", &*refresh)];
-    let other = send(post(&gateway, "/token", &[&fields[..], &[("resource", "https://api.example")]].concat()));
+    let other =
+        send(post(&gateway, "/token", &[&fields[..], &[("resource", "https://api.example")]].concat()));
     let other = other.await;
     assert!(other.is_oauth_error(400, "invalid_target"), "{other:?}");
     let narrow = send(post(&gateway, "/token", &fields)).await;
@@ -112,7 +114,8 @@ async fn row_l8_and_l9_no_browser_is_sent_to_a_redirect_that_is_not_registered()
         html(&answer);
     }
     for repeated in ["client_id=editor", "redirect_uri=https%3A%2F%2Feditor.example%2Fcb"] {
-        let answer = open_without_following(&gateway, "alice", &format!("{}&{repeated}", authorize(&[]))).await;
+        let answer =
+            open_without_following(&gateway, "alice", &format!("{}&{repeated}", authorize(&[]))).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{repeated}");
     }
     let port = authorize(&[("redirect_uri", Some("http://127.0.0.1:49152/cb"))]);
@@ -149,7 +152,8 @@ async fn row_l7_l9_and_l10_every_other_error_goes_to_the_redirect_with_state_and
         assert_eq!(member(&url, "code"), None);
     }
     for repeated in ["state=a", "scope=chat&scope=tools", "code_challenge=x"] {
-        let answer = open_without_following(&gateway, "alice", &format!("{}&{repeated}", authorize(&[]))).await;
+        let answer =
+            open_without_following(&gateway, "alice", &format!("{}&{repeated}", authorize(&[]))).await;
         assert_eq!(member(&location(&answer), "error").as_deref(), Some("invalid_request"), "{repeated}");
     }
     let two = format!("{}&resource={MCP}&resource=https%3A%2F%2Fapi.example", authorize(&[]));
@@ -162,7 +166,8 @@ async fn somebody_who_is_not_signed_in_loses_nothing() {
     let db = SqliteBackend::start().await;
     let gateway = gateway(&db).await;
     let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-    let request = authorize(&[("scope", Some("chat tools")), ("resource", Some(MCP)), ("state", Some("a/b?c&d=e"))]);
+    let request =
+        authorize(&[("scope", Some("chat tools")), ("resource", Some(MCP)), ("state", Some("a/b?c&d=e"))]);
     let answer = send(client.get(format!("http://{}{PREFIX}{request}", gateway.address))).await;
     let login = url::Url::parse(ISSUER).unwrap().join(answer.header("location")).unwrap();
     assert_eq!((answer.status, login.path()), (StatusCode::SEE_OTHER, "/login"));

@@ -22,15 +22,15 @@ async fn a_confidential_client_must_prove_who_it_is(db: impl Backend) {
     let gateway = gateway(&db).await;
     let request = authorize(&[("client_id", Some(SERVER)), ("redirect_uri", Some(SERVER_CALLBACK))]);
     let code = code(&gateway, "alice", &request).await;
-    let fields =
-        [("grant_type", "authorization_code"), ("code", &*code), ("code_verifier", VERIFIER)];
+    let fields = [("grant_type", "authorization_code"), ("code", &*code), ("code_verifier", VERIFIER)];
     let alone = redeem(&gateway, SERVER, &code, &[]).await;
     assert!(alone.is_oauth_error(401, "invalid_client"), "{alone:?}");
     let wrong = basic(format!("{SERVER}:{}", "x".repeat(43)));
     let wrong = send(post(&gateway, "/token", &fields).header("authorization", wrong)).await;
     assert!(wrong.is_oauth_error(401, "invalid_client"), "{wrong:?}");
     // Row L18: an empty password is the method `none`.
-    let empty = send(post(&gateway, "/token", &fields).header("authorization", basic(format!("{SERVER}:")))).await;
+    let empty =
+        send(post(&gateway, "/token", &fields).header("authorization", basic(format!("{SERVER}:")))).await;
     assert!(empty.is_oauth_error(401, "invalid_client"), "{empty:?}");
     let stranger = redeem(&gateway, EDITOR, &code, &[]).await;
     assert!(stranger.is_oauth_error(400, "invalid_grant"), "{stranger:?}");
@@ -90,7 +90,10 @@ async fn a_client_that_is_not_safe_is_refused_at_start() {
         (RegisteredClient::new("a", " "), "the name of the registered client"),
         (named("a").redirect_uri("http://a.example/cb"), "the redirect URI of the registered client"),
         (named("a").redirect_uri("javascript:alert(1)"), "the redirect URI of the registered client"),
-        (named("a").secret(&ClientSecret::parse("short").unwrap()), "the length of a registered client's secret"),
+        (
+            named("a").secret(&ClientSecret::parse("short").unwrap()),
+            "the length of a registered client's secret",
+        ),
         (named("a").site("javascript:alert(1)".parse().unwrap()), "the site of the registered client"),
     ] {
         let error = sign_in_builder(&db).await.client(client).build().unwrap_err();

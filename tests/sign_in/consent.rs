@@ -67,7 +67,10 @@ async fn a_person_who_was_disabled_meanwhile_gives_nothing(db: impl Backend) {
     let _ = gateway.link("alice").await;
     let request = authorize(&[]);
     let ticket = ticket(&open(&gateway, "alice", &request).await);
-    assert_eq!(gateway.operate(http::Method::POST, "/users/alice/disable").await.status, StatusCode::NO_CONTENT);
+    assert_eq!(
+        gateway.operate(http::Method::POST, "/users/alice/disable").await.status,
+        StatusCode::NO_CONTENT
+    );
     let refused = submit(&gateway, "alice", &request, &[("ticket", &ticket), ("decision", "allow")]).await;
     assert_eq!(refused.status, StatusCode::FORBIDDEN, "{refused:?}");
 }
@@ -101,8 +104,11 @@ async fn row_l11_a_decision_of_another_site_person_or_page_counts_for_nothing() 
     assert_eq!(answer.status(), StatusCode::FORBIDDEN);
     let of_another = submit(&gateway, "mallory", &request, &fields).await;
     assert_eq!(of_another.status, StatusCode::BAD_REQUEST, "{of_another:?}");
-    for decision in [&[("ticket", &*of_alice)][..], &[("decision", "allow")], &[("ticket", &*of_alice), ("decision", "x")]]
-    {
+    for decision in [
+        &[("ticket", &*of_alice)][..],
+        &[("decision", "allow")],
+        &[("ticket", &*of_alice), ("decision", "x")],
+    ] {
         assert_eq!(submit(&gateway, "alice", &request, decision).await.status, StatusCode::BAD_REQUEST);
     }
     let signed_out = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();

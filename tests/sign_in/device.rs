@@ -7,8 +7,8 @@ use http::{Method, StatusCode};
 use serde_json::json;
 
 use super::given::{
-    Codes, EDITOR, MCP, SERVER, SERVER_SECRET, basic, decide, gateway, open, poll, post, start,
-    submit, ticket,
+    Codes, EDITOR, MCP, SERVER, SERVER_SECRET, basic, decide, gateway, open, poll, post, start, submit,
+    ticket,
 };
 use crate::oauth::given::claims;
 use crate::support::Backend;
@@ -149,7 +149,8 @@ async fn row_l3_of_64_decisions_one_is_stored(db: impl Backend) {
     let ticket = ticket(&shown);
     let decisions = (0..64).map(async |number| {
         let decision = if number % 2 == 0 { "allow" } else { "deny" };
-        let answer = submit(&gateway, "alice", "/device", &[("ticket", &ticket), ("decision", decision)]).await;
+        let answer =
+            submit(&gateway, "alice", "/device", &[("ticket", &ticket), ("decision", decision)]).await;
         (decision, answer.status)
     });
     let answers = join_all(decisions).await;

@@ -8,8 +8,8 @@ use http::Method;
 use http::header::{CONTENT_TYPE, COOKIE, LOCATION};
 use url::{Url, form_urlencoded};
 
-pub use crate::oauth::given::{CHALLENGE, FORM, Fields, MCP, VERIFIER, basic, post};
 use crate::oauth::given::with_oauth;
+pub use crate::oauth::given::{CHALLENGE, FORM, Fields, MCP, VERIFIER, basic, post};
 use crate::support::Backend;
 use crate::support::bridge::{ISSUER, builder};
 use crate::support::gateway::{Answer, Gateway, PREFIX, send};

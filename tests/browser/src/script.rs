@@ -57,6 +57,19 @@ impl Script {
         assert!(status.success(), "{status}: {}", self.told().await);
     }
 
+    /// Waits for its end, and returns everything that it printed.
+    ///
+    /// # Panics
+    ///
+    /// It succeeded.
+    pub async fn fails(mut self) -> String {
+        while self.next_line().await.is_some() {}
+        let status = timeout(PATIENCE, self.child.wait()).await.expect("the script ends").unwrap();
+        let told = self.told().await;
+        assert!(!status.success(), "{status}: {told}");
+        told
+    }
+
     async fn next_line(&mut self) -> Option<String> {
         let line = timeout(PATIENCE, self.lines.next_line()).await.expect("the script goes on").unwrap()?;
         self.printed += &line;
