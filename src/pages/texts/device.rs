@@ -56,7 +56,7 @@ texts! {
         returns_to: "Returns to";
         /// Instead of a host: the program runs on the person's computer.
         this_computer: "This computer ({host})" with host;
-        /// Below the buttons.
+        /// Above the buttons.
         closing: "Only allow a program that you started yourself. You can sign it out at any time.";
     }
 }
