@@ -105,6 +105,8 @@ pub mod authenticate;
 mod background_task;
 mod bridge;
 pub mod caller;
+#[allow(dead_code, unused_imports, reason = "the authorization endpoint finds clients here")]
+pub mod client_metadata;
 pub mod clock;
 mod csrf;
 pub mod external_issuer;

@@ -1,11 +1,14 @@
 //! Typed identifiers and secrets. They are parsed once at the edge and compared byte for byte.
 
+mod device_code;
 mod random;
 mod scope;
 mod secret;
+mod secret_text;
 mod text;
 mod trace;
 
+pub use device_code::{DeviceCode, DeviceCodeHash, UserCode};
 pub(crate) use random::random_hex;
 pub use scope::{InvalidScope, Scope, Scopes};
 pub use secret::{
@@ -13,8 +16,8 @@ pub use secret::{
     InvalidSecret, KeyThumbprint, RefreshHash, RefreshToken, SecretHash,
 };
 pub use text::InvalidId;
-pub(crate) use text::is_shown;
 use text::text_id;
+pub(crate) use text::{is_shown, shown_text};
 pub(crate) use trace::Trace;
 pub use trace::TraceId;
 

@@ -6,41 +6,18 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
 use http::HeaderValue;
-use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use super::random::{hex, random_base64url, random_hex};
+use super::random::{random_base64url, random_hex};
+use super::secret_text::{digest, secret};
 
 /// The text does not have the form of this kind of secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("malformed {kind}")]
 pub struct InvalidSecret {
-    kind: &'static str,
-}
-
-/// Makes a newtype over secret text: redacted, wiped when dropped, read only through `expose`.
-macro_rules! secret {
-    ($(#[$meta:meta])* $name:ident) => {
-        $(#[$meta])*
-        #[derive(Clone)]
-        pub struct $name(SecretString);
-
-        impl $name {
-            /// The secret itself. The text must not get into a log or an error.
-            #[must_use]
-            pub fn expose(&self) -> &str {
-                self.0.expose_secret()
-            }
-        }
-
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(concat!(stringify!($name), "([redacted])"))
-            }
-        }
-    };
+    pub(super) kind: &'static str,
 }
 
 secret! {
@@ -66,35 +43,6 @@ secret! {
 secret! {
     /// A refresh token: 32 random bytes as 43 characters of `[A-Za-z0-9_-]`. Clients cannot read anything in it.
     RefreshToken
-}
-
-/// Makes a newtype over the SHA-256 of a value that is not stored itself.
-macro_rules! digest {
-    ($(#[$meta:meta])* $name:ident) => {
-        $(#[$meta])*
-        #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-        pub struct $name([u8; 32]);
-
-        impl $name {
-            /// The hash as 64 lower-case hex characters.
-            #[must_use]
-            pub fn to_hex(&self) -> String {
-                hex(&self.0)
-            }
-
-            /// The 32 bytes.
-            #[must_use]
-            pub fn as_bytes(&self) -> &[u8; 32] {
-                &self.0
-            }
-        }
-
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, concat!(stringify!($name), "({}…)"), hex(&self.0[..4]))
-            }
-        }
-    };
 }
 
 digest! {
@@ -190,6 +138,12 @@ impl AssertionHash {
         Self(
             Sha256::new().chain_update(client.as_str()).chain_update(" ").chain_update(jti).finalize().into(),
         )
+    }
+
+    /// The hash of a ticket of ours with this `jti`. No assertion of a client has the same hash, because no client id is
+    /// empty.
+    pub(crate) fn of_ticket(jti: &str) -> Self {
+        Self(Sha256::new().chain_update(" ").chain_update(jti).finalize().into())
     }
 }
 

@@ -63,6 +63,14 @@ pub(crate) fn url_safe(text: &str, max: usize) -> Result<(), InvalidId> {
     check(text, max, "A-Z, a-z, 0-9, '_' and '-'", |c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
 }
 
+/// Makes free text from outside fit to store and to show: at most `max` characters, without those that are not shown as
+/// themselves. `None`: nothing is left.
+pub(crate) fn shown_text(text: &str, max: usize) -> Option<String> {
+    let kept: String = text.chars().filter(|c| is_shown(*c)).take(max).collect();
+    let trimmed = kept.trim();
+    (!trimmed.is_empty()).then(|| trimmed.to_owned())
+}
+
 /// Whether a reader sees `c` where it stands. A character that turns the text around or is invisible makes one name
 /// look like another.
 pub(crate) fn is_shown(c: char) -> bool {

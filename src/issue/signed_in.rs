@@ -1,6 +1,6 @@
 //! A person whom the host has signed in.
 
-use crate::id::{Scopes, UserId};
+use crate::id::{Scopes, SessionId, UserId};
 
 /// A person whom the host's own login has signed in.
 ///
@@ -17,6 +17,12 @@ pub struct SignedIn {
     ///
     /// `None`: all of `BridgeBuilder::hook_scopes`.
     pub hook_scopes: Option<Scopes>,
+    /// The person's name, as the pages show it. `None`: the pages show the user id.
+    pub name: Option<String>,
+    /// What operators also know the person by, such as an e-mail address. `None`: the label that is stored stays.
+    pub label: Option<String>,
+    /// The session that this browser itself belongs to, if it has one. The page of the person's devices marks it.
+    pub session: Option<SessionId>,
 }
 
 impl SignedIn {
@@ -25,13 +31,34 @@ impl SignedIn {
     /// Their hooks may do everything that the host allows hooks.
     #[must_use]
     pub fn new(user_id: UserId, scopes: Scopes) -> Self {
-        Self { user_id, scopes, hook_scopes: None }
+        Self { user_id, scopes, hook_scopes: None, name: None, label: None, session: None }
     }
 
     /// Narrows what the person's hooks may ask for, from their next token on.
     #[must_use]
     pub fn hook_scopes(mut self, scopes: Scopes) -> Self {
         self.hook_scopes = Some(scopes);
+        self
+    }
+
+    /// The name that the pages show. Default: the user id.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// What operators also find the person by, such as an e-mail address: at most 255 characters are kept.
+    #[must_use]
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        self.label = Some(label.into());
+        self
+    }
+
+    /// The session that this browser itself belongs to: "this one" among the person's devices.
+    #[must_use]
+    pub fn session(mut self, session: SessionId) -> Self {
+        self.session = Some(session);
         self
     }
 }

@@ -57,6 +57,7 @@ fn refused(state: &ServiceState, error: IssueCodeError) -> EndpointError {
         IssueCodeError::ChallengeRequired => EndpointError::invalid_request(
             "Send a code_challenge (PKCE, S256). No code is issued without one.",
         ),
+        IssueCodeError::TicketUsed => EndpointError::invalid_request("The consent was used before."),
         IssueCodeError::Resource => UNKNOWN_RESOURCE,
         IssueCodeError::Store(fault) => EndpointError::unavailable(state, &fault),
     }
@@ -72,7 +73,8 @@ impl Asked {
     fn request(&self, audiences: &Audiences) -> Result<CodeRequest, EndpointError> {
         let resource = self.resource.as_deref();
         let resource = resource.map(|text| audiences.named_by(text).cloned().ok_or(UNKNOWN_RESOURCE));
-        Ok(CodeRequest { resource: resource.transpose()?, challenge: self.challenge()? })
+        let (resource, challenge) = (resource.transpose()?, self.challenge()?);
+        Ok(CodeRequest { resource, challenge, ..CodeRequest::default() })
     }
 
     /// The PKCE challenge. Only `S256` is accepted; a missing method would mean `plain` (RFC 7636 §4.3).

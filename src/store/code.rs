@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::{NewSession, StoreError};
-use crate::id::{Audience, CodeChallenge, CodeHash, Scopes, SessionId, UserId};
+use crate::id::{AssertionHash, Audience, ClientId, CodeChallenge, CodeHash, Scopes, SessionId, UserId};
 
 /// A code to store.
 #[derive(Debug, Clone)]
@@ -13,8 +13,14 @@ pub struct NewCode {
     pub hash: CodeHash,
     /// The person it is for.
     pub user: UserId,
+    /// The only client that may redeem it.
+    pub client: ClientId,
     /// The scopes that it passes on.
     pub scopes: Scopes,
+    /// Where the code was sent (RFC 6749 §4.1.3), if it was sent through a browser.
+    pub redirect_uri: Option<String>,
+    /// The ticket of the person's consent, which is spent with the code, and how long it must be remembered.
+    pub ticket: Option<(AssertionHash, Duration)>,
     /// The PKCE challenge that its redeemer must answer, if any.
     pub challenge: Option<CodeChallenge>,
     /// The one resource (RFC 8707) that the tokens of its session may be for; `None` allows every resource.
@@ -42,6 +48,9 @@ pub enum IssueCodeError {
     /// The bridge [requires PKCE](crate::BridgeBuilder::require_pkce), and the call had no challenge.
     #[error("a code challenge is required: send the S256 challenge of PKCE (BridgeBuilder::require_pkce)")]
     ChallengeRequired,
+    /// The ticket was used before.
+    #[error("the ticket was used before: ask the person again")]
+    TicketUsed,
     /// This bridge issues no token for the resource.
     #[error("this bridge issues no token for this resource: ask for one of its audiences, or for none")]
     Resource,
@@ -58,9 +67,11 @@ pub struct RedeemCode {
     pub hash: CodeHash,
     /// The challenge that the presented verifier answers, if one was presented.
     pub challenge: Option<CodeChallenge>,
+    /// The redirect URI that was presented, if any.
+    pub redirect_uri: Option<String>,
     /// The resource that the token is asked for, if the request named one.
     pub resource: Option<Audience>,
-    /// The session to open or renew.
+    /// The session to open or renew. Its client is the client that redeems.
     pub session: NewSession,
 }
 
@@ -111,4 +122,10 @@ pub enum GrantRefusal {
     /// The PKCE verifier is wrong, is missing, or was sent for a code without a challenge.
     #[error("wrong code verifier")]
     WrongVerifier,
+    /// It was issued to another client.
+    #[error("another client's")]
+    WrongClient,
+    /// It was sent to another redirect URI.
+    #[error("wrong redirect URI")]
+    WrongRedirect,
 }

@@ -7,15 +7,15 @@ use super::{
     ProvisionClient, RedeemCode, RefreshSession, RequestedId, SessionLimit, WhenFull,
 };
 use crate::id::{
-    Audience, CallSource, ClientId, CodeChallenge, CodeHash, KeyThumbprint, RefreshHash, Scopes, SessionId,
-    UserId,
+    AssertionHash, Audience, CallSource, ClientId, CodeChallenge, CodeHash, KeyThumbprint, RefreshHash,
+    Scopes, SessionId, UserId,
 };
 
 impl KnownUser {
     /// A person whose bridges may do `scopes`, and whose hooks all that the host lets any hook do.
     #[must_use]
     pub const fn new(id: UserId, scopes: Scopes) -> Self {
-        Self { id, scopes, hook_scopes: None }
+        Self { id, scopes, hook_scopes: None, label: None }
     }
 
     /// Narrows what the person's hooks may ask for. Default: they are not narrowed.
@@ -24,15 +24,47 @@ impl KnownUser {
         self.hook_scopes = Some(scopes);
         self
     }
+
+    /// What operators also know the person by. Default: the label that is stored stays.
+    #[must_use]
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        self.label = Some(label.into());
+        self
+    }
 }
 
 impl NewCode {
     pub(crate) const MAX_OPEN: u32 = 8;
 
-    /// A code for `user` that hands on `scopes` and lives for `life`.
+    /// A code of `user` for `client`. It passes on `scopes` and lives for `life`.
     #[must_use]
-    pub const fn new(hash: CodeHash, user: UserId, scopes: Scopes, life: Duration) -> Self {
-        Self { hash, user, scopes, challenge: None, resource: None, life, max_open: Self::MAX_OPEN }
+    pub const fn new(hash: CodeHash, user: UserId, client: ClientId, scopes: Scopes, life: Duration) -> Self {
+        Self {
+            hash,
+            user,
+            client,
+            scopes,
+            redirect_uri: None,
+            ticket: None,
+            challenge: None,
+            resource: None,
+            life,
+            max_open: Self::MAX_OPEN,
+        }
+    }
+
+    /// Where the code is sent. Default: to no redirect URI.
+    #[must_use]
+    pub fn redirect_uri(mut self, uri: impl Into<String>) -> Self {
+        self.redirect_uri = Some(uri.into());
+        self
+    }
+
+    /// The ticket that is spent with the code, and how long it must be remembered. Default: none.
+    #[must_use]
+    pub const fn ticket(mut self, ticket: AssertionHash, life: Duration) -> Self {
+        self.ticket = Some((ticket, life));
+        self
     }
 
     /// Binds the code to a PKCE challenge. Default: none.
@@ -61,13 +93,20 @@ impl RedeemCode {
     /// Presents the code of this hash for `session`.
     #[must_use]
     pub const fn new(hash: CodeHash, session: NewSession) -> Self {
-        Self { hash, challenge: None, resource: None, session }
+        Self { hash, challenge: None, redirect_uri: None, resource: None, session }
     }
 
     /// The challenge that the presented verifier answers. Default: no verifier was presented.
     #[must_use]
     pub fn challenge(mut self, challenge: CodeChallenge) -> Self {
         self.challenge = Some(challenge);
+        self
+    }
+
+    /// The redirect URI that is presented. Default: none.
+    #[must_use]
+    pub fn redirect_uri(mut self, uri: impl Into<String>) -> Self {
+        self.redirect_uri = Some(uri.into());
         self
     }
 

@@ -7,7 +7,8 @@
 //! # Stores outside this crate
 //!
 //! The structs will grow. Make them with `new` and their builder methods. These enums are closed, so that no store overlooks
-//! a variant: [`OpenSession`], [`RequestedId`], [`WhenFull`], [`ClientCredential`], [`ClientProof`], [`SessionState`].
+//! a variant: [`OpenSession`], [`RequestedId`], [`WhenFull`], [`ClientCredential`], [`ClientProof`], [`SessionState`],
+//! [`Decision`].
 
 #[cfg(feature = "postgres")]
 pub mod postgres;
@@ -19,6 +20,7 @@ mod client;
 mod code;
 mod deadline;
 mod device;
+mod device_grant;
 mod error;
 mod fault_log;
 mod inputs;
@@ -41,6 +43,10 @@ pub use client::{
 pub use code::{GrantRefusal, IssueCodeError, NewCode, RedeemCode, RedeemError};
 pub(crate) use deadline::{Deadlines, within_deadline};
 pub use device::{Device, DeviceCursor, DevicePage, DeviceQuery, HookSession, InvalidCursor};
+pub use device_grant::{
+    DecideDeviceGrant, DecideDeviceGrantError, Decision, DeviceGrant, NewDeviceGrant, PollDeviceGrant,
+    PollDeviceGrantError, StartDeviceGrantError,
+};
 pub use error::{StoreError, StoreErrorKind};
 pub(crate) use fault_log::log_fault;
 pub use pool_status::PoolStatus;
@@ -56,7 +62,7 @@ pub use session::{
 #[cfg(feature = "sqlite")]
 pub use sqlite::{SqliteStore, SqliteStoreBuilder};
 pub use tick::{Proof, Replication, RowStates, SessionStatuses, Tick};
-pub use user::KnownUser;
+pub use user::{KnownUser, UserPage, UserQuery, UserRecord};
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -64,7 +70,7 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-use crate::id::{AssertionHash, ClientId, RefreshHash, SessionId, UserId};
+use crate::id::{AssertionHash, ClientId, RefreshHash, SessionId, UserCode, UserId};
 
 /// The one way to the database.
 ///
@@ -98,9 +104,13 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     ///
     /// A user has at most [`NewCode::max_open`] open codes. When there would be more, the oldest codes become invalid.
     ///
+    /// With [`NewCode::ticket`] the ticket is spent in the same transaction, as
+    /// [`spend_assertion`](Self::spend_assertion) does it: of several calls with one ticket exactly one gets `Ok`.
+    ///
     /// # Errors
     ///
-    /// [`IssueCodeError`] when the user is unknown or disabled, or when the store cannot answer.
+    /// [`IssueCodeError`] when the user is unknown or disabled, when the ticket was used before, or when the store cannot
+    /// answer.
     async fn issue_code(&self, code: NewCode) -> Result<SystemTime, IssueCodeError>;
 
     /// Spends a code and opens or renews a session. The check of the user is in the same transaction.
@@ -118,7 +128,10 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// 4. A disabled user: [`GrantRefusal::UserDisabled`].
     /// 5. A challenge that differs from the stored one, a challenge when none is stored, or no challenge when one is
     ///    stored: [`GrantRefusal::WrongVerifier`].
-    /// 6. A resource other than the one that the code is bound to: [`RedeemError::WrongResource`].
+    /// 6. A client other than the one that the code was issued to: [`GrantRefusal::WrongClient`].
+    /// 7. A redirect URI other than the one that the code was sent to, when both are named:
+    ///    [`GrantRefusal::WrongRedirect`].
+    /// 8. A resource other than the one that the code is bound to: [`RedeemError::WrongResource`].
     ///
     /// Then the session is opened as [`Store::open_session`] says. It gets the scopes that the code was issued for and
     /// that the user still holds. It is bound to the resource of the code.
@@ -127,6 +140,58 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     ///
     /// [`RedeemError`]: the code is refused, the session id is taken, or the store cannot answer.
     async fn redeem_code(&self, redeem: RedeemCode) -> Result<OpenedSession, RedeemError>;
+
+    /// Stores a device grant, and returns when it expires. Until a person allows it, no session belongs to it.
+    ///
+    /// # Errors
+    ///
+    /// [`StartDeviceGrantError`]: the user code is in use, or the store cannot answer.
+    async fn start_device_grant(&self, grant: NewDeviceGrant) -> Result<SystemTime, StartDeviceGrantError>;
+
+    /// The device grant with this user code, when it waits for a decision. This call changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store cannot answer.
+    async fn device_grant(&self, code: &UserCode) -> Result<Option<DeviceGrant>, StoreError>;
+
+    /// Stores what a person decides about a device grant.
+    ///
+    /// Of any number of decisions about one grant, exactly one is stored. The person must be known and enabled, also to
+    /// say no. A grant that was allowed has no session before the client [collects it](Self::poll_device_grant).
+    ///
+    /// # Errors
+    ///
+    /// [`DecideDeviceGrantError`]: the grant waits for no decision, the user may not decide, or the store cannot answer.
+    async fn decide_device_grant(&self, decision: DecideDeviceGrant) -> Result<(), DecideDeviceGrantError>;
+
+    /// A client polls. When the person allowed it, the grant is spent and a session is opened, in one transaction.
+    ///
+    /// When several calls present one code at the same time, exactly one of them gets `Ok`. On any error the grant stays
+    /// as it was, but for the time of the poll.
+    ///
+    /// The checks, in this order:
+    ///
+    /// 1. A code that is not stored, or was spent: [`PollDeviceGrantError::Unknown`].
+    /// 2. A code of another client: [`PollDeviceGrantError::WrongClient`].
+    /// 3. A grant that is past its expiry, whatever was decided: [`PollDeviceGrantError::Expired`].
+    /// 4. A denied grant: [`PollDeviceGrantError::Denied`].
+    /// 5. A grant that waits for a decision: [`PollDeviceGrantError::Pending`], or
+    ///    [`PollDeviceGrantError::SlowDown`] when the poll came before the interval was over. The interval counts from
+    ///    the last poll that was not too early: a client that polls all the time gets an answer once in each interval.
+    ///    Each interval with polls that are too early makes the next one five seconds longer, up to a minute.
+    /// 6. A disabled user, or a decision from before the last revoke-all of the user:
+    ///    [`PollDeviceGrantError::UserDisabled`].
+    /// 7. A resource other than the one that the grant is bound to: [`PollDeviceGrantError::WrongResource`].
+    ///
+    /// Then the session is opened as [`Store::open_session`] says. It gets the scopes that were allowed and that the user
+    /// still holds. It is bound to the resource of the grant. The person signed in when they decided. An allowed grant is
+    /// collected however fast the client polls.
+    ///
+    /// # Errors
+    ///
+    /// [`PollDeviceGrantError`] says why there is no session.
+    async fn poll_device_grant(&self, poll: PollDeviceGrant) -> Result<OpenedSession, PollDeviceGrantError>;
 
     /// Opens or renews a session without a code.
     ///
@@ -250,6 +315,13 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     ///
     /// [`StoreError`] when the store cannot answer.
     async fn devices_of(&self, user: &UserId, query: &DeviceQuery) -> Result<DevicePage, StoreError>;
+
+    /// The people that `query` asks for. The work is bounded by the size of the page.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store cannot answer.
+    async fn users(&self, query: &UserQuery) -> Result<UserPage, StoreError>;
 
     /// Revokes `target`, and returns how many sessions this call has revoked.
     ///
@@ -377,6 +449,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// - A code is deleted a day after it expired: until then a replay is recognised.
     /// - A session is deleted an hour after it expired, revoked or not, with its refresh tokens and credentials. A
     ///   token never outlives its session, and an id must not be used again while a token names it.
+    /// - A device grant is deleted an hour after it expired.
     /// - A client credential is deleted after its overlap.
     /// - A revocation is deleted after a day.
     /// - An assertion is deleted when its life is over.

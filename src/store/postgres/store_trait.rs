@@ -201,6 +201,38 @@ impl Store for PostgresStore {
         self.write(|db| async move { revocations::sweep(&db, limit).await }).await
     }
 
+    async fn start_device_grant(
+        &self,
+        _: crate::store::NewDeviceGrant,
+    ) -> Result<SystemTime, crate::store::StartDeviceGrantError> {
+        Err(StoreError::of(crate::store::StoreErrorKind::Failed).into())
+    }
+
+    async fn device_grant(
+        &self,
+        _: &crate::id::UserCode,
+    ) -> Result<Option<crate::store::DeviceGrant>, StoreError> {
+        Err(StoreError::of(crate::store::StoreErrorKind::Failed))
+    }
+
+    async fn decide_device_grant(
+        &self,
+        _: crate::store::DecideDeviceGrant,
+    ) -> Result<(), crate::store::DecideDeviceGrantError> {
+        Err(StoreError::of(crate::store::StoreErrorKind::Failed).into())
+    }
+
+    async fn poll_device_grant(
+        &self,
+        _: crate::store::PollDeviceGrant,
+    ) -> Result<OpenedSession, crate::store::PollDeviceGrantError> {
+        Err(StoreError::of(crate::store::StoreErrorKind::Failed).into())
+    }
+
+    async fn users(&self, _: &crate::store::UserQuery) -> Result<crate::store::UserPage, StoreError> {
+        Err(StoreError::of(crate::store::StoreErrorKind::Failed))
+    }
+
     /// A full disk is found by [`tick`](Self::tick). A ping does not wait for one: if no maximum age of proofs is set,
     /// look-ups go on while a synchronous standby is gone.
     async fn ping(&self) -> Result<(), StoreError> {

@@ -181,6 +181,38 @@ impl Store for SqliteStore {
         self.write(move |tx| sweep::sweep(tx, limit)).await
     }
 
+    async fn start_device_grant(
+        &self,
+        _: crate::store::NewDeviceGrant,
+    ) -> Result<SystemTime, crate::store::StartDeviceGrantError> {
+        Err(StoreError::of(crate::store::StoreErrorKind::Failed).into())
+    }
+
+    async fn device_grant(
+        &self,
+        _: &crate::id::UserCode,
+    ) -> Result<Option<crate::store::DeviceGrant>, StoreError> {
+        Err(StoreError::of(crate::store::StoreErrorKind::Failed))
+    }
+
+    async fn decide_device_grant(
+        &self,
+        _: crate::store::DecideDeviceGrant,
+    ) -> Result<(), crate::store::DecideDeviceGrantError> {
+        Err(StoreError::of(crate::store::StoreErrorKind::Failed).into())
+    }
+
+    async fn poll_device_grant(
+        &self,
+        _: crate::store::PollDeviceGrant,
+    ) -> Result<OpenedSession, crate::store::PollDeviceGrantError> {
+        Err(StoreError::of(crate::store::StoreErrorKind::Failed).into())
+    }
+
+    async fn users(&self, _: &crate::store::UserQuery) -> Result<crate::store::UserPage, StoreError> {
+        Err(StoreError::of(crate::store::StoreErrorKind::Failed))
+    }
+
     /// Reads, and writes a few bytes unless this was done less than a second ago.
     async fn ping(&self) -> Result<(), StoreError> {
         self.look_up(|tx| tx.row("SELECT 1 FROM users LIMIT 1", [], |_| Ok(()))).await?;
