@@ -102,12 +102,14 @@ fn signing_in(pages: &Pages, chosen: &Chosen<'_>) -> Vec<(&'static str, Page)> {
         code: chosen.code,
         program: chosen.program,
         site: Some(chosen.site),
+        client_host: None,
         address: Some(ADDRESS),
         user_agent: Some(chosen.user_agent),
         scopes: &scopes,
         resource: Some(chosen.resource),
         ticket: chosen.code,
     };
+    let unverified_device = DeviceConfirmView { client_host: Some(chosen.host), ..confirm };
     let known = ConsentView {
         person,
         not_you,
@@ -122,7 +124,6 @@ fn signing_in(pages: &Pages, chosen: &Chosen<'_>) -> Vec<(&'static str, Page)> {
         ticket: chosen.code,
     };
     let unverified = ConsentView {
-        site: None,
         client_host: Some(chosen.host),
         is_unverified: true,
         redirect_is_loopback: false,
@@ -134,6 +135,7 @@ fn signing_in(pages: &Pages, chosen: &Chosen<'_>) -> Vec<(&'static str, Page)> {
         ("device-not-a-code", entry(Some(Mistake::NotACode), chosen.code)),
         ("device-unknown-code", entry(Some(Mistake::Unknown), chosen.code)),
         ("device-confirm", pages.device_confirm(&confirm)),
+        ("device-confirm-unverified", pages.device_confirm(&unverified_device)),
         ("consent", pages.consent(&known)),
         ("consent-unverified", pages.consent(&unverified)),
     ]
@@ -172,6 +174,7 @@ fn lists(pages: &Pages, chosen: &Chosen<'_>) -> Vec<(&'static str, Page)> {
         ("person", Some(Notice::AllEnded), false, Some(true)),
         ("person-disabled", Some(Notice::PersonDisabled), true, None),
         ("person-enabled", Some(Notice::PersonEnabled), false, Some(false)),
+        ("person-unavailable", None, false, None),
     ] {
         let event = || EventRow { at: ago(3), name: chosen.event, details: chosen.details };
         let view = PersonView {
@@ -181,7 +184,12 @@ fn lists(pages: &Pages, chosen: &Chosen<'_>) -> Vec<(&'static str, Page)> {
             is_disabled,
             devices: if is_disabled { Vec::new() } else { vec![row(chosen, &scopes, false)] },
             next: has_events.map(|_| chosen.id),
-            events: has_events.map(|has| if has { vec![event(), event()] } else { Vec::new() }),
+            events: match has_events {
+                Some(true) => Events::Kept(vec![event(), event()]),
+                Some(false) => Events::Kept(Vec::new()),
+                None if is_disabled => Events::NotKept,
+                None => Events::Unavailable,
+            },
             notice,
         };
         all.push((name, pages.person(&view)));
