@@ -219,7 +219,7 @@ fn operators(pages: &Pages, chosen: &Chosen<'_>, is_found: bool) -> Page {
     })
 }
 
-fn messages<'a>(chosen: &Chosen<'a>) -> [(&'static str, MessageView<'a>); 17] {
+fn messages<'a>(chosen: &Chosen<'a>) -> [(&'static str, MessageView<'a>); 15] {
     let problem = |what| MessageView::BadRequest { what };
     [
         ("allowed", MessageView::DeviceAllowed { program: chosen.program }),
@@ -237,7 +237,5 @@ fn messages<'a>(chosen: &Chosen<'a>) -> [(&'static str, MessageView<'a>); 17] {
         ("unavailable", MessageView::Unavailable { retry_after: Some(1) }),
         ("misconfigured", MessageView::Unavailable { retry_after: None }),
         ("disabled", MessageView::AccountDisabled),
-        ("too-many-devices", MessageView::TooManyDevices),
-        ("not-found", MessageView::NotFound),
     ]
 }
