@@ -7,6 +7,7 @@ mod clients;
 mod codes;
 pub mod device_grants;
 mod device_polls;
+mod device_writes;
 mod log;
 mod migrations;
 mod outside;
