@@ -105,6 +105,11 @@ pub mod authenticate;
 mod background_task;
 mod bridge;
 pub mod caller;
+#[cfg_attr(
+    not(feature = "client-metadata"),
+    allow(dead_code, reason = "without the feature nothing fetches")
+)]
+pub mod client_metadata;
 pub mod clock;
 mod csrf;
 pub mod external_issuer;
@@ -116,6 +121,8 @@ pub mod id;
 pub mod issue;
 pub mod layer;
 mod layer_verdict;
+#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "the service renders them"))]
+pub mod pages;
 pub mod rate_limit;
 pub mod rejection;
 mod request_context;

@@ -41,6 +41,7 @@ mod rotation;
 mod rows;
 mod seen_rows;
 mod several_gateways;
+mod sign_in;
 mod statements;
 mod stock_postgres;
 mod store;

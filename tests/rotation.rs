@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use bridge_auth::issue::AccessRequest;
 use bridge_auth::token::{Algorithm, KeyRing, SigningKey};
 use bridge_auth::{Bridge, Scopes, SignedIn};
@@ -80,4 +81,39 @@ async fn ten_thousand_requests_through_rotations_on_two_nodes_meet_no_false_refu
         caller.await.unwrap();
     }
     assert!(calls.load(Ordering::Relaxed) >= REQUESTS);
+}
+
+/// One key file for all, and another name of Ed25519 on one gateway after the other.
+#[tokio::test]
+async fn row_69_the_name_of_ed25519_changes_gateway_by_gateway_and_no_token_is_refused() {
+    let backend = SqliteBackend::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("gateway.key");
+    let node = async |algorithm| {
+        let keys = KeyRing::load_or_generate(&file, algorithm).unwrap();
+        builder_with(&backend, keys).await.build().unwrap()
+    };
+    let (old, new) = (node(Algorithm::EdDsa).await, node(Algorithm::Ed25519).await);
+    assert_eq!(old.keys().signing_key_id(), new.keys().signing_key_id());
+    old.issuer().register_user(&SignedIn::new(user("alice"), Scopes::default())).await.unwrap();
+    for (signer, name) in [(&old, "EdDSA"), (&new, "Ed25519")] {
+        let headers = token(signer).await;
+        let text = headers[AUTHORIZATION].to_str().unwrap();
+        let head = text.strip_prefix("Bearer ").unwrap().split('.').next().unwrap();
+        let head = String::from_utf8(BASE64_URL_SAFE_NO_PAD.decode(head).unwrap()).unwrap();
+        assert!(head.contains(&format!(r#""alg":"{name}""#)), "{head}");
+        assert!(signer.keys().jwks().contains(&format!(r#""alg":"{name}""#)));
+        for guard in [&old, &new] {
+            guard.authenticator("bridge").unwrap().authenticate(&headers).await.unwrap();
+        }
+    }
+    // The change in a running gateway.
+    let before = token(&old).await;
+    let pem = std::fs::read_to_string(&file).unwrap();
+    old.keys().rotate(SigningKey::from_pem(Algorithm::Ed25519, &pem).unwrap()).unwrap();
+    for headers in [before, token(&old).await] {
+        for guard in [&old, &new] {
+            guard.authenticator("bridge").unwrap().authenticate(&headers).await.unwrap();
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! What the bridge stores between two runs, in files that only their owner can read.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read as _, Seek as _, Write as _};
 #[cfg(unix)]
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -21,6 +21,12 @@ use url::Url;
 pub struct Credential {
     /// The gateway that issued the credential. The bridge sends it to no other gateway.
     pub gateway: Url,
+    /// The OAuth client that it was issued to. `None`: the identity headers name the client.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+    /// The resource that the token is for (RFC 8707). `None`: all that bridges may call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource: Option<Url>,
     pub token: String,
     /// Good for one use. The answer contains the next one. A gateway may give none.
     pub refresh_token: Option<String>,
@@ -41,9 +47,11 @@ pub struct Life {
     pub ttl: u64,
 }
 
-/// The files: the credential, the verifier that the next code is bound to, the hook client, and the locks.
+/// The files: the credential, the gateway that ended the last one, the verifier that the next code is bound to, the hook
+/// client, and the locks.
 pub struct Folder {
     credential: PathBuf,
+    ended: PathBuf,
     verifier: PathBuf,
     hooks: PathBuf,
 }
@@ -61,7 +69,13 @@ pub struct Room<'a> {
 impl Credential {
     /// The id of this bridge as an OAuth client of its gateway.
     pub fn client_id(&self) -> &str {
-        self.headers.get("x-client-id").map_or("sp_bridge", String::as_str)
+        let header = || self.headers.get("x-client-id").map(String::as_str);
+        self.client_id.as_deref().or_else(header).unwrap_or("sp_bridge")
+    }
+
+    /// The person, as far as the gateway has told.
+    pub fn user_id(&self) -> Option<&str> {
+        self.headers.get("x-user-id").map(String::as_str)
     }
 
     pub fn session_id(&self) -> &str {
@@ -95,7 +109,16 @@ impl Life {
 
     /// Whether the token has expired.
     pub fn is_over(self) -> bool {
-        self.until(Duration::from_secs(self.ttl)).is_zero()
+        self.left().is_zero()
+    }
+
+    pub fn left(self) -> Duration {
+        self.until(Duration::from_secs(self.ttl))
+    }
+
+    /// In Unix seconds, by this machine's clock.
+    pub fn expires_at(self) -> u64 {
+        (self.asked_at / 1000).saturating_add(self.ttl)
     }
 
     fn until(self, age: Duration) -> Duration {
@@ -118,13 +141,24 @@ impl Folder {
                 folders.data_dir().join("bridge-auth/bridge.json")
             }
         };
-        let [verifier, hooks] = [".verifier", ".hooks"].map(|ending| beside(&credential, ending));
-        Ok(Self { credential, verifier, hooks })
+        let [ended, verifier, hooks] =
+            [".ended", ".verifier", ".hooks"].map(|ending| beside(&credential, ending));
+        Ok(Self { credential, ended, verifier, hooks })
     }
 
     /// Waits until no other process changes the credential.
     pub async fn turn(&self) -> Result<Turn> {
         lock(beside(&self.credential, ".lock")).await
+    }
+
+    /// Whether someone changes the credential at this moment.
+    pub fn is_turn_taken(&self) -> Result<bool> {
+        let path = beside(&self.credential, ".lock");
+        match lock_file(&path)?.try_lock() {
+            Ok(()) => Ok(false),
+            Err(TryLockError::WouldBlock) => Ok(true),
+            Err(TryLockError::Error(error)) => Err(error).with_context(|| cannot_lock(&path)),
+        }
     }
 
     /// Waits until no other process changes the hook client. Take this turn before [`turn`](Self::turn).
@@ -153,7 +187,8 @@ impl Folder {
 
     /// Stores the credential in place of the one before.
     pub fn keep(&self, credential: &Credential) -> Result<()> {
-        write_private(&self.credential, &serde_json::to_vec_pretty(credential)?)
+        write_private(&self.credential, &serde_json::to_vec_pretty(credential)?)?;
+        remove(&self.ended)
     }
 
     /// Reserves space for the credential that will replace `credential`.
@@ -164,13 +199,31 @@ impl Folder {
 
     /// The stored credential.
     pub fn credential(&self) -> Result<Option<Credential>> {
-        read_json(&self.credential, "link again")
+        read_json(&self.credential, "sign in again")
+    }
+
+    /// The gateway that ended the last session, until the person signs in again.
+    pub fn ended(&self) -> Result<Option<Url>> {
+        read_json(&self.ended, "remove it")
     }
 
     /// Removes the credential, and the hook client, which is useless without it.
     pub fn forget(&self) -> Result<()> {
-        remove(&self.hooks)?;
+        self.forget_hooks()?;
+        remove(&self.ended)?;
         remove(&self.credential)
+    }
+
+    /// The same, and remembers that `gateway` ended the session: the next process can tell why there is no credential.
+    pub fn forget_ended(&self, gateway: &Url) -> Result<()> {
+        write_private(&self.ended, &serde_json::to_vec(gateway)?)?;
+        self.forget_hooks()?;
+        remove(&self.credential)
+    }
+
+    /// Removes the hook client.
+    pub fn forget_hooks(&self) -> Result<()> {
+        remove(&self.hooks)
     }
 
     /// Stores the hook client.
@@ -214,18 +267,28 @@ fn beside(file: &Path, ending: &str) -> PathBuf {
 /// new process.
 async fn lock(path: PathBuf) -> Result<Turn> {
     let lock = move || -> Result<Turn> {
-        let cannot_lock = || format!("cannot lock {}", path.display());
-        fs::create_dir_all(parent(&path)).with_context(cannot_lock)?;
+        let file = lock_file(&path)?;
+        file.lock().with_context(|| cannot_lock(&path))?;
+        Ok(Turn(file))
+    };
+    tokio::task::spawn_blocking(lock).await?
+}
+
+fn lock_file(path: &Path) -> Result<File> {
+    let open = || -> io::Result<File> {
+        fs::create_dir_all(parent(path))?;
         let mut options = OpenOptions::new();
         options.create(true).append(true);
         // A user who can open the file can lock it, and make everyone wait.
         #[cfg(unix)]
         options.mode(0o600);
-        let file = options.open(&path).with_context(cannot_lock)?;
-        file.lock().with_context(cannot_lock)?;
-        Ok(Turn(file))
+        options.open(path)
     };
-    tokio::task::spawn_blocking(lock).await?
+    open().with_context(|| cannot_lock(path))
+}
+
+fn cannot_lock(path: &Path) -> String {
+    format!("cannot lock {}", path.display())
 }
 
 fn parent(path: &Path) -> &Path {

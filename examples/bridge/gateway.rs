@@ -14,6 +14,7 @@ use tokio::sync::OnceCell;
 use url::{Host, Url};
 
 use crate::credential::{Credential, Life};
+use crate::discovery::Metadata;
 
 /// How long an answer may take. Requests of the proxy's clients have no such limit.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -24,17 +25,20 @@ pub struct Gateway {
     http: reqwest::Client,
     url: Url,
     insecure_http: bool,
-    /// The gateway's token endpoint, once discovery has found it.
-    pub token_endpoint: Arc<OnceCell<Url>>,
+    /// The gateway's metadata, once it was fetched.
+    pub metadata: Arc<OnceCell<Metadata>>,
 }
 
 /// Why a request failed, and what to do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum Problem {
-    #[error("this device was signed out; link again: bridge link --gateway {0}")]
+    #[error("this device was signed out; sign in again: bridge login {0}")]
     SignedOut(Url),
-    #[error("there is no credential: get a code from your gateway and run `bridge link`")]
+    #[error("there is no credential: run `bridge login`, or `bridge link` with a code from your gateway")]
     NotLinked,
+    /// The gateway does not have what the command needs.
+    #[error("{0}")]
+    NotOffered(String),
     #[error(
         "the gateway cannot answer now ({}): the credential may still be good, try again in {} s",
         .status.as_u16(),
@@ -45,12 +49,18 @@ pub enum Problem {
     Unreachable { gateway: Url, source: reqwest::Error },
     #[error("the gateway refused ({status}): {reason}")]
     Refused { status: StatusCode, reason: String },
-    /// An error of the token endpoint (RFC 6749 §5.2), except the two that the bridge can handle.
+    /// An error of the token endpoint (RFC 6749 §5.2), except those that the bridge can handle.
     #[error("the gateway gave no token: {0}")]
     NoToken(String),
-    #[error("the gateway refused the refresh token: link again")]
+    #[error("this device was refused in the browser")]
+    Denied,
+    #[error("interrupted: this device was not signed in")]
+    Interrupted,
+    #[error("the gateway refused the code or the refresh token: sign in again")]
     InvalidGrant,
-    #[error("the gateway refused the client secret of the hook client: provision it again")]
+    #[error(
+        "the gateway does not accept this OAuth client: it is unknown there, or its secret is good no more"
+    )]
     InvalidClient,
     #[error(transparent)]
     Local(#[from] anyhow::Error),
@@ -78,8 +88,7 @@ impl Gateway {
         if is_loopback(url) {
             http = http.no_proxy();
         }
-        let gateway =
-            Self { http: http.build()?, url: url.clone(), insecure_http, token_endpoint: Arc::default() };
+        let gateway = Self { http: http.build()?, url: url.clone(), insecure_http, metadata: Arc::default() };
         gateway.check_is_private(url)?;
         Ok(gateway)
     }
@@ -116,6 +125,8 @@ impl Gateway {
             answer.json().await.context("the answer is not that of a bridge's gateway: check --gateway")?;
         Ok(Credential {
             gateway: self.url.clone(),
+            client_id: None,
+            resource: None,
             token: access.token,
             refresh_token: access.refresh_token,
             life: life.of(access.ttl),

@@ -37,7 +37,9 @@ struct Backoff {
 impl Keeper {
     /// Keeps the credential in `folder` good. Only the gateway that issued the credential sees it.
     pub fn new(folder: Folder, gateway: Option<&Url>, insecure_http: bool) -> Result<Arc<Self>> {
-        let credential = folder.credential()?.ok_or(Problem::NotLinked)?;
+        let Some(credential) = folder.credential()? else {
+            return Err(folder.ended()?.map_or(Problem::NotLinked, Problem::SignedOut).into());
+        };
         let issuer = &credential.gateway;
         if let Some(gateway) = gateway {
             ensure!(
@@ -66,11 +68,14 @@ impl Keeper {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// A credential to call with. It is renewed when it is due. If the gateway cannot renew it now, the old one is
-    /// returned while it is still good.
+    /// A credential to call with. It is renewed when it is due. If the gateway cannot renew it now, or someone else renews
+    /// it at this moment, the old one is returned while it is still good.
     pub async fn credential(self: &Arc<Self>) -> Result<Arc<Credential>, Problem> {
         let held = self.held();
         if held.refresh_token.is_none() || !held.life.is_due() {
+            return Ok(held);
+        }
+        if !held.life.is_over() && self.folder.is_turn_taken()? {
             return Ok(held);
         }
         match self.renew(&held).await {
@@ -80,7 +85,7 @@ impl Keeper {
     }
 
     /// The same, but waits up to [`PATIENCE`] for a gateway that cannot renew now.
-    async fn credential_in_time(self: &Arc<Self>) -> Result<Arc<Credential>, Problem> {
+    pub async fn credential_in_time(self: &Arc<Self>) -> Result<Arc<Credential>, Problem> {
         let until = Instant::now() + PATIENCE;
         loop {
             match self.credential().await {
@@ -187,7 +192,7 @@ impl Keeper {
                 Ok(self.hold(next))
             }
             Err(Problem::InvalidGrant) => {
-                self.folder.forget()?;
+                self.folder.forget_ended(self.gateway.url())?;
                 Err(signed_out())
             }
             Err(problem) => Err(problem),

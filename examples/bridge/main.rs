@@ -1,42 +1,53 @@
-//! The other side: a command-line bridge that links itself to a gateway, calls it, and stays linked.
+//! The other side: a command-line bridge. A person signs it in at a gateway, and it stays signed in.
 //!
-//! The bridge renews its token before the token expires, also when many of its processes run at once. When the person
-//! was signed out, it asks for a new code.
+//! The bridge renews its token before the token expires, also when many of its processes run at once. `login` takes
+//! what standards give: discovery (RFC 8414), the device grant (RFC 8628), and the browser of the machine (RFC 8252).
+//! `link` takes a code of the gateway. `token` gives other programs a fresh token.
 //!
 //! `cargo run --example bridge -- --help`
 
 #![allow(unreachable_pub, reason = "a program exports nothing")]
 
+mod browser;
+mod callback;
 mod credential;
+mod device;
+mod discovery;
 mod gateway;
 mod hooks;
 #[path = "../shared/hop_by_hop.rs"]
 mod hop_by_hop;
 mod keeper;
+mod login;
+mod loopback;
 mod oauth;
 mod options;
 mod serve;
+mod session;
 #[path = "../shared/stop.rs"]
 mod stop;
+mod token;
 
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 use bridge_auth::id::CodeVerifier;
 use clap::Parser;
 use reqwest::Method;
 use serde_json::{Value, json};
+use url::Url;
 
 use crate::credential::Folder;
 use crate::gateway::{Gateway, Problem};
 use crate::keeper::Keeper;
 use crate::options::{Command, Options};
+use crate::stop::told_to_stop;
 
-/// The exit code when a new code is needed. A supervisor must be able to tell this from a fault.
-const NEEDS_CODE: u8 = 3;
+/// The exit code when the person must sign in. A supervisor must be able to tell this from a fault.
+const NEEDS_SIGN_IN: u8 = 3;
+/// What a shell reports of a program that ctrl-c ended.
+const INTERRUPTED: u8 = 130;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -53,7 +64,8 @@ async fn main() -> ExitCode {
         Err(error) => {
             note(&format!("error: {error:#}"));
             match error.downcast_ref() {
-                Some(Problem::SignedOut(_) | Problem::NotLinked) => ExitCode::from(NEEDS_CODE),
+                Some(Problem::SignedOut(_) | Problem::NotLinked) => ExitCode::from(NEEDS_SIGN_IN),
+                Some(Problem::Interrupted) => ExitCode::from(INTERRUPTED),
                 _ => ExitCode::FAILURE,
             }
         }
@@ -68,6 +80,15 @@ async fn run(mut options: Options) -> Result<()> {
             return link_as_told(&options).await;
         }
         Command::Call { data: Some(data), .. } => *data = read_if_dash(data, "")?,
+        Command::Login(_) => {
+            return tokio::select! {
+                done = log_in(&options) => done,
+                () = told_to_stop() => Err(Problem::Interrupted.into()),
+            };
+        }
+        Command::Logout => return log_out(&options).await,
+        // A program waits for the answer, and nobody can type a code there.
+        Command::Token { .. } | Command::Status { .. } => return run_linked(&options).await,
         _ => {}
     }
     match run_linked(&options).await {
@@ -89,7 +110,9 @@ async fn run(mut options: Options) -> Result<()> {
 async fn run_linked(options: &Options) -> Result<()> {
     let keeper = Keeper::new(folder(options)?, options.gateway.as_ref(), options.insecure_http)?;
     match &options.command {
-        Command::Challenge | Command::Link { .. } => Ok(()),
+        Command::Challenge | Command::Link { .. } | Command::Login(_) | Command::Logout => Ok(()),
+        Command::Token { json, check } => token::print(&keeper, *json, *check).await,
+        Command::Status { json } => session::status(&keeper, *json).await,
         Command::Call { method, path, data } => {
             let default = if data.is_some() { Method::POST } else { Method::GET };
             let method = method.clone().unwrap_or(default);
@@ -101,21 +124,37 @@ async fn run_linked(options: &Options) -> Result<()> {
             let wish = hooks::Wish { scope: scope.clone(), resource: resource.clone() };
             say(&hooks::token(&keeper, &wish, *new).await?)
         }
-        Command::Sessions => list(&keeper.call_json(Method::GET, "/v1/auth/bridge/sessions").await?),
+        Command::Sessions => session::list(&keeper).await,
         Command::Provision => say(&format!("{:#}", hooks::provision(&keeper).await?)),
-        Command::Logout => log_out(&keeper).await,
     }
 }
 
-async fn log_out(keeper: &Arc<Keeper>) -> Result<()> {
-    match keeper.call(Method::POST, "/v1/auth/bridge/logout", None).await {
-        // The session has ended already, and its credential is useless.
-        Ok(_) | Err(Problem::SignedOut(_)) => {}
-        Err(problem) => return Err(problem.into()),
+async fn log_in(options: &Options) -> Result<()> {
+    let Command::Login(login) = &options.command else { return Ok(()) };
+    let folder = folder(options)?;
+    let gateway = match login.at.as_ref().or(options.gateway.as_ref()) {
+        Some(gateway) => gateway.clone(),
+        None => match folder.credential()? {
+            Some(credential) => credential.gateway,
+            None => folder.ended()?.map_or_else(default_gateway, Ok)?,
+        },
+    };
+    let gateway = Gateway::new(&gateway, options.insecure_http)?;
+    login::login(&gateway, &folder, &login.request(), &login.place()).await.context("cannot sign in")
+}
+
+async fn log_out(options: &Options) -> Result<()> {
+    let folder = folder(options)?;
+    if folder.credential()?.is_none() && folder.ended()?.is_some() {
+        folder.forget()?;
+        return say("logged out");
     }
-    let _turn = keeper.folder().turn().await?;
-    keeper.folder().forget()?;
-    say("logged out")
+    let keeper = Keeper::new(folder, options.gateway.as_ref(), options.insecure_http)?;
+    session::log_out(keeper.gateway(), keeper.folder()).await
+}
+
+fn default_gateway() -> Result<Url> {
+    Ok("http://127.0.0.1:8080".parse()?)
 }
 
 async fn link_as_told(options: &Options) -> Result<()> {
@@ -123,7 +162,7 @@ async fn link_as_told(options: &Options) -> Result<()> {
     let folder = folder(options)?;
     let gateway = match &options.gateway {
         Some(gateway) => gateway.clone(),
-        None => "http://127.0.0.1:8080".parse()?,
+        None => default_gateway()?,
     };
     let verifier = if *no_pkce { None } else { folder.verifier()? };
     let exchange = json!({
@@ -160,25 +199,6 @@ fn folder(options: &Options) -> Result<Folder> {
     Folder::new(options.credential.clone())
 }
 
-fn list(answer: &Value) -> Result<()> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    for session in answer["sessions"].as_array().context("the gateway's answer has no list of sessions")? {
-        let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
-        let expires = Duration::from_secs(session["expires_at"].as_u64().unwrap_or_default());
-        let origin = &session["origin"];
-        say(&format!(
-            "{} {}  {}  {}  {}  {} min left",
-            if session["current"] == true { '*' } else { ' ' },
-            text(&session["id"]),
-            text(&session["call_source"]),
-            text(&origin["device_name"]),
-            text(&origin["address"]),
-            expires.saturating_sub(now).as_secs() / 60,
-        ))?;
-    }
-    Ok(())
-}
-
 /// Returns the argument, or standard input if the argument is `-`.
 fn read_if_dash(argument: &str, prompt: &str) -> Result<String> {
     if argument != "-" {
@@ -211,5 +231,7 @@ pub fn say(text: &str) -> Result<()> {
 
 /// Prints a message that is not the answer on standard error. Standard error may be closed. That is no reason to panic.
 pub fn note(message: &str) {
+    // The gateway's words are in some messages. No control character among them may reach the terminal.
+    let message = message.replace(|character: char| character.is_control(), " ");
     let _ = writeln!(io::stderr(), "{message}");
 }

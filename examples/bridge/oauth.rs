@@ -1,39 +1,29 @@
-//! Tokens from the gateway's token endpoint. Discovery finds the endpoint, and a stock OAuth client fetches the tokens.
+//! Tokens from the gateway's token endpoint, fetched by a stock OAuth client.
 
 use std::pin::Pin;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::Context as _;
 use oauth2::basic::{BasicClient, BasicErrorResponse, BasicErrorResponseType, BasicTokenResponse};
 use oauth2::{
     AsyncHttpClient, AuthType, ClientId, ClientSecret, EndpointNotSet, EndpointSet, HttpRequest,
     HttpResponse, RefreshToken, RequestTokenError, Scope, TokenResponse as _, TokenUrl,
 };
-use reqwest::{Method, StatusCode};
-use serde::Deserialize;
-use url::Url;
 
 use crate::credential::Life;
-use crate::gateway::{Gateway, Problem, not_now, succeeded};
+use crate::gateway::{Gateway, Problem, not_now};
 
 /// Shorter than the gateway's refresh grace: within the grace, a lost answer can be requested again.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A stock OAuth client that knows its token endpoint.
-type Client = BasicClient<EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointSet>;
+pub type Client = BasicClient<EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointSet>;
 
 /// What the token endpoint returned.
 pub struct Token {
     pub token: String,
     pub refresh_token: Option<String>,
     pub life: Life,
-}
-
-/// The gateway's metadata (RFC 8414 §2), as far as a bridge needs it.
-#[derive(Deserialize)]
-struct Metadata {
-    issuer: String,
-    token_endpoint: Option<Url>,
 }
 
 impl Gateway {
@@ -65,10 +55,10 @@ impl Gateway {
         token(request.request_async(self).await, life)
     }
 
-    async fn oauth_client(&self, id: &str, secret: Option<&str>) -> Result<Client, Problem> {
-        let url = self.token_endpoint.get_or_try_init(|| self.discover()).await?;
-        let mut client =
-            BasicClient::new(ClientId::new(id.to_owned())).set_token_uri(TokenUrl::from_url(url.clone()));
+    /// A stock client. Without a secret it is a public client, and names itself in the body.
+    pub async fn oauth_client(&self, id: &str, secret: Option<&str>) -> Result<Client, Problem> {
+        let url = TokenUrl::from_url(self.token_endpoint().await?);
+        let mut client = BasicClient::new(ClientId::new(id.to_owned())).set_token_uri(url);
         client = match secret {
             Some(secret) => client.set_client_secret(ClientSecret::new(secret.to_owned())),
             None => client.set_auth_type(AuthType::RequestBody),
@@ -76,32 +66,9 @@ impl Gateway {
         Ok(client)
     }
 
-    /// The token endpoint, found by RFC 8414 §3. A gateway without metadata has it at the usual path.
-    async fn discover(&self) -> Result<Url, Problem> {
-        let mut well_known = self.url().clone();
-        let path = self.url().path().trim_end_matches('/');
-        well_known.set_path(&format!("/.well-known/oauth-authorization-server{path}"));
-        let answer = self.send(self.request_to(Method::GET, &well_known)).await?;
-        if answer.status() == StatusCode::NOT_FOUND {
-            let usual = format!("{}/v1/auth/bridge/token", self.base());
-            return Ok(usual.parse().context("the gateway's URL does not take a path")?);
-        }
-        let metadata =
-            succeeded(answer).await?.json().await.context("the gateway's metadata is malformed")?;
-        Ok(self.checked(metadata)?)
-    }
-
-    fn checked(&self, Metadata { issuer, token_endpoint }: Metadata) -> Result<Url> {
-        // RFC 8414 §3.3: the issuer must match byte for byte. Otherwise the metadata may be another server's.
-        ensure!(issuer == self.base(), "{} says that it is {issuer}: link to that URL", self.base());
-        let url = token_endpoint.context("the gateway's metadata names no token endpoint")?;
-        self.check_is_private(&url)?;
-        Ok(url)
-    }
-
     /// Sends one request of the stock client. A 429 or a server error must not reach the client: it would read it as an
     /// answer of the token endpoint.
-    async fn send_oauth(&self, request: HttpRequest) -> Result<HttpResponse, Problem> {
+    pub async fn send_oauth(&self, request: HttpRequest) -> Result<HttpResponse, Problem> {
         let request =
             reqwest::Request::try_from(request).context("the OAuth client made a malformed request")?;
         let answer = self.send(self.request_of(request).timeout(PATIENCE)).await?;
@@ -129,25 +96,40 @@ impl<'c> AsyncHttpClient<'c> for Gateway {
     }
 }
 
-fn token(
+impl Token {
+    /// The token of an answer. `life` began before the request.
+    pub fn of(answer: &BasicTokenResponse, life: Life) -> Self {
+        Self {
+            token: answer.access_token().secret().clone(),
+            refresh_token: answer.refresh_token().map(|token| token.secret().clone()),
+            life: life.of(answer.expires_in().unwrap_or_default().as_secs()),
+        }
+    }
+}
+
+/// The token, or why there is none.
+pub fn token(
     answer: Result<BasicTokenResponse, RequestTokenError<Problem, BasicErrorResponse>>,
     life: Life,
 ) -> Result<Token, Problem> {
     match answer {
-        Ok(answer) => Ok(Token {
-            token: answer.access_token().secret().clone(),
-            refresh_token: answer.refresh_token().map(|token| token.secret().clone()),
-            life: life.of(answer.expires_in().unwrap_or_default().as_secs()),
-        }),
-        Err(RequestTokenError::ServerResponse(error)) => Err(match error.error() {
+        Ok(answer) => Ok(Token::of(&answer, life)),
+        Err(error) => Err(refused(error)),
+    }
+}
+
+/// Why an endpoint gave nothing.
+pub fn refused(error: RequestTokenError<Problem, BasicErrorResponse>) -> Problem {
+    match error {
+        RequestTokenError::ServerResponse(error) => match error.error() {
             BasicErrorResponseType::InvalidGrant => Problem::InvalidGrant,
             BasicErrorResponseType::InvalidClient => Problem::InvalidClient,
             _ => Problem::NoToken(error.to_string()),
-        }),
-        Err(RequestTokenError::Request(problem)) => Err(problem),
+        },
+        RequestTokenError::Request(problem) => problem,
         // The text of this error could contain the token.
-        Err(RequestTokenError::Parse(..) | RequestTokenError::Other(_)) => {
-            Err(Problem::NoToken("the answer of the token endpoint is malformed".to_owned()))
+        RequestTokenError::Parse(..) | RequestTokenError::Other(_) => {
+            Problem::NoToken("the answer of the gateway is malformed".to_owned())
         }
     }
 }

@@ -2,15 +2,18 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::NonEmptyStringValueParser;
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use reqwest::Method;
 use url::Url;
 
+use crate::login::{LoginRequest, Place};
+
 /// Calls an AI gateway on a person's behalf.
 ///
-/// The exit code is 3 when a code is needed to link (again), and 1 for every other error.
+/// The exit code is 3 when the person must sign in (again), 130 after an interrupt, and 1 for every other error.
 #[derive(Parser)]
 #[command(name = "bridge", version)]
 pub struct Options {
@@ -26,7 +29,7 @@ pub struct Options {
     #[arg(long, global = true)]
     pub insecure_http: bool,
 
-    /// When this device was signed out, reads a new code from standard input; at a terminal it always asks
+    /// When this device was signed out, reads a code for `link` from standard input; at a terminal it always asks
     #[arg(long, global = true)]
     pub relink: bool,
 
@@ -36,6 +39,23 @@ pub struct Options {
 
 #[derive(Subcommand)]
 pub enum Command {
+    /// Signs this device in: prints a code, which the person allows in any browser
+    Login(Login),
+    /// Prints an access token and nothing else; it is renewed in time, and by one process at a time
+    Token {
+        /// Prints a JSON object with the members token and expires_at (Unix seconds)
+        #[arg(long)]
+        json: bool,
+        /// Asks the gateway first whether the session lives; a gateway that does not answer counts as a yes
+        #[arg(long)]
+        check: bool,
+    },
+    /// Says who is signed in, at which gateway and until when
+    Status {
+        /// Prints a JSON object
+        #[arg(long)]
+        json: bool,
+    },
     /// Creates a PKCE challenge; ask for a code with it, and the next `link` proves it
     Challenge,
     /// Exchanges a one-time code for a credential
@@ -91,6 +111,52 @@ pub enum Command {
     Sessions,
     /// Gets an OAuth client for this person's hooks; its secret is shown only once
     Provision,
-    /// Ends the session and removes the credential
+    /// Ends the session at the gateway, and removes the credential
     Logout,
+}
+
+#[derive(Args)]
+pub struct Login {
+    /// The gateway [default: --gateway, or the gateway of the last sign-in]
+    #[arg(value_name = "GATEWAY_URL")]
+    pub at: Option<Url>,
+    /// The id of this program as an OAuth client of the gateway
+    #[arg(long, value_name = "ID", default_value = "sp_bridge", value_parser = NonEmptyStringValueParser::new())]
+    pub client_id: String,
+    /// The scopes to ask for, separated by spaces [default: the gateway chooses]
+    #[arg(long)]
+    pub scope: Option<String>,
+    /// Asks for a token for this resource alone (RFC 8707); `sessions`, `provision` and `hook-token` need a token without
+    #[arg(long, value_name = "URL")]
+    pub resource: Option<Url>,
+    /// Opens the address with the code in the browser of this machine
+    #[arg(long, conflicts_with = "browser")]
+    pub open: bool,
+    /// Signs in in the browser of this machine, without a code
+    #[arg(long)]
+    pub browser: bool,
+    /// With --browser: opens no browser, and only prints the address
+    #[arg(long, requires = "browser")]
+    pub no_open: bool,
+    /// With --browser: how long to wait for the browser
+    #[arg(long, value_name = "SECONDS", default_value_t = 600, requires = "browser")]
+    pub timeout: u64,
+}
+
+impl Login {
+    pub fn place(&self) -> Place {
+        if self.browser {
+            Place::Here { open: !self.no_open, patience: Duration::from_secs(self.timeout) }
+        } else {
+            Place::Anywhere { open: self.open }
+        }
+    }
+
+    pub fn request(&self) -> LoginRequest {
+        LoginRequest {
+            client_id: self.client_id.clone(),
+            scope: self.scope.clone(),
+            resource: self.resource.clone(),
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use anyhow::Result;
 use axum::body::Bytes;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -11,16 +12,18 @@ use axum::{Json, Router, middleware};
 use bridge_auth::caller::CallerKind;
 use bridge_auth::id::TraceId;
 use bridge_auth::required_scopes;
-use bridge_auth::{Bridge, BuildError, Caller, Granted};
+use bridge_auth::{Bridge, Caller, Granted};
 use serde_json::{Value, json};
 use tower_http::trace::TraceLayer;
 use tracing::Span;
+use url::Url;
 
-use crate::host::{self, OwnHost};
-use crate::login::{self, Logins};
-use crate::operators::{self, AdminToken};
-use crate::readiness;
-use crate::upstream::Upstream;
+use super::home::home;
+use super::host::{self, OwnHost};
+use super::login::{self, Logins};
+use super::operators::{self, AdminToken};
+use super::readiness;
+use super::upstream::Upstream;
 
 /// What the handlers share.
 #[derive(Clone)]
@@ -36,17 +39,19 @@ required_scopes! {
 }
 
 impl AppState {
-    pub fn new(admin_token: String, upstream: Upstream) -> Self {
-        Self {
-            logins: Logins::default(),
-            admin_token: AdminToken::new(admin_token),
-            upstream: Arc::new(upstream),
-        }
+    pub fn new(logins: Logins, admin_token: String, upstream: Upstream) -> Self {
+        Self { logins, admin_token: AdminToken::new(admin_token), upstream: Arc::new(upstream) }
     }
 }
 
-/// The whole gateway. It is one resource, and `resource` is its URL.
-pub fn app(bridge: &Bridge, resource: &str, state: AppState) -> Result<Router, BuildError> {
+/// The whole gateway. It is one resource, and `resource` is its URL, as it was given.
+pub fn app(
+    bridge: &Bridge,
+    own: &Url,
+    resource: &str,
+    login: Router<AppState>,
+    state: AppState,
+) -> Result<Router> {
     // The layer lets in only people's bridges with a good token and a live session.
     let people = Router::new().route("/v1/messages", post(messages)).route_layer(bridge.layer(resource)?);
     // Their hooks may call these routes, and no others.
@@ -60,7 +65,7 @@ pub fn app(bridge: &Bridge, resource: &str, state: AppState) -> Result<Router, B
     // The endpoints for bridges. A signed-in person asks for a code, so the host's own login stands in front.
     let bridges = Router::new()
         .nest_service("/v1/auth/bridge", bridge.service())
-        .route_layer(middleware::from_fn_with_state(state.clone(), login::sign_in));
+        .route_layer(middleware::from_fn_with_state(state.clone(), login::tell_who_is_signed_in));
     let admin = Router::new()
         .nest_service("/admin", bridge.admin_service())
         .route_layer(middleware::from_fn_with_state(state.clone(), operators::check));
@@ -70,7 +75,8 @@ pub fn app(bridge: &Bridge, resource: &str, state: AppState) -> Result<Router, B
         .merge(open)
         .merge(bridges)
         .merge(admin)
-        .route("/demo/login", post(login::log_in))
+        .merge(login::routes(login, own)?)
+        .route("/", get(home))
         .route_service("/.well-known/{*document}", bridge.well_known_service())
         .route_service("/v1/auth/bridge/openapi.json", bridge.openapi_service())
         // The routes below this line answer under any host name, because a probe knows none.

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use bridge_auth::service::Operator;
 use subtle::ConstantTimeEq;
 
-use crate::app::AppState;
+use super::app::AppState;
 
 /// The token that an operator must send.
 #[derive(Clone)]

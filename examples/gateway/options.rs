@@ -1,24 +1,24 @@
 //! The command line, and the environment variables that can replace it.
 
-use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
-use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail};
 use axum::extract::ConnectInfo;
 use bridge_auth::audience::ProtectedResource;
 use bridge_auth::rate_limit::RateLimits;
-use bridge_auth::store::{PostgresStore, SqliteStore, Store};
-use bridge_auth::token::{Algorithm, KeyRing};
+use bridge_auth::token::KeyRing;
 use bridge_auth::{Bridge, Freshness};
 use clap::builder::{BoolishValueParser, NonEmptyStringValueParser};
-use clap::{Parser, value_parser};
+use clap::{Args, Parser, value_parser};
 use etcetera::BaseStrategy;
 use ipnet::IpNet;
 use url::Url;
+
+use super::database::Database;
+use super::keys::{self, AlgorithmName};
+use super::login::LoginName;
 
 /// An AI gateway that lets people's bridges in.
 #[derive(Parser)]
@@ -35,6 +35,17 @@ pub struct Options {
     /// The file of the signing key; created if it is missing [default: beside the database]
     #[arg(long, env = "BRIDGE_AUTH_KEY_FILE", value_name = "FILE")]
     key_file: Option<PathBuf>,
+
+    /// The algorithm that tokens are signed with; the key in --key-file must be one for it
+    #[arg(long, env = "BRIDGE_AUTH_ALGORITHM", value_name = "NAME", value_enum, default_value = "EdDSA")]
+    algorithm: AlgorithmName,
+
+    /// How people sign in
+    #[arg(long, env = "BRIDGE_AUTH_LOGIN", value_enum, default_value = "demo")]
+    pub login: LoginName,
+
+    #[command(flatten)]
+    pub oidc: OidcOptions,
 
     /// The token that operators send to /admin; without this option, one is created and printed
     #[arg(long, env = "BRIDGE_AUTH_ADMIN_TOKEN", value_name = "TOKEN", hide_env_values = true,
@@ -91,10 +102,21 @@ pub struct Options {
     pub verbose: bool,
 }
 
-#[derive(Clone)]
-enum Database {
-    Sqlite(PathBuf),
-    Postgres(String),
+/// The provider of `--login oidc`.
+#[derive(Args)]
+pub struct OidcOptions {
+    /// With --login oidc: the provider's issuer URL
+    #[arg(long, env = "BRIDGE_AUTH_OIDC_ISSUER", value_name = "URL", required_if_eq("login", "oidc"))]
+    pub oidc_issuer: Option<Url>,
+
+    /// With --login oidc: the id of this gateway at the provider
+    #[arg(long, env = "BRIDGE_AUTH_OIDC_CLIENT_ID", value_name = "ID", required_if_eq("login", "oidc"))]
+    pub oidc_client_id: Option<String>,
+
+    /// With --login oidc: the secret of this gateway at the provider; better set by the variable, because other users
+    /// of the machine can read the command line
+    #[arg(long, env = "BRIDGE_AUTH_OIDC_CLIENT_SECRET", value_name = "SECRET", hide_env_values = true)]
+    pub oidc_client_secret: Option<String>,
 }
 
 impl Options {
@@ -109,6 +131,10 @@ impl Options {
     pub fn issuer(&self, address: SocketAddr) -> Result<String> {
         match &self.issuer {
             Some(issuer) => Ok(issuer.as_str().trim_end_matches('/').to_owned()),
+            // Browsers have no passkeys for addresses, only for names.
+            None if address.ip().is_loopback() && self.login == LoginName::Passkey => {
+                Ok(format!("http://localhost:{}", address.port()))
+            }
             None if address.ip().is_loopback() => Ok(format!("http://{address}")),
             None => {
                 bail!(
@@ -123,15 +149,14 @@ impl Options {
     pub async fn bridge(&self, issuer: &str, folder: &Path) -> Result<Bridge> {
         let at = |path: &str| format!("{issuer}{path}").parse::<Url>();
         let endpoint = |name: &str| at(&format!("/v1/auth/bridge/{name}"));
-        // A real gateway names its own login page here. Stock MCP clients ignore metadata without such a page.
-        let (login, jwks) = (at("/demo/login")?, at("/.well-known/jwks.json")?);
+        // Stock MCP clients ignore metadata without such a page.
+        let (login, jwks) = (at("/login")?, at("/.well-known/jwks.json")?);
         let (token, introspection, revocation) =
             (endpoint("token")?, endpoint("introspect")?, endpoint("revoke")?);
         let limits = if self.no_rate_limits { RateLimits::off() } else { RateLimits::default() };
-        let default = Database::Sqlite(folder.join("gateway.db"));
-        let database = self.database.as_ref().unwrap_or(&default);
+        let database = self.database(folder);
         let store = database.open(self.pool_size.into()).await?;
-        let bridge = Bridge::builder_with(issuer, self.keys(database, folder)?, store)
+        let bridge = Bridge::builder_with(issuer, self.keys(&database, folder)?, store)
             .realm("gateway")
             // A client that names the gateway as its `resource` gets a token for the gateway alone. A bridge gets a
             // token for all of these.
@@ -175,65 +200,16 @@ impl Options {
         left.into_iter().flatten().collect::<Vec<_>>().join(" ")
     }
 
+    /// The key file, which is made if it is missing.
     fn keys(&self, database: &Database, folder: &Path) -> Result<KeyRing> {
         let file = self.key_file.clone().or_else(|| database.key_file());
-        let file = file.unwrap_or_else(|| folder.join("gateway.key"));
-        if let Some(parent) = file.parent() {
-            fs::create_dir_all(parent)
-                .with_context(|| format!("cannot create the folder {} for the key file", parent.display()))?;
-        }
-        Ok(KeyRing::load_or_generate(&file, Algorithm::EdDsa)?)
-    }
-}
-
-impl Database {
-    /// The file of the signing key beside the database.
-    fn key_file(&self) -> Option<PathBuf> {
-        match self {
-            Self::Sqlite(file) => Some(file.with_extension("key")),
-            Self::Postgres(_) => None,
-        }
+        keys::open(&file.unwrap_or_else(|| folder.join("gateway.key")), self.algorithm)
     }
 
-    async fn open(&self, pool_size: usize) -> Result<Arc<dyn Store>> {
-        Ok(match self {
-            Self::Sqlite(file) => {
-                let store = SqliteStore::open(file).await;
-                Arc::new(store.with_context(|| format!("cannot open the database {}", file.display()))?)
-            }
-            // The URL may hold a password, so no message repeats it.
-            Self::Postgres(url) => {
-                let store = PostgresStore::builder(url).pool_size(pool_size).connect().await;
-                Arc::new(store.context("cannot open the PostgreSQL database")?)
-            }
-        })
+    /// The database, by default a file in `folder`.
+    pub fn database(&self, folder: &Path) -> Database {
+        self.database.clone().unwrap_or_else(|| Database::Sqlite(folder.join("gateway.db")))
     }
-}
-
-impl FromStr for Database {
-    type Err = anyhow::Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        if let Some(file) = text.strip_prefix("sqlite:") {
-            ensure!(!file.is_empty(), "sqlite: names no file, write sqlite:FILE");
-            ensure!(
-                !is_in_memory(file),
-                "SQLite would make a separate database in memory for each connection: write sqlite:FILE, \
-                 for example in a temporary folder"
-            );
-            return Ok(Self::Sqlite(file.into()));
-        }
-        let is_postgres = text.starts_with("postgres://") || text.starts_with("postgresql://");
-        ensure!(is_postgres, "write sqlite:FILE or postgres://…");
-        Ok(Self::Postgres(text.to_owned()))
-    }
-}
-
-/// Whether a URL means a database in memory, as other programs write it.
-fn is_in_memory(file: &str) -> bool {
-    let file = file.to_ascii_lowercase();
-    let name = file.trim_start_matches('/').trim_start_matches("file:");
-    name.starts_with(":memory:") || file.contains("?mode=memory") || file.contains("&mode=memory")
 }
 
 fn freshness(text: &str) -> Result<Freshness> {

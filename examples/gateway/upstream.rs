@@ -10,8 +10,8 @@ use axum::{Json, Router};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use crate::app::to_json;
-use crate::hop_by_hop::remove_hop_by_hop;
+use super::app::to_json;
+use super::hop_by_hop::remove_hop_by_hop;
 
 /// The client of the upstream.
 pub struct Upstream {

@@ -2,6 +2,7 @@
 
 mod oauth;
 mod sessions;
+mod sign_in;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -17,19 +18,22 @@ use url::Url;
 
 use super::Bridge;
 use crate::authenticate::{AuthState, Authenticator};
+#[cfg(feature = "client-metadata")]
+use crate::client_metadata::{ClientMetadata, MetadataClients};
 use crate::clock::{Clock, HostClock};
 use crate::csrf::Origins;
 use crate::external_issuer::{ExternalIssuer, Gateway, TrustedIssuers};
 use crate::id::InvalidId;
 use crate::issue::{Admin, IssueSettings, Issuer};
 use crate::layer::BridgeAuthLayer;
+use crate::pages::Pages;
 use crate::rate_limit::{Limits, RateLimits};
 use crate::rejection::{Challenge, ProblemJson, RejectionBody, RejectionFormat};
-use crate::service::{AddressSettings, ServiceState};
+use crate::service::{AddressSettings, ServiceState, SignInPages};
 use crate::session::{Freshness, FreshnessSettings, Liveness};
 use crate::store::Store;
 use crate::token::{Claims, KeyRing, TokenVerifier};
-use crate::validate::{BuildError, check_issuer, check_origin, check_path_prefix};
+use crate::validate::{BuildError, check_endpoint, check_issuer, check_origin, check_path_prefix};
 
 /// Sets up a [`Bridge`].
 ///
@@ -49,6 +53,11 @@ pub struct BridgeBuilder {
     rejection_body: Arc<dyn RejectionBody>,
     malformed: Option<BuildError>,
     trusted: Vec<ExternalIssuer>,
+    pages: Option<Pages>,
+    verification_uri: Option<Url>,
+    devices_uri: Option<Url>,
+    #[cfg(feature = "client-metadata")]
+    client_metadata: Option<ClientMetadata>,
 }
 
 impl Bridge {
@@ -84,6 +93,11 @@ impl BridgeBuilder {
             rejection_body: Arc::new(ProblemJson),
             malformed,
             trusted: Vec::new(),
+            pages: None,
+            verification_uri: None,
+            devices_uri: None,
+            #[cfg(feature = "client-metadata")]
+            client_metadata: None,
         }
     }
 
@@ -126,9 +140,23 @@ impl BridgeBuilder {
         // Hook clients may log out. At the other endpoints `EndpointCaller::user` refuses them.
         let own_layer = BridgeAuthLayer::new(Authenticator::new(auth.clone(), own), rejection_format.clone())
             .admit_hook_clients();
+        let pages = self.pages.map(|pages| SignInPages {
+            pages,
+            verification_uri: self
+                .verification_uri
+                .unwrap_or_else(|| below(&own_url, &self.prefix, "/device")),
+            devices_uri: self.devices_uri.unwrap_or_else(|| below(&own_url, &self.prefix, "/devices")),
+        });
+        #[cfg(feature = "client-metadata")]
+        let documents = match self.client_metadata {
+            Some(accepted) => Some(Arc::new(MetadataClients::new(accepted, self.clock.clone())?)),
+            None => None,
+        };
+        #[cfg(not(feature = "client-metadata"))]
+        let documents = None;
         let state = ServiceState {
             admin: Admin::new(self.store.clone(), liveness, settings.clone()),
-            issuer: Issuer::new(settings.clone(), self.keys.clone(), self.store, self.clock),
+            issuer: Issuer::new(settings.clone(), self.keys.clone(), self.store, self.clock, documents),
             settings,
             keys: self.keys,
             auth,
@@ -137,6 +165,7 @@ impl BridgeBuilder {
             limits: Limits::new(self.rate_limits, MonotonicClock),
             addresses: self.addresses,
             prefix: self.prefix,
+            pages,
         };
         Ok(Bridge { state: Arc::new(state) })
     }
@@ -148,6 +177,15 @@ impl BridgeBuilder {
         check_path_prefix(&self.prefix)?;
         self.challenge.check()?;
         self.trusted_origins.iter().try_for_each(check_origin)?;
+        check_endpoint("the verification URI", self.verification_uri.as_ref())?;
+        check_endpoint("the URL of the devices page", self.devices_uri.as_ref())?;
+        match &self.pages {
+            Some(pages) => pages.check()?,
+            None if self.settings.endpoints.device_authorization.is_some() => {
+                return Err(BuildError::NoPages);
+            }
+            None => {}
+        }
         Ok(self.keys.self_test()?)
     }
 
@@ -357,6 +395,13 @@ impl fmt::Debug for BridgeBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BridgeBuilder").field("issuer", &self.settings.issuer).finish_non_exhaustive()
     }
+}
+
+/// The URL of a page of this bridge.
+fn below(issuer: &Url, prefix: &str, page: &str) -> Url {
+    let mut url = issuer.clone();
+    url.set_path(&format!("{}{prefix}{page}", issuer.path().trim_end_matches('/')));
+    url
 }
 
 #[cfg(test)]

@@ -71,6 +71,8 @@ impl ExternalIssuer {
     }
 
     /// The algorithms that may sign its tokens. Default: all of [`Algorithm`].
+    ///
+    /// [`Algorithm::EdDsa`] and [`Algorithm::Ed25519`] are the same here: each accepts both names.
     pub fn algorithms(mut self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
         self.algorithms = algorithms.into_iter().collect();
         self

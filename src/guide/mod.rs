@@ -1,4 +1,4 @@
-//! Twelve pages, each for one question of a host.
+//! Thirteen pages, each for one question of a host.
 //!
 //! Their source is in the folder `docs/guide` of the repository. Every piece of Rust in them compiles, and the tests run
 //! it where it needs no server.
@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`first_gateway`] | How do I build a gateway, first on SQLite and then on PostgreSQL? |
 //! | [`your_login`] | How does my own login tell the bridge who is signed in? |
+//! | [`signing_in`] | How do programs that speak OAuth sign in, with pages that I need not write? |
 //! | [`hooks`] | How do scripts on a person's machine get in, and how far? |
 //! | [`scopes`] | How do I require scopes, for a route and in a handler's signature? |
 //! | [`streams_and_websockets`] | What ends a stream or a WebSocket when its session ends? |
@@ -27,6 +28,10 @@ pub mod first_gateway {}
 #[doc = include_str!("links.md")]
 #[doc = include_str!("../../docs/guide/your-login.md")]
 pub mod your_login {}
+
+#[doc = include_str!("links.md")]
+#[doc = include_str!("../../docs/guide/signing-in.md")]
+pub mod signing_in {}
 
 #[doc = include_str!("links.md")]
 #[doc = include_str!("../../docs/guide/hooks.md")]

@@ -17,6 +17,7 @@ pub use secret::{
 };
 pub use text::InvalidId;
 use text::text_id;
+pub(crate) use text::{is_shown, shown_text};
 pub(crate) use trace::Trace;
 pub use trace::TraceId;
 

@@ -2,7 +2,7 @@
 
 use http::HeaderValue;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
-use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
+use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory};
 
 /// Why a piece of text is not an identifier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -61,6 +61,22 @@ pub(crate) fn visible_ascii(text: &str, max: usize) -> Result<(), InvalidId> {
 /// Checks for 1 to `max` characters of `[A-Za-z0-9_-]`.
 pub(crate) fn url_safe(text: &str, max: usize) -> Result<(), InvalidId> {
     check(text, max, "A-Z, a-z, 0-9, '_' and '-'", |c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
+}
+
+/// Makes free text from outside fit to store and to show: at most `max` characters, without those that are not shown as
+/// themselves. `None`: nothing is left.
+pub(crate) fn shown_text(text: &str, max: usize) -> Option<String> {
+    let kept: String = text.chars().filter(|c| is_shown(*c)).take(max).collect();
+    let trimmed = kept.trim();
+    (!trimmed.is_empty()).then(|| trimmed.to_owned())
+}
+
+/// Whether a reader sees `c` where it stands. A character that turns the text around or is invisible makes one name
+/// look like another.
+pub(crate) fn is_shown(c: char) -> bool {
+    let breaks_line =
+        matches!(c.general_category(), GeneralCategory::LineSeparator | GeneralCategory::ParagraphSeparator);
+    !breaks_line && c.general_category_group() != GeneralCategoryGroup::Other
 }
 
 fn check(

@@ -26,8 +26,9 @@ pub(crate) enum ShownClient {
 /// A client that has proved who it is.
 #[derive(Debug)]
 pub(crate) enum OauthClient {
-    /// The bridge itself. It is a public client, so everyone can claim to be it. What it asks for must prove the rest.
-    Bridge(ClientId),
+    /// A client that people link: the bridge itself, a registered client, or one that is known by a metadata document.
+    /// Everyone can claim to be a public client. So what it asks for must prove the rest.
+    Linkable(ClientId),
     /// A hook client, and its proof.
     Hook(Client, ClientProof),
     /// A server of the host.
@@ -56,9 +57,7 @@ impl Issuer {
         let outcome = match shown {
             ShownClient::Secret { ids, secret } => self.of_secret(ids, secret).await,
             ShownClient::Assertion { id, assertion } => self.of_assertion(id.as_ref(), assertion).await,
-            ShownClient::Nothing(id) if *id == self.settings.bridge_client => {
-                Ok(OauthClient::Bridge(id.clone()))
-            }
+            ShownClient::Nothing(id) if self.is_public(id) => Ok(OauthClient::Linkable(id.clone())),
             ShownClient::Nothing(_) => Err(ClientAuthError::InvalidClient),
         };
         if let Err(ClientAuthError::InvalidClient) = &outcome {
@@ -72,12 +71,21 @@ impl Issuer {
         outcome
     }
 
+    /// Whether `id` is a client that people link and that has no secret.
+    fn is_public(&self, id: &ClientId) -> bool {
+        match self.settings.clients.registered(id) {
+            Some(client) => !client.is_confidential(),
+            None => *id == self.settings.bridge_client || self.is_described(id),
+        }
+    }
+
     /// Whether `id` may stand in the log without a proof. A client that mixes up two fields may send a secret as its
     /// id.
     fn has_form_of_a_client(&self, id: &ClientId) -> bool {
         let settings = &self.settings;
         id.is_for_hooks()
             || *id == settings.bridge_client
+            || settings.clients.registered(id).is_some()
             || settings.clients.resource_servers.iter().any(|server| server.client == *id)
     }
 
@@ -98,6 +106,12 @@ impl Issuer {
             {
                 if server.secret.matches(&secret.hash(None)) {
                     return Ok(OauthClient::ResourceServer(server.clone()));
+                }
+                continue;
+            }
+            if let Some(client) = self.settings.clients.registered(id) {
+                if client.has_secret(secret) {
+                    return Ok(OauthClient::Linkable(client.id.clone()));
                 }
                 continue;
             }

@@ -1,14 +1,14 @@
 //! Exchange codes: how a signed-in person begins to link a bridge.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::issuer::{Issuer, is_client};
 use super::signed_in::SignedIn;
-use crate::id::{Audience, CodeChallenge, ExchangeCode};
+use crate::id::{AssertionHash, Audience, ClientId, CodeChallenge, ExchangeCode, Scopes};
 use crate::store::{IssueCodeError, NewCode, within_deadline};
 use crate::telemetry::audit;
 
-/// What a code is bound to.
+/// What a code is bound to. By default it is for the bridge itself, and passes on all scopes of the person's bridges.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CodeRequest {
@@ -16,6 +16,14 @@ pub struct CodeRequest {
     pub challenge: Option<CodeChallenge>,
     /// The one resource (RFC 8707) of all tokens of the session: the refreshed ones and those of its hooks too.
     pub resource: Option<Audience>,
+    /// The only client that can exchange the code. `None`: the bridge itself.
+    pub client: Option<ClientId>,
+    /// The scopes that the person allows, of those that their bridges may have. `None`: all.
+    pub scopes: Option<Scopes>,
+    /// Where the code is sent. The client may have to show it again (RFC 6749 §4.1.3).
+    pub redirect_uri: Option<String>,
+    /// The ticket of the person's consent, which is spent with the code, and how long it must be remembered.
+    pub(crate) ticket: Option<(AssertionHash, Duration)>,
 }
 
 /// An exchange code, shown once.
@@ -46,8 +54,9 @@ impl Issuer {
         request: CodeRequest,
     ) -> Result<IssuedCode, IssueCodeError> {
         let SignedIn { user_id, scopes, .. } = signed_in;
-        let CodeRequest { challenge, resource } = request;
-        if is_client(user_id, &self.settings.bridge_client) {
+        let CodeRequest { challenge, resource, client, scopes: allowed, redirect_uri, ticket } = request;
+        let client = client.unwrap_or_else(|| self.settings.bridge_client.clone());
+        if is_client(user_id, &client) {
             return Err(IssueCodeError::ReservedUser);
         }
         if challenge.is_none() && self.settings.codes.require_pkce {
@@ -58,21 +67,21 @@ impl Issuer {
         }
         self.register_user(signed_in).await?;
         let code = ExchangeCode::random();
-        let (pkce, bound_to) = (challenge.is_some(), resource.clone());
+        let (pkce, bound_to, for_client) = (challenge.is_some(), resource.clone(), client.clone());
         let new = NewCode {
             hash: code.hash(),
             user: user_id.clone(),
-            client: self.settings.bridge_client.clone(),
-            scopes: scopes.clone(),
-            redirect_uri: None,
-            ticket: None,
+            scopes: allowed.map_or_else(|| scopes.clone(), |allowed| allowed.intersection(scopes)),
+            client,
+            redirect_uri,
+            ticket,
             challenge,
             resource,
             life: self.settings.codes.life,
             max_open: self.settings.codes.max_open,
         };
         let expires_at = within_deadline(self.settings.deadlines.write, self.store.issue_code(new)).await?;
-        audit!("code_issued", user_id = %user_id, code = ?code.hash(), pkce,
+        audit!("code_issued", user_id = %user_id, client_id = %for_client, code = ?code.hash(), pkce,
             resource = bound_to.as_ref().map(tracing::field::display));
         Ok(IssuedCode { code, expires_at })
     }
@@ -83,6 +92,33 @@ impl CodeRequest {
     #[must_use]
     pub fn challenge(mut self, challenge: CodeChallenge) -> Self {
         self.challenge = Some(challenge);
+        self
+    }
+
+    /// Binds the code to a client. Default: the bridge itself.
+    #[must_use]
+    pub fn client(mut self, client: ClientId) -> Self {
+        self.client = Some(client);
+        self
+    }
+
+    /// Passes on only these of the person's scopes. Default: all.
+    #[must_use]
+    pub fn scopes(mut self, scopes: Scopes) -> Self {
+        self.scopes = Some(scopes);
+        self
+    }
+
+    /// Where the code is sent. Default: to no redirect URI.
+    #[must_use]
+    pub fn redirect_uri(mut self, uri: impl Into<String>) -> Self {
+        self.redirect_uri = Some(uri.into());
+        self
+    }
+
+    /// Spends the ticket of the person's consent together with the code.
+    pub(crate) fn ticket(mut self, ticket: AssertionHash, life: Duration) -> Self {
+        self.ticket = Some((ticket, life));
         self
     }
 

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::access::{Access, Grant};
 use super::issuer::Issuer;
-use crate::id::{Audience, CodeHash, CodeVerifier, ExchangeCode, RefreshToken, SessionId};
+use crate::id::{Audience, ClientId, CodeHash, CodeVerifier, ExchangeCode, RefreshToken, SessionId};
 use crate::store::{GrantRefusal, NewSession, Origin, RedeemCode, RedeemError, StoreError, within_deadline};
 use crate::telemetry::audit;
 use crate::token::{KeyError, Subject};
@@ -18,6 +18,10 @@ pub struct Exchange {
     pub code: ExchangeCode,
     /// The PKCE verifier, when the code was issued with a challenge.
     pub verifier: Option<CodeVerifier>,
+    /// The client that presents the code. `None`: the bridge itself.
+    pub client: Option<ClientId>,
+    /// The redirect URI that the client presents, if any. It must be the one that the code was sent to.
+    pub redirect_uri: Option<String>,
     /// The session id that the bridge declares. It is ignored where declared ids are off.
     pub session: Option<SessionId>,
     /// Whether the session gets a refresh token.
@@ -88,9 +92,10 @@ impl Issuer {
         let redeem = RedeemCode {
             hash,
             challenge: exchange.verifier.as_ref().map(CodeVerifier::challenge),
-            redirect_uri: None,
+            redirect_uri: exchange.redirect_uri,
             resource: resource.clone(),
             session: NewSession {
+                client: exchange.client.unwrap_or_else(|| self.settings.bridge_client.clone()),
                 refresh: refresh_token.as_ref().map(RefreshToken::hash),
                 ..self.new_session(declared, exchange.origin)
             },
@@ -119,6 +124,8 @@ impl Exchange {
         Self {
             code,
             verifier: None,
+            client: None,
+            redirect_uri: None,
             session: None,
             refresh: false,
             resource: None,
@@ -129,6 +136,18 @@ impl Exchange {
     /// The PKCE verifier. Default: none, for a code without a challenge.
     pub fn verifier(mut self, verifier: CodeVerifier) -> Self {
         self.verifier = Some(verifier);
+        self
+    }
+
+    /// The client that presents the code. Default: the bridge itself.
+    pub fn client(mut self, client: ClientId) -> Self {
+        self.client = Some(client);
+        self
+    }
+
+    /// The redirect URI that the client presents. Default: none.
+    pub fn redirect_uri(mut self, uri: impl Into<String>) -> Self {
+        self.redirect_uri = Some(uri.into());
         self
     }
 

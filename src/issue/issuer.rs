@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::settings::IssueSettings;
 use super::signed_in::SignedIn;
+use crate::client_metadata::MetadataClients;
 use crate::clock::HostClock;
 use crate::id::{ClientId, RefreshToken, UserId};
 use crate::store::{KnownUser, RefreshStatus, Store, StoreError, within_deadline};
@@ -21,6 +22,8 @@ pub struct Issuer {
     pub(super) keys: KeyRing,
     pub(super) store: Arc<dyn Store>,
     pub(super) clock: HostClock,
+    /// The clients that metadata documents describe, where the host accepts them.
+    pub(super) documents: Option<Arc<MetadataClients>>,
 }
 
 impl Issuer {
@@ -29,8 +32,9 @@ impl Issuer {
         keys: KeyRing,
         store: Arc<dyn Store>,
         clock: HostClock,
+        documents: Option<Arc<MetadataClients>>,
     ) -> Self {
-        Self { settings, keys, store, clock }
+        Self { settings, keys, store, clock, documents }
     }
 
     /// Makes a person known, or changes the scopes of a known person and their hooks.

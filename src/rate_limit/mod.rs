@@ -53,6 +53,7 @@ pub struct RateLimits {
     pub(crate) per_client: u32,
     pub(crate) codes_per_person: u32,
     pub(crate) calls_per_session: u32,
+    pub(crate) user_codes: u32,
     pub(crate) failure_cost: u32,
     pub(crate) max_keys: u32,
 }
@@ -65,6 +66,7 @@ impl Default for RateLimits {
             per_client: 600,
             codes_per_person: 60,
             calls_per_session: 120,
+            user_codes: 12_000,
             failure_cost: 20,
             max_keys: 100_000,
         }
@@ -103,6 +105,14 @@ impl RateLimits {
         self
     }
 
+    /// How many user codes all people together may try in a minute (RFC 8628 §5.1), and at once. A code that nobody has
+    /// costs as much as [`failure_cost`](Self::failure_cost) says. Default: 12 000, so 600 wrong codes a minute. With a
+    /// thousand programs that wait, somebody who guesses at this rate hits one of them in about a month.
+    pub fn user_codes(mut self, codes: u32) -> Self {
+        self.user_codes = codes;
+        self
+    }
+
     /// How many attempts a failed attempt counts for. Default: 20.
     pub fn failure_cost(mut self, attempts: u32) -> Self {
         self.failure_cost = attempts;
@@ -122,6 +132,7 @@ impl RateLimits {
             ("the rate limit of a client", "RateLimits::per_client", self.per_client),
             ("the rate limit of a person", "RateLimits::codes_per_person", self.codes_per_person),
             ("the rate limit of a session", "RateLimits::calls_per_session", self.calls_per_session),
+            ("the rate limit of user codes", "RateLimits::user_codes", self.user_codes),
             ("the maximum of remembered keys", "RateLimits::max_keys", self.max_keys),
         ] {
             check_count(Setting::new(what, setter), count, &(1..=10_000_000), "1 to 10 000 000")?;
@@ -145,6 +156,8 @@ pub(crate) struct Limits<C: Clock + Clone = MonotonicClock> {
     clients: Limiter<C>,
     people: Limiter<C>,
     sessions: Limiter<C>,
+    /// User codes that were tried, by everyone together.
+    user_codes: Limiter<C>,
     /// When an address last failed for a client.
     failures: Cache<u64, C::Instant>,
     keys: RandomState,
@@ -172,6 +185,7 @@ impl<C: Clock + Clone> Limits<C> {
             clients: limiter(settings.per_client)?,
             people: limiter(settings.codes_per_person)?,
             sessions: limiter(settings.calls_per_session)?,
+            user_codes: Limiter::new(NonZeroU32::new(settings.user_codes)?, 1, clock.clone()),
             failures: Cache::new(max_keys),
             keys: RandomState::new(),
             failure_cost: settings.failure_cost,
@@ -244,6 +258,16 @@ impl<C: Clock + Clone> Limits<C> {
             .map_err(|wait| RateLimited { by: "session", wait })
     }
 
+    /// Somebody tries a user code.
+    pub(crate) fn guess(&self) -> Result<(), RateLimited> {
+        self.user_codes.spend(EVERYONE).map_err(|wait| RateLimited { by: "user_codes", wait })
+    }
+
+    /// Nobody has the user code that was tried.
+    pub(crate) fn guess_failed(&self) {
+        self.user_codes.owe(EVERYONE, self.failure_cost.saturating_sub(1));
+    }
+
     /// Holds back the refusal of a known caller: so a caller in a loop leaves the machine to others.
     pub(crate) async fn hold(&self, limited: &RateLimited) {
         if let Ok(_place) = self.holds.try_acquire() {
@@ -269,6 +293,9 @@ fn network(address: IpAddr) -> IpAddr {
         [a, b, c, d, ..] => Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into(),
     }
 }
+
+/// The key of a limit that all callers share.
+const EVERYONE: u64 = 0;
 
 /// The longest wait, however much failed at once.
 const MOST_OWED: Duration = Duration::from_secs(3600);

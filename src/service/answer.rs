@@ -19,8 +19,8 @@ pub(super) type Answer = Result<Response<Bytes>, EndpointFailure>;
 pub(super) enum EndpointFailure {
     /// The endpoint's own reason.
     Own(EndpointError),
-    /// The guard's reason. The response is the guard's own.
-    Guard(Box<Response<Bytes>>),
+    /// A complete response: the guard's own, or a page.
+    Whole(Box<Response<Bytes>>),
 }
 
 /// An error of an endpoint. Its text never repeats what the caller sent.
@@ -51,13 +51,8 @@ pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response<Bytes>
 
 /// An answer with the status 204.
 pub(super) fn no_content() -> Response<Bytes> {
-    empty(StatusCode::NO_CONTENT)
-}
-
-/// An answer without a body.
-pub(super) fn empty(status: StatusCode) -> Response<Bytes> {
     let mut response = Response::new(Bytes::new());
-    *response.status_mut() = status;
+    *response.status_mut() = StatusCode::NO_CONTENT;
     forbid_storing(&mut response);
     response
 }
@@ -146,7 +141,7 @@ impl EndpointFailure {
     pub(super) fn into_response(self, wording: Wording) -> Response<Bytes> {
         let error = match self {
             Self::Own(error) => error,
-            Self::Guard(response) => return *response,
+            Self::Whole(response) => return *response,
         };
         let mut response = match wording {
             Wording::Problem => {

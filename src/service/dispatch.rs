@@ -9,8 +9,8 @@ use super::endpoint::{Endpoint, check_method};
 use super::request_body::RequestBody;
 use super::state::ServiceState;
 use super::{
-    capabilities, exchange, introspect, issue_code, jwks, oauth_client, openapi, rate_limited, revoke,
-    sessions, token, well_known,
+    capabilities, device_authorization, exchange, introspect, issue_code, jwks, oauth_client, openapi, pages,
+    rate_limited, revoke, sessions, token, well_known,
 };
 
 /// The answer of `endpoint` to `request`.
@@ -55,5 +55,9 @@ async fn answer(state: &ServiceState, endpoint: &Endpoint, parts: Parts, body: R
         Endpoint::Token => token::answer(state, &parts, body).await,
         Endpoint::Introspect => introspect::answer(state, &parts, body).await,
         Endpoint::Revoke => revoke::answer(state, &parts, body).await,
+        Endpoint::DeviceAuthorization => device_authorization::answer(state, &parts, body).await,
+        Endpoint::DevicePage => pages::device::answer(state, &parts, body).await,
+        Endpoint::Authorize => pages::authorize::answer(state, &parts, body).await,
+        Endpoint::DevicesPage => pages::devices::answer(state, &parts, body).await,
     }
 }

@@ -27,6 +27,12 @@ pub(super) enum Endpoint {
     Token,
     Introspect,
     Revoke,
+    DeviceAuthorization,
+    /// The page on which a person types a user code.
+    DevicePage,
+    Authorize,
+    /// The page of a person's devices.
+    DevicesPage,
     /// The OpenAPI document. It has no path of its own: the host mounts it.
     OpenApi,
 }
@@ -45,6 +51,10 @@ impl Endpoint {
             "/token" => Self::Token,
             "/introspect" => Self::Introspect,
             "/revoke" => Self::Revoke,
+            "/device_authorization" => Self::DeviceAuthorization,
+            "/device" => Self::DevicePage,
+            "/authorize" => Self::Authorize,
+            "/devices" => Self::DevicesPage,
             _ if path.starts_with("/.well-known/") => return Self::metadata_at(path),
             _ => Self::OneSession(one_segment(path.strip_prefix("/sessions/")?)?),
         })
@@ -82,7 +92,9 @@ impl Endpoint {
             | Self::Logout
             | Self::Token
             | Self::Introspect
-            | Self::Revoke => "POST",
+            | Self::Revoke
+            | Self::DeviceAuthorization => "POST",
+            Self::DevicePage | Self::Authorize | Self::DevicesPage => "GET, HEAD, POST",
             Self::Capabilities | Self::Sessions | Self::Jwks => "GET, HEAD",
             Self::AuthorizationServer(_) | Self::ProtectedResource(_) | Self::OpenApi => "GET, HEAD, OPTIONS",
             Self::OneSession(_) => "DELETE",
@@ -91,14 +103,19 @@ impl Endpoint {
 
     pub(super) fn wording(&self) -> Wording {
         match self {
-            Self::Session | Self::Token | Self::Introspect | Self::Revoke => Wording::Oauth,
+            Self::Session | Self::Token | Self::Introspect | Self::Revoke | Self::DeviceAuthorization => {
+                Wording::Oauth
+            }
             _ => Wording::Problem,
         }
     }
 
     /// Whether callers show secrets, codes or tokens here.
     pub(super) fn takes_secrets(&self) -> bool {
-        matches!(self, Self::Session | Self::Token | Self::Introspect | Self::Revoke)
+        matches!(
+            self,
+            Self::Session | Self::Token | Self::Introspect | Self::Revoke | Self::DeviceAuthorization
+        )
     }
 }
 

@@ -41,7 +41,7 @@ impl<'r> EndpointCaller<'r> {
 }
 
 fn refused(context: &RequestContext, rejection: &Rejection) -> EndpointFailure {
-    EndpointFailure::Guard(Box::new(context.rejection_format.refuse(rejection, &context.trace)))
+    EndpointFailure::Whole(Box::new(context.rejection_format.refuse(rejection, &context.trace)))
 }
 
 /// The host forgot the layer. The answer and the log say so.

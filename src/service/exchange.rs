@@ -38,6 +38,8 @@ pub(super) async fn answer(state: &ServiceState, mut parts: Parts, body: Request
         origin: origin::of(&state.addresses, &parts, presented.device_name.as_deref()),
         verifier: presented.code_verifier.as_deref().map(verifier),
         code: code(&presented.code),
+        client: None,
+        redirect_uri: None,
         refresh: state.settings.refresh.at_session,
         resource: None,
     };

@@ -58,7 +58,7 @@ pub(super) async fn answer(state: &ServiceState, parts: &Parts, body: RequestBod
     let form = Form::read(parts, body).await?;
     let client = authenticate(state, parts, &form).await?;
     // Everyone can claim to be the bridge, so the bridge may not try out tokens here (RFC 7662 §4).
-    if let OauthClient::Bridge(_) = client {
+    if let OauthClient::Linkable(_) = client {
         return Err(invalid_client(state).into());
     }
     let token = form.value("token").ok_or(NO_TOKEN)?;
@@ -123,7 +123,7 @@ async fn refresh_token(state: &ServiceState, client: &OauthClient, token: &Refre
 /// A hook client may ask about its own tokens. A resource server may ask about tokens for its audiences.
 fn may_ask(client: &OauthClient, caller: &Caller) -> bool {
     match client {
-        OauthClient::Bridge(_) => false,
+        OauthClient::Linkable(_) => false,
         OauthClient::Hook(client, _) => client.id == *caller.client_id(),
         OauthClient::ResourceServer(server) => {
             server.audiences.iter().any(|audience| caller.is_for(audience))

@@ -73,7 +73,8 @@ impl Asked {
     fn request(&self, audiences: &Audiences) -> Result<CodeRequest, EndpointError> {
         let resource = self.resource.as_deref();
         let resource = resource.map(|text| audiences.named_by(text).cloned().ok_or(UNKNOWN_RESOURCE));
-        Ok(CodeRequest { resource: resource.transpose()?, challenge: self.challenge()? })
+        let (resource, challenge) = (resource.transpose()?, self.challenge()?);
+        Ok(CodeRequest { resource, challenge, ..CodeRequest::default() })
     }
 
     /// The PKCE challenge. Only `S256` is accepted; a missing method would mean `plain` (RFC 7636 §4.3).

@@ -7,6 +7,7 @@ mod admin;
 mod answer;
 mod capabilities;
 mod cross_site;
+mod device_authorization;
 mod dispatch;
 mod endpoint;
 mod endpoint_caller;
@@ -19,6 +20,7 @@ mod oauth;
 mod oauth_client;
 mod openapi;
 mod origin;
+mod pages;
 mod rate_limited;
 mod request_body;
 mod revoke;
@@ -32,6 +34,7 @@ pub use admin::Operator;
 pub use future::EndpointFuture;
 pub(crate) use origin::AddressSettings;
 pub use origin::PeerAddr;
+pub(crate) use pages::SignInPages;
 pub(crate) use state::ServiceState;
 
 use endpoint::Endpoint;
@@ -200,7 +203,7 @@ service! {
     /// | `POST /logout` | any caller | 204 | [`LogoutService`] |
     /// | `POST /token` | an OAuth client | 200, a token (RFC 6749 §5.1) | [`TokenService`] |
     /// | `POST /introspect` | an OAuth client that proves itself | 200 `{"active",…}` (RFC 7662 §2.2) | [`IntrospectionService`] |
-    /// | `POST /revoke` | the OAuth client of the token | 200 (RFC 7009 §2.2) | [`RevocationService`] |
+    /// | `POST /revoke` | the OAuth client of the token | 200 `{}` (RFC 7009 §2.2) | [`RevocationService`] |
     /// | `GET /capabilities` | anyone | 200 `{"modes"}` | [`CapabilitiesService`] |
     /// | `GET /.well-known/jwks.json` | anyone | 200, a JWK set | [`JwksService`] |
     /// | `GET /.well-known/oauth-…` | anyone | 200, metadata | [`WellKnownService`] |

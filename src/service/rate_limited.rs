@@ -56,6 +56,51 @@ pub(super) async fn person(state: &ServiceState, person: &UserId) -> Result<(), 
     }
 }
 
+/// Refuses a person who asks for too many codes on a page.
+pub(super) async fn code_for(state: &ServiceState, person: &UserId) -> Result<(), RateLimited> {
+    let Some(limits) = state.limits.as_ref() else { return Ok(()) };
+    let checked = limits.code_for(person);
+    if let Err(limited) = &checked {
+        limits.hold(limited).await;
+    }
+    checked
+}
+
+/// A person tries a user code. They may guess, so it is limited by person, by address and in all (RFC 8628 §5.1).
+pub(super) async fn guess<'r>(
+    state: &'r ServiceState,
+    parts: &Parts,
+    person: &UserId,
+) -> Result<Guess<'r>, RateLimited> {
+    let Some(limits) = state.limits.as_ref() else { return Ok(Guess(None)) };
+    code_for(state, person).await?;
+    let address = origin::address(&state.addresses, parts);
+    limits.attempt(address)?;
+    limits.guess()?;
+    Ok(Guess(Some((limits, address))))
+}
+
+/// A user code that was tried. Its outcome is not known yet.
+#[must_use = "its failure counts"]
+pub(super) struct Guess<'r>(Option<(&'r Limits, Option<IpAddr>)>);
+
+impl Guess<'_> {
+    /// No program waits with this code.
+    pub(super) fn failed(self) {
+        if let Some((limits, address)) = self.0 {
+            limits.failed(address);
+            limits.guess_failed();
+        }
+    }
+}
+
+/// A device grant was started. Anyone may do that, and each takes a row: so it costs as much as a failed attempt.
+pub(super) fn device_grant_started(state: &ServiceState, parts: &Parts) {
+    if let Some(limits) = state.limits.as_ref() {
+        limits.failed(origin::address(&state.addresses, parts));
+    }
+}
+
 /// Refuses a known person or session, after a delay.
 async fn hold(limits: &Limits, checked: Result<(), RateLimited>) -> Result<(), EndpointError> {
     let Err(limited) = checked else { return Ok(()) };

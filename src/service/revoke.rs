@@ -1,9 +1,11 @@
 //! `POST /revoke`: ends a token (RFC 7009) and the session that it belongs to.
 
-use http::StatusCode;
+use bytes::Bytes;
 use http::request::Parts;
+use http::{Response, StatusCode};
+use serde_json::Map;
 
-use super::answer::{Answer, EndpointError, empty};
+use super::answer::{Answer, EndpointError, json};
 use super::oauth::client_auth::authenticate;
 use super::oauth::error::{OF_ANOTHER_CLIENT, UNAUTHORIZED_CLIENT};
 use super::oauth::form::{Form, NO_TOKEN};
@@ -26,7 +28,7 @@ pub(super) async fn answer(state: &ServiceState, parts: &Parts, body: RequestBod
     }
     let form = Form::read(parts, body).await?;
     let client = match authenticate(state, parts, &form).await? {
-        OauthClient::Bridge(client) => client,
+        OauthClient::Linkable(client) => client,
         OauthClient::Hook(client, _) => client.id,
         // A resource server is given no tokens. So no token is its own.
         OauthClient::ResourceServer(_) => return Err(UNAUTHORIZED_CLIENT.into()),
@@ -37,7 +39,7 @@ pub(super) async fn answer(state: &ServiceState, parts: &Parts, body: RequestBod
         Err(_) => access_token(state, token),
     };
     // A token that was never issued counts as revoked (RFC 7009 §2.2).
-    let Some(given) = given else { return Ok(empty(StatusCode::OK)) };
+    let Some(given) = given else { return Ok(done()) };
     // The client must be told (RFC 7009 §2.1). The error code is from RFC 6749 §5.2.
     if given.client != client {
         return Err(OF_ANOTHER_CLIENT.into());
@@ -45,7 +47,12 @@ pub(super) async fn answer(state: &ServiceState, parts: &Parts, body: RequestBod
     let revoked = state.admin.revoke_session_of(&given.user, &given.session).await;
     revoked.map_err(|fault| EndpointError::unavailable(state, &fault))?;
     audit!("token_revoked", client_id = %client, session_id = %given.session);
-    Ok(empty(StatusCode::OK))
+    Ok(done())
+}
+
+/// RFC 7009 §2.2 lets the body be anything. Many clients read every 200 of an OAuth endpoint as JSON.
+fn done() -> Response<Bytes> {
+    json(StatusCode::OK, &Map::new())
 }
 
 /// The data of an access token that has not expired.

@@ -11,8 +11,9 @@ use url::form_urlencoded;
 use super::answer::{Answer, EndpointError, json, no_content};
 use super::endpoint_caller::EndpointCaller;
 use super::state::ServiceState;
+use crate::caller::Caller;
 use crate::clock::since_epoch;
-use crate::id::{CallSource, ClientId, Scope, SessionId};
+use crate::id::{CallSource, ClientId, Scope, SessionId, UserId};
 use crate::store::{Device, DevicePage, DeviceQuery};
 use crate::telemetry::audit;
 
@@ -20,6 +21,9 @@ use crate::telemetry::audit;
 /// session.
 #[derive(Serialize)]
 pub(super) struct Listing<'a> {
+    /// Who the owner is, for the owner's bridge: a client must not read that from its token (RFC 9068 §6).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_id: Option<&'a UserId>,
     sessions: Vec<Entry<'a>>,
     /// The cursor of the next page. Absent on the last page.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -77,7 +81,7 @@ pub(super) async fn list(state: &ServiceState, parts: &Parts) -> Answer {
     let user = EndpointCaller::user(state, parts)?;
     let page = state.admin.devices_of(user.caller.user_id(), &asked(&parts.uri)?).await;
     let page = page.map_err(|fault| EndpointError::unavailable(state, &fault))?;
-    Ok(json(StatusCode::OK, &Listing::new(&page, Some(user.caller.session_id()))))
+    Ok(json(StatusCode::OK, &Listing::new(&page, Some(user.caller))))
 }
 
 /// The page that the query asks for. Unknown parameters are ignored.
@@ -120,9 +124,11 @@ pub(super) async fn log_out(state: &ServiceState, parts: &Parts) -> Answer {
 }
 
 impl<'a> Listing<'a> {
-    /// Lists a page of devices. With `current`, each entry says whether it is the current session.
-    pub(super) fn new(page: &'a DevicePage, current: Option<&SessionId>) -> Self {
+    /// Lists a page of devices. For their `owner`, each entry says whether it is the current session.
+    pub(super) fn new(page: &'a DevicePage, owner: Option<&'a Caller>) -> Self {
+        let current = owner.map(Caller::session_id);
         Self {
+            user_id: owner.map(Caller::user_id),
             sessions: page.devices.iter().map(|device| Entry::new(device, current)).collect(),
             next_cursor: page.next.as_ref().map(ToString::to_string),
         }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::origin::AddressSettings;
+use super::pages::SignInPages;
 use crate::authenticate::AuthState;
 use crate::caller::Caller;
 use crate::issue::{Admin, IssueSettings, Issuer};
@@ -26,6 +27,8 @@ pub(crate) struct ServiceState {
     pub(crate) addresses: AddressSettings,
     /// The path under which the endpoints are reached.
     pub(crate) prefix: String,
+    /// The pages for people. `None`: there are none.
+    pub(crate) pages: Option<SignInPages>,
 }
 
 impl ServiceState {

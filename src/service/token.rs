@@ -8,16 +8,19 @@ use serde::Serialize;
 use super::answer::{Answer, EndpointError, json};
 use super::oauth::client_auth::authenticate;
 use super::oauth::error::{
-    INVALID_REFRESH_TOKEN, INVALID_SCOPE, INVALID_TARGET, UNAUTHORIZED_CLIENT, UNSUPPORTED_GRANT,
-    invalid_client,
+    ACCESS_DENIED, AUTHORIZATION_PENDING, EXPIRED_TOKEN, INVALID_DEVICE_CODE, INVALID_REFRESH_TOKEN,
+    INVALID_SCOPE, INVALID_TARGET, SLOW_DOWN, UNAUTHORIZED_CLIENT, UNSUPPORTED_GRANT, invalid_client,
 };
 use super::oauth::form::Form;
 use super::oauth::resource;
 use super::request_body::RequestBody;
 use super::state::ServiceState;
 use super::{exchange, origin};
-use crate::id::{ClientId, RefreshToken, Scopes};
-use crate::issue::{Access, ClientAccessError, Exchange, OauthClient, Refresh, RefreshError};
+use crate::id::{ClientId, DeviceCode, RefreshToken, Scopes};
+use crate::issue::{
+    Access, ClientAccessError, DevicePoll, DevicePollError, Exchange, ExchangeError, OauthClient, Refresh,
+    RefreshError,
+};
 use crate::store::{Client, ClientProof};
 
 /// The answer with a token (RFC 6749 §5.1).
@@ -39,6 +42,7 @@ enum Grant {
     ClientCredentials,
     AuthorizationCode,
     RefreshToken,
+    DeviceCode,
 }
 
 pub(super) async fn answer(state: &ServiceState, parts: &Parts, body: RequestBody) -> Answer {
@@ -52,10 +56,13 @@ pub(super) async fn answer(state: &ServiceState, parts: &Parts, body: RequestBod
         (Grant::ClientCredentials, OauthClient::Hook(client, proof)) => {
             client_credentials(state, parts, &form, client, proof).await
         }
-        (Grant::AuthorizationCode, OauthClient::Bridge(_)) => authorization_code(state, parts, &form).await,
-        (Grant::RefreshToken, OauthClient::Bridge(client)) => {
+        (Grant::AuthorizationCode, OauthClient::Linkable(client)) => {
+            authorization_code(state, parts, &form, client).await
+        }
+        (Grant::RefreshToken, OauthClient::Linkable(client)) => {
             refresh_token(state, parts, &form, client).await
         }
+        (Grant::DeviceCode, OauthClient::Linkable(client)) => device_code(state, parts, &form, client).await,
         _ => Err(UNAUTHORIZED_CLIENT),
     };
     Ok(granted(&access?))
@@ -63,6 +70,7 @@ pub(super) async fn answer(state: &ServiceState, parts: &Parts, body: RequestBod
 
 const NO_GRANT: EndpointError = EndpointError::invalid_request("grant_type is missing.");
 const NO_REFRESH_TOKEN: EndpointError = EndpointError::invalid_request("refresh_token is missing.");
+const NO_DEVICE_CODE: EndpointError = EndpointError::invalid_request("device_code is missing.");
 const NO_CODE: EndpointError = EndpointError::invalid_request("code and code_verifier are both required.");
 
 async fn client_credentials(
@@ -84,11 +92,13 @@ async fn client_credentials(
     })
 }
 
-/// Exchanges a code, by the same rules as `POST /session`. The bridge is a public client, so it must show the verifier.
+/// Exchanges a code, by the same rules as `POST /session`. The client must show the verifier, also when it has proved who
+/// it is (OAuth 2.1 §4.1.3).
 async fn authorization_code(
     state: &ServiceState,
     parts: &Parts,
     form: &Form,
+    client: ClientId,
 ) -> Result<Access, EndpointError> {
     let (Some(code), Some(verifier)) = (form.value("code"), form.value("code_verifier")) else {
         return Err(NO_CODE);
@@ -99,13 +109,43 @@ async fn authorization_code(
         origin: origin::of(&state.addresses, parts, None),
         verifier: Some(exchange::verifier(verifier)),
         code: exchange::code(code),
+        client: Some(client),
+        redirect_uri: form.value("redirect_uri").map(ToOwned::to_owned),
         refresh: state.settings.refresh.at_token_endpoint,
         resource,
     };
     state.issuer.exchange(exchange).await.map_err(|error| exchange::refused(state, error))
 }
 
-/// Exchanges a refresh token. The bridge is a public client, so its refresh tokens rotate (RFC 9700 §4.14.2).
+/// Answers a poll of the device grant (RFC 8628 §3.4).
+async fn device_code(
+    state: &ServiceState,
+    parts: &Parts,
+    form: &Form,
+    client: ClientId,
+) -> Result<Access, EndpointError> {
+    let code = form.value("device_code").ok_or(NO_DEVICE_CODE)?;
+    let poll = DevicePoll {
+        // Malformed text cannot be a code that was issued. A random code replaces it, and is looked up.
+        device_code: DeviceCode::parse(code).unwrap_or_else(|_| DeviceCode::random()),
+        client,
+        resource: resource::audience(&state.settings.audiences, form)?,
+        origin: origin::of(&state.addresses, parts, None),
+    };
+    state.issuer.poll_device_grant(poll).await.map_err(|error| match error {
+        DevicePollError::Pending => AUTHORIZATION_PENDING,
+        DevicePollError::SlowDown { .. } => SLOW_DOWN,
+        DevicePollError::Denied => ACCESS_DENIED,
+        DevicePollError::Expired => EXPIRED_TOKEN,
+        DevicePollError::InvalidGrant => INVALID_DEVICE_CODE,
+        DevicePollError::TooManySessions => exchange::refused(state, ExchangeError::TooManySessions),
+        DevicePollError::Resource => INVALID_TARGET,
+        DevicePollError::Key(fault) => EndpointError::unsigned(&fault),
+        DevicePollError::Store(fault) => EndpointError::unavailable(state, &fault),
+    })
+}
+
+/// Exchanges a refresh token. Refresh tokens rotate, whoever the client is (RFC 9700 §4.14.2).
 async fn refresh_token(
     state: &ServiceState,
     parts: &Parts,
@@ -136,13 +176,17 @@ impl Grant {
             "client_credentials" => Ok(Self::ClientCredentials),
             "authorization_code" => Ok(Self::AuthorizationCode),
             "refresh_token" if state.settings.refresh.at_token_endpoint => Ok(Self::RefreshToken),
+            DEVICE_CODE if state.settings.endpoints.device_authorization.is_some() => Ok(Self::DeviceCode),
             _ => Err(UNSUPPORTED_GRANT),
         }
     }
 }
 
+/// The name of the device grant (RFC 8628 §3.4).
+pub(super) const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
+
 /// The scopes that the form asks for. `None`: all scopes.
-fn scopes(form: &Form) -> Result<Option<Scopes>, EndpointError> {
+pub(super) fn scopes(form: &Form) -> Result<Option<Scopes>, EndpointError> {
     let Some(text) = form.value("scope") else { return Ok(None) };
     let scopes = Scopes::parse(text).map_err(|_| INVALID_SCOPE)?;
     let repeats = scopes.iter().count() < text.split(' ').count();

@@ -12,6 +12,7 @@ use url::Url;
 use super::answer::{Answer, EndpointError, json, no_content};
 use super::jwks::PUBLIC;
 use super::state::ServiceState;
+use super::token::DEVICE_CODE;
 use crate::audience::is_inserted;
 use crate::id::{Audience, Scope};
 use crate::issue::IssueSettings;
@@ -28,7 +29,7 @@ const ASSERTION_ALGORITHMS: [&str; 5] = ["EdDSA", "Ed25519", "ES256", "PS256", "
 pub(super) fn authorization_server(state: &ServiceState, parts: &Parts, path: &str) -> Answer {
     let settings = &*state.settings;
     let is_its_path = Url::parse(&settings.issuer).is_ok_and(|issuer| is_inserted(issuer.path(), path));
-    let metadata = AuthorizationServer::of(settings).filter(|_| is_its_path);
+    let metadata = AuthorizationServer::of(state).filter(|_| is_its_path);
     public(parts, &metadata.ok_or_else(EndpointError::not_found)?)
 }
 
@@ -49,12 +50,20 @@ pub(super) fn protected_resource(state: &ServiceState, parts: &Parts, path: &str
 
 /// The authorization server metadata (RFC 8414 §2).
 ///
-/// This crate has no authorization endpoint. A person gets a code from `POST /code`, through the host.
+/// Without pages, the authorization endpoint is the host's own: there a person gets a code from `POST /code`.
 #[derive(Serialize)]
 struct AuthorizationServer<'a> {
     issuer: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     authorization_endpoint: Option<&'a str>,
+    /// RFC 9207 §3: where the authorization endpoint is ours.
+    #[serde(skip_serializing_if = "is_false")]
+    authorization_response_iss_parameter_supported: bool,
+    #[serde(skip_serializing_if = "is_false")]
+    client_id_metadata_document_supported: bool,
+    /// RFC 8628 §4.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device_authorization_endpoint: Option<&'a str>,
     token_endpoint: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     jwks_uri: Option<&'a str>,
@@ -103,13 +112,22 @@ struct ResourceMetadata<'a> {
 
 impl<'a> AuthorizationServer<'a> {
     /// The metadata. `None` without a token endpoint, because then there is nothing to discover.
-    fn of(settings: &'a IssueSettings) -> Option<Self> {
-        let refreshes = settings.refresh.at_token_endpoint;
-        let grants =
-            [Some("client_credentials"), Some("authorization_code"), refreshes.then_some("refresh_token")];
+    fn of(state: &'a ServiceState) -> Option<Self> {
+        let settings = &*state.settings;
+        let device_authorization = settings.endpoints.device_authorization.as_ref();
+        let grants = [
+            Some("client_credentials"),
+            Some("authorization_code"),
+            settings.refresh.at_token_endpoint.then_some("refresh_token"),
+            device_authorization.map(|_| DEVICE_CODE),
+        ];
+        let has_own_pages = state.pages.is_some() && settings.endpoints.authorization.is_some();
         Some(Self {
             issuer: &settings.issuer,
             authorization_endpoint: settings.endpoints.authorization.as_ref().map(Url::as_str),
+            authorization_response_iss_parameter_supported: has_own_pages,
+            client_id_metadata_document_supported: state.pages.is_some() && state.issuer.takes_documents(),
+            device_authorization_endpoint: device_authorization.map(Url::as_str),
             token_endpoint: settings.endpoints.token.as_ref()?.as_str(),
             jwks_uri: settings.endpoints.jwks.as_ref().map(Url::as_str),
             scopes_supported: scopes(settings),
@@ -131,6 +149,11 @@ impl<'a> AuthorizationServer<'a> {
             protected_resources: settings.audiences.resources.iter().map(|found| &found.resource).collect(),
         })
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 /// The scopes that hook clients may ask for, and those of the protected resources.

@@ -4,10 +4,9 @@ use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use sha2::{Digest, Sha256};
-use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory};
 
 use super::{ClientProof, StoreError};
-use crate::id::{Audience, CallSource, ClientId, RefreshHash, Scopes, SessionId, UserId};
+use crate::id::{Audience, CallSource, ClientId, RefreshHash, Scopes, SessionId, UserId, shown_text};
 
 /// A session to open or renew.
 #[derive(Debug, Clone)]
@@ -325,7 +324,7 @@ impl Origin {
     /// unassigned characters, line and paragraph separators. What is longer than 256 characters is cut.
     #[must_use]
     pub fn user_agent(mut self, text: &str) -> Self {
-        self.user_agent = shown_text(text);
+        self.user_agent = shown_text(text, 256);
         self
     }
 
@@ -339,24 +338,9 @@ impl Origin {
     /// Sets the device name. The same characters are dropped as by [`user_agent`](Self::user_agent).
     #[must_use]
     pub fn device_name(mut self, text: &str) -> Self {
-        self.device_name = shown_text(text);
+        self.device_name = shown_text(text, 256);
         self
     }
-}
-
-/// Makes free text from a caller fit to store and to show.
-pub(super) fn shown_text(text: &str) -> Option<String> {
-    let kept: String = text.chars().filter(|c| is_shown(*c)).take(256).collect();
-    let trimmed = kept.trim();
-    (!trimmed.is_empty()).then(|| trimmed.to_owned())
-}
-
-/// Whether a reader sees `c` where it stands. A character that turns the text around or is invisible makes one name
-/// look like another.
-fn is_shown(c: char) -> bool {
-    let breaks_line =
-        matches!(c.general_category(), GeneralCategory::LineSeparator | GeneralCategory::ParagraphSeparator);
-    !breaks_line && c.general_category_group() != GeneralCategoryGroup::Other
 }
 
 #[cfg(test)]

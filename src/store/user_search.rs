@@ -1,8 +1,8 @@
 //! How people are found by the beginning of their ids and labels. Both stores search from this, so that they agree.
 
-use super::session::shown_text;
 use super::{KnownUser, UserPage, UserQuery, UserRecord};
 use crate::id::UserId;
+use crate::id::shown_text;
 
 /// A label as it is stored.
 pub(crate) struct StoredLabel {
@@ -15,7 +15,7 @@ pub(crate) struct StoredLabel {
 impl KnownUser {
     /// The label to store; `None` keeps the one that is stored.
     pub(crate) fn stored_label(&self) -> Option<StoredLabel> {
-        let text = shown_text(self.label.as_ref()?).unwrap_or_default();
+        let text = shown_text(self.label.as_ref()?, 256).unwrap_or_default();
         Some(StoredLabel { key: fold(&text), text })
     }
 }

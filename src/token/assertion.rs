@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::algorithm::Scheme;
 use super::compact::{Compact, is_key_id, json_object};
-use super::{Algorithm, InvalidToken, VerifyingKey};
+use super::{InvalidToken, VerifyingKey};
 use crate::id::ClientId;
 
 /// A well-formed assertion. Nothing in it is proven until [`signed_by`](Self::signed_by) finds its key. It is not good
@@ -82,7 +82,7 @@ impl<'a> ClientAssertion<'a> {
         &self.claims.jti
     }
 
-    /// The algorithm that it names, in the form of a JWK; not proven.
+    /// The algorithm that it names, as stored JWKs name it; not proven.
     pub(crate) const fn algorithm(&self) -> &'static str {
         self.scheme.name()
     }
@@ -163,20 +163,19 @@ impl<'a> ClientAssertion<'a> {
     /// A public key of the assertion's algorithm. Nobody has its private key.
     fn decoy(&self) -> Cow<'static, str> {
         match self.scheme {
-            Scheme::PublicKey(Algorithm::Es256) => DECOY_ES256.into(),
-            Scheme::PublicKey(Algorithm::Rs256 | Algorithm::Ps256) => {
+            Scheme::Es256 => DECOY_ES256.into(),
+            Scheme::Rs256 | Scheme::Ps256 => {
                 let alg = self.scheme.name();
                 format!(r#"{{"kty":"RSA","alg":"{alg}","e":"AQAB","n":"{DECOY_MODULUS}"}}"#).into()
             }
-            Scheme::PublicKey(Algorithm::EdDsa) | Scheme::Hs256 => DECOY_EDDSA.into(),
+            Scheme::Ed25519 | Scheme::Hs256 => DECOY_EDDSA.into(),
         }
     }
 }
 
 /// The public-key scheme that a header names.
 fn scheme(name: &str) -> Option<Scheme> {
-    let ed25519 = Algorithm::EdDsa.is_called(name).then_some(Scheme::PublicKey(Algorithm::EdDsa));
-    ed25519.or_else(|| Scheme::from_name(name)).filter(|scheme| *scheme != Scheme::Hs256)
+    Scheme::from_name(name).filter(|scheme| *scheme != Scheme::Hs256)
 }
 
 /// RFC 7515 §4.1.9, rfc7523bis §4. A JWT with the type of another kind is not an assertion.

@@ -12,6 +12,9 @@ use super::error::{InvalidToken, MAX_BYTES};
 /// The `typ` of the tokens we sign (RFC 9068 §2.1).
 pub(super) const TYPE: &str = "at+jwt";
 
+/// The `typ` of the tickets of our pages.
+pub(super) const TICKET_TYPE: &str = "ticket+jwt";
+
 /// The three parts of a token.
 pub(super) struct Compact<'a> {
     /// What is signed: the first two parts and the dot between them.
@@ -75,6 +78,13 @@ impl<'a> Compact<'a> {
     pub(super) fn header(&self) -> Result<Header<'_>, InvalidToken> {
         let header: Header<'_> = json_object(&self.header).ok_or(InvalidToken::Header)?;
         header.check(&ACCESS_TOKEN_TYPES)?;
+        Ok(header)
+    }
+
+    /// The header of a ticket.
+    pub(super) fn ticket_header(&self) -> Result<Header<'_>, InvalidToken> {
+        let header: Header<'_> = json_object(&self.header).ok_or(InvalidToken::Header)?;
+        header.check(&[TICKET_TYPE])?;
         Ok(header)
     }
 

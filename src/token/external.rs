@@ -58,7 +58,7 @@ pub(crate) struct ExternalVerifier {
 /// A token whose form and header are allowed. Nothing in it is verified yet.
 pub(crate) struct ParsedToken<'t> {
     token: Compact<'t>,
-    algorithm: Algorithm,
+    scheme: Scheme,
     pub(crate) key_id: String,
 }
 
@@ -80,10 +80,10 @@ impl ExternalVerifier {
     pub(crate) fn parse<'t>(&self, token: &'t str) -> Result<ParsedToken<'t>, InvalidToken> {
         let token = Compact::parse(token)?;
         let header = token.external_header(self.takes_plain_jwts)?;
-        let algorithm = self.algorithms.iter().find(|algorithm| algorithm.is_called(&header.alg));
-        let algorithm = *algorithm.ok_or(InvalidToken::Algorithm)?;
+        let is_allowed = |scheme: &Scheme| self.algorithms.iter().any(|allowed| allowed.scheme() == *scheme);
+        let scheme = Scheme::from_name(&header.alg).filter(is_allowed).ok_or(InvalidToken::Algorithm)?;
         let key_id = header.kid.into_owned();
-        Ok(ParsedToken { token, algorithm, key_id })
+        Ok(ParsedToken { token, scheme, key_id })
     }
 
     /// The claims of `token`, if everything in it is good. The audience is not checked: the layer does this.
@@ -92,7 +92,7 @@ impl ExternalVerifier {
         token: ParsedToken<'_>,
         key: &VerifyingKey,
     ) -> Result<ExternalClaims, InvalidToken> {
-        if key.scheme() != Scheme::PublicKey(token.algorithm) {
+        if key.scheme() != token.scheme {
             return Err(InvalidToken::Algorithm);
         }
         if !key.verifies(token.token.signed, &token.token.signature) {

@@ -47,7 +47,7 @@ pub(super) fn spki(key: &SigningKey) -> Vec<u8> {
     let algorithm = jwk.algorithm(Operation::Verify).unwrap();
     let public = jwk.public_key(algorithm).unwrap();
     let kind: &'static dyn VerificationAlgorithm = match algorithm {
-        Algorithm::EdDsa => &ED25519,
+        Algorithm::EdDsa | Algorithm::Ed25519 => &ED25519,
         Algorithm::Es256 => &ECDSA_P256_SHA256_FIXED,
         Algorithm::Rs256 | Algorithm::Ps256 => &RSA_PKCS1_2048_8192_SHA256,
     };
@@ -194,7 +194,7 @@ pub(super) fn payload() -> Value {
 
 /// The header of a good token of `key`, for tests to change.
 pub(super) fn header(key: &SigningKey) -> Value {
-    json!({ "alg": key.verifying_key().scheme().name(), "kid": key.key_id(), "typ": "at+jwt" })
+    json!({ "alg": key.verifying_key().algorithm(), "kid": key.key_id(), "typ": "at+jwt" })
 }
 
 /// A token with any header and payload, and a valid signature by `key`.

@@ -97,8 +97,8 @@ impl Jwk {
             return Err(KeyError::JwkAlgorithm);
         }
         match (self.kty.as_str(), self.crv.as_deref(), self.alg.as_deref()) {
-            // RFC 9864 calls `Ed25519` what RFC 8037 called `EdDSA`.
-            ("OKP", Some("Ed25519"), None | Some("EdDSA" | "Ed25519")) => Ok(Algorithm::EdDsa),
+            ("OKP", Some("Ed25519"), None | Some("EdDSA")) => Ok(Algorithm::EdDsa),
+            ("OKP", Some("Ed25519"), Some("Ed25519")) => Ok(Algorithm::Ed25519),
             ("EC", Some("P-256"), None | Some("ES256")) => Ok(Algorithm::Es256),
             ("RSA", None, Some("RS256")) => Ok(Algorithm::Rs256),
             ("RSA", None, Some("PS256")) => Ok(Algorithm::Ps256),
@@ -121,7 +121,7 @@ impl Jwk {
     /// The public key in a form that `VerifyingKey::new` reads.
     pub(super) fn public_key(&self, algorithm: Algorithm) -> Result<Vec<u8>, KeyError> {
         let key = match algorithm {
-            Algorithm::EdDsa => self.x.as_ref().map(|x| x.0.to_vec()),
+            Algorithm::EdDsa | Algorithm::Ed25519 => self.x.as_ref().map(|x| x.0.to_vec()),
             Algorithm::Es256 => self.point(),
             Algorithm::Rs256 | Algorithm::Ps256 => self.rsa_public_key(),
         };
@@ -131,7 +131,7 @@ impl Jwk {
     /// The private key as PKCS#8. It checks first that the public members belong to it.
     pub(super) fn private_key(&self, algorithm: Algorithm) -> Result<Zeroizing<Vec<u8>>, KeyError> {
         let key = match algorithm {
-            Algorithm::EdDsa => self.ed25519_private_key(),
+            Algorithm::EdDsa | Algorithm::Ed25519 => self.ed25519_private_key(),
             Algorithm::Es256 => self.p256_private_key(),
             Algorithm::Rs256 | Algorithm::Ps256 => self.rsa_private_key(),
         };

@@ -120,6 +120,9 @@ impl KeyRing {
 
     /// Signs new tokens with `key` from now on. The previous key keeps verifying. `key` may have been published before.
     ///
+    /// `key` may also be the key that signs now, under the other name of Ed25519 (see [`Algorithm`]). Then its new
+    /// tokens and the JWK set have the new name, and its tokens with the old name are still accepted.
+    ///
     /// # Errors
     ///
     /// [`KeyError::SelfTest`] when the key cannot verify what it signs. [`KeyError::Duplicate`] when the ring has its
@@ -198,16 +201,18 @@ impl KeyRing {
     /// [`KeyError::Crypto`] when the cryptographic library fails.
     pub(crate) fn sign(&self, claims: &Claims) -> Result<AccessToken, KeyError> {
         claims.check()?;
+        self.sign_compact(TYPE, claims.to_json().as_ref()).map(AccessToken::new)
+    }
+
+    /// Signs `payload` with the current key, as a JWT of the type `typ`.
+    pub(super) fn sign_compact(&self, typ: &str, payload: &[u8]) -> Result<String, KeyError> {
         let key = &self.0.keys.load().signing;
-        let header = Header {
-            alg: key.verifying_key().scheme().name().into(),
-            kid: key.key_id().into(),
-            typ: TYPE.into(),
-        };
+        let header =
+            Header { alg: key.verifying_key().algorithm().into(), kid: key.key_id().into(), typ: typ.into() };
         let header = serde_json::to_vec(&header).expect("strings always have a JSON form");
-        let signed = format!("{}.{}", encode(header), encode(claims.to_json()));
+        let signed = format!("{}.{}", encode(header), encode(payload));
         let token = format!("{signed}.{}", encode(key.sign(signed.as_bytes())?));
-        if token.len() > MAX_BYTES { Err(KeyError::TokenTooLong) } else { Ok(AccessToken::new(token)) }
+        if token.len() > MAX_BYTES { Err(KeyError::TokenTooLong) } else { Ok(token) }
     }
 
     /// A number that changes when a key is removed: a token that was verified before may no longer be good.

@@ -150,8 +150,10 @@ mod tests {
         assert_eq!(ids(&[one.clone(), one.clone()]), ["one"], "the same key twice is one key");
         let for_two = [with(with(rs.clone(), "alg", "PS256"), "kid", "ps"), with(rs.clone(), "kid", "rs")];
         assert!(ids(&for_two).is_empty(), "one key is for one algorithm");
-        let renamed = [with(ed.clone(), "kid", "a"), with(ed, "kid", "b")];
+        let renamed = [with(ed.clone(), "kid", "a"), with(ed.clone(), "kid", "b")];
         assert_eq!(ids(&renamed), ["a", "b"]);
+        let ed = with(ed, "kid", "ed");
+        assert_eq!(ids(&[ed.clone(), with(ed, "alg", "Ed25519")]), ["ed"], "both names are one algorithm");
     }
 
     #[test]
@@ -164,6 +166,16 @@ mod tests {
         assert_eq!(names(&ALGORITHMS), Some("RS256"));
         assert_eq!(names(&[Algorithm::Ps256]), Some("PS256"));
         assert_eq!(names(&[Algorithm::Es256]), None);
+    }
+
+    #[test]
+    fn ed25519_is_allowed_under_either_name() {
+        for alg in ["EdDSA", "Ed25519"] {
+            let set = json!({ "keys": [with(published(&keys()[0]), "alg", alg)] }).to_string();
+            for allowed in [Algorithm::EdDsa, Algorithm::Ed25519] {
+                assert_eq!(KeySet::from_json(set.as_bytes(), &[allowed]).unwrap().len(), 1, "{alg}");
+            }
+        }
     }
 
     #[test]

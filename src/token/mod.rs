@@ -12,6 +12,7 @@ mod key_ring;
 mod key_set;
 mod missing_key;
 mod signing_key;
+mod ticket;
 mod verify;
 mod verifying_key;
 
@@ -25,6 +26,7 @@ pub(crate) use external::{ExternalClaims, ExternalVerifier, unverified_issuer};
 pub use key_ring::KeyRing;
 pub(crate) use key_set::KeySet;
 pub use signing_key::SigningKey;
+pub(crate) use ticket::Ticket;
 pub(crate) use verify::TokenVerifier;
 pub use verifying_key::VerifyingKey;
 

@@ -61,8 +61,8 @@ impl SigningKey {
 
     /// Reads a private key from a JWK. Its id is the `kid` of the JWK, or its RFC 7638 thumbprint if there is no `kid`.
     ///
-    /// An RSA key must name in `alg` the RSA algorithm that it is for. A symmetric key is refused: see
-    /// [`SigningKey::danger_hs256`].
+    /// An RSA key must name in `alg` the RSA algorithm that it is for. An Ed25519 key signs as `EdDSA`, unless its `alg`
+    /// says `Ed25519`. A symmetric key is refused: see [`SigningKey::danger_hs256`].
     ///
     /// # Errors
     ///
@@ -123,7 +123,7 @@ impl SigningKey {
     fn from_pkcs8(algorithm: Algorithm, der: &[u8], key_id: Option<String>) -> Result<Self, KeyError> {
         let unsuitable = |_| KeyError::Unsuitable { algorithm };
         let (private, public) = match algorithm {
-            Algorithm::EdDsa => {
+            Algorithm::EdDsa | Algorithm::Ed25519 => {
                 let pair = Ed25519KeyPair::from_pkcs8(der).map_err(unsuitable)?;
                 (EncodingKey::from_ed_der(der), pair.public_key().as_ref().to_vec())
             }
@@ -149,7 +149,7 @@ impl fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SigningKey")
             .field("key_id", &self.key_id())
-            .field("algorithm", &self.public.scheme().name())
+            .field("algorithm", &self.public.algorithm())
             .finish_non_exhaustive()
     }
 }
@@ -158,7 +158,7 @@ impl fmt::Debug for SigningKey {
 pub(super) fn generate_pem(algorithm: Algorithm) -> Result<Zeroizing<String>, KeyError> {
     let failed = |_| KeyError::Crypto;
     Ok(match algorithm {
-        Algorithm::EdDsa => {
+        Algorithm::EdDsa | Algorithm::Ed25519 => {
             let pair = Ed25519KeyPair::generate().map_err(failed)?;
             to_pem(pair.to_pkcs8v1().map_err(failed)?.as_ref())
         }

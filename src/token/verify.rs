@@ -58,6 +58,7 @@ impl TokenVerifier {
         let header = token.header()?;
         let scheme = Scheme::from_name(&header.alg).ok_or(InvalidToken::Algorithm)?;
         let key = self.keys.find(&header.kid).ok_or(InvalidToken::UnknownKey)?;
+        // Both names of Ed25519 are one scheme. What is computed does not depend on the name.
         if key.scheme() != scheme {
             return Err(InvalidToken::Algorithm);
         }
@@ -137,3 +138,5 @@ mod attacks;
 mod forged_signatures;
 #[cfg(test)]
 mod hostile_claims;
+#[cfg(test)]
+mod two_names;

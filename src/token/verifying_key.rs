@@ -27,6 +27,8 @@ struct Inner {
     /// Identifies the key itself, whatever its id is.
     thumbprint: String,
     scheme: Scheme,
+    /// The scheme's name in the tokens that the key signs, and in the JWK set.
+    algorithm: &'static str,
     decoding: DecodingKey,
     /// `None` for HS256, whose key is a secret.
     public: Option<PublicMembers>,
@@ -79,7 +81,7 @@ impl VerifyingKey {
             jwk.name_rsa_algorithm(rsa);
         }
         let algorithm = jwk.algorithm(Operation::Verify)?;
-        if !allowed.contains(&algorithm) {
+        if !allowed.iter().any(|allowed| allowed.scheme() == algorithm.scheme()) {
             return Err(KeyError::JwkAlgorithm);
         }
         let key_id = jwk.kid.take().ok_or(KeyError::KeyId)?;
@@ -100,8 +102,14 @@ impl VerifyingKey {
         if !is_key_id(&key_id) {
             return Err(KeyError::KeyId);
         }
-        let scheme = Scheme::PublicKey(algorithm);
-        Ok(Self(Arc::new(Inner { key_id, thumbprint, scheme, decoding, public: Some(public) })))
+        Ok(Self(Arc::new(Inner {
+            key_id,
+            thumbprint,
+            scheme: algorithm.scheme(),
+            algorithm: algorithm.name(),
+            decoding,
+            public: Some(public),
+        })))
     }
 
     /// A shared secret with the id `key_id`.
@@ -110,6 +118,7 @@ impl VerifyingKey {
             thumbprint: key_id.clone(),
             key_id,
             scheme: Scheme::Hs256,
+            algorithm: Scheme::Hs256.name(),
             decoding: DecodingKey::from_secret(secret),
             public: None,
         }))
@@ -119,15 +128,21 @@ impl VerifyingKey {
         self.0.scheme
     }
 
+    /// The name in `alg` of the tokens that the key signs, and in the JWK set.
+    pub(super) fn algorithm(&self) -> &'static str {
+        self.0.algorithm
+    }
+
     /// The public members, to be published; `None` for HS256.
     pub(super) fn published(&self) -> Option<PublishedJwk<'_>> {
         let members = self.0.public.as_ref()?;
-        Some(PublishedJwk { members, kid: self.key_id(), usage: "sig", alg: self.scheme().name() })
+        Some(PublishedJwk { members, kid: self.key_id(), usage: "sig", alg: self.algorithm() })
     }
 
-    /// The thumbprint of a public key, and its public members as a JWK that [`from_jwk`](Self::from_jwk) reads.
+    /// The thumbprint of a public key, and its public members as a JWK that [`from_jwk`](Self::from_jwk) reads. Stores
+    /// look keys up by `alg`. So Ed25519 has one name there, whichever the key's owner used.
     pub(crate) fn to_jwk(&self) -> Option<(KeyThumbprint, String)> {
-        let published = self.published()?;
+        let published = PublishedJwk { alg: self.scheme().name(), ..self.published()? };
         let jwk = serde_json::to_string(&published).expect("strings always have a JSON form");
         Some((published.members.thumbprint(), jwk))
     }
@@ -137,7 +152,7 @@ impl VerifyingKey {
         self.0.key_id == key_id || self.0.thumbprint == key_id
     }
 
-    /// Whether both are the same key with the same id and algorithm.
+    /// Whether both are the same key with the same id and algorithm, under whichever of its names.
     pub(super) fn is(&self, other: &Self) -> bool {
         self.key_id() == other.key_id()
             && self.0.thumbprint == other.0.thumbprint
@@ -162,7 +177,7 @@ impl fmt::Debug for VerifyingKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("VerifyingKey")
             .field("key_id", &self.key_id())
-            .field("algorithm", &self.scheme().name())
+            .field("algorithm", &self.algorithm())
             .finish_non_exhaustive()
     }
 }
@@ -173,7 +188,7 @@ const RSA_BITS: RangeInclusive<usize> = 2048..=4096;
 /// The key for publication and for use; `None` when it is not a key of this kind, or too weak.
 fn read(algorithm: Algorithm, key: &[u8]) -> Option<(PublicMembers, DecodingKey)> {
     match algorithm {
-        Algorithm::EdDsa => {
+        Algorithm::EdDsa | Algorithm::Ed25519 => {
             let point: [u8; 32] = raw(&ED25519, key)?;
             let public = PublicMembers {
                 kty: "OKP",

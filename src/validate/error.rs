@@ -59,6 +59,12 @@ pub enum BuildError {
         BridgeBuilder::token_endpoint, or leave out BridgeBuilder::session_refresh_tokens"
     )]
     NoTokenEndpoint,
+    /// The device grant is on, and there is no page on which a person could let a program in.
+    #[error(
+        "BridgeBuilder::device_authorization_endpoint needs the pages: name the host's login with \
+        BridgeBuilder::pages(Pages::new(\"/login\"))"
+    )]
+    NoPages,
     /// A text cannot be used in a challenge or a path.
     #[error("{what} {value:?} must be {allowed}")]
     Text {
@@ -72,8 +78,8 @@ pub enum BuildError {
     /// An issuer is trusted twice, or is this bridge itself. The `iss` of a token must identify one issuer.
     #[error("the issuer {0:?} is trusted already: name each issuer once, and not this bridge")]
     IssuerTwice(String),
-    /// No TLS client could be made. It would fetch the keys of other issuers.
-    #[error("no TLS client could be made to fetch the keys of other issuers")]
+    /// No TLS client could be made. It would fetch the keys of other issuers, or the documents of OAuth clients.
+    #[error("no TLS client could be made to fetch the keys of other issuers or the documents of clients")]
     Tls(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The key ring failed its self-test.
     #[error(transparent)]

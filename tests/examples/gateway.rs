@@ -18,7 +18,7 @@ async fn only_who_is_signed_in_gets_a_code_and_only_operators_operate() {
     let gateway = Gateway::start(&[]).await;
     let code = gateway.client.post(gateway.url("/v1/auth/bridge/code")).send().await.unwrap();
     assert_eq!(code.status(), 401);
-    let forged = gateway.client.post(gateway.url("/v1/auth/bridge/code")).header(COOKIE, "demo_login=a");
+    let forged = gateway.client.post(gateway.url("/v1/auth/bridge/code")).header(COOKIE, "gateway_login=a");
     assert_eq!(forged.send().await.unwrap().status(), 401);
 
     let token = text(&gateway.link(alice()).await, "token");
@@ -119,7 +119,7 @@ async fn the_upstream_gets_the_body_and_nothing_that_was_for_the_gateway_alone()
         .header(CONNECTION, "x-for-this-hop")
         .header("x-for-this-hop", "1")
         .header("te", "trailers")
-        .header(COOKIE, "demo_login=a")
+        .header(COOKIE, "gateway_login=a")
         .header("x-kept", "yes")
         .header("X_User_Id", "mallory")
         .body("not json")
@@ -161,9 +161,15 @@ async fn only_its_own_names_and_addresses_lead_to_the_gateway() {
     }
     for host in ["rebound.example", "gateway.example.evil.example", "localhost.evil.example", "", "a b", "@"]
     {
-        for path in
-            ["/v1/greeting", "/v1/auth/bridge/code", "/admin/users/a/sessions", "/demo/login", "/nowhere"]
-        {
+        for path in [
+            "/v1/greeting",
+            "/v1/auth/bridge/code",
+            "/admin/users/a/sessions",
+            "/demo/login",
+            "/login",
+            "/",
+            "/nowhere",
+        ] {
             let found = status(get(path, host)).await;
             assert!(found == 421 || (found == 400 && host == "a b"), "{host:?} {path} {found}");
         }

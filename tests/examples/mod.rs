@@ -1,10 +1,14 @@
 //! The examples, as a person runs them.
 
 mod bridge;
+mod bridge_login;
+mod bridge_loopback;
+mod bridge_token;
 mod demo;
 mod gateway;
 mod hooks;
 mod hyper;
+mod login;
 mod proxy;
 mod readiness;
 mod readiness_postgres;
@@ -12,6 +16,7 @@ mod readme;
 mod recording;
 mod relay;
 mod renewal;
+mod scripted;
 mod stock;
 mod two_keys;
 
@@ -67,7 +72,7 @@ impl Gateway {
         let answer = self.client.post(self.url("/demo/login")).json(&login).send().await.unwrap();
         assert_eq!(answer.status(), 204);
         let cookie = answer.headers()[SET_COOKIE].to_str().unwrap();
-        assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict"), "{cookie}");
+        assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax"), "{cookie}");
         cookie.split(';').next().unwrap().to_owned()
     }
 

@@ -16,12 +16,12 @@ use super::{Gateway, alice, text};
 use crate::support::process::{Running, example, run, run_with, start};
 
 /// What the bridge keeps.
-fn kept(home: &TempDir) -> Value {
+pub(super) fn kept(home: &TempDir) -> Value {
     serde_json::from_slice(&std::fs::read(credential(home)).unwrap()).unwrap()
 }
 
 /// Makes the kept token as old as this.
-fn age(home: &TempDir, age: Duration) {
+pub(super) fn age(home: &TempDir, age: Duration) {
     let mut kept = kept(home);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     kept["asked_at"] = json!(u64::try_from((now - age).as_millis()).unwrap());
@@ -29,8 +29,8 @@ fn age(home: &TempDir, age: Duration) {
     std::fs::write(credential(home), kept.to_string()).unwrap();
 }
 
-const ALMOST_AN_HOUR: Duration = Duration::from_secs(3500);
-const OVER_AN_HOUR: Duration = Duration::from_secs(3700);
+pub(super) const ALMOST_AN_HOUR: Duration = Duration::from_secs(3500);
+pub(super) const OVER_AN_HOUR: Duration = Duration::from_secs(3700);
 
 /// The proxy of the person who lives in `home`, whose local key is `key`.
 async fn serve(gateway: &Gateway, home: &TempDir) -> Running {
@@ -223,11 +223,11 @@ async fn a_bridge_that_was_signed_out_says_so_and_is_linked_again() {
     let (home, _) = linked(&gateway).await;
     revoke_all(&gateway).await;
     let told = signed_out(&run(&mut gateway.bridge(&home, &["call", "/v1/whoami"])).await);
-    let link = format!("link again: bridge link --gateway {}/", gateway.running.url);
-    assert_eq!(told, format!("error: this device was signed out; {link}\n"));
+    let login = format!("sign in again: bridge login {}/", gateway.running.url);
+    assert_eq!(told, format!("error: this device was signed out; {login}\n"));
     assert!(!credential(&home).exists());
-    let told = signed_out(&run(&mut gateway.bridge(&home, &["call", "/v1/whoami"])).await);
-    assert!(told.contains("there is no credential"), "{told}");
+    // Not only the process that found out.
+    assert_eq!(signed_out(&run(&mut gateway.bridge(&home, &["call", "/v1/whoami"])).await), told);
 
     let code = gateway.code(alice(), None).await;
     printed(&run_with(&mut gateway.bridge(&home, &["link", "-"]), &code).await);
@@ -251,7 +251,9 @@ async fn a_proxy_that_was_signed_out_says_so_and_takes_the_next_link() {
         let refused = request.send().await.unwrap();
         assert_eq!(refused.status(), 401);
         let problem: Value = refused.json().await.unwrap();
-        assert!(text(&problem, "detail").starts_with("this device was signed out; link again: bridge link"));
+        assert!(
+            text(&problem, "detail").starts_with("this device was signed out; sign in again: bridge login")
+        );
     }
     let code = gateway.code(alice(), None).await;
     printed(&run_with(&mut gateway.bridge(&home, &["link", "-"]), &code).await);

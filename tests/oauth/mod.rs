@@ -3,6 +3,7 @@
 mod audit;
 mod client_auth;
 mod code;
+mod empty_password;
 pub mod given;
 mod introspection;
 mod limits;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bridge_auth::Freshness;
 use http::StatusCode;
 use http::header::AUTHORIZATION;
+use serde_json::json;
 
 use super::given::{Hook, gateway, hook, hook_of, oauth_builder, post, server};
 use crate::support::gateway::{Answer, Gateway, send};
@@ -22,7 +23,8 @@ async fn revoke(gateway: &Gateway, client: &Hook, token: &str) -> Answer {
 }
 
 fn is_done(answer: &Answer) -> bool {
-    answer.status == StatusCode::OK && answer.body.is_empty() && answer.is_not_stored()
+    let is_json = answer.header("content-type") == "application/json" && answer.json() == json!({});
+    answer.status == StatusCode::OK && is_json && answer.is_not_stored()
 }
 
 /// The bridge itself ends `token`: it has nothing to prove itself with but that.
@@ -54,6 +56,7 @@ async fn row_121_a_client_ends_its_own_tokens_and_no_others(db: impl Backend) {
     }
     // With it goes the session of that device's hooks, and nothing of another device.
     assert!(!gateway.admits(&token).await && gateway.admits(&other).await && gateway.admits(&persons).await);
+    assert!(is_done(&revoke(&gateway, &alice, "never issued").await));
     let missing = alice.send(&gateway, "/revoke", &[]).await;
     assert!(missing.is_oauth_error(400, "invalid_request"), "{missing:?}");
 }

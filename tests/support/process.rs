@@ -15,6 +15,7 @@ use tokio::time::timeout;
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A server that was started and listens; killed when it is dropped.
+#[derive(Debug)]
 pub struct Running {
     child: Child,
     /// What it printed before it listened.
@@ -146,7 +147,9 @@ pub fn executable(name: &str) -> &'static Path {
 fn build() -> HashMap<String, PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = std::process::Command::new(cargo);
-    command.args(["build", "--examples", "--message-format=json"]).current_dir(env!("CARGO_MANIFEST_DIR"));
+    command
+        .args(["build", "--package", "bridge-auth", "--examples", "--message-format=json"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"));
     if cfg!(feature = "metrics") {
         command.arg("--all-features");
     }

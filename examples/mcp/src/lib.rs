@@ -102,9 +102,14 @@ impl Server {
     /// The MCP server behind the guard, and beside the guard the endpoints where a client gets a token.
     fn app(&self, streams: CancellationToken) -> Result<Router> {
         let host = self.issuer.host_str().context("the issuer must be a URL with a host")?;
+        let port =
+            self.issuer.port_or_known_default().context("the issuer must be a URL of http or https")?;
+        // rmcp takes an origin without a port for all ports.
+        let origin = format!("{}://{host}:{port}", self.issuer.scheme());
         let config = StreamableHttpServerConfig::default()
             // A web page may call neither under another name of this host nor from another origin.
             .with_allowed_hosts([host])
+            .with_allowed_origins([origin])
             .enforce_origin_validation()
             .with_cancellation_token(streams);
         let sessions = Arc::new(LocalSessionManager::default());

@@ -152,9 +152,36 @@ async fn row_148_more_scopes_than_needed_are_enough() {
 async fn row_154_a_page_of_another_origin_or_by_another_name_is_refused() {
     let server = Server::start().await;
     let token = server.link("alice", "").await;
-    for (header, value) in [(ORIGIN, "http://evil"), (ORIGIN, "null"), (HOST, "evil.example")] {
+    let own = server.url("");
+    let other_scheme = own.replace("http:", "https:");
+    let other_port = own.rsplit_once(':').unwrap().0.to_owned() + ":1";
+    let no_port = own.rsplit_once(':').unwrap().0;
+    let longer = format!("{own}.evil.example");
+    for (header, value) in [
+        (ORIGIN, "http://evil"),
+        (ORIGIN, "null"),
+        (ORIGIN, &*other_scheme),
+        (ORIGIN, &*other_port),
+        (ORIGIN, no_port),
+        (ORIGIN, &*longer),
+        (HOST, "evil.example"),
+    ] {
         let request = server.request(Method::POST, Some(&token)).header(&header, value);
         let answer = request.json(&initialize()).send().await.unwrap();
         assert_eq!(answer.status(), 403, "{header}: {value}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_the_servers_own_origin_may_call() {
+    let server = Server::start().await;
+    let token = server.link("alice", "").await;
+    let own = server.url("");
+    for method in [Method::POST, Method::GET] {
+        let request = server.request(method.clone(), Some(&token)).header(ORIGIN, &own);
+        let answer = request.json(&initialize()).send().await.unwrap();
+        // An event stream needs a session: 400, and not 403.
+        let expected = if method == Method::POST { 200 } else { 400 };
+        assert_eq!(answer.status(), expected, "{method} {answer:?}");
     }
 }

@@ -11,6 +11,7 @@ pub(crate) struct EndpointUrls {
     pub(crate) token: Option<Url>,
     pub(crate) introspection: Option<Url>,
     pub(crate) revocation: Option<Url>,
+    pub(crate) device_authorization: Option<Url>,
     pub(crate) jwks: Option<Url>,
 }
 
@@ -21,6 +22,7 @@ impl EndpointUrls {
             ("the token endpoint", &self.token),
             ("the introspection endpoint", &self.introspection),
             ("the revocation endpoint", &self.revocation),
+            ("the device authorization endpoint", &self.device_authorization),
             ("the JWKS URI", &self.jwks),
         ] {
             check_endpoint(what, url.as_ref())?;

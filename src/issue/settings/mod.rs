@@ -2,6 +2,7 @@
 
 mod clients;
 mod codes;
+mod devices;
 mod endpoints;
 mod hooks;
 mod refresh;
@@ -10,6 +11,7 @@ mod tokens;
 
 pub(crate) use clients::{ClientSettings, ResourceServer};
 pub(crate) use codes::CodeSettings;
+pub(crate) use devices::DeviceGrantSettings;
 pub(crate) use endpoints::EndpointUrls;
 pub(crate) use hooks::HookSettings;
 pub(crate) use refresh::RefreshSettings;
@@ -33,6 +35,7 @@ pub(crate) struct IssueSettings {
     pub(crate) policy_version: PolicyVersion,
     pub(crate) call_source: CallSource,
     pub(crate) codes: CodeSettings,
+    pub(crate) devices: DeviceGrantSettings,
     pub(crate) tokens: TokenSettings,
     pub(crate) sessions: SessionSettings,
     pub(crate) refresh: RefreshSettings,
@@ -51,6 +54,7 @@ impl IssueSettings {
             policy_version: PolicyVersion::default(),
             call_source: CallSource::default(),
             codes: CodeSettings::default(),
+            devices: DeviceGrantSettings::default(),
             tokens: TokenSettings::default(),
             sessions: SessionSettings::default(),
             refresh: RefreshSettings::default(),
@@ -70,6 +74,7 @@ impl IssueSettings {
         check_issuer(&self.issuer)?;
         self.audiences.check()?;
         self.codes.check()?;
+        self.devices.check()?;
         self.tokens.check()?;
         self.sessions.check(&self.refresh)?;
         self.refresh.check()?;

@@ -58,7 +58,7 @@ fn shown<'h>(
     let named_id = named.and_then(|id| ClientId::parse(id).ok());
     if let Some(authorization) = authorization {
         return match basic(authorization.as_bytes()) {
-            Some(basic) => basic.named(named).map(Some),
+            Some(basic) => basic.named(named),
             None => Ok(None),
         };
     }
@@ -97,20 +97,22 @@ struct Basic {
     /// The ids that the name may stand for: the name itself, and the name form-decoded. Clients should form-encode it,
     /// and many do not.
     ids: Vec<ClientId>,
-    secret: ClientSecret,
+    /// `None`: the password is empty. A public client that uses Basic for everything shows its id in this way.
+    secret: Option<ClientSecret>,
 }
 
 impl Basic {
-    /// The same credentials, held against the client id in the body, where there is one.
-    fn named(mut self, named: Option<&str>) -> Result<ShownClient, EndpointError> {
+    /// What the credentials show, held against the client id in the body, where there is one.
+    fn named(mut self, named: Option<&str>) -> Result<Option<ShownClient>, EndpointError> {
         self.ids.retain(|id| named.is_none_or(|named| id.as_str() == named));
-        if self.ids.is_empty() { Err(ANOTHER_CLIENT_ID) } else { Ok(self.into()) }
-    }
-}
-
-impl From<Basic> for ShownClient {
-    fn from(Basic { ids, secret }: Basic) -> Self {
-        Self::Secret { ids, secret }
+        if self.ids.is_empty() {
+            return Err(ANOTHER_CLIENT_ID);
+        }
+        Ok(match self.secret {
+            Some(secret) => Some(ShownClient::Secret { ids: self.ids, secret }),
+            // An empty secret proves nothing. So this is the method `none`, which no confidential client may use.
+            None => self.ids.pop().map(ShownClient::Nothing),
+        })
     }
 }
 
@@ -125,11 +127,16 @@ fn basic(value: &[u8]) -> Option<Basic> {
     }
     let decoded = Zeroizing::new(STANDARD.decode(encoded.trim_ascii()).ok()?);
     let (id, secret) = std::str::from_utf8(&decoded).ok()?.rsplit_once(':')?;
-    let secret = ClientSecret::parse(secret).or_else(|_| ClientSecret::parse(&form_decoded(secret)));
+    let secret = match secret {
+        "" => None,
+        secret => {
+            Some(ClientSecret::parse(secret).or_else(|_| ClientSecret::parse(&form_decoded(secret))).ok()?)
+        }
+    };
     let mut ids: Vec<_> =
         ClientId::parse(id).into_iter().chain(ClientId::parse(&*form_decoded(id))).collect();
     ids.dedup();
-    (!ids.is_empty()).then_some(Basic { ids, secret: secret.ok()? })
+    (!ids.is_empty()).then_some(Basic { ids, secret })
 }
 
 /// Form-decodes `text`. The result is empty when it is not UTF-8.
@@ -145,7 +152,8 @@ mod tests {
 
     fn read(text: &[u8]) -> Option<(Vec<String>, String)> {
         let basic = basic(&[b"Basic ", STANDARD.encode(text).as_bytes()].concat())?;
-        Some((basic.ids.iter().map(ToString::to_string).collect(), basic.secret.expose().to_owned()))
+        let secret = basic.secret.as_ref().map_or("", ClientSecret::expose);
+        Some((basic.ids.iter().map(ToString::to_string).collect(), secret.to_owned()))
     }
 
     #[test]
@@ -174,7 +182,6 @@ mod tests {
             &b""[..],
             b":",
             b"a",
-            b"a:",
             b":s",
             b"a:s\0",
             b"a\0:s",
@@ -201,6 +208,20 @@ mod tests {
         }
         for header in ["Basic YTpz", "bASIC  YTpz", "BASIC YTpz "] {
             assert!(basic(header.as_bytes()).is_some(), "{header}");
+        }
+    }
+
+    #[test]
+    fn row_l18_an_id_with_an_empty_password_shows_the_id_alone() {
+        for (text, id) in [(&b"a:"[..], "a"), (b"a%3Ab:", "a:b"), (b"a:b:", "a:b"), (b"a+b:", "a+b")] {
+            let basic = basic(&[b"Basic ", STANDARD.encode(text).as_bytes()].concat()).unwrap();
+            let shown = basic.named(None).unwrap();
+            assert!(matches!(shown, Some(ShownClient::Nothing(shown)) if shown.as_str() == id), "{id}");
+        }
+        // What decodes to nothing is a wrong secret, not an empty one.
+        for text in [&b"a:%ff"[..], b"a: ", b"a:+", b"a:\0", b"::", b":"] {
+            let basic = basic(&[b"Basic ", STANDARD.encode(text).as_bytes()].concat());
+            assert!(basic.is_none_or(|basic| basic.ids[0].as_str() == ":"), "{text:?}");
         }
     }
 

@@ -23,6 +23,19 @@ pub(in crate::service) const INVALID_TARGET: EndpointError =
     bad("invalid_target", "No token is issued for this resource here. Name one resource by its URL.");
 pub(in crate::service) const INVALID_REFRESH_TOKEN: EndpointError =
     bad("invalid_grant", "The refresh token is unknown, expired or used. Link the bridge again.");
+pub(in crate::service) const AUTHORIZATION_PENDING: EndpointError =
+    bad("authorization_pending", "The person has not decided yet. Poll again after the interval.");
+pub(in crate::service) const SLOW_DOWN: EndpointError = bad(
+    "slow_down",
+    "The person has not decided yet. Wait five seconds longer between two polls from now on.",
+);
+pub(in crate::service) const ACCESS_DENIED: EndpointError = bad("access_denied", "The person said no.");
+pub(in crate::service) const EXPIRED_TOKEN: EndpointError =
+    bad("expired_token", "The device code has expired. Start again at the device authorization endpoint.");
+pub(in crate::service) const INVALID_DEVICE_CODE: EndpointError = bad(
+    "invalid_grant",
+    "The device code is unknown or used. Start again at the device authorization endpoint.",
+);
 pub(in crate::service) const OF_ANOTHER_CLIENT: EndpointError =
     bad("invalid_grant", "The token was issued to another client.");
 

@@ -2,13 +2,13 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::token::SigningKey;
 use crate::token::fixture::{ALGORITHMS, ISSUER, NOW, PemPair, forge, keys, ring_of};
+use crate::token::{Algorithm, SigningKey};
 
 const CLIENT: &str = "bridge:alice@example.com";
 
 fn header(key: &SigningKey) -> Value {
-    json!({ "alg": key.verifying_key().scheme().name() })
+    json!({ "alg": key.verifying_key().algorithm() })
 }
 
 fn claims() -> Value {

@@ -77,7 +77,18 @@ fn every_algorithm_is_taken_where_it_is_allowed_and_nowhere_else() {
     }
     let ed25519_by_its_new_name = json!({ "alg": "Ed25519", "kid": "k", "typ": "at+jwt" });
     assert_eq!(verdict_on_header(&ed25519_by_its_new_name), Ok(()));
-    for name in ["none", "HS256", "RS512", "eddsa", "ES384", ""] {
+    for algorithm in [Algorithm::EdDsa, Algorithm::Ed25519] {
+        let only = ExternalVerifier { algorithms: vec![algorithm], ..theirs() };
+        for name in ["EdDSA", "Ed25519"] {
+            let header = json!({ "alg": name, "kid": "k", "typ": "at+jwt" });
+            assert_eq!(
+                verdict(&only, ed25519(), &header, &payload().to_string()).map(drop),
+                Ok(()),
+                "{name}"
+            );
+        }
+    }
+    for name in ["none", "HS256", "RS512", "eddsa", "ed25519", "Ed448", "ES384", ""] {
         let header = json!({ "alg": name, "kid": "k", "typ": "at+jwt" });
         assert_eq!(verdict_on_header(&header), Err(InvalidToken::Algorithm), "{name}");
     }

@@ -89,8 +89,9 @@ fn a_key_is_used_with_its_own_algorithm_alone() {
         "RS1",
     ];
     for key in keys() {
-        let own = key.verifying_key().scheme().name();
-        for name in names.into_iter().filter(|name| *name != own) {
+        let own = own_name(key);
+        let is_own = |name: &&str| *name == own || (own == "EdDSA" && *name == "Ed25519");
+        for name in names.into_iter().filter(|name| !is_own(name)) {
             let mut header = header(key);
             header["alg"] = json!(name);
             let token = forge(key, header.to_string(), payload().to_string());
@@ -139,7 +140,7 @@ fn a_public_key_is_no_shared_secret() {
 }
 
 fn own_name(key: &SigningKey) -> &'static str {
-    key.verifying_key().scheme().name()
+    key.verifying_key().algorithm()
 }
 
 #[test]

@@ -35,7 +35,8 @@ impl Block {
 
     fn usage(&self) -> Use {
         match (self.language, self.first_line()) {
-            ("text", _) => Use::Looks,
+            // The configuration of programs that are not here.
+            ("text" | "json" | "toml", _) => Use::Looks,
             ("rust,no_run", _) => Use::CopiesTheProgram,
             ("sh", ".ci/test") => Use::Excused("it runs this test, so it would never end"),
             ("sh", "cargo run --example gateway -- --demo") => Use::RunsTheDemo,

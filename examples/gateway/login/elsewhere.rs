@@ -1,0 +1,68 @@
+//! Logins that are packages of their own, because they need what nothing else here needs.
+
+use std::env;
+use std::ffi::OsString;
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context as _, Result, anyhow, bail};
+
+use super::LoginName;
+
+impl LoginName {
+    /// The package that has this login built in; `None`: every gateway has it.
+    fn package(self) -> Option<&'static str> {
+        match self {
+            Self::Demo => None,
+            Self::Passkey => Some("passkey"),
+            Self::Oidc => Some("oidc"),
+        }
+    }
+}
+
+/// Becomes the gateway that has the login built in: the same program with the same arguments, from the package
+/// `example-…`. Returns when that is not possible, or, where a process cannot replace itself, when it has ended.
+pub fn run(login: LoginName) -> Result<ExitCode> {
+    let folder = login.package().context("every gateway has this login built in")?;
+    let package = format!("example-{folder}");
+    // The packages are not published with the crate.
+    let checkout = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let checkout = checkout.ancestors().find(|folder| folder.join("examples/gateway/main.rs").exists());
+    let manifest = checkout.map(|checkout| checkout.join("Cargo.toml"));
+    let manifest = manifest
+        .filter(|manifest| manifest.with_file_name("examples").join(folder).join("Cargo.toml").exists());
+    let Some(manifest) = manifest else {
+        bail!(
+            "the login {folder} is the package {package}, which only a checkout of the repository has: run it from there"
+        )
+    };
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
+    let _ = writeln!(
+        io::stderr(),
+        "the login {folder} is a package of its own: running cargo run --package {package}"
+    );
+    let mut command = Command::new(&cargo);
+    command.args(["run", "--quiet", "--manifest-path"]).arg(manifest).args(["--package", &package, "--"]);
+    command.args(env::args_os().skip(1));
+    let error = |error: io::Error| {
+        let cargo = Path::new(&cargo).display();
+        anyhow!(error).context(format!(
+            "cannot run {cargo}: install Rust (rustup.rs), or set CARGO to the path of cargo"
+        ))
+    };
+    become_it(&mut command).map_err(error)
+}
+
+#[cfg(unix)]
+fn become_it(command: &mut Command) -> io::Result<ExitCode> {
+    use std::os::unix::process::CommandExt as _;
+
+    Err(command.exec())
+}
+
+#[cfg(not(unix))]
+fn become_it(command: &mut Command) -> io::Result<ExitCode> {
+    let ended = command.status()?;
+    Ok(if ended.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

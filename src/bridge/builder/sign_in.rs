@@ -1,0 +1,73 @@
+//! How people sign programs in: the pages, the device grant, and the clients that may be linked.
+
+use std::time::Duration;
+
+use url::Url;
+
+use super::BridgeBuilder;
+#[cfg(feature = "client-metadata")]
+use crate::client_metadata::ClientMetadata;
+use crate::issue::RegisteredClient;
+use crate::pages::Pages;
+
+impl BridgeBuilder {
+    /// The pages on which people let programs in. Default: none, and the host writes its own.
+    ///
+    /// With them `/devices` is on. `/authorize` is on when [`authorization_endpoint`](Self::authorization_endpoint) is
+    /// set too, and `/device` when [`device_authorization_endpoint`](Self::device_authorization_endpoint) is.
+    pub fn pages(mut self, pages: Pages) -> Self {
+        self.pages = Some(pages);
+        self
+    }
+
+    /// The URL at which programs without a browser ask for codes (RFC 8628). Default: the device grant is off and is not
+    /// advertised.
+    ///
+    /// It needs the [pages](Self::pages), and the [token endpoint](Self::token_endpoint).
+    pub fn device_authorization_endpoint(mut self, url: Url) -> Self {
+        self.settings.endpoints.device_authorization = Some(url);
+        self
+    }
+
+    /// The URL of the page on which a person types the code of a program (RFC 8628 §3.2). Default: `/device` under the
+    /// issuer and the [prefix](Self::prefix).
+    ///
+    /// People type this URL. So mount the service at a short path too, and name it here.
+    pub fn verification_uri(mut self, url: Url) -> Self {
+        self.verification_uri = Some(url);
+        self
+    }
+
+    /// The URL of the page of a person's devices. Default: `/devices` under the issuer and the [prefix](Self::prefix).
+    pub fn devices_uri(mut self, url: Url) -> Self {
+        self.devices_uri = Some(url);
+        self
+    }
+
+    /// How long a device code and its user code live: 1 to 1800 s, in whole seconds. Default: 600 s.
+    pub fn device_code_life(mut self, life: Duration) -> Self {
+        self.settings.devices.life = life;
+        self
+    }
+
+    /// Registers an OAuth client that people may link.
+    ///
+    /// May be called several times. There is no dynamic registration (RFC 7591): anybody could fill the database. A client
+    /// that the host does not know brings a metadata document instead (feature `client-metadata`).
+    pub fn client(mut self, client: RegisteredClient) -> Self {
+        match client.try_into() {
+            Ok(client) => self.settings.clients.registered.push(client),
+            Err(malformed) => drop(self.malformed.get_or_insert(malformed)),
+        }
+        self
+    }
+
+    /// Accepts clients whose id is the URL of a document about them. Default: none are accepted, and this is not
+    /// advertised.
+    #[cfg(feature = "client-metadata")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "client-metadata")))]
+    pub fn client_metadata(mut self, accepted: ClientMetadata) -> Self {
+        self.client_metadata = Some(accepted);
+        self
+    }
+}

@@ -1,0 +1,125 @@
+//! A person's visit to a page: who they are, and what they are told.
+
+use bytes::Bytes;
+use http::Response;
+use http::request::Parts;
+use url::Url;
+
+use super::SignInPages;
+use super::redirect::see_other;
+use crate::issue::SignedIn;
+use crate::pages::{AuthorizeProblem, MessageView, Page};
+use crate::rate_limit::RateLimited;
+use crate::service::answer::{EndpointError, EndpointFailure};
+use crate::service::cross_site;
+use crate::service::oauth::form::Form;
+use crate::service::request_body::RequestBody;
+use crate::service::state::ServiceState;
+use crate::store::{StoreError, StoreErrorKind, log_fault};
+use crate::telemetry;
+use crate::token::KeyError;
+
+/// A request for a page.
+#[derive(Clone, Copy)]
+pub(super) struct Visit<'a> {
+    pub(super) state: &'a ServiceState,
+    pub(super) site: &'a SignInPages,
+    pub(super) parts: &'a Parts,
+    /// Where the page is.
+    url: &'a Url,
+}
+
+impl<'a> Visit<'a> {
+    /// A visit to the page at `url`.
+    pub(super) fn new(
+        state: &'a ServiceState,
+        site: &'a SignInPages,
+        parts: &'a Parts,
+        url: &'a Url,
+    ) -> Self {
+        Self { state, site, parts, url }
+    }
+
+    /// The path and query of this page, as the browser knows them. A router may have cut off a prefix of the request's.
+    pub(super) fn path_and_query(&self) -> String {
+        match self.parts.uri.query() {
+            Some(query) => format!("{}?{query}", self.url.path()),
+            None => self.url.path().to_owned(),
+        }
+    }
+
+    /// The person. Somebody who is not signed in goes to the host's login, and comes back to this page.
+    pub(super) fn signed_in(&self) -> Result<&'a SignedIn, EndpointFailure> {
+        self.parts
+            .extensions
+            .get::<SignedIn>()
+            .ok_or_else(|| whole(see_other(&self.site.pages.sign_in_url(&self.path_and_query()))))
+    }
+
+    /// Where the person goes if they are somebody else.
+    pub(super) fn not_you(&self) -> String {
+        self.site.pages.switch_account_url(&self.path_and_query())
+    }
+
+    /// Refuses a form of another site, and reads the form of this page.
+    pub(super) async fn form(&self, body: RequestBody) -> Result<Form, EndpointFailure> {
+        cross_site::refuse_cross_site(self.state, self.parts)
+            .map_err(|_| self.refuse(MessageView::CrossSite))?;
+        Form::read(self.parts, body).await.map_err(|_| self.refuse_request(AuthorizeProblem::Malformed))
+    }
+
+    /// A page that says why there is nothing to decide.
+    pub(super) fn refuse(&self, message: MessageView<'_>) -> EndpointFailure {
+        whole(self.site.pages.message(&message).into_response())
+    }
+
+    /// A page that says what is wrong with the request of a program.
+    pub(super) fn refuse_request(&self, what: AuthorizeProblem) -> EndpointFailure {
+        self.refuse(MessageView::BadRequest { what })
+    }
+
+    /// A page that says to try again later. Logs why.
+    pub(super) fn unavailable(&self, fault: &StoreError) -> EndpointFailure {
+        log_fault(fault, "the store could not answer a page");
+        self.state.auth.unavailable(fault.kind());
+        let later = self.state.challenge().retry_after.as_secs().max(1);
+        let retry_after = (fault.kind() != StoreErrorKind::Misconfigured).then_some(later);
+        self.refuse(MessageView::Unavailable { retry_after })
+    }
+
+    /// A page that says that nothing could be signed. Logs why.
+    pub(super) fn unsigned(&self, fault: &KeyError) -> EndpointFailure {
+        if let KeyError::TokenTooLong = fault {
+            return self.refuse_request(AuthorizeProblem::Malformed);
+        }
+        tracing::error!(error = fault as &dyn std::error::Error, "a ticket could not be signed");
+        self.refuse(MessageView::Unavailable { retry_after: None })
+    }
+
+    /// A page that says how long to wait.
+    pub(super) fn too_many(&self, limited: RateLimited) -> EndpointFailure {
+        telemetry::rate_limited(limited.by);
+        let seconds = limited.wait.as_secs() + u64::from(limited.wait.subsec_nanos() > 0);
+        self.refuse(MessageView::TooManyAttempts { seconds: seconds.max(1) })
+    }
+}
+
+/// The answer of a page.
+pub(super) fn page(page: Page) -> Response<Bytes> {
+    page.into_response()
+}
+
+/// The name that the pages call a person.
+pub(super) fn name_of(signed_in: &SignedIn) -> &str {
+    signed_in.name.as_deref().unwrap_or(signed_in.user_id.as_str())
+}
+
+/// An answer that is complete.
+pub(super) fn whole(response: Response<Bytes>) -> EndpointFailure {
+    EndpointFailure::Whole(Box::new(response))
+}
+
+/// There is no such page here.
+pub(super) fn not_found() -> EndpointFailure {
+    EndpointError::not_found().into()
+}

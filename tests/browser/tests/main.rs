@@ -1,0 +1,5 @@
+//! What people do in a browser, each as a test.
+
+#![allow(clippy::unwrap_used)]
+
+mod harness;
