@@ -10,6 +10,7 @@ mod device_polls;
 mod device_writes;
 mod log;
 mod migrations;
+mod old_gateways;
 mod outside;
 mod plans;
 mod provision;
