@@ -7,6 +7,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail};
 use axum::extract::ConnectInfo;
 use bridge_auth::audience::ProtectedResource;
+use bridge_auth::id::Scope;
+use bridge_auth::issue::RegisteredClient;
+use bridge_auth::pages::Pages;
 use bridge_auth::rate_limit::RateLimits;
 use bridge_auth::token::KeyRing;
 use bridge_auth::{Bridge, Freshness};
@@ -149,8 +152,7 @@ impl Options {
     pub async fn bridge(&self, issuer: &str, folder: &Path) -> Result<Bridge> {
         let at = |path: &str| format!("{issuer}{path}").parse::<Url>();
         let endpoint = |name: &str| at(&format!("/v1/auth/bridge/{name}"));
-        // Stock MCP clients ignore metadata without such a page.
-        let (login, jwks) = (at("/login")?, at("/.well-known/jwks.json")?);
+        let jwks = at("/.well-known/jwks.json")?;
         let (token, introspection, revocation) =
             (endpoint("token")?, endpoint("introspect")?, endpoint("revoke")?);
         let limits = if self.no_rate_limits { RateLimits::off() } else { RateLimits::default() };
@@ -162,7 +164,13 @@ impl Options {
             // token for all of these.
             .audiences(["bridge", "mcp", issuer])
             .protected_resource(ProtectedResource::new(issuer).name("gateway"))
-            .authorization_endpoint(login)
+            .pages(pages()?)
+            .authorization_endpoint(endpoint("authorize")?)
+            .device_authorization_endpoint(endpoint("device_authorization")?)
+            // People type this one.
+            .verification_uri(at("/device")?)
+            .devices_uri(at("/devices")?)
+            .client(command_line_bridge())
             .token_endpoint(token)
             .introspection_endpoint(introspection)
             .revocation_endpoint(revocation)
@@ -210,6 +218,21 @@ impl Options {
     pub fn database(&self, folder: &Path) -> Database {
         self.database.clone().unwrap_or_else(|| Database::Sqlite(folder.join("gateway.db")))
     }
+}
+
+/// The pages that people see, in the words of this gateway.
+fn pages() -> Result<Pages> {
+    Ok(Pages::new("/login")
+        .switch_account("/login?switch=yes")
+        .gateway_name("Example gateway")
+        .scope(Scope::parse("hook:govern")?, "Ask what the rules of the gateway allow")
+        .scope(Scope::parse("hook:track")?, "Write to your audit track"))
+}
+
+/// The bridge of `examples/bridge`, and any other program that says it is one.
+fn command_line_bridge() -> RegisteredClient {
+    let client = RegisteredClient::new("sp_bridge", "The command-line bridge");
+    client.redirect_uri("http://127.0.0.1/callback").redirect_uri("http://[::1]/callback")
 }
 
 fn freshness(text: &str) -> Result<Freshness> {
