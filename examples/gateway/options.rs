@@ -63,6 +63,10 @@ pub struct Options {
     #[arg(long, env = "BRIDGE_AUTH_CODE_LIFE", value_name = "SECONDS", default_value_t = 120)]
     code_life: u64,
 
+    /// How long the code lives that a program without a browser shows
+    #[arg(long, env = "BRIDGE_AUTH_DEVICE_CODE_LIFE", value_name = "SECONDS", default_value_t = 600)]
+    device_code_life: u64,
+
     /// How long an access token lives
     #[arg(long, env = "BRIDGE_AUTH_TOKEN_LIFE", value_name = "SECONDS", default_value_t = 3600)]
     token_life: u64,
@@ -178,6 +182,7 @@ impl Options {
             .session_refresh_tokens(true)
             .rate_limits(limits)
             .code_life(Duration::from_secs(self.code_life))
+            .device_code_life(Duration::from_secs(self.device_code_life))
             .token_life(Duration::from_secs(self.token_life))
             .freshness(self.freshness)
             .trusted_proxies(self.trusted_proxy.iter().copied())
