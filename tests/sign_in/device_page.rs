@@ -38,9 +38,9 @@ async fn row_l5_the_page_shows_the_program_and_its_place_and_changes_nothing() {
     }
     let pending = poll(&gateway, EDITOR, &codes).await;
     assert!(pending.is_oauth_error(400, "authorization_pending"), "{pending:?}");
-    let without_ticket =
-        submit(&gateway, "alice", &page, &[("user_code", &codes.user), ("decision", "allow")]);
-    assert_eq!(without_ticket.await.status, StatusCode::BAD_REQUEST);
+    let without_ticket = [("user_code", codes.user.as_str()), ("decision", "allow")];
+    let answer = submit(&gateway, "alice", &page, &without_ticket).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
     let head = gateway.request(Method::HEAD, &format!("{PREFIX}{page}")).header("cookie", "login=alice");
     assert_eq!(send(head).await.status, StatusCode::OK);
     assert_eq!(decide(&gateway, "alice", &codes, "allow").await.status, StatusCode::OK);

@@ -6,5 +6,7 @@ mod consent;
 mod device;
 mod device_page;
 mod devices;
+#[cfg(feature = "client-metadata")]
+mod documents;
 mod given;
 mod off;
