@@ -8,5 +8,5 @@ mod device_page;
 mod devices;
 #[cfg(feature = "client-metadata")]
 mod documents;
-mod given;
+pub mod given;
 mod off;
