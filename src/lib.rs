@@ -105,7 +105,10 @@ pub mod authenticate;
 mod background_task;
 mod bridge;
 pub mod caller;
-#[allow(dead_code, unused_imports, reason = "the authorization endpoint finds clients here")]
+#[cfg_attr(
+    not(feature = "client-metadata"),
+    allow(dead_code, reason = "without the feature nothing fetches")
+)]
 pub mod client_metadata;
 pub mod clock;
 mod csrf;

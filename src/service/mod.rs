@@ -13,6 +13,7 @@ mod endpoint;
 mod endpoint_caller;
 mod exchange;
 mod future;
+mod gateway_login;
 mod introspect;
 mod issue_code;
 mod jwks;
@@ -32,6 +33,7 @@ mod well_known;
 
 pub use admin::Operator;
 pub use future::EndpointFuture;
+pub(crate) use gateway_login::{GatewayLogin, MessagesApiError};
 pub(crate) use origin::AddressSettings;
 pub use origin::PeerAddr;
 pub(crate) use pages::SignInPages;

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::gateway_login::GatewayLogin;
 use super::origin::AddressSettings;
 use super::pages::SignInPages;
 use crate::authenticate::AuthState;
@@ -29,6 +30,8 @@ pub(crate) struct ServiceState {
     pub(crate) prefix: String,
     /// The pages for people. `None`: there are none.
     pub(crate) pages: Option<SignInPages>,
+    /// The profile for the login of Claude Code. `None`: it is off.
+    pub(crate) gateway_login: Option<GatewayLogin>,
 }
 
 impl ServiceState {

@@ -1,7 +1,8 @@
 //! How people are found by the beginning of their ids and labels. Both stores search from this, so that they agree.
 
 use super::{KnownUser, UserPage, UserQuery, UserRecord};
-use crate::id::{UserId, shown_text};
+use crate::id::UserId;
+use crate::id::shown_text;
 
 /// A label as it is stored.
 pub(crate) struct StoredLabel {

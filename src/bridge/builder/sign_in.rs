@@ -71,6 +71,30 @@ impl BridgeBuilder {
         self
     }
 
+    /// Lets Claude Code sign in with its "Cloud gateway" login (`"forceLoginMethod": "gateway"`). Default: off.
+    ///
+    /// It is the device grant with rotating refresh tokens, and these differences from the standards:
+    ///
+    /// - A request that names no client, or names `claude-code`, and proves none is of the client `claude-code` if you
+    ///   [registered](Self::client) it, and otherwise of the bridge itself. Without this setting such a request gets 401
+    ///   `invalid_client`. It may start the device grant without a body.
+    /// - Its refused refresh is 401 `invalid_grant`. All other clients get 400.
+    /// - The metadata have `gateway_protocol_version`. They are also found at `/.well-known/oauth-authorization-server`
+    ///   behind a router that has cut off the path of the issuer.
+    /// - The rejections of all [layers](crate::Bridge::layer) are errors of the Messages API
+    ///   (`{"type":"error","error":{"type":"authentication_error",…}}`), unless [`rejection_body`](Self::rejection_body)
+    ///   is set. Status and headers are the same. Give a layer for other clients its own body
+    ///   ([`BridgeAuthLayer::rejection_body`](crate::BridgeAuthLayer::rejection_body)).
+    ///
+    /// It needs the [device authorization endpoint](Self::device_authorization_endpoint) and the [token
+    /// endpoint](Self::token_endpoint), both on the origin of the issuer. Turn on
+    /// [`refresh_tokens`](Self::refresh_tokens), so that people sign in once and not every hour, and the [revocation
+    /// endpoint](Self::revocation_endpoint), so that `/logout` ends the session.
+    pub fn gateway_login(mut self, on: bool) -> Self {
+        self.gateway_login = on;
+        self
+    }
+
     /// Accepts clients whose id is the URL of a document about them. Default: none are accepted, and this is not
     /// advertised.
     #[cfg(feature = "client-metadata")]
