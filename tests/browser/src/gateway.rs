@@ -153,7 +153,7 @@ impl Browser {
     pub async fn sign_in(&self, name: &str) {
         self.fill("input[name=user_id]", name).await;
         self.fill("input[name=label]", &format!("{name}@example.org")).await;
-        self.click("form[action='/login'] button").await;
+        self.press("form[action='/login'] button").await;
     }
 
     /// Opens the gateway as a person who is signed in there.
