@@ -24,12 +24,12 @@ use crate::clock::{Clock, HostClock};
 use crate::csrf::Origins;
 use crate::external_issuer::{ExternalIssuer, Gateway, TrustedIssuers};
 use crate::id::InvalidId;
-use crate::issue::{Admin, IssueSettings, Issuer};
+use crate::issue::{Admin, AuditTrail, IssueSettings, Issuer};
 use crate::layer::BridgeAuthLayer;
 use crate::pages::Pages;
 use crate::rate_limit::{Limits, RateLimits};
 use crate::rejection::{Challenge, ProblemJson, RejectionBody, RejectionFormat};
-use crate::service::{AddressSettings, ServiceState, SignInPages};
+use crate::service::{AddressSettings, GatewayLogin, MessagesApiError, ServiceState, SignInPages};
 use crate::session::{Freshness, FreshnessSettings, Liveness};
 use crate::store::Store;
 use crate::token::{Claims, KeyRing, TokenVerifier};
@@ -50,12 +50,15 @@ pub struct BridgeBuilder {
     trusted_origins: Vec<Url>,
     prefix: String,
     rate_limits: RateLimits,
-    rejection_body: Arc<dyn RejectionBody>,
+    /// `None`: the host named none.
+    rejection_body: Option<Arc<dyn RejectionBody>>,
     malformed: Option<BuildError>,
     trusted: Vec<ExternalIssuer>,
     pages: Option<Pages>,
     verification_uri: Option<Url>,
     devices_uri: Option<Url>,
+    audit_trail: Option<Arc<dyn AuditTrail>>,
+    gateway_login: bool,
     #[cfg(feature = "client-metadata")]
     client_metadata: Option<ClientMetadata>,
 }
@@ -90,12 +93,14 @@ impl BridgeBuilder {
             trusted_origins: Vec::new(),
             prefix: "/v1/auth/bridge".to_owned(),
             rate_limits: RateLimits::default(),
-            rejection_body: Arc::new(ProblemJson),
+            rejection_body: None,
             malformed,
             trusted: Vec::new(),
             pages: None,
             verification_uri: None,
             devices_uri: None,
+            audit_trail: None,
+            gateway_login: false,
             #[cfg(feature = "client-metadata")]
             client_metadata: None,
         }
@@ -135,11 +140,16 @@ impl BridgeBuilder {
         let policy = settings.policy_version.clone();
         let auth = Arc::new(AuthState::new(verifier, liveness.clone(), policy, trusted, origins));
         let own = settings.audiences.first()?.clone();
-        let rejection_format =
-            Arc::new(RejectionFormat { challenge: self.challenge, body: self.rejection_body });
+        let gateway_login = self.gateway_login.then(|| GatewayLogin::new(&settings)).transpose()?;
+        let format = |body| Arc::new(RejectionFormat { challenge: self.challenge.clone(), body });
+        let own_format = format(self.rejection_body.clone().unwrap_or_else(|| Arc::new(ProblemJson)));
+        let rejection_format = match (self.rejection_body, &gateway_login) {
+            (None, Some(_)) => format(Arc::new(MessagesApiError)),
+            _ => own_format.clone(),
+        };
         // Hook clients may log out. At the other endpoints `EndpointCaller::user` refuses them.
-        let own_layer = BridgeAuthLayer::new(Authenticator::new(auth.clone(), own), rejection_format.clone())
-            .admit_hook_clients();
+        let own_layer =
+            BridgeAuthLayer::new(Authenticator::new(auth.clone(), own), own_format).admit_hook_clients();
         let pages = self.pages.map(|pages| SignInPages {
             pages,
             verification_uri: self
@@ -155,7 +165,7 @@ impl BridgeBuilder {
         #[cfg(not(feature = "client-metadata"))]
         let documents = None;
         let state = ServiceState {
-            admin: Admin::new(self.store.clone(), liveness, settings.clone()),
+            admin: Admin::new(self.store.clone(), liveness, settings.clone(), self.audit_trail),
             issuer: Issuer::new(settings.clone(), self.keys.clone(), self.store, self.clock, documents),
             settings,
             keys: self.keys,
@@ -166,6 +176,7 @@ impl BridgeBuilder {
             addresses: self.addresses,
             prefix: self.prefix,
             pages,
+            gateway_login,
         };
         Ok(Bridge { state: Arc::new(state) })
     }
@@ -347,7 +358,7 @@ impl BridgeBuilder {
     ///
     /// A layer may have its own ([`BridgeAuthLayer::rejection_body`]).
     pub fn rejection_body(mut self, body: impl RejectionBody) -> Self {
-        self.rejection_body = Arc::new(body);
+        self.rejection_body = Some(Arc::new(body));
         self
     }
 

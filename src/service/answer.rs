@@ -120,6 +120,16 @@ impl EndpointError {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", "The token could not be signed.")
     }
 
+    /// Whether it refuses a grant.
+    pub(super) fn is_invalid_grant(&self) -> bool {
+        self.code == "invalid_grant"
+    }
+
+    /// The same error with another status.
+    pub(super) fn with_status(self, status: StatusCode) -> Self {
+        Self { status, ..self }
+    }
+
     /// Adds a member to the problem document (RFC 9457 §3.2).
     pub(super) fn member(mut self, name: &str, value: Value) -> Self {
         self.members.get_or_insert_default().insert(name.to_owned(), value);

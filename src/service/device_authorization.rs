@@ -11,7 +11,7 @@ use super::oauth::form::Form;
 use super::oauth::resource;
 use super::request_body::RequestBody;
 use super::state::ServiceState;
-use super::{origin, rate_limited, token};
+use super::{gateway_login, origin, rate_limited, token};
 use crate::issue::{DeviceGrantError, DeviceGrantRequest, OauthClient};
 
 /// The answer (RFC 8628 §3.2).
@@ -29,7 +29,11 @@ struct Started<'a> {
 pub(super) async fn answer(state: &ServiceState, parts: &Parts, body: RequestBody) -> Answer {
     let pages = state.pages.as_ref().filter(|_| state.settings.endpoints.device_authorization.is_some());
     let pages = pages.ok_or_else(EndpointError::not_found)?;
-    let form = Form::read(parts, body).await?;
+    let form = if gateway_login::starts_without_body(state, parts, &body) {
+        Form::default()
+    } else {
+        Form::read(parts, body).await?
+    };
     let OauthClient::Linkable(client) = authenticate(state, parts, &form).await? else {
         return Err(UNAUTHORIZED_CLIENT.into());
     };

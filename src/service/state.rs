@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::gateway_login::GatewayLogin;
 use super::origin::AddressSettings;
 use super::pages::SignInPages;
 use crate::authenticate::AuthState;
@@ -29,12 +30,19 @@ pub(crate) struct ServiceState {
     pub(crate) prefix: String,
     /// The pages for people. `None`: there are none.
     pub(crate) pages: Option<SignInPages>,
+    /// The profile for the login of Claude Code. `None`: it is off.
+    pub(crate) gateway_login: Option<GatewayLogin>,
 }
 
 impl ServiceState {
     /// What every challenge says.
     pub(super) fn challenge(&self) -> &Challenge {
         &self.rejection_format.challenge
+    }
+
+    /// Whether the authorization endpoint is ours.
+    pub(super) fn has_authorize(&self) -> bool {
+        self.pages.is_some() && self.settings.endpoints.authorization.is_some()
     }
 
     /// Whether a layer of this very bridge let `caller` in.

@@ -6,6 +6,7 @@ use http::{Response, StatusCode};
 use serde::Serialize;
 
 use super::answer::{Answer, EndpointError, json};
+use super::gateway_login::refused_refresh;
 use super::oauth::client_auth::authenticate;
 use super::oauth::error::{
     ACCESS_DENIED, AUTHORIZATION_PENDING, EXPIRED_TOKEN, INVALID_DEVICE_CODE, INVALID_REFRESH_TOKEN,
@@ -60,7 +61,8 @@ pub(super) async fn answer(state: &ServiceState, parts: &Parts, body: RequestBod
             authorization_code(state, parts, &form, client).await
         }
         (Grant::RefreshToken, OauthClient::Linkable(client)) => {
-            refresh_token(state, parts, &form, client).await
+            let refreshed = refresh_token(state, parts, &form, client).await;
+            refreshed.map_err(|error| refused_refresh(state, parts, &form, error))
         }
         (Grant::DeviceCode, OauthClient::Linkable(client)) => device_code(state, parts, &form, client).await,
         _ => Err(UNAUTHORIZED_CLIENT),

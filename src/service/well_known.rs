@@ -10,6 +10,7 @@ use serde::Serialize;
 use url::Url;
 
 use super::answer::{Answer, EndpointError, json, no_content};
+use super::gateway_login::GatewayLogin;
 use super::jwks::PUBLIC;
 use super::state::ServiceState;
 use super::token::DEVICE_CODE;
@@ -28,7 +29,9 @@ const ASSERTION_ALGORITHMS: [&str; 5] = ["EdDSA", "Ed25519", "ES256", "PS256", "
 /// The authorization server metadata, when `path` is the issuer's path.
 pub(super) fn authorization_server(state: &ServiceState, parts: &Parts, path: &str) -> Answer {
     let settings = &*state.settings;
-    let is_its_path = Url::parse(&settings.issuer).is_ok_and(|issuer| is_inserted(issuer.path(), path));
+    // Claude Code appends the well-known path to a base with a path. A router that nests has cut the base's path off.
+    let is_its_path = Url::parse(&settings.issuer).is_ok_and(|issuer| is_inserted(issuer.path(), path))
+        || (state.gateway_login.is_some() && path.is_empty());
     let metadata = AuthorizationServer::of(state).filter(|_| is_its_path);
     public(parts, &metadata.ok_or_else(EndpointError::not_found)?)
 }
@@ -82,6 +85,8 @@ struct AuthorizationServer<'a> {
     /// RFC 9728 §4.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     protected_resources: Vec<&'a Audience>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gateway_protocol_version: Option<u8>,
 }
 
 #[derive(Serialize)]
@@ -121,11 +126,10 @@ impl<'a> AuthorizationServer<'a> {
             settings.refresh.at_token_endpoint.then_some("refresh_token"),
             device_authorization.map(|_| DEVICE_CODE),
         ];
-        let has_own_pages = state.pages.is_some() && settings.endpoints.authorization.is_some();
         Some(Self {
             issuer: &settings.issuer,
             authorization_endpoint: settings.endpoints.authorization.as_ref().map(Url::as_str),
-            authorization_response_iss_parameter_supported: has_own_pages,
+            authorization_response_iss_parameter_supported: state.has_authorize(),
             client_id_metadata_document_supported: state.pages.is_some() && state.issuer.takes_documents(),
             device_authorization_endpoint: device_authorization.map(Url::as_str),
             token_endpoint: settings.endpoints.token.as_ref()?.as_str(),
@@ -147,6 +151,7 @@ impl<'a> AuthorizationServer<'a> {
                 introspection_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
             }),
             protected_resources: settings.audiences.resources.iter().map(|found| &found.resource).collect(),
+            gateway_protocol_version: state.gateway_login.as_ref().map(|_| GatewayLogin::PROTOCOL_VERSION),
         })
     }
 }

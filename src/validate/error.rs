@@ -65,6 +65,12 @@ pub enum BuildError {
         BridgeBuilder::pages(Pages::new(\"/login\"))"
     )]
     NoPages,
+    /// The login of Claude Code could not work with these settings.
+    #[error("BridgeBuilder::gateway_login needs {needs}")]
+    GatewayLogin {
+        /// What it needs.
+        needs: &'static str,
+    },
     /// A text cannot be used in a challenge or a path.
     #[error("{what} {value:?} must be {allowed}")]
     Text {

@@ -8,5 +8,6 @@ mod device_page;
 mod devices;
 #[cfg(feature = "client-metadata")]
 mod documents;
+mod gateway_login;
 mod given;
 mod off;

@@ -1,5 +1,6 @@
-//! How people sign programs in: the pages, the device grant, and the clients that may be linked.
+//! How people sign programs in: the pages, the device grant, the clients that may be linked, and what operators see.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use url::Url;
@@ -7,7 +8,7 @@ use url::Url;
 use super::BridgeBuilder;
 #[cfg(feature = "client-metadata")]
 use crate::client_metadata::ClientMetadata;
-use crate::issue::RegisteredClient;
+use crate::issue::{AuditTrail, RegisteredClient};
 use crate::pages::Pages;
 
 impl BridgeBuilder {
@@ -44,6 +45,14 @@ impl BridgeBuilder {
         self
     }
 
+    /// Where the host keeps audit events. Default: nowhere, and operators see none.
+    ///
+    /// The operators' page shows the last 100 events of a person.
+    pub fn audit_trail(mut self, trail: impl AuditTrail) -> Self {
+        self.audit_trail = Some(Arc::new(trail));
+        self
+    }
+
     /// How long a device code and its user code live: 1 to 1800 s, in whole seconds. Default: 600 s.
     pub fn device_code_life(mut self, life: Duration) -> Self {
         self.settings.devices.life = life;
@@ -59,6 +68,30 @@ impl BridgeBuilder {
             Ok(client) => self.settings.clients.registered.push(client),
             Err(malformed) => drop(self.malformed.get_or_insert(malformed)),
         }
+        self
+    }
+
+    /// Lets Claude Code sign in with its "Cloud gateway" login (`"forceLoginMethod": "gateway"`). Default: off.
+    ///
+    /// It is the device grant with rotating refresh tokens, and these differences from the standards:
+    ///
+    /// - A request that names no client, or names `claude-code`, and proves none is of the client `claude-code` if you
+    ///   [registered](Self::client) it, and otherwise of the bridge itself. Without this setting such a request gets 401
+    ///   `invalid_client`. It may start the device grant without a body.
+    /// - Its refused refresh is 401 `invalid_grant`. All other clients get 400.
+    /// - The metadata have `gateway_protocol_version`. They are also found at `/.well-known/oauth-authorization-server`
+    ///   behind a router that has cut off the path of the issuer.
+    /// - The rejections of all [layers](crate::Bridge::layer) are errors of the Messages API
+    ///   (`{"type":"error","error":{"type":"authentication_error",…}}`), unless [`rejection_body`](Self::rejection_body)
+    ///   is set. Status and headers are the same. Give a layer for other clients its own body
+    ///   ([`BridgeAuthLayer::rejection_body`](crate::BridgeAuthLayer::rejection_body)).
+    ///
+    /// It needs the [device authorization endpoint](Self::device_authorization_endpoint) and the [token
+    /// endpoint](Self::token_endpoint), both on the origin of the issuer. Turn on
+    /// [`refresh_tokens`](Self::refresh_tokens), so that people sign in once and not every hour, and the [revocation
+    /// endpoint](Self::revocation_endpoint), so that `/logout` ends the session.
+    pub fn gateway_login(mut self, on: bool) -> Self {
+        self.gateway_login = on;
         self
     }
 

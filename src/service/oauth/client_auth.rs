@@ -26,7 +26,12 @@ pub(in crate::service) async fn authenticate(
 ) -> Result<OauthClient, EndpointError> {
     let set_aside = parts.extensions.get().map(|SetAside(authorization)| authorization);
     let authorizations = parts.headers.get_all(AUTHORIZATION).iter().chain(set_aside);
-    let Some(shown) = shown(authorizations, form)? else { return Err(invalid_client(state)) };
+    let by_login = state.gateway_login.as_ref().and_then(|login| login.client_of(parts, form));
+    let shown = match by_login {
+        Some(client) => Some(ShownClient::Nothing(client.clone())),
+        None => shown(authorizations, form)?,
+    };
+    let Some(shown) = shown else { return Err(invalid_client(state)) };
     let attempt = rate_limited::client(state, parts, shown.proves())?;
     let outcome = state.issuer.authenticate_client(&shown).await;
     outcome.map_err(|error| match error {

@@ -13,6 +13,11 @@ pub(in crate::service) fn invalid_client(state: &ServiceState) -> EndpointError 
         .header(WWW_AUTHENTICATE, state.challenge().basic())
 }
 
+/// The same error as 401. A 401 has a challenge (RFC 9110 §15.5.2).
+pub(in crate::service) fn unauthorized(state: &ServiceState, error: EndpointError) -> EndpointError {
+    error.with_status(StatusCode::UNAUTHORIZED).header(WWW_AUTHENTICATE, state.challenge().basic())
+}
+
 pub(in crate::service) const UNAUTHORIZED_CLIENT: EndpointError =
     bad("unauthorized_client", "This client may not use this grant or endpoint.");
 pub(in crate::service) const UNSUPPORTED_GRANT: EndpointError =

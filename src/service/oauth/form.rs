@@ -12,6 +12,7 @@ use crate::service::answer::EndpointError;
 use crate::service::request_body::RequestBody;
 
 /// The parameters of one request. They may be secrets, so this type has no `Debug`.
+#[derive(Default)]
 pub(in crate::service) struct Form(BTreeMap<String, Vec<Zeroizing<String>>>);
 
 impl Form {
