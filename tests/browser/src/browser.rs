@@ -149,6 +149,18 @@ impl Browser {
         !self.session.find_all(By::Css(css)).await.unwrap().is_empty()
     }
 
+    /// Waits until the page has what `css` finds.
+    pub async fn waits_for(&self, css: &str) {
+        let shown = timeout(PATIENCE, async {
+            while !self.has(css).await {
+                sleep(Duration::from_millis(50)).await;
+            }
+        });
+        if shown.await.is_err() {
+            panic!("{css} never came: {}", self.text().await);
+        }
+    }
+
     /// What a person can read on the page.
     pub async fn text(&self) -> String {
         match self.session.find(By::Tag("body")).await {

@@ -17,8 +17,7 @@ impl Login {
     async fn start(gateway: &Gateway) -> Self {
         let home = tempfile::tempdir().unwrap();
         let mut bridge = Script::start(&mut gateway.bridge(&home, &["login", "--browser", "--no-open"]));
-        let line = bridge.line("Open ").await;
-        let page = line.split_whitespace().find(|word| word.starts_with("http")).unwrap().to_owned();
+        let page = bridge.sends_to().await;
         Self { home, bridge, page }
     }
 

@@ -19,8 +19,7 @@ async fn no_page_needs_a_script() {
 
     let home = tempfile::tempdir().unwrap();
     let mut bridge = Script::start(&mut gateway.bridge(&home, &["login", "--browser", "--no-open"]));
-    let line = bridge.line("Open ").await;
-    browser.visit(line.split_whitespace().find(|word| word.starts_with("http")).unwrap()).await;
+    browser.visit(&bridge.sends_to().await).await;
     browser.press(ALLOW).await;
     bridge.succeeds().await;
 
