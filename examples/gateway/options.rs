@@ -236,7 +236,7 @@ fn pages() -> Result<Pages> {
 
 /// The bridge of `examples/bridge`, and any other program that says it is one.
 fn command_line_bridge() -> RegisteredClient {
-    let client = RegisteredClient::new("sp_bridge", "The command-line bridge");
+    let client = RegisteredClient::new("sp_bridge", "Example bridge");
     client.redirect_uri("http://127.0.0.1/callback").redirect_uri("http://[::1]/callback")
 }
 
