@@ -127,14 +127,14 @@ async fn a_ticket_is_spent_with_its_code_and_once(db: impl Backend) {
     store.issue_code(good.clone()).await.unwrap();
     for person in [&alice, &bob] {
         let again = new_code(person).ticket(first, MINUTE);
-        assert_ticket_used(store.issue_code(again.clone()).await);
+        assert_ticket_used(&store.issue_code(again.clone()).await);
         let refused = store.redeem_code(redeem(again.hash)).await;
         assert!(matches!(refused, Err(RedeemError::Refused(GrantRefusal::Unknown))), "{refused:?}");
     }
     assert_eq!(db.count("codes").await, 1);
     assert!(!store.spend_assertion(&first, MINUTE).await.unwrap(), "it counts as used");
     assert!(store.spend_assertion(&second, MINUTE).await.unwrap());
-    assert_ticket_used(store.issue_code(new_code(&alice).ticket(second, MINUTE)).await);
+    assert_ticket_used(&store.issue_code(new_code(&alice).ticket(second, MINUTE)).await);
     store.redeem_code(redeem(good.hash)).await.unwrap();
 }
 
@@ -149,7 +149,7 @@ async fn of_64_codes_with_one_ticket_one_is_issued(db: impl Backend) {
     let (won, lost): (Vec<_>, Vec<_>) =
         join_all(racers).await.into_iter().map(Result::unwrap).partition(Result::is_ok);
     assert_eq!((won.len(), lost.len()), (1, 63));
-    lost.into_iter().for_each(assert_ticket_used);
+    lost.iter().for_each(assert_ticket_used);
     assert_eq!(db.count("codes").await, 1);
 }
 
@@ -175,7 +175,7 @@ async fn a_ticket_is_remembered_for_its_life(db: impl Backend) {
     store.issue_code(with(10 * MINUTE)).await.unwrap();
     db.pass_time(9 * MINUTE).await;
     store.sweep(100).await.unwrap();
-    assert_ticket_used(store.issue_code(with(MINUTE)).await);
+    assert_ticket_used(&store.issue_code(with(MINUTE)).await);
     db.pass_time(MINUTE).await;
     assert_eq!(store.sweep(100).await.unwrap().assertions, 1);
 }
@@ -184,7 +184,7 @@ fn ticket(jti: &str) -> AssertionHash {
     AssertionHash::of(&ClientId::parse("ticket").unwrap(), jti)
 }
 
-fn assert_ticket_used(answer: Result<SystemTime, IssueCodeError>) {
+fn assert_ticket_used(answer: &Result<SystemTime, IssueCodeError>) {
     assert!(matches!(answer, Err(IssueCodeError::TicketUsed)), "{answer:?}");
 }
 

@@ -1,10 +1,10 @@
 //! What strangers who poll, and hosts that make people known at every login, cause to be written: next to nothing.
 
-use bridge_auth::store::{KnownUser, NewDeviceGrant, PollDeviceGrantError, Store};
+use bridge_auth::store::{KnownUser, NewDeviceGrant, PollDeviceGrantError, PostgresStore, Store};
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::device_grants::{new_grant, poll};
-use super::given::{MINUTE, scopes, user};
+use super::device_grants::{new_grant, poll, started};
+use super::given::{MINUTE, SECOND, scopes, user};
 use crate::support::{Backend as _, PostgresBackend, SqliteBackend};
 
 /// What strangers may do as often as they like: a poll with an unknown code, and one that comes too early again.
@@ -61,4 +61,33 @@ async fn strangers_and_logins_write_nothing_in_sqlite_and_wait_for_nobody() {
     strangers_poll(&*store, &grant).await;
     log_in(&*store).await;
     held.rollback().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn row_l4_many_polls_of_one_grant_take_one_connection() {
+    let db = PostgresBackend::start().await;
+    let store = PostgresStore::builder(&db.url()).pool_size(4).connect().await.unwrap();
+    let (grant, other) = (started(&store).await, started(&store).await);
+    let mut holder = db.client().await;
+    let held = holder.transaction().await.unwrap();
+    let lock = "SELECT FROM bridge_auth.device_grants WHERE device_code = $1 FOR UPDATE";
+    held.execute(lock, &[&grant.device_code.as_bytes().as_slice()]).await.unwrap();
+    let polls: Vec<_> = (0..32)
+        .map(|_| {
+            let (store, poll) = (store.clone(), poll(&grant));
+            tokio::spawn(async move { store.poll_device_grant(poll).await })
+        })
+        .collect();
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
+    let watch = db.client().await;
+    while watch.query_one(waits, &[]).await.unwrap().get::<_, i64>(0) == 0 {
+        tokio::time::sleep(SECOND / 100).await;
+    }
+    let told = store.poll_device_grant(poll(&other)).await;
+    assert!(matches!(told, Err(PollDeviceGrantError::Pending)), "it does not wait behind them: {told:?}");
+    assert_eq!(watch.query_one(waits, &[]).await.unwrap().get::<_, i64>(0), 1);
+    held.rollback().await.unwrap();
+    for poll in polls {
+        poll.await.unwrap().unwrap_err();
+    }
 }

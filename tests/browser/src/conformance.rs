@@ -3,7 +3,7 @@
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::header::{AUTHORIZATION, HOST};
+use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderValue, Response, StatusCode};
 use reqwest::Client;
 use tokio::net::TcpListener;
@@ -11,7 +11,7 @@ use tokio::process::Command;
 
 use crate::repository;
 
-/// The suite's program with its arguments. It runs in a folder where it may write.
+/// The suite's program with its arguments.
 #[must_use]
 pub fn suite(arguments: &[&str]) -> Command {
     let modules = repository().join("target/stock/node_modules");
@@ -34,17 +34,14 @@ struct Way {
     http: Client,
 }
 
-/// Adds a token to each request on its way to `server`: the suite can send none. All else passes as it is, and `Host` and
-/// `Origin` too, because the suite tests them. Returns the URL to give to the suite.
-pub async fn with_token(server: &str, token: &str) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
+/// Adds a token to each request that comes to `listener`, on its way to `server`: the suite can send none. All else passes
+/// as it is, and `Host` and `Origin` too, because the suite tests them.
+pub fn add_token(listener: TcpListener, server: &str, token: &str) {
     let authorization = HeaderValue::from_str(&format!("Bearer {token}")).unwrap();
     let http = Client::builder().no_proxy().build().unwrap();
     let way = Way { server: server.to_owned(), authorization, http };
     let app = Router::new().fallback(pass_on).with_state(way);
     tokio::spawn(async { axum::serve(listener, app).await });
-    url
 }
 
 async fn pass_on(State(way): State<Way>, request: Request) -> Response<Body> {
@@ -53,7 +50,6 @@ async fn pass_on(State(way): State<Way>, request: Request) -> Response<Body> {
     parts.headers.insert(AUTHORIZATION, way.authorization);
     let body = to_bytes(body, 1 << 20).await.unwrap();
     let url = format!("{}{path}", way.server);
-    debug_assert!(parts.headers.contains_key(HOST));
     let sent = way.http.request(parts.method, url).headers(parts.headers).body(body).send().await;
     let Ok(answer) = sent else {
         return Response::builder().status(StatusCode::BAD_GATEWAY).body(Body::empty()).unwrap();
