@@ -6,7 +6,7 @@ use http::{Response, StatusCode};
 use serde::Serialize;
 
 use super::answer::{Answer, EndpointError, json};
-use super::gateway_login::refused_refresh;
+use super::oauth::DEVICE_CODE;
 use super::oauth::client_auth::authenticate;
 use super::oauth::error::{
     ACCESS_DENIED, AUTHORIZATION_PENDING, EXPIRED_TOKEN, INVALID_DEVICE_CODE, INVALID_REFRESH_TOKEN,
@@ -16,7 +16,7 @@ use super::oauth::form::Form;
 use super::oauth::resource;
 use super::request_body::RequestBody;
 use super::state::ServiceState;
-use super::{exchange, origin};
+use super::{exchange, gateway_login, origin};
 use crate::id::{ClientId, DeviceCode, RefreshToken, Scopes};
 use crate::issue::{
     Access, ClientAccessError, DevicePoll, DevicePollError, Exchange, ExchangeError, OauthClient, Refresh,
@@ -62,7 +62,7 @@ pub(super) async fn answer(state: &ServiceState, parts: &Parts, body: RequestBod
         }
         (Grant::RefreshToken, OauthClient::Linkable(client)) => {
             let refreshed = refresh_token(state, parts, &form, client).await;
-            refreshed.map_err(|error| refused_refresh(state, parts, &form, error))
+            refreshed.map_err(|error| gateway_login::refused_refresh(state, parts, &form, error))
         }
         (Grant::DeviceCode, OauthClient::Linkable(client)) => device_code(state, parts, &form, client).await,
         _ => Err(UNAUTHORIZED_CLIENT),
@@ -183,9 +183,6 @@ impl Grant {
         }
     }
 }
-
-/// The name of the device grant (RFC 8628 §3.4).
-pub(super) const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
 /// The scopes that the form asks for. `None`: all scopes.
 pub(super) fn scopes(form: &Form) -> Result<Option<Scopes>, EndpointError> {
