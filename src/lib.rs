@@ -105,7 +105,10 @@ pub mod authenticate;
 mod background_task;
 mod bridge;
 pub mod caller;
-#[allow(dead_code, unused_imports, reason = "the authorization endpoint finds clients here")]
+#[cfg_attr(
+    not(feature = "client-metadata"),
+    allow(dead_code, reason = "without the feature nothing fetches")
+)]
 pub mod client_metadata;
 pub mod clock;
 mod csrf;
@@ -118,7 +121,7 @@ pub mod id;
 pub mod issue;
 pub mod layer;
 mod layer_verdict;
-#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "the service renders them"))]
+#[cfg_attr(not(test), expect(dead_code, reason = "two messages have no page yet"))]
 pub mod pages;
 pub mod rate_limit;
 pub mod rejection;

@@ -348,7 +348,8 @@ async fn given_alice(backend: &PostgresBackend) -> PostgresStore {
 }
 
 fn new_code(code: &ExchangeCode) -> NewCode {
-    NewCode::new(code.hash(), alice(), Scopes::default(), Duration::from_secs(60))
+    let client = ClientId::parse("sp_bridge").unwrap();
+    NewCode::new(code.hash(), alice(), client, Scopes::default(), Duration::from_secs(60))
 }
 
 async fn issue(store: &PostgresStore) -> ExchangeCode {

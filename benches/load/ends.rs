@@ -148,7 +148,9 @@ impl Person {
             "the hook client" => timed(store.revoke(&Revoke::Client(self.client.clone()))).await,
             "a code that is replayed" => {
                 let hash = ExchangeCode::random().hash();
-                let code = NewCode::new(hash, self.id.clone(), Scopes::default(), Duration::from_secs(120));
+                let life = Duration::from_secs(120);
+                let client = ClientId::parse("sp_bridge").unwrap();
+                let code = NewCode::new(hash, self.id.clone(), client, Scopes::default(), life);
                 store.issue_code(code).await.unwrap();
                 let redeem = || RedeemCode::new(hash, session(SessionId::random()));
                 store.redeem_code(redeem()).await.unwrap();

@@ -24,12 +24,12 @@ use crate::clock::{Clock, HostClock};
 use crate::csrf::Origins;
 use crate::external_issuer::{ExternalIssuer, Gateway, TrustedIssuers};
 use crate::id::InvalidId;
-use crate::issue::{Admin, IssueSettings, Issuer};
+use crate::issue::{Admin, AuditTrail, IssueSettings, Issuer};
 use crate::layer::BridgeAuthLayer;
 use crate::pages::Pages;
 use crate::rate_limit::{Limits, RateLimits};
 use crate::rejection::{Challenge, ProblemJson, RejectionBody, RejectionFormat};
-use crate::service::{AddressSettings, GatewayLogin, MessagesApiError, ServiceState, SignInPages};
+use crate::service::{AddressSettings, GatewayLogin, ServiceState, SignInPages};
 use crate::session::{Freshness, FreshnessSettings, Liveness};
 use crate::store::Store;
 use crate::token::{Claims, KeyRing, TokenVerifier};
@@ -58,6 +58,7 @@ pub struct BridgeBuilder {
     verification_uri: Option<Url>,
     devices_uri: Option<Url>,
     gateway_login: bool,
+    audit_trail: Option<Arc<dyn AuditTrail>>,
     #[cfg(feature = "client-metadata")]
     client_metadata: Option<ClientMetadata>,
 }
@@ -99,6 +100,7 @@ impl BridgeBuilder {
             verification_uri: None,
             devices_uri: None,
             gateway_login: false,
+            audit_trail: None,
             #[cfg(feature = "client-metadata")]
             client_metadata: None,
         }
@@ -139,12 +141,11 @@ impl BridgeBuilder {
         let auth = Arc::new(AuthState::new(verifier, liveness.clone(), policy, trusted, origins));
         let own = settings.audiences.first()?.clone();
         let gateway_login = self.gateway_login.then(|| GatewayLogin::new(&settings)).transpose()?;
-        let format = |body| Arc::new(RejectionFormat { challenge: self.challenge.clone(), body });
-        let own_format = format(self.rejection_body.clone().unwrap_or_else(|| Arc::new(ProblemJson)));
-        let rejection_format = match (self.rejection_body, &gateway_login) {
-            (None, Some(_)) => format(Arc::new(MessagesApiError)),
-            _ => own_format.clone(),
-        };
+        let own_body = self.rejection_body.clone().unwrap_or_else(|| Arc::new(ProblemJson));
+        let body =
+            self.rejection_body.unwrap_or_else(|| GatewayLogin::rejection_body(gateway_login.as_ref()));
+        let own_format = Arc::new(RejectionFormat { challenge: self.challenge.clone(), body: own_body });
+        let rejection_format = Arc::new(RejectionFormat { challenge: self.challenge, body });
         // Hook clients may log out. At the other endpoints `EndpointCaller::user` refuses them.
         let own_layer =
             BridgeAuthLayer::new(Authenticator::new(auth.clone(), own), own_format).admit_hook_clients();
@@ -163,7 +164,7 @@ impl BridgeBuilder {
         #[cfg(not(feature = "client-metadata"))]
         let documents = None;
         let state = ServiceState {
-            admin: Admin::new(self.store.clone(), liveness, settings.clone()),
+            admin: Admin::new(self.store.clone(), liveness, settings.clone(), self.audit_trail),
             issuer: Issuer::new(settings.clone(), self.keys.clone(), self.store, self.clock, documents),
             settings,
             keys: self.keys,

@@ -12,7 +12,8 @@ use crate::id::Audience;
 use crate::issue::{Admin, Issuer};
 use crate::layer::BridgeAuthLayer;
 use crate::service::{
-    AdminService, BridgeService, CapabilitiesService, CodeService, IntrospectionService, JwksService,
+    AdminService, AuthorizeService, BridgeService, CapabilitiesService, CodeService,
+    DeviceAuthorizationService, DevicePageService, DevicesPageService, IntrospectionService, JwksService,
     LogoutService, OauthClientService, OpenApiService, RevocationService, ServiceState, SessionService,
     SessionsService, TokenService, WellKnownService,
 };
@@ -73,7 +74,7 @@ impl Bridge {
         &self.state.issuer
     }
 
-    /// The operators' side: list and revoke sessions, disable and enable people, sweep.
+    /// The operators' side: find people, list and revoke sessions, disable and enable people, read events, sweep.
     #[must_use]
     pub fn admin(&self) -> &Admin {
         &self.state.admin
@@ -93,7 +94,7 @@ impl Bridge {
         BridgeService::new(&self.state)
     }
 
-    /// The operators' endpoints.
+    /// The operators' page and endpoints.
     ///
     /// Mount them behind your own guard.
     #[must_use]
@@ -153,6 +154,36 @@ impl Bridge {
     #[must_use]
     pub fn token_service(&self) -> TokenService {
         TokenService::new(&self.state)
+    }
+
+    /// `POST /device_authorization` alone.
+    #[must_use]
+    pub fn device_authorization_service(&self) -> DeviceAuthorizationService {
+        DeviceAuthorizationService::new(&self.state)
+    }
+
+    /// The page `/device` alone, for a short path that people can type.
+    ///
+    /// Mount it behind your own login.
+    #[must_use]
+    pub fn device_page_service(&self) -> DevicePageService {
+        DevicePageService::new(&self.state)
+    }
+
+    /// The page `/authorize` alone.
+    ///
+    /// Mount it behind your own login.
+    #[must_use]
+    pub fn authorize_service(&self) -> AuthorizeService {
+        AuthorizeService::new(&self.state)
+    }
+
+    /// The page `/devices` alone.
+    ///
+    /// Mount it behind your own login.
+    #[must_use]
+    pub fn devices_page_service(&self) -> DevicesPageService {
+        DevicesPageService::new(&self.state)
     }
 
     /// `POST /introspect` alone.

@@ -45,8 +45,8 @@ impl ClientUrl {
         if !is_uri(text) {
             return Err("it has a character that a URI does not allow");
         }
-        if url.domain().is_some_and(|name| name.ends_with('.')) {
-            return Err("its host ends with a dot");
+        if !is_plain_host(&url) {
+            return Err("its host is not a plain host name");
         }
         Ok(Self { id: id.clone(), url })
     }
@@ -78,6 +78,13 @@ impl ClientUrl {
 pub(super) fn authority(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+/// Whether the host is an address, or a name of letters, digits, `-`, `_` and `.` that does not end with a dot. A URL may
+/// have others, such as `claude.ai;app.example`, which a person takes for another host.
+pub(super) fn is_plain_host(url: &Url) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    url.domain().is_none_or(|name| name.bytes().all(is_plain) && !name.ends_with('.'))
 }
 
 /// Whether a server could take `segment` for `.` or `..`.

@@ -9,10 +9,10 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use governor::RateLimiter;
 use governor::clock::MonotonicClock;
 use governor::middleware::NoOpMiddleware;
 use governor::state::{InMemoryState, NotKeyed};
-use governor::{Quota, RateLimiter};
 use quick_cache::sync::Cache;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -29,6 +29,7 @@ use crate::telemetry;
 use {
     super::{http_source::HttpSource, resolver::SystemResolver, settings::ClientMetadata},
     crate::validate::BuildError,
+    governor::Quota,
     reqwest::dns::Resolve,
 };
 
@@ -72,15 +73,14 @@ struct Running {
     id: ClientId,
 }
 
+#[cfg(feature = "client-metadata")]
 impl MetadataClients {
     /// Does no I/O.
-    #[cfg(feature = "client-metadata")]
     pub(crate) fn new(settings: ClientMetadata, clock: HostClock) -> Result<Self, BuildError> {
         Self::with_resolver(settings, clock, Arc::new(SystemResolver))
     }
 
     /// The same, with another resolver. Its answers are checked like those of the operating system.
-    #[cfg(feature = "client-metadata")]
     pub(super) fn with_resolver(
         settings: ClientMetadata,
         clock: HostClock,
@@ -104,7 +104,9 @@ impl MetadataClients {
         };
         Ok(Self { shared: Arc::new(shared) })
     }
+}
 
+impl MetadataClients {
     /// Whether `id` is the URL of a document. Ask for a client that is known here first: such a client may have a URL
     /// as its id too.
     pub(crate) fn is_metadata_client_id(id: &ClientId) -> bool {

@@ -123,7 +123,7 @@ fn failed(error: reqwest::Error) -> FetchError {
     // The URL is logged beside this text, and only there.
     let error = error.without_url();
     let causes = || successors(Some(&error as &dyn Error), |&error| error.source());
-    if causes().any(|cause| cause.is::<NotPublic>()) {
+    if causes().any(<dyn Error>::is::<NotPublic>) {
         return FetchError::Refused(Refusal::AddressNotPublic);
     }
     // Parts of the text may come from the server, such as the names in its certificate.

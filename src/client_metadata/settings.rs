@@ -5,13 +5,19 @@ use std::time::Duration;
 use ipnet::IpNet;
 use url::Url;
 
-use super::client_url::authority;
+use super::client_url::{authority, is_plain_host};
 use crate::validate::{BuildError, Setting, check_count, check_deadline, check_life};
 
 /// Accepts OAuth clients whose id is the URL of a document about them: client metadata documents
 /// (draft-ietf-oauth-client-id-metadata-document).
 ///
 /// See the [module](super).
+///
+/// ```
+/// use bridge_auth::client_metadata::ClientMetadata;
+///
+/// let clients = ClientMetadata::from_hosts(["claude.ai", "vscode.dev"]);
+/// ```
 #[derive(Debug, Clone)]
 #[must_use = "give it to BridgeBuilder::client_metadata"]
 pub struct ClientMetadata {
@@ -55,7 +61,10 @@ impl ClientMetadata {
     /// 24 hours.
     ///
     /// A document is kept for as long as its `Cache-Control: max-age` says, but for at least 60 seconds and at most
-    /// `longest_life`. It is kept for an hour when the server does not say.
+    /// `longest_life`. It is kept for an hour when the server does not say. While no newer one can be had it stays in use
+    /// for `longest_life`, see the [module](super#how-long-a-document-counts).
+    ///
+    /// Each document takes at most about 10 KiB.
     pub fn cache(mut self, max_documents: u32, longest_life: Duration) -> Self {
         self.max_documents = max_documents;
         self.longest_life = longest_life;
@@ -97,8 +106,8 @@ impl ClientMetadata {
 
 /// Refuses a host that no client id could have.
 fn check_host(host: &str) -> Result<(), BuildError> {
-    let is_host = Url::parse(&format!("https://{host}/")).is_ok_and(|url| authority(&url) == host);
-    if is_host && !host.ends_with('.') {
+    let is_host = |url: Url| authority(&url) == host && is_plain_host(&url);
+    if Url::parse(&format!("https://{host}/")).is_ok_and(is_host) {
         return Ok(());
     }
     Err(BuildError::Text {

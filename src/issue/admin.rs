@@ -1,17 +1,21 @@
 //! The operators' side.
 
+use std::cmp::Reverse;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::audit_trail::{AuditEvent, AuditTrail, AuditTrailError};
 use super::settings::IssueSettings;
 use crate::id::{ClientId, SessionId, UserId};
 use crate::session::Liveness;
-
-use crate::store::{DevicePage, DeviceQuery, Revocation, Revoke, Store, StoreError, Swept, within_deadline};
+use crate::store::{
+    DevicePage, DeviceQuery, Revocation, Revoke, Store, StoreError, Swept, UserPage, UserQuery, UserRecord,
+    within_deadline,
+};
 use crate::telemetry::audit;
 
-/// Lists and revokes sessions, disables and enables people, and sweeps old rows.
+/// Finds people, lists and revokes their sessions, disables and enables them, and sweeps old rows.
 ///
 /// [`Bridge::admin`](crate::Bridge::admin) hands it out. Every method is idempotent.
 ///
@@ -28,6 +32,8 @@ pub struct Admin {
     store: Arc<dyn Store>,
     liveness: Arc<Liveness>,
     settings: Arc<IssueSettings>,
+    /// `None`: the host keeps no audit events.
+    audit_trail: Option<Arc<dyn AuditTrail>>,
 }
 
 impl Admin {
@@ -36,8 +42,51 @@ impl Admin {
     /// Revoking a client may change every session in the database. A store may take a minute for this.
     const ALL_OF_A_CLIENT: Duration = Duration::from_secs(75);
 
-    pub(crate) fn new(store: Arc<dyn Store>, liveness: Arc<Liveness>, settings: Arc<IssueSettings>) -> Self {
-        Self { store, liveness, settings }
+    pub(crate) fn new(
+        store: Arc<dyn Store>,
+        liveness: Arc<Liveness>,
+        settings: Arc<IssueSettings>,
+        audit_trail: Option<Arc<dyn AuditTrail>>,
+    ) -> Self {
+        Self { store, liveness, settings, audit_trail }
+    }
+
+    /// The people whose id or label begins with a text, in the order of their ids.
+    ///
+    /// A person is known from the first time that the host signs them in. A page says where the next page begins.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store cannot answer.
+    pub async fn users(&self, query: &UserQuery) -> Result<UserPage, StoreError> {
+        within_deadline(self.settings.deadlines.read, self.store.users(query)).await
+    }
+
+    /// One person, by their exact id. `None`: the user is unknown.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store cannot answer.
+    pub async fn user(&self, user: &UserId) -> Result<Option<UserRecord>, StoreError> {
+        within_deadline(self.settings.deadlines.read, self.find(user)).await
+    }
+
+    /// The last audit events of `user` that the host kept, newest first, at most `limit`.
+    ///
+    /// They come from the host's [`AuditTrail`].
+    ///
+    /// # Errors
+    ///
+    /// [`AuditTrailError`] when the host keeps no audit events, or they cannot be read now. The audit trail may take as
+    /// long as the store may for a read ([`BridgeBuilder::store_deadline`](crate::BridgeBuilder::store_deadline)).
+    pub async fn events(&self, user: &UserId, limit: u32) -> Result<Vec<AuditEvent>, AuditTrailError> {
+        let trail = self.audit_trail.as_ref().ok_or(AuditTrailError::NotKept)?;
+        let reading = tokio::time::timeout(self.settings.deadlines.read, trail.recent(user, limit));
+        let mut events =
+            reading.await.map_err(|_| AuditTrailError::TimedOut)?.map_err(AuditTrailError::Failed)?;
+        events.sort_by_key(|event| Reverse(event.at));
+        events.truncate(limit as usize);
+        Ok(events)
     }
 
     /// The devices of `user`, newest first.
@@ -167,6 +216,30 @@ impl Admin {
     pub async fn ping(&self) -> Result<(), StoreError> {
         self.liveness.check().await.map_err(StoreError::of)?;
         within_deadline(self.settings.deadlines.read, self.store.ping()).await
+    }
+
+    /// Whether the host keeps audit events.
+    pub(crate) fn keeps_events(&self) -> bool {
+        self.audit_trail.is_some()
+    }
+
+    /// Whose session it is, live or not. `None`: there is no such session.
+    pub(crate) async fn owner_of(&self, session: &SessionId) -> Result<Option<UserId>, StoreError> {
+        let status = self.liveness.status(session.clone()).await.map_err(StoreError::of)?;
+        Ok(status.map(|status| status.user))
+    }
+
+    async fn find(&self, user: &UserId) -> Result<Option<UserRecord>, StoreError> {
+        // Of the ids that begin with this one, it is the first. Before it come only people whose label begins with it.
+        let mut query = UserQuery::new(user.as_str()).limit(1);
+        loop {
+            let page = self.store.users(&query).await?;
+            if let Some(found) = page.users.into_iter().find(|found| found.id.as_str() >= user.as_str()) {
+                return Ok(Some(found).filter(|found| found.id == *user));
+            }
+            let Some(next) = page.next else { return Ok(None) };
+            query = query.after(next).limit(100);
+        }
     }
 
     async fn revoke(&self, target: Revoke) -> Result<Option<u64>, StoreError> {

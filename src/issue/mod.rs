@@ -2,6 +2,7 @@
 
 mod access;
 mod admin;
+mod audit_trail;
 mod client_auth;
 mod codes;
 mod device_grant;
@@ -18,6 +19,7 @@ mod tickets;
 
 pub use access::{Access, AccessError, AccessRequest};
 pub use admin::Admin;
+pub use audit_trail::{AuditEvent, AuditTrail, AuditTrailError};
 pub(crate) use client_auth::{ClientAuthError, OauthClient, ShownClient};
 pub use codes::{CodeRequest, IssuedCode};
 pub use device_grant::{

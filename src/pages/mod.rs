@@ -21,7 +21,7 @@ pub(crate) use device::{DeviceConfirmView, DeviceEntryView, Mistake};
 pub(crate) use devices::{DeviceRow, DevicesView};
 pub(crate) use message::{AuthorizeProblem, MessageView};
 pub(crate) use notice::Notice;
-pub(crate) use operators::{EventRow, FoundPerson, Health, OperatorsView, PersonView};
+pub(crate) use operators::{EventRow, Events, FoundPerson, Health, OperatorsView, PersonView};
 pub(crate) use page::Page;
 pub use settings::Pages;
 pub use texts::{

@@ -64,9 +64,19 @@ pub(crate) struct PersonView<'a> {
     pub(crate) devices: Vec<DeviceRow<'a>>,
     /// The cursor of the next part of the devices.
     pub(crate) next: Option<&'a str>,
-    /// The last audit events, newest first. `None`: the host keeps none.
-    pub(crate) events: Option<Vec<EventRow<'a>>>,
+    pub(crate) events: Events<'a>,
     pub(crate) notice: Option<Notice>,
+}
+
+/// The last audit events of a person.
+#[derive(Debug)]
+pub(crate) enum Events<'a> {
+    /// The host keeps none.
+    NotKept,
+    /// They cannot be read now.
+    Unavailable,
+    /// The newest first.
+    Kept(Vec<EventRow<'a>>),
 }
 
 /// An audit event.
@@ -95,6 +105,18 @@ struct PersonPage<'a> {
     d: &'a DevicesTexts,
     view: &'a PersonView<'a>,
     notice: Option<&'a str>,
+}
+
+impl PersonPage<'_> {
+    /// The events, or what to say in their place.
+    fn events(&self) -> Result<&[EventRow<'_>], &str> {
+        match &self.view.events {
+            Events::NotKept => Err(&self.o.events_not_kept),
+            Events::Unavailable => Err(&self.o.events_unavailable),
+            Events::Kept(events) if events.is_empty() => Err(&self.o.no_events),
+            Events::Kept(events) => Ok(events),
+        }
+    }
 }
 
 impl Health<'_> {

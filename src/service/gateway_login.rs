@@ -3,6 +3,8 @@
 //! Read from the protocol that Anthropic's own gateway publishes (Claude Code 2.1.207; 2.1.211 on the wire), and from
 //! two gateways that re-implement it: pleaseai/shunt, and BerriAI/litellm (with 2.1.278).
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::request::Parts;
@@ -18,7 +20,7 @@ use super::state::ServiceState;
 use super::token::DEVICE_CODE;
 use crate::id::ClientId;
 use crate::issue::IssueSettings;
-use crate::rejection::{Rejection, RejectionBody};
+use crate::rejection::{ProblemJson, Rejection, RejectionBody};
 use crate::validate::BuildError;
 
 /// The profile, when it is on.
@@ -57,6 +59,14 @@ impl GatewayLogin {
         }
         let client = named.map_or_else(|| settings.bridge_client.clone(), |client| client.id.clone());
         Ok(Self { client })
+    }
+
+    /// What writes the rejections of the layers, unless the host named something.
+    pub(crate) fn rejection_body(login: Option<&Self>) -> Arc<dyn RejectionBody> {
+        match login {
+            Some(_) => Arc::new(MessagesApiError),
+            None => Arc::new(ProblemJson),
+        }
     }
 
     /// The client that a request of this login is of. `None`: it is another program's, which names or proves its client.
@@ -98,7 +108,7 @@ pub(super) fn refused_refresh(
 ///
 /// `{"type":"error","error":{"type":"authentication_error","message":"…"}}`
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct MessagesApiError;
+struct MessagesApiError;
 
 impl RejectionBody for MessagesApiError {
     fn body(&self, rejection: &Rejection) -> (HeaderValue, Bytes) {

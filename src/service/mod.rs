@@ -33,7 +33,7 @@ mod well_known;
 
 pub use admin::Operator;
 pub use future::EndpointFuture;
-pub(crate) use gateway_login::{GatewayLogin, MessagesApiError};
+pub(crate) use gateway_login::GatewayLogin;
 pub(crate) use origin::AddressSettings;
 pub use origin::PeerAddr;
 pub(crate) use pages::SignInPages;
@@ -125,13 +125,58 @@ service! {
     /// | grant | who | parameters |
     /// |---|---|---|
     /// | `client_credentials` | a hook client | `scope`, `resource` |
-    /// | `authorization_code` | the bridge | `client_id`, `code` (the exchange code), `code_verifier`, `resource` |
-    /// | `refresh_token`, where [refresh tokens](crate::BridgeBuilder::refresh_tokens) are on | the bridge | `client_id`, `refresh_token`, `scope`, `resource` |
+    /// | `authorization_code` | a client that people may link | `client_id`, `code` (the exchange code), `code_verifier`, `resource` |
+    /// | `refresh_token`, where [refresh tokens](crate::BridgeBuilder::refresh_tokens) are on | a client that people may link | `client_id`, `refresh_token`, `scope`, `resource` |
+    /// | `urn:ietf:params:oauth:grant-type:device_code`, where [that is on](crate::BridgeBuilder::device_authorization_endpoint) | a client that people may link | `client_id`, `device_code`, `resource` |
     ///
     /// A hook client proves who it is by one of `client_secret_basic`, `client_secret_post` and `private_key_jwt`
-    /// (RFC 7523; its `aud` is the issuer). The bridge is a public client: PKCE proves that the code is its own.
+    /// (RFC 7523; its `aud` is the issuer). The bridge is a client that people may link. It is public: PKCE proves that
+    /// the code is its own.
     /// `resource` (RFC 8707) is one of the audiences that are URLs. It becomes the only audience of the token.
     TokenService => |state, request| dispatch::serve(state, Endpoint::Token, request)
+}
+
+service! {
+    /// `POST /device_authorization`: a program without a browser gets a device code and a user code (RFC 8628 §3.1).
+    ///
+    /// It is on when [`BridgeBuilder::device_authorization_endpoint`](crate::BridgeBuilder::device_authorization_endpoint)
+    /// is set. The person types the user code on the page of [`DevicePageService`], and the program polls
+    /// [`TokenService`].
+    DeviceAuthorizationService => |state, request| dispatch::serve(state, Endpoint::DeviceAuthorization, request)
+}
+
+service! {
+    /// `GET /device` and `POST /device`: the page on which a person lets a program in by its user code (RFC 8628 §3.3).
+    ///
+    /// It is on with [`DeviceAuthorizationService`]. People type its URL, so mount it at a short path and name that in
+    /// [`BridgeBuilder::verification_uri`](crate::BridgeBuilder::verification_uri).
+    ///
+    /// The host's own login puts the person into the extensions of the request, as [`SignedIn`](crate::SignedIn).
+    /// Without it the person is sent to the [login](crate::pages::Pages::new), and comes back to the same page. A form
+    /// that a browser sends for a page of another site is refused with 403, as at [`CodeService`]. `GET` changes
+    /// nothing.
+    DevicePageService => |state, request| dispatch::serve(state, Endpoint::DevicePage, request)
+}
+
+service! {
+    /// `GET /authorize` and `POST /authorize`: a program sends a person here to be let in (OAuth 2.1 §4.1).
+    ///
+    /// It is on when [`BridgeBuilder::pages`](crate::BridgeBuilder::pages) and
+    /// [`BridgeBuilder::authorization_endpoint`](crate::BridgeBuilder::authorization_endpoint) are set. PKCE with `S256`
+    /// is required. The person is found as at [`DevicePageService`], and says yes or no each time.
+    ///
+    /// Errors go to the program only when its redirect URI is known to be its own. Before that they are a page with the
+    /// status 400.
+    AuthorizeService => |state, request| dispatch::serve(state, Endpoint::Authorize, request)
+}
+
+service! {
+    /// `GET /devices` and `POST /devices`: the page on which a person sees their devices, and ends them.
+    ///
+    /// It is on when [`BridgeBuilder::pages`](crate::BridgeBuilder::pages) is set. The person is found as at
+    /// [`DevicePageService`]. When you mount it elsewhere, name its URL in
+    /// [`BridgeBuilder::devices_uri`](crate::BridgeBuilder::devices_uri).
+    DevicesPageService => |state, request| dispatch::serve(state, Endpoint::DevicesPage, request)
 }
 
 service! {
@@ -204,6 +249,10 @@ service! {
     /// | `DELETE /sessions/{id}` | a person's bridge | 204 | [`SessionsService`] |
     /// | `POST /logout` | any caller | 204 | [`LogoutService`] |
     /// | `POST /token` | an OAuth client | 200, a token (RFC 6749 §5.1) | [`TokenService`] |
+    /// | `POST /device_authorization` | a program without a browser | 200 `{"device_code","user_code",…}` (RFC 8628 §3.2) | [`DeviceAuthorizationService`] |
+    /// | `GET`, `POST /device` | a signed-in person | a page | [`DevicePageService`] |
+    /// | `GET`, `POST /authorize` | a signed-in person | a page, then 303 to the program | [`AuthorizeService`] |
+    /// | `GET`, `POST /devices` | a signed-in person | a page | [`DevicesPageService`] |
     /// | `POST /introspect` | an OAuth client that proves itself | 200 `{"active",…}` (RFC 7662 §2.2) | [`IntrospectionService`] |
     /// | `POST /revoke` | the OAuth client of the token | 200 `{}` (RFC 7009 §2.2) | [`RevocationService`] |
     /// | `GET /capabilities` | anyone | 200 `{"modes"}` | [`CapabilitiesService`] |
@@ -211,8 +260,8 @@ service! {
     /// | `GET /.well-known/oauth-…` | anyone | 200, metadata | [`WellKnownService`] |
     ///
     /// Times are Unix seconds. Caches may keep only the key set and the metadata. `POST /session` and the OAuth
-    /// endpoints answer errors in the format of OAuth (RFC 6749 §5.2). All other endpoints answer with problem
-    /// documents (RFC 9457) that have the member `code`. An endpoint that is not configured answers 404. At most 16 KiB
+    /// endpoints answer errors in the format of OAuth (RFC 6749 §5.2). The pages answer with pages. All other endpoints
+    /// answer with problem documents (RFC 9457) that have the member `code`. An endpoint that is not configured answers 404. At most 16 KiB
     /// of a body are read, for as long as the caller takes to send them. Put a time-out around this service.
     ///
     /// ```no_run
@@ -236,9 +285,9 @@ service! {
 }
 
 service! {
-    /// The operators' endpoints.
+    /// What operators call: a page for people, and JSON for programs.
     ///
-    /// Nest them behind your own guard.
+    /// Nest it behind your own guard, or give it a host of its own.
     ///
     /// Your guard says who the operator is: it puts an [`Operator`] into the extensions of the request. Without one
     /// every answer is 401. A write that a browser sends for a page of another site is refused with 403, as at
@@ -246,16 +295,25 @@ service! {
     ///
     /// | call | answer |
     /// |---|---|
+    /// | `GET /users?q=`, with `limit` (1 to 1000, 100 by default) and `after`: the people whose id or label begins with `q` | 200 `{"users","next_after"}` |
+    /// | `GET /users/{id}` | 200 `{"id","label","disabled"}` |
+    /// | `GET /users/{id}/events`: the last 100 that the [audit trail](crate::BridgeBuilder::audit_trail) kept, newest first | 200 `{"events":[{"at","name","fields"}]}` |
     /// | `GET /users/{id}/sessions`, with `limit` and `cursor` as in [`SessionsService`] | 200 `{"sessions","next_cursor"}` |
     /// | `DELETE /users/{id}/sessions` | 200 `{"revoked"}`, how many |
     /// | `DELETE /clients/{id}/sessions`: of all its users; the client of all bridges is [`bridge_client_id`](crate::BridgeBuilder::bridge_client_id) | 200 `{"revoked"}`, how many |
     /// | `POST /users/{id}/disable`, `POST /users/{id}/enable` | 204 |
     /// | `DELETE /sessions/{id}` | 204 |
+    /// | `GET /health`: what [`Bridge::watch_status`](crate::Bridge::watch_status) says | 200 `{"proven","age_ms","faults",…}` |
     ///
-    /// A user id or client id in the path is percent-decoded once. The answer for an unknown id is 404, with two
-    /// exceptions: the list of an unknown user's sessions is empty, and for an unknown client 0 sessions are revoked.
+    /// A user id or client id in the path is percent-decoded once. The answer for an unknown id is 404, with these
+    /// exceptions: an unknown user has no sessions and no events, and for an unknown client 0 sessions are revoked.
+    /// Without an audit trail the events are 404 with the code `events_not_kept`.
+    ///
+    /// The page is `GET /`, and its forms are `POST /`. It is on when [`BridgeBuilder::pages`](crate::BridgeBuilder::pages)
+    /// is set. `?q=` searches, and `?user=` shows one person. Its links and forms stay on the path where you mount it.
+    /// With axum's `nest_service("/admin", …)` it answers at `/admin` and at `/admin/`.
     ///
     /// Revoking the sessions of a client may change every session in the database, and may take up to 75 s. Give that
     /// one call as much time.
-    AdminService => |state, request| admin::serve(state, request)
+    AdminService => |state, request| admin::endpoints::serve(state, request)
 }

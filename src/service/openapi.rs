@@ -15,11 +15,27 @@ use crate::issue::IssueSettings;
 const DOCUMENT: &str = include_str!("openapi.json");
 
 pub(super) fn answer(state: &ServiceState, parts: &Parts) -> Answer {
-    well_known::public(parts, &document(&state.settings, &state.prefix))
+    let gateway = Documented {
+        settings: &state.settings,
+        prefix: &state.prefix,
+        has_pages: state.pages.is_some(),
+        keeps_events: state.admin.keeps_events(),
+    };
+    well_known::public(parts, &document(&gateway))
+}
+
+/// What decides which endpoints are documented, and where they are.
+#[derive(Clone, Copy)]
+struct Documented<'a> {
+    settings: &'a IssueSettings,
+    prefix: &'a str,
+    has_pages: bool,
+    keeps_events: bool,
 }
 
 /// The document with the paths of the endpoints that are on.
-fn document(settings: &IssueSettings, prefix: &str) -> Value {
+fn document(gateway: &Documented<'_>) -> Value {
+    let settings = gateway.settings;
     let mut document: Value = serde_json::from_str(DOCUMENT).expect("it is JSON: the tests read it");
     document["info"]["version"] = env!("CARGO_PKG_VERSION").into();
     if let Ok(issuer) = Url::parse(&settings.issuer) {
@@ -28,22 +44,23 @@ fn document(settings: &IssueSettings, prefix: &str) -> Value {
     if let Some(paths) = document["paths"].as_object_mut() {
         *paths = std::mem::take(paths)
             .into_iter()
-            .flat_map(|(path, item)| real_paths(settings, prefix, &path).zip(copies(item)))
+            .flat_map(|(path, item)| real_paths(gateway, &path).zip(copies(item)))
             .collect::<Map<_, _>>();
     }
     document
 }
 
 /// The real paths of what is documented at `path`: none when it is off, and several when each resource has one.
-fn real_paths(settings: &IssueSettings, prefix: &str, path: &str) -> std::vec::IntoIter<String> {
+fn real_paths(gateway: &Documented<'_>, path: &str) -> std::vec::IntoIter<String> {
+    let settings = gateway.settings;
     let paths = match path {
         AUTHORIZATION_SERVER => settings.endpoints.token.iter().map(|_| server_metadata(settings)).collect(),
         Resource::WELL_KNOWN => {
             settings.audiences.resources.iter().map(|resource| resource.metadata.path().to_owned()).collect()
         }
-        _ if path.starts_with("/.well-known/") || path.starts_with("/admin/") => vec![path.to_owned()],
-        _ if is_off(settings, path) => Vec::new(),
-        _ => vec![format!("{prefix}{path}")],
+        _ if is_off(gateway, path) => Vec::new(),
+        _ if path.starts_with("/.well-known/") || is_of_operators(path) => vec![path.to_owned()],
+        _ => vec![format!("{}{path}", gateway.prefix)],
     };
     paths.into_iter()
 }
@@ -53,11 +70,20 @@ fn server_metadata(settings: &IssueSettings) -> String {
     format!("{AUTHORIZATION_SERVER}{}", path.strip_suffix('/').unwrap_or(&path))
 }
 
-fn is_off(settings: &IssueSettings, path: &str) -> bool {
+fn is_of_operators(path: &str) -> bool {
+    path == "/admin" || path.starts_with("/admin/")
+}
+
+fn is_off(gateway: &Documented<'_>, path: &str) -> bool {
+    let endpoints = &gateway.settings.endpoints;
     match path {
-        "/token" | "/oauth-client" => settings.endpoints.token.is_none(),
-        "/introspect" => settings.endpoints.introspection.is_none(),
-        "/revoke" => settings.endpoints.revocation.is_none(),
+        "/token" | "/oauth-client" => endpoints.token.is_none(),
+        "/introspect" => endpoints.introspection.is_none(),
+        "/revoke" => endpoints.revocation.is_none(),
+        "/device_authorization" | "/device" => !gateway.has_pages || endpoints.device_authorization.is_none(),
+        "/authorize" => !gateway.has_pages || endpoints.authorization.is_none(),
+        "/devices" | "/admin" => !gateway.has_pages,
+        "/admin/users/{user}/events" => !gateway.keeps_events,
         _ => false,
     }
 }
@@ -96,6 +122,10 @@ mod tests {
             Endpoint::Token => "/token",
             Endpoint::Introspect => "/introspect",
             Endpoint::Revoke => "/revoke",
+            Endpoint::DeviceAuthorization => "/device_authorization",
+            Endpoint::DevicePage => "/device",
+            Endpoint::Authorize => "/authorize",
+            Endpoint::DevicesPage => "/devices",
             Endpoint::Jwks => "/.well-known/jwks.json",
             Endpoint::AuthorizationServer(_) => AUTHORIZATION_SERVER,
             Endpoint::ProtectedResource(_) => Resource::WELL_KNOWN,
@@ -104,7 +134,7 @@ mod tests {
         }
     }
 
-    const PATHS: [&str; 13] = [
+    const PATHS: [&str; 17] = [
         "/code",
         "/session",
         "/oauth-client",
@@ -115,6 +145,10 @@ mod tests {
         "/token",
         "/introspect",
         "/revoke",
+        "/device_authorization",
+        "/device",
+        "/authorize",
+        "/devices",
         "/.well-known/jwks.json",
         AUTHORIZATION_SERVER,
         Resource::WELL_KNOWN,
@@ -124,7 +158,7 @@ mod tests {
     fn every_endpoint_is_documented_with_its_methods_and_nothing_else_is() {
         let document: Value = serde_json::from_str(DOCUMENT).unwrap();
         let documented = document["paths"].as_object().unwrap();
-        for (path, item) in documented.iter().filter(|(path, _)| !path.starts_with("/admin/")) {
+        for (path, item) in documented.iter().filter(|(path, _)| !is_of_operators(path)) {
             let endpoint = Endpoint::at(path).unwrap_or_else(|| panic!("no endpoint at {path}"));
             assert_eq!(path_of(&endpoint), path);
             let methods: BTreeSet<_> =
@@ -141,27 +175,37 @@ mod tests {
     #[test]
     fn what_is_off_is_not_documented_and_the_rest_stands_where_it_is() {
         let mut settings = IssueSettings::new("https://gateway.example/tenant".to_owned());
-        let paths = |settings: &IssueSettings, prefix: &str| {
-            document(settings, prefix)["paths"].as_object().unwrap().keys().cloned().collect::<Vec<_>>()
+        let of = |settings: &IssueSettings, prefix: &str, is_on: bool| {
+            document(&Documented { settings, prefix, has_pages: is_on, keeps_events: is_on })
         };
-        let few = paths(&settings, "/v1/auth/bridge");
+        let paths =
+            |document: Value| document["paths"].as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+        let few = paths(of(&settings, "/v1/auth/bridge", false));
         assert!(few.contains(&"/v1/auth/bridge/code".to_owned()), "{few:?}");
         assert!(few.iter().all(|path| !path.contains("oauth") && !path.ends_with("/token")), "{few:?}");
+        for path in ["/device", "/devices", "/authorize", "/admin", "/events", "/device_authorization"] {
+            assert!(few.iter().all(|documented| !documented.ends_with(path)), "{path}: {few:?}");
+        }
         settings.endpoints.token = "https://gateway.example/token".parse().ok();
         let resources = ["https://gateway.example", "https://gateway.example/mcp"];
         settings.audiences.resources =
             resources.map(|resource| ProtectedResource::new(resource).try_into().unwrap()).to_vec();
-        let more = paths(&settings, "");
+        let more = paths(of(&settings, "", true));
         for path in [
             "/code",
             "/token",
+            "/devices",
+            "/admin",
+            "/admin/users/{user}/events",
             "/.well-known/oauth-authorization-server/tenant",
             "/.well-known/oauth-protected-resource",
             "/.well-known/oauth-protected-resource/mcp",
         ] {
             assert!(more.contains(&path.to_owned()), "{path}: {more:?}");
         }
-        assert!(!more.contains(&"/introspect".to_owned()));
-        assert_eq!(document(&settings, "")["servers"][0]["url"], "https://gateway.example");
+        for path in ["/introspect", "/device", "/authorize"] {
+            assert!(!more.contains(&path.to_owned()), "{path}: {more:?}");
+        }
+        assert_eq!(of(&settings, "", true)["servers"][0]["url"], "https://gateway.example");
     }
 }

@@ -40,6 +40,11 @@ impl ServiceState {
         &self.rejection_format.challenge
     }
 
+    /// Whether the authorization endpoint is ours.
+    pub(super) fn has_authorize(&self) -> bool {
+        self.pages.is_some() && self.settings.endpoints.authorization.is_some()
+    }
+
     /// Whether a layer of this very bridge let `caller` in.
     pub(super) fn vouches_for(&self, caller: &Caller) -> bool {
         caller.is_vouched_for_by(self.auth.authority())

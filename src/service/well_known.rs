@@ -126,11 +126,10 @@ impl<'a> AuthorizationServer<'a> {
             settings.refresh.at_token_endpoint.then_some("refresh_token"),
             device_authorization.map(|_| DEVICE_CODE),
         ];
-        let has_own_pages = state.pages.is_some() && settings.endpoints.authorization.is_some();
         Some(Self {
             issuer: &settings.issuer,
             authorization_endpoint: settings.endpoints.authorization.as_ref().map(Url::as_str),
-            authorization_response_iss_parameter_supported: has_own_pages,
+            authorization_response_iss_parameter_supported: state.has_authorize(),
             client_id_metadata_document_supported: state.pages.is_some() && state.issuer.takes_documents(),
             device_authorization_endpoint: device_authorization.map(Url::as_str),
             token_endpoint: settings.endpoints.token.as_ref()?.as_str(),

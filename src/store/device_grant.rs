@@ -104,7 +104,7 @@ pub struct PollDeviceGrant {
     pub device_code: DeviceCodeHash,
     /// The resource that the token is asked for, if the request named one.
     pub resource: Option<Audience>,
-    /// The session to open if the person allowed it. Its client is the client that polls.
+    /// The session to open if the person allowed it, under a new id. Its client is the client that polls.
     pub session: NewSession,
 }
 
@@ -128,7 +128,7 @@ pub enum PollDeviceGrantError {
     /// Nobody decided in time, or nobody collected the session in time.
     #[error("expired")]
     Expired,
-    /// The code is unknown, or it was spent before.
+    /// The code is unknown, or it was spent before, or the person allowed too many others since.
     #[error("unknown or spent")]
     Unknown,
     /// The code was given to another client.
@@ -233,6 +233,10 @@ impl DeviceGrant {
 }
 
 impl DecideDeviceGrant {
+    /// How many grants a person may have allowed without their being collected.
+    #[cfg(any(feature = "postgres", feature = "sqlite"))]
+    pub(crate) const MAX_ALLOWED: u32 = 8;
+
     /// What `user` decides about the grant of `client` with this code.
     #[must_use]
     pub const fn new(user_code: UserCode, client: ClientId, user: UserId, decision: Decision) -> Self {

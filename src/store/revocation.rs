@@ -5,7 +5,7 @@ use crate::id::{ClientId, SessionId, UserId};
 
 /// What to revoke.
 ///
-/// Sessions and codes that expired less than a minute ago are revoked like live ones, because a clock may be set back.
+/// Sessions, codes and device grants that expired less than a minute ago are revoked like live ones, because a clock may be set back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Revoke {
@@ -19,7 +19,8 @@ pub enum Revoke {
         /// The session.
         session: SessionId,
     },
-    /// Everything of a user: every session (those of hook clients too), every open code, every hook credential.
+    /// Everything of a user: every session (those of hook clients too), every open code, every device grant that was
+    /// allowed and not collected, every hook credential.
     User(UserId),
     /// Everything of a client: every session it has, what [`Session`](Self::Session) names for each of them, and every
     /// credential. Only this target may change every session of the database.
@@ -76,13 +77,21 @@ pub struct Swept {
     pub refresh_tokens: u64,
     /// Client assertions whose life is over.
     pub assertions: u64,
+    /// Device grants.
+    pub device_grants: u64,
 }
 
 impl Swept {
     /// All rows together.
     #[must_use]
     pub const fn total(&self) -> u64 {
-        self.codes + self.sessions + self.secrets + self.revocations + self.refresh_tokens + self.assertions
+        self.codes
+            + self.sessions
+            + self.secrets
+            + self.revocations
+            + self.refresh_tokens
+            + self.assertions
+            + self.device_grants
     }
 }
 
@@ -94,5 +103,6 @@ impl std::ops::AddAssign for Swept {
         self.revocations += other.revocations;
         self.refresh_tokens += other.refresh_tokens;
         self.assertions += other.assertions;
+        self.device_grants += other.device_grants;
     }
 }

@@ -12,7 +12,11 @@ pub struct KnownUser {
     pub scopes: Scopes,
     /// What the person's hooks may ask for, within what the host lets any hook ask for; `None` is all of that.
     pub hook_scopes: Option<Scopes>,
-    /// What operators also know the person by, such as an e-mail address. `None` keeps the label that is stored.
+    /// What operators also know the person by, such as an e-mail address. `None` keeps the label that is stored, and an
+    /// empty text removes it. Characters that are not shown are dropped, as from [`Origin::user_agent`]. What is longer
+    /// than 256 characters is cut.
+    ///
+    /// [`Origin::user_agent`]: super::Origin::user_agent
     pub label: Option<String>,
 }
 
@@ -21,7 +25,10 @@ pub struct KnownUser {
 #[non_exhaustive]
 pub struct UserQuery {
     /// The beginning of the id (byte for byte), or of the label (letter case does not matter). An empty text finds
-    /// everyone.
+    /// everyone. No character is special.
+    ///
+    /// Of the people whose label begins with the text, the first thousand are found, in the order of their labels. When
+    /// there are more, a longer text finds the others.
     pub text: String,
     /// Only people whose id comes after this one, byte for byte.
     pub after: Option<UserId>,

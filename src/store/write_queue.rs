@@ -1,7 +1,8 @@
 //! The writes of one person take turns before they take a connection.
 //!
 //! So a person who writes in a loop, over any number of connections to the gateway, uses one of the store's
-//! connections. The others stay free for other people.
+//! connections. The others stay free for other people. A device grant that waits belongs to nobody yet: its polls take
+//! turns by themselves.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -13,15 +14,30 @@ use tokio::sync::OwnedMutexGuard;
 use tokio::time::timeout;
 
 use super::StoreError;
+use crate::id::{DeviceCodeHash, UserId};
 
-/// A queue for each person who writes now. The map is as large as the number of these people.
+/// Whose writes take turns.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Writer {
+    Person(UserId),
+    /// Whoever polls with this device code.
+    DeviceGrant(DeviceCodeHash),
+}
+
+impl From<&UserId> for Writer {
+    fn from(person: &UserId) -> Self {
+        Self::Person(person.clone())
+    }
+}
+
+/// A queue for each writer who writes now. The map is as large as the number of these writers.
 pub(crate) struct WriteQueue<K>(Arc<Mutex<HashMap<K, Queue>>>)
 where
     K: Eq + Hash;
 
 type Queue = Arc<tokio::sync::Mutex<()>>;
 
-/// A person's turn. It lasts until this is dropped.
+/// A writer's turn. It lasts until this is dropped.
 #[must_use = "the turn ends when this is dropped"]
 pub(crate) struct Turn<K>
 where

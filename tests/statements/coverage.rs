@@ -104,7 +104,7 @@ impl Seen {
 
 /// The operations of the trait that are not among `performed`.
 pub fn missing_operations(performed: &BTreeSet<&str>) -> Vec<String> {
-    let source = include_str!("../../src/store/mod.rs");
+    let source = include_str!("../../src/store/contract.rs");
     let body = source.split_once("pub trait Store").unwrap().1.split_once("\n}").unwrap().0;
     let names = body.lines().filter_map(|line| {
         let line = line.strip_prefix("    async fn ").or_else(|| line.strip_prefix("    fn "))?;

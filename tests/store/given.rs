@@ -39,7 +39,8 @@ pub async fn user(store: &dyn Store, name: &str) -> UserId {
 }
 
 pub fn new_code(user: &UserId) -> NewCode {
-    NewCode::new(ExchangeCode::random().hash(), user.clone(), scopes("read write"), 2 * MINUTE)
+    let hash = ExchangeCode::random().hash();
+    NewCode::new(hash, user.clone(), client_id("sp_bridge"), scopes("read write"), 2 * MINUTE)
 }
 
 /// A code that was issued to `user`.

@@ -5,6 +5,8 @@ pub mod given;
 mod client_keys;
 mod clients;
 mod codes;
+pub mod device_grants;
+mod device_polls;
 mod log;
 mod migrations;
 mod outside;
@@ -19,6 +21,7 @@ mod sqlite_file;
 mod sqlite_place;
 mod sweep;
 mod ticks;
+mod users;
 
 /// Makes a test of each promise, against each store.
 macro_rules! promises {

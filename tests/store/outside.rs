@@ -30,8 +30,10 @@ fn what_is_asked_has_defaults_for_all_that_is_not_required() {
     assert_eq!(user.hook_scopes, None);
     assert_eq!(user.hook_scopes(scopes("hook:track")).hook_scopes, Some(scopes("hook:track")));
 
-    let code = NewCode::new(ExchangeCode::random().hash(), alice(), scopes("read"), MINUTE);
+    let hash = ExchangeCode::random().hash();
+    let code = NewCode::new(hash, alice(), client_id("sp_bridge"), scopes("read"), MINUTE);
     assert_eq!((&code.challenge, &code.resource, code.life, code.max_open), (&None, &None, MINUTE, 8));
+    assert_eq!((&code.redirect_uri, code.ticket), (&None, None));
     let (challenge, resource) = (CodeVerifier::random().challenge(), Audience::parse("mcp").unwrap());
     let code = code.challenge(challenge.clone()).resource(resource.clone()).max_open(2);
     assert_eq!((code.challenge, code.resource, code.max_open), (Some(challenge), Some(resource), 2));
@@ -41,7 +43,11 @@ fn what_is_asked_has_defaults_for_all_that_is_not_required() {
     assert_eq!(session.limit, SessionLimit::new(64, WhenFull::Evict));
     assert_eq!((&session.origin, session.refresh.is_some()), (&Origin::unknown(), false));
     let redeem = RedeemCode::new(code.hash, session);
-    assert_eq!((redeem.challenge, redeem.resource), (None, None));
+    assert_eq!((&redeem.challenge, &redeem.redirect_uri, &redeem.resource), (&None, &None, &None));
+    assert_eq!(
+        redeem.redirect_uri("https://a.example/cb").redirect_uri.as_deref(),
+        Some("https://a.example/cb")
+    );
 
     let [presented, successor] = [(); 2].map(|()| RefreshToken::random().hash());
     let refresh = RefreshSession::new(presented, successor, client_id("sp_bridge"), HOUR);

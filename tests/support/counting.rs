@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use bridge_auth::id::{AssertionHash, ClientId, RefreshHash};
+use bridge_auth::id::{AssertionHash, ClientId, RefreshHash, UserCode};
 use bridge_auth::store::*;
 use bridge_auth::{SessionId, UserId};
 use tokio::sync::watch;
@@ -153,6 +153,26 @@ impl Store for Counting {
 
     async fn open_session(&self, open: OpenSession) -> Result<OpenedSession, OpenSessionError> {
         self.store.open_session(open).await
+    }
+
+    async fn start_device_grant(&self, grant: NewDeviceGrant) -> Result<SystemTime, StartDeviceGrantError> {
+        self.store.start_device_grant(grant).await
+    }
+
+    async fn device_grant(&self, code: &UserCode) -> Result<Option<DeviceGrant>, StoreError> {
+        self.store.device_grant(code).await
+    }
+
+    async fn decide_device_grant(&self, decision: DecideDeviceGrant) -> Result<(), DecideDeviceGrantError> {
+        self.store.decide_device_grant(decision).await
+    }
+
+    async fn poll_device_grant(&self, poll: PollDeviceGrant) -> Result<OpenedSession, PollDeviceGrantError> {
+        self.store.poll_device_grant(poll).await
+    }
+
+    async fn users(&self, query: &UserQuery) -> Result<UserPage, StoreError> {
+        self.store.users(query).await
     }
 
     async fn devices_of(&self, user: &UserId, query: &DeviceQuery) -> Result<DevicePage, StoreError> {

@@ -107,6 +107,7 @@ impl Backend for PostgresBackend {
             ("revocations", "at"),
             ("refresh_tokens", "issued_at round_at"),
             ("used_assertions", "expires_at"),
+            ("device_grants", "created_at expires_at next_poll_at decided_at"),
         ];
         let client = self.client().await;
         for (table, columns) in columns {

@@ -16,7 +16,7 @@ pub struct SqliteBackend {
 }
 
 /// Every column that holds a time.
-const TIMES: [(&str, &[&str]); 6] = [
+const TIMES: [(&str, &[&str]); 7] = [
     (
         "sessions",
         &[
@@ -34,6 +34,7 @@ const TIMES: [(&str, &[&str]); 6] = [
     ("revocations", &["at"]),
     ("refresh_tokens", &["issued_at", "round_at"]),
     ("used_assertions", &["expires_at"]),
+    ("device_grants", &["created_at", "expires_at", "next_poll_at", "decided_at"]),
 ];
 
 impl SqliteBackend {

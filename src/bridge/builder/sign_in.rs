@@ -1,5 +1,6 @@
-//! How people sign programs in: the pages, the device grant, and the clients that may be linked.
+//! How people sign programs in: the pages, the device grant, the clients that may be linked, and what operators see.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use url::Url;
@@ -7,7 +8,7 @@ use url::Url;
 use super::BridgeBuilder;
 #[cfg(feature = "client-metadata")]
 use crate::client_metadata::ClientMetadata;
-use crate::issue::RegisteredClient;
+use crate::issue::{AuditTrail, RegisteredClient};
 use crate::pages::Pages;
 
 impl BridgeBuilder {
@@ -41,6 +42,14 @@ impl BridgeBuilder {
     /// The URL of the page of a person's devices. Default: `/devices` under the issuer and the [prefix](Self::prefix).
     pub fn devices_uri(mut self, url: Url) -> Self {
         self.devices_uri = Some(url);
+        self
+    }
+
+    /// Where the host keeps audit events. Default: nowhere, and operators see none.
+    ///
+    /// The operators' page shows the last 100 events of a person.
+    pub fn audit_trail(mut self, trail: impl AuditTrail) -> Self {
+        self.audit_trail = Some(Arc::new(trail));
         self
     }
 

@@ -8,7 +8,10 @@ use super::*;
 
 /// Listens on every address of this machine, and has a good certificate. Only the gateway's own checks keep it away.
 async fn trap() -> Server {
-    let server = Server::start_at(Ipv6Addr::UNSPECIFIED.into(), 0).await;
+    // A machine may have no IPv6.
+    let has_v6 = tokio::net::TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).await.is_ok();
+    let every: IpAddr = if has_v6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
+    let server = Server::start_at(every, 0).await;
     server.answer(Reply::json("{}"));
     server
 }

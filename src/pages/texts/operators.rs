@@ -55,6 +55,8 @@ texts! {
         events: "Last events";
         /// The host keeps no audit events.
         events_not_kept: "This gateway keeps no audit events.";
+        /// The audit events cannot be read now.
+        events_unavailable: "The audit events cannot be read right now.";
         /// There is no event of this person.
         no_events: "No events.";
         /// When an event happened.

@@ -6,6 +6,7 @@ pub(super) mod authorize;
 mod consent;
 pub(super) mod device;
 pub(super) mod devices;
+pub(super) mod operators;
 mod query;
 mod redirect;
 mod visit;

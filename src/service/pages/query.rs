@@ -7,6 +7,7 @@ use percent_encoding::percent_decode_str;
 use url::form_urlencoded;
 
 /// The parameters of a query.
+#[derive(Default)]
 pub(super) struct Query(BTreeMap<String, Vec<String>>);
 
 /// A parameter is there more than once.
@@ -33,6 +34,11 @@ impl Query {
             Some([value]) => Ok(Some(value.as_str()).filter(|value| !value.is_empty())),
             Some(_) => Err(Repeated),
         }
+    }
+
+    /// Whether the parameter is there, also without a value.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
     }
 
     /// All values of a parameter that may be repeated.

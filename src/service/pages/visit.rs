@@ -25,8 +25,8 @@ pub(super) struct Visit<'a> {
     pub(super) state: &'a ServiceState,
     pub(super) site: &'a SignInPages,
     pub(super) parts: &'a Parts,
-    /// Where the page is.
-    url: &'a Url,
+    /// Where the page is. `None`: the host chooses it, and does not say.
+    url: Option<&'a Url>,
 }
 
 impl<'a> Visit<'a> {
@@ -37,14 +37,20 @@ impl<'a> Visit<'a> {
         parts: &'a Parts,
         url: &'a Url,
     ) -> Self {
-        Self { state, site, parts, url }
+        Self { state, site, parts, url: Some(url) }
+    }
+
+    /// A visit of an operator.
+    pub(super) fn of_operator(state: &'a ServiceState, site: &'a SignInPages, parts: &'a Parts) -> Self {
+        Self { state, site, parts, url: None }
     }
 
     /// The path and query of this page, as the browser knows them. A router may have cut off a prefix of the request's.
     pub(super) fn path_and_query(&self) -> String {
+        let path = self.url.map_or(self.parts.uri.path(), Url::path);
         match self.parts.uri.query() {
-            Some(query) => format!("{}?{query}", self.url.path()),
-            None => self.url.path().to_owned(),
+            Some(query) => format!("{path}?{query}"),
+            None => path.to_owned(),
         }
     }
 

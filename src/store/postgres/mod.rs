@@ -10,6 +10,7 @@ mod codes;
 mod connect;
 mod connection_settings;
 mod connections;
+mod device_grants;
 mod devices;
 mod error;
 mod migrate;

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::connections::Connections;
 use super::error;
 use super::store::PostgresStore;
-use crate::id::UserId;
+use crate::store::write_queue::{Turn, Writer};
 use crate::store::{StoreError, StoreErrorKind};
 
 /// An operation that has begun runs to its end, also when its caller has gone. A server goes on with a statement whose
@@ -24,10 +24,10 @@ impl PostgresStore {
         self.connections.rest.run(read(self.connections.clone())).await
     }
 
-    /// Writes for `person`, in the person's turn. The turn comes before a connection is taken.
+    /// Writes for a person, or whoever `writer` is, in their turn. The turn comes before a connection is taken.
     pub(super) async fn write_for<T, E, F>(
         &self,
-        person: &UserId,
+        writer: impl Into<Writer> + Send,
         write: impl FnOnce(Connections) -> F + Send,
     ) -> Result<T, E>
     where
@@ -35,7 +35,26 @@ impl PostgresStore {
         E: From<StoreError> + Send + 'static,
         F: Future<Output = Result<T, E>> + Send + 'static,
     {
-        let turn = self.turns.take_within(self.connections.rest.acquire, person).await?;
+        let turn = self.turn(writer).await?;
+        self.write_in(turn, write).await
+    }
+
+    /// Waits for the turn of `writer`.
+    pub(super) async fn turn(&self, writer: impl Into<Writer>) -> Result<Turn<Writer>, StoreError> {
+        self.turns.take_within(self.connections.rest.acquire, &writer.into()).await
+    }
+
+    /// Writes in a turn. The turn ends with the write.
+    pub(super) async fn write_in<T, E, F>(
+        &self,
+        turn: Turn<Writer>,
+        write: impl FnOnce(Connections) -> F + Send,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: Future<Output = Result<T, E>> + Send + 'static,
+    {
         let written = write(self.connections.clone());
         let work = async move {
             let _turn = turn;

@@ -114,7 +114,8 @@ fn entry(row: &Row) -> Result<Option<Revocation>, StoreError> {
 pub(super) async fn sweep(db: &Connections, limit: u32) -> Result<Swept, StoreError> {
     let row = db
         .query_one(
-            "SELECT codes, sessions, secrets, revocations, refresh_tokens, assertions FROM bridge_auth.sweep($1)",
+            "SELECT codes, sessions, secrets, revocations, refresh_tokens, assertions, device_grants
+            FROM bridge_auth.sweep($1)",
             &[&i64::from(limit)],
         )
         .await?;
@@ -125,5 +126,6 @@ pub(super) async fn sweep(db: &Connections, limit: u32) -> Result<Swept, StoreEr
         revocations: row.count("revocations")?,
         refresh_tokens: row.count("refresh_tokens")?,
         assertions: row.count("assertions")?,
+        device_grants: row.count("device_grants")?,
     })
 }

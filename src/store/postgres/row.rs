@@ -8,7 +8,7 @@ use tokio_postgres::types::{FromSql, Type, accepts};
 use uuid::Uuid;
 
 use super::error::failed;
-use crate::id::{CallSource, ClientId, Scopes, SessionId, UserId};
+use crate::id::{Audience, CallSource, ClientId, Scopes, SessionId, UserId};
 use crate::store::{RowMark, SessionKey, StoreError};
 
 /// The longest time that is stored: a hundred years. A longer time could leave PostgreSQL's calendar.
@@ -70,6 +70,10 @@ pub(super) trait Columns {
 
     fn scopes(&self) -> Result<Scopes, StoreError> {
         Scopes::parse(self.column::<&str>("scopes")?).map_err(failed)
+    }
+
+    fn resource(&self) -> Result<Option<Audience>, StoreError> {
+        self.column::<Option<&str>>("resource")?.map(Audience::parse).transpose().map_err(failed)
     }
 
     fn count(&self, name: &str) -> Result<u64, StoreError> {

@@ -12,9 +12,8 @@ use super::connections::Connections;
 use super::tick_connection::{ConnectionSource, TickConnection};
 use super::timeline::Timeline;
 use super::{migrate, preflight};
-use crate::id::UserId;
 use crate::store::StoreError;
-use crate::store::write_queue::WriteQueue;
+use crate::store::write_queue::{WriteQueue, Writer};
 
 /// A [`Store`](crate::store::Store) on PostgreSQL.
 ///
@@ -43,7 +42,7 @@ use crate::store::write_queue::WriteQueue;
 #[derive(Clone)]
 pub struct PostgresStore {
     pub(super) connections: Connections,
-    pub(super) turns: WriteQueue<UserId>,
+    pub(super) turns: WriteQueue<Writer>,
     pub(super) ticks: Arc<TickConnection>,
     /// Of any number of pings at the same time, one runs at a time.
     pub(super) ping: Arc<Mutex<()>>,

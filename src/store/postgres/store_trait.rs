@@ -8,14 +8,17 @@ use uuid::Uuid;
 
 use super::connections::Connections;
 use super::store::PostgresStore;
-use super::{clients, codes, devices, refresh_rotation, revocations, sessions, users};
-use crate::id::{AssertionHash, ClientId, RefreshHash, SessionId, UserId};
+use super::{clients, codes, device_grants, devices, refresh_rotation, revocations, sessions, users};
+use crate::id::{AssertionHash, ClientId, RefreshHash, SessionId, UserCode, UserId};
+use crate::store::poll::Poll;
+use crate::store::write_queue::Writer;
 use crate::store::{
-    Client, ClientKey, ClientProof, DevicePage, DeviceQuery, GrantRefusal, IssueCodeError, KeyQuery,
-    KnownUser, NewCode, OpenSession, OpenSessionError, OpenedSession, PoolStatus, Proof, ProvisionClient,
-    ProvisionClientError, ProvisionedClient, RedeemCode, RedeemError, RefreshRefusal, RefreshSession,
-    RefreshSessionError, RefreshStatus, RevocationCursor, RevocationPage, Revoke, RowStates, SessionKey,
-    SessionStatuses, Store, StoreError, Swept,
+    Client, ClientKey, ClientProof, DecideDeviceGrant, DecideDeviceGrantError, DeviceGrant, DevicePage,
+    DeviceQuery, GrantRefusal, IssueCodeError, KeyQuery, KnownUser, NewCode, NewDeviceGrant, OpenSession,
+    OpenSessionError, OpenedSession, PollDeviceGrant, PollDeviceGrantError, PoolStatus, Proof,
+    ProvisionClient, ProvisionClientError, ProvisionedClient, RedeemCode, RedeemError, RefreshRefusal,
+    RefreshSession, RefreshSessionError, RefreshStatus, RevocationCursor, RevocationPage, Revoke, RowStates,
+    SessionKey, SessionStatuses, StartDeviceGrantError, Store, StoreError, Swept, UserPage, UserQuery,
 };
 
 #[async_trait]
@@ -49,6 +52,48 @@ impl Store for PostgresStore {
             redeemed.as_ref().is_err_and(|e| !matches!(e, RedeemError::Store(_)))
         })
         .await
+    }
+
+    async fn start_device_grant(&self, grant: NewDeviceGrant) -> Result<SystemTime, StartDeviceGrantError> {
+        self.write(|db| async move { device_grants::start(&db, &grant).await }).await
+    }
+
+    async fn device_grant(&self, code: &UserCode) -> Result<Option<DeviceGrant>, StoreError> {
+        let code = *code;
+        let waiting = self.read(|db| async move { device_grants::waiting(&db, &code).await });
+        self.certain(waiting, |waiting| matches!(waiting, Ok(None))).await
+    }
+
+    async fn decide_device_grant(&self, decision: DecideDeviceGrant) -> Result<(), DecideDeviceGrantError> {
+        let person = decision.user.clone();
+        let decided =
+            self.write_for(&person, |db| async move { device_grants::decide(&db, &decision).await });
+        let denies = |e: &DecideDeviceGrantError| !matches!(e, DecideDeviceGrantError::Store(_));
+        self.certain(decided, |decided| decided.as_ref().is_err_and(denies)).await
+    }
+
+    /// The polls of one grant take turns, so most of them are answered by a look alone.
+    async fn poll_device_grant(&self, poll: PollDeviceGrant) -> Result<OpenedSession, PollDeviceGrantError> {
+        let (code, client) = (poll.device_code, poll.session.client.clone());
+        let turn = self.turn(Writer::DeviceGrant(code)).await?;
+        let denies = |found: &Result<Poll, StoreError>| found.as_ref().is_ok_and(Poll::is_denial);
+        let asks = client.clone();
+        let look = self.read(|db| async move { device_grants::look(&db, &code, &asks).await });
+        let mut found = self.certain(look, denies).await?;
+        if found.must_be_counted() {
+            let count =
+                self.write_in(turn, |db| async move { device_grants::count(&db, &code, &client).await });
+            found = self.certain(count, denies).await?;
+        }
+        let person = found.allowed()?;
+        let collect = |db: Connections| {
+            self.hinting(async move { device_grants::collect(&db, &poll).await }, |collected| {
+                collected.as_ref().is_ok_and(|opened| !opened.evicted.is_empty())
+            })
+        };
+        let denies = |e: &PollDeviceGrantError| !matches!(e, PollDeviceGrantError::Store(_));
+        self.certain(self.write_for(&person, collect), |collected| collected.as_ref().is_err_and(denies))
+            .await
     }
 
     async fn open_session(&self, open: OpenSession) -> Result<OpenedSession, OpenSessionError> {
@@ -108,6 +153,11 @@ impl Store for PostgresStore {
     async fn devices_of(&self, user: &UserId, query: &DeviceQuery) -> Result<DevicePage, StoreError> {
         let (user, query) = (user.clone(), query.clone());
         self.read(|db| async move { devices::of_user(&db, &user, &query).await }).await
+    }
+
+    async fn users(&self, query: &UserQuery) -> Result<UserPage, StoreError> {
+        let query = query.clone();
+        self.read(|db| async move { users::list(&db, &query).await }).await
     }
 
     async fn revoke(&self, target: &Revoke) -> Result<Option<u64>, StoreError> {
@@ -199,38 +249,6 @@ impl Store for PostgresStore {
 
     async fn sweep(&self, limit: u32) -> Result<Swept, StoreError> {
         self.write(|db| async move { revocations::sweep(&db, limit).await }).await
-    }
-
-    async fn start_device_grant(
-        &self,
-        _: crate::store::NewDeviceGrant,
-    ) -> Result<SystemTime, crate::store::StartDeviceGrantError> {
-        Err(StoreError::of(crate::store::StoreErrorKind::Failed).into())
-    }
-
-    async fn device_grant(
-        &self,
-        _: &crate::id::UserCode,
-    ) -> Result<Option<crate::store::DeviceGrant>, StoreError> {
-        Err(StoreError::of(crate::store::StoreErrorKind::Failed))
-    }
-
-    async fn decide_device_grant(
-        &self,
-        _: crate::store::DecideDeviceGrant,
-    ) -> Result<(), crate::store::DecideDeviceGrantError> {
-        Err(StoreError::of(crate::store::StoreErrorKind::Failed).into())
-    }
-
-    async fn poll_device_grant(
-        &self,
-        _: crate::store::PollDeviceGrant,
-    ) -> Result<OpenedSession, crate::store::PollDeviceGrantError> {
-        Err(StoreError::of(crate::store::StoreErrorKind::Failed).into())
-    }
-
-    async fn users(&self, _: &crate::store::UserQuery) -> Result<crate::store::UserPage, StoreError> {
-        Err(StoreError::of(crate::store::StoreErrorKind::Failed))
     }
 
     /// A full disk is found by [`tick`](Self::tick). A ping does not wait for one: if no maximum age of proofs is set,

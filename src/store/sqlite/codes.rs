@@ -4,8 +4,8 @@ use rusqlite::params;
 
 use super::sessions::{self, Grant, NotOpened};
 use super::transaction::{Transaction, millis, optional_text, system_time, text};
-use super::{end_sessions, users};
-use crate::id::{Audience, CodeChallenge, CodeHash, Scopes, SessionId, UserId};
+use super::{clients, end_sessions, users};
+use crate::id::{Audience, ClientId, CodeChallenge, CodeHash, Scopes, SessionId, UserId};
 use crate::store::{
     GrantRefusal, IssueCodeError, NewCode, OpenedSession, RedeemCode, RedeemError, StoreError,
 };
@@ -19,6 +19,9 @@ pub(super) enum Redeemed {
 
 struct Code {
     user: UserId,
+    /// The only client that may redeem it. A code from before V6 names none.
+    client: Option<ClientId>,
+    redirect_uri: Option<String>,
     scopes: Scopes,
     challenge: Option<CodeChallenge>,
     resource: Option<Audience>,
@@ -28,21 +31,29 @@ struct Code {
     spent: Option<(i64, SessionId)>,
 }
 
-/// Stores a code and returns when it expires.
+/// Stores a code, spends the ticket that it was allowed with, and returns when the code expires.
 pub(super) fn issue(tx: &Transaction<'_>, code: &NewCode) -> Result<i64, IssueCodeError> {
     let user = users::find(tx, &code.user)?.ok_or(IssueCodeError::UnknownUser)?;
     if user.disabled {
         return Err(IssueCodeError::UserDisabled);
     }
+    if let Some((ticket, life)) = &code.ticket
+        && !clients::spend_assertion(tx, ticket, *life)?
+    {
+        return Err(IssueCodeError::TicketUsed);
+    }
     let expires_at = tx.now + millis(code.life);
     let challenge = code.challenge.as_ref().map(CodeChallenge::as_str);
     tx.execute(
-        "INSERT INTO codes (hash, user_id, scopes, challenge, resource, created_at, expires_at)
-         VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO codes (hash, user_id, client_id, scopes, redirect_uri, challenge, resource, created_at,
+                            expires_at)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         params![
             code.hash.to_hex(),
             code.user.as_str(),
+            code.client.as_str(),
             code.scopes.to_string(),
+            code.redirect_uri,
             challenge,
             code.resource.as_ref().map(Audience::as_str),
             tx.now,
@@ -77,6 +88,12 @@ pub(super) fn redeem(tx: &Transaction<'_>, redeem: &RedeemCode) -> Result<Redeem
     if code.challenge != redeem.challenge {
         return refused(GrantRefusal::WrongVerifier);
     }
+    if code.client.is_some_and(|client| client != redeem.session.client) {
+        return refused(GrantRefusal::WrongClient);
+    }
+    if !admits(code.redirect_uri.as_ref(), redeem.redirect_uri.as_ref()) {
+        return refused(GrantRefusal::WrongRedirect);
+    }
     if !admits(code.resource.as_ref(), redeem.resource.as_ref()) {
         return Err(RedeemError::WrongResource);
     }
@@ -101,8 +118,8 @@ pub(super) fn user(tx: &Transaction<'_>, hash: &CodeHash) -> Result<Option<UserI
     })
 }
 
-/// Whether a grant that is bound to one resource, or to none, allows the resource that was asked for, if any.
-pub(super) fn admits(bound: Option<&Audience>, asked: Option<&Audience>) -> bool {
+/// Whether a grant that is bound to one resource or redirect URI, or to none, allows the one that was asked for, if any.
+pub(super) fn admits<T: PartialEq>(bound: Option<&T>, asked: Option<&T>) -> bool {
     bound.zip(asked).is_none_or(|(bound, asked)| bound == asked)
 }
 
@@ -135,12 +152,15 @@ fn end_what_it_opened(
 }
 
 fn find(tx: &Transaction<'_>, hash: &CodeHash) -> Result<Option<Code>, StoreError> {
-    let sql = "SELECT user_id, scopes, challenge, resource, created_at, expires_at, spent_at, session_id
+    let sql = "SELECT user_id, client_id, scopes, redirect_uri, challenge, resource, created_at, expires_at,
+                      spent_at, session_id
                FROM codes WHERE hash = ?";
     tx.row(sql, [hash.to_hex()], |row| {
         let spent_at: Option<i64> = row.get("spent_at")?;
         Ok(Code {
             user: text(row, "user_id", UserId::parse)?,
+            client: optional_text(row, "client_id", ClientId::parse)?,
+            redirect_uri: row.get("redirect_uri")?,
             scopes: text(row, "scopes", Scopes::parse)?,
             challenge: optional_text(row, "challenge", CodeChallenge::parse)?,
             resource: optional_text(row, "resource", Audience::parse)?,

@@ -11,9 +11,8 @@ use super::file_identity::OpenedFiles;
 use super::pool::Pool;
 use super::transaction::Transaction;
 use super::write_probe::Probe;
-use crate::id::UserId;
 use crate::store::pool_usage::PoolUsage;
-use crate::store::write_queue::{Turn, WriteQueue};
+use crate::store::write_queue::{Turn, WriteQueue, Writer};
 use crate::store::{PoolStatus, StoreError, StoreErrorKind};
 
 /// How many look-ups may run at once.
@@ -41,7 +40,7 @@ pub(super) struct Connections {
     lookups: Pool,
     /// How much of each lane's pool is lent.
     usage: [Arc<PoolUsage>; Lane::ALL],
-    pub(super) turns: WriteQueue<UserId>,
+    pub(super) turns: WriteQueue<Writer>,
     files: Arc<OpenedFiles>,
     probe: Probe,
     pub(super) timeout: Duration,
@@ -97,7 +96,7 @@ impl Connections {
     pub(super) async fn run<T, E>(
         &self,
         lane: Lane,
-        turn: Option<Turn<UserId>>,
+        turn: Option<Turn<Writer>>,
         operation: impl Operation<T, E>,
     ) -> Result<T, E>
     where

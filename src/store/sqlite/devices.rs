@@ -85,8 +85,8 @@ fn session(row: &Row<'_>) -> rusqlite::Result<Session> {
     })
 }
 
-/// Today's filter of texts applies to old rows too.
-fn origin(row: &Row<'_>) -> rusqlite::Result<Origin> {
+/// Reads where a session or a device grant was asked for. Today's filter of texts applies to old rows too.
+pub(super) fn origin(row: &Row<'_>) -> rusqlite::Result<Origin> {
     let mut origin = Origin::unknown();
     if let Some(text) = row.get_ref("user_agent")?.as_str_or_null()? {
         origin = origin.user_agent(text);

@@ -5,6 +5,7 @@ mod clients;
 mod codes;
 mod connect;
 mod connections;
+mod device_grants;
 mod devices;
 mod end_sessions;
 mod file_identity;

@@ -2,9 +2,8 @@
 
 use super::connections::{Connections, Lane, Operation};
 use super::store::SqliteStore;
-use crate::id::UserId;
 use crate::store::StoreError;
-use crate::store::write_queue::Turn;
+use crate::store::write_queue::{Turn, Writer};
 
 impl SqliteStore {
     /// Reads what every request needs.
@@ -34,30 +33,30 @@ impl SqliteStore {
         self.connections.run(Lane::Write, None, operation).await
     }
 
-    /// Writes for `person`, in the person's turn.
+    /// Writes for a person, or whoever `writer` is, in their turn.
     pub(super) async fn write_for<T, E>(
         &self,
-        person: &UserId,
+        writer: impl Into<Writer>,
         operation: impl Operation<T, E>,
     ) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        let turn = self.turn(person).await?;
+        let turn = self.turn(writer).await?;
         self.write_in(turn, operation).await
     }
 
-    /// Waits for the turn of `person`.
-    pub(super) async fn turn(&self, person: &UserId) -> Result<Turn<UserId>, StoreError> {
+    /// Waits for the turn of `writer`.
+    pub(super) async fn turn(&self, writer: impl Into<Writer>) -> Result<Turn<Writer>, StoreError> {
         let Connections { turns, timeout, .. } = &self.connections;
-        turns.take_within(*timeout, person).await
+        turns.take_within(*timeout, &writer.into()).await
     }
 
     /// Writes in a turn. The turn ends with the write.
     pub(super) async fn write_in<T, E>(
         &self,
-        turn: Turn<UserId>,
+        turn: Turn<Writer>,
         operation: impl Operation<T, E>,
     ) -> Result<T, E>
     where
@@ -73,7 +72,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::id::{RefreshToken, Scopes};
+    use crate::id::{RefreshToken, Scopes, UserId};
     use crate::store::{KnownUser, Store as _, StoreErrorKind};
 
     async fn open(folder: &tempfile::TempDir) -> SqliteStore {
@@ -83,7 +82,7 @@ mod tests {
 
     fn person(name: &str) -> KnownUser {
         let id = UserId::parse(name).unwrap();
-        KnownUser { id, scopes: Scopes::default(), hook_scopes: None }
+        KnownUser::new(id, Scopes::default())
     }
 
     #[tokio::test]
@@ -104,7 +103,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = open(&folder).await;
         let (alice, bob) = (person("alice"), person("bob"));
-        let turn = store.connections.turns.take(&alice.id).await;
+        let turn = store.connections.turns.take(&Writer::from(&alice.id)).await;
         assert_eq!(store.put_user(&alice).await.unwrap_err().kind(), StoreErrorKind::TimedOut);
         store.put_user(&bob).await.unwrap();
         drop(turn);

@@ -2,7 +2,7 @@
 
 use super::end_sessions::{end, end_session, log, log_sessions};
 use super::transaction::{Transaction, text};
-use super::{codes, sessions, users};
+use super::{codes, device_grants, sessions, users};
 use crate::id::{ClientId, InvalidId, SessionId, UserId};
 use crate::store::{Revocation, RevocationCursor, RevocationPage, Revoke, StoreError, Tick};
 
@@ -25,10 +25,12 @@ pub(super) fn revoke(tx: &Transaction<'_>, target: &Revoke) -> Result<Option<u64
     }
 }
 
-/// Revokes every session of a user, expires the open codes, and deletes the hook credentials.
+/// Revokes every session of a user, expires the open codes, voids what was allowed to devices, and deletes the hook
+/// credentials.
 pub(super) fn end_user(tx: &Transaction<'_>, user: &UserId) -> Result<u64, StoreError> {
     let ended = end(tx, "user_id = ?1 AND expires_at > ?2", user.as_str())?;
     codes::expire_open(tx, user)?;
+    device_grants::void_allowed(tx, user)?;
     tx.execute(
         "DELETE FROM client_secrets WHERE client_id IN (SELECT id FROM clients WHERE owner = ?)",
         [user.as_str()],

@@ -10,16 +10,19 @@ use super::refresh_rotation::Refreshed;
 use super::store::SqliteStore;
 use super::transaction::system_time;
 use super::{
-    clients, codes, devices, hook_sessions, provision, refresh_rotation, refresh_tokens, revocations,
-    sessions, sweep, users,
+    clients, codes, device_grants, devices, hook_sessions, provision, refresh_rotation, refresh_tokens,
+    revocations, sessions, sweep, users,
 };
-use crate::id::{AssertionHash, ClientId, RefreshHash, SessionId, UserId};
+use crate::id::{AssertionHash, ClientId, RefreshHash, SessionId, UserCode, UserId};
+use crate::store::write_queue::Writer;
 use crate::store::{
-    Client, ClientKey, ClientProof, DevicePage, DeviceQuery, GrantRefusal, IssueCodeError, KeyQuery,
-    KnownUser, NewCode, OpenSession, OpenSessionError, OpenedSession, PoolStatus, Proof, ProvisionClient,
-    ProvisionClientError, ProvisionedClient, RedeemCode, RedeemError, RefreshRefusal, RefreshSession,
-    RefreshSessionError, RefreshStatus, Replication, RevocationCursor, RevocationPage, Revoke, RowStates,
-    SessionKey, SessionStatuses, Store, StoreError, Swept, Tick,
+    Client, ClientKey, ClientProof, DecideDeviceGrant, DecideDeviceGrantError, DeviceGrant, DevicePage,
+    DeviceQuery, GrantRefusal, IssueCodeError, KeyQuery, KnownUser, NewCode, NewDeviceGrant, OpenSession,
+    OpenSessionError, OpenedSession, PollDeviceGrant, PollDeviceGrantError, PoolStatus, Proof,
+    ProvisionClient, ProvisionClientError, ProvisionedClient, RedeemCode, RedeemError, RefreshRefusal,
+    RefreshSession, RefreshSessionError, RefreshStatus, Replication, RevocationCursor, RevocationPage,
+    Revoke, RowStates, SessionKey, SessionStatuses, StartDeviceGrantError, Store, StoreError, Swept, Tick,
+    UserPage, UserQuery,
 };
 
 #[async_trait]
@@ -47,6 +50,37 @@ impl Store for SqliteStore {
             Redeemed::Opened(session) => Ok(session),
             Redeemed::Replayed(refusal) => Err(RedeemError::Refused(refusal)),
         }
+    }
+
+    async fn start_device_grant(&self, grant: NewDeviceGrant) -> Result<SystemTime, StartDeviceGrantError> {
+        self.write(move |tx| device_grants::start(tx, &grant)).await.map(system_time)
+    }
+
+    async fn device_grant(&self, code: &UserCode) -> Result<Option<DeviceGrant>, StoreError> {
+        let code = *code;
+        self.read(move |tx| device_grants::waiting(tx, &code)).await
+    }
+
+    async fn decide_device_grant(&self, decision: DecideDeviceGrant) -> Result<(), DecideDeviceGrantError> {
+        let (code, person) = (decision.user_code, decision.user.clone());
+        // Guessing must not take the writer.
+        if self.read(move |tx| device_grants::waiting(tx, &code)).await?.is_none() {
+            return Err(DecideDeviceGrantError::NotWaiting);
+        }
+        self.write_for(&person, move |tx| device_grants::decide(tx, &decision)).await
+    }
+
+    /// The polls of one grant take turns, so most of them are answered by a look alone.
+    async fn poll_device_grant(&self, poll: PollDeviceGrant) -> Result<OpenedSession, PollDeviceGrantError> {
+        let (code, client) = (poll.device_code, poll.session.client.clone());
+        let turn = self.turn(Writer::DeviceGrant(code)).await?;
+        let asks = client.clone();
+        let mut found = self.read(move |tx| device_grants::look(tx, &code, &asks)).await?;
+        if found.must_be_counted() {
+            found = self.write_in(turn, move |tx| device_grants::count(tx, &code, &client)).await?;
+        }
+        let person = found.allowed()?;
+        self.write_for(&person, move |tx| device_grants::collect(tx, &poll)).await
     }
 
     async fn open_session(&self, open: OpenSession) -> Result<OpenedSession, OpenSessionError> {
@@ -103,6 +137,11 @@ impl Store for SqliteStore {
     async fn devices_of(&self, user: &UserId, query: &DeviceQuery) -> Result<DevicePage, StoreError> {
         let (user, query) = (user.clone(), query.clone());
         self.read(move |tx| devices::of_user(tx, &user, &query)).await
+    }
+
+    async fn users(&self, query: &UserQuery) -> Result<UserPage, StoreError> {
+        let query = query.clone();
+        self.read(move |tx| users::list(tx, &query)).await
     }
 
     async fn revoke(&self, target: &Revoke) -> Result<Option<u64>, StoreError> {
@@ -179,38 +218,6 @@ impl Store for SqliteStore {
 
     async fn sweep(&self, limit: u32) -> Result<Swept, StoreError> {
         self.write(move |tx| sweep::sweep(tx, limit)).await
-    }
-
-    async fn start_device_grant(
-        &self,
-        _: crate::store::NewDeviceGrant,
-    ) -> Result<SystemTime, crate::store::StartDeviceGrantError> {
-        Err(StoreError::of(crate::store::StoreErrorKind::Failed).into())
-    }
-
-    async fn device_grant(
-        &self,
-        _: &crate::id::UserCode,
-    ) -> Result<Option<crate::store::DeviceGrant>, StoreError> {
-        Err(StoreError::of(crate::store::StoreErrorKind::Failed))
-    }
-
-    async fn decide_device_grant(
-        &self,
-        _: crate::store::DecideDeviceGrant,
-    ) -> Result<(), crate::store::DecideDeviceGrantError> {
-        Err(StoreError::of(crate::store::StoreErrorKind::Failed).into())
-    }
-
-    async fn poll_device_grant(
-        &self,
-        _: crate::store::PollDeviceGrant,
-    ) -> Result<OpenedSession, crate::store::PollDeviceGrantError> {
-        Err(StoreError::of(crate::store::StoreErrorKind::Failed).into())
-    }
-
-    async fn users(&self, _: &crate::store::UserQuery) -> Result<crate::store::UserPage, StoreError> {
-        Err(StoreError::of(crate::store::StoreErrorKind::Failed))
     }
 
     /// Reads, and writes a few bytes unless this was done less than a second ago.

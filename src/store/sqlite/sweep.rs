@@ -48,5 +48,6 @@ pub(super) fn sweep(tx: &Transaction<'_>, limit: u32) -> Result<Swept, StoreErro
         revocations: delete("revocations", "at", tx.now - DAY, limit)?,
         refresh_tokens,
         assertions: delete("used_assertions", "expires_at", tx.now, limit)?,
+        device_grants: delete("device_grants", "expires_at", tx.now - HOUR, limit)?,
     })
 }

@@ -1,16 +1,18 @@
-//! Users: made known, enabled, disabled.
+//! Users: made known, enabled, disabled, found.
 
-use rusqlite::params;
+use rusqlite::{Row, params};
 
 use super::transaction::{Transaction, optional_text, text};
 use crate::id::{Scopes, UserId};
-use crate::store::{KnownUser, StoreError};
+use crate::store::user_search::UserSearch;
+use crate::store::{KnownUser, StoreError, UserPage, UserQuery, UserRecord};
 
 /// What is known about a user.
 pub(super) struct User {
     pub(super) scopes: Scopes,
     pub(super) disabled: bool,
     hook_scopes: Option<Scopes>,
+    label: Option<String>,
 }
 
 impl User {
@@ -22,24 +24,32 @@ impl User {
 
 /// Whether `user` is already stored with exactly these values.
 pub(super) fn is_put(tx: &Transaction<'_>, user: &KnownUser) -> Result<bool, StoreError> {
+    let label = user.stored_label();
     let known = find(tx, &user.id)?;
-    Ok(known.is_some_and(|known| known.scopes == user.scopes && known.hook_scopes == user.hook_scopes))
+    Ok(known.is_some_and(|known| {
+        let keeps_label = label.is_none_or(|new| known.label.is_some_and(|label| label == new.text));
+        known.scopes == user.scopes && known.hook_scopes == user.hook_scopes && keeps_label
+    }))
 }
 
 pub(super) fn put(tx: &Transaction<'_>, user: &KnownUser) -> Result<(), StoreError> {
-    let sql = "INSERT INTO users (id, scopes, hook_scopes) VALUES (?, ?, ?)
-               ON CONFLICT (id) DO UPDATE SET scopes = excluded.scopes, hook_scopes = excluded.hook_scopes
-               WHERE scopes <> excluded.scopes OR hook_scopes IS NOT excluded.hook_scopes";
+    let sql = "INSERT INTO users (id, scopes, hook_scopes, label, label_key) VALUES (?, ?, ?, ?, ?)
+               ON CONFLICT (id) DO UPDATE SET scopes = excluded.scopes, hook_scopes = excluded.hook_scopes,
+                   label = coalesce(excluded.label, label), label_key = coalesce(excluded.label_key, label_key)
+               WHERE scopes <> excluded.scopes OR hook_scopes IS NOT excluded.hook_scopes
+                   OR label IS NOT coalesce(excluded.label, label)";
     let hook_scopes = user.hook_scopes.as_ref().map(Scopes::to_string);
-    tx.execute(sql, params![user.id.as_str(), user.scopes.to_string(), hook_scopes]).map(drop)
+    let (label, key) = user.stored_label().map(|label| (label.text, label.key)).unzip();
+    tx.execute(sql, params![user.id.as_str(), user.scopes.to_string(), hook_scopes, label, key]).map(drop)
 }
 
 pub(super) fn find(tx: &Transaction<'_>, user: &UserId) -> Result<Option<User>, StoreError> {
-    tx.row("SELECT scopes, hook_scopes, disabled FROM users WHERE id = ?", [user.as_str()], |row| {
+    tx.row("SELECT scopes, hook_scopes, disabled, label FROM users WHERE id = ?", [user.as_str()], |row| {
         Ok(User {
             scopes: text(row, "scopes", Scopes::parse)?,
             hook_scopes: optional_text(row, "hook_scopes", Scopes::parse)?,
             disabled: row.get("disabled")?,
+            label: row.get("label")?,
         })
     })
 }
@@ -49,4 +59,30 @@ pub(super) fn set_disabled(tx: &Transaction<'_>, user: &UserId, disabled: bool) 
     let changed =
         tx.execute("UPDATE users SET disabled = ? WHERE id = ?", params![disabled, user.as_str()])?;
     Ok(changed > 0)
+}
+
+/// Finds people by their ids and by their labels, each by an index.
+pub(super) fn list(tx: &Transaction<'_>, query: &UserQuery) -> Result<UserPage, StoreError> {
+    let Some(UserSearch { ids, labels, first, people }) = query.search() else {
+        return Ok(UserPage::default());
+    };
+    let sql = "SELECT id, label, disabled FROM (
+                   SELECT id, label, disabled FROM users WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT ?3
+               ) AS page
+               UNION
+               SELECT id, label, disabled FROM (
+                   SELECT id, label, disabled FROM users INDEXED BY users_by_label
+                   WHERE label_key >= ?4 AND label_key < ?5 ORDER BY label_key, id LIMIT ?6
+               ) AS labelled WHERE id >= ?7
+               ORDER BY id LIMIT ?3";
+    let params = params![ids.0, ids.1, people, labels.0, labels.1, UserSearch::LABELS, first];
+    Ok(UserPage::of(tx.rows(sql, params, record)?, query))
+}
+
+fn record(row: &Row<'_>) -> rusqlite::Result<UserRecord> {
+    Ok(UserRecord {
+        id: text(row, "id", UserId::parse)?,
+        label: row.get::<_, Option<String>>("label")?.filter(|label| !label.is_empty()),
+        disabled: row.get("disabled")?,
+    })
 }
