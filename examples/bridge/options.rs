@@ -89,8 +89,8 @@ pub enum Command {
         /// The address to listen on, only on loopback; port 0 takes a free port
         #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8081")]
         listen: SocketAddr,
-        /// The key that programs must send as bearer token or x-api-key; without this option, one is created and
-        /// printed
+        /// The key that programs must send as bearer token, x-api-key or x-goog-api-key; without this option, one is
+        /// created and printed
         #[arg(long, env = "BRIDGE_LOCAL_KEY", value_name = "KEY", hide_env_values = true,
             value_parser = NonEmptyStringValueParser::new())]
         key: Option<String>,

@@ -36,7 +36,9 @@ const HELD_BODY: u64 = 1 << 20;
 const GRACE: Duration = Duration::from_secs(10);
 /// The longest sleep. A machine that was suspended does not count that time, so a long sleep could end too late.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
-const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+/// Where programs send a key that is no bearer token: those of Anthropic's API, and those of Google's.
+const API_KEYS: [HeaderName; 2] =
+    [HeaderName::from_static("x-api-key"), HeaderName::from_static("x-goog-api-key")];
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 struct Proxy {
@@ -160,7 +162,8 @@ impl Proxy {
         let bearer =
             headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.split_once(' '));
         let bearer = bearer.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, key)| key);
-        let shown = bearer.or_else(|| headers.get(API_KEY)?.to_str().ok());
+        let api_key = || API_KEYS.iter().find_map(|name| headers.get(name)?.to_str().ok());
+        let shown = bearer.or_else(api_key);
         shown.is_some_and(|shown| shown.as_bytes().ct_eq(self.key.as_bytes()).into())
     }
 
@@ -168,7 +171,8 @@ impl Proxy {
         let Parts { method, uri, mut headers, .. } = parts;
         remove_hop_by_hop(&mut headers);
         // The local key is only for the proxy. reqwest sets the host and the length.
-        for own in [header::HOST, header::CONTENT_LENGTH, header::EXPECT, header::AUTHORIZATION, API_KEY] {
+        let own = [header::HOST, header::CONTENT_LENGTH, header::EXPECT, header::AUTHORIZATION];
+        for own in own.into_iter().chain(API_KEYS) {
             headers.remove(own);
         }
         let sent = match body.size_hint().exact() {

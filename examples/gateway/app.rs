@@ -65,6 +65,9 @@ pub fn app(
     // The endpoints for bridges. A signed-in person asks for a code, so the host's own login stands in front.
     let bridges = Router::new()
         .nest_service("/v1/auth/bridge", bridge.service())
+        // At short paths too, because people type them.
+        .route_service("/device", bridge.service())
+        .route_service("/devices", bridge.service())
         .route_layer(middleware::from_fn_with_state(state.clone(), login::tell_who_is_signed_in));
     let admin = Router::new()
         .nest_service("/admin", bridge.admin_service())

@@ -7,6 +7,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail};
 use axum::extract::ConnectInfo;
 use bridge_auth::audience::ProtectedResource;
+use bridge_auth::id::Scope;
+use bridge_auth::issue::RegisteredClient;
+use bridge_auth::pages::Pages;
 use bridge_auth::rate_limit::RateLimits;
 use bridge_auth::token::KeyRing;
 use bridge_auth::{Bridge, Freshness};
@@ -59,6 +62,10 @@ pub struct Options {
     /// How long an exchange code lives
     #[arg(long, env = "BRIDGE_AUTH_CODE_LIFE", value_name = "SECONDS", default_value_t = 120)]
     code_life: u64,
+
+    /// How long the code lives that a program without a browser shows
+    #[arg(long, env = "BRIDGE_AUTH_DEVICE_CODE_LIFE", value_name = "SECONDS", default_value_t = 600)]
+    device_code_life: u64,
 
     /// How long an access token lives
     #[arg(long, env = "BRIDGE_AUTH_TOKEN_LIFE", value_name = "SECONDS", default_value_t = 3600)]
@@ -149,8 +156,7 @@ impl Options {
     pub async fn bridge(&self, issuer: &str, folder: &Path) -> Result<Bridge> {
         let at = |path: &str| format!("{issuer}{path}").parse::<Url>();
         let endpoint = |name: &str| at(&format!("/v1/auth/bridge/{name}"));
-        // Stock MCP clients ignore metadata without such a page.
-        let (login, jwks) = (at("/login")?, at("/.well-known/jwks.json")?);
+        let jwks = at("/.well-known/jwks.json")?;
         let (token, introspection, revocation) =
             (endpoint("token")?, endpoint("introspect")?, endpoint("revoke")?);
         let limits = if self.no_rate_limits { RateLimits::off() } else { RateLimits::default() };
@@ -162,7 +168,13 @@ impl Options {
             // token for all of these.
             .audiences(["bridge", "mcp", issuer])
             .protected_resource(ProtectedResource::new(issuer).name("gateway"))
-            .authorization_endpoint(login)
+            .pages(pages()?)
+            .authorization_endpoint(endpoint("authorize")?)
+            .device_authorization_endpoint(endpoint("device_authorization")?)
+            // People type this one.
+            .verification_uri(at("/device")?)
+            .devices_uri(at("/devices")?)
+            .client(command_line_bridge())
             .token_endpoint(token)
             .introspection_endpoint(introspection)
             .revocation_endpoint(revocation)
@@ -170,6 +182,7 @@ impl Options {
             .session_refresh_tokens(true)
             .rate_limits(limits)
             .code_life(Duration::from_secs(self.code_life))
+            .device_code_life(Duration::from_secs(self.device_code_life))
             .token_life(Duration::from_secs(self.token_life))
             .freshness(self.freshness)
             .trusted_proxies(self.trusted_proxy.iter().copied())
@@ -210,6 +223,21 @@ impl Options {
     pub fn database(&self, folder: &Path) -> Database {
         self.database.clone().unwrap_or_else(|| Database::Sqlite(folder.join("gateway.db")))
     }
+}
+
+/// The pages that people see, in the words of this gateway.
+fn pages() -> Result<Pages> {
+    Ok(Pages::new("/login")
+        .switch_account("/login?switch=yes")
+        .gateway_name("Example gateway")
+        .scope(Scope::parse("hook:govern")?, "Ask what the rules of the gateway allow")
+        .scope(Scope::parse("hook:track")?, "Write to your audit track"))
+}
+
+/// The bridge of `examples/bridge`, and any other program that says it is one.
+fn command_line_bridge() -> RegisteredClient {
+    let client = RegisteredClient::new("sp_bridge", "The command-line bridge");
+    client.redirect_uri("http://127.0.0.1/callback").redirect_uri("http://[::1]/callback")
 }
 
 fn freshness(text: &str) -> Result<Freshness> {

@@ -57,8 +57,8 @@ pub struct BridgeBuilder {
     pages: Option<Pages>,
     verification_uri: Option<Url>,
     devices_uri: Option<Url>,
-    gateway_login: bool,
     audit_trail: Option<Arc<dyn AuditTrail>>,
+    gateway_login: bool,
     #[cfg(feature = "client-metadata")]
     client_metadata: Option<ClientMetadata>,
 }
@@ -99,8 +99,8 @@ impl BridgeBuilder {
             pages: None,
             verification_uri: None,
             devices_uri: None,
-            gateway_login: false,
             audit_trail: None,
+            gateway_login: false,
             #[cfg(feature = "client-metadata")]
             client_metadata: None,
         }

@@ -21,6 +21,7 @@ use super::token::DEVICE_CODE;
 use crate::id::ClientId;
 use crate::issue::IssueSettings;
 use crate::rejection::{ProblemJson, Rejection, RejectionBody};
+use crate::request_context::SetAside;
 use crate::validate::BuildError;
 
 /// The profile, when it is on.
@@ -76,6 +77,7 @@ impl GatewayLogin {
         const PROOFS: [&str; 3] = ["client_secret", "client_assertion", "client_assertion_type"];
         let names_no_other = form.value("client_id").is_none_or(|id| id == CLAUDE_CODE);
         let proves = parts.headers.contains_key(AUTHORIZATION)
+            || parts.extensions.get::<SetAside>().is_some()
             || PROOFS.into_iter().any(|name| form.value(name).is_some());
         // Without a grant it is the device authorization endpoint, or a revocation.
         let is_its_grant =

@@ -202,6 +202,36 @@ async fn a_demo_plays_with_its_own_login_alone() {
 }
 
 #[tokio::test]
+async fn a_login_that_is_a_package_of_its_own_needs_cargo() {
+    let home = tempfile::tempdir().unwrap();
+    let mut command = example("gateway", home.path());
+    let output = run(command.env("CARGO", "/nowhere/cargo").args(["--login", "passkey"])).await;
+    let told = String::from_utf8(output.stderr).unwrap();
+    let lines: Vec<_> = told.lines().collect();
+    assert_eq!(
+        lines[0],
+        "the login passkey is a package of its own: running cargo run --package example-passkey"
+    );
+    assert!(
+        lines[1].starts_with("error: cannot run /nowhere/cargo: install Rust (rustup.rs), or set CARGO"),
+        "{told}"
+    );
+    assert_eq!(output.status.code(), Some(1));
+
+    // What stands for cargo here gets the same arguments.
+    let echo = home.path().join("echo");
+    fs::write(&echo, "#!/bin/sh\necho \"$@\"\n").unwrap();
+    fs::set_permissions(&echo, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    let mut command = example("gateway", home.path());
+    let output =
+        run(command.env("CARGO", &echo).args(["--listen", "127.0.0.1:0", "--login", "passkey"])).await;
+    let ran = String::from_utf8(output.stdout).unwrap();
+    let ran = ran.trim();
+    assert!(ran.starts_with("run --quiet --manifest-path /"), "{ran}");
+    assert!(ran.ends_with("--package example-passkey -- --listen 127.0.0.1:0 --login passkey"), "{ran}");
+}
+
+#[tokio::test]
 async fn tokens_are_signed_with_the_algorithm_that_was_chosen() {
     let home = tempfile::tempdir().unwrap();
     for (algorithm, kind) in [("EdDSA", "OKP"), ("ES256", "EC"), ("RS256", "RSA"), ("PS256", "RSA")] {

@@ -3,6 +3,7 @@
 mod bridge;
 mod bridge_login;
 mod bridge_loopback;
+mod bridge_sign_in;
 mod bridge_token;
 mod demo;
 mod gateway;

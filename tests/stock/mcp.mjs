@@ -2,9 +2,6 @@
 // authorization server, gets a token and calls a tool.
 
 import assert from 'node:assert/strict';
-import { webcrypto } from 'node:crypto';
-
-globalThis.crypto ??= webcrypto;
 
 const { SERVER, ISSUER, CLIENT_ID, CLIENT_SECRET, SDK } = process.env;
 

@@ -1,10 +1,7 @@
 // oauth4webapi: a hook token is fetched, used, introspected and revoked; a bridge's refresh token is used.
 
 import assert from 'node:assert/strict';
-import { webcrypto } from 'node:crypto';
-
-globalThis.crypto ??= webcrypto;
-const oauth = await import('oauth4webapi');
+import * as oauth from 'oauth4webapi';
 
 const { GATEWAY, CLIENT_ID, CLIENT_SECRET, AUTH_METHOD, REFRESH_TOKEN } = process.env;
 const loopback = { [oauth.allowInsecureRequests]: true };

@@ -15,6 +15,7 @@ pub mod process;
 pub mod record;
 pub mod replicated;
 mod sqlite;
+pub mod stock;
 pub mod terminal;
 pub mod wire;
 

@@ -107,7 +107,11 @@ impl Asked {
 
 impl Person {
     fn signed_in(&self) -> SignedIn {
-        SignedIn::new(self.user_id.clone(), self.scopes.clone())
+        let person = SignedIn::new(self.user_id.clone(), self.scopes.clone()).name(&self.name);
+        match &self.label {
+            Some(label) => person.label(label),
+            None => person,
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use tempfile::TempDir;
-use thirtyfour::{By, ChromiumLikeCapabilities, DesiredCapabilities, WebDriver};
+use thirtyfour::{By, ChromiumLikeCapabilities, DesiredCapabilities, WebDriver, WindowHandle};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
@@ -65,6 +65,24 @@ impl Browser {
         self.session.goto(url).await.unwrap();
     }
 
+    /// The tab that is shown.
+    pub async fn tab(&self) -> WindowHandle {
+        self.session.window().await.unwrap()
+    }
+
+    /// Opens `url` in another tab, and shows it.
+    pub async fn open_tab(&self, url: &str) -> WindowHandle {
+        let tab = self.session.new_tab().await.unwrap();
+        self.show(&tab).await;
+        self.visit(url).await;
+        tab
+    }
+
+    /// Shows a tab.
+    pub async fn show(&self, tab: &WindowHandle) {
+        self.session.switch_to_window(tab.clone()).await.unwrap();
+    }
+
     /// Types `text` into the one field that `css` finds.
     pub async fn fill(&self, css: &str, text: &str) {
         let field = self.session.find(By::Css(css)).await;
@@ -79,6 +97,29 @@ impl Browser {
             Ok(found) => found.click().await.unwrap(),
             Err(error) => panic!("nothing to click at {css}: {error}\n{}", self.text().await),
         }
+    }
+
+    /// Clicks what `css` finds in the one `container` that says `text`.
+    pub async fn click_beside(&self, text: &str, container: &str, css: &str) {
+        for found in self.session.find_all(By::Css(container)).await.unwrap() {
+            if found.text().await.unwrap().contains(text) {
+                return found.find(By::Css(css)).await.unwrap().click().await.unwrap();
+            }
+        }
+        panic!("no {container} says {text}: {}", self.text().await)
+    }
+
+    /// The value of the field that `css` finds.
+    pub async fn value(&self, css: &str) -> String {
+        let field = self.session.find(By::Css(css)).await;
+        let field = field.unwrap_or_else(|error| panic!("no field {css}: {error}"));
+        field.value().await.unwrap().unwrap()
+    }
+
+    /// Changes the value of a field that people do not see.
+    pub async fn set(&self, css: &str, value: &str) {
+        let script = "document.querySelector(arguments[0]).value = arguments[1]";
+        self.session.execute(script, vec![css.into(), value.into()]).await.unwrap();
     }
 
     /// Whether the page has what `css` finds.

@@ -8,9 +8,14 @@
 pub mod accessibility;
 pub mod authenticator;
 pub mod browser;
+pub mod gateway;
 pub mod pictures;
 #[path = "../../support/process.rs"]
 pub mod process;
+pub mod script;
+pub mod site;
+#[path = "../../support/stock.rs"]
+pub mod stock;
 
 use std::path::{Path, PathBuf};
 

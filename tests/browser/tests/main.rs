@@ -2,4 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod authorize;
+mod device;
+mod devices;
 mod harness;
+mod other_sites;
+mod without_script;
