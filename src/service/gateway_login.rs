@@ -13,77 +13,63 @@ use serde::Serialize;
 use url::Url;
 
 use super::answer::EndpointError;
+use super::oauth::DEVICE_CODE;
 use super::oauth::error::unauthorized;
 use super::oauth::form::Form;
 use super::request_body::RequestBody;
 use super::state::ServiceState;
-use super::token::DEVICE_CODE;
 use crate::id::ClientId;
 use crate::issue::IssueSettings;
 use crate::rejection::{ProblemJson, Rejection, RejectionBody};
 use crate::request_context::SetAside;
 use crate::validate::BuildError;
 
-/// The profile, when it is on.
-#[derive(Debug)]
-pub(crate) struct GatewayLogin {
-    /// The client that its requests are of.
-    client: ClientId,
-}
-
 /// The id that some versions of the client send. Others send none.
 const CLAUDE_CODE: &str = "claude-code";
 
-impl GatewayLogin {
-    /// The version of the protocol, in the metadata.
-    pub(super) const PROTOCOL_VERSION: u8 = 1;
+/// The version of the protocol, in the metadata.
+pub(super) const PROTOCOL_VERSION: u8 = 1;
 
-    /// Checks that the client could sign in with these settings.
-    pub(crate) fn new(settings: &IssueSettings) -> Result<Self, BuildError> {
-        let needs = |needs| BuildError::GatewayLogin { needs };
-        let endpoints = [&settings.endpoints.device_authorization, &settings.endpoints.token];
-        let [Some(device_authorization), Some(token)] = endpoints else {
-            return Err(needs(
-                "BridgeBuilder::device_authorization_endpoint and BridgeBuilder::token_endpoint",
-            ));
-        };
-        let issuer = Url::parse(&settings.issuer).map_err(|_| BuildError::Issuer(settings.issuer.clone()))?;
-        // The client refuses an endpoint of another origin.
-        if [device_authorization, token].into_iter().any(|endpoint| endpoint.origin() != issuer.origin()) {
-            return Err(needs(
-                "a device authorization endpoint and a token endpoint on the origin of the issuer",
-            ));
-        }
-        let named = ClientId::parse(CLAUDE_CODE).ok().and_then(|id| settings.clients.registered(&id));
-        if named.is_some_and(|client| client.is_confidential()) {
-            return Err(needs("a registered client \"claude-code\" to have no secret"));
-        }
-        let client = named.map_or_else(|| settings.bridge_client.clone(), |client| client.id.clone());
-        Ok(Self { client })
+/// The client that the requests of this login are of. Checks that it could sign in with these settings.
+pub(crate) fn client(settings: &IssueSettings) -> Result<ClientId, BuildError> {
+    let needs = |needs| BuildError::GatewayLogin { needs };
+    let endpoints = [&settings.endpoints.device_authorization, &settings.endpoints.token];
+    let [Some(device_authorization), Some(token)] = endpoints else {
+        return Err(needs("BridgeBuilder::device_authorization_endpoint and BridgeBuilder::token_endpoint"));
+    };
+    let issuer = Url::parse(&settings.issuer).map_err(|_| BuildError::Issuer(settings.issuer.clone()))?;
+    // The client refuses an endpoint of another origin.
+    if [device_authorization, token].into_iter().any(|endpoint| endpoint.origin() != issuer.origin()) {
+        return Err(needs(
+            "a device authorization endpoint and a token endpoint on the origin of the issuer",
+        ));
     }
+    let named = ClientId::parse(CLAUDE_CODE).ok().and_then(|id| settings.clients.registered(&id));
+    if named.is_some_and(|client| client.is_confidential()) {
+        return Err(needs("a registered client \"claude-code\" to have no secret"));
+    }
+    Ok(named.map_or_else(|| settings.bridge_client.clone(), |client| client.id.clone()))
+}
 
-    /// What writes the rejections of the layers, unless the host named something.
-    pub(crate) fn rejection_body(login: Option<&Self>) -> Arc<dyn RejectionBody> {
-        match login {
-            Some(_) => Arc::new(MessagesApiError),
-            None => Arc::new(ProblemJson),
-        }
-    }
+/// What writes the rejections of the layers, unless the host named something.
+pub(crate) fn rejection_body(is_on: bool) -> Arc<dyn RejectionBody> {
+    if is_on { Arc::new(MessagesApiError) } else { Arc::new(ProblemJson) }
+}
 
-    /// The client that a request of this login is of. `None`: it is another program's, which names or proves its client.
-    ///
-    /// Everyone can claim to be a public client. So nobody gets in by this who would not get in by naming the client.
-    pub(super) fn client_of(&self, parts: &Parts, form: &Form) -> Option<&ClientId> {
-        const PROOFS: [&str; 3] = ["client_secret", "client_assertion", "client_assertion_type"];
-        let names_no_other = form.value("client_id").is_none_or(|id| id == CLAUDE_CODE);
-        let proves = parts.headers.contains_key(AUTHORIZATION)
-            || parts.extensions.get::<SetAside>().is_some()
-            || PROOFS.into_iter().any(|name| form.value(name).is_some());
-        // Without a grant it is the device authorization endpoint, or a revocation.
-        let is_its_grant =
-            form.value("grant_type").is_none_or(|grant| [DEVICE_CODE, "refresh_token"].contains(&grant));
-        (names_no_other && !proves && is_its_grant).then_some(&self.client)
-    }
+/// The client that a request of this login is of. `None`: the login is off, or the request is another program's, which
+/// names or proves its client.
+///
+/// Everyone can claim to be a public client. So nobody gets in by this who would not get in by naming the client.
+pub(super) fn client_of<'s>(state: &'s ServiceState, parts: &Parts, form: &Form) -> Option<&'s ClientId> {
+    const PROOFS: [&str; 3] = ["client_secret", "client_assertion", "client_assertion_type"];
+    let names_no_other = form.value("client_id").is_none_or(|id| id == CLAUDE_CODE);
+    let proves = parts.headers.contains_key(AUTHORIZATION)
+        || parts.extensions.get::<SetAside>().is_some()
+        || PROOFS.into_iter().any(|name| form.value(name).is_some());
+    // Without a grant it is the device authorization endpoint, or a revocation.
+    let is_its_grant =
+        form.value("grant_type").is_none_or(|grant| [DEVICE_CODE, "refresh_token"].contains(&grant));
+    state.gateway_login.as_ref().filter(|_| names_no_other && !proves && is_its_grant)
 }
 
 /// Whether a request for codes has nothing to say. No source tells whether the client sends a form that is empty, or
@@ -102,8 +88,8 @@ pub(super) fn refused_refresh(
     form: &Form,
     error: EndpointError,
 ) -> EndpointError {
-    let is_its_own = state.gateway_login.as_ref().is_some_and(|login| login.client_of(parts, form).is_some());
-    if is_its_own && error.is_invalid_grant() { unauthorized(state, error) } else { error }
+    let is_its_own = error.is_invalid_grant() && client_of(state, parts, form).is_some();
+    if is_its_own { unauthorized(state, error) } else { error }
 }
 
 /// The body of a layer's rejection, as clients of the Messages API read errors.

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::answer::{Answer, EndpointError, json};
 use super::gateway_login::refused_refresh;
+use super::oauth::DEVICE_CODE;
 use super::oauth::client_auth::authenticate;
 use super::oauth::error::{
     ACCESS_DENIED, AUTHORIZATION_PENDING, EXPIRED_TOKEN, INVALID_DEVICE_CODE, INVALID_REFRESH_TOKEN,
@@ -183,9 +184,6 @@ impl Grant {
         }
     }
 }
-
-/// The name of the device grant (RFC 8628 §3.4).
-pub(super) const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
 /// The scopes that the form asks for. `None`: all scopes.
 pub(super) fn scopes(form: &Form) -> Result<Option<Scopes>, EndpointError> {
