@@ -15,6 +15,10 @@ use super::login::{Failed, Person};
     source = r#"{% match person %}
 {% when Some with (person) %}
 <p>You are signed in as <strong>{{ person.name }}</strong>{% if let Some(label) = person.label %} ({{ label }}){% endif %}.</p>
+<ul>
+<li><a href="/devices">Your devices</a>: what is signed in as you, and how to end it</li>
+<li><a href="/device">Enter a code</a> that a program shows you</li>
+</ul>
 <form method="post" action="/logout"><button class="second">Sign out</button></form>
 {% when None %}
 <p>You are not signed in.</p>

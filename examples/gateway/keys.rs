@@ -13,6 +13,9 @@ pub enum AlgorithmName {
     /// Ed25519: short keys, short signatures, fast
     #[value(name = "EdDSA")]
     EdDsa,
+    /// The same under its newer name (RFC 9864)
+    #[value(name = "Ed25519")]
+    Ed25519,
     /// ECDSA on P-256
     #[value(name = "ES256")]
     Es256,
@@ -28,6 +31,7 @@ impl AlgorithmName {
     fn algorithm(self) -> Algorithm {
         match self {
             Self::EdDsa => Algorithm::EdDsa,
+            Self::Ed25519 => Algorithm::Ed25519,
             Self::Es256 => Algorithm::Es256,
             Self::Rs256 => Algorithm::Rs256,
             Self::Ps256 => Algorithm::Ps256,

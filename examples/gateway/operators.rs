@@ -1,15 +1,25 @@
 //! The check in front of `/admin`. A host decides who is an operator. Here it is anyone who has one token.
+//!
+//! A program sends the token as `Bearer`. A browser can do that only with a script, so it may send `Basic`: the token is
+//! the password, and the user name is what the operator is called.
 
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::{AppendHeaders, IntoResponse, Response};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use bridge_auth::service::Operator;
 use subtle::ConstantTimeEq;
 
 use super::app::AppState;
+
+/// What an operator is called who gives no name.
+const NAMELESS: &str = "operator";
+/// Longer than any name.
+const MAX_NAME: usize = 64;
 
 /// The token that an operator must send.
 #[derive(Clone)]
@@ -17,11 +27,15 @@ pub struct AdminToken(Arc<str>);
 
 /// Lets only operators in, and tells the endpoints behind it who acts. The audit log needs the name.
 pub async fn check(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
-    if !state.admin_token.is_shown_in(request.headers()) {
-        let challenge = [(header::WWW_AUTHENTICATE, "Bearer realm=\"operators\"")];
-        return (StatusCode::UNAUTHORIZED, challenge).into_response();
-    }
-    request.extensions_mut().insert(Operator::new("operator"));
+    let Some(name) = state.admin_token.operator(request.headers()) else {
+        let challenge = |text: &'static str| (header::WWW_AUTHENTICATE, text);
+        let challenges = AppendHeaders([
+            challenge("Bearer realm=\"operators\""),
+            challenge("Basic realm=\"operators\", charset=\"UTF-8\""),
+        ]);
+        return (StatusCode::UNAUTHORIZED, challenges).into_response();
+    };
+    request.extensions_mut().insert(Operator::new(name));
     next.run(request).await
 }
 
@@ -30,11 +44,24 @@ impl AdminToken {
         Self(token.into())
     }
 
+    /// The name of the operator who sent these headers; `None`: the token is missing or wrong.
+    fn operator(&self, headers: &HeaderMap) -> Option<String> {
+        let (scheme, value) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+        if scheme.eq_ignore_ascii_case("bearer") {
+            return self.is(value).then(|| NAMELESS.to_owned());
+        }
+        if !scheme.eq_ignore_ascii_case("basic") {
+            return None;
+        }
+        let pair = String::from_utf8(BASE64_STANDARD.decode(value).ok()?).ok()?;
+        let (name, token) = pair.split_once(':')?;
+        // The name is the operator's own word: all operators have one token.
+        let name = Some(name).filter(|name| !name.is_empty() && name.len() <= MAX_NAME).unwrap_or(NAMELESS);
+        self.is(token).then(|| name.to_owned())
+    }
+
     /// Compares in constant time, so that the time of an answer says nothing about how much of the token was right.
-    fn is_shown_in(&self, headers: &HeaderMap) -> bool {
-        let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        shown.and_then(|value| value.split_once(' ')).is_some_and(|(scheme, token)| {
-            scheme.eq_ignore_ascii_case("bearer") && bool::from(token.as_bytes().ct_eq(self.0.as_bytes()))
-        })
+    fn is(&self, token: &str) -> bool {
+        token.as_bytes().ct_eq(self.0.as_bytes()).into()
     }
 }

@@ -1,31 +1,25 @@
 //! The command line, and the environment variables that can replace it.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
-use axum::extract::ConnectInfo;
-use bridge_auth::audience::ProtectedResource;
-use bridge_auth::id::Scope;
-use bridge_auth::issue::RegisteredClient;
-use bridge_auth::pages::Pages;
-use bridge_auth::rate_limit::RateLimits;
-use bridge_auth::token::KeyRing;
-use bridge_auth::{Bridge, Freshness};
+use bridge_auth::Freshness;
 use clap::builder::{BoolishValueParser, NonEmptyStringValueParser};
-use clap::{Args, Parser, value_parser};
+use clap::{Args, value_parser};
 use etcetera::BaseStrategy;
 use ipnet::IpNet;
 use url::Url;
 
 use super::database::Database;
-use super::keys::{self, AlgorithmName};
+use super::keys::AlgorithmName;
 use super::login::LoginName;
 
-/// An AI gateway that lets people's bridges in.
-#[derive(Parser)]
-#[command(name = "gateway", version)]
+/// How the gateway serves.
+#[derive(Args)]
 pub struct Options {
     /// The address to listen on; port 0 takes a free port [default: 127.0.0.1:8080, or a free port with --demo]
     #[arg(long, env = "BRIDGE_AUTH_LISTEN", value_name = "ADDR")]
@@ -41,7 +35,7 @@ pub struct Options {
 
     /// The algorithm that tokens are signed with; the key in --key-file must be one for it
     #[arg(long, env = "BRIDGE_AUTH_ALGORITHM", value_name = "NAME", value_enum, default_value = "EdDSA")]
-    algorithm: AlgorithmName,
+    pub algorithm: AlgorithmName,
 
     /// How people sign in
     #[arg(long, env = "BRIDGE_AUTH_LOGIN", value_enum, default_value = "demo")]
@@ -49,6 +43,15 @@ pub struct Options {
 
     #[command(flatten)]
     pub oidc: OidcOptions,
+
+    /// Which programs may sign in by a metadata document, whose URL is their client id: `off`, `open` (any), or the hosts
+    /// whose documents are accepted, such as `claude.ai,programs.example`
+    #[arg(long, env = "BRIDGE_AUTH_CLIENT_METADATA", value_name = "off|open|HOSTS", default_value = "off")]
+    pub client_metadata: AcceptedDocuments,
+
+    /// Lets Claude Code sign in with its "Cloud gateway" login
+    #[arg(long, env = "BRIDGE_AUTH_GATEWAY_LOGIN", value_parser = BoolishValueParser::new())]
+    pub gateway_login: bool,
 
     /// The token that operators send to /admin; without this option, one is created and printed
     #[arg(long, env = "BRIDGE_AUTH_ADMIN_TOKEN", value_name = "TOKEN", hide_env_values = true,
@@ -61,44 +64,44 @@ pub struct Options {
 
     /// How long an exchange code lives
     #[arg(long, env = "BRIDGE_AUTH_CODE_LIFE", value_name = "SECONDS", default_value_t = 120)]
-    code_life: u64,
+    pub code_life: u64,
 
     /// How long the code lives that a program without a browser shows
     #[arg(long, env = "BRIDGE_AUTH_DEVICE_CODE_LIFE", value_name = "SECONDS", default_value_t = 600)]
-    device_code_life: u64,
+    pub device_code_life: u64,
 
     /// How long an access token lives
     #[arg(long, env = "BRIDGE_AUTH_TOKEN_LIFE", value_name = "SECONDS", default_value_t = 3600)]
-    token_life: u64,
+    pub token_life: u64,
 
     /// How long a session lives without renewal [default: 14 days]
     #[arg(long, env = "BRIDGE_AUTH_SESSION_LIFE", value_name = "SECONDS")]
-    session_life: Option<u64>,
+    pub session_life: Option<u64>,
 
     /// How soon a revocation takes effect: `strict` (at once) or `watched` (within this many milliseconds) [default:
     /// strict]
     #[arg(long, env = "BRIDGE_AUTH_FRESHNESS", value_name = "strict|watched[:MILLISECONDS]", default_value = "strict",
         value_parser = freshness, hide_default_value = true)]
-    freshness: Freshness,
+    pub freshness: Freshness,
 
     /// How old the proof may be that the database server is still the primary: `0` for a new proof with each look-up,
     /// `off` for no proof
     #[arg(long, env = "BRIDGE_AUTH_MAX_PROOF_AGE", value_name = "MILLISECONDS|off", default_value = "1000",
         value_parser = max_proof_age)]
-    max_proof_age: MaxProofAge,
+    pub max_proof_age: MaxProofAge,
 
     /// How many connections the gateway may have to PostgreSQL, at least 4
     #[arg(long, env = "BRIDGE_AUTH_POOL_SIZE", value_name = "CONNECTIONS", default_value_t = 8,
         value_parser = value_parser!(u16).range(4..))]
-    pool_size: u16,
+    pub pool_size: u16,
 
     /// A network of proxies whose X-Forwarded-For header is trusted; may be repeated
     #[arg(long, env = "BRIDGE_AUTH_TRUSTED_PROXY", value_name = "CIDR", value_delimiter = ',')]
-    trusted_proxy: Vec<IpNet>,
+    pub trusted_proxy: Vec<IpNet>,
 
     /// Turns all rate limits off, so that secrets and codes can be tried without end: only for measurements
     #[arg(long, env = "BRIDGE_AUTH_NO_RATE_LIMITS", value_parser = BoolishValueParser::new())]
-    no_rate_limits: bool,
+    pub no_rate_limits: bool,
 
     /// Plays the whole life of a bridge, prints one line for each scene (what it proved, and how long it took) and ends
     #[arg(long, env = "BRIDGE_AUTH_DEMO", value_parser = BoolishValueParser::new())]
@@ -151,54 +154,6 @@ impl Options {
         }
     }
 
-    /// Opens the database and the key file, and makes the bridge of the gateway that clients reach at `issuer`.
-    /// Files that the options give no path for go into `folder`.
-    pub async fn bridge(&self, issuer: &str, folder: &Path) -> Result<Bridge> {
-        let at = |path: &str| format!("{issuer}{path}").parse::<Url>();
-        let endpoint = |name: &str| at(&format!("/v1/auth/bridge/{name}"));
-        let jwks = at("/.well-known/jwks.json")?;
-        let (token, introspection, revocation) =
-            (endpoint("token")?, endpoint("introspect")?, endpoint("revoke")?);
-        let limits = if self.no_rate_limits { RateLimits::off() } else { RateLimits::default() };
-        let database = self.database(folder);
-        let store = database.open(self.pool_size.into()).await?;
-        let bridge = Bridge::builder_with(issuer, self.keys(&database, folder)?, store)
-            .realm("gateway")
-            // A client that names the gateway as its `resource` gets a token for the gateway alone. A bridge gets a
-            // token for all of these.
-            .audiences(["bridge", "mcp", issuer])
-            .protected_resource(ProtectedResource::new(issuer).name("gateway"))
-            .pages(pages()?)
-            .authorization_endpoint(endpoint("authorize")?)
-            .device_authorization_endpoint(endpoint("device_authorization")?)
-            // People type this one.
-            .verification_uri(at("/device")?)
-            .devices_uri(at("/devices")?)
-            .client(command_line_bridge())
-            .token_endpoint(token)
-            .introspection_endpoint(introspection)
-            .revocation_endpoint(revocation)
-            .jwks_uri(jwks)
-            .session_refresh_tokens(true)
-            .rate_limits(limits)
-            .code_life(Duration::from_secs(self.code_life))
-            .device_code_life(Duration::from_secs(self.device_code_life))
-            .token_life(Duration::from_secs(self.token_life))
-            .freshness(self.freshness)
-            .trusted_proxies(self.trusted_proxy.iter().copied())
-            // `into_make_service_with_connect_info` puts the peer's address here.
-            .peer_address(|extensions| Some(extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip()));
-        let bridge = match self.max_proof_age {
-            MaxProofAge::Within(age) => bridge.max_proof_age(age),
-            MaxProofAge::Off => bridge.danger_without_proof(),
-        };
-        let bridge = match self.session_life {
-            Some(seconds) => bridge.session_life(Duration::from_secs(seconds)),
-            None => bridge,
-        };
-        Ok(bridge.build()?)
-    }
-
     /// What the demo leaves behind, in sentences.
     pub fn left_by_demo(&self) -> String {
         let rows = self.database.as_ref().map(|database| match database {
@@ -213,31 +168,16 @@ impl Options {
         left.into_iter().flatten().collect::<Vec<_>>().join(" ")
     }
 
-    /// The key file, which is made if it is missing.
-    fn keys(&self, database: &Database, folder: &Path) -> Result<KeyRing> {
-        let file = self.key_file.clone().or_else(|| database.key_file());
-        keys::open(&file.unwrap_or_else(|| folder.join("gateway.key")), self.algorithm)
+    /// Where the signing key is, by default beside the database or in `folder`.
+    pub fn key_file(&self, folder: &Path) -> PathBuf {
+        let file = self.key_file.clone().or_else(|| self.database(folder).key_file());
+        file.unwrap_or_else(|| folder.join("gateway.key"))
     }
 
     /// The database, by default a file in `folder`.
     pub fn database(&self, folder: &Path) -> Database {
         self.database.clone().unwrap_or_else(|| Database::Sqlite(folder.join("gateway.db")))
     }
-}
-
-/// The pages that people see, in the words of this gateway.
-fn pages() -> Result<Pages> {
-    Ok(Pages::new("/login")
-        .switch_account("/login?switch=yes")
-        .gateway_name("Example gateway")
-        .scope(Scope::parse("hook:govern")?, "Ask what the rules of the gateway allow")
-        .scope(Scope::parse("hook:track")?, "Write to your audit track"))
-}
-
-/// The bridge of `examples/bridge`, and any other program that says it is one.
-fn command_line_bridge() -> RegisteredClient {
-    let client = RegisteredClient::new("sp_bridge", "The command-line bridge");
-    client.redirect_uri("http://127.0.0.1/callback").redirect_uri("http://[::1]/callback")
 }
 
 fn freshness(text: &str) -> Result<Freshness> {
@@ -252,9 +192,29 @@ fn freshness(text: &str) -> Result<Freshness> {
     }
 }
 
+/// Whose client metadata documents are accepted.
+#[derive(Clone)]
+pub enum AcceptedDocuments {
+    Off,
+    Open,
+    Of(Vec<String>),
+}
+
+impl FromStr for AcceptedDocuments {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(match text {
+            "off" => Self::Off,
+            "open" => Self::Open,
+            hosts => Self::Of(hosts.split(',').map(|host| host.trim().to_owned()).collect()),
+        })
+    }
+}
+
 /// Whether the server must prove that it is still the primary.
 #[derive(Debug, Clone, Copy)]
-enum MaxProofAge {
+pub enum MaxProofAge {
     Within(Duration),
     Off,
 }

@@ -1,6 +1,9 @@
 //! The gateway as a program. A package with a login of its own includes this file, and gives [`run`] its login.
 
+mod admin;
 pub mod app;
+mod bridge;
+mod command;
 pub mod database;
 mod demo;
 mod home;
@@ -13,6 +16,7 @@ pub mod login;
 mod operators;
 pub mod options;
 mod readiness;
+mod recent_events;
 mod serve;
 #[path = "../shared/stop.rs"]
 mod stop;
@@ -24,20 +28,31 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 use tokio::runtime::Runtime;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _};
 
+use self::command::{Command, Subcommand};
 use self::demo::Report;
 use self::login::demo::Demo;
 use self::login::{LoginMethod, LoginName, elsewhere};
 use self::options::{Options, data_folder};
+use self::recent_events::RecentEvents;
 use self::serve::Gateway;
 
 /// Runs the gateway with the login that its options name: `demo`, or one that is `built_in`.
 pub fn run(built_in: &[&dyn LoginMethod]) -> ExitCode {
-    let options = match Options::try_parse() {
-        Ok(options) => options,
+    let command = match Command::try_parse() {
+        Ok(command) => command,
         Err(answer) if !answer.use_stderr() => answer.exit(),
         Err(error) => return fail(&first_paragraph(&error.to_string())),
+    };
+    let options = match command.admin {
+        Some(Subcommand::Admin(admin)) => {
+            return admin::run(&admin).unwrap_or_else(|error| fail(&format!("error: {error:#}")));
+        }
+        None => command.options,
     };
     let mut found = built_in.iter().copied().chain([&Demo as &dyn LoginMethod]);
     let ended = match found.find(|login| login.name() == options.login) {
@@ -50,9 +65,9 @@ pub fn run(built_in: &[&dyn LoginMethod]) -> ExitCode {
 
 /// Lets people's bridges in until the process is told to stop.
 fn serve_people(options: &Options, login: &dyn LoginMethod) -> Result<ExitCode> {
-    start_log("info,refinery_core=warn")?;
+    let events = start_log("info,refinery_core=warn")?;
     Runtime::new()?.block_on(async {
-        let gateway = Gateway::start(options, login, &data_folder()?).await?;
+        let gateway = Gateway::start(options, login, &data_folder()?, events).await?;
         if options.admin_token.is_none() {
             writeln!(io::stdout(), "operators' token: {}", gateway.admin_token)?;
         }
@@ -69,11 +84,11 @@ fn serve_people(options: &Options, login: &dyn LoginMethod) -> Result<ExitCode> 
 fn demonstrate(options: &Options) -> Result<ExitCode> {
     ensure!(options.login == LoginName::Demo, "--demo plays with the login demo: leave --login out");
     // Only the demo's own lines should be on the screen.
-    start_log("warn")?;
+    let events = start_log("warn")?;
     let folder = tempfile::tempdir()?;
     let mut report = Report::new(options.verbose);
     let played = Runtime::new()?.block_on(async {
-        let gateway = Gateway::start(options, &Demo, folder.path()).await?;
+        let gateway = Gateway::start(options, &Demo, folder.path(), events).await?;
         if options.verbose {
             writeln!(io::stdout(), "listening on http://{}", gateway.address)?;
         }
@@ -90,16 +105,19 @@ fn demonstrate(options: &Options) -> Result<ExitCode> {
     report.end(&options.left_by_demo())
 }
 
-/// Logs to standard error what `RUST_LOG` asks for, or else `default`.
-fn start_log(default: &str) -> Result<()> {
+/// Logs to standard error what `RUST_LOG` asks for, or else `default`. Operators see the audit events all the same.
+fn start_log(default: &str) -> Result<RecentEvents> {
     let filter = match std::env::var("RUST_LOG") {
         Ok(filter) => EnvFilter::try_new(filter)
             .context("RUST_LOG is malformed: write a filter such as info or bridge_auth=debug")?,
         Err(_) => EnvFilter::new(default),
     };
     let ansi = io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_writer(io::stderr).with_ansi(ansi).with_env_filter(filter).init();
-    Ok(())
+    let log = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(ansi).with_filter(filter);
+    let events = RecentEvents::default();
+    let audit = Targets::new().with_target("bridge_auth::audit", LevelFilter::INFO);
+    tracing_subscriber::registry().with(log).with(events.clone().with_filter(audit)).init();
+    Ok(events)
 }
 
 /// What is wrong, on one line, without the usage that clap adds.

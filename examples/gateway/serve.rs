@@ -14,8 +14,10 @@ use tokio::time::{interval, sleep};
 use url::Url;
 
 use super::app::{AppState, app};
+use super::bridge;
 use super::login::{LoginMethod, LoginName, Setup};
 use super::options::Options;
+use super::recent_events::RecentEvents;
 use super::stop::told_to_stop;
 use super::upstream;
 
@@ -38,7 +40,12 @@ pub struct Gateway {
 
 impl Gateway {
     /// Starts a gateway. Files that the options give no path for go into `folder`.
-    pub async fn start(options: &Options, login: &dyn LoginMethod, folder: &Path) -> Result<Self> {
+    pub async fn start(
+        options: &Options,
+        login: &dyn LoginMethod,
+        folder: &Path,
+        events: RecentEvents,
+    ) -> Result<Self> {
         let listen = options.listen();
         let listener =
             TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
@@ -52,7 +59,7 @@ impl Gateway {
                  use it only for a demo, and --login passkey or --login oidc for people"
             );
         }
-        let bridge = options.bridge(&issuer, folder).await?;
+        let bridge = bridge::open(options, &issuer, folder, events).await?;
         tokio::spawn(sweep_now_and_then(bridge.admin().clone()));
         let made = || ClientSecret::random().expose().to_owned();
         let admin_token = options.admin_token.clone().unwrap_or_else(made);

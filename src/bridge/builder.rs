@@ -29,7 +29,7 @@ use crate::layer::BridgeAuthLayer;
 use crate::pages::Pages;
 use crate::rate_limit::{Limits, RateLimits};
 use crate::rejection::{Challenge, ProblemJson, RejectionBody, RejectionFormat};
-use crate::service::{AddressSettings, ServiceState, SignInPages, gateway_login};
+use crate::service::{AddressSettings, MessagesApiError, ServiceState, SignInPages, client_of_gateway_login};
 use crate::session::{Freshness, FreshnessSettings, Liveness};
 use crate::store::Store;
 use crate::token::{Claims, KeyRing, TokenVerifier};
@@ -140,11 +140,13 @@ impl BridgeBuilder {
         let policy = settings.policy_version.clone();
         let auth = Arc::new(AuthState::new(verifier, liveness.clone(), policy, trusted, origins));
         let own = settings.audiences.first()?.clone();
-        let gateway_login = self.gateway_login.then(|| gateway_login::client(&settings)).transpose()?;
-        let own_body = self.rejection_body.clone().unwrap_or_else(|| Arc::new(ProblemJson));
-        let body = self.rejection_body.unwrap_or_else(|| gateway_login::rejection_body(self.gateway_login));
-        let own_format = Arc::new(RejectionFormat { challenge: self.challenge.clone(), body: own_body });
-        let rejection_format = Arc::new(RejectionFormat { challenge: self.challenge, body });
+        let gateway_login = self.gateway_login.then(|| client_of_gateway_login(&settings)).transpose()?;
+        let format = |body| Arc::new(RejectionFormat { challenge: self.challenge.clone(), body });
+        let own_format = format(self.rejection_body.clone().unwrap_or_else(|| Arc::new(ProblemJson)));
+        let rejection_format = match (self.rejection_body, &gateway_login) {
+            (None, Some(_)) => format(Arc::new(MessagesApiError)),
+            _ => own_format.clone(),
+        };
         // Hook clients may log out. At the other endpoints `EndpointCaller::user` refuses them.
         let own_layer =
             BridgeAuthLayer::new(Authenticator::new(auth.clone(), own), own_format).admit_hook_clients();

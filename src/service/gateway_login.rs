@@ -3,8 +3,6 @@
 //! Read from the protocol that Anthropic's own gateway publishes (Claude Code 2.1.207; 2.1.211 on the wire), and from
 //! two gateways that re-implement it: pleaseai/shunt, and BerriAI/litellm (with 2.1.278).
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::request::Parts;
@@ -20,7 +18,7 @@ use super::request_body::RequestBody;
 use super::state::ServiceState;
 use crate::id::ClientId;
 use crate::issue::IssueSettings;
-use crate::rejection::{ProblemJson, Rejection, RejectionBody};
+use crate::rejection::{Rejection, RejectionBody};
 use crate::request_context::SetAside;
 use crate::validate::BuildError;
 
@@ -31,7 +29,7 @@ const CLAUDE_CODE: &str = "claude-code";
 pub(super) const PROTOCOL_VERSION: u8 = 1;
 
 /// The client that the requests of this login are of. Checks that it could sign in with these settings.
-pub(crate) fn client(settings: &IssueSettings) -> Result<ClientId, BuildError> {
+pub(crate) fn client_of_gateway_login(settings: &IssueSettings) -> Result<ClientId, BuildError> {
     let needs = |needs| BuildError::GatewayLogin { needs };
     let endpoints = [&settings.endpoints.device_authorization, &settings.endpoints.token];
     let [Some(device_authorization), Some(token)] = endpoints else {
@@ -51,17 +49,13 @@ pub(crate) fn client(settings: &IssueSettings) -> Result<ClientId, BuildError> {
     Ok(named.map_or_else(|| settings.bridge_client.clone(), |client| client.id.clone()))
 }
 
-/// What writes the rejections of the layers, unless the host named something.
-pub(crate) fn rejection_body(is_on: bool) -> Arc<dyn RejectionBody> {
-    if is_on { Arc::new(MessagesApiError) } else { Arc::new(ProblemJson) }
-}
-
-/// The client that a request of this login is of. `None`: the login is off, or the request is another program's, which
-/// names or proves its client.
+/// The client that a request is of when it is a request of this login. `None`: the profile is off, or the request is
+/// another program's, which names or proves its client.
 ///
 /// Everyone can claim to be a public client. So nobody gets in by this who would not get in by naming the client.
 pub(super) fn client_of<'s>(state: &'s ServiceState, parts: &Parts, form: &Form) -> Option<&'s ClientId> {
     const PROOFS: [&str; 3] = ["client_secret", "client_assertion", "client_assertion_type"];
+    let client = state.gateway_login.as_ref()?;
     let names_no_other = form.value("client_id").is_none_or(|id| id == CLAUDE_CODE);
     let proves = parts.headers.contains_key(AUTHORIZATION)
         || parts.extensions.get::<SetAside>().is_some()
@@ -69,7 +63,7 @@ pub(super) fn client_of<'s>(state: &'s ServiceState, parts: &Parts, form: &Form)
     // Without a grant it is the device authorization endpoint, or a revocation.
     let is_its_grant =
         form.value("grant_type").is_none_or(|grant| [DEVICE_CODE, "refresh_token"].contains(&grant));
-    state.gateway_login.as_ref().filter(|_| names_no_other && !proves && is_its_grant)
+    (names_no_other && !proves && is_its_grant).then_some(client)
 }
 
 /// Whether a request for codes has nothing to say. No source tells whether the client sends a form that is empty, or
@@ -88,15 +82,15 @@ pub(super) fn refused_refresh(
     form: &Form,
     error: EndpointError,
 ) -> EndpointError {
-    let is_its_own = error.is_invalid_grant() && client_of(state, parts, form).is_some();
-    if is_its_own { unauthorized(state, error) } else { error }
+    let is_its_own = client_of(state, parts, form).is_some();
+    if is_its_own && error.is_invalid_grant() { unauthorized(state, error) } else { error }
 }
 
 /// The body of a layer's rejection, as clients of the Messages API read errors.
 ///
 /// `{"type":"error","error":{"type":"authentication_error","message":"…"}}`
 #[derive(Debug, Clone, Copy)]
-struct MessagesApiError;
+pub(crate) struct MessagesApiError;
 
 impl RejectionBody for MessagesApiError {
     fn body(&self, rejection: &Rejection) -> (HeaderValue, Bytes) {

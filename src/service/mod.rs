@@ -13,7 +13,7 @@ mod endpoint;
 mod endpoint_caller;
 mod exchange;
 mod future;
-pub(crate) mod gateway_login;
+mod gateway_login;
 mod introspect;
 mod issue_code;
 mod jwks;
@@ -33,6 +33,7 @@ mod well_known;
 
 pub use admin::Operator;
 pub use future::EndpointFuture;
+pub(crate) use gateway_login::{MessagesApiError, client_of_gateway_login};
 pub(crate) use origin::AddressSettings;
 pub use origin::PeerAddr;
 pub(crate) use pages::SignInPages;

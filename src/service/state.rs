@@ -30,7 +30,7 @@ pub(crate) struct ServiceState {
     pub(crate) prefix: String,
     /// The pages for people. `None`: there are none.
     pub(crate) pages: Option<SignInPages>,
-    /// The client that requests of Claude Code's login are of. `None`: that login is off.
+    /// The client that requests of Claude Code's login are of. `None`: the profile is off.
     pub(crate) gateway_login: Option<ClientId>,
 }
 

@@ -6,7 +6,6 @@ use http::{Response, StatusCode};
 use serde::Serialize;
 
 use super::answer::{Answer, EndpointError, json};
-use super::gateway_login::refused_refresh;
 use super::oauth::DEVICE_CODE;
 use super::oauth::client_auth::authenticate;
 use super::oauth::error::{
@@ -17,7 +16,7 @@ use super::oauth::form::Form;
 use super::oauth::resource;
 use super::request_body::RequestBody;
 use super::state::ServiceState;
-use super::{exchange, origin};
+use super::{exchange, gateway_login, origin};
 use crate::id::{ClientId, DeviceCode, RefreshToken, Scopes};
 use crate::issue::{
     Access, ClientAccessError, DevicePoll, DevicePollError, Exchange, ExchangeError, OauthClient, Refresh,
@@ -63,7 +62,7 @@ pub(super) async fn answer(state: &ServiceState, parts: &Parts, body: RequestBod
         }
         (Grant::RefreshToken, OauthClient::Linkable(client)) => {
             let refreshed = refresh_token(state, parts, &form, client).await;
-            refreshed.map_err(|error| refused_refresh(state, parts, &form, error))
+            refreshed.map_err(|error| gateway_login::refused_refresh(state, parts, &form, error))
         }
         (Grant::DeviceCode, OauthClient::Linkable(client)) => device_code(state, parts, &form, client).await,
         _ => Err(UNAUTHORIZED_CLIENT),

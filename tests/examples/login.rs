@@ -74,6 +74,43 @@ async fn a_person_signs_in_and_comes_back_to_where_they_were() {
 }
 
 #[tokio::test]
+async fn the_pages_send_a_person_to_the_login_and_get_them_back() {
+    let gateway = Gateway::start(&[]).await;
+    let mut browser = Browser::new();
+    for page in ["/devices", "/device?user_code=BCDF-GHJK"] {
+        let away = browser.get(gateway.url(page)).await;
+        assert_eq!(away.status(), 303, "{page}");
+        assert_eq!(away.headers()[LOCATION].to_str().unwrap(), login_page(page));
+    }
+    browser.post(gateway.url("/login"), &[("user_id", "alice"), ("label", "alice@example.org")]).await;
+    for page in ["/devices", "/device", "/v1/auth/bridge/devices"] {
+        assert_eq!(browser.get(gateway.url(page)).await.status(), 200, "{page}");
+    }
+    let home = browser.get(gateway.url("/")).await.text().await.unwrap();
+    assert!(home.contains("href=\"/devices\"") && home.contains("href=\"/device\""), "{home}");
+}
+
+#[tokio::test]
+async fn programs_find_how_to_sign_in_and_what_was_turned_on() {
+    for (arguments, documents) in
+        [(&[][..], false), (&["--client-metadata", "claude.ai, a.example", "--gateway-login"], true)]
+    {
+        let gateway = Gateway::start(arguments).await;
+        let metadata = gateway.url("/.well-known/oauth-authorization-server");
+        let metadata: Value = gateway.client.get(metadata).send().await.unwrap().json().await.unwrap();
+        let endpoint = |name: &str| json!(gateway.url(&format!("/v1/auth/bridge/{name}")));
+        assert_eq!(metadata["authorization_endpoint"], endpoint("authorize"));
+        assert_eq!(metadata["device_authorization_endpoint"], endpoint("device_authorization"));
+        assert_eq!(metadata["client_id_metadata_document_supported"] == true, documents);
+        assert_eq!(metadata.get("gateway_protocol_version").is_some(), documents);
+        let asked = gateway.client.post(gateway.url("/v1/auth/bridge/device_authorization"));
+        let asked: Value =
+            asked.form(&[("client_id", "sp_bridge")]).send().await.unwrap().json().await.unwrap();
+        assert_eq!(asked["verification_uri"], gateway.url("/device"));
+    }
+}
+
+#[tokio::test]
 async fn a_login_ends_the_login_before_it() {
     let gateway = Gateway::start(&[]).await;
     let mut browser = Browser::new();
@@ -234,7 +271,9 @@ async fn a_login_that_is_a_package_of_its_own_needs_cargo() {
 #[tokio::test]
 async fn tokens_are_signed_with_the_algorithm_that_was_chosen() {
     let home = tempfile::tempdir().unwrap();
-    for (algorithm, kind) in [("EdDSA", "OKP"), ("ES256", "EC"), ("RS256", "RSA"), ("PS256", "RSA")] {
+    for (algorithm, kind) in
+        [("EdDSA", "OKP"), ("Ed25519", "OKP"), ("ES256", "EC"), ("RS256", "RSA"), ("PS256", "RSA")]
+    {
         let key = home.path().join(algorithm);
         let key = key.to_str().unwrap();
         let gateway = Gateway::start(&["--algorithm", algorithm, "--key-file", key]).await;
@@ -261,7 +300,7 @@ async fn a_key_file_of_another_algorithm_is_refused_with_the_ones_it_is_for() {
         drop(Gateway::start(&["--algorithm", algorithm, "--key-file", &file(algorithm)]).await);
     }
     for (key, asked, fits) in [
-        ("EdDSA", "ES256", "--algorithm EdDSA"),
+        ("EdDSA", "ES256", "--algorithm EdDSA or --algorithm Ed25519"),
         ("ES256", "EdDSA", "--algorithm ES256"),
         ("RS256", "EdDSA", "--algorithm RS256 or --algorithm PS256"),
     ] {

@@ -1,5 +1,6 @@
 //! The examples, as a person runs them.
 
+mod admin;
 mod bridge;
 mod bridge_login;
 mod bridge_loopback;

@@ -98,6 +98,11 @@ pub struct Asked {
 }
 
 impl Asked {
+    #[allow(dead_code, reason = "the login with OpenID Connect tells its provider")]
+    pub fn wants_to_switch(&self) -> bool {
+        self.switch.is_some()
+    }
+
     /// Where to go at once: the person is signed in, and does not want to be somebody else.
     pub async fn no_need(&self, logins: &Logins, cookies: &CookieJar) -> Result<Option<Redirect>> {
         let stays = self.switch.is_none() && logins.who(cookies).await?.is_some();

@@ -26,7 +26,8 @@ pub(in crate::service) async fn authenticate(
 ) -> Result<OauthClient, EndpointError> {
     let set_aside = parts.extensions.get().map(|SetAside(authorization)| authorization);
     let authorizations = parts.headers.get_all(AUTHORIZATION).iter().chain(set_aside);
-    let shown = match gateway_login::client_of(state, parts, form) {
+    let by_login = gateway_login::client_of(state, parts, form);
+    let shown = match by_login {
         Some(client) => Some(ShownClient::Nothing(client.clone())),
         None => shown(authorizations, form)?,
     };
