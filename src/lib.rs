@@ -121,7 +121,6 @@ pub mod id;
 pub mod issue;
 pub mod layer;
 mod layer_verdict;
-#[cfg_attr(not(test), expect(dead_code, reason = "two messages have no page yet"))]
 pub mod pages;
 pub mod rate_limit;
 pub mod rejection;

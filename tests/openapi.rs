@@ -1,6 +1,8 @@
 //! The OpenAPI document, held against a real gateway: every documented answer is given, and every answer is as documented.
 
 mod book;
+mod operators;
+mod pages;
 
 use std::net::SocketAddr;
 
@@ -23,6 +25,7 @@ use crate::oauth::given::{
     CHALLENGE, FORM, MCP, TOOLS, VERIFIER, claims, code_grant, hook_of, oauth_builder, pkce_code, post,
     server,
 };
+use crate::sign_in::given::sign_in_builder;
 use crate::support::bridge::{ISSUER, user};
 use crate::support::gateway::{Gateway, OPERATOR, PREFIX, send};
 use crate::support::{Backend, ListedByAdmin as _, SqliteBackend};
@@ -45,7 +48,7 @@ async fn everything(db: &SqliteBackend) -> Gateway {
             .peer_address(|extensions| Some(extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip()))
             .trusted_proxies(["127.0.0.0/8".parse().unwrap()])
     };
-    let bridge = set(oauth_builder(db).await).build().unwrap();
+    let bridge = set(sign_in_builder(db).await).audit_trail(operators::Trail).build().unwrap();
     let document = format!("{PREFIX}/openapi.json");
     let route = Router::new().route_service(&document, bridge.openapi_service());
     Gateway::with_routes(bridge, route).await
@@ -80,9 +83,15 @@ async fn every_documented_answer_is_given_and_is_as_documented() {
     oauth(&gateway, &mut book).await;
     bound_to_a_resource(&gateway, &mut book).await;
     discovery(&gateway, &mut book).await;
-    operators(&gateway, &mut book).await;
+    operators::acts(&gateway, &mut book).await;
+    operators::people(&gateway, &mut book).await;
+    operators::page(&gateway, &mut book).await;
+    pages::device(&gateway, &db, &mut book).await;
+    pages::consent(&gateway, &mut book).await;
+    pages::devices(&gateway, &mut book).await;
     bodies(&gateway, &mut book).await;
     too_many(&gateway, &db, &mut book).await;
+    pages::too_many(&gateway, &mut book).await;
     store_down(&gateway, &db, &mut book).await;
     assert_eq!(book.unseen(), []);
 }
@@ -267,45 +276,6 @@ async fn discovery(gateway: &Gateway, book: &mut Book) {
     }
 }
 
-async fn operators(gateway: &Gateway, book: &mut Book) {
-    gateway.link("heidi").await;
-    for (method, path, done) in [
-        ("get", "/users/{user}/sessions", 200),
-        ("delete", "/users/{user}/sessions", 200),
-        ("delete", "/clients/{client}/sessions", 200),
-        ("post", "/users/{user}/disable", 204),
-        ("post", "/users/{user}/enable", 204),
-        ("delete", "/sessions/{id}", 204),
-    ] {
-        let name = format!("{method} /admin{path}");
-        let session = gateway.bridge.admin().sessions_of(&user("bob")).await.unwrap();
-        let id = match session.first() {
-            Some(session) => session.id.to_string(),
-            None => {
-                gateway.link("bob").await;
-                let sessions = gateway.bridge.admin().sessions_of(&user("bob")).await;
-                sessions.unwrap()[0].id.to_string()
-            }
-        };
-        let at = |user: &str, id: &str| {
-            let path = path.replace("{user}", user).replace("{client}", user).replace("{id}", id);
-            gateway.request(method.to_uppercase().parse().unwrap(), &format!("/admin{path}"))
-        };
-        let by_operator = |request: RequestBuilder| request.header(AUTHORIZATION, OPERATOR);
-        book.call(&name, done, by_operator(at("heidi", &id))).await;
-        book.call(&name, 401, at("heidi", &id)).await;
-        if !path.starts_with("/sessions") {
-            book.call(&name, 400, by_operator(at("%00", ""))).await;
-        }
-        if method != "get" {
-            let of_nobody = if path.starts_with("/clients") { 200 } else { 404 };
-            book.call(&name, of_nobody, by_operator(at("nobody", "sess_of_nobody"))).await;
-            let cross_site = by_operator(at("heidi", &id)).header("sec-fetch-site", "cross-site");
-            book.call(&name, 403, cross_site).await;
-        }
-    }
-}
-
 /// What is too large, and what is of another type.
 async fn bodies(gateway: &Gateway, book: &mut Book) {
     let token = gateway.link("ivan").await;
@@ -316,6 +286,7 @@ async fn bodies(gateway: &Gateway, book: &mut Book) {
         ("/token", FORM),
         ("/introspect", FORM),
         ("/revoke", FORM),
+        ("/device_authorization", FORM),
     ] {
         let name = bridge_operation("post", path);
         let request = || {
@@ -335,7 +306,7 @@ async fn too_many(gateway: &Gateway, db: &SqliteBackend, book: &mut Book) {
     let guess = || gateway.post("/session", &json!({ "code": "x" }));
     book.call_from(SOURCE, &session, 400, guess()).await;
     book.call_from(SOURCE, &session, 429, guess()).await;
-    for path in ["/token", "/introspect", "/revoke"] {
+    for path in ["/token", "/introspect", "/revoke", "/device_authorization"] {
         let request = post(gateway, path, &[("token", "x")]);
         book.call_from(SOURCE, &bridge_operation("post", path), 429, request).await;
     }
@@ -363,7 +334,10 @@ async fn too_many(gateway: &Gateway, db: &SqliteBackend, book: &mut Book) {
 async fn store_down(gateway: &Gateway, db: &SqliteBackend, book: &mut Book) {
     let token = gateway.link("judy").await;
     let hook = hook_of(gateway, &token).await;
+    let shown = pages::shown(gateway, book).await;
     db.break_down();
+    pages::store_down(gateway, book, &shown).await;
+    operators::store_down(gateway, book).await;
     for (method, path) in
         [("post", "/oauth-client"), ("get", "/sessions"), ("delete", "/sessions/{id}"), ("post", "/logout")]
     {

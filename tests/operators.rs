@@ -1,5 +1,9 @@
 //! The operators' endpoints over HTTP.
 
+mod events;
+mod page;
+mod people;
+
 use http::header::{AUTHORIZATION, COOKIE};
 use http::{Method, StatusCode};
 use serde_json::json;

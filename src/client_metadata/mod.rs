@@ -77,5 +77,6 @@ pub(crate) use error::ClientDocumentError;
 #[cfg(feature = "client-metadata")]
 pub use settings::ClientMetadata;
 
-#[cfg(all(test, feature = "client-metadata"))]
+#[cfg(test)]
+#[cfg(feature = "client-metadata")]
 mod tests;

@@ -47,11 +47,6 @@ impl ConsentPage<'_> {
         self.frame.phrase(&self.t.heading).with("program", self.view.program)
     }
 
-    fn unverified(&self) -> Option<Phrase<'_>> {
-        let warning = || self.frame.phrase(&self.t.unverified).with("program", self.view.program);
-        self.view.is_unverified.then(warning)
-    }
-
     fn site(&self) -> Option<&str> {
         self.view.site.filter(|_| !self.view.is_unverified)
     }

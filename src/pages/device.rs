@@ -35,7 +35,7 @@ pub(crate) enum Mistake {
 }
 
 /// The page that asks whether the device may come in.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct DeviceConfirmView<'a> {
     pub(crate) person: &'a str,
     /// Where they go if they are somebody else.
@@ -44,8 +44,10 @@ pub(crate) struct DeviceConfirmView<'a> {
     pub(crate) code: &'a str,
     /// The name of the program.
     pub(crate) program: &'a str,
-    /// Its website.
+    /// Its website. It is shown only if the host registered the program: others could name any site.
     pub(crate) site: Option<&'a str>,
+    /// The host of its client id, if only the metadata document there says what the program is.
+    pub(crate) client_host: Option<&'a str>,
     /// Where it asked from.
     pub(crate) address: Option<IpAddr>,
     pub(crate) user_agent: Option<&'a str>,

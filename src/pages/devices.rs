@@ -49,7 +49,11 @@ pub(crate) struct DeviceRow<'a> {
 
 impl DeviceRow<'_> {
     pub(super) fn title(&self) -> &str {
-        if self.name.is_empty() { self.program } else { self.name }
+        if self.has_name() { self.name } else { self.program }
+    }
+
+    pub(super) fn has_name(&self) -> bool {
+        !self.name.is_empty()
     }
 }
 

@@ -47,6 +47,11 @@ impl<'a> Frame<'a> {
         Phrase::new(text).with("gateway", self.gateway())
     }
 
+    /// The warning about a program that is known only by what it says about itself.
+    pub(super) fn unverified(&self, program: &'a str) -> Phrase<'a> {
+        self.phrase(&self.shared().unverified).with("program", program)
+    }
+
     pub(super) fn moment(&self, at: &std::time::SystemTime) -> Moment {
         Moment::new(*at, self.shared())
     }

@@ -35,8 +35,6 @@ pub(crate) enum MessageView<'a> {
         retry_after: Option<u64>,
     },
     AccountDisabled,
-    TooManyDevices,
-    NotFound,
 }
 
 /// Why a request of a program cannot be answered at its redirect.
@@ -72,11 +70,10 @@ impl MessageView<'_> {
         match self {
             Self::DeviceAllowed { .. } | Self::DeviceDenied => StatusCode::OK,
             Self::CodeExpired | Self::PageExpired | Self::BadRequest { .. } => StatusCode::BAD_REQUEST,
-            Self::ConsentUsed | Self::TooManyDevices => StatusCode::CONFLICT,
+            Self::ConsentUsed => StatusCode::CONFLICT,
             Self::CrossSite | Self::AccountDisabled => StatusCode::FORBIDDEN,
             Self::TooManyAttempts { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
-            Self::NotFound => StatusCode::NOT_FOUND,
         }
     }
 
@@ -93,8 +90,6 @@ impl MessageView<'_> {
             Self::TooManyAttempts { .. } => (&t.too_many, &t.too_many_next),
             Self::Unavailable { .. } => (&t.unavailable, &t.unavailable_next),
             Self::AccountDisabled => (&t.disabled, &t.disabled_next),
-            Self::TooManyDevices => (&t.too_many_devices, &t.too_many_devices_next),
-            Self::NotFound => (&t.not_found, &t.not_found_next),
         }
     }
 

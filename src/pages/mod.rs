@@ -13,7 +13,11 @@ mod notice;
 mod operators;
 mod page;
 mod phrase;
+#[cfg(test)]
+mod samples;
 mod settings;
+#[cfg(test)]
+mod tests;
 mod texts;
 
 pub(crate) use consent::ConsentView;

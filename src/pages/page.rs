@@ -112,3 +112,43 @@ impl Page {
         response
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::super::settings::Pages;
+
+    /// The relative luminance of a color such as `#1a1f26` (WCAG 2.2).
+    fn luminance(color: &str) -> f64 {
+        let part = |at| f64::from(u8::from_str_radix(&color[at..at + 2], 16).unwrap()) / 255.0;
+        let linear = |v: f64| if v <= 0.040_45 { v / 12.92 } else { ((v + 0.055) / 1.055).powf(2.4) };
+        0.2126 * linear(part(1)) + 0.7152 * linear(part(3)) + 0.0722 * linear(part(5))
+    }
+
+    #[test]
+    fn all_colors_have_the_contrast_that_people_need() {
+        let palettes: Vec<BTreeMap<&str, &str>> = Pages::STYLESHEET
+            .split(":root {")
+            .skip(1)
+            .map(|block| {
+                let lines = block.split_once('}').unwrap().0.lines();
+                let colors = lines.filter_map(|line| line.trim().strip_prefix("--")?.split_once(": "));
+                colors.map(|(name, color)| (name, color.trim_end_matches(';'))).collect()
+            })
+            .collect();
+        assert_eq!(palettes.len(), 2, "light and dark");
+        // WCAG 2.2, level AA: 1.4.3 for text, 1.4.11 for what shows a control.
+        let text = ["text", "muted", "link", "good", "bad"].map(|color| (color, "card", 4.5));
+        let outside = ["text", "muted", "link"].map(|color| (color, "ground", 4.5));
+        let boxes = ["warning-ground", "notice-ground"].map(|ground| ("text", ground, 4.5));
+        let others = [("on-accent", "accent", 4.5), ("control", "card", 3.0), ("accent", "card", 3.0)];
+        for palette in &palettes {
+            for (color, ground, least) in [&text[..], &outside, &boxes, &others].concat() {
+                let (a, b) = (luminance(palette[color]), luminance(palette[ground]));
+                let contrast = (a.max(b) + 0.05) / (a.min(b) + 0.05);
+                assert!(contrast >= least, "{color} on {ground}: {contrast:.2}");
+            }
+        }
+    }
+}

@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::filters::{self, shown_text};
+use super::filters::{self, in_a_sentence};
 
 /// A part of a text.
 enum Part<'t> {
@@ -45,7 +45,7 @@ impl askama::filters::HtmlSafe for Phrase<'_> {}
 pub(super) fn plain(text: &str, values: &[(&'static str, &str)]) -> String {
     let fill = |part| match part {
         Part::Words(words) => words.to_owned(),
-        Part::Placeholder(name) => shown_text(value(values, name)),
+        Part::Placeholder(name) => in_a_sentence(value(values, name)),
     };
     parts(text).map(fill).collect()
 }

@@ -11,11 +11,9 @@ use serde::Serialize;
 use url::Url;
 
 use super::answer::EndpointError;
-use super::oauth::error::unauthorized;
+use super::oauth::DEVICE_CODE;
 use super::oauth::form::Form;
 use super::request_body::RequestBody;
-use super::state::ServiceState;
-use super::token::DEVICE_CODE;
 use crate::id::ClientId;
 use crate::issue::IssueSettings;
 use crate::rejection::{Rejection, RejectionBody};
@@ -72,26 +70,18 @@ impl GatewayLogin {
             form.value("grant_type").is_none_or(|grant| [DEVICE_CODE, "refresh_token"].contains(&grant));
         (names_no_other && !proves && is_its_grant).then_some(&self.client)
     }
-}
 
-/// Whether a request for codes has nothing to say. No source tells whether the client sends a form that is empty, or
-/// nothing at all.
-pub(super) fn starts_without_body(state: &ServiceState, parts: &Parts, body: &RequestBody) -> bool {
-    state.gateway_login.is_some() && body.is_empty() && !parts.headers.contains_key(CONTENT_TYPE)
-}
+    /// Whether a request for codes has nothing to say. No source tells whether the client sends a form that is empty, or
+    /// nothing at all.
+    pub(super) fn starts_without_body(parts: &Parts, body: &RequestBody) -> bool {
+        body.is_empty() && !parts.headers.contains_key(CONTENT_TYPE)
+    }
 
-/// The error of a refresh, as the client of the request expects it.
-///
-/// This login wants 401 for a refused refresh, and then signs the person in again. All other clients get the 400 of RFC
-/// 6749 §5.2.
-pub(super) fn refused_refresh(
-    state: &ServiceState,
-    parts: &Parts,
-    form: &Form,
-    error: EndpointError,
-) -> EndpointError {
-    let is_its_own = state.gateway_login.as_ref().is_some_and(|login| login.client_of(parts, form).is_some());
-    if is_its_own && error.is_invalid_grant() { unauthorized(state, error) } else { error }
+    /// Whether the error of a refresh must be 401. This login then signs the person in again. All other clients get the
+    /// 400 of RFC 6749 §5.2.
+    pub(super) fn expects_401(&self, parts: &Parts, form: &Form, error: &EndpointError) -> bool {
+        error.is_invalid_grant() && self.client_of(parts, form).is_some()
+    }
 }
 
 /// The body of a layer's rejection, as clients of the Messages API read errors.

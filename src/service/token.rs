@@ -6,11 +6,12 @@ use http::{Response, StatusCode};
 use serde::Serialize;
 
 use super::answer::{Answer, EndpointError, json};
-use super::gateway_login::refused_refresh;
+use super::oauth::DEVICE_CODE;
 use super::oauth::client_auth::authenticate;
 use super::oauth::error::{
     ACCESS_DENIED, AUTHORIZATION_PENDING, EXPIRED_TOKEN, INVALID_DEVICE_CODE, INVALID_REFRESH_TOKEN,
     INVALID_SCOPE, INVALID_TARGET, SLOW_DOWN, UNAUTHORIZED_CLIENT, UNSUPPORTED_GRANT, invalid_client,
+    unauthorized,
 };
 use super::oauth::form::Form;
 use super::oauth::resource;
@@ -172,6 +173,14 @@ async fn refresh_token(
     })
 }
 
+/// The error of a refresh, as the client of the request expects it.
+fn refused_refresh(state: &ServiceState, parts: &Parts, form: &Form, error: EndpointError) -> EndpointError {
+    match &state.gateway_login {
+        Some(login) if login.expects_401(parts, form, &error) => unauthorized(state, error),
+        _ => error,
+    }
+}
+
 impl Grant {
     fn asked(state: &ServiceState, name: &str) -> Result<Self, EndpointError> {
         match name {
@@ -183,9 +192,6 @@ impl Grant {
         }
     }
 }
-
-/// The name of the device grant (RFC 8628 §3.4).
-pub(super) const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
 /// The scopes that the form asks for. `None`: all scopes.
 pub(super) fn scopes(form: &Form) -> Result<Option<Scopes>, EndpointError> {

@@ -64,6 +64,10 @@ impl Book {
         }
         match response["content"].as_object() {
             None => assert!(answer.body.is_empty(), "{operation} {status}: {answer:?}"),
+            Some(content) if content.contains_key("text/html") => {
+                assert_eq!(answer.header("content-type"), "text/html; charset=utf-8", "{operation} {status}");
+                assert!(answer.body.starts_with(b"<!"), "{operation} {status}: {answer:?}");
+            }
             Some(content) => {
                 let media_type = answer.header("content-type");
                 let schema =

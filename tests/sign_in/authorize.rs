@@ -1,14 +1,15 @@
 //! `GET /authorize`: which requests are answered where (OAuth 2.1 §4.1, RFC 9207, RFC 8707).
 
-use http::StatusCode;
+use http::{Method, StatusCode};
 use serde_json::json;
 
 use super::given::{
-    CALLBACK, EDITOR, MCP, authorize, code, consent, gateway, html, location, member, open, post, redeem,
+    CALLBACK, EDITOR, MCP, authorize, browse, code, consent, gateway, html, location, member, open, post,
+    redeem,
 };
 use crate::oauth::given::claims;
 use crate::support::bridge::ISSUER;
-use crate::support::gateway::{Answer, Gateway, PREFIX, send};
+use crate::support::gateway::{PREFIX, send};
 use crate::support::{Backend, SqliteBackend};
 
 crate::store::promises![
@@ -16,13 +17,6 @@ crate::store::promises![
     row_l12_the_resource_of_the_request_bounds_code_token_and_refresh,
     a_code_needs_its_client_its_verifier_and_its_redirect_uri,
 ];
-
-/// A browser that follows nothing.
-async fn open_without_following(gateway: &Gateway, person: &str, path: &str) -> Answer {
-    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-    let url = format!("http://{}{PREFIX}{path}", gateway.address);
-    send(client.get(url).header("cookie", format!("login={person}"))).await
-}
 
 async fn a_person_lets_a_program_in_and_it_gets_tokens(db: impl Backend) {
     let gateway = gateway(&db).await;
@@ -108,14 +102,13 @@ async fn row_l8_and_l9_no_browser_is_sent_to_a_redirect_that_is_not_registered()
         [("redirect_uri", Some("http://127.0.0.1:1/other"))],
         [("redirect_uri", Some("javascript:alert(1)"))],
     ] {
-        let answer = open_without_following(&gateway, "alice", &authorize(&changes)).await;
+        let answer = open(&gateway, "alice", &authorize(&changes)).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{changes:?} {answer:?}");
         assert!(!answer.headers.contains_key("location"));
         html(&answer);
     }
     for repeated in ["client_id=editor", "redirect_uri=https%3A%2F%2Feditor.example%2Fcb"] {
-        let answer =
-            open_without_following(&gateway, "alice", &format!("{}&{repeated}", authorize(&[]))).await;
+        let answer = open(&gateway, "alice", &format!("{}&{repeated}", authorize(&[]))).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{repeated}");
     }
     let port = authorize(&[("redirect_uri", Some("http://127.0.0.1:49152/cb"))]);
@@ -143,7 +136,7 @@ async fn row_l7_l9_and_l10_every_other_error_goes_to_the_redirect_with_state_and
         ([("request_uri", Some("https://editor.example/r"))], "request_uri_not_supported", Some("xyz")),
         ([("state", Some(long.as_str()))], "invalid_request", None),
     ] {
-        let answer = open_without_following(&gateway, "alice", &authorize(&changes)).await;
+        let answer = open(&gateway, "alice", &authorize(&changes)).await;
         let url = location(&answer);
         assert!(url.as_str().starts_with(CALLBACK), "{url}");
         assert_eq!(member(&url, "error").as_deref(), Some(error), "{changes:?}");
@@ -152,12 +145,11 @@ async fn row_l7_l9_and_l10_every_other_error_goes_to_the_redirect_with_state_and
         assert_eq!(member(&url, "code"), None);
     }
     for repeated in ["state=a", "scope=chat&scope=tools", "code_challenge=x"] {
-        let answer =
-            open_without_following(&gateway, "alice", &format!("{}&{repeated}", authorize(&[]))).await;
+        let answer = open(&gateway, "alice", &format!("{}&{repeated}", authorize(&[]))).await;
         assert_eq!(member(&location(&answer), "error").as_deref(), Some("invalid_request"), "{repeated}");
     }
     let two = format!("{}&resource={MCP}&resource=https%3A%2F%2Fapi.example", authorize(&[]));
-    let answer = open_without_following(&gateway, "alice", &two).await;
+    let answer = open(&gateway, "alice", &two).await;
     assert_eq!(member(&location(&answer), "error").as_deref(), Some("invalid_target"));
 }
 
@@ -165,10 +157,9 @@ async fn row_l7_l9_and_l10_every_other_error_goes_to_the_redirect_with_state_and
 async fn somebody_who_is_not_signed_in_loses_nothing() {
     let db = SqliteBackend::start().await;
     let gateway = gateway(&db).await;
-    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
     let request =
         authorize(&[("scope", Some("chat tools")), ("resource", Some(MCP)), ("state", Some("a/b?c&d=e"))]);
-    let answer = send(client.get(format!("http://{}{PREFIX}{request}", gateway.address))).await;
+    let answer = send(browse(&gateway, Method::GET, &request)).await;
     let login = url::Url::parse(ISSUER).unwrap().join(answer.header("location")).unwrap();
     assert_eq!((answer.status, login.path()), (StatusCode::SEE_OTHER, "/login"));
     assert_eq!(member(&login, "return_to"), Some(format!("{PREFIX}{request}")));

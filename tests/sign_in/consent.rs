@@ -6,6 +6,7 @@ use http::StatusCode;
 use super::given::{
     CALLBACK, EDITOR, authorize, consent, form, gateway, html, location, member, open, redeem, submit, ticket,
 };
+use crate::support::gateway::send;
 use crate::support::{Backend, SqliteBackend};
 
 crate::store::promises![
@@ -111,11 +112,9 @@ async fn row_l11_a_decision_of_another_site_person_or_page_counts_for_nothing() 
     ] {
         assert_eq!(submit(&gateway, "alice", &request, decision).await.status, StatusCode::BAD_REQUEST);
     }
-    let signed_out = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-    let request_without_login = form(&gateway, &request, &fields).build().unwrap();
-    let answer = signed_out.execute(request_without_login).await.unwrap();
-    assert_eq!(answer.status(), StatusCode::SEE_OTHER);
-    assert!(answer.headers()["location"].to_str().unwrap().starts_with("/login?return_to="));
+    let signed_out = send(form(&gateway, &request, &fields)).await;
+    assert_eq!(signed_out.status, StatusCode::SEE_OTHER);
+    assert!(signed_out.header("location").starts_with("/login?return_to="));
     // Nothing of this has used the ticket up.
     let answer = submit(&gateway, "alice", &request, &fields).await;
     assert!(member(&location(&answer), "code").is_some());

@@ -4,7 +4,7 @@ use bridge_auth::rate_limit::RateLimits;
 use http::{Method, StatusCode};
 
 use super::given::{
-    EDITOR, decide, form, gateway, html, member, open, poll, sign_in_builder, start, submit, ticket,
+    EDITOR, browse, decide, form, gateway, html, member, open, poll, sign_in_builder, start, submit, ticket,
 };
 use crate::support::gateway::{Gateway, PREFIX, send};
 use crate::support::{Backend, SqliteBackend};
@@ -13,9 +13,7 @@ use crate::support::{Backend, SqliteBackend};
 async fn somebody_who_is_not_signed_in_comes_back_with_the_code() {
     let db = SqliteBackend::start().await;
     let gateway = gateway(&db).await;
-    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-    let url = format!("http://{}{PREFIX}/device?user_code=BCDF-GHJK", gateway.address);
-    let answer = send(client.get(url)).await;
+    let answer = send(browse(&gateway, Method::GET, "/device?user_code=BCDF-GHJK")).await;
     let base = "https://gateway.example".parse::<url::Url>().unwrap();
     let login = base.join(answer.header("location")).unwrap();
     assert_eq!((answer.status, login.path()), (StatusCode::SEE_OTHER, "/login"));

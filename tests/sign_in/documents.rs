@@ -13,10 +13,11 @@ use serde_json::{Value, json};
 
 use self::server::{ROOT, Reply, Server};
 use super::given::{
-    authorize, code, decide, gateway, html, location, member, open, poll, redeem, sign_in_builder, start,
+    authorize, browse, code, decide, gateway, html, location, member, open, poll, redeem, sign_in_builder,
+    start,
 };
 use crate::oauth::given::claims;
-use crate::support::gateway::{Gateway, PREFIX, send};
+use crate::support::gateway::{Gateway, send};
 use crate::support::{Backend, SqliteBackend};
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -147,9 +148,7 @@ async fn row_l13_a_client_id_that_breaks_the_rules_is_invalid_client_and_fetches
 async fn nothing_is_fetched_for_somebody_who_is_not_signed_in() {
     let db = SqliteBackend::start().await;
     let scene = Scene::new(&db).await;
-    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-    let url = format!("http://{}{PREFIX}{}", scene.gateway.address, scene.request());
-    let answer = send(client.get(url)).await;
+    let answer = send(browse(&scene.gateway, http::Method::GET, &scene.request())).await;
     assert_eq!(answer.status, StatusCode::SEE_OTHER);
     let _ = start(&scene.gateway, &scene.id(), &[]).await;
     let _ = redeem(&scene.gateway, &scene.id(), &"0".repeat(64), &[]).await;

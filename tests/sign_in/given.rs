@@ -1,5 +1,7 @@
 //! A gateway with all pages, the programs that ask to be let in, and the people who decide.
 
+use std::sync::LazyLock;
+
 use bridge_auth::BridgeBuilder;
 use bridge_auth::id::ClientSecret;
 use bridge_auth::issue::RegisteredClient;
@@ -72,9 +74,18 @@ pub async fn poll(gateway: &Gateway, client: &str, codes: &Codes) -> Answer {
     send(post(gateway, "/token", &fields)).await
 }
 
+/// A browser that follows nothing, so that a test sees where it is led.
+static BROWSER: LazyLock<reqwest::Client> =
+    LazyLock::new(|| reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap());
+
+/// A request of a browser without a login, not sent yet.
+pub fn browse(gateway: &Gateway, method: Method, path_and_query: &str) -> reqwest::RequestBuilder {
+    BROWSER.request(method, format!("http://{}{PREFIX}{path_and_query}", gateway.address))
+}
+
 /// A person's browser opens a page of the gateway.
 pub async fn open(gateway: &Gateway, person: &str, path_and_query: &str) -> Answer {
-    let request = gateway.request(Method::GET, &format!("{PREFIX}{path_and_query}"));
+    let request = browse(gateway, Method::GET, path_and_query);
     send(request.header(COOKIE, format!("login={person}"))).await
 }
 
@@ -86,8 +97,7 @@ pub async fn submit(gateway: &Gateway, person: &str, path_and_query: &str, field
 /// A form, not sent yet, as a page of the gateway itself sends it.
 pub fn form(gateway: &Gateway, path_and_query: &str, fields: Fields<'_>) -> reqwest::RequestBuilder {
     let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
-    gateway
-        .request(Method::POST, &format!("{PREFIX}{path_and_query}"))
+    browse(gateway, Method::POST, path_and_query)
         .header(CONTENT_TYPE, FORM)
         .header("origin", ISSUER)
         .header("sec-fetch-site", "same-origin")

@@ -9,5 +9,5 @@ mod devices;
 #[cfg(feature = "client-metadata")]
 mod documents;
 mod gateway_login;
-mod given;
+pub mod given;
 mod off;

@@ -2,9 +2,10 @@
 -- that are dead. Nobody analyses it.
 SET session_replication_role = replica;
 
-INSERT INTO bridge_auth.users (id, scopes)
-SELECT 'u' || n, 'read write' FROM generate_series(1, 20000) AS n
-UNION ALL SELECT 'busy', 'read write'
+-- Every label begins alike.
+INSERT INTO bridge_auth.users (id, scopes, label, label_key)
+SELECT 'u' || n, 'read write', 'A' || n, 'a' || n FROM generate_series(1, 20000) AS n
+UNION ALL SELECT 'busy', 'read write', NULL, NULL
 ON CONFLICT DO NOTHING;
 
 -- Of three one is live, one revoked, one expired: some a few minutes ago, some hours.
@@ -71,3 +72,20 @@ FROM generate_series(1, 20000) AS n;
 INSERT INTO bridge_auth.ticks (lease, number, era, xid, begun_at, at)
 SELECT gen_random_uuid(), 1, 1, '1'::xid8, now() - n * '1 minute'::interval, now() - n * '1 minute'::interval
 FROM generate_series(1, 20000) AS n;
+
+-- Device grants: those of `busy` are all dead, and of the others one in four waits.
+INSERT INTO bridge_auth.device_grants (
+    device_code, user_code, client_id, created_at, expires_at, poll_interval, state, user_id, decided_at, granted
+)
+SELECT
+    sha256(('g' || n)::bytea), 'D' || n, 'sp_bridge', now(),
+    CASE WHEN n % 3 = 0 THEN now() - interval '2 hours' ELSE now() - interval '10 minutes' END, 5000000,
+    (ARRAY['allowed', 'denied', 'spent', 'void'])[n % 4 + 1], 'busy', now(), 'read'
+FROM generate_series(1, 20000) AS n;
+INSERT INTO bridge_auth.device_grants (
+    device_code, user_code, client_id, created_at, expires_at, poll_interval, state, user_id, decided_at, granted
+)
+SELECT
+    sha256(('l' || n)::bytea), 'L' || n, 'sp_bridge', now(), now() + interval '10 minutes', 5000000,
+    CASE WHEN n % 4 = 0 THEN 'waiting' ELSE 'allowed' END, CASE WHEN n % 4 > 0 THEN 'u' || n END, now(), 'read'
+FROM generate_series(1, 10000) AS n;

@@ -11,7 +11,7 @@ use bridge_auth::issue::Access;
 use bridge_auth::store::{
     ClientCredential, ClientKey, ClientProof, DeviceQuery, KeyQuery, KnownUser, NewSession, OpenSession,
     Origin, RedeemCode, RefreshRefusal, RefreshSessionError, RequestedId, RevocationCursor, Revoke,
-    SessionKey, SessionLimit, Store, WhenFull,
+    SessionKey, SessionLimit, Store, UserQuery, WhenFull,
 };
 use bridge_auth::token::{Algorithm, KeyRing, SigningKey};
 use bridge_auth::{Freshness, SessionId, UserId};
@@ -20,9 +20,10 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use tokio_postgres::Client;
 
+use crate::store::device_grants::{new_grant, no, poll, yes};
 use crate::store::given::{
-    HOUR, MINUTE, SECOND, changed, new_code, new_secret, new_session, redeem, refresh, refreshable, scopes,
-    secret_of, session_id,
+    HOUR, MINUTE, SECOND, changed, client_id, new_code, new_secret, new_session, redeem, refresh,
+    refreshable, scopes, secret_of, session_id,
 };
 use crate::support::bridge::{access, builder_over};
 
@@ -49,6 +50,7 @@ pub async fn perform(store: &dyn Store, admin: &Client, name: &str) -> BTreeSet<
     let mut person = Person { store, admin, id, performed: BTreeSet::new() };
     person.is_known().await;
     person.links().await;
+    person.allows_devices().await;
     person.opens().await;
     person.refreshes().await;
     person.has_hooks().await;
@@ -84,18 +86,25 @@ impl Person<'_> {
         {
             let user = hook_scopes
                 .into_iter()
-                .fold(KnownUser::new(self.id.clone(), scopes(scope)), KnownUser::hook_scopes);
+                .fold(KnownUser::new(self.id.clone(), scopes(scope)), KnownUser::hook_scopes)
+                .label("Alice@Example.com");
             ask!(self.put_user(&user)).unwrap();
             ask!(self.put_user(&user)).unwrap();
         }
         assert!(ask!(self.enable_user(&self.id)).unwrap());
+        for text in ["", "a", "alice@", "%"] {
+            let query = UserQuery::new(text).limit(100);
+            ask!(self.users(&query)).unwrap();
+            ask!(self.users(&query.after(self.id.clone()))).unwrap();
+        }
     }
 
     /// Codes: at the cap, spent, replayed, unknown.
     async fn links(&mut self) {
         let mut last = None;
         for _ in 0..3 {
-            let code = new_code(&self.id).max_open(2);
+            let ticket = AssertionHash::of(&client_id("ticket"), SessionId::random().as_str());
+            let code = new_code(&self.id).max_open(2).ticket(ticket, MINUTE);
             ask!(self.issue_code(code.clone())).unwrap();
             last = Some(code.hash);
         }
@@ -104,6 +113,27 @@ impl Person<'_> {
         ask!(self.redeem_code(code.clone())).unwrap();
         ask!(self.redeem_code(code)).unwrap_err();
         ask!(self.redeem_code(redeem(ExchangeCode::random().hash()))).unwrap_err();
+    }
+
+    /// Device grants: polled at once and too early, allowed at the cap, denied, unknown, with a code that is used again.
+    async fn allows_devices(&mut self) {
+        for place in 0..10 {
+            let grant = new_grant();
+            ask!(self.start_device_grant(grant.clone())).unwrap();
+            ask!(self.start_device_grant(changed(new_grant(), |new| new.user_code = grant.user_code)))
+                .unwrap_err();
+            assert!(ask!(self.device_grant(&grant.user_code)).unwrap().is_some());
+            for _ in 0..3 {
+                ask!(self.poll_device_grant(poll(&grant))).unwrap_err();
+            }
+            let decide = if place == 0 { no } else { yes };
+            ask!(self.decide_device_grant(decide(&grant, &self.id))).unwrap();
+            ask!(self.decide_device_grant(decide(&grant, &self.id))).unwrap_err();
+            if place == 9 {
+                ask!(self.poll_device_grant(poll(&grant))).unwrap();
+            }
+        }
+        ask!(self.poll_device_grant(poll(&new_grant()))).unwrap_err();
     }
 
     /// Sessions: new, declared, renewed, and one too many.

@@ -11,11 +11,14 @@ export const loopback = async () => {
     const { promise: arrived, resolve } = Promise.withResolvers();
     const server = createServer((request, response) => {
         const url = new URL(request.url, `http://${request.headers.host}`);
-        response.end('You can close this page.', () => url.pathname === '/callback' && resolve(url));
+        response.setHeader('connection', 'close').end('You can close this page.');
+        if (url.pathname === '/callback') {
+            server.close();
+            resolve(url);
+        }
     });
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
-    server.unref();
     return { redirectUri: `http://127.0.0.1:${server.address().port}/callback`, arrived };
 };
 

@@ -1,11 +1,14 @@
 //! Codes are issued.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use bridge_auth::UserId;
+use bridge_auth::id::{AssertionHash, ClientId};
 use bridge_auth::store::{GrantRefusal, IssueCodeError, NewCode, RedeemError, Store};
+use futures_util::future::join_all;
 
-use super::given::{MINUTE, SECOND, code, new_code, redeem, scopes, user};
+use super::given::{MINUTE, SECOND, changed, code, new_code, redeem, scopes, user};
 use crate::support::{Backend, known};
 
 super::promises![
@@ -16,6 +19,10 @@ super::promises![
     the_cap_is_one_users,
     spent_and_expired_codes_take_no_place,
     making_a_user_known_again_changes_the_scopes_and_enables_nobody,
+    a_ticket_is_spent_with_its_code_and_once,
+    of_64_codes_with_one_ticket_one_is_issued,
+    a_code_that_is_refused_spends_no_ticket,
+    a_ticket_is_remembered_for_its_life,
 ];
 
 async fn a_code_needs_a_known_user(db: impl Backend) {
@@ -110,6 +117,75 @@ async fn making_a_user_known_again_changes_the_scopes_and_enables_nobody(db: imp
     store.put_user(&known(&alice, &scopes("read"))).await.unwrap();
     let refused = store.issue_code(new_code(&alice)).await;
     assert!(matches!(refused, Err(IssueCodeError::UserDisabled)), "{refused:?}");
+}
+
+async fn a_ticket_is_spent_with_its_code_and_once(db: impl Backend) {
+    let store = db.open().await;
+    let (alice, bob) = (user(&*store, "alice").await, user(&*store, "bob").await);
+    let (first, second) = (ticket("1"), ticket("2"));
+    let good = new_code(&alice).ticket(first, MINUTE);
+    store.issue_code(good.clone()).await.unwrap();
+    for person in [&alice, &bob] {
+        let again = new_code(person).ticket(first, MINUTE);
+        assert_ticket_used(&store.issue_code(again.clone()).await);
+        let refused = store.redeem_code(redeem(again.hash)).await;
+        assert!(matches!(refused, Err(RedeemError::Refused(GrantRefusal::Unknown))), "{refused:?}");
+    }
+    assert_eq!(db.count("codes").await, 1);
+    assert!(!store.spend_assertion(&first, MINUTE).await.unwrap(), "it counts as used");
+    assert!(store.spend_assertion(&second, MINUTE).await.unwrap());
+    assert_ticket_used(&store.issue_code(new_code(&alice).ticket(second, MINUTE)).await);
+    store.redeem_code(redeem(good.hash)).await.unwrap();
+}
+
+async fn of_64_codes_with_one_ticket_one_is_issued(db: impl Backend) {
+    let nodes = [db.open().await, db.open().await];
+    let people = [user(&*nodes[0], "alice").await, user(&*nodes[0], "bob").await];
+    let racers = (0..64).map(|n| {
+        let node = Arc::clone(&nodes[n % 2]);
+        let code = new_code(&people[n / 2 % 2]).ticket(ticket("raced"), MINUTE);
+        tokio::spawn(async move { node.issue_code(code).await })
+    });
+    let (won, lost): (Vec<_>, Vec<_>) =
+        join_all(racers).await.into_iter().map(Result::unwrap).partition(Result::is_ok);
+    assert_eq!((won.len(), lost.len()), (1, 63));
+    lost.iter().for_each(assert_ticket_used);
+    assert_eq!(db.count("codes").await, 1);
+}
+
+async fn a_code_that_is_refused_spends_no_ticket(db: impl Backend) {
+    let store = db.open().await;
+    let (nobody, alice) = (UserId::parse("nobody").unwrap(), user(&*store, "alice").await);
+    let with = |person| new_code(person).ticket(ticket("kept"), MINUTE);
+    store.issue_code(with(&nobody)).await.unwrap_err();
+    store.disable_user(&alice).await.unwrap();
+    store.issue_code(with(&alice)).await.unwrap_err();
+    store.enable_user(&alice).await.unwrap();
+    let stored = code(&*store, &alice).await;
+    let fails = changed(with(&alice), |new| new.hash = stored);
+    let failed = store.issue_code(fails).await;
+    assert!(matches!(failed, Err(IssueCodeError::Store(_))), "a code of this hash is stored: {failed:?}");
+    store.issue_code(with(&alice)).await.unwrap();
+}
+
+async fn a_ticket_is_remembered_for_its_life(db: impl Backend) {
+    let store = db.open().await;
+    let alice = user(&*store, "alice").await;
+    let with = |life| new_code(&alice).ticket(ticket("long"), life);
+    store.issue_code(with(10 * MINUTE)).await.unwrap();
+    db.pass_time(9 * MINUTE).await;
+    store.sweep(100).await.unwrap();
+    assert_ticket_used(&store.issue_code(with(MINUTE)).await);
+    db.pass_time(MINUTE).await;
+    assert_eq!(store.sweep(100).await.unwrap().assertions, 1);
+}
+
+fn ticket(jti: &str) -> AssertionHash {
+    AssertionHash::of(&ClientId::parse("ticket").unwrap(), jti)
+}
+
+fn assert_ticket_used(answer: &Result<SystemTime, IssueCodeError>) {
+    assert!(matches!(answer, Err(IssueCodeError::TicketUsed)), "{answer:?}");
 }
 
 async fn assert_expired(store: &dyn Store, code: &NewCode) {

@@ -14,10 +14,10 @@ use super::given::{DAY, declared, is_good, open_hook, provision, rotate, scopes,
 use super::refresh::refusal;
 use crate::support::{Listed as _, PostgresBackend};
 
-mod postgres {
+pub mod postgres {
     refinery::embed_migrations!("migrations/postgres");
 }
-mod sqlite {
+pub mod sqlite {
     refinery::embed_migrations!("migrations/sqlite");
 }
 

@@ -6,11 +6,12 @@ use bridge_auth::id::{
     Audience, CallSource, ClientSecret, CodeVerifier, ExchangeCode, KeyThumbprint, RefreshToken,
 };
 use bridge_auth::store::{
-    Client, ClientCredential, ClientKey, Device, DeviceCursor, DevicePage, DeviceQuery, HookSession,
-    KeyQuery, KnownUser, NewCode, NewSession, OpenedSession, Origin, ProvisionClient, ProvisionedClient,
-    RedeemCode, RefreshSession, RefreshStatus, RequestedId, RevocationCursor, RevocationPage, RowMark,
-    RowState, RowStates, Session, SessionKey, SessionLimit, SessionState, SessionStatus, SessionStatuses,
-    Tick, WhenFull,
+    Client, ClientCredential, ClientKey, DecideDeviceGrant, Decision, Device, DeviceCursor, DeviceGrant,
+    DevicePage, DeviceQuery, HookSession, KeyQuery, KnownUser, NewCode, NewDeviceGrant, NewSession,
+    OpenedSession, Origin, PollDeviceGrant, ProvisionClient, ProvisionedClient, RedeemCode, RefreshSession,
+    RefreshStatus, RequestedId, RevocationCursor, RevocationPage, RowMark, RowState, RowStates, Session,
+    SessionKey, SessionLimit, SessionState, SessionStatus, SessionStatuses, Tick, UserPage, UserQuery,
+    UserRecord, WhenFull,
 };
 use bridge_auth::{SessionId, UserId};
 
@@ -58,6 +59,20 @@ fn what_is_asked_has_defaults_for_all_that_is_not_required() {
     assert_eq!((provision.overlap, provision.max_devices), (MINUTE, 16));
     assert_eq!(provision.scopes, scopes(""));
 
+    let asked = super::device_grants::new_grant();
+    let grant = NewDeviceGrant::new(asked.device_code, asked.user_code, client_id("cli"));
+    assert_eq!((grant.life, grant.interval), (10 * MINUTE, Duration::from_secs(5)));
+    assert_eq!((&grant.scopes, &grant.resource, &grant.origin), (&None, &None, &Origin::unknown()));
+    let grant = grant.scopes(scopes("read")).life(MINUTE).interval(MINUTE);
+    assert_eq!((grant.scopes, grant.life, grant.interval), (Some(scopes("read")), MINUTE, MINUTE));
+    let session = NewSession::new(RequestedId::Fresh(SessionId::random()), client_id("cli"), HOUR);
+    assert_eq!(PollDeviceGrant::new(asked.device_code, session).resource, None);
+    let denied = DecideDeviceGrant::new(asked.user_code, client_id("cli"), alice(), Decision::Deny);
+    assert_eq!((denied.user, denied.decision), (alice(), Decision::Deny));
+
+    let people = UserQuery::new("al");
+    assert_eq!((&*people.text, &people.after, people.limit), ("al", &None, 100));
+    assert_eq!(people.after(alice()).limit(1).after, Some(alice()));
     assert_eq!(KeyQuery::new("EdDSA").key_id, None);
     assert_eq!(KeyQuery::new("EdDSA").key_id("laptop").key_id.as_deref(), Some("laptop"));
     let query = DeviceQuery::default();
@@ -113,6 +128,14 @@ fn what_is_answered_can_be_made_and_what_is_not_set_lets_nobody_in() {
     assert_eq!(ProvisionedClient::new(client.scopes, at(9)).ends_at, at(9));
     let key = ClientKey::new(KeyThumbprint::from_bytes(&[7; 32]).unwrap(), "{}");
     assert_eq!(key.jwk, "{}");
+
+    let grant = DeviceGrant::new(client_id("cli"), at(3)).scopes(scopes("read"));
+    assert_eq!((grant.scopes, grant.resource, grant.expires_at), (Some(scopes("read")), None, at(3)));
+    let person = UserRecord::new(alice());
+    assert_eq!((&person.label, person.disabled), (&None, false));
+    let person = person.label("Alice").disabled(true);
+    assert_eq!((person.label.as_deref(), person.disabled), (Some("Alice"), true));
+    assert_eq!(UserPage::new(vec![UserRecord::new(alice())], Some(alice())).next, Some(alice()));
 
     let cursor = RevocationCursor::new(1, 2, tick);
     assert_eq!((cursor.place(), cursor.era(), cursor.tick()), (1, 2, tick));

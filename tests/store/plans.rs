@@ -5,7 +5,7 @@ use tokio_postgres::Client;
 use crate::support::{Backend as _, PostgresBackend};
 
 /// All that one person does and what ends them; `LAPTOP` is their session's key.
-const OPERATIONS: [&str; 8] = [
+const OPERATIONS: [&str; 10] = [
     "SELECT bridge_auth.open_vouched(ROW(LAPTOP, 'laptop', true, 'sp_bridge', 'bridge', NULL, NULL, NULL, 86400000000, 64,
         true)::bridge_auth.new_session, 'alice', 'read')",
     "SELECT bridge_auth.provision('bridge:alice', 'alice', LAPTOP, 'laptop', '\\x01', 'hook:track', 60000000, 16, NULL)",
@@ -15,6 +15,13 @@ const OPERATIONS: [&str; 8] = [
     // At the limit.
     "SELECT bridge_auth.open_vouched(ROW(gen_random_uuid(), gen_random_uuid(), false, 'sp_bridge', 'bridge', NULL, NULL,
         NULL, 86400000000, 1, true)::bridge_auth.new_session, 'alice', 'read')",
+    "SELECT bridge_auth.start_device_grant('\\x02', 'BCDFGHJK', 'sp_bridge', 'read', NULL, NULL, NULL, NULL, 600000000,
+            5000000),
+        bridge_auth.count_poll('\\x02', 'sp_bridge'),
+        bridge_auth.decide_device_grant('BCDFGHJK', 'sp_bridge', 'alice', 'read', 8),
+        bridge_auth.collect_device_grant('\\x02', ROW(gen_random_uuid(), gen_random_uuid(), false, 'sp_bridge', 'bridge',
+            NULL, NULL, NULL, 86400000000, 64, true)::bridge_auth.new_session, 1, NULL, NULL)",
+    "SELECT bridge_auth.put_user('alice', 'read', NULL, 'Alice', 'alice')",
     "SELECT bridge_auth.revoke_session(LAPTOP, 'laptop', NULL)",
     "SELECT bridge_auth.revoke_client('bridge:alice')",
     "SELECT bridge_auth.revoke_user('alice', false)",
@@ -38,6 +45,16 @@ const FILL: &str = "
     FROM generate_series(1, 60) AS n;
     INSERT INTO bridge_auth.codes (hash, user_id, scopes, issued_at, expires_at)
     SELECT 'd' || n, 'alice', 'read', now(), now() - '10 minutes'::interval FROM generate_series(1, 20000) AS n;
+    INSERT INTO bridge_auth.device_grants (device_code, user_code, client_id, created_at, expires_at, poll_interval, state,
+        user_id, decided_at, granted)
+    SELECT sha256(('g' || n)::bytea), 'g' || n, 'sp_bridge', now(), now() - '10 minutes'::interval, 5000000,
+        (ARRAY['allowed', 'denied', 'spent', 'void'])[n % 4 + 1], 'alice', now(), 'read'
+    FROM generate_series(1, 20000) AS n;
+    INSERT INTO bridge_auth.device_grants (device_code, user_code, client_id, created_at, expires_at, poll_interval, state,
+        user_id, decided_at, granted)
+    SELECT sha256(('u' || n)::bytea), 'u' || n, 'sp_bridge', now(), now() + '1 minute'::interval, 5000000,
+        CASE WHEN n % 2 = 0 THEN 'waiting' ELSE 'allowed' END, 'u' || n, now(), 'read'
+    FROM generate_series(1, 3000) AS n;
     INSERT INTO bridge_auth.codes (hash, user_id, scopes, issued_at, expires_at)
     SELECT 'u' || n, 'u' || n, 'read', now(), now() + '1 minute'::interval FROM generate_series(1, 3000) AS n";
 

@@ -4,15 +4,15 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use bridge_auth::SessionId;
-use bridge_auth::id::CodeVerifier;
+use bridge_auth::id::{Audience, CodeVerifier};
 use bridge_auth::store::{
     GrantRefusal, OpenedSession, RedeemCode, RedeemError, Revoke, SessionLimit, SessionState, WhenFull,
 };
 use futures_util::future::join_all;
 
 use super::given::{
-    HOUR, MINUTE, SECOND, changed, code, declared, is_good, new_code, new_session, open_hook, provision,
-    redeem, scopes, sign_in, state, user, vouch,
+    HOUR, MINUTE, SECOND, changed, client_id, code, declared, is_good, new_code, new_session, open_hook,
+    provision, redeem, scopes, sign_in, state, user, vouch,
 };
 use crate::support::{Backend, Listed as _};
 
@@ -26,6 +26,9 @@ super::promises![
     a_code_from_before_a_revoke_all_is_expired,
     a_disabled_users_code_is_refused,
     the_verifier_answers_the_challenge_or_there_is_none,
+    row_l1_a_code_is_for_its_client_alone,
+    a_code_is_for_the_redirect_uri_that_it_was_sent_to,
+    the_checks_of_a_code_come_in_their_order,
     a_failure_leaves_the_code_unspent,
     redeeming_against_disabling_leaves_no_live_session,
     a_code_races_with_itself_under_one_declared_id,
@@ -170,6 +173,78 @@ async fn the_verifier_answers_the_challenge_or_there_is_none(db: impl Backend) {
             false => assert_eq!(refusal(answer), GrantRefusal::WrongVerifier, "{stored:?} {presented:?}"),
         }
     }
+}
+
+async fn row_l1_a_code_is_for_its_client_alone(db: impl Backend) {
+    let store = db.open().await;
+    let alice = user(&*store, "alice").await;
+    let theirs = changed(new_code(&alice), |new| new.client = client_id("desktop"));
+    store.issue_code(theirs.clone()).await.unwrap();
+    let by = |client| {
+        let session = changed(new_session(), |new| new.client = client_id(client));
+        RedeemCode::new(theirs.hash, session)
+    };
+    assert_eq!(refusal(store.redeem_code(by("sp_bridge")).await), GrantRefusal::WrongClient);
+    let opened = store.redeem_code(by("desktop")).await.unwrap();
+    let status = store.session_statuses(&[opened.id]).await.unwrap().found.pop().unwrap();
+    assert_eq!(status.client, client_id("desktop"));
+}
+
+async fn a_code_is_for_the_redirect_uri_that_it_was_sent_to(db: impl Backend) {
+    let store = db.open().await;
+    let alice = user(&*store, "alice").await;
+    let [here, there] = ["http://127.0.0.1:7777/cb", "http://127.0.0.1:7778/cb"];
+    for (sent, presented, good) in [
+        (None, None, true),
+        (None, Some(here), true),
+        (Some(here), None, true),
+        (Some(here), Some(here), true),
+        (Some(here), Some(there), false),
+        (Some(here), Some(""), false),
+        (Some(here), Some("http://127.0.0.1:7777/cb\0"), false),
+        (Some(here), Some("HTTP://127.0.0.1:7777/cb"), false),
+    ] {
+        let code = changed(new_code(&alice), |new| new.redirect_uri = sent.map(str::to_owned));
+        store.issue_code(code.clone()).await.unwrap();
+        let redeem = changed(redeem(code.hash), |new| new.redirect_uri = presented.map(str::to_owned));
+        let answer = store.redeem_code(redeem).await;
+        match good {
+            true => assert!(answer.is_ok(), "{sent:?} {presented:?}: {answer:?}"),
+            false => assert_eq!(refusal(answer), GrantRefusal::WrongRedirect, "{sent:?} {presented:?}"),
+        }
+    }
+}
+
+/// With each right answer the next wrong one is told.
+async fn the_checks_of_a_code_come_in_their_order(db: impl Backend) {
+    let store = db.open().await;
+    let alice = user(&*store, "alice").await;
+    let [mcp, other] = ["mcp", "other"].map(|name| Audience::parse(name).unwrap());
+    let right = CodeVerifier::random().challenge();
+    let code =
+        new_code(&alice).challenge(right.clone()).redirect_uri("https://a.example").resource(mcp.clone());
+    store.issue_code(code.clone()).await.unwrap();
+    let wrong = || {
+        let session = changed(new_session(), |new| new.client = client_id("another"));
+        RedeemCode::new(code.hash, session).redirect_uri("https://b.example").resource(other.clone())
+    };
+    let mut asked = wrong();
+    assert_eq!(refusal(store.redeem_code(asked.clone()).await), GrantRefusal::WrongVerifier);
+    asked = asked.challenge(right);
+    assert_eq!(refusal(store.redeem_code(asked.clone()).await), GrantRefusal::WrongClient);
+    asked.session.client = client_id("sp_bridge");
+    assert_eq!(refusal(store.redeem_code(asked.clone()).await), GrantRefusal::WrongRedirect);
+    asked = asked.redirect_uri("https://a.example");
+    let answer = store.redeem_code(asked.clone()).await;
+    assert!(matches!(answer, Err(RedeemError::WrongResource)), "{answer:?}");
+    store.redeem_code(asked.resource(mcp)).await.unwrap();
+    assert!(matches!(refusal(store.redeem_code(wrong()).await), GrantRefusal::Replayed { .. }));
+
+    let late = new_code(&alice).challenge(CodeVerifier::random().challenge());
+    store.issue_code(late.clone()).await.unwrap();
+    db.pass_time(2 * MINUTE).await;
+    let late = changed(wrong(), |new| new.hash = late.hash);
+    assert_eq!(refusal(store.redeem_code(late).await), GrantRefusal::Expired);
 }
 
 async fn a_failure_leaves_the_code_unspent(db: impl Backend) {

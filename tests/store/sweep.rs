@@ -1,7 +1,8 @@
 //! The broom takes what is dead for long enough, and nothing live.
 
-use bridge_auth::store::{GrantRefusal, RedeemError, Revoke, SessionState, Swept};
+use bridge_auth::store::{GrantRefusal, PollDeviceGrantError, RedeemError, Revoke, SessionState, Swept};
 
+use super::device_grants::{allowed, no, poll, started};
 use super::given::{
     DAY, HOUR, MINUTE, SECOND, changed, code, declared, is_good, new_secret, new_session, open_hook,
     provision, redeem, rotate, secret_of, sign_in, sign_in_to_stay, state, user, vouch,
@@ -18,6 +19,7 @@ super::promises![
     a_sweep_takes_at_most_its_limit_of_each_table,
     refresh_tokens_go_with_their_session_and_no_sooner,
     a_session_of_very_many_refresh_tokens_goes_in_small_steps,
+    a_device_grant_goes_an_hour_after_it_expired,
 ];
 
 async fn nothing_live_is_swept(db: impl Backend) {
@@ -28,6 +30,7 @@ async fn nothing_live_is_swept(db: impl Backend) {
     let secret = provision(&*store, &alice, &session).await.unwrap();
     let hook = open_hook(&*store, &alice, secret).await.unwrap().id;
     let open = code(&*store, &alice).await;
+    let (waits, agreed) = (started(&*store).await, allowed(&*store, &alice).await);
     assert_eq!(store.sweep(1000).await.unwrap().total(), 0);
     db.pass_time(MINUTE / 2).await;
     assert_eq!(store.sweep(1000).await.unwrap().total(), 0);
@@ -35,6 +38,8 @@ async fn nothing_live_is_swept(db: impl Backend) {
     assert_eq!(state(&*store, &hook).await, Some(SessionState::Live));
     assert!(is_good(&*store, &alice, &secret).await && is_good(&*store, &alice, &replaced).await);
     store.redeem_code(redeem(open)).await.unwrap();
+    assert!(store.device_grant(&waits.user_code).await.unwrap().is_some());
+    store.poll_device_grant(poll(&agreed)).await.unwrap();
     db.pass_time(30 * DAY).await;
     store.sweep(1000).await.unwrap();
     assert!(!is_good(&*store, &alice, &secret).await, "its device has gone");
@@ -114,6 +119,7 @@ async fn a_sweep_takes_at_most_its_limit_of_each_table(db: impl Backend) {
         let short = changed(new_session(), |new| new.life = SECOND);
         let session = vouch(&*store, &alice, short).await.unwrap().id;
         code(&*store, &alice).await;
+        started(&*store).await;
         store.revoke(&Revoke::Session(session)).await.unwrap();
     }
     let live = sign_in(&*store, &alice).await;
@@ -124,13 +130,15 @@ async fn a_sweep_takes_at_most_its_limit_of_each_table(db: impl Backend) {
     let mut all = Swept::default();
     loop {
         let swept = store.sweep(2).await.unwrap();
-        assert!([swept.codes, swept.sessions, swept.secrets, swept.revocations].iter().all(|n| *n <= 2));
+        let of_each = [swept.codes, swept.sessions, swept.secrets, swept.revocations, swept.device_grants];
+        assert!(of_each.iter().all(|n| *n <= 2));
         if swept.total() == 0 {
             break;
         }
         all += swept;
     }
     assert_eq!((all.codes, all.sessions, all.secrets, all.revocations), (5, 6, 2, 5));
+    assert_eq!((all.device_grants, all.total()), (5, 23));
 }
 
 async fn refresh_tokens_go_with_their_session_and_no_sooner(db: impl Backend) {
@@ -163,4 +171,25 @@ async fn a_session_of_very_many_refresh_tokens_goes_in_small_steps(db: impl Back
         let swept = store.sweep(3).await.unwrap();
         assert_eq!((swept.refresh_tokens, swept.sessions), (tokens, sessions));
     }
+}
+
+/// Whatever became of it: until then its client is told that it has expired.
+async fn a_device_grant_goes_an_hour_after_it_expired(db: impl Backend) {
+    let store = db.open().await;
+    let alice = user(&*store, "alice").await;
+    let (waits, agreed, denied) =
+        (started(&*store).await, allowed(&*store, &alice).await, started(&*store).await);
+    store.decide_device_grant(no(&denied, &alice)).await.unwrap();
+    let spent = allowed(&*store, &alice).await;
+    store.poll_device_grant(poll(&spent)).await.unwrap();
+    db.pass_time(HOUR + 9 * MINUTE).await;
+    assert_eq!(store.sweep(1000).await.unwrap().device_grants, 0);
+    for grant in [&waits, &agreed, &denied] {
+        let told = store.poll_device_grant(poll(grant)).await;
+        assert!(matches!(told, Err(PollDeviceGrantError::Expired)), "{told:?}");
+    }
+    db.pass_time(MINUTE + SECOND).await;
+    assert_eq!(store.sweep(1000).await.unwrap().device_grants, 4);
+    let told = store.poll_device_grant(poll(&waits)).await;
+    assert!(matches!(told, Err(PollDeviceGrantError::Unknown)), "{told:?}");
 }

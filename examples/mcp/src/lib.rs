@@ -1,8 +1,12 @@
 //! An MCP server behind the guard of `bridge-auth`, made with rmcp over streamable HTTP.
 //!
 //! The tools see who calls. The guard judges each request by itself. A stock MCP client finds by itself how to get a
-//! token.
+//! token: it sends its person to the pages, or it has credentials of its own.
 
+mod login;
+#[path = "../../gateway/login/return_to.rs"]
+#[allow(unreachable_pub, reason = "the example gateway shares it")]
+mod return_to;
 mod scopes;
 mod sessions;
 mod tools;
@@ -15,9 +19,11 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use axum::extract::ConnectInfo;
-use axum::routing::get;
 use axum::{Router, middleware};
 use bridge_auth::audience::ProtectedResource;
+use bridge_auth::id::Scope;
+use bridge_auth::issue::RegisteredClient;
+use bridge_auth::pages::Pages;
 use bridge_auth::store::SqliteStore;
 use bridge_auth::token::{Algorithm, KeyRing, SigningKey};
 use bridge_auth::{Bridge, Scopes};
@@ -28,11 +34,14 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use login::Logins;
 use sessions::SessionSeal;
 use tools::Tools;
 
 const MCP: &str = "/mcp";
 const SIGN_IN: &str = "/sign-in";
+/// The id of the MCP client that this server knows.
+pub const CLIENT: &str = "mcp-client";
 
 /// How long an event stream may run after the session of its caller has ended.
 const STREAMS_END_WITHIN: Duration = Duration::from_secs(5);
@@ -63,8 +72,11 @@ impl Server {
             .audiences(["bridge", &resource])
             .token_endpoint(endpoint("/v1/auth/bridge/token")?)
             .jwks_uri(endpoint("/.well-known/jwks.json")?)
-            // Stock MCP clients reject metadata without this endpoint, even if they never use it.
-            .authorization_endpoint(endpoint(SIGN_IN)?)
+            .pages(pages()?)
+            .authorization_endpoint(endpoint("/v1/auth/bridge/authorize")?)
+            .device_authorization_endpoint(endpoint("/v1/auth/bridge/device_authorization")?)
+            .client(RegisteredClient::new(CLIENT, "An MCP client").redirect_uri("http://127.0.0.1/callback"))
+            .session_refresh_tokens(true)
             .protected_resource(
                 ProtectedResource::new(&resource).scopes(Scopes::parse("hook:track")?).name("The tools"),
             )
@@ -117,20 +129,25 @@ impl Server {
         // Hooks may call the tools too.
         let guard =
             self.bridge.layer(&self.resource)?.admit_hook_clients().end_streams_within(STREAMS_END_WITHIN);
+        let logins = Logins::default();
+        let bridge = Router::new().nest_service("/v1/auth/bridge", self.bridge.service());
         Ok(Router::new()
             .route_service(MCP, mcp)
             .layer(middleware::from_fn(scopes::require))
             .layer(middleware::from_fn_with_state(SessionSeal::random(), sessions::bind))
             .layer(guard)
             // The routes below this line are not behind the guard.
-            .nest_service("/v1/auth/bridge", self.bridge.service())
+            .merge(login::tell_who_is_signed_in(bridge, &logins))
+            .merge(login::routes(SIGN_IN, &self.issuer, &logins)?)
             .route_service("/.well-known/jwks.json", self.bridge.jwks_service())
-            .route_service("/.well-known/{*document}", self.bridge.well_known_service())
-            .route(SIGN_IN, get(sign_in)))
+            .route_service("/.well-known/{*document}", self.bridge.well_known_service()))
     }
 }
 
-/// The page where a real gateway signs people in.
-async fn sign_in() -> &'static str {
-    "This example signs nobody in. Use the code that it printed when it started.\n"
+/// The pages that people see, in the words of this server.
+fn pages() -> Result<Pages> {
+    Ok(Pages::new(SIGN_IN)
+        .gateway_name("The tools")
+        .scope(Scope::parse("hook:govern")?, "Ask what the rules allow")
+        .scope(Scope::parse("hook:track")?, "Write to your audit track"))
 }

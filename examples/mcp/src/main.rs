@@ -1,8 +1,9 @@
 //! `cargo run -p example-mcp -- [ADDR]` listens on 127.0.0.1:8083 and prints a code to try.
 //!
-//! Exchange the code for a token at `POST /v1/auth/bridge/session`. Then let an MCP client call `/mcp` with the token.
-//! Or get a client id and a client secret with the token, at `POST /v1/auth/bridge/oauth-client`. An MCP client that
-//! has them (`client_credentials`) finds the rest by itself.
+//! An MCP client that knows the id `mcp-client` finds the rest by itself: it sends its person to the browser. Without a
+//! person: exchange the code for a token at `POST /v1/auth/bridge/session`, and let an MCP client call `/mcp` with the
+//! token. Or get a client id and a client secret with the token, at `POST /v1/auth/bridge/oauth-client`. An MCP client
+//! that has them (`client_credentials`) finds the rest by itself, too.
 
 use std::io::{self, Write as _};
 

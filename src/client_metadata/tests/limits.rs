@@ -46,7 +46,7 @@ async fn after_a_failure_a_document_is_left_alone_for_ten_seconds() {
 
 #[tokio::test]
 async fn no_more_than_sixteen_fetches_run_at_once() {
-    let scene = Scene::with(lenient().timeout(Duration::from_secs(1))).await;
+    let scene = Scene::with(lenient().timeout(Duration::from_secs(4))).await;
     let waiting: Vec<_> = (0..16)
         .map(|number| {
             let (clients, id) = (scene.clients.clone(), scene.named(&format!("slow/{number}")));

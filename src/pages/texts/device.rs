@@ -31,8 +31,6 @@ texts! {
         confirm_warning: "Only continue if you started this yourself.";
         /// The rest of the warning.
         confirm_compare: "Your device must show the same code:";
-        /// Above the facts about who asks.
-        asks: "Who asks";
         /// The address of the device.
         asked_from: "Asked from";
     }
@@ -45,18 +43,11 @@ texts! {
         title: "Allow this program?";
         /// The heading of the page.
         heading: "Allow {program} to use {gateway}?" with program, gateway;
-        /// The warning about a program that is known only by what it says about itself.
-        unverified: "{gateway} does not know this program. The name “{program}” is what the program calls itself. \
-            Look at the hosts below, and allow it only if you know them." with gateway, program;
-        /// Above the facts about who asks.
-        asks: "Who asks";
-        /// The host that says what the program is.
-        client_host: "Published by";
         /// Where the browser goes after the decision.
         returns_to: "Returns to";
         /// Instead of a host: the program runs on the person's computer.
         this_computer: "This computer ({host})" with host;
-        /// Below the buttons.
+        /// Above the buttons.
         closing: "Only allow a program that you started yourself. You can sign it out at any time.";
     }
 }

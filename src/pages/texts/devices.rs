@@ -15,6 +15,8 @@ texts! {
         none: "No device is signed in.";
         /// The device that the browser belongs to.
         this_one: "This one";
+        /// Opens the rest of what is known of a device.
+        details: "Details";
         /// When the person let the device in.
         linked: "Connected";
         /// When the device last renewed its session.

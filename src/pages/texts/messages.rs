@@ -48,7 +48,7 @@ texts! {
         /// Too many codes were tried.
         too_many: "Too many attempts";
         /// What to do next.
-        too_many_next: "Wait {seconds} seconds, then try again." with seconds;
+        too_many_next: "Try again in {seconds} s." with seconds;
         /// The gateway cannot answer.
         unavailable: "This cannot be done right now";
         /// What to do next.
@@ -57,13 +57,5 @@ texts! {
         disabled: "Your account is disabled";
         /// What to do next.
         disabled_next: "No device can be connected. Ask the people who run {gateway}." with gateway;
-        /// The person has too many devices.
-        too_many_devices: "You have too many devices";
-        /// What to do next.
-        too_many_devices_next: "Sign out a device that you no longer use, then try again.";
-        /// There is no such page.
-        not_found: "There is nothing here";
-        /// What to do next.
-        not_found_next: "Check the address.";
     }
 }

@@ -18,6 +18,13 @@ texts! {
         allow: "Allow";
         /// The button that refuses a program.
         deny: "Deny";
+        /// Above the facts about who asks.
+        asks: "Who asks";
+        /// The warning about a program that is known only by what it says about itself.
+        unverified: "{gateway} does not know this program. The name “{program}” is what the program calls itself. \
+            Allow it only if you know the host that publishes it." with gateway, program;
+        /// The host that publishes what such a program says about itself.
+        published_by: "Published by";
         /// The name of a program.
         program: "Program";
         /// The website of a program.

@@ -4,3 +4,6 @@ pub(super) mod client_auth;
 pub(super) mod error;
 pub(super) mod form;
 pub(super) mod resource;
+
+/// The name of the device grant (RFC 8628 §3.4).
+pub(super) const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";

@@ -5,7 +5,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use tempfile::TempDir;
-use thirtyfour::{By, ChromiumLikeCapabilities, DesiredCapabilities, WebDriver, WindowHandle};
+use thirtyfour::{By, ChromiumLikeCapabilities, DesiredCapabilities, WebDriver, WebElement, WindowHandle};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
@@ -85,35 +85,57 @@ impl Browser {
 
     /// Types `text` into the one field that `css` finds.
     pub async fn fill(&self, css: &str, text: &str) {
-        let field = self.session.find(By::Css(css)).await;
-        let field = field.unwrap_or_else(|error| panic!("no field {css}: {error}"));
+        let field = self.one(css).await;
         field.clear().await.unwrap();
         field.send_keys(text).await.unwrap();
     }
 
-    /// Clicks what `css` finds. If a page follows, it is there afterwards.
+    /// Clicks what `css` finds. The page stays.
     pub async fn click(&self, css: &str) {
-        match self.session.find(By::Css(css)).await {
-            Ok(found) => found.click().await.unwrap(),
-            Err(error) => panic!("nothing to click at {css}: {error}\n{}", self.text().await),
-        }
+        self.one(css).await.click().await.unwrap();
     }
 
-    /// Clicks what `css` finds in the one `container` that says `text`.
-    pub async fn click_beside(&self, text: &str, container: &str, css: &str) {
+    /// Clicks what `css` finds, and waits for the page that follows.
+    pub async fn press(&self, css: &str) {
+        let button = self.one(css).await;
+        self.follow(button).await;
+    }
+
+    /// Presses what `css` finds in the one `container` that says `text`.
+    pub async fn press_beside(&self, text: &str, container: &str, css: &str) {
         for found in self.session.find_all(By::Css(container)).await.unwrap() {
             if found.text().await.unwrap().contains(text) {
-                return found.find(By::Css(css)).await.unwrap().click().await.unwrap();
+                let button = found.find(By::Css(css)).await.unwrap();
+                return self.follow(button).await;
             }
         }
         panic!("no {container} says {text}: {}", self.text().await)
     }
 
+    /// A slow server answers after the driver has called the click done. So the page that goes is watched.
+    async fn follow(&self, button: WebElement) {
+        let page = self.one("html").await;
+        button.click().await.unwrap();
+        let gone = timeout(PATIENCE, async {
+            while page.tag_name().await.is_ok() {
+                sleep(Duration::from_millis(20)).await;
+            }
+        });
+        if gone.await.is_err() {
+            panic!("no page followed: {}", self.text().await);
+        }
+    }
+
+    async fn one(&self, css: &str) -> WebElement {
+        match self.session.find(By::Css(css)).await {
+            Ok(found) => found,
+            Err(error) => panic!("nothing at {css}: {error}\n{}", self.text().await),
+        }
+    }
+
     /// The value of the field that `css` finds.
     pub async fn value(&self, css: &str) -> String {
-        let field = self.session.find(By::Css(css)).await;
-        let field = field.unwrap_or_else(|error| panic!("no field {css}: {error}"));
-        field.value().await.unwrap().unwrap()
+        self.one(css).await.value().await.unwrap().unwrap()
     }
 
     /// Changes the value of a field that people do not see.
@@ -125,6 +147,18 @@ impl Browser {
     /// Whether the page has what `css` finds.
     pub async fn has(&self, css: &str) -> bool {
         !self.session.find_all(By::Css(css)).await.unwrap().is_empty()
+    }
+
+    /// Waits until the page has what `css` finds.
+    pub async fn waits_for(&self, css: &str) {
+        let shown = timeout(PATIENCE, async {
+            while !self.has(css).await {
+                sleep(Duration::from_millis(50)).await;
+            }
+        });
+        if shown.await.is_err() {
+            panic!("{css} never came: {}", self.text().await);
+        }
     }
 
     /// What a person can read on the page.

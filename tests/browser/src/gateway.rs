@@ -20,7 +20,7 @@ const CLIENT: &str = "sp_bridge";
 pub struct Gateway {
     /// The process.
     pub running: Running,
-    home: TempDir,
+    _home: TempDir,
     http: Client,
 }
 
@@ -30,14 +30,39 @@ impl Gateway {
         let home = tempfile::tempdir().unwrap();
         let mut command = example("gateway", home.path());
         let running = start(command.args(["--listen", "127.0.0.1:0"]).args(arguments)).await;
+        Self::of(running, home)
+    }
+
+    /// Starts one where people sign in with passkeys. It finds that login by itself, and builds it.
+    pub async fn start_with_passkeys() -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let mut command = example("gateway", home.path());
+        // Cargo needs the home of the one who builds.
+        for name in ["HOME", "CARGO_HOME", "RUSTUP_HOME"] {
+            if let Some(own) = std::env::var_os(name) {
+                command.env(name, own);
+            }
+        }
+        let running = start(command.args(["--listen", "127.0.0.1:0", "--login", "passkey"])).await;
+        Self::of(running, home)
+    }
+
+    fn of(running: Running, home: TempDir) -> Self {
         let http = Client::builder().no_proxy().user_agent("bridge/0.1 (Linux)").build().unwrap();
-        Self { running, home, http }
+        Self { running, _home: home, http }
     }
 
     /// The URL of a path.
     #[must_use]
     pub fn url(&self, path: &str) -> String {
         format!("{}{path}", self.running.url)
+    }
+
+    /// The URL of a page, as people know it.
+    #[must_use]
+    pub fn page(&self, path: &str) -> String {
+        let own = self.running.printed_after("people sign in at ");
+        format!("{}{path}", own.trim_end_matches('/'))
     }
 
     /// The program `bridge` of a person who lives in `home`.
@@ -107,12 +132,6 @@ impl Gateway {
         assert_eq!(called.status(), 200);
         called.json::<Value>().await.unwrap()["user_id"].as_str().unwrap().to_owned()
     }
-
-    /// Where it keeps its files.
-    #[must_use]
-    pub fn home(&self) -> &TempDir {
-        &self.home
-    }
 }
 
 /// The codes of a program that waits for a person.
@@ -153,7 +172,7 @@ impl Browser {
     pub async fn sign_in(&self, name: &str) {
         self.fill("input[name=user_id]", name).await;
         self.fill("input[name=label]", &format!("{name}@example.org")).await;
-        self.click("form[action='/login'] button").await;
+        self.press("form[action='/login'] button").await;
     }
 
     /// Opens the gateway as a person who is signed in there.

@@ -8,6 +8,7 @@
 pub mod accessibility;
 pub mod authenticator;
 pub mod browser;
+pub mod conformance;
 pub mod gateway;
 pub mod pictures;
 #[path = "../../support/process.rs"]

@@ -27,34 +27,33 @@ impl Script {
         Self { child, lines, printed: String::new() }
     }
 
-    /// The next line that begins with `start`.
+    /// Where the script sends the person's browser.
     ///
     /// # Panics
     ///
-    /// The script ends before it prints such a line.
-    pub async fn line(&mut self, start: &str) -> String {
+    /// The script ends before it says so.
+    pub async fn sends_to(&mut self) -> String {
         while let Some(line) = self.next_line().await {
-            if line.starts_with(start) {
-                return line;
+            // A line that begins with the URL, or with the word "open" and the URL.
+            let mut words = line.split_whitespace().skip_while(|word| word.eq_ignore_ascii_case("open"));
+            if let Some(url) = words.next().filter(|word| word.starts_with("http")) {
+                return url.to_owned();
             }
         }
-        panic!("the script printed no line {start:?}: {}", self.told().await)
+        panic!("the script sends nobody to a browser: {}", self.told().await)
     }
 
-    /// Where the script sends the person's browser.
-    pub async fn sends_to(&mut self) -> String {
-        self.line("open ").await.split_off("open ".len())
-    }
-
-    /// Waits for its end.
+    /// Waits for its end, and returns everything that it printed.
     ///
     /// # Panics
     ///
     /// It failed.
-    pub async fn succeeds(mut self) {
+    pub async fn succeeds(mut self) -> String {
         while self.next_line().await.is_some() {}
         let status = timeout(PATIENCE, self.child.wait()).await.expect("the script ends").unwrap();
-        assert!(status.success(), "{status}: {}", self.told().await);
+        let told = self.told().await;
+        assert!(status.success(), "{status}: {told}");
+        told
     }
 
     /// Waits for its end, and returns everything that it printed.

@@ -17,8 +17,7 @@ impl Login {
     async fn start(gateway: &Gateway) -> Self {
         let home = tempfile::tempdir().unwrap();
         let mut bridge = Script::start(&mut gateway.bridge(&home, &["login", "--browser", "--no-open"]));
-        let line = bridge.line("Open ").await;
-        let page = line.split_whitespace().find(|word| word.starts_with("http")).unwrap().to_owned();
+        let page = bridge.sends_to().await;
         Self { home, bridge, page }
     }
 
@@ -39,11 +38,11 @@ async fn a_person_lets_the_bridge_of_their_machine_in() {
     let login = Login::start(&gateway).await;
     browser.visit(&login.page).await;
     let page = browser.text().await;
-    for shown in ["The command-line bridge", "127.0.0.1", "alice", "Write to your audit track"] {
+    for shown in ["Example bridge", "127.0.0.1", "alice", "Write to your audit track"] {
         assert!(page.contains(shown), "{shown} is not in {page}");
     }
     browser.is_good("consent").await;
-    browser.click(ALLOW).await;
+    browser.press(ALLOW).await;
     let landed = browser.arrives_at("http://127.0.0.1:").await;
     assert!(landed.contains("/callback"), "{landed}");
     assert!(browser.text().await.contains("You can close this window."));
@@ -57,7 +56,7 @@ async fn a_person_refuses_the_bridge_of_their_machine() {
     browser.is_signed_in(&gateway, "alice").await;
     let login = Login::start(&gateway).await;
     browser.visit(&login.page).await;
-    browser.click(DENY).await;
+    browser.press(DENY).await;
     let landed = browser.arrives_at("http://127.0.0.1:").await;
     assert!(landed.contains("error=access_denied") && landed.contains("state="), "{landed}");
     let told = login.bridge.fails().await;
@@ -73,7 +72,7 @@ async fn who_is_not_signed_in_comes_back_to_the_consent() {
     assert!(browser.url().await.starts_with(&gateway.url("/login?return_to=")));
     browser.sign_in("alice").await;
     assert_eq!(browser.url().await, login.page);
-    browser.click(ALLOW).await;
+    browser.press(ALLOW).await;
     assert_eq!(login.person(&gateway).await, "alice");
 }
 
@@ -88,10 +87,10 @@ async fn two_tabs_let_a_bridge_in_each() {
     let other = browser.open_tab(&second.page).await;
 
     browser.show(&tab).await;
-    browser.click(ALLOW).await;
+    browser.press(ALLOW).await;
     assert_eq!(first.person(&gateway).await, "alice");
     browser.show(&other).await;
-    browser.click(ALLOW).await;
+    browser.press(ALLOW).await;
     assert_eq!(second.person(&gateway).await, "alice");
 }
 
@@ -103,14 +102,14 @@ async fn row_l11_a_consent_is_given_once() {
     let login = Login::start(&gateway).await;
     browser.visit(&login.page).await;
     let ticket = browser.value("input[name=ticket]").await;
-    browser.click(ALLOW).await;
+    browser.press(ALLOW).await;
     assert_eq!(login.person(&gateway).await, "alice");
 
     // The page as it was, from another tab or out of the browser's memory.
     let again = Login::start(&gateway).await;
     browser.visit(&again.page).await;
     browser.set("input[name=ticket]", &ticket).await;
-    browser.click(ALLOW).await;
+    browser.press(ALLOW).await;
     assert_eq!(browser.heading().await, "You have answered already");
     browser.is_good("consent-answered").await;
 }

@@ -16,16 +16,15 @@ async fn a_person_types_the_code_of_a_program_and_lets_it_in() {
     browser.visit(waiting.page()).await;
     browser.is_good("device").await;
     browser.fill("input[name=user_code]", &waiting.user_code().replace('-', "").to_lowercase()).await;
-    browser.click("main form button").await;
+    browser.press("main form button").await;
 
     let page = browser.text().await;
-    for shown in [waiting.user_code(), "The command-line bridge", "127.0.0.1", "bridge/0.1 (Linux)", "alice"]
-    {
+    for shown in [waiting.user_code(), "Example bridge", "127.0.0.1", "bridge/0.1 (Linux)", "alice"] {
         assert!(page.contains(shown), "{shown} is not in {page}");
     }
     assert!(page.contains("Write to your audit track"), "{page}");
     browser.is_good("device-confirm").await;
-    browser.click(ALLOW).await;
+    browser.press(ALLOW).await;
 
     assert_eq!(browser.heading().await, "Device connected");
     browser.is_good("device-connected").await;
@@ -54,7 +53,7 @@ async fn a_person_refuses_a_program() {
     let browser = Browser::start().await;
     browser.is_signed_in(&gateway, "alice").await;
     browser.visit(waiting.page_with_code()).await;
-    browser.click(DENY).await;
+    browser.press(DENY).await;
     assert_eq!(browser.heading().await, "Device refused");
     browser.is_good("device-refused").await;
     assert_eq!(gateway.collect(&waiting).await["error"], "access_denied");
@@ -62,14 +61,14 @@ async fn a_person_refuses_a_program() {
 
 #[tokio::test]
 async fn an_expired_code_lets_nobody_in() {
-    let gateway = Gateway::start(&["--device-code-life", "4"]).await;
-    let waiting = gateway.ask().await;
+    let gateway = Gateway::start(&["--device-code-life", "8"]).await;
     let browser = Browser::start().await;
     browser.is_signed_in(&gateway, "alice").await;
+    let waiting = gateway.ask().await;
     browser.visit(waiting.page_with_code()).await;
     assert!(browser.has(ALLOW).await, "{}", browser.text().await);
-    sleep(Duration::from_secs(5)).await;
-    browser.click(ALLOW).await;
+    sleep(Duration::from_secs(9)).await;
+    browser.press(ALLOW).await;
     assert_eq!(browser.heading().await, "This code is no longer good");
     browser.is_good("device-expired").await;
     assert_eq!(gateway.collect(&waiting).await["error"], "expired_token");
@@ -90,10 +89,10 @@ async fn two_tabs_decide_about_a_program_each() {
     let other = browser.open_tab(second.page_with_code()).await;
 
     browser.show(&tab).await;
-    browser.click(ALLOW).await;
+    browser.press(ALLOW).await;
     assert_eq!(browser.heading().await, "Device connected");
     browser.show(&other).await;
-    browser.click(DENY).await;
+    browser.press(DENY).await;
     assert_eq!(browser.heading().await, "Device refused");
 
     assert_eq!(gateway.caller(&gateway.collect(&first).await).await, "alice");
@@ -110,10 +109,10 @@ async fn of_two_tabs_with_one_code_the_first_click_counts() {
     let tab = browser.tab().await;
     browser.open_tab(waiting.page_with_code()).await;
 
-    browser.click(DENY).await;
+    browser.press(DENY).await;
     assert_eq!(browser.heading().await, "Device refused");
     browser.show(&tab).await;
-    browser.click(ALLOW).await;
+    browser.press(ALLOW).await;
     assert_ne!(browser.heading().await, "Device connected");
     assert_eq!(gateway.collect(&waiting).await["error"], "access_denied");
 }
@@ -128,7 +127,7 @@ async fn who_is_not_signed_in_comes_back_to_the_code() {
     browser.is_good("login").await;
     browser.sign_in("alice").await;
     assert_eq!(browser.url().await, waiting.page_with_code());
-    browser.click(ALLOW).await;
+    browser.press(ALLOW).await;
     assert_eq!(gateway.caller(&gateway.collect(&waiting).await).await, "alice");
 }
 
@@ -139,10 +138,10 @@ async fn who_is_somebody_else_signs_in_again_and_comes_back_to_the_code() {
     let browser = Browser::start().await;
     browser.is_signed_in(&gateway, "mallory").await;
     browser.visit(waiting.page_with_code()).await;
-    browser.click(".person a").await;
+    browser.press(".person a").await;
     browser.sign_in("alice").await;
     assert_eq!(browser.url().await, waiting.page_with_code());
     assert!(browser.text().await.contains("Signed in as alice"));
-    browser.click(ALLOW).await;
+    browser.press(ALLOW).await;
     assert_eq!(gateway.caller(&gateway.collect(&waiting).await).await, "alice");
 }

@@ -15,7 +15,7 @@ async fn a_person_signs_one_device_out() {
     assert!(page.contains("laptop") && page.contains("desk") && !page.contains("bob"), "{page}");
     browser.is_good("devices").await;
 
-    browser.click_beside("laptop", "li", "button[name=end]").await;
+    browser.press_beside("laptop", "li", "button[name=end]").await;
     let page = browser.text().await;
     assert!(!page.contains("laptop") && page.contains("desk"), "{page}");
     assert_eq!(gateway.call(&laptop).await.status(), 401);
@@ -32,8 +32,8 @@ async fn a_person_signs_all_devices_out() {
     browser.visit(&gateway.url("/devices")).await;
     browser.sign_in("alice").await;
     assert_eq!(browser.url().await, gateway.url("/devices"));
-    browser.click("details summary").await;
-    browser.click("button[name=end_others]").await;
+    browser.click("main > details > summary").await;
+    browser.press("button[name=end_others]").await;
     browser.is_good("devices-none").await;
     for token in tokens {
         assert_eq!(gateway.call(&token).await.status(), 401);

@@ -62,7 +62,7 @@ async fn row_l11_no_form_of_another_site_lets_a_program_in() {
         let site = Site::start(form).await;
         for url in site.urls() {
             browser.visit(&url).await;
-            browser.click("button").await;
+            browser.press("button").await;
             assert!(browser.url().await.starts_with(&gateway.url("/")));
             assert_eq!(browser.heading().await, "Another site sent this request", "{url} to {page}");
         }
@@ -71,7 +71,7 @@ async fn row_l11_no_form_of_another_site_lets_a_program_in() {
     assert_eq!(gateway.poll(&waiting).await["error"], "authorization_pending");
 
     browser.visit(waiting.page_with_code()).await;
-    browser.click(ALLOW).await;
+    browser.press(ALLOW).await;
     assert_eq!(browser.heading().await, "Device connected", "the person's own click still counts");
 }
 
@@ -88,7 +88,7 @@ async fn no_form_of_another_site_signs_a_device_out() {
     let site = Site::start(form).await;
     for url in site.urls() {
         browser.visit(&url).await;
-        browser.click("button").await;
+        browser.press("button").await;
         assert_eq!(browser.heading().await, "Another site sent this request", "{url}");
     }
     assert_eq!(gateway.call(&token).await.status(), 200);

@@ -12,20 +12,19 @@ async fn no_page_needs_a_script() {
     browser.visit(waiting.page()).await;
     browser.sign_in("alice").await;
     browser.fill("input[name=user_code]", waiting.user_code()).await;
-    browser.click("main form button").await;
-    browser.click(ALLOW).await;
+    browser.press("main form button").await;
+    browser.press(ALLOW).await;
     let access = gateway.collect(&waiting).await;
     assert_eq!(gateway.caller(&access).await, "alice");
 
     let home = tempfile::tempdir().unwrap();
     let mut bridge = Script::start(&mut gateway.bridge(&home, &["login", "--browser", "--no-open"]));
-    let line = bridge.line("Open ").await;
-    browser.visit(line.split_whitespace().find(|word| word.starts_with("http")).unwrap()).await;
-    browser.click(ALLOW).await;
+    browser.visit(&bridge.sends_to().await).await;
+    browser.press(ALLOW).await;
     bridge.succeeds().await;
 
     browser.visit(&gateway.url("/devices")).await;
-    browser.click("details summary").await;
-    browser.click("button[name=end_others]").await;
+    browser.click("main > details > summary").await;
+    browser.press("button[name=end_others]").await;
     assert_eq!(gateway.call(access["access_token"].as_str().unwrap()).await.status(), 401);
 }

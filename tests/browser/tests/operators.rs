@@ -1,0 +1,77 @@
+//! The operators' page.
+
+use browser_tests::browser::Browser;
+use browser_tests::gateway::Gateway;
+use browser_tests::process::run;
+use browser_tests::script::Script;
+
+/// The page as an operator opens it, who told the browser the token.
+async fn operator(gateway: &Gateway) -> Browser {
+    let browser = Browser::start().await;
+    let token = gateway.running.printed_after("operators' token: ");
+    browser.visit(&gateway.url("/admin").replace("http://", &format!("http://operator:{token}@"))).await;
+    browser
+}
+
+#[tokio::test]
+async fn an_operator_signs_a_device_out_and_the_next_call_of_its_bridge_is_401() {
+    let gateway = Gateway::start(&[]).await;
+    let home = tempfile::tempdir().unwrap();
+    let person = Browser::start().await;
+    let mut bridge = Script::start(&mut gateway.bridge(&home, &["login", "--browser", "--no-open"]));
+    person.visit(&bridge.sends_to().await).await;
+    person.sign_in("alice").await;
+    person.press(browser_tests::gateway::ALLOW).await;
+    bridge.succeeds().await;
+    let other = gateway.link("bob", "phone").await;
+    let called = run(&mut gateway.bridge(&home, &["call", "/v1/whoami"])).await;
+    assert!(called.status.success());
+
+    let browser = operator(&gateway).await;
+    browser.is_good("operators").await;
+    browser.fill("input[name=q]", "ALICE@ex").await;
+    browser.press("form[role=search] button").await;
+    let page = browser.text().await;
+    assert!(page.contains("alice@example.org") && !page.contains("bob"), "{page}");
+    browser.is_good("operators-found").await;
+    browser.press("ul.people a").await;
+    browser.is_good("operators-person").await;
+    browser.press("button[name=action][value=end]").await;
+    browser.is_good("operators-ended").await;
+
+    let called = run(&mut gateway.bridge(&home, &["call", "/v1/whoami"])).await;
+    assert_eq!(called.status.code(), Some(3), "the person must sign in again: {called:?}");
+    assert_eq!(gateway.call(&other).await.status(), 200);
+}
+
+#[tokio::test]
+async fn an_operator_disables_a_person_and_lets_them_in_again() {
+    let gateway = Gateway::start(&[]).await;
+    let token = gateway.link("alice", "laptop").await;
+    let browser = operator(&gateway).await;
+    browser.visit(&gateway.url("/admin?user=alice")).await;
+    browser.click("main > details:first-of-type > summary").await;
+    browser.press("button[value=disable]").await;
+    assert_eq!(gateway.call(&token).await.status(), 401);
+    browser.is_good("operators-disabled").await;
+
+    let person = Browser::start().await;
+    let waiting = gateway.ask().await;
+    person.is_signed_in(&gateway, "alice").await;
+    person.visit(waiting.page_with_code()).await;
+    person.press(browser_tests::gateway::ALLOW).await;
+    assert_eq!(person.heading().await, "Your account is disabled");
+
+    browser.press("button[value=enable]").await;
+    let linked = gateway.link("alice", "laptop").await;
+    assert_eq!(gateway.call(&linked).await.status(), 200);
+}
+
+#[tokio::test]
+async fn nobody_else_sees_the_operators_page() {
+    let gateway = Gateway::start(&[]).await;
+    let browser = Browser::start().await;
+    browser.is_signed_in(&gateway, "alice").await;
+    browser.visit(&gateway.url("/admin").replace("http://", "http://operator:guessed@")).await;
+    assert!(!browser.has("main h1").await, "{}", browser.text().await);
+}
