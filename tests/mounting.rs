@@ -12,6 +12,7 @@ use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty, Full};
 use tower::{Layer, Service, ServiceExt};
 
+use crate::sign_in::given::{EDITOR, FORM, authorize, with_sign_in};
 use crate::support::bridge::{access, builder, user};
 use crate::support::{Backend, SqliteBackend};
 
@@ -116,6 +117,39 @@ async fn each_endpoint_stands_alone() {
         assert_eq!(ask(bridge.capabilities_service(), Method::GET, uri, None).await.status(), StatusCode::OK);
         assert_eq!(ask(bridge.jwks_service(), Method::GET, uri, None).await.status(), StatusCode::OK);
     }
+}
+
+#[tokio::test]
+async fn each_page_stands_alone_at_a_path_of_the_hosts_choice() {
+    let db = SqliteBackend::start().await;
+    let verification = "https://gateway.example/link".parse().unwrap();
+    let devices = "https://gateway.example/my/devices".parse().unwrap();
+    let builder = with_sign_in(builder(&db).await).verification_uri(verification).devices_uri(devices);
+    let bridge = builder.build().unwrap();
+    let app = Router::new()
+        .route_service("/link", bridge.device_page_service())
+        .route_service("/my/devices", bridge.devices_page_service())
+        .route_service("/oauth/authorize", bridge.authorize_service())
+        .route_service("/oauth/device", bridge.device_authorization_service());
+    let authorize = format!("/oauth{}", authorize(&[]));
+    for (path, return_to) in [
+        ("/link?user_code=BCDF-GHJK", Some("%2Flink%3Fuser_code%3DBCDF-GHJK")),
+        ("/my/devices", Some("%2Fmy%2Fdevices")),
+        (&authorize, None),
+    ] {
+        let answer = ask(app.clone(), Method::GET, path, None).await;
+        assert_eq!(answer.status(), StatusCode::SEE_OTHER, "{path}");
+        let location = answer.headers()["location"].to_str().unwrap();
+        assert!(location.starts_with("/login?return_to="), "{location}");
+        assert!(return_to.is_none_or(|path| location.ends_with(path)), "{location}");
+    }
+    let request = Request::post("/oauth/device").header(CONTENT_TYPE, FORM);
+    let body = axum::body::Body::from(format!("client_id={EDITOR}"));
+    let answer = app.oneshot(request.body(body).unwrap()).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    let body = answer.into_body().collect().await.unwrap().to_bytes();
+    let started: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(started["verification_uri"], "https://gateway.example/link");
 }
 
 #[tokio::test]

@@ -50,7 +50,7 @@ CREATE TABLE bridge_auth.device_grants (
     device_name   text,
     created_at    timestamptz NOT NULL,
     expires_at    timestamptz NOT NULL,
-    -- Microseconds between two polls from the next interval on.
+    -- Microseconds between two polls.
     poll_interval bigint NOT NULL,
     -- The end of the present interval, and whether a poll came before it.
     next_poll_at  timestamptz NOT NULL DEFAULT '-infinity',
@@ -287,8 +287,9 @@ CREATE FUNCTION bridge_auth.count_poll(
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_custom_plan AS $$
 #variable_conflict use_column
 DECLARE
-    asked bridge_auth.device_grants;
-    at    timestamptz;
+    asked  bridge_auth.device_grants;
+    at     timestamptz;
+    slower bigint;
 BEGIN
     PERFORM bridge_auth.begin_write();
     SELECT * INTO asked FROM bridge_auth.device_grants WHERE device_code = p_device_code FOR NO KEY UPDATE;
@@ -299,9 +300,11 @@ BEGIN
         SET next_poll_at = at + poll_interval * interval '1 microsecond', is_slowed = false
         WHERE device_code = p_device_code;
     ELSIF standing = 'early' THEN
-        -- Five seconds more, up to a minute (RFC 8628 §3.5).
+        -- Five seconds more, up to a minute, for this interval too (RFC 8628 §3.5).
+        slower := greatest(asked.poll_interval, least(asked.poll_interval + 5000000, 60000000));
         UPDATE bridge_auth.device_grants
-        SET poll_interval = greatest(poll_interval, least(poll_interval + 5000000, 60000000)), is_slowed = true
+        SET next_poll_at = next_poll_at + (slower - asked.poll_interval) * interval '1 microsecond',
+            poll_interval = slower, is_slowed = true
         WHERE device_code = p_device_code
         RETURNING * INTO asked;
     END IF;

@@ -25,7 +25,7 @@ CREATE TABLE device_grants (
     device_name   TEXT,
     created_at    INTEGER NOT NULL,
     expires_at    INTEGER NOT NULL,
-    -- Milliseconds between two polls from the next interval on.
+    -- Milliseconds between two polls.
     poll_interval INTEGER NOT NULL,
     -- The end of the present interval, and whether a poll came before it.
     next_poll_at  INTEGER NOT NULL DEFAULT 0,

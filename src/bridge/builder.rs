@@ -29,7 +29,7 @@ use crate::layer::BridgeAuthLayer;
 use crate::pages::Pages;
 use crate::rate_limit::{Limits, RateLimits};
 use crate::rejection::{Challenge, ProblemJson, RejectionBody, RejectionFormat};
-use crate::service::{AddressSettings, GatewayLogin, MessagesApiError, ServiceState, SignInPages};
+use crate::service::{AddressSettings, MessagesApiError, ServiceState, SignInPages, client_of_gateway_login};
 use crate::session::{Freshness, FreshnessSettings, Liveness};
 use crate::store::Store;
 use crate::token::{Claims, KeyRing, TokenVerifier};
@@ -140,7 +140,7 @@ impl BridgeBuilder {
         let policy = settings.policy_version.clone();
         let auth = Arc::new(AuthState::new(verifier, liveness.clone(), policy, trusted, origins));
         let own = settings.audiences.first()?.clone();
-        let gateway_login = self.gateway_login.then(|| GatewayLogin::new(&settings)).transpose()?;
+        let gateway_login = self.gateway_login.then(|| client_of_gateway_login(&settings)).transpose()?;
         let format = |body| Arc::new(RejectionFormat { challenge: self.challenge.clone(), body });
         let own_format = format(self.rejection_body.clone().unwrap_or_else(|| Arc::new(ProblemJson)));
         let rejection_format = match (self.rejection_body, &gateway_login) {

@@ -78,15 +78,32 @@ struct Members {
     token_endpoint_auth_methods_supported: Option<Vec<String>>,
     client_secret: Option<IgnoredAny>,
     client_secret_expires_at: Option<IgnoredAny>,
+    jwks: Option<Jwks>,
     grant_types: Option<Vec<String>>,
     response_types: Option<Vec<String>>,
     scope: Option<String>,
 }
 
+/// The public keys of the client. They are not used here.
+#[derive(Deserialize)]
+struct Jwks {
+    keys: Vec<Jwk>,
+}
+
+/// The members of a key that nobody else may know (RFC 7518 §6).
+#[derive(Deserialize)]
+struct Jwk {
+    d: Option<IgnoredAny>,
+    k: Option<IgnoredAny>,
+}
+
 impl Members {
-    /// Everybody can read the document, so it can hold no secret.
+    /// Everybody can read the document, so it can hold no secret, and no private or symmetric key.
     fn has_secret(&self) -> bool {
-        self.client_secret.is_some() || self.client_secret_expires_at.is_some()
+        let mut keys = self.jwks.iter().flat_map(|jwks| &jwks.keys);
+        self.client_secret.is_some()
+            || self.client_secret_expires_at.is_some()
+            || keys.any(|key| key.d.is_some() || key.k.is_some())
     }
 
     /// Whether the client may use the token endpoint without authentication. A client that has a key must say that it

@@ -40,7 +40,9 @@ pub(crate) enum Refusal {
     Malformed,
     #[error("its `client_id` is not the URL that it was fetched from")]
     OtherClientId,
-    #[error("it has a client secret, or asks for an authentication method other than `none`")]
+    #[error(
+        "it has a client secret or a private key, or asks for an authentication method other than `none`"
+    )]
     Secret,
     #[error("it has no `redirect_uris` that can be used here")]
     NoRedirectUris,

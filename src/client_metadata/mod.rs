@@ -13,11 +13,11 @@
 //! # Which documents are accepted
 //!
 //! - **The URL** is https. It has a path, and no fragment, user, password, `.` or `..`, also not percent-encoded. It is
-//!   in normal form, so that each client has one spelling.
+//!   in normal form, so that each client has one spelling, and has at most 262 characters.
 //! - **`client_id`** is the URL that was sent, byte for byte.
 //! - **`redirect_uris`** are https, http on loopback, or private-use schemes with a dot (RFC 8252 §7.1). Schemes without
 //!   a dot are left out. A document with `javascript:`, `data:`, `file:` and the like is refused.
-//! - **The client is public:** `token_endpoint_auth_method` is absent or `none`, and there is no `client_secret`. A client
+//! - **The client is public:** `token_endpoint_auth_method` is absent or `none`, and there is no `client_secret` and no private key. A client
 //!   with `private_key_jwt` is accepted when its `token_endpoint_auth_methods_supported` has `none`.
 //! - **`grant_types` and `response_types`,** if they are there, have `authorization_code` and `code`.
 //!

@@ -5,14 +5,13 @@ use http::request::Parts;
 use serde::Serialize;
 
 use super::answer::{Answer, EndpointError, json};
-use super::gateway_login::GatewayLogin;
 use super::oauth::client_auth::authenticate;
 use super::oauth::error::{INVALID_TARGET, UNAUTHORIZED_CLIENT};
 use super::oauth::form::Form;
 use super::oauth::resource;
 use super::request_body::RequestBody;
 use super::state::ServiceState;
-use super::{origin, rate_limited, token};
+use super::{gateway_login, origin, rate_limited, token};
 use crate::issue::{DeviceGrantError, DeviceGrantRequest, OauthClient};
 
 /// The answer (RFC 8628 §3.2).
@@ -30,7 +29,7 @@ struct Started<'a> {
 pub(super) async fn answer(state: &ServiceState, parts: &Parts, body: RequestBody) -> Answer {
     let pages = state.pages.as_ref().filter(|_| state.settings.endpoints.device_authorization.is_some());
     let pages = pages.ok_or_else(EndpointError::not_found)?;
-    let form = if state.gateway_login.is_some() && GatewayLogin::starts_without_body(parts, &body) {
+    let form = if gateway_login::starts_without_body(state, parts, &body) {
         Form::default()
     } else {
         Form::read(parts, body).await?

@@ -33,7 +33,7 @@ mod well_known;
 
 pub use admin::Operator;
 pub use future::EndpointFuture;
-pub(crate) use gateway_login::{GatewayLogin, MessagesApiError};
+pub(crate) use gateway_login::{MessagesApiError, client_of_gateway_login};
 pub(crate) use origin::AddressSettings;
 pub use origin::PeerAddr;
 pub(crate) use pages::SignInPages;

@@ -3,11 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::gateway_login::GatewayLogin;
 use super::origin::AddressSettings;
 use super::pages::SignInPages;
 use crate::authenticate::AuthState;
 use crate::caller::Caller;
+use crate::id::ClientId;
 use crate::issue::{Admin, IssueSettings, Issuer};
 use crate::layer::BridgeAuthLayer;
 use crate::rate_limit::Limits;
@@ -30,8 +30,8 @@ pub(crate) struct ServiceState {
     pub(crate) prefix: String,
     /// The pages for people. `None`: there are none.
     pub(crate) pages: Option<SignInPages>,
-    /// The profile for the login of Claude Code. `None`: it is off.
-    pub(crate) gateway_login: Option<GatewayLogin>,
+    /// The client that requests of Claude Code's login are of. `None`: the profile is off.
+    pub(crate) gateway_login: Option<ClientId>,
 }
 
 impl ServiceState {

@@ -11,13 +11,12 @@ use super::oauth::client_auth::authenticate;
 use super::oauth::error::{
     ACCESS_DENIED, AUTHORIZATION_PENDING, EXPIRED_TOKEN, INVALID_DEVICE_CODE, INVALID_REFRESH_TOKEN,
     INVALID_SCOPE, INVALID_TARGET, SLOW_DOWN, UNAUTHORIZED_CLIENT, UNSUPPORTED_GRANT, invalid_client,
-    unauthorized,
 };
 use super::oauth::form::Form;
 use super::oauth::resource;
 use super::request_body::RequestBody;
 use super::state::ServiceState;
-use super::{exchange, origin};
+use super::{exchange, gateway_login, origin};
 use crate::id::{ClientId, DeviceCode, RefreshToken, Scopes};
 use crate::issue::{
     Access, ClientAccessError, DevicePoll, DevicePollError, Exchange, ExchangeError, OauthClient, Refresh,
@@ -63,7 +62,7 @@ pub(super) async fn answer(state: &ServiceState, parts: &Parts, body: RequestBod
         }
         (Grant::RefreshToken, OauthClient::Linkable(client)) => {
             let refreshed = refresh_token(state, parts, &form, client).await;
-            refreshed.map_err(|error| refused_refresh(state, parts, &form, error))
+            refreshed.map_err(|error| gateway_login::refused_refresh(state, parts, &form, error))
         }
         (Grant::DeviceCode, OauthClient::Linkable(client)) => device_code(state, parts, &form, client).await,
         _ => Err(UNAUTHORIZED_CLIENT),
@@ -171,14 +170,6 @@ async fn refresh_token(
         RefreshError::Key(fault) => EndpointError::unsigned(&fault),
         RefreshError::Store(fault) => EndpointError::unavailable(state, &fault),
     })
-}
-
-/// The error of a refresh, as the client of the request expects it.
-fn refused_refresh(state: &ServiceState, parts: &Parts, form: &Form, error: EndpointError) -> EndpointError {
-    match &state.gateway_login {
-        Some(login) if login.expects_401(parts, form, &error) => unauthorized(state, error),
-        _ => error,
-    }
 }
 
 impl Grant {

@@ -10,7 +10,7 @@ use serde::Serialize;
 use url::Url;
 
 use super::answer::{Answer, EndpointError, json, no_content};
-use super::gateway_login::GatewayLogin;
+use super::gateway_login;
 use super::jwks::PUBLIC;
 use super::oauth::DEVICE_CODE;
 use super::state::ServiceState;
@@ -151,7 +151,7 @@ impl<'a> AuthorizationServer<'a> {
                 introspection_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
             }),
             protected_resources: settings.audiences.resources.iter().map(|found| &found.resource).collect(),
-            gateway_protocol_version: state.gateway_login.as_ref().map(|_| GatewayLogin::PROTOCOL_VERSION),
+            gateway_protocol_version: state.gateway_login.as_ref().map(|_| gateway_login::PROTOCOL_VERSION),
         })
     }
 }

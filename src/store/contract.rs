@@ -135,7 +135,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// 5. A grant that waits for a decision: [`PollDeviceGrantError::Pending`], or
     ///    [`PollDeviceGrantError::SlowDown`] when the poll came before the interval was over. The interval counts from
     ///    the last poll that was not too early: a client that polls all the time gets an answer once in each interval.
-    ///    Each interval with polls that are too early makes the next one five seconds longer, up to a minute.
+    ///    An interval with polls that are too early grows by five seconds, up to a minute, and so do those after it.
     /// 6. A disabled user, or a decision from before the last revoke-all of the user:
     ///    [`PollDeviceGrantError::UserDisabled`].
     /// 7. A resource other than the one that the grant is bound to: [`PollDeviceGrantError::WrongResource`].

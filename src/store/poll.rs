@@ -8,7 +8,7 @@ use crate::id::UserId;
 /// How a grant stood when it was looked at.
 pub(crate) struct Poll {
     pub(crate) standing: Standing,
-    /// How long the client must wait between two polls, from the next interval on.
+    /// How long the client must wait between two polls.
     pub(crate) interval: Duration,
 }
 

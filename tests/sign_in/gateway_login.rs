@@ -209,7 +209,7 @@ async fn a_person_who_is_locked_out_is_asked_to_sign_in_again(db: impl Backend) 
     let gateway = gateway(builder(&db).await).await;
     let claude = Claude::discover(&gateway, Dialect::Nothing).await;
     let tokens = claude.sign_in("alice").await;
-    assert_eq!(gateway.operate(Method::POST, "/users/alice/disable").await.status, StatusCode::OK);
+    assert_eq!(gateway.operate(Method::POST, "/users/alice/disable").await.status, StatusCode::NO_CONTENT);
     assert!(claude.refresh(&tokens.text("refresh_token")).await.is_oauth_error(401, "invalid_grant"));
     let codes = claude.start().await;
     assert_ne!(decide(&gateway, "alice", &codes, "allow").await.status, StatusCode::OK);

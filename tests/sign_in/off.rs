@@ -46,3 +46,27 @@ async fn row_l16_the_metadata_names_what_is_on_and_nothing_else() {
     let codes = send(post(&off, "/device_authorization", &[("client_id", "sp_bridge")])).await;
     assert_eq!(codes.status, StatusCode::NOT_FOUND);
 }
+
+#[tokio::test]
+async fn the_capabilities_name_the_ways_in_that_are_on() {
+    let db = SqliteBackend::start().await;
+    let modes = async |gateway: &Gateway| {
+        let path = format!("{}/capabilities", crate::support::gateway::PREFIX);
+        send(gateway.request(http::Method::GET, &path)).await.json()["modes"].clone()
+    };
+    let all = json!([
+        "session",
+        "oauth-client",
+        "refresh",
+        "device-code",
+        "authorize",
+        "introspection",
+        "revocation"
+    ]);
+    assert_eq!(modes(&gateway(&db).await).await, all);
+    let without_pages = crate::oauth::given::oauth_builder(&db)
+        .await
+        .authorization_endpoint("https://gateway.example/a-page-of-the-host".parse().unwrap());
+    let off = modes(&Gateway::over(without_pages.build().unwrap()).await).await;
+    assert_eq!(off, json!(["session", "oauth-client", "introspection", "revocation"]));
+}

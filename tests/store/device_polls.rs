@@ -169,10 +169,12 @@ async fn a_poll_that_comes_too_early_is_told_to_slow_down(db: impl Backend) {
         assert_eq!(told(&*store, &grant).await, "slow down to 45", "once in this interval");
     }
     db.pass_time(40 * SECOND).await;
-    assert_eq!(told(&*store, &grant).await, "pending", "what was told holds from the next interval on");
+    assert_eq!(told(&*store, &grant).await, "slow down to 45", "this interval has grown too");
+    db.pass_time(5 * SECOND).await;
+    assert_eq!(told(&*store, &grant).await, "pending");
     db.pass_time(20 * SECOND).await;
     assert_eq!(told(&*store, &grant).await, "slow down to 50");
-    db.pass_time(25 * SECOND).await;
+    db.pass_time(30 * SECOND).await;
     for _ in 0..3 {
         assert_eq!(
             told(&*store, &grant).await,

@@ -53,6 +53,12 @@ fn row_l13_a_document_that_breaks_a_rule_is_refused() {
         (json!({ "client_secret": "s3cret" }), Refusal::Secret),
         (json!({ "client_secret": "" }), Refusal::Secret),
         (json!({ "client_secret_expires_at": 0 }), Refusal::Secret),
+        (
+            json!({ "jwks": { "keys": [{ "kty": "OKP", "x": "AA" }, { "kty": "OKP", "x": "AA", "d": "AA" }] } }),
+            Refusal::Secret,
+        ),
+        (json!({ "jwks": { "keys": [{ "kty": "oct", "k": "AA" }] } }), Refusal::Secret),
+        (json!({ "jwks": [] }), Refusal::Malformed),
         (json!({ "redirect_uris": null }), Refusal::NoRedirectUris),
         (json!({ "redirect_uris": [] }), Refusal::NoRedirectUris),
         (json!({ "redirect_uris": ["cursor://callback"] }), Refusal::NoRedirectUris),
@@ -147,7 +153,7 @@ fn row_l13_a_client_with_a_key_is_public_only_when_it_says_that_it_may_be() {
     let chooses = |methods: Value| {
         read_with(&json!({
             "token_endpoint_auth_method": "private_key_jwt", "token_endpoint_auth_methods_supported": methods,
-            "jwks_uri": "https://client.example/jwks.json",
+            "jwks": { "keys": [{ "kty": "OKP", "crv": "Ed25519", "x": "AA" }] },
         }))
     };
     assert!(chooses(json!(["none", "private_key_jwt"])).is_ok());

@@ -14,8 +14,8 @@ use crate::id::{ClientId, ClientSecret};
 use crate::issue::{ClientAuthError, OauthClient, ShownClient};
 use crate::request_context::SetAside;
 use crate::service::answer::EndpointError;
-use crate::service::rate_limited;
 use crate::service::state::ServiceState;
+use crate::service::{gateway_login, rate_limited};
 use crate::token::ClientAssertion;
 
 /// Finds out which client sent the request. The attempt begins here, and a failure is counted here.
@@ -26,7 +26,7 @@ pub(in crate::service) async fn authenticate(
 ) -> Result<OauthClient, EndpointError> {
     let set_aside = parts.extensions.get().map(|SetAside(authorization)| authorization);
     let authorizations = parts.headers.get_all(AUTHORIZATION).iter().chain(set_aside);
-    let by_login = state.gateway_login.as_ref().and_then(|login| login.client_of(parts, form));
+    let by_login = gateway_login::client_of(state, parts, form);
     let shown = match by_login {
         Some(client) => Some(ShownClient::Nothing(client.clone())),
         None => shown(authorizations, form)?,

@@ -124,8 +124,11 @@ pub(super) fn count(
         Standing::Early => {
             let (more, most) = Poll::SLOWER;
             found.interval = found.interval.max(most.min(found.interval + more));
+            // This interval grows too.
             tx.execute(
-                "UPDATE device_grants SET poll_interval = ?, is_slowed = TRUE WHERE device_code = ?",
+                "UPDATE device_grants SET next_poll_at = next_poll_at + ?1 - poll_interval, poll_interval = ?1,
+                    is_slowed = TRUE
+                 WHERE device_code = ?2",
                 params![millis(found.interval), code.as_bytes()],
             )?
         }
