@@ -11,7 +11,7 @@ use crate::validate::BuildError;
 
 /// The pages that people see: where they let programs in, and where they see their devices.
 ///
-/// Give it to `BridgeBuilder::pages`. The host's own login says who a person is; the pages do the rest. They need no
+/// Give it to [`BridgeBuilder::pages`](crate::BridgeBuilder::pages). The host's own login says who a person is; the pages do the rest. They need no
 /// script, load nothing from anywhere, and adapt to narrow screens, dark mode and screen readers.
 ///
 /// ```

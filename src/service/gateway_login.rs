@@ -19,6 +19,7 @@ use super::state::ServiceState;
 use crate::id::ClientId;
 use crate::issue::IssueSettings;
 use crate::rejection::{Rejection, RejectionBody};
+use crate::request_context::SetAside;
 use crate::validate::BuildError;
 
 /// The id that some versions of the client send. Others send none.
@@ -57,6 +58,7 @@ pub(super) fn client_of<'s>(state: &'s ServiceState, parts: &Parts, form: &Form)
     let client = state.gateway_login.as_ref()?;
     let names_no_other = form.value("client_id").is_none_or(|id| id == CLAUDE_CODE);
     let proves = parts.headers.contains_key(AUTHORIZATION)
+        || parts.extensions.get::<SetAside>().is_some()
         || PROOFS.into_iter().any(|name| form.value(name).is_some());
     // Without a grant it is the device authorization endpoint, or a revocation.
     let is_its_grant =

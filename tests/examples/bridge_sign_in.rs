@@ -1,17 +1,20 @@
 //! A person signs the example bridge in at the example gateway, in a browser that the test plays.
 
+use std::time::{Duration, Instant};
+
 use reqwest::header::{COOKIE, LOCATION, ORIGIN};
 use reqwest::redirect::Policy;
 use reqwest::{Client, RequestBuilder, Response};
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::time::sleep;
 use url::Url;
 
 use super::bridge::{complaint, credential, printed, revoke_all, signed_out};
 use super::renewal::{OVER_AN_HOUR, age, kept};
 use super::scripted::SigningIn;
 use super::{Gateway, alice, text};
-use crate::support::process::run;
+use crate::support::process::{PATIENCE, run};
 
 /// The browser of a person. It follows no redirect by itself.
 struct Browser {
@@ -171,6 +174,24 @@ async fn a_person_who_says_no_lets_nobody_in() {
     for login in [by_code, by_redirect] {
         let told = login.ended().await.failed();
         assert_eq!(told, "error: cannot sign in: this device was refused in the browser");
+    }
+    assert!(!credential(&home).exists());
+}
+
+#[tokio::test]
+async fn a_person_who_comes_too_late_finds_no_program_to_let_in() {
+    let gateway = Gateway::start(&["--device-code-life", "2"]).await;
+    let browser = Browser::of_alice(&gateway).await;
+    let home = tempfile::tempdir().unwrap();
+    let mut login = sign_in(&gateway, &home, &[]);
+    let page = login.says("Or open ").await;
+    let told = login.ended().await.failed();
+    assert!(told.contains("nobody allowed this device before the code expired"), "{told}");
+    // The bridge counts from its request, and the gateway from the answer, which is a little later.
+    let until = Instant::now() + PATIENCE;
+    while browser.get(&page).await.text().await.unwrap().contains("name=\"ticket\"") {
+        assert!(Instant::now() < until, "the code is still good");
+        sleep(Duration::from_millis(100)).await;
     }
     assert!(!credential(&home).exists());
 }

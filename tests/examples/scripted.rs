@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
@@ -49,6 +49,8 @@ pub struct Scripted {
 struct Script {
     metadata: Mutex<Value>,
     codes: Mutex<Value>,
+    /// When it last gave codes.
+    began: Mutex<Option<Instant>>,
     answers: Mutex<VecDeque<Answer>>,
     asked: Mutex<Vec<Asked>>,
 }
@@ -102,6 +104,14 @@ impl Scripted {
         std::mem::take(&mut *self.script.asked.lock().unwrap())
     }
 
+    /// How long the bridge waited before each question, from the moment when it got its codes.
+    pub fn waits(&self) -> Vec<Duration> {
+        let times: Vec<_> = self.asked().iter().map(|asked| asked.at).collect();
+        let began = self.script.began.lock().unwrap().expect("it gave codes");
+        let before = std::iter::once(began).chain(times.iter().copied());
+        before.zip(&times).map(|(before, at)| at.duration_since(before)).collect()
+    }
+
     /// A bridge that signs in here.
     pub fn login(&self, home: &Path, arguments: &[&str]) -> SigningIn {
         let mut command = example("bridge", home);
@@ -121,6 +131,7 @@ async fn metadata(State(script): State<Arc<Script>>) -> Response {
 }
 
 async fn codes(State(script): State<Arc<Script>>) -> Response {
+    *script.began.lock().unwrap() = Some(Instant::now());
     axum::Json(script.codes.lock().unwrap().clone()).into_response()
 }
 

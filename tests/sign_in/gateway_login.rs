@@ -6,15 +6,17 @@ use axum::Router;
 use axum::routing::post as route_post;
 use bridge_auth::issue::RegisteredClient;
 use bridge_auth::rejection::ProblemJson;
-use bridge_auth::{BridgeBuilder, BuildError};
+use bridge_auth::token::{Algorithm, KeyRing, SigningKey};
+use bridge_auth::{Bridge, BridgeBuilder, BuildError};
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{Method, StatusCode};
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
+use tower::Layer as _;
 use url::Url;
 
 use super::given::{
-    Codes, DEVICE_CODE, EDITOR, FORM, Fields, basic, decide, poll, post, sign_in_builder, start,
+    Codes, DEVICE_CODE, EDITOR, FORM, Fields, basic, decide, poll, post, sign_in_builder, start, with_sign_in,
 };
 use crate::oauth::given::{claims, hook, oauth_builder, server};
 use crate::support::bridge::{ISSUER, user};
@@ -314,6 +316,42 @@ async fn a_client_that_names_itself_sees_no_difference() {
         assert_eq!(off, on);
     }
     assert!(on[0].is_oauth_error(400, "invalid_grant") && on[2].is_oauth_error(401, "invalid_client"));
+}
+
+/// Behind an optional layer `Authorization: Basic` is not among the headers. It still proves the client.
+#[tokio::test]
+async fn a_client_that_proves_itself_behind_an_optional_layer_is_that_client() {
+    let db = SqliteBackend::start().await;
+    let bridge = builder(&db).await.build().unwrap();
+    let optional = bridge.layer("bridge").unwrap().optional();
+    let behind = Router::new().nest_service("/behind", optional.layer(bridge.service()));
+    let gateway = Gateway::with_routes(bridge, behind).await;
+    let hook = hook(&gateway, "alice").await;
+    let token = hook.token(&gateway).await;
+    let body = format!("token={token}");
+    let revoke = gateway.request(Method::POST, "/behind/revoke").header(CONTENT_TYPE, FORM).body(body);
+    let answer = send(revoke.header(AUTHORIZATION, hook.basic())).await;
+    assert_eq!((answer.status, answer.json()), (StatusCode::OK, json!({})));
+    assert!(!gateway.admits(&token).await);
+}
+
+/// A client appends the well-known path to its base. A router may have cut the path of the base off.
+#[tokio::test]
+async fn the_metadata_are_found_behind_a_base_with_a_path() {
+    let db = SqliteBackend::start().await;
+    let keys = KeyRing::new(SigningKey::generate(Algorithm::EdDsa).unwrap()).unwrap();
+    let below = async |on: bool| {
+        let issuer = format!("{ISSUER}/gw");
+        let builder = Bridge::builder_with(issuer, keys.clone(), db.open().await);
+        let bridge = with_sign_in(builder).gateway_login(on).build().unwrap();
+        let documents = Router::new().route_service("/.well-known/{*document}", bridge.well_known_service());
+        let gateway = Gateway::with_routes(bridge, Router::new().nest("/gw", documents)).await;
+        let inserted = gateway.request(Method::GET, "/.well-known/oauth-authorization-server/gw");
+        assert_eq!(send(inserted).await.json()["issuer"], format!("{ISSUER}/gw"), "RFC 8414 §3.1");
+        send(gateway.request(Method::GET, "/gw/.well-known/oauth-authorization-server")).await
+    };
+    assert_eq!(below(true).await.json()["issuer"], format!("{ISSUER}/gw"));
+    assert_eq!(below(false).await.status, StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]
