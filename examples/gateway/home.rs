@@ -14,7 +14,7 @@ use super::login::{Failed, Person};
     ext = "html",
     source = r#"{% match person %}
 {% when Some with (person) %}
-<p>You are signed in as <strong>{{ person.name }}</strong>{% if let Some(label) = person.label %} ({{ label }}){% endif %}.</p>
+<p>You are signed in as <strong>{{ person.name }}</strong>{% if let Some(label) = person.label %}{% if *label != person.name %} ({{ label }}){% endif %}{% endif %}.</p>
 <ul>
 <li><a href="/devices">Your devices</a>: what is signed in as you, and how to end it</li>
 <li><a href="/device">Enter a code</a> that a program shows you</li>

@@ -51,18 +51,18 @@ pub fn run(login: LoginName) -> Result<ExitCode> {
             "cannot run {cargo}: install Rust (rustup.rs), or set CARGO to the path of cargo"
         ))
     };
-    become_it(&mut command).map_err(error)
+    replace_process(&mut command).map_err(error)
 }
 
 #[cfg(unix)]
-fn become_it(command: &mut Command) -> io::Result<ExitCode> {
+fn replace_process(command: &mut Command) -> io::Result<ExitCode> {
     use std::os::unix::process::CommandExt as _;
 
     Err(command.exec())
 }
 
 #[cfg(not(unix))]
-fn become_it(command: &mut Command) -> io::Result<ExitCode> {
+fn replace_process(command: &mut Command) -> io::Result<ExitCode> {
     let ended = command.status()?;
     Ok(if ended.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

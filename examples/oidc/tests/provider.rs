@@ -64,7 +64,7 @@ impl Provider {
     }
 
     /// From now on ID tokens say this; null leaves a claim out.
-    pub fn says(&self, claims: Value) {
+    pub fn says(&self, claims: &Value) {
         let mut said = self.0.claims.lock().unwrap();
         for (name, value) in claims.as_object().unwrap() {
             said[name] = value.clone();

@@ -34,7 +34,7 @@ async fn an_id_token_that_is_not_good_is_refused() {
     ];
     for (what, claims) in lies {
         let provider = Provider::start().await;
-        provider.says(claims);
+        provider.says(&claims);
         assert_refused(&provider, what).await;
     }
     let provider = Provider::start().await;

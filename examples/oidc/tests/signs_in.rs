@@ -8,7 +8,7 @@ use crate::support::{Browser, Gateway, location, program};
 #[tokio::test]
 async fn a_person_signs_in_at_the_provider_and_comes_back_to_where_they_were() {
     let provider = Provider::start().await;
-    provider.says(json!({ "email": "alice@example.org", "email_verified": true }));
+    provider.says(&json!({ "email": "alice@example.org", "email_verified": true }));
     let gateway = Gateway::start(&provider).await;
     let mut browser = Browser::at(&gateway);
     let back = browser.come_back("/login?return_to=%2Fdevice%3Fuser_code%3DBCDF-GHJK").await;
@@ -36,7 +36,7 @@ async fn a_person_is_who_the_provider_and_its_subject_say() {
     let gateway = Gateway::start(&provider).await;
     let mut ids = Vec::new();
     for (sub, email) in [("1", "alice@example.org"), ("1", "new@example.org"), ("2", "alice@example.org")] {
-        provider.says(json!({ "sub": sub, "email": email, "email_verified": true }));
+        provider.says(&json!({ "sub": sub, "email": email, "email_verified": true }));
         let mut browser = Browser::at(&gateway);
         browser.sign_in().await;
         ids.push(browser.who().await.unwrap().0);
@@ -45,7 +45,7 @@ async fn a_person_is_who_the_provider_and_its_subject_say() {
     assert_ne!(ids[0], ids[2], "an address that passed to somebody else is another person");
 
     let other = Provider::start().await;
-    other.says(json!({ "sub": "1" }));
+    other.says(&json!({ "sub": "1" }));
     let gateway = Gateway::start(&other).await;
     let mut browser = Browser::at(&gateway);
     browser.sign_in().await;
@@ -56,14 +56,14 @@ async fn a_person_is_who_the_provider_and_its_subject_say() {
 async fn row_m3_an_address_is_shown_only_when_the_provider_has_verified_it() {
     let provider = Provider::start().await;
     let gateway = Gateway::start(&provider).await;
-    provider.says(json!({ "email": "alice@example.org" }));
+    provider.says(&json!({ "email": "alice@example.org" }));
     for verified in [json!(null), json!(false)] {
-        provider.says(json!({ "email_verified": verified }));
+        provider.says(&json!({ "email_verified": verified }));
         let mut browser = Browser::at(&gateway);
         browser.sign_in().await;
         assert_eq!(browser.who().await.unwrap().1, "Alice Adams.", "{verified}");
     }
-    provider.says(json!({ "email_verified": "true" }));
+    provider.says(&json!({ "email_verified": "true" }));
     let mut browser = Browser::at(&gateway);
     assert_eq!(browser.sign_in().await.status(), 400, "a text is no answer to this question");
 }
@@ -76,7 +76,7 @@ async fn a_person_without_a_name_has_the_next_best() {
         (json!({ "name": null, "preferred_username": "ally" }), "ally."),
         (json!({ "preferred_username": null }), "248289761001."),
     ] {
-        provider.says(claims);
+        provider.says(&claims);
         let mut browser = Browser::at(&gateway);
         browser.sign_in().await;
         assert_eq!(browser.who().await.unwrap().1, name);

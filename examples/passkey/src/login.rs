@@ -1,4 +1,7 @@
 //! The login: its page, its script, and the four calls of the script.
+//!
+//! Whoever reaches the page can create a passkey. Where only some people are meant, put an invitation in front of
+//! `begin_creation`, and a rate limit.
 
 use std::sync::Arc;
 
