@@ -116,7 +116,7 @@ mod tests {
         let longest = (char::MIN..=char::MAX).map(|c| fold(&c.to_string()).len()).max().unwrap();
         assert!(longest <= 6, "{longest}");
         // With an id of 255 characters, each of four bytes.
-        assert!(UserQuery::MAX_BYTES + 4 * 255 < 2704 - 64);
+        const { assert!(UserQuery::MAX_BYTES + 4 * 255 < 2704 - 64) };
         let label = |text: &str| {
             KnownUser::new(UserId::parse("a").unwrap(), Default::default()).label(text).stored_label()
         };

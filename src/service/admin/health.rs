@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::service::answer::json;
 use crate::service::state::ServiceState;
+use crate::store::{Replication, StoreErrorKind};
 
 /// The status of the watcher. A member whose value is not known yet is absent.
 #[derive(Serialize)]
@@ -43,8 +44,8 @@ pub(super) fn answer(state: &ServiceState) -> Response<Bytes> {
         proven: status.proven,
         age_ms: status.age.map(milliseconds),
         faults: status.faults,
-        last_fault: status.last_fault.map(|fault| fault.as_str()),
-        replication: status.replication.map(|replication| replication.as_str()),
+        last_fault: status.last_fault.map(StoreErrorKind::as_str),
+        replication: status.replication.map(Replication::as_str),
         look_up_ms: status.look_up_time.map(milliseconds),
         batch_size: status.batch_size,
         pool: status.pool.map(|pool| Pool {

@@ -118,7 +118,7 @@ mod tests {
 
         #[test]
         fn reading_a_path_never_panics(path in any::<String>()) {
-            let _ = Resource::at(&path).map(|resource| resource.methods());
+            let _ = Resource::at(&path).map(Resource::methods);
             let _ = user_id(&path);
             let _ = client_id(&path);
         }

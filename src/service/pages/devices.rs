@@ -50,9 +50,9 @@ fn person(visit: &Visit<'_>) -> Result<SignedIn, EndpointFailure> {
 async fn list(visit: &Visit<'_>, person: &SignedIn, notice: Option<Notice>) -> Answer {
     let query = Query::of(&visit.parts.uri);
     let cursor = query.as_ref().and_then(|query| query.value("cursor").ok().flatten());
-    let mut asked = DeviceQuery::default();
-    asked.after =
-        cursor.map(str::parse).transpose().map_err(|_| visit.refuse_request(AuthorizeProblem::Malformed))?;
+    let after = cursor.map(str::parse).transpose();
+    let after = after.map_err(|_| visit.refuse_request(AuthorizeProblem::Malformed))?;
+    let asked = DeviceQuery { after, ..DeviceQuery::default() };
     let found = visit.state.admin.devices_of(&person.user_id, &asked).await;
     let found = found.map_err(|fault| visit.unavailable(&fault))?;
     let next = found.next.as_ref().map(ToString::to_string);

@@ -16,7 +16,7 @@ use crate::service::answer::{Answer, EndpointFailure};
 use crate::service::request_body::RequestBody;
 use crate::service::state::ServiceState;
 use crate::session::WatchStatus;
-use crate::store::{DeviceCursor, DeviceQuery, StoreError, UserPage, UserQuery};
+use crate::store::{DeviceCursor, DeviceQuery, Replication, StoreError, StoreErrorKind, UserPage, UserQuery};
 
 pub(in crate::service) async fn answer(
     state: &ServiceState,
@@ -121,8 +121,8 @@ fn health(status: &WatchStatus) -> Health<'_> {
         is_proven: status.proven,
         age: status.age,
         faults: status.faults,
-        last_fault: status.last_fault.map(|fault| fault.as_str()),
-        replication: status.replication.map(|replication| replication.as_str()),
+        last_fault: status.last_fault.map(StoreErrorKind::as_str),
+        replication: status.replication.map(Replication::as_str),
         look_up_time: status.look_up_time,
         connections: status.pool.map(|pool| (pool.connections_out, pool.size)),
         unavailable: status.unavailable.iter().map(|(_, count)| count).sum(),
@@ -142,8 +142,7 @@ async fn person(
     let Some(known) = state.admin.user(user).await.map_err(unavailable)? else {
         return search(visit, operator, &Query::default(), Some(Notice::UnknownPerson)).await;
     };
-    let mut asked = DeviceQuery::default();
-    asked.after = cursor;
+    let asked = DeviceQuery { after: cursor, ..DeviceQuery::default() };
     let found = state.admin.devices_of(user, &asked).await.map_err(unavailable)?;
     let kept = events::kept(state, user).await;
     let details: Vec<_> = kept.iter().flatten().map(details).collect();
