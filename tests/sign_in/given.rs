@@ -1,7 +1,5 @@
 //! A gateway with all pages, the programs that ask to be let in, and the people who decide.
 
-use std::sync::LazyLock;
-
 use bridge_auth::BridgeBuilder;
 use bridge_auth::id::ClientSecret;
 use bridge_auth::issue::RegisteredClient;
@@ -74,13 +72,9 @@ pub async fn poll(gateway: &Gateway, client: &str, codes: &Codes) -> Answer {
     send(post(gateway, "/token", &fields)).await
 }
 
-/// A browser that follows nothing, so that a test sees where it is led.
-static BROWSER: LazyLock<reqwest::Client> =
-    LazyLock::new(|| reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap());
-
 /// A request of a browser without a login, not sent yet.
 pub fn browse(gateway: &Gateway, method: Method, path_and_query: &str) -> reqwest::RequestBuilder {
-    BROWSER.request(method, format!("http://{}{PREFIX}{path_and_query}", gateway.address))
+    gateway.request(method, &format!("{PREFIX}{path_and_query}"))
 }
 
 /// A person's browser opens a page of the gateway.

@@ -61,7 +61,9 @@ impl Gateway {
         let address = listener.local_addr().unwrap();
         let app = app(&bridge).merge(more).into_make_service_with_connect_info::<SocketAddr>();
         let serving = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
-        Self { bridge, address, client: reqwest::Client::new(), serving }
+        // A test wants to see where it is led.
+        let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        Self { bridge, address, client, serving }
     }
 
     /// A request to `path`, as it stands.

@@ -45,7 +45,7 @@ impl SqliteBackend {
     /// Takes away what every look-up and every write need: from now on the store cannot answer.
     pub fn break_down(&self) {
         let lose = |table| format!("ALTER TABLE {table} RENAME TO lost_{table};");
-        let lose = ["sessions", "users", "codes", "clients"].map(lose).concat();
+        let lose = ["sessions", "users", "codes", "clients", "device_grants"].map(lose).concat();
         self.connect().execute_batch(&lose).unwrap();
     }
 
