@@ -42,18 +42,7 @@ impl Browser {
     /// The same, and says whether pages may run scripts.
     pub async fn start_with(scripts: Scripts) -> Self {
         let home = tempfile::tempdir().unwrap();
-        // With port 0 the driver takes a free one, and says which.
-        let mut driver = Command::new("chromedriver")
-            .arg("--port=0")
-            .env("HOME", home.path())
-            .env("TMPDIR", home.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .expect("chromedriver starts: .ci/test installs it");
-        let port = port_of(driver.stdout.take().unwrap()).await;
+        let (driver, port) = start_driver(&home).await;
         let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
         let session = WebDriver::builder(format!("http://127.0.0.1:{port}"), capabilities(scripts));
         let session = session.client(client).connect().await.expect("Chromium starts");
@@ -213,18 +202,39 @@ impl Deref for Browser {
     }
 }
 
-/// The port that the driver says it listens on.
-async fn port_of(output: impl AsyncRead + Unpin + Send + 'static) -> u16 {
+/// Starts a driver, and returns the port that it says it listens on.
+async fn start_driver(home: &TempDir) -> (Child, u16) {
+    for _ in 0..5 {
+        // With port 0 the driver takes a free one. It wants the same number for IPv4 and IPv6, and ends when another
+        // program has one of the two.
+        let mut driver = Command::new("chromedriver")
+            .arg("--port=0")
+            .env("HOME", home.path())
+            .env("TMPDIR", home.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("chromedriver starts: .ci/test installs it");
+        if let Some(port) = port_of(driver.stdout.take().unwrap()).await {
+            return (driver, port);
+        }
+    }
+    panic!("chromedriver found no free port")
+}
+
+async fn port_of(output: impl AsyncRead + Unpin + Send + 'static) -> Option<u16> {
     let mut lines = BufReader::new(output).lines();
     let found = timeout(PATIENCE, async {
-        loop {
-            let line = lines.next_line().await.unwrap().expect("the driver listens before it ends");
+        while let Some(line) = lines.next_line().await.unwrap() {
             if let Some((_, port)) = line.split_once("started successfully on port ") {
-                return port.trim_end_matches('.').parse().unwrap();
+                return Some(port.trim_end_matches('.').parse().unwrap());
             }
         }
+        None
     });
-    let port = found.await.expect("the driver starts");
+    let port = found.await.expect("the driver starts, or ends");
     // Read on, or the driver would wait at a full pipe.
     tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
     port
