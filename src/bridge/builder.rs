@@ -16,24 +16,22 @@ use ipnet::IpNet;
 use secrecy::SecretSlice;
 use url::Url;
 
+use self::sign_in::SignInSettings;
 use super::Bridge;
 use crate::authenticate::{AuthState, Authenticator};
-#[cfg(feature = "client-metadata")]
-use crate::client_metadata::{ClientMetadata, MetadataClients};
 use crate::clock::{Clock, HostClock};
 use crate::csrf::Origins;
 use crate::external_issuer::{ExternalIssuer, Gateway, TrustedIssuers};
 use crate::id::InvalidId;
-use crate::issue::{Admin, AuditTrail, IssueSettings, Issuer};
+use crate::issue::{Admin, IssueSettings, Issuer};
 use crate::layer::BridgeAuthLayer;
-use crate::pages::Pages;
 use crate::rate_limit::{Limits, RateLimits};
 use crate::rejection::{Challenge, ProblemJson, RejectionBody, RejectionFormat};
-use crate::service::{AddressSettings, MessagesApiError, ServiceState, SignInPages, client_of_gateway_login};
+use crate::service::{AddressSettings, ServiceState};
 use crate::session::{Freshness, FreshnessSettings, Liveness};
 use crate::store::Store;
 use crate::token::{Claims, KeyRing, TokenVerifier};
-use crate::validate::{BuildError, check_endpoint, check_issuer, check_origin, check_path_prefix};
+use crate::validate::{BuildError, check_issuer, check_origin, check_path_prefix};
 
 /// Sets up a [`Bridge`].
 ///
@@ -54,13 +52,7 @@ pub struct BridgeBuilder {
     rejection_body: Option<Arc<dyn RejectionBody>>,
     malformed: Option<BuildError>,
     trusted: Vec<ExternalIssuer>,
-    pages: Option<Pages>,
-    verification_uri: Option<Url>,
-    devices_uri: Option<Url>,
-    audit_trail: Option<Arc<dyn AuditTrail>>,
-    gateway_login: bool,
-    #[cfg(feature = "client-metadata")]
-    client_metadata: Option<ClientMetadata>,
+    sign_in: SignInSettings,
 }
 
 impl Bridge {
@@ -96,13 +88,7 @@ impl BridgeBuilder {
             rejection_body: None,
             malformed,
             trusted: Vec::new(),
-            pages: None,
-            verification_uri: None,
-            devices_uri: None,
-            audit_trail: None,
-            gateway_login: false,
-            #[cfg(feature = "client-metadata")]
-            client_metadata: None,
+            sign_in: SignInSettings::default(),
         }
     }
 
@@ -140,33 +126,24 @@ impl BridgeBuilder {
         let policy = settings.policy_version.clone();
         let auth = Arc::new(AuthState::new(verifier, liveness.clone(), policy, trusted, origins));
         let own = settings.audiences.first()?.clone();
-        let gateway_login = self.gateway_login.then(|| client_of_gateway_login(&settings)).transpose()?;
-        let format = |body| Arc::new(RejectionFormat { challenge: self.challenge.clone(), body });
-        let own_format = format(self.rejection_body.clone().unwrap_or_else(|| Arc::new(ProblemJson)));
-        let rejection_format = match (self.rejection_body, &gateway_login) {
-            (None, Some(_)) => format(Arc::new(MessagesApiError)),
-            _ => own_format.clone(),
-        };
+        let sign_in = self.sign_in.configure(&settings, &own_url, &self.prefix, &self.clock)?;
+        let problem_json: Arc<dyn RejectionBody> = Arc::new(ProblemJson);
+        let own_body = self.rejection_body.clone().unwrap_or_else(|| problem_json.clone());
+        let body = self.rejection_body.or(sign_in.rejection_body).unwrap_or(problem_json);
+        let own_format = Arc::new(RejectionFormat { challenge: self.challenge.clone(), body: own_body });
+        let rejection_format = Arc::new(RejectionFormat { challenge: self.challenge, body });
         // Hook clients may log out. At the other endpoints `EndpointCaller::user` refuses them.
         let own_layer =
             BridgeAuthLayer::new(Authenticator::new(auth.clone(), own), own_format).admit_hook_clients();
-        let pages = self.pages.map(|pages| SignInPages {
-            pages,
-            verification_uri: self
-                .verification_uri
-                .unwrap_or_else(|| below(&own_url, &self.prefix, "/device")),
-            devices_uri: self.devices_uri.unwrap_or_else(|| below(&own_url, &self.prefix, "/devices")),
-        });
-        #[cfg(feature = "client-metadata")]
-        let documents = match self.client_metadata {
-            Some(accepted) => Some(Arc::new(MetadataClients::new(accepted, self.clock.clone())?)),
-            None => None,
-        };
-        #[cfg(not(feature = "client-metadata"))]
-        let documents = None;
         let state = ServiceState {
-            admin: Admin::new(self.store.clone(), liveness, settings.clone(), self.audit_trail),
-            issuer: Issuer::new(settings.clone(), self.keys.clone(), self.store, self.clock, documents),
+            admin: Admin::new(self.store.clone(), liveness, settings.clone(), sign_in.audit_trail),
+            issuer: Issuer::new(
+                settings.clone(),
+                self.keys.clone(),
+                self.store,
+                self.clock,
+                sign_in.documents,
+            ),
             settings,
             keys: self.keys,
             auth,
@@ -175,8 +152,8 @@ impl BridgeBuilder {
             limits: Limits::new(self.rate_limits, MonotonicClock),
             addresses: self.addresses,
             prefix: self.prefix,
-            pages,
-            gateway_login,
+            pages: sign_in.pages,
+            gateway_login: sign_in.gateway_login,
         };
         Ok(Bridge { state: Arc::new(state) })
     }
@@ -188,15 +165,7 @@ impl BridgeBuilder {
         check_path_prefix(&self.prefix)?;
         self.challenge.check()?;
         self.trusted_origins.iter().try_for_each(check_origin)?;
-        check_endpoint("the verification URI", self.verification_uri.as_ref())?;
-        check_endpoint("the URL of the devices page", self.devices_uri.as_ref())?;
-        match &self.pages {
-            Some(pages) => pages.check()?,
-            None if self.settings.endpoints.device_authorization.is_some() => {
-                return Err(BuildError::NoPages);
-            }
-            None => {}
-        }
+        self.sign_in.check(&self.settings.endpoints)?;
         Ok(self.keys.self_test()?)
     }
 
@@ -406,13 +375,6 @@ impl fmt::Debug for BridgeBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BridgeBuilder").field("issuer", &self.settings.issuer).finish_non_exhaustive()
     }
-}
-
-/// The URL of a page of this bridge.
-fn below(issuer: &Url, prefix: &str, page: &str) -> Url {
-    let mut url = issuer.clone();
-    url.set_path(&format!("{}{prefix}{page}", issuer.path().trim_end_matches('/')));
-    url
 }
 
 #[cfg(test)]

@@ -34,6 +34,6 @@ pub use refresh_rotation::{Refresh, RefreshError};
 pub(crate) use registered_client::LinkableClient;
 pub use registered_client::RegisteredClient;
 pub use settings::AssuranceLevel;
-pub(crate) use settings::{IssueSettings, ResourceServer};
+pub(crate) use settings::{EndpointUrls, IssueSettings, ResourceServer};
 pub use signed_in::SignedIn;
 pub(crate) use tickets::SPENT_FOR;

@@ -59,12 +59,12 @@ pub enum BuildError {
         BridgeBuilder::token_endpoint, or leave out BridgeBuilder::session_refresh_tokens"
     )]
     NoTokenEndpoint,
-    /// The device grant is on, and there is no page on which a person could let a program in.
-    #[error(
-        "BridgeBuilder::device_authorization_endpoint needs the pages: name the host's login with \
-        BridgeBuilder::pages(Pages::new(\"/login\"))"
-    )]
-    NoPages,
+    /// The device grant is on, and something that it cannot do without is missing.
+    #[error("BridgeBuilder::device_authorization_endpoint needs {needs}")]
+    DeviceGrant {
+        /// What is missing.
+        needs: &'static str,
+    },
     /// The login of Claude Code could not work with these settings.
     #[error("BridgeBuilder::gateway_login needs {needs}")]
     GatewayLogin {

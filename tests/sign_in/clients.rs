@@ -102,5 +102,9 @@ async fn a_client_that_is_not_safe_is_refused_at_start() {
     let without_pages = crate::oauth::given::oauth_builder(&db)
         .await
         .device_authorization_endpoint("https://gateway.example/device_authorization".parse().unwrap());
-    assert!(matches!(without_pages.build(), Err(BuildError::NoPages)));
+    let error = without_pages.build().unwrap_err();
+    assert!(
+        matches!(error, BuildError::DeviceGrant { .. }) && error.to_string().contains("Pages::new"),
+        "{error}"
+    );
 }

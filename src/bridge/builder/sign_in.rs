@@ -8,8 +8,84 @@ use url::Url;
 use super::BridgeBuilder;
 #[cfg(feature = "client-metadata")]
 use crate::client_metadata::ClientMetadata;
-use crate::issue::{AuditTrail, RegisteredClient};
+use crate::client_metadata::MetadataClients;
+use crate::clock::HostClock;
+use crate::id::ClientId;
+use crate::issue::{AuditTrail, EndpointUrls, IssueSettings, RegisteredClient};
 use crate::pages::Pages;
+use crate::rejection::RejectionBody;
+use crate::service::{MessagesApiError, SignInPages, client_of_gateway_login};
+use crate::validate::{BuildError, check_endpoint};
+
+/// What the host says about signing in.
+#[derive(Default)]
+pub(super) struct SignInSettings {
+    pages: Option<Pages>,
+    verification_uri: Option<Url>,
+    devices_uri: Option<Url>,
+    audit_trail: Option<Arc<dyn AuditTrail>>,
+    gateway_login: bool,
+    #[cfg(feature = "client-metadata")]
+    client_metadata: Option<ClientMetadata>,
+}
+
+/// The parts of a bridge that let people sign in.
+pub(super) struct SignIn {
+    pub(super) pages: Option<SignInPages>,
+    pub(super) documents: Option<Arc<MetadataClients>>,
+    pub(super) audit_trail: Option<Arc<dyn AuditTrail>>,
+    pub(super) gateway_login: Option<ClientId>,
+    /// How layers write rejections, unless the host says so itself.
+    pub(super) rejection_body: Option<Arc<dyn RejectionBody>>,
+}
+
+impl SignInSettings {
+    pub(super) fn check(&self, endpoints: &EndpointUrls) -> Result<(), BuildError> {
+        check_endpoint("the verification URI", self.verification_uri.as_ref())?;
+        check_endpoint("the URL of the devices page", self.devices_uri.as_ref())?;
+        if let Some(pages) = &self.pages {
+            pages.check()?;
+        }
+        let needs = |needs| Err(BuildError::DeviceGrant { needs });
+        match &endpoints.device_authorization {
+            Some(_) if self.pages.is_none() => {
+                needs("the pages: name the login with BridgeBuilder::pages(Pages::new(\"/login\"))")
+            }
+            Some(_) if endpoints.token.is_none() => needs("BridgeBuilder::token_endpoint"),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn configure(
+        self,
+        settings: &IssueSettings,
+        issuer: &Url,
+        prefix: &str,
+        clock: &HostClock,
+    ) -> Result<SignIn, BuildError> {
+        let below = |page: &str| {
+            let mut url = issuer.clone();
+            url.set_path(&format!("{}{prefix}{page}", issuer.path().trim_end_matches('/')));
+            url
+        };
+        #[cfg(feature = "client-metadata")]
+        let documents = match self.client_metadata {
+            Some(accepted) => Some(Arc::new(MetadataClients::new(accepted, clock.clone())?)),
+            None => None,
+        };
+        #[cfg(not(feature = "client-metadata"))]
+        let (documents, _) = (None, clock);
+        let gateway_login = self.gateway_login.then(|| client_of_gateway_login(settings)).transpose()?;
+        let rejection_body =
+            gateway_login.as_ref().map(|_| Arc::new(MessagesApiError) as Arc<dyn RejectionBody>);
+        let pages = self.pages.map(|pages| SignInPages {
+            pages,
+            verification_uri: self.verification_uri.unwrap_or_else(|| below("/device")),
+            devices_uri: self.devices_uri.unwrap_or_else(|| below("/devices")),
+        });
+        Ok(SignIn { pages, documents, audit_trail: self.audit_trail, gateway_login, rejection_body })
+    }
+}
 
 impl BridgeBuilder {
     /// The pages on which people let programs in. Default: none, and the host writes its own.
@@ -17,7 +93,7 @@ impl BridgeBuilder {
     /// With them `/devices` is on. `/authorize` is on when [`authorization_endpoint`](Self::authorization_endpoint) is
     /// set too, and `/device` when [`device_authorization_endpoint`](Self::device_authorization_endpoint) is.
     pub fn pages(mut self, pages: Pages) -> Self {
-        self.pages = Some(pages);
+        self.sign_in.pages = Some(pages);
         self
     }
 
@@ -35,13 +111,13 @@ impl BridgeBuilder {
     ///
     /// People type this URL. So mount the service at a short path too, and name it here.
     pub fn verification_uri(mut self, url: Url) -> Self {
-        self.verification_uri = Some(url);
+        self.sign_in.verification_uri = Some(url);
         self
     }
 
     /// The URL of the page of a person's devices. Default: `/devices` under the issuer and the [prefix](Self::prefix).
     pub fn devices_uri(mut self, url: Url) -> Self {
-        self.devices_uri = Some(url);
+        self.sign_in.devices_uri = Some(url);
         self
     }
 
@@ -49,7 +125,7 @@ impl BridgeBuilder {
     ///
     /// The operators' page shows the last 100 events of a person.
     pub fn audit_trail(mut self, trail: impl AuditTrail) -> Self {
-        self.audit_trail = Some(Arc::new(trail));
+        self.sign_in.audit_trail = Some(Arc::new(trail));
         self
     }
 
@@ -91,7 +167,7 @@ impl BridgeBuilder {
     /// [`refresh_tokens`](Self::refresh_tokens), so that people sign in once and not every hour, and the [revocation
     /// endpoint](Self::revocation_endpoint), so that `/logout` ends the session.
     pub fn gateway_login(mut self, on: bool) -> Self {
-        self.gateway_login = on;
+        self.sign_in.gateway_login = on;
         self
     }
 
@@ -100,7 +176,7 @@ impl BridgeBuilder {
     #[cfg(feature = "client-metadata")]
     #[cfg_attr(docsrs, doc(cfg(feature = "client-metadata")))]
     pub fn client_metadata(mut self, accepted: ClientMetadata) -> Self {
-        self.client_metadata = Some(accepted);
+        self.sign_in.client_metadata = Some(accepted);
         self
     }
 }
