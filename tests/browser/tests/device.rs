@@ -145,3 +145,15 @@ async fn who_is_somebody_else_signs_in_again_and_comes_back_to_the_code() {
     browser.press(ALLOW).await;
     assert_eq!(gateway.caller(&gateway.collect(&waiting).await).await, "alice");
 }
+
+#[tokio::test]
+async fn a_person_may_know_the_gateway_as_localhost() {
+    let gateway = Gateway::start(&[]).await;
+    let waiting = gateway.ask().await;
+    let browser = Browser::start().await;
+    browser.visit(&waiting.page_with_code().replace("127.0.0.1", "localhost")).await;
+    browser.sign_in("alice").await;
+    browser.press(ALLOW).await;
+    assert_eq!(browser.heading().await, "Device connected");
+    assert_eq!(gateway.caller(&gateway.collect(&waiting).await).await, "alice");
+}
