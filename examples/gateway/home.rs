@@ -19,7 +19,7 @@ use super::login::{Failed, Person};
 <li><a href="/devices">Your devices</a>: what is signed in as you, and how to end it</li>
 <li><a href="/device">Enter a code</a> that a program shows you</li>
 </ul>
-<form method="post" action="/logout"><button class="second">Sign out</button></form>
+<form method="post" action="/logout"><button>Sign out</button></form>
 {% when None %}
 <p>You are not signed in.</p>
 <p><a href="/login?return_to=/">Sign in</a></p>

@@ -4,6 +4,7 @@ use anyhow::Result;
 use askama::Template;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
+use bridge_auth::pages::Pages;
 
 /// No `form-action`: Chromium applies it to the redirects behind a form too, and the way on from the login may lead to
 /// the address of a program (`/authorize`).
@@ -23,8 +24,8 @@ const POLICY_WITH_SCRIPT: &str = "default-src 'none'; style-src 'self'; script-s
 <link rel="icon" href="data:,">
 <link rel="stylesheet" href="/login/style.css">
 {% if let Some(script) = script %}<script type="module" src="{{ script }}"></script>{% endif %}
+<header><p class="gateway">Example gateway</p></header>
 <main>
-<p class="faint">Example gateway</p>
 <h1>{{ title }}</h1>
 {{ body|safe }}
 </main>
@@ -83,5 +84,5 @@ pub async fn style() -> impl IntoResponse {
         (header::CACHE_CONTROL, "max-age=300"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ];
-    (headers, include_str!("style.css"))
+    (headers, format!("{}{}", Pages::STYLESHEET, include_str!("style.css")))
 }

@@ -46,7 +46,7 @@ pub struct Options {
 
     /// Which programs may sign in by a metadata document, whose URL is their client id: `off`, `open` (any), or the hosts
     /// whose documents are accepted, such as `claude.ai,programs.example`
-    #[arg(long, env = "BRIDGE_AUTH_CLIENT_METADATA", value_name = "off|open|HOSTS", default_value = "off")]
+    #[arg(long, env = "BRIDGE_AUTH_CLIENT_METADATA", value_name = "off|open|HOSTS", default_value = "open")]
     pub client_metadata: AcceptedDocuments,
 
     /// Lets Claude Code sign in with its "Cloud gateway" login

@@ -92,9 +92,11 @@ async fn the_pages_send_a_person_to_the_login_and_get_them_back() {
 
 #[tokio::test]
 async fn programs_find_how_to_sign_in_and_what_was_turned_on() {
-    for (arguments, documents) in
-        [(&[][..], false), (&["--client-metadata", "claude.ai, a.example", "--gateway-login"], true)]
-    {
+    for (arguments, documents, gateway_login) in [
+        (&[][..], true, false),
+        (&["--client-metadata", "off"], false, false),
+        (&["--client-metadata", "claude.ai, a.example", "--gateway-login"], true, true),
+    ] {
         let gateway = Gateway::start(arguments).await;
         let metadata = gateway.url("/.well-known/oauth-authorization-server");
         let metadata: Value = gateway.client.get(metadata).send().await.unwrap().json().await.unwrap();
@@ -102,7 +104,7 @@ async fn programs_find_how_to_sign_in_and_what_was_turned_on() {
         assert_eq!(metadata["authorization_endpoint"], endpoint("authorize"));
         assert_eq!(metadata["device_authorization_endpoint"], endpoint("device_authorization"));
         assert_eq!(metadata["client_id_metadata_document_supported"] == true, documents);
-        assert_eq!(metadata.get("gateway_protocol_version").is_some(), documents);
+        assert_eq!(metadata.get("gateway_protocol_version").is_some(), gateway_login);
         let asked = gateway.client.post(gateway.url("/v1/auth/bridge/device_authorization"));
         let asked: Value =
             asked.form(&[("client_id", "sp_bridge")]).send().await.unwrap().json().await.unwrap();

@@ -47,7 +47,7 @@ impl LoginMethod for Demo {
 <input id="label" name="label" type="email" value="{{ label }}" autocomplete="email">
 <label for="scopes">What your programs may do</label>
 <input id="scopes" name="scopes" value="{{ scopes }}" autocapitalize="none" spellcheck="false">
-<button>Sign in</button>
+<button class="primary">Sign in</button>
 </form>"#
 )]
 struct Page<'a> {

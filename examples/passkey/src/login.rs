@@ -79,12 +79,12 @@ impl LoginMethod for Passkey {
     source = r#"<div data-return-to="{{ return_to }}">
 <noscript><p class="problem">Passkeys work with JavaScript alone. Turn it on for this page.</p></noscript>
 <p id="problem" role="alert" class="problem" hidden></p>
-<form id="sign-in"><button autofocus>Sign in with a passkey</button></form>
+<form id="sign-in"><button class="primary" autofocus>Sign in with a passkey</button></form>
 <h2>New here?</h2>
 <form id="create">
 <label for="name">Name <span class="faint">(no spaces)</span></label>
 <input id="name" name="name" autocomplete="username" autocapitalize="none" spellcheck="false" maxlength="64" required>
-<button class="second">Create a passkey</button>
+<button>Create a passkey</button>
 </form>
 </div>"#
 )]

@@ -159,7 +159,6 @@ const SERVER_SCENARIOS: [(&str, &[&str]); 2] = [
             "server-stateless",
             "tools-list",
             "server-sse-multiple-streams",
-            "sep-2164-resource-not-found",
             "dns-rebinding-protection",
             "http-header-validation",
         ],
