@@ -3,6 +3,7 @@
 mod oauth;
 mod sessions;
 mod sign_in;
+mod sign_in_settings;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -16,7 +17,7 @@ use ipnet::IpNet;
 use secrecy::SecretSlice;
 use url::Url;
 
-use self::sign_in::SignInSettings;
+use self::sign_in_settings::SignInSettings;
 use super::Bridge;
 use crate::authenticate::{AuthState, Authenticator};
 use crate::clock::{Clock, HostClock};
