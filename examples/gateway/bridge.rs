@@ -13,7 +13,7 @@ use bridge_auth::issue::RegisteredClient;
 use bridge_auth::pages::Pages;
 use bridge_auth::rate_limit::RateLimits;
 use bridge_auth::{Bridge, BridgeBuilder};
-use url::Url;
+use url::{Host, Url};
 
 use super::keys;
 use super::options::{AcceptedDocuments, MaxProofAge, Options};
@@ -42,6 +42,7 @@ pub async fn open(options: &Options, issuer: &str, folder: &Path, events: Recent
         .device_code_life(Duration::from_secs(options.device_code_life))
         .token_life(Duration::from_secs(options.token_life))
         .freshness(options.freshness)
+        .trusted_origins(localhost(issuer)?)
         .trusted_proxies(options.trusted_proxy.iter().copied())
         // `into_make_service_with_connect_info` puts the peer's address here.
         .peer_address(|extensions| Some(extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip()));
@@ -74,6 +75,20 @@ fn with_addresses(bridge: BridgeBuilder, issuer: &str) -> Result<BridgeBuilder> 
         .introspection_endpoint(endpoint("introspect")?)
         .revocation_endpoint(endpoint("revoke")?)
         .jwks_uri(at("/.well-known/jwks.json")?))
+}
+
+/// The name by which people on this machine know a gateway at a loopback address.
+fn localhost(issuer: &str) -> Result<Option<Url>> {
+    let mut url: Url = issuer.parse()?;
+    let is_loopback = match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        _ => false,
+    };
+    if is_loopback {
+        url.set_host(Some("localhost"))?;
+    }
+    Ok(is_loopback.then_some(url))
 }
 
 /// The pages that people see, in the words of this gateway.
