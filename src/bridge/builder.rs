@@ -133,7 +133,7 @@ impl BridgeBuilder {
         let body = self.rejection_body.or(sign_in.rejection_body).unwrap_or(problem_json);
         let own_format = Arc::new(RejectionFormat { challenge: self.challenge.clone(), body: own_body });
         let rejection_format = Arc::new(RejectionFormat { challenge: self.challenge, body });
-        // Hook clients may log out. At the other endpoints `EndpointCaller::user` refuses them.
+        // Hook clients may log out. At the other endpoints `EndpointCaller::bridge` refuses them.
         let own_layer =
             BridgeAuthLayer::new(Authenticator::new(auth.clone(), own), own_format).admit_hook_clients();
         let state = ServiceState {

@@ -57,6 +57,7 @@ impl LinkableClient {
             redirect_uris: document.redirect_uris.clone(),
             scopes: document.scopes.clone(),
             host: Some(document.host().to_owned()),
+            manages_devices: false,
             secret: None,
         }
     }

@@ -21,6 +21,7 @@ pub struct RegisteredClient {
     name: String,
     site: Option<Url>,
     redirect_uris: Vec<String>,
+    manages_devices: bool,
     /// The hash of its secret, and how many characters the secret has.
     secret: Option<(SecretHash, usize)>,
 }
@@ -36,13 +37,22 @@ pub(crate) struct LinkableClient {
     pub(crate) scopes: Option<Scopes>,
     /// The host of its metadata document, when that is all that is known of it. Then nobody vouches for its name.
     pub(crate) host: Option<String>,
+    /// Whether it may do all that the bridge itself may.
+    pub(crate) manages_devices: bool,
     pub(super) secret: Option<SecretHash>,
 }
 
 impl RegisteredClient {
     /// A public client. The pages call it `name`.
     pub fn new(id: impl Into<String>, name: impl Into<String>) -> Self {
-        Self { id: id.into(), name: name.into(), site: None, redirect_uris: Vec::new(), secret: None }
+        Self {
+            id: id.into(),
+            name: name.into(),
+            site: None,
+            redirect_uris: Vec::new(),
+            manages_devices: false,
+            secret: None,
+        }
     }
 
     /// The page of the client for people. Default: none is shown.
@@ -60,6 +70,15 @@ impl RegisteredClient {
         self
     }
 
+    /// Whether the client may do what the bridge itself may: list and end the person's devices (`/sessions`), and get a
+    /// client for their hooks (`/oauth-client`). Default: no, and these endpoints answer 403.
+    ///
+    /// Say yes only to a program of your own. Hooks may have scopes that the person did not let this client have.
+    pub fn manages_devices(mut self, manages: bool) -> Self {
+        self.manages_devices = manages;
+        self
+    }
+
     /// Makes the client confidential: it proves who it is with this secret, by `client_secret_basic` or
     /// `client_secret_post`. The secret has at least 32 characters.
     pub fn secret(mut self, secret: &ClientSecret) -> Self {
@@ -72,7 +91,16 @@ impl LinkableClient {
     /// A client that is known by its id alone.
     pub(crate) fn unnamed(id: ClientId) -> Self {
         let name = id.to_string();
-        Self { id, name, site: None, redirect_uris: Vec::new(), scopes: None, host: None, secret: None }
+        Self {
+            id,
+            name,
+            site: None,
+            redirect_uris: Vec::new(),
+            scopes: None,
+            host: None,
+            manages_devices: true,
+            secret: None,
+        }
     }
 
     /// Its page for people, if it has one.
@@ -104,7 +132,7 @@ impl TryFrom<RegisteredClient> for Arc<LinkableClient> {
     type Error = BuildError;
 
     fn try_from(client: RegisteredClient) -> Result<Self, BuildError> {
-        let RegisteredClient { id, name, site, redirect_uris, secret } = client;
+        let RegisteredClient { id, name, site, redirect_uris, manages_devices, secret } = client;
         let text = |what, value: &str, allowed| BuildError::Text { what, value: value.to_owned(), allowed };
         let id = ClientId::parse(&id).map_err(|reason| BuildError::Id {
             what: "the id of the registered client",
@@ -129,6 +157,15 @@ impl TryFrom<RegisteredClient> for Arc<LinkableClient> {
             return Err(setting.out_of_range(format_args!("{length} characters"), "at least 32 characters"));
         }
         let secret = secret.map(|(hash, _)| hash);
-        Ok(Self::new(LinkableClient { id, name, site, redirect_uris, scopes: None, host: None, secret }))
+        Ok(Self::new(LinkableClient {
+            id,
+            name,
+            site,
+            redirect_uris,
+            scopes: None,
+            host: None,
+            manages_devices,
+            secret,
+        }))
     }
 }

@@ -25,19 +25,26 @@ impl<'r> EndpointCaller<'r> {
         if state.vouches_for(caller) { Ok(Self { caller, context }) } else { Err(other_bridge()) }
     }
 
-    /// The same caller, when it is a person's bridge. A hook client is refused.
-    pub(super) fn user(state: &ServiceState, parts: &'r Parts) -> Result<Self, EndpointFailure> {
+    /// The same caller, when it is a person's bridge. A hook client is refused, and so is a program that the person let do
+    /// less: their other devices are not its business.
+    pub(super) fn bridge(state: &ServiceState, parts: &'r Parts) -> Result<Self, EndpointFailure> {
         let admitted = Self::of(state, parts)?;
-        match admitted.caller.kind() {
-            CallerKind::User => Ok(admitted),
-            found => Err(admitted.refuse(&Rejection::CallerKind { found, required: Scopes::default() })),
+        if acts_for_the_whole_person(state, admitted.caller) {
+            return Ok(admitted);
         }
+        let found = admitted.caller.kind();
+        Err(admitted.refuse(&Rejection::CallerKind { found, required: Scopes::default() }))
     }
 
     /// Refuses the request as the layer itself would.
     pub(super) fn refuse(&self, rejection: &Rejection) -> EndpointFailure {
         refused(self.context, rejection)
     }
+}
+
+/// Whether a caller may see and end all of a person's devices, and get a client for their hooks.
+pub(super) fn acts_for_the_whole_person(state: &ServiceState, caller: &Caller) -> bool {
+    caller.kind() == CallerKind::User && state.settings.may_manage_devices(caller.client_id())
 }
 
 fn refused(context: &RequestContext, rejection: &Rejection) -> EndpointFailure {

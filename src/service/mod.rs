@@ -79,6 +79,7 @@ service! {
     /// [overlap](crate::BridgeBuilder::secret_overlap). They end with the session of the device, and at
     /// `client_secret_expires_at` at the latest.
     ///
+    /// - A client that [may not manage devices](crate::issue::RegisteredClient::manages_devices) is refused with 403.
     /// - A caller without the scopes that [provisioning requires](crate::BridgeBuilder::provisioning_requires) is
     ///   refused with 403.
     /// - When the [maximum of devices](crate::BridgeBuilder::max_devices) have credentials, the answer is 409 and lists
@@ -98,6 +99,9 @@ service! {
     ///
     /// The list has each live session with its credentials and its hook session, newest first. `limit` is the number of
     /// sessions on a page: 1 to 1000, 100 by default. `cursor` takes the `next_cursor` of the page before.
+    ///
+    /// A client that the host [registered](crate::issue::RegisteredClient::manages_devices) for somebody else, or that has a
+    /// metadata document, is refused with 403: the person's other devices are not its business.
     ///
     /// Mount it with `nest_service` under any path, or at `/sessions` and `/sessions/{id}` under the prefix of the
     /// bridge. Put it behind [`Bridge::layer`](crate::Bridge::layer): without the layer every answer is 500.

@@ -62,7 +62,7 @@ pub(super) async fn answer(state: &ServiceState, parts: &Parts, body: RequestBod
     if state.settings.endpoints.token.is_none() {
         return Err(EndpointError::not_found().into());
     }
-    let user = EndpointCaller::user(state, parts)?;
+    let user = EndpointCaller::bridge(state, parts)?;
     let metadata = if body.is_empty() { None } else { body.json::<Metadata>(&parts.headers).await? };
     let issuer = &state.issuer;
     let provisioned = match metadata.unwrap_or_default().credential()? {

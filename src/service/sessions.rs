@@ -78,7 +78,7 @@ struct OriginEntry<'a> {
 }
 
 pub(super) async fn list(state: &ServiceState, parts: &Parts) -> Answer {
-    let user = EndpointCaller::user(state, parts)?;
+    let user = EndpointCaller::bridge(state, parts)?;
     let page = state.admin.devices_of(user.caller.user_id(), &asked(&parts.uri)?).await;
     let page = page.map_err(|fault| EndpointError::unavailable(state, &fault))?;
     Ok(json(StatusCode::OK, &Listing::new(&page, Some(user.caller))))
@@ -104,7 +104,7 @@ const NO_PAGE: EndpointError = EndpointError::invalid_request(
 );
 
 pub(super) async fn end(state: &ServiceState, parts: &Parts, id: &str) -> Answer {
-    let user = EndpointCaller::user(state, parts)?;
+    let user = EndpointCaller::bridge(state, parts)?;
     let session = SessionId::parse(id).map_err(|_| EndpointError::not_found())?;
     let revoked = state.admin.revoke_session_of(user.caller.user_id(), &session).await;
     match revoked {

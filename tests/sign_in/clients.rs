@@ -3,20 +3,52 @@
 use bridge_auth::BuildError;
 use bridge_auth::id::ClientSecret;
 use bridge_auth::issue::RegisteredClient;
-use http::StatusCode;
+use http::{Method, StatusCode};
 
 use super::given::{
-    EDITOR, SERVER, SERVER_CALLBACK, SERVER_SECRET, VERIFIER, authorize, basic, code, gateway, post, redeem,
-    sign_in_builder,
+    CALLBACK, EDITOR, SERVER, SERVER_CALLBACK, SERVER_SECRET, VERIFIER, authorize, basic, code, gateway,
+    post, redeem, sign_in_builder,
 };
-use crate::support::gateway::send;
+use crate::oauth::given::claims;
+use crate::support::gateway::{Gateway, PREFIX, send};
 use crate::support::{Backend, SqliteBackend};
 
 crate::store::promises![
+    a_client_that_somebody_else_wrote_has_no_business_with_other_devices,
     a_confidential_client_must_prove_who_it_is,
     a_refresh_token_is_good_for_its_own_client_alone,
     a_client_revokes_its_own_tokens_alone,
 ];
+
+async fn a_client_that_somebody_else_wrote_has_no_business_with_other_devices(db: impl Backend) {
+    let own = RegisteredClient::new("own", "Our own").redirect_uri(CALLBACK).manages_devices(true);
+    let gateway = Gateway::over(sign_in_builder(&db).await.client(own).build().unwrap()).await;
+    let bridge = gateway.link("alice").await;
+    let other = claims(&bridge)["sid"].as_str().unwrap().to_owned();
+    let token = async |client: &str| {
+        let code = code(&gateway, "alice", &authorize(&[("client_id", Some(client))])).await;
+        redeem(&gateway, client, &code, &[]).await.text("access_token")
+    };
+    let (editor, own) = (token(EDITOR).await, token("own").await);
+    let end_other = format!("{PREFIX}/sessions/{other}");
+    for (method, path) in [
+        (Method::GET, format!("{PREFIX}/sessions")),
+        (Method::POST, format!("{PREFIX}/oauth-client")),
+        (Method::DELETE, end_other.clone()),
+    ] {
+        let refused = gateway.call(method, &path, &editor).await;
+        assert!(refused.is_problem(403, "insufficient_scope"), "{path} {refused:?}");
+    }
+    assert!(gateway.admits(&bridge).await);
+    assert_eq!(gateway.call(Method::GET, &format!("{PREFIX}/sessions"), &own).await.status, StatusCode::OK);
+    assert_eq!(gateway.call(Method::DELETE, &end_other, &own).await.status, StatusCode::NO_CONTENT);
+    // Its own session is its business.
+    assert_eq!(
+        gateway.call(Method::POST, &format!("{PREFIX}/logout"), &editor).await.status,
+        StatusCode::NO_CONTENT
+    );
+    assert!(!gateway.admits(&editor).await);
+}
 
 async fn a_confidential_client_must_prove_who_it_is(db: impl Backend) {
     let gateway = gateway(&db).await;

@@ -17,7 +17,7 @@ use super::given::{
     start,
 };
 use crate::oauth::given::claims;
-use crate::support::gateway::{Gateway, send};
+use crate::support::gateway::{Gateway, PREFIX, send};
 use crate::support::{Backend, SqliteBackend};
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -80,6 +80,8 @@ async fn a_client_that_nobody_registered_gets_in_with_its_document() {
     let token = answer.text("access_token");
     assert_eq!(claims(&token)["client_id"], scene.id());
     assert!(scene.gateway.admits(&token).await);
+    let devices = scene.gateway.call(http::Method::GET, &format!("{PREFIX}/sessions"), &token).await;
+    assert_eq!(devices.status, StatusCode::FORBIDDEN, "the person's other devices are not its business");
     // The device grant takes such a client too, and shows where it comes from.
     let codes = start(&scene.gateway, &scene.id(), &[]).await;
     assert_eq!(decide(&scene.gateway, "alice", &codes, "allow").await.status, StatusCode::OK);

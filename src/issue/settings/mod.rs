@@ -22,6 +22,7 @@ pub(crate) use tokens::TokenSettings;
 use std::time::Duration;
 
 use crate::audience::Audiences;
+use crate::client_metadata::MetadataClients;
 use crate::id::{CallSource, ClientId, PolicyVersion};
 use crate::store::Deadlines;
 use crate::validate::{BuildError, check_issuer};
@@ -68,6 +69,16 @@ impl IssueSettings {
     /// How long a session lives after it was last renewed.
     pub(crate) fn session_life(&self) -> Duration {
         self.sessions.life_with(&self.refresh)
+    }
+
+    /// Whether a client may see and end all of a person's devices, and get a client for their hooks. A client that somebody
+    /// else wrote may not, unless the host says so. A client that only the host itself opens access for may.
+    pub(crate) fn may_manage_devices(&self, client: &ClientId) -> bool {
+        let is_described = || MetadataClients::is_metadata_client_id(client);
+        match self.clients.registered(client) {
+            Some(registered) => *client == self.bridge_client || registered.manages_devices,
+            None => !is_described(),
+        }
     }
 
     pub(crate) fn check(&self) -> Result<(), BuildError> {

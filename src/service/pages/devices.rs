@@ -6,12 +6,12 @@ use http::{Method, Response};
 
 use super::query::Query;
 use super::visit::{Visit, name_of, not_found, page};
-use crate::caller::CallerKind;
 use crate::id::{ClientId, SessionId, UserId};
 use crate::issue::SignedIn;
 use crate::layer_verdict::LayerVerdict;
 use crate::pages::{AuthorizeProblem, DeviceRow, DevicesView, Notice};
 use crate::service::answer::{Answer, EndpointFailure};
+use crate::service::endpoint_caller::acts_for_the_whole_person;
 use crate::service::rate_limited;
 use crate::service::request_body::RequestBody;
 use crate::service::state::ServiceState;
@@ -39,7 +39,7 @@ pub(in crate::service) async fn answer(state: &ServiceState, parts: &Parts, body
 fn person(visit: &Visit<'_>) -> Result<SignedIn, EndpointFailure> {
     if let Some((LayerVerdict::Caller(caller), _)) = LayerVerdict::of(&visit.parts.extensions)
         && visit.state.vouches_for(caller)
-        && caller.kind() == CallerKind::User
+        && acts_for_the_whole_person(visit.state, caller)
     {
         let person = SignedIn::new(caller.user_id().clone(), caller.scopes().clone());
         return Ok(person.session(caller.session_id().clone()));
