@@ -1,5 +1,8 @@
 //! The page on which a person types the code of a program.
 
+use std::net::SocketAddr;
+
+use axum::extract::ConnectInfo;
 use bridge_auth::rate_limit::RateLimits;
 use http::{Method, StatusCode};
 
@@ -114,15 +117,15 @@ async fn row_l5_a_form_of_another_site_decides_nothing() {
 }
 
 #[tokio::test]
-async fn row_l4_ten_thousand_guesses_find_nothing_and_are_refused() {
+async fn row_l4_ten_thousand_guesses_of_many_people_find_nothing_and_are_refused() {
     let db = SqliteBackend::start().await;
+    // No address is known here, so only the limit of all together can stop them.
     let limits = RateLimits::default().codes_per_person(10_000_000).user_codes(400);
     let bridge = sign_in_builder(&db).await.rate_limits(limits).build().unwrap();
     let gateway = Gateway::over(bridge).await;
     let _waits = start(&gateway, EDITOR, &[]).await;
     let mut refused = 0;
     for number in 0..10_000_u32 {
-        // Each guess is of another person, so only the limit of all together can stop them.
         let code = guess(number);
         let answer = open(&gateway, &format!("guesser{number}"), &format!("/device?user_code={code}")).await;
         assert!(!html(&answer).contains("name=\"ticket\""), "{code}");
@@ -132,6 +135,29 @@ async fn row_l4_ten_thousand_guesses_find_nothing_and_are_refused() {
         }
     }
     assert!(refused > 9_900, "{refused} of 10 000 guesses were refused");
+}
+
+#[tokio::test]
+async fn row_l4_an_address_that_guesses_is_refused_and_others_are_not() {
+    let db = SqliteBackend::start().await;
+    let limits = RateLimits::default().codes_per_person(10_000_000).user_codes(10_000_000);
+    let bridge = sign_in_builder(&db)
+        .await
+        .rate_limits(limits)
+        .peer_address(|extensions| Some(extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip()))
+        .trusted_proxies(["127.0.0.1/32".parse().unwrap()]);
+    let gateway = Gateway::over(bridge.build().unwrap()).await;
+    let from = async |address: &str, number: u32| {
+        let request = browse(&gateway, Method::GET, &format!("/device?user_code={}", guess(number)));
+        let request = request.header("cookie", "login=alice").header("x-forwarded-for", address);
+        send(request).await.status
+    };
+    let mut refused = 0;
+    for number in 0..200 {
+        refused += u32::from(from("203.0.113.1", number).await == StatusCode::TOO_MANY_REQUESTS);
+    }
+    assert!(refused > 130, "{refused} of 200 guesses were refused");
+    assert_eq!(from("198.51.100.2", 0).await, StatusCode::OK, "the same person, at another address");
 }
 
 /// The codes in their order.

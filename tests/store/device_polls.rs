@@ -19,7 +19,7 @@ use crate::support::{Backend, Listed as _, known};
 super::promises![
     an_allowed_grant_opens_a_session_of_who_allowed_it,
     an_unknown_device_code_is_refused_and_leaves_no_trace,
-    row_l1_of_64_pollers_one_collects,
+    row_l3_of_64_pollers_one_collects,
     the_checks_of_a_poll_come_in_their_order,
     another_clients_poll_changes_nothing,
     what_nobody_collects_in_time_is_expired,
@@ -88,7 +88,7 @@ async fn an_unknown_device_code_is_refused_and_leaves_no_trace(db: impl Backend)
     assert_eq!(db.count("device_grants").await, 0);
 }
 
-async fn row_l1_of_64_pollers_one_collects(db: impl Backend) {
+async fn row_l3_of_64_pollers_one_collects(db: impl Backend) {
     let nodes = [db.open().await, db.open().await];
     let alice = user(&*nodes[0], "alice").await;
     let grant = allowed(&*nodes[0], &alice).await;

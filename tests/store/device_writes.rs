@@ -64,7 +64,7 @@ async fn strangers_and_logins_write_nothing_in_sqlite_and_wait_for_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn row_l4_many_polls_of_one_grant_take_one_connection() {
+async fn many_polls_of_one_grant_take_one_connection() {
     let db = PostgresBackend::start().await;
     let store = PostgresStore::builder(&db.url()).pool_size(4).connect().await.unwrap();
     let (grant, other) = (started(&store).await, started(&store).await);

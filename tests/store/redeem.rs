@@ -26,7 +26,7 @@ super::promises![
     a_code_from_before_a_revoke_all_is_expired,
     a_disabled_users_code_is_refused,
     the_verifier_answers_the_challenge_or_there_is_none,
-    row_l1_a_code_is_for_its_client_alone,
+    row_35_a_code_is_for_its_client_alone,
     a_code_is_for_the_redirect_uri_that_it_was_sent_to,
     the_checks_of_a_code_come_in_their_order,
     a_failure_leaves_the_code_unspent,
@@ -175,7 +175,7 @@ async fn the_verifier_answers_the_challenge_or_there_is_none(db: impl Backend) {
     }
 }
 
-async fn row_l1_a_code_is_for_its_client_alone(db: impl Backend) {
+async fn row_35_a_code_is_for_its_client_alone(db: impl Backend) {
     let store = db.open().await;
     let alice = user(&*store, "alice").await;
     let theirs = changed(new_code(&alice), |new| new.client = client_id("desktop"));

@@ -81,7 +81,7 @@ const LITERALS: [&str; 60] = [
 ];
 
 #[tokio::test]
-async fn attack_a130_no_spelling_of_an_address_that_is_not_public_is_connected_to() {
+async fn row_l14_and_attack_a130_no_spelling_of_an_address_that_is_not_public_is_connected_to() {
     let trap = trap().await;
     let dns = Dns::always("127.0.0.1");
     let clients = gateway(strict(), &dns, &Ahead::default());
@@ -146,7 +146,7 @@ const ANSWERS: [&str; 40] = [
 ];
 
 #[tokio::test]
-async fn attack_a130_a_name_that_leads_to_an_address_that_is_not_public_is_not_connected_to() {
+async fn row_l14_and_attack_a130_a_name_that_leads_to_an_address_that_is_not_public_is_not_connected_to() {
     let trap = trap().await;
     for answer in ANSWERS {
         // Alone, and hidden behind or before a public address.
@@ -168,7 +168,7 @@ async fn attack_a130_a_name_that_leads_to_an_address_that_is_not_public_is_not_c
 }
 
 #[tokio::test]
-async fn attack_a130_names_of_this_machine_and_of_its_network_are_found_and_refused() {
+async fn row_l14_and_attack_a130_names_of_this_machine_and_of_its_network_are_found_and_refused() {
     let trap = trap().await;
     // The operating system's own resolver.
     let clients = MetadataClients::new(strict(), HostClock::default()).unwrap();
@@ -190,7 +190,7 @@ async fn attack_a130_names_of_this_machine_and_of_its_network_are_found_and_refu
 }
 
 #[tokio::test]
-async fn attack_a130_a_name_that_changes_its_address_is_connected_to_only_where_it_was_checked() {
+async fn row_l14_and_attack_a130_a_name_that_changes_its_address_is_connected_to_only_where_it_was_checked() {
     // 127.0.0.2 stands for a public address. 127.0.0.1 is not allowed.
     let public = Server::start_at([127, 0, 0, 2].into(), 0).await;
     let private = Server::start_at(LOOPBACK, public.port()).await;
@@ -209,7 +209,7 @@ async fn attack_a130_a_name_that_changes_its_address_is_connected_to_only_where_
 }
 
 #[tokio::test]
-async fn attack_a130_the_second_answer_of_a_resolver_is_checked_like_the_first() {
+async fn row_l14_and_attack_a130_the_second_answer_of_a_resolver_is_checked_like_the_first() {
     let dns = Dns::new(&[&["93.184.215.14"], &["127.0.0.1"]]);
     let resolver = CheckedResolver::new(Arc::new(dns), Arc::new(Addresses::new(Vec::new())));
     let name = || "client.example".parse::<Name>().unwrap();
@@ -220,7 +220,7 @@ async fn attack_a130_the_second_answer_of_a_resolver_is_checked_like_the_first()
 }
 
 #[tokio::test]
-async fn attack_a130_a_redirect_to_this_machine_is_not_followed() {
+async fn row_l14_and_attack_a130_a_redirect_to_this_machine_is_not_followed() {
     let scene = Scene::new().await;
     let trap = trap().await;
     for target in ["https://127.0.0.1", "https://[::1]", "http://127.0.0.1", "https://client.example"] {
@@ -237,7 +237,7 @@ async fn attack_a130_a_redirect_to_this_machine_is_not_followed() {
 }
 
 #[tokio::test]
-async fn attack_a130_a_name_with_many_addresses_is_not_a_scan() {
+async fn row_l14_and_attack_a130_a_name_with_many_addresses_is_not_a_scan() {
     let many: Vec<String> = (0..250).map(|last| format!("93.184.215.{last}")).collect();
     let many: Vec<_> = many.iter().map(String::as_str).collect();
     let resolver = CheckedResolver::new(Arc::new(Dns::new(&[&many])), Arc::new(Addresses::new(Vec::new())));
