@@ -26,6 +26,12 @@ pub(crate) enum MessageView<'a> {
     BadRequest {
         what: AuthorizeProblem,
     },
+    /// A program that nobody here vouches for made a mistake. The browser goes back to it only by a click.
+    ReturnToProgram {
+        /// The host that the link leads to.
+        host: &'a str,
+        link: &'a str,
+    },
     CrossSite,
     TooManyAttempts {
         seconds: u64,
@@ -61,15 +67,18 @@ struct MessagePage<'a> {
     next: Phrase<'a>,
     /// Whether this is good news.
     is_good: bool,
-    /// The link to the form for a code.
-    another_code: Option<&'a str>,
+    /// Where to go on, and its text.
+    link: Option<(&'a str, Phrase<'a>)>,
 }
 
 impl MessageView<'_> {
     fn status(&self) -> StatusCode {
         match self {
             Self::DeviceAllowed { .. } | Self::DeviceDenied => StatusCode::OK,
-            Self::CodeExpired | Self::PageExpired | Self::BadRequest { .. } => StatusCode::BAD_REQUEST,
+            Self::CodeExpired
+            | Self::PageExpired
+            | Self::BadRequest { .. }
+            | Self::ReturnToProgram { .. } => StatusCode::BAD_REQUEST,
             Self::ConsentUsed => StatusCode::CONFLICT,
             Self::CrossSite | Self::AccountDisabled => StatusCode::FORBIDDEN,
             Self::TooManyAttempts { .. } => StatusCode::TOO_MANY_REQUESTS,
@@ -86,6 +95,7 @@ impl MessageView<'_> {
             Self::PageExpired => (&t.page_expired, &t.page_expired_next),
             Self::ConsentUsed => (&t.answered, &t.answered_next),
             Self::BadRequest { .. } => (&t.bad_request, &t.bad_request_next),
+            Self::ReturnToProgram { .. } => (&t.bad_request, &t.return_next),
             Self::CrossSite => (&t.cross_site, &t.cross_site_next),
             Self::TooManyAttempts { .. } => (&t.too_many, &t.too_many_next),
             Self::Unavailable { .. } => (&t.unavailable, &t.unavailable_next),
@@ -124,6 +134,7 @@ impl Pages {
         let next = frame.phrase(next).with("seconds", &seconds);
         let next = match *view {
             MessageView::DeviceAllowed { program } => next.with("program", program),
+            MessageView::ReturnToProgram { host, .. } => next.with("host", host),
             _ => next,
         };
         let detail = match *view {
@@ -131,8 +142,14 @@ impl Pages {
             _ => None,
         };
         let is_good = matches!(view, MessageView::DeviceAllowed { .. });
-        let another_code = matches!(view, MessageView::CodeExpired).then_some(&*t.another_code);
-        let page = MessagePage { frame, title, detail, next, is_good, another_code };
+        let link = match *view {
+            MessageView::CodeExpired => Some(("?", frame.phrase(&t.another_code))),
+            MessageView::ReturnToProgram { host, link } => {
+                Some((link, frame.phrase(&t.return_link).with("host", host)))
+            }
+            _ => None,
+        };
+        let page = MessagePage { frame, title, detail, next, is_good, link };
         let page = Page::new(view.status(), &page, &self.stylesheet, Forms::Here);
         match view.retry_after() {
             Some(seconds) => page.retry_after(seconds),

@@ -232,6 +232,7 @@ fn messages<'a>(chosen: &Chosen<'a>) -> [(&'static str, MessageView<'a>); 15] {
         ("redirect-missing", problem(AuthorizeProblem::RedirectMissing)),
         ("redirect-unknown", problem(AuthorizeProblem::RedirectUnknown)),
         ("malformed", problem(AuthorizeProblem::Malformed)),
+        ("return", MessageView::ReturnToProgram { host: chosen.program, link: "https://program.example/cb" }),
         ("cross-site", MessageView::CrossSite),
         ("too-many", MessageView::TooManyAttempts { seconds: 42 }),
         ("unavailable", MessageView::Unavailable { retry_after: Some(1) }),

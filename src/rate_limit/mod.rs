@@ -54,6 +54,7 @@ pub struct RateLimits {
     pub(crate) codes_per_person: u32,
     pub(crate) calls_per_session: u32,
     pub(crate) user_codes: u32,
+    pub(crate) device_grants: u32,
     pub(crate) failure_cost: u32,
     pub(crate) max_keys: u32,
 }
@@ -67,6 +68,7 @@ impl Default for RateLimits {
             codes_per_person: 60,
             calls_per_session: 120,
             user_codes: 12_000,
+            device_grants: 6000,
             failure_cost: 20,
             max_keys: 100_000,
         }
@@ -113,6 +115,13 @@ impl RateLimits {
         self
     }
 
+    /// How many device grants all programs together may start in a minute, and at once. Each takes a row for an hour or so,
+    /// and anybody may start one. Default: 6000.
+    pub fn device_grants(mut self, grants: u32) -> Self {
+        self.device_grants = grants;
+        self
+    }
+
     /// How many attempts a failed attempt counts for. Default: 20.
     pub fn failure_cost(mut self, attempts: u32) -> Self {
         self.failure_cost = attempts;
@@ -133,6 +142,7 @@ impl RateLimits {
             ("the rate limit of a person", "RateLimits::codes_per_person", self.codes_per_person),
             ("the rate limit of a session", "RateLimits::calls_per_session", self.calls_per_session),
             ("the rate limit of user codes", "RateLimits::user_codes", self.user_codes),
+            ("the rate limit of device grants", "RateLimits::device_grants", self.device_grants),
             ("the maximum of remembered keys", "RateLimits::max_keys", self.max_keys),
         ] {
             check_count(Setting::new(what, setter), count, &(1..=10_000_000), "1 to 10 000 000")?;
@@ -158,6 +168,10 @@ pub(crate) struct Limits<C: Clock + Clone = MonotonicClock> {
     sessions: Limiter<C>,
     /// User codes that were tried, by everyone together.
     user_codes: Limiter<C>,
+    /// Device grants that were started, by everyone together.
+    device_grants: Limiter<C>,
+    /// Documents of clients that a person made the gateway look for.
+    documents: Limiter<C>,
     /// When an address last failed for a client.
     failures: Cache<u64, C::Instant>,
     keys: RandomState,
@@ -173,6 +187,8 @@ impl<C: Clock + Clone> Limits<C> {
     const MEMORY: Duration = Duration::from_secs(60);
     /// How many refusals are held back at a time. More would take the places for requests that the host has.
     const MOST_HELD: usize = 256;
+    /// How often a minute a person may make the gateway look for the document of a client.
+    const DOCUMENTS_PER_PERSON: u32 = 20;
     /// The longest time that a refusal is held back.
     const LONGEST_HOLD: Duration = Duration::from_secs(1);
 
@@ -186,6 +202,8 @@ impl<C: Clock + Clone> Limits<C> {
             people: limiter(settings.codes_per_person)?,
             sessions: limiter(settings.calls_per_session)?,
             user_codes: Limiter::new(NonZeroU32::new(settings.user_codes)?, 1, clock.clone()),
+            device_grants: Limiter::new(NonZeroU32::new(settings.device_grants)?, 1, clock.clone()),
+            documents: limiter(Self::DOCUMENTS_PER_PERSON)?,
             failures: Cache::new(max_keys),
             keys: RandomState::new(),
             failure_cost: settings.failure_cost,
@@ -245,9 +263,30 @@ impl<C: Clock + Clone> Limits<C> {
         self.failures.insert(self.key((network(address), client)), self.clock.now());
     }
 
-    /// `person` asks for a code.
+    /// `person` asks for a code, or does something else that writes.
     pub(crate) fn code_for(&self, person: &UserId) -> Result<(), RateLimited> {
         self.people.spend(self.key(person)).map_err(|wait| RateLimited { by: "person", wait })
+    }
+
+    /// `person` opens a page that costs work. It counts apart: another site can make a browser open pages, and must not keep
+    /// the person from deciding, or from ending a device.
+    pub(crate) fn page_for(&self, person: &UserId) -> Result<(), RateLimited> {
+        self.people.spend(self.key((person, "page"))).map_err(|wait| RateLimited { by: "person", wait })
+    }
+
+    /// `person` ends a device.
+    pub(crate) fn end_for(&self, person: &UserId) -> Result<(), RateLimited> {
+        self.people.spend(self.key((person, "end"))).map_err(|wait| RateLimited { by: "person", wait })
+    }
+
+    /// `person` makes the gateway look for the document of a client.
+    pub(crate) fn document_for(&self, person: &UserId) -> Result<(), RateLimited> {
+        self.documents.spend(self.key(person)).map_err(|wait| RateLimited { by: "person", wait })
+    }
+
+    /// Somebody starts a device grant: a row that anybody may cause.
+    pub(crate) fn device_grant(&self) -> Result<(), RateLimited> {
+        self.device_grants.spend(EVERYONE).map_err(|wait| RateLimited { by: "device_grants", wait })
     }
 
     /// `session` calls an endpoint that writes for it. Its logout counts apart: an attacker who has the token too, and
@@ -258,14 +297,23 @@ impl<C: Clock + Clone> Limits<C> {
             .map_err(|wait| RateLimited { by: "session", wait })
     }
 
-    /// Somebody tries a user code.
-    pub(crate) fn guess(&self) -> Result<(), RateLimited> {
+    /// Somebody at `address` tries a user code. An address has a limit for this alone: another site can make a browser try
+    /// codes, and must not keep the programs of that address from their tokens.
+    pub(crate) fn guess(&self, address: Option<IpAddr>) -> Result<(), RateLimited> {
+        if let Some(address) = address {
+            let checked = self.addresses.spend(self.key((network(address), "user code")));
+            checked.map_err(|wait| RateLimited { by: "address", wait })?;
+        }
         self.user_codes.spend(EVERYONE).map_err(|wait| RateLimited { by: "user_codes", wait })
     }
 
     /// Nobody has the user code that was tried.
-    pub(crate) fn guess_failed(&self) {
-        self.user_codes.owe(EVERYONE, self.failure_cost.saturating_sub(1));
+    pub(crate) fn guess_failed(&self, address: Option<IpAddr>) {
+        let more = self.failure_cost.saturating_sub(1);
+        if let Some(address) = address {
+            self.addresses.owe(self.key((network(address), "user code")), more);
+        }
+        self.user_codes.owe(EVERYONE, more);
     }
 
     /// Holds back the refusal of a known caller: so a caller in a loop leaves the machine to others.

@@ -37,17 +37,22 @@ pub(super) async fn answer(state: &ServiceState, parts: &Parts, body: RequestBod
     let OauthClient::Linkable(client) = authenticate(state, parts, &form).await? else {
         return Err(UNAUTHORIZED_CLIENT.into());
     };
+    // Nothing ties this request to a client with a metadata document: no redirect, no proof. Anybody could ask in its name,
+    // and the page would show that name.
+    if state.issuer.registered_client(&client).is_none() {
+        return Err(UNAUTHORIZED_CLIENT.into());
+    }
     let request = DeviceGrantRequest {
         client,
         scopes: token::scopes(&form)?,
         resource: resource::audience(&state.settings.audiences, &form)?,
         origin: origin::of(&state.addresses, parts, None),
     };
+    rate_limited::device_grant(state, parts)?;
     let started = state.issuer.start_device_grant(request).await.map_err(|error| match error {
         DeviceGrantError::Resource => INVALID_TARGET,
         DeviceGrantError::Store(fault) => EndpointError::unavailable(state, &fault),
     })?;
-    rate_limited::device_grant_started(state, parts);
     let user_code = started.user_code.to_string();
     let mut complete = pages.verification_uri.clone();
     complete.query_pairs_mut().append_pair("user_code", &user_code);

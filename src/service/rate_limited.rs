@@ -56,10 +56,33 @@ pub(super) async fn person(state: &ServiceState, person: &UserId) -> Result<(), 
     }
 }
 
-/// Refuses a person who asks for too many codes on a page.
+/// Refuses a person who decides too often on a page.
 pub(super) async fn code_for(state: &ServiceState, person: &UserId) -> Result<(), RateLimited> {
+    held(state, |limits| limits.code_for(person)).await
+}
+
+/// Refuses a person who opens too many pages that cost work.
+pub(super) async fn page_for(state: &ServiceState, person: &UserId) -> Result<(), RateLimited> {
+    held(state, |limits| limits.page_for(person)).await
+}
+
+/// Refuses a person who ends too many devices.
+pub(super) async fn end_for(state: &ServiceState, person: &UserId) -> Result<(), RateLimited> {
+    held(state, |limits| limits.end_for(person)).await
+}
+
+/// Refuses a person who makes the gateway look for too many documents of clients.
+pub(super) async fn document(state: &ServiceState, person: &UserId) -> Result<(), RateLimited> {
+    held(state, |limits| limits.document_for(person)).await
+}
+
+/// Checks a limit of a known person. A refusal comes after a delay.
+async fn held(
+    state: &ServiceState,
+    check: impl FnOnce(&Limits) -> Result<(), RateLimited>,
+) -> Result<(), RateLimited> {
     let Some(limits) = state.limits.as_ref() else { return Ok(()) };
-    let checked = limits.code_for(person);
+    let checked = check(limits);
     if let Err(limited) = &checked {
         limits.hold(limited).await;
     }
@@ -73,10 +96,9 @@ pub(super) async fn guess<'r>(
     person: &UserId,
 ) -> Result<Guess<'r>, RateLimited> {
     let Some(limits) = state.limits.as_ref() else { return Ok(Guess(None)) };
-    code_for(state, person).await?;
+    page_for(state, person).await?;
     let address = origin::address(&state.addresses, parts);
-    limits.attempt(address)?;
-    limits.guess()?;
+    limits.guess(address)?;
     Ok(Guess(Some((limits, address))))
 }
 
@@ -88,17 +110,18 @@ impl Guess<'_> {
     /// No program waits with this code.
     pub(super) fn failed(self) {
         if let Some((limits, address)) = self.0 {
-            limits.failed(address);
-            limits.guess_failed();
+            limits.guess_failed(address);
         }
     }
 }
 
-/// A device grant was started. Anyone may do that, and each takes a row: so it costs as much as a failed attempt.
-pub(super) fn device_grant_started(state: &ServiceState, parts: &Parts) {
-    if let Some(limits) = state.limits.as_ref() {
-        limits.failed(origin::address(&state.addresses, parts));
-    }
+/// A program starts a device grant. Anyone may do that, and each takes a row: so it costs an address as much as a failed
+/// attempt, and all together have a limit.
+pub(super) fn device_grant(state: &ServiceState, parts: &Parts) -> Result<(), EndpointError> {
+    let Some(limits) = state.limits.as_ref() else { return Ok(()) };
+    limits.device_grant().map_err(refused)?;
+    limits.failed(origin::address(&state.addresses, parts));
+    Ok(())
 }
 
 /// Refuses a known person or session, after a delay.

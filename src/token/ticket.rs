@@ -17,6 +17,8 @@ use crate::id::{UserId, random_hex};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Ticket<T> {
     iss: String,
+    /// No API has this audience. So not even a server that looks at nothing else takes a ticket for a token.
+    aud: String,
     sub: UserId,
     exp: u64,
     jti: String,
@@ -32,6 +34,7 @@ impl<T: Serialize + DeserializeOwned> Ticket<T> {
     pub(crate) fn new(issuer: &str, person: &UserId, now: Duration, shown: T) -> Self {
         Self {
             iss: issuer.to_owned(),
+            aud: audience(issuer),
             sub: person.clone(),
             exp: now.saturating_add(Self::LIFE).as_secs(),
             jti: random_hex::<16>().to_string(),
@@ -64,7 +67,8 @@ impl<T: Serialize + DeserializeOwned> Ticket<T> {
         let is_signed = Scheme::from_name(&header.alg).is_some_and(|scheme| key.scheme() == scheme)
             && key.verifies(compact.signed, &compact.signature);
         let ticket: Self = json_object(&compact.payload).filter(|_| is_signed)?;
-        let is_good = ticket.iss == issuer && ticket.sub == *person && now.as_secs() < ticket.exp;
+        let is_for_us = ticket.iss == issuer && ticket.aud == audience(issuer);
+        let is_good = is_for_us && ticket.sub == *person && now.as_secs() < ticket.exp;
         is_good.then_some(ticket)
     }
 
@@ -77,6 +81,10 @@ impl<T: Serialize + DeserializeOwned> Ticket<T> {
     pub(crate) fn into_shown(self) -> T {
         self.shown
     }
+}
+
+fn audience(issuer: &str) -> String {
+    format!("{issuer}#ticket")
 }
 
 #[cfg(test)]

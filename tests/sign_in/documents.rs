@@ -13,8 +13,7 @@ use serde_json::{Value, json};
 
 use self::server::{ROOT, Reply, Server};
 use super::given::{
-    authorize, browse, code, decide, gateway, html, location, member, open, poll, redeem, sign_in_builder,
-    start,
+    authorize, browse, code, gateway, html, location, member, open, post, redeem, sign_in_builder,
 };
 use crate::oauth::given::claims;
 use crate::support::gateway::{Gateway, PREFIX, send};
@@ -82,10 +81,45 @@ async fn a_client_that_nobody_registered_gets_in_with_its_document() {
     assert!(scene.gateway.admits(&token).await);
     let devices = scene.gateway.call(http::Method::GET, &format!("{PREFIX}/sessions"), &token).await;
     assert_eq!(devices.status, StatusCode::FORBIDDEN, "the person's other devices are not its business");
-    // The device grant takes such a client too, and shows where it comes from.
-    let codes = start(&scene.gateway, &scene.id(), &[]).await;
-    assert_eq!(decide(&scene.gateway, "alice", &codes, "allow").await.status, StatusCode::OK);
-    assert_eq!(poll(&scene.gateway, &scene.id(), &codes).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn nobody_starts_a_device_grant_in_the_name_of_a_client_with_a_document() {
+    let db = SqliteBackend::start().await;
+    let scene = Scene::new(&db).await;
+    let refused = send(post(&scene.gateway, "/device_authorization", &[("client_id", &scene.id())])).await;
+    assert!(refused.is_oauth_error(400, "unauthorized_client"), "{refused:?}");
+    assert_eq!(scene.server.connections(), 0);
+}
+
+#[tokio::test]
+async fn row_l9_a_mistake_of_a_client_that_anybody_can_make_leads_nowhere_without_a_click() {
+    let db = SqliteBackend::start().await;
+    let scene = Scene::new(&db).await;
+    let id = scene.id();
+    for mistake in [("response_type", None), ("scope", Some("admin"))] {
+        let redirect = ("redirect_uri", Some("http://127.0.0.1:4711/callback"));
+        let request = authorize(&[("client_id", Some(&id)), redirect, mistake]);
+        let answer = open(&scene.gateway, "alice", &request).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{answer:?}");
+        assert!(!answer.headers.contains_key("location"));
+        let html = html(&answer);
+        assert!(html.contains("href=\"http://127.0.0.1:4711/callback?error="), "{html}");
+    }
+}
+
+#[tokio::test]
+async fn a_person_who_makes_the_gateway_look_for_many_documents_is_refused_and_others_are_not() {
+    let db = SqliteBackend::start().await;
+    let scene = Scene::new(&db).await;
+    let mut refused = 0;
+    for number in 0..30 {
+        let id = format!("https://127.0.0.1:{}/{number}.json", scene.server.port());
+        let answer = open(&scene.gateway, "mallory", &authorize(&[("client_id", Some(&id))])).await;
+        refused += u32::from(answer.status == StatusCode::TOO_MANY_REQUESTS);
+    }
+    assert!(refused >= 9, "{refused}");
+    assert_eq!(open(&scene.gateway, "alice", &scene.request()).await.status, StatusCode::OK);
 }
 
 #[tokio::test]
@@ -152,7 +186,6 @@ async fn nothing_is_fetched_for_somebody_who_is_not_signed_in() {
     let scene = Scene::new(&db).await;
     let answer = send(browse(&scene.gateway, http::Method::GET, &scene.request())).await;
     assert_eq!(answer.status, StatusCode::SEE_OTHER);
-    let _ = start(&scene.gateway, &scene.id(), &[]).await;
     let _ = redeem(&scene.gateway, &scene.id(), &"0".repeat(64), &[]).await;
     assert_eq!(scene.server.connections(), 0);
 }

@@ -22,7 +22,6 @@ pub(crate) use tokens::TokenSettings;
 use std::time::Duration;
 
 use crate::audience::Audiences;
-use crate::client_metadata::MetadataClients;
 use crate::id::{CallSource, ClientId, PolicyVersion};
 use crate::store::Deadlines;
 use crate::validate::{BuildError, check_issuer};
@@ -71,14 +70,11 @@ impl IssueSettings {
         self.sessions.life_with(&self.refresh)
     }
 
-    /// Whether a client may see and end all of a person's devices, and get a client for their hooks. A client that somebody
-    /// else wrote may not, unless the host says so. A client that only the host itself opens access for may.
+    /// Whether a client may see and end all of a person's devices, and get a client for their hooks: the bridge itself, and
+    /// whom the host registered for it. A client that is no longer registered may not.
     pub(crate) fn may_manage_devices(&self, client: &ClientId) -> bool {
-        let is_described = || MetadataClients::is_metadata_client_id(client);
-        match self.clients.registered(client) {
-            Some(registered) => *client == self.bridge_client || registered.manages_devices,
-            None => !is_described(),
-        }
+        *client == self.bridge_client
+            || self.clients.registered(client).is_some_and(|registered| registered.manages_devices)
     }
 
     pub(crate) fn check(&self) -> Result<(), BuildError> {

@@ -41,6 +41,10 @@ texts! {
         malformed: "The request is incomplete or malformed.";
         /// What to do next after each of these.
         bad_request_next: "Nothing was allowed, and nothing was sent to the program. If you trust it, tell its makers.";
+        /// A program that nobody here vouches for made a mistake, or asks for what the person may not give.
+        return_next: "Nothing was allowed. The program made a mistake, or asks for what you cannot give. Return to {host} only if you know it." with host;
+        /// The link to the program.
+        return_link: "Return to {host}" with host;
         /// A page of another site sent the form.
         cross_site: "Another site sent this request";
         /// What to do next.

@@ -7,13 +7,15 @@ use http::request::Parts;
 
 use super::query::Query;
 use super::redirect::{AuthorizationError, Redirect};
-use super::visit::{Visit, not_found, whole};
+use super::visit::{Visit, not_found};
 use super::{AskedConsent, consent};
 use crate::audience::Audiences;
+use crate::client_metadata::ClientDocumentError;
 use crate::id::{Audience, ClientId, CodeChallenge, Scopes};
 use crate::issue::{LinkableClient, UnknownClient};
-use crate::pages::AuthorizeProblem;
+use crate::pages::{AuthorizeProblem, MessageView};
 use crate::service::answer::{Answer, EndpointFailure};
+use crate::service::rate_limited;
 use crate::service::request_body::RequestBody;
 use crate::service::state::ServiceState;
 
@@ -32,8 +34,10 @@ pub(in crate::service) async fn answer(state: &ServiceState, parts: &Parts, body
     let redirect = redirect(&visit, &query, &client)?;
     // From here on the client learns what is wrong, because the redirect is its own.
     let asked = asked(&query, &redirect, &client, &state.settings.audiences);
-    let asked = asked.map_err(|error| whole(redirect.with_error(error)))?;
+    let asked = asked.map_err(|error| visit.tell(&client, &redirect, error))?;
     let person = visit.signed_in()?;
+    let limited = rate_limited::page_for(state, &person.user_id).await;
+    limited.map_err(|limited| visit.too_many(limited))?;
     consent::show(&visit, person, &client, asked)
 }
 
@@ -48,9 +52,14 @@ async fn client(visit: &Visit<'_>, query: &Query) -> Result<Arc<LinkableClient>,
     if !visit.state.issuer.is_described(&id) {
         return Err(unknown());
     }
-    visit.signed_in()?;
+    let person = visit.signed_in()?;
+    let limited = rate_limited::document(visit.state, &person.user_id).await;
+    limited.map_err(|limited| visit.too_many(limited))?;
     visit.state.issuer.linkable_client(&id).await.map_err(|error| match error {
         UnknownClient::NotRegistered => unknown(),
+        UnknownClient::Document(ClientDocumentError::Unavailable) => visit.refuse(MessageView::Unavailable {
+            retry_after: Some(visit.state.challenge().retry_after.as_secs().max(1)),
+        }),
         UnknownClient::Document(reason) => {
             tracing::info!(client_id = %id, %reason, "a client metadata document was not accepted");
             visit.refuse_request(AuthorizeProblem::ClientMetadata)

@@ -1,10 +1,10 @@
 //! The consent page: a person says yes or no to a program. It is asked each time, and nothing is remembered.
 
-use url::{Host, Url};
+use url::Url;
 
 use super::device::offered;
-use super::redirect::{AuthorizationError, Redirect};
-use super::visit::{Visit, name_of, page, whole};
+use super::redirect::{AuthorizationError, Redirect, shown_host};
+use super::visit::{Visit, name_of, page};
 use super::{AskedConsent, Shown};
 use crate::issue::{CodeRequest, LinkableClient, SPENT_FOR, SignedIn, is_loopback};
 use crate::pages::{AuthorizeProblem, ConsentView, MessageView};
@@ -23,7 +23,7 @@ pub(super) fn show(
     let scopes = offered(person, asked.scopes.as_ref(), client);
     let redirect = redirect(visit, &asked);
     if scopes.is_empty() && asked.scopes.as_ref().is_some_and(|asked| !asked.is_empty()) {
-        return Err(whole(redirect.with_error(NO_SUCH_SCOPE)));
+        return Err(visit.tell(client, &redirect, NO_SUCH_SCOPE));
     }
     let asked = AskedConsent { scopes: Some(scopes.clone()), ..asked };
     let ticket = visit.state.issuer.ticket(&person.user_id, Shown::Consent(Box::new(asked.clone())));
@@ -44,19 +44,6 @@ pub(super) fn show(
     Ok(page(visit.site.pages.consent(&view)))
 }
 
-/// The host that a redirect leads to, with its port if it has one. For a program's own scheme: the scheme.
-fn shown_host(url: &Url) -> String {
-    let host = match (url.scheme(), url.host()) {
-        ("https" | "http", Some(Host::Domain(name))) => name.to_owned(),
-        ("https" | "http", Some(address)) => address.to_string(),
-        (scheme, _) => return format!("{scheme}:"),
-    };
-    match url.port() {
-        Some(port) => format!("{host}:{port}"),
-        None => host,
-    }
-}
-
 /// Answers the program with what the person decided. A ticket decides once.
 pub(super) async fn decide(visit: &Visit<'_>, body: RequestBody) -> Answer {
     let form = visit.form(body).await?;
@@ -66,6 +53,8 @@ pub(super) async fn decide(visit: &Visit<'_>, body: RequestBody) -> Answer {
         return Err(visit.refuse(MessageView::PageExpired));
     };
     let Shown::Consent(asked) = ticket.shown else { return Err(visit.refuse(MessageView::PageExpired)) };
+    let limited = rate_limited::code_for(visit.state, &person.user_id).await;
+    limited.map_err(|limited| visit.too_many(limited))?;
     match form.value("decision") {
         Some("deny") => {
             let spent = visit.state.issuer.spend_ticket(&ticket.hash).await;
@@ -75,8 +64,6 @@ pub(super) async fn decide(visit: &Visit<'_>, body: RequestBody) -> Answer {
             Ok(redirect(visit, &asked).with_error(ACCESS_DENIED))
         }
         Some("allow") => {
-            let limited = rate_limited::code_for(visit.state, &person.user_id).await;
-            limited.map_err(|limited| visit.too_many(limited))?;
             let issued = visit.state.issuer.issue_code(person, request(&asked, ticket.hash)).await;
             let issued = issued.map_err(|error| match error {
                 IssueCodeError::TicketUsed => visit.refuse(MessageView::ConsentUsed),

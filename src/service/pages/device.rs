@@ -54,8 +54,8 @@ fn ask_for_code(
 }
 
 async fn confirm(visit: &Visit<'_>, person: &SignedIn, code: UserCode, grant: &DeviceGrant) -> Answer {
-    let client = visit.state.issuer.linkable_client(&grant.client).await;
-    let client = client.map_err(|_| visit.refuse_request(AuthorizeProblem::ClientMetadata))?;
+    let client = visit.state.issuer.registered_client(&grant.client);
+    let client = client.ok_or_else(|| visit.refuse_request(AuthorizeProblem::UnknownClient))?;
     let scopes = offered(person, grant.scopes.as_ref(), &client);
     let shown = Shown::Device { user_code: code, client: grant.client.clone(), scopes: scopes.clone() };
     let ticket = visit.state.issuer.ticket(&person.user_id, shown);
@@ -98,6 +98,8 @@ async fn decide(visit: &Visit<'_>, body: RequestBody) -> Answer {
         Some("deny") => Decision::Deny,
         _ => return Err(visit.refuse_request(AuthorizeProblem::Malformed)),
     };
+    let limited = rate_limited::code_for(visit.state, &person.user_id).await;
+    limited.map_err(|limited| visit.too_many(limited))?;
     let is_allowed = matches!(decision, Decision::Allow(_));
     let issuer = &visit.state.issuer;
     let decided = issuer.decide_device_grant(person, user_code, client.clone(), decision).await;
@@ -111,7 +113,7 @@ async fn decide(visit: &Visit<'_>, body: RequestBody) -> Answer {
     if !is_allowed {
         return Ok(page(visit.site.pages.message(&MessageView::DeviceDenied)));
     }
-    let found = issuer.linkable_client(&client).await.ok();
+    let found = issuer.registered_client(&client);
     let program = found.as_ref().map_or(client.as_str(), |client| &client.name);
     Ok(page(visit.site.pages.message(&MessageView::DeviceAllowed { program })))
 }

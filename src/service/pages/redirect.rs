@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, HeaderValue, LOCATION, REFERRER_POLICY};
 use http::{Response, StatusCode};
-use url::form_urlencoded;
+use url::{Host, Url, form_urlencoded};
 
 /// Where a verified client is answered.
 #[derive(Debug, Clone, Copy)]
@@ -25,15 +25,20 @@ pub(super) struct AuthorizationError {
 impl Redirect<'_> {
     /// Sends the code.
     pub(super) fn with_code(&self, code: &str) -> Response<Bytes> {
-        self.with(&[("code", code)])
+        see_other(&self.url(&[("code", code)]))
     }
 
     /// Sends an error.
     pub(super) fn with_error(&self, error: AuthorizationError) -> Response<Bytes> {
-        self.with(&[("error", error.code), ("error_description", error.description)])
+        see_other(&self.error_url(error))
     }
 
-    fn with(&self, members: &[(&str, &str)]) -> Response<Bytes> {
+    /// Where an error is sent.
+    pub(super) fn error_url(&self, error: AuthorizationError) -> String {
+        self.url(&[("error", error.code), ("error_description", error.description)])
+    }
+
+    fn url(&self, members: &[(&str, &str)]) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
         query.extend_pairs(members);
         query.extend_pairs(self.state.map(|state| ("state", state)));
@@ -44,7 +49,20 @@ impl Redirect<'_> {
             Some(place) if place + 1 == self.uri.len() || self.uri.ends_with('&') => "",
             Some(_) => "&",
         };
-        see_other(&format!("{}{joint}{}", self.uri, query.finish()))
+        format!("{}{joint}{}", self.uri, query.finish())
+    }
+}
+
+/// The host that a redirect leads to, with its port if it has one. For a program's own scheme: the scheme.
+pub(super) fn shown_host(url: &Url) -> String {
+    let host = match (url.scheme(), url.host()) {
+        ("https" | "http", Some(Host::Domain(name))) => name.to_owned(),
+        ("https" | "http", Some(address)) => address.to_string(),
+        (scheme, _) => return format!("{scheme}:"),
+    };
+    match url.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host,
     }
 }
 

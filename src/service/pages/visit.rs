@@ -6,8 +6,8 @@ use http::request::Parts;
 use url::Url;
 
 use super::SignInPages;
-use super::redirect::see_other;
-use crate::issue::SignedIn;
+use super::redirect::{AuthorizationError, Redirect, see_other, shown_host};
+use crate::issue::{LinkableClient, SignedIn};
 use crate::pages::{AuthorizeProblem, MessageView, Page};
 use crate::rate_limit::RateLimited;
 use crate::service::answer::{EndpointError, EndpointFailure};
@@ -82,6 +82,21 @@ impl<'a> Visit<'a> {
     /// A page that says what is wrong with the request of a program.
     pub(super) fn refuse_request(&self, what: AuthorizeProblem) -> EndpointFailure {
         self.refuse(MessageView::BadRequest { what })
+    }
+
+    /// Tells a client what is wrong with its request. The browser of a person goes by itself only to a client that the host
+    /// registered: anybody can write a metadata document, so its redirect is as good as any link (RFC 9700 §4.11.2).
+    pub(super) fn tell(
+        &self,
+        client: &LinkableClient,
+        redirect: &Redirect<'_>,
+        error: AuthorizationError,
+    ) -> EndpointFailure {
+        if client.host.is_none() {
+            return whole(redirect.with_error(error));
+        }
+        let host = Url::parse(redirect.uri).map(|url| shown_host(&url)).unwrap_or_default();
+        self.refuse(MessageView::ReturnToProgram { host: &host, link: &redirect.error_url(error) })
     }
 
     /// A page that says to try again later. Logs why.

@@ -229,7 +229,8 @@ impl Store for PostgresStore {
 
     async fn spend_assertion(&self, assertion: &AssertionHash, life: Duration) -> Result<bool, StoreError> {
         let assertion = *assertion;
-        self.write(|db| async move { clients::spend_assertion(&db, &assertion, life).await }).await
+        let spent = self.write(|db| async move { clients::spend_assertion(&db, &assertion, life).await });
+        self.certain(spent, |spent| matches!(spent, Ok(false))).await
     }
 
     async fn revocations_since(
