@@ -24,7 +24,7 @@ use crate::validate::{BuildError, Setting, check_count};
 ///
 /// - `/token`, `/introspect`, `/revoke` and `/session` check a secret or a code. They are limited by the address of the
 ///   caller (IPv6: by its /64), and by the client that they name.
-/// - `/code` is limited by person.
+/// - `/code` is limited by person, and so are the pages `/device`, `/authorize` and `/devices`.
 /// - `/logout`, `/sessions` and `/oauth-client` are limited by session.
 ///
 /// Beyond a limit the answer is 429 with `Retry-After`, before anything is done.
@@ -94,14 +94,15 @@ impl RateLimits {
         self
     }
 
-    /// How many codes a person may ask for in a minute, and at once. Default: 60.
+    /// How many codes a person may ask for in a minute, and at once. As many pages may they open, and as many devices end.
+    /// Default: 60.
     pub fn codes_per_person(mut self, codes: u32) -> Self {
         self.codes_per_person = codes;
         self
     }
 
     /// How many calls of `/sessions` and `/oauth-client` a session may make in a minute, and at once. `/logout` has the
-    /// same limit of its own. Default: 120.
+    /// same limit of its own, and so have the decisions of a person on pages. Default: 120.
     pub fn calls_per_session(mut self, calls: u32) -> Self {
         self.calls_per_session = calls;
         self
@@ -263,9 +264,14 @@ impl<C: Clock + Clone> Limits<C> {
         self.failures.insert(self.key((network(address), client)), self.clock.now());
     }
 
-    /// `person` asks for a code, or does something else that writes.
+    /// `person` asks for a code.
     pub(crate) fn code_for(&self, person: &UserId) -> Result<(), RateLimited> {
         self.people.spend(self.key(person)).map_err(|wait| RateLimited { by: "person", wait })
+    }
+
+    /// `person` answers a program on a page.
+    pub(crate) fn decision_of(&self, person: &UserId) -> Result<(), RateLimited> {
+        self.sessions.spend(self.key((person, "decision"))).map_err(|wait| RateLimited { by: "person", wait })
     }
 
     /// `person` opens a page that costs work. It counts apart: another site can make a browser open pages, and must not keep

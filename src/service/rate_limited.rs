@@ -57,8 +57,8 @@ pub(super) async fn person(state: &ServiceState, person: &UserId) -> Result<(), 
 }
 
 /// Refuses a person who decides too often on a page.
-pub(super) async fn code_for(state: &ServiceState, person: &UserId) -> Result<(), RateLimited> {
-    held(state, |limits| limits.code_for(person)).await
+pub(super) async fn decision_of(state: &ServiceState, person: &UserId) -> Result<(), RateLimited> {
+    held(state, |limits| limits.decision_of(person)).await
 }
 
 /// Refuses a person who opens too many pages that cost work.

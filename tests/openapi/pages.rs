@@ -97,9 +97,13 @@ pub async fn too_many(gateway: &Gateway, book: &mut Book) {
     let (_, page) = codes(gateway, book).await;
     while send(get(gateway, "trudy", &page).header("x-forwarded-for", "198.51.100.2")).await.status == 200 {}
     book.call(&bridge_operation("get", "/device"), 429, get(gateway, "trudy", &page)).await;
-    let authorized = submit(gateway, "trudy", &request, &allow);
+    let decide = || submit(gateway, "trudy", &request, &allow);
+    while send(decide()).await.status != 429 {}
+    let authorized = decide();
     book.call(&bridge_operation("post", "/authorize"), 429, authorized).await;
-    let ended = submit(gateway, "trudy", "/devices", &[("end_others", "yes")]);
+    let end = || submit(gateway, "trudy", "/devices", &[("end_others", "yes")]);
+    while send(end()).await.status != 429 {}
+    let ended = end();
     book.call(&bridge_operation("post", "/devices"), 429, ended).await;
 }
 

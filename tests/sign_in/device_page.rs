@@ -157,7 +157,8 @@ async fn row_l4_an_address_that_guesses_is_refused_and_others_are_not() {
         refused += u32::from(from("203.0.113.1", number).await == StatusCode::TOO_MANY_REQUESTS);
     }
     assert!(refused > 130, "{refused} of 200 guesses were refused");
-    assert_eq!(from("198.51.100.2", 0).await, StatusCode::OK, "the same person, at another address");
+    let elsewhere = from("198.51.100.2", 0).await;
+    assert_ne!(elsewhere, StatusCode::TOO_MANY_REQUESTS, "the same person, at another address");
 }
 
 /// The codes in their order.

@@ -98,7 +98,7 @@ async fn decide(visit: &Visit<'_>, body: RequestBody) -> Answer {
         Some("deny") => Decision::Deny,
         _ => return Err(visit.refuse_request(AuthorizeProblem::Malformed)),
     };
-    let limited = rate_limited::code_for(visit.state, &person.user_id).await;
+    let limited = rate_limited::decision_of(visit.state, &person.user_id).await;
     limited.map_err(|limited| visit.too_many(limited))?;
     let is_allowed = matches!(decision, Decision::Allow(_));
     let issuer = &visit.state.issuer;
