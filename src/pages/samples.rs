@@ -219,7 +219,7 @@ fn operators(pages: &Pages, chosen: &Chosen<'_>, is_found: bool) -> Page {
     })
 }
 
-fn messages<'a>(chosen: &Chosen<'a>) -> [(&'static str, MessageView<'a>); 15] {
+fn messages<'a>(chosen: &Chosen<'a>) -> [(&'static str, MessageView<'a>); 16] {
     let problem = |what| MessageView::BadRequest { what };
     [
         ("allowed", MessageView::DeviceAllowed { program: chosen.program }),
