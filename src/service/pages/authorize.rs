@@ -11,7 +11,7 @@ use super::visit::{Visit, not_found, whole};
 use super::{AskedConsent, consent};
 use crate::audience::Audiences;
 use crate::id::{Audience, ClientId, CodeChallenge, Scopes};
-use crate::issue::{LinkableClient, UnknownClient};
+use crate::issue::LinkableClient;
 use crate::pages::AuthorizeProblem;
 use crate::service::answer::{Answer, EndpointFailure};
 use crate::service::request_body::RequestBody;
@@ -49,13 +49,7 @@ async fn client(visit: &Visit<'_>, query: &Query) -> Result<Arc<LinkableClient>,
         return Err(unknown());
     }
     visit.signed_in()?;
-    visit.state.issuer.linkable_client(&id).await.map_err(|error| match error {
-        UnknownClient::NotRegistered => unknown(),
-        UnknownClient::Document(reason) => {
-            tracing::info!(client_id = %id, %reason, "a client metadata document was not accepted");
-            visit.refuse_request(AuthorizeProblem::ClientMetadata)
-        }
-    })
+    visit.linkable_client(&id).await
 }
 
 /// Where the client is answered. An unknown redirect is never followed (OAuth 2.1 §4.1.2.1).
