@@ -380,6 +380,46 @@ BEGIN
 END
 $$;
 
+-- Revokes all of a user but one live session, and what hangs on it. Returns as `revoke_user`. Each session is in the log by itself,
+-- because an entry for the user would say that the one which stays has ended too.
+CREATE FUNCTION bridge_auth.revoke_others(p_user text, p_keep uuid, p_keep_id text) RETURNS bigint
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_custom_plan AS $$
+DECLARE
+    holder     bridge_auth.users := bridge_auth.lock_user(p_user);
+    at         timestamptz := clock_timestamp();
+    dead_since timestamptz := bridge_auth.dead_since();
+    held       bridge_auth.sessions;
+    kept       uuid;
+    ended      bigint;
+BEGIN
+    IF holder.id IS NULL THEN
+        RETURN NULL;
+    END IF;
+    SELECT * INTO held FROM bridge_auth.sessions WHERE key = p_keep AND id = p_keep_id;
+    IF held.user_id = p_user AND held.revoked_at IS NULL AND held.expires_at > at THEN
+        kept := held.key;
+    END IF;
+    -- It is asked for codes and device grants alone: the session that stays knows nothing of it.
+    UPDATE bridge_auth.users SET not_before = at WHERE id = p_user;
+    UPDATE bridge_auth.codes SET expires_at = at
+    WHERE user_id = p_user AND spent_at IS NULL AND expires_at > at;
+    UPDATE bridge_auth.device_grants SET state = 'void'
+    WHERE user_id = p_user AND state = 'allowed' AND expires_at > dead_since;
+    ended := bridge_auth.end_and_log_sessions_of(p_user, ARRAY(
+        SELECT key FROM bridge_auth.sessions
+        WHERE user_id = p_user AND revoked_at IS NULL AND expires_at > dead_since
+            AND (kept IS NULL OR key <> kept AND parent IS DISTINCT FROM kept)));
+    DELETE FROM bridge_auth.client_secrets WHERE id IN (
+        SELECT secret.id
+        FROM bridge_auth.client_secrets AS secret
+        JOIN bridge_auth.clients AS client ON client.id = secret.client_id
+        WHERE client.owner = p_user AND secret.session_key IS DISTINCT FROM kept
+        ORDER BY secret.id FOR UPDATE OF secret
+    );
+    RETURN ended;
+END
+$$;
+
 -- Deletes at most `p_limit` dead rows of each table. Rows that are being used are left for the next sweep.
 CREATE FUNCTION bridge_auth.sweep(
     p_limit bigint, OUT codes bigint, OUT sessions bigint, OUT secrets bigint, OUT revocations bigint,

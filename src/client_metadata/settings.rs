@@ -19,6 +19,7 @@ use crate::validate::{BuildError, Setting, check_count, check_deadline, check_li
 /// let clients = ClientMetadata::from_hosts(["claude.ai", "vscode.dev"]);
 /// ```
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 #[must_use = "give it to BridgeBuilder::client_metadata"]
 pub struct ClientMetadata {
     /// `None`: any host.

@@ -21,7 +21,8 @@ use crate::telemetry::audit;
 ///
 /// After a revoke call returns, this bridge answers 401 at once to what was revoked. Other gateways do so as
 /// [`Freshness`](crate::Freshness) promises. A revocation waits for no other write of the same person that waits in this
-/// gateway; only [`revoke_session_of`](Self::revoke_session_of) waits. A revocation has the
+/// gateway; only what a person does to their own sessions waits: [`revoke_session_of`](Self::revoke_session_of) and
+/// [`revoke_others`](Self::revoke_others). A revocation has the
 /// [write deadline](crate::BridgeBuilder::write_deadline) of the bridge, 10 s by default.
 ///
 /// # Cancel safety
@@ -142,6 +143,23 @@ impl Admin {
         Ok(revoked)
     }
 
+    /// Revokes everything of `user` that [`revoke_user`](Self::revoke_user) revokes, but for the session `keep`, its hook session and
+    /// its credentials.
+    ///
+    /// Returns how many sessions were revoked. `None`: the user is unknown. When `keep` is not a live session of this user, nothing
+    /// is kept. What the user allowed and no program has collected is void too. Either all of this happens, or nothing.
+    ///
+    /// This write is the person's own. So it waits for the person's other writes.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store cannot answer. It is not known whether anything was revoked: try again.
+    pub async fn revoke_others(&self, user: &UserId, keep: &SessionId) -> Result<Option<u64>, StoreError> {
+        let revoked = self.revoke(Revoke::Others { user: user.clone(), keep: keep.clone() }).await?;
+        audit!("others_revoked", user_id = %user, kept_session_id = %keep, sessions = revoked);
+        Ok(revoked)
+    }
+
     /// Revokes every session and every credential of `client`.
     ///
     /// Returns how many sessions were revoked.
@@ -250,7 +268,8 @@ impl Admin {
         let revoked = within_deadline(deadline, self.store.revoke(&target)).await?;
         self.liveness.forget(&match target {
             Revoke::Session(session) | Revoke::SessionOf { session, .. } => Revocation::Session(session),
-            Revoke::User(user) => Revocation::User(user),
+            // The gateway looks the session that is kept up again, and it is let in.
+            Revoke::User(user) | Revoke::Others { user, .. } => Revocation::User(user),
             Revoke::Client(client) => Revocation::Client(client),
         });
         Ok(revoked)

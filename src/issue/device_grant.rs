@@ -8,7 +8,8 @@ use super::signed_in::SignedIn;
 use crate::id::{Audience, ClientId, DeviceCode, RefreshToken, Scopes, UserCode};
 use crate::store::{
     DecideDeviceGrant, DecideDeviceGrantError, Decision, DeviceGrant, NewDeviceGrant, NewSession, Origin,
-    PollDeviceGrant, PollDeviceGrantError, StartDeviceGrantError, StoreError, within_deadline,
+    PollDeviceGrant, PollDeviceGrantError, StartDeviceGrantError, StoreError, StoreErrorKind,
+    within_deadline,
 };
 use crate::telemetry::audit;
 use crate::token::{KeyError, Subject};
@@ -158,7 +159,8 @@ impl Issuer {
                 }
                 Err(StartDeviceGrantError::UserCodeTaken) if tries < Self::USER_CODES_TRIED => tries += 1,
                 Err(StartDeviceGrantError::UserCodeTaken) => {
-                    return Err(DeviceGrantError::Store(StoreError::timed_out()));
+                    let what = "no free user code: each that was tried is in use";
+                    return Err(DeviceGrantError::Store(StoreError::new(StoreErrorKind::Failed, what)));
                 }
                 Err(StartDeviceGrantError::Store(fault)) => return Err(DeviceGrantError::Store(fault)),
             }

@@ -107,10 +107,18 @@ impl Pages {
             url.check("the URL to switch the account")?;
         }
         let blank = |text: &str| text.trim().is_empty();
-        if blank(&self.gateway_name) || self.scopes.values().any(|words| blank(words)) {
+        if blank(&self.gateway_name) {
             return Err(BuildError::Text {
-                what: "the name of the gateway, or what a scope means,",
+                what: "the name of the gateway",
                 value: self.gateway_name.to_string(),
+                allowed: "a text that is not empty",
+            });
+        }
+        // The blank words alone would not say which.
+        if let Some((scope, _)) = self.scopes.iter().find(|(_, words)| blank(words)) {
+            return Err(BuildError::Text {
+                what: "the words for the scope",
+                value: scope.to_string(),
                 allowed: "a text that is not empty",
             });
         }

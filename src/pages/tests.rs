@@ -221,7 +221,9 @@ fn what_would_make_a_broken_page_is_refused_at_start() {
     pages().check().unwrap();
     assert!(refused(Pages::new("//evil.example")).contains("the login URL \"//evil.example\""));
     assert!(refused(pages().switch_account("javascript:1")).contains("switch the account"));
-    assert!(refused(pages().gateway_name(" ")).contains("the name of the gateway"));
+    assert!(refused(pages().gateway_name(" ")).contains("the name of the gateway \" \""));
+    let unsaid = pages().scope(Scope::parse("tools").unwrap(), " ");
+    assert!(refused(unsaid).contains("the words for the scope \"tools\""));
     for css in ["a {} </STYLE><script>", "a\0"] {
         assert!(refused(pages().stylesheet(css)).contains("the stylesheet"), "{css}");
     }

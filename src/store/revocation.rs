@@ -22,6 +22,14 @@ pub enum Revoke {
     /// Everything of a user: every session (those of hook clients too), every open code, every device grant that was
     /// allowed and not collected, every hook credential.
     User(UserId),
+    /// Everything of a user that [`User`](Self::User) names, but for one session, the session of its device's hooks and its
+    /// credentials. A session that is not live, or is another user's, keeps nothing.
+    Others {
+        /// The user.
+        user: UserId,
+        /// The session that stays. The session of a hook stays only with its device.
+        keep: SessionId,
+    },
     /// Everything of a client: every session it has, what [`Session`](Self::Session) names for each of them, and every
     /// credential. Only this target may change every session of the database.
     Client(ClientId),

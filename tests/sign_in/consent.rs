@@ -1,12 +1,16 @@
 //! The consent page: one decision for each page that was shown, by the person who saw it.
 
+use bridge_auth::issue::RegisteredClient;
+use bridge_auth::token::{Algorithm, KeyRing, SigningKey};
 use futures_util::future::join_all;
 use http::StatusCode;
 
 use super::given::{
-    CALLBACK, EDITOR, authorize, consent, form, gateway, html, location, member, open, redeem, submit, ticket,
+    CALLBACK, EDITOR, authorize, consent, form, gateway, html, location, member, open, redeem, submit,
+    ticket, with_pages, with_sign_in,
 };
-use crate::support::gateway::send;
+use crate::support::bridge::builder_with;
+use crate::support::gateway::{Gateway, send};
 use crate::support::{Backend, SqliteBackend};
 
 crate::store::promises![
@@ -14,6 +18,7 @@ crate::store::promises![
     row_l11_of_64_answers_on_one_page_one_counts,
     row_l11_two_tabs_do_not_disturb_each_other,
     a_person_who_was_disabled_meanwhile_gives_nothing,
+    a_client_or_redirect_that_was_removed_meanwhile_gets_nothing,
 ];
 
 async fn row_l11_a_ticket_decides_once_whatever_it_decides(db: impl Backend) {
@@ -74,6 +79,30 @@ async fn a_person_who_was_disabled_meanwhile_gives_nothing(db: impl Backend) {
     );
     let refused = submit(&gateway, "alice", &request, &[("ticket", &ticket), ("decision", "allow")]).await;
     assert_eq!(refused.status, StatusCode::FORBIDDEN, "{refused:?}");
+}
+
+async fn a_client_or_redirect_that_was_removed_meanwhile_gets_nothing(db: impl Backend) {
+    let keys = KeyRing::new(SigningKey::generate(Algorithm::EdDsa).unwrap()).unwrap();
+    let before = with_sign_in(builder_with(&db, keys.clone()).await).build().unwrap();
+    let before = Gateway::over(before).await;
+    let without = with_pages(builder_with(&db, keys.clone()).await);
+    let moved = RegisteredClient::new(EDITOR, "The Editor").redirect_uri("https://editor.example/moved");
+    let moved = with_pages(builder_with(&db, keys).await).client(moved);
+    let request = authorize(&[]);
+    let ticket = ticket(&open(&before, "alice", &request).await);
+    for changed in [without, moved] {
+        let changed = Gateway::over(changed.build().unwrap()).await;
+        for decision in ["allow", "deny"] {
+            let fields = [("ticket", &*ticket), ("decision", decision)];
+            let refused = submit(&changed, "alice", &request, &fields).await;
+            assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{decision}: {refused:?}");
+            html(&refused);
+        }
+    }
+    assert_eq!(db.count("codes").await, 0);
+    // Nothing of this has used the ticket up.
+    let answer = submit(&before, "alice", &request, &[("ticket", &ticket), ("decision", "allow")]).await;
+    assert!(member(&location(&answer), "code").is_some());
 }
 
 #[tokio::test]

@@ -2,13 +2,14 @@
 
 use http::StatusCode;
 
-use super::given::{EDITOR, authorize, code, gateway, html, open, redeem, submit};
+use super::given::{EDITOR, authorize, code, decide, gateway, html, open, poll, redeem, start, submit};
 use crate::support::Backend;
 use crate::support::gateway::Gateway;
 
 crate::store::promises![
     a_person_sees_their_devices_and_ends_one,
     a_person_ends_all_devices,
+    all_others_end_and_the_browsers_own_session_lives,
     nobody_ends_a_device_of_another_person,
 ];
 
@@ -44,6 +45,27 @@ async fn a_person_ends_all_devices(db: impl Backend) {
     assert_eq!(ended.status, StatusCode::OK, "{ended:?}");
     assert!(!gateway.admits(&first).await && !gateway.admits(&second).await);
     assert!(gateway.admits(&of_bob).await);
+}
+
+async fn all_others_end_and_the_browsers_own_session_lives(db: impl Backend) {
+    let gateway = gateway(&db).await;
+    let (own, other) = (gateway.link("alice").await, token(&gateway, "alice").await);
+    let of_bob = gateway.link("bob").await;
+    let uncollected = code(&gateway, "alice", &authorize(&[])).await;
+    let codes = start(&gateway, EDITOR, &[]).await;
+    decide(&gateway, "alice", &codes, "allow").await;
+    let browser = format!("alice; session={}", session(&own));
+    let page = open(&gateway, &browser, "/devices").await;
+    assert_eq!(html(&page).matches("class=\"badge\"").count(), 1, "{page:?}");
+    let ended = submit(&gateway, &browser, "/devices", &[("end_others", "yes")]).await;
+    assert_eq!(ended.status, StatusCode::OK, "{ended:?}");
+    assert!(html(&ended).contains(&session(&own)) && !html(&ended).contains(&session(&other)));
+    assert!(gateway.admits(&own).await && gateway.admits(&of_bob).await);
+    assert!(!gateway.admits(&other).await);
+    let redeemed = redeem(&gateway, EDITOR, &uncollected, &[]).await;
+    assert_eq!(redeemed.status, StatusCode::BAD_REQUEST, "{redeemed:?}");
+    let collected = poll(&gateway, EDITOR, &codes).await;
+    assert_eq!((collected.status, &*collected.text("error")), (StatusCode::BAD_REQUEST, "invalid_grant"));
 }
 
 async fn nobody_ends_a_device_of_another_person(db: impl Backend) {

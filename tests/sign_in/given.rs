@@ -29,12 +29,7 @@ pub async fn sign_in_builder(db: &impl Backend) -> BridgeBuilder {
 }
 
 pub fn with_sign_in(builder: BridgeBuilder) -> BridgeBuilder {
-    let url = |path: &str| format!("{ISSUER}{PREFIX}{path}").parse().unwrap();
-    with_oauth(builder)
-        .refresh_tokens(true)
-        .pages(Pages::new("/login").gateway_name("The Gateway"))
-        .authorization_endpoint(url("/authorize"))
-        .device_authorization_endpoint(url("/device_authorization"))
+    with_pages(builder)
         .client(
             RegisteredClient::new(EDITOR, "The Editor")
                 .site("https://editor.example/".parse().unwrap())
@@ -46,6 +41,16 @@ pub fn with_sign_in(builder: BridgeBuilder) -> BridgeBuilder {
                 .redirect_uri(SERVER_CALLBACK)
                 .secret(&ClientSecret::parse(SERVER_SECRET).unwrap()),
         )
+}
+
+/// The same without a registered client.
+pub fn with_pages(builder: BridgeBuilder) -> BridgeBuilder {
+    let url = |path: &str| format!("{ISSUER}{PREFIX}{path}").parse().unwrap();
+    with_oauth(builder)
+        .refresh_tokens(true)
+        .pages(Pages::new("/login").gateway_name("The Gateway"))
+        .authorization_endpoint(url("/authorize"))
+        .device_authorization_endpoint(url("/device_authorization"))
 }
 
 pub async fn gateway(db: &impl Backend) -> Gateway {

@@ -237,7 +237,9 @@ impl Person<'_> {
         ask!(self.provision_client(secret.clone())).unwrap();
         let (user, client) = (self.id.clone(), ClientId::for_hooks_of(&self.id));
         let one = Revoke::SessionOf { user: user.clone(), session: mine };
-        for target in [one, Revoke::Session(device), Revoke::Client(client), Revoke::User(user.clone())] {
+        let others = Revoke::Others { user: user.clone(), keep: device.clone() };
+        let all = Revoke::User(user.clone());
+        for target in [one, others, Revoke::Session(device), Revoke::Client(client), all] {
             ask!(self.revoke(&target)).unwrap().unwrap();
         }
         assert!(ask!(self.disable_user(&user)).unwrap());

@@ -18,6 +18,7 @@ mod redeem;
 mod refresh;
 mod refresh_reuse;
 mod revoke;
+mod revoke_others;
 mod sessions;
 mod sqlite_file;
 mod sqlite_place;

@@ -5,7 +5,7 @@ use tokio_postgres::Client;
 use crate::support::{Backend as _, PostgresBackend};
 
 /// All that one person does and what ends them; `LAPTOP` is their session's key.
-const OPERATIONS: [&str; 10] = [
+const OPERATIONS: [&str; 11] = [
     "SELECT bridge_auth.open_vouched(ROW(LAPTOP, 'laptop', true, 'sp_bridge', 'bridge', NULL, NULL, NULL, 86400000000, 64,
         true)::bridge_auth.new_session, 'alice', 'read')",
     "SELECT bridge_auth.provision('bridge:alice', 'alice', LAPTOP, 'laptop', '\\x01', 'hook:track', 60000000, 16, NULL)",
@@ -25,6 +25,7 @@ const OPERATIONS: [&str; 10] = [
     "SELECT bridge_auth.revoke_session(LAPTOP, 'laptop', NULL)",
     "SELECT bridge_auth.revoke_client('bridge:alice')",
     "SELECT bridge_auth.revoke_user('alice', false)",
+    "SELECT bridge_auth.revoke_others('alice', gen_random_uuid(), 'kept')",
 ];
 
 /// As many sessions of hers as may be live, what has expired of hers, and what is live of others.

@@ -307,14 +307,14 @@ async fn a_hook_that_is_being_opened_ends_with_its_devices_client() {
 }
 
 /// A bridge's session with a hook secret and a session of that.
-struct Device {
+pub struct Device {
     user: UserId,
-    session: SessionId,
+    pub session: SessionId,
     secret: bridge_auth::id::SecretHash,
-    hook: SessionId,
+    pub hook: SessionId,
 }
 
-async fn device(store: &dyn Store, user: &UserId) -> Device {
+pub async fn device(store: &dyn Store, user: &UserId) -> Device {
     let session = sign_in(store, user).await;
     let secret = provision(store, user, &session).await.unwrap();
     let hook = open_hook(store, user, secret).await.unwrap().id;
@@ -323,7 +323,7 @@ async fn device(store: &dyn Store, user: &UserId) -> Device {
 
 impl Device {
     /// Asserts that both sessions are in `expected`, and that the secret lives with them.
-    async fn assert(&self, store: &dyn Store, expected: SessionState) {
+    pub async fn assert(&self, store: &dyn Store, expected: SessionState) {
         assert_eq!(state(store, &self.session).await, Some(expected));
         assert_eq!(state(store, &self.hook).await, Some(expected));
         let live = expected == SessionState::Live;

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use bridge_auth::service::Operator;
-use bridge_auth::{Bridge, Caller, Scopes, SignedIn};
+use bridge_auth::{Bridge, Caller, Scopes, SessionId, SignedIn};
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, DATE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
@@ -184,13 +184,16 @@ fn app(bridge: &Bridge) -> Router {
         .nest_service("/admin", from_fn(operators_only).layer(bridge.admin_service()))
 }
 
-/// A stand-in for the host's own login: the cookie says who it is.
+/// A stand-in for the host's own login: the cookie says who it is, and may say which session the browser belongs to.
 async fn login(mut request: Request, next: Next) -> Response {
     let cookie =
         request.headers().get(COOKIE).and_then(|cookie| cookie.to_str().ok()?.strip_prefix("login="));
-    if let Some(user_id) = cookie.map(user) {
-        let scopes = Scopes::parse("chat tools").unwrap();
-        request.extensions_mut().insert(SignedIn::new(user_id, scopes));
+    if let Some(cookie) = cookie {
+        let (person, session) = cookie.split_once("; session=").unzip();
+        let person = SignedIn::new(user(person.unwrap_or(cookie)), Scopes::parse("chat tools").unwrap());
+        let session = session.map(|session| SessionId::parse(session).unwrap());
+        let person = session.into_iter().fold(person, SignedIn::session);
+        request.extensions_mut().insert(person);
     }
     next.run(request).await
 }

@@ -10,10 +10,9 @@ use super::redirect::{AuthorizationError, Redirect};
 use super::visit::{Visit, not_found};
 use super::{AskedConsent, consent};
 use crate::audience::Audiences;
-use crate::client_metadata::ClientDocumentError;
 use crate::id::{Audience, ClientId, CodeChallenge, Scopes};
-use crate::issue::{LinkableClient, UnknownClient};
-use crate::pages::{AuthorizeProblem, MessageView};
+use crate::issue::LinkableClient;
+use crate::pages::AuthorizeProblem;
 use crate::service::answer::{Answer, EndpointFailure};
 use crate::service::rate_limited;
 use crate::service::request_body::RequestBody;
@@ -55,16 +54,7 @@ async fn client(visit: &Visit<'_>, query: &Query) -> Result<Arc<LinkableClient>,
     let person = visit.signed_in()?;
     let limited = rate_limited::document(visit.state, &person.user_id).await;
     limited.map_err(|limited| visit.too_many(limited))?;
-    visit.state.issuer.linkable_client(&id).await.map_err(|error| match error {
-        UnknownClient::NotRegistered => unknown(),
-        UnknownClient::Document(ClientDocumentError::Unavailable) => visit.refuse(MessageView::Unavailable {
-            retry_after: Some(visit.state.challenge().retry_after.as_secs().max(1)),
-        }),
-        UnknownClient::Document(reason) => {
-            tracing::info!(client_id = %id, %reason, "a client metadata document was not accepted");
-            visit.refuse_request(AuthorizeProblem::ClientMetadata)
-        }
-    })
+    visit.linkable_client(&id).await
 }
 
 /// Where the client is answered. An unknown redirect is never followed (OAuth 2.1 §4.1.2.1).

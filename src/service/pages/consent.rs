@@ -8,7 +8,7 @@ use super::visit::{Visit, name_of, page};
 use super::{AskedConsent, Shown};
 use crate::issue::{CodeRequest, LinkableClient, SPENT_FOR, SignedIn, is_loopback};
 use crate::pages::{AuthorizeProblem, ConsentView, MessageView};
-use crate::service::answer::Answer;
+use crate::service::answer::{Answer, EndpointFailure};
 use crate::service::rate_limited;
 use crate::service::request_body::RequestBody;
 use crate::store::IssueCodeError;
@@ -57,6 +57,7 @@ pub(super) async fn decide(visit: &Visit<'_>, body: RequestBody) -> Answer {
     limited.map_err(|limited| visit.too_many(limited))?;
     match form.value("decision") {
         Some("deny") => {
+            still_linkable(visit, &asked).await?;
             let spent = visit.state.issuer.spend_ticket(&ticket.hash).await;
             if !spent.map_err(|fault| visit.unavailable(&fault))? {
                 return Err(visit.refuse(MessageView::ConsentUsed));
@@ -64,6 +65,7 @@ pub(super) async fn decide(visit: &Visit<'_>, body: RequestBody) -> Answer {
             Ok(redirect(visit, &asked).with_error(ACCESS_DENIED))
         }
         Some("allow") => {
+            still_linkable(visit, &asked).await?;
             let issued = visit.state.issuer.issue_code(person, request(&asked, ticket.hash)).await;
             let issued = issued.map_err(|error| match error {
                 IssueCodeError::TicketUsed => visit.refuse(MessageView::ConsentUsed),
@@ -79,6 +81,13 @@ pub(super) async fn decide(visit: &Visit<'_>, body: RequestBody) -> Answer {
         }
         _ => Err(visit.refuse_request(AuthorizeProblem::Malformed)),
     }
+}
+
+/// The page was shown a while ago, perhaps by another gateway. A client or a redirect that the host has removed since gets nothing.
+async fn still_linkable(visit: &Visit<'_>, asked: &AskedConsent) -> Result<(), EndpointFailure> {
+    let client = visit.linkable_client(&asked.client).await?;
+    let redirect = client.redirect_uri(Some(&asked.redirect_uri));
+    redirect.map(drop).ok_or_else(|| visit.refuse_request(AuthorizeProblem::RedirectUnknown))
 }
 
 fn request(asked: &AskedConsent, ticket: crate::id::AssertionHash) -> CodeRequest {

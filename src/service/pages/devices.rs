@@ -15,7 +15,7 @@ use crate::service::endpoint_caller::acts_for_the_whole_person;
 use crate::service::rate_limited;
 use crate::service::request_body::RequestBody;
 use crate::service::state::ServiceState;
-use crate::store::{Device, DeviceQuery, StoreError};
+use crate::store::{Device, DeviceQuery};
 
 pub(in crate::service) async fn answer(state: &ServiceState, parts: &Parts, body: RequestBody) -> Answer {
     let site = state.pages.as_ref().ok_or_else(not_found)?;
@@ -112,21 +112,11 @@ async fn end(visit: &Visit<'_>, person: &UserId, session: &str) -> Result<Notice
 
 /// Ends all devices but this one. When no device is this one, everything that the person has let in ends.
 async fn end_others(visit: &Visit<'_>, person: &SignedIn) -> Result<Notice, EndpointFailure> {
-    let unavailable = |fault: StoreError| visit.unavailable(&fault);
     let admin = &visit.state.admin;
-    let Some(this_one) = &person.session else {
-        admin.revoke_user(&person.user_id).await.map_err(unavailable)?;
-        return Ok(Notice::AllEnded);
+    let (ended, notice) = match &person.session {
+        Some(this_one) => (admin.revoke_others(&person.user_id, this_one).await, Notice::OthersEnded),
+        None => (admin.revoke_user(&person.user_id).await, Notice::AllEnded),
     };
-    let mut query = DeviceQuery::default();
-    loop {
-        let found = admin.devices_of(&person.user_id, &query).await.map_err(unavailable)?;
-        for device in found.devices.iter().filter(|device| device.session.id != *this_one) {
-            admin.revoke_session_of(&person.user_id, &device.session.id).await.map_err(unavailable)?;
-        }
-        match found.next {
-            Some(next) => query.after = Some(next),
-            None => return Ok(Notice::OthersEnded),
-        }
-    }
+    ended.map_err(|fault| visit.unavailable(&fault))?;
+    Ok(notice)
 }

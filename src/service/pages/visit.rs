@@ -1,5 +1,7 @@
 //! A person's visit to a page: who they are, and what they are told.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::Response;
 use http::request::Parts;
@@ -7,7 +9,9 @@ use url::Url;
 
 use super::SignInPages;
 use super::redirect::{AuthorizationError, Redirect, see_other, shown_host};
-use crate::issue::{LinkableClient, SignedIn};
+use crate::client_metadata::ClientDocumentError;
+use crate::id::ClientId;
+use crate::issue::{LinkableClient, SignedIn, UnknownClient};
 use crate::pages::{AuthorizeProblem, MessageView, Page};
 use crate::rate_limit::RateLimited;
 use crate::service::answer::{EndpointError, EndpointFailure};
@@ -65,6 +69,24 @@ impl<'a> Visit<'a> {
     /// Where the person goes if they are somebody else.
     pub(super) fn not_you(&self) -> String {
         self.site.pages.switch_account_url(&self.path_and_query())
+    }
+
+    /// The client with this id. Its document may be fetched: so ask only for a signed-in person.
+    pub(super) async fn linkable_client(
+        &self,
+        id: &ClientId,
+    ) -> Result<Arc<LinkableClient>, EndpointFailure> {
+        self.state.issuer.linkable_client(id).await.map_err(|error| match error {
+            UnknownClient::NotRegistered => self.refuse_request(AuthorizeProblem::UnknownClient),
+            UnknownClient::Document(ClientDocumentError::Unavailable) => {
+                let later = self.state.challenge().retry_after.as_secs().max(1);
+                self.refuse(MessageView::Unavailable { retry_after: Some(later) })
+            }
+            UnknownClient::Document(reason) => {
+                tracing::info!(client_id = %id, %reason, "a client metadata document was not accepted");
+                self.refuse_request(AuthorizeProblem::ClientMetadata)
+            }
+        })
     }
 
     /// Refuses a form of another site, and reads the form of this page.

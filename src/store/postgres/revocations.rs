@@ -23,6 +23,10 @@ pub(super) async fn revoke(db: &Connections, target: &Revoke) -> Result<Option<u
         Revoke::User(user) => {
             db.query_one("SELECT bridge_auth.revoke_user($1, false) AS revoked", &[&user.as_str()]).await?
         }
+        Revoke::Others { user, keep } => {
+            let sql = "SELECT bridge_auth.revoke_others($1, $2, $3) AS revoked";
+            db.query_one(sql, &[&user.as_str(), &session_key(keep), &keep.as_str()]).await?
+        }
         Revoke::Client(client) => {
             let sql = "SELECT bridge_auth.revoke_client($1) AS revoked";
             db.query_one_within(ALL_OF_A_CLIENT, sql, &[&client.as_str()]).await?

@@ -169,7 +169,9 @@ impl Store for PostgresStore {
         };
         let revoked = async {
             match target {
-                Revoke::SessionOf { user, .. } => self.write_for(user, revoke).await,
+                Revoke::SessionOf { user, .. } | Revoke::Others { user, .. } => {
+                    self.write_for(user, revoke).await
+                }
                 // It may change every session of the database.
                 Revoke::Client(_) => {
                     let longest =

@@ -189,6 +189,7 @@ fn end(file: &mut File, device: &SessionId) {
     for target in [
         Revoke::Session(device.clone()),
         Revoke::SessionOf { user: user.clone(), session: device.clone() },
+        Revoke::Others { user: user.clone(), keep: SessionId::random() },
         Revoke::User(user.clone()),
         Revoke::Client(ClientId::parse("sp_bridge").unwrap()),
     ] {

@@ -1,10 +1,14 @@
 //! Revocations, and their log.
 
-use super::end_sessions::{end, end_session, log, log_sessions};
+use rusqlite::params;
+
+use super::end_sessions::{MARGIN, end, end_session, log, log_sessions};
 use super::transaction::{Transaction, text};
 use super::{codes, device_grants, sessions, users};
 use crate::id::{ClientId, InvalidId, SessionId, UserId};
-use crate::store::{Revocation, RevocationCursor, RevocationPage, Revoke, StoreError, Tick};
+use crate::store::{
+    Revocation, RevocationCursor, RevocationPage, Revoke, SessionState, SessionStatus, StoreError, Tick,
+};
 
 /// Revokes, and returns how many sessions were revoked by this call.
 pub(super) fn revoke(tx: &Transaction<'_>, target: &Revoke) -> Result<Option<u64>, StoreError> {
@@ -19,6 +23,10 @@ pub(super) fn revoke(tx: &Transaction<'_>, target: &Revoke) -> Result<Option<u64
         },
         Revoke::User(user) => match users::find(tx, user)? {
             Some(_) => end_user(tx, user).map(Some),
+            None => Ok(None),
+        },
+        Revoke::Others { user, keep } => match users::find(tx, user)? {
+            Some(_) => end_others(tx, user, keep).map(Some),
             None => Ok(None),
         },
         Revoke::Client(client) => end_client(tx, client).map(Some),
@@ -37,6 +45,32 @@ pub(super) fn end_user(tx: &Transaction<'_>, user: &UserId) -> Result<u64, Store
     )?;
     log(tx, "user", user.as_str())?;
     Ok(ended.len() as u64)
+}
+
+/// As [`end_user`], but for one live session, and what hangs on it. Each session is in the log by itself, because an entry for the
+/// user would say that the one which stays has ended too.
+fn end_others(tx: &Transaction<'_>, user: &UserId, keep: &SessionId) -> Result<u64, StoreError> {
+    let is_live = |held: &SessionStatus| held.user == *user && held.state == SessionState::Live;
+    let kept = sessions::status(tx, keep)?.filter(is_live).map(|held| held.id);
+    let kept = kept.as_ref().map(SessionId::as_str);
+    codes::expire_open(tx, user)?;
+    device_grants::void_allowed(tx, user)?;
+    let others = tx.rows(
+        "SELECT id FROM sessions WHERE user_id = ?1 AND revoked_at IS NULL AND expires_at > ?2
+             AND (?3 IS NULL OR id <> ?3 AND parent IS NOT ?3)",
+        params![user.as_str(), tx.now - MARGIN, kept],
+        |row| text(row, "id", SessionId::parse),
+    )?;
+    let mut ended = 0;
+    for session in &others {
+        ended += end_session(tx, session)?;
+    }
+    tx.execute(
+        "DELETE FROM client_secrets WHERE client_id IN (SELECT id FROM clients WHERE owner = ?1)
+             AND session_id IS NOT ?2",
+        params![user.as_str(), kept],
+    )?;
+    Ok(ended)
 }
 
 /// Revokes every session of a client, and deletes its credentials.

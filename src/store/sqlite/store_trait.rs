@@ -147,7 +147,7 @@ impl Store for SqliteStore {
     async fn revoke(&self, target: &Revoke) -> Result<Option<u64>, StoreError> {
         let target = target.clone();
         match &target {
-            Revoke::SessionOf { user, .. } => {
+            Revoke::SessionOf { user, .. } | Revoke::Others { user, .. } => {
                 let person = user.clone();
                 self.write_for(&person, move |tx| revocations::revoke(tx, &target)).await
             }
