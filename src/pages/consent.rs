@@ -51,9 +51,8 @@ impl ConsentPage<'_> {
         self.view.site.filter(|_| !self.view.is_unverified)
     }
 
-    fn returns_to(&self) -> Phrase<'_> {
-        let text = if self.view.redirect_is_loopback { &*self.t.this_computer } else { "{host}" };
-        Phrase::new(text).with("host", self.view.redirect_host)
+    fn this_computer(&self) -> Phrase<'_> {
+        Phrase::new(&self.t.this_computer).with("host", self.view.redirect_host)
     }
 }
 

@@ -42,6 +42,26 @@ impl<'a> Chosen<'a> {
         }
     }
 
+    /// As long as programs and hosts may make them, without a space where a line could end.
+    pub(super) fn long() -> Chosen<'static> {
+        Chosen {
+            person: "Wolfeschlegelsteinhausenbergerdorffwelchevoralternwarengewissenhaftschaferswessenschafe",
+            program: "AProgramWithAnExtraordinarilyLongNameThatHasNoSpaceAnywhereBecauseItsMakerLikesNone",
+            device: "build-agent-0123456789abcdef0123456789abcdef0123456789abcdef.internal.company.example",
+            site: "https://an-extraordinarily-long-name-of-a-host-that-has-no-end.tools.company.example/code",
+            host: "login.company.example.an-extraordinarily-long-name-of-a-host.that-has-no-end.evil.example",
+            user_agent: "Mozilla/5.0_(X11;_Linux_x86_64)_AppleWebKit/537.36_(KHTML,_like_Gecko)_Chrome/156.0",
+            resource: "https://gateway.company.example/an/extraordinarily/long/path/that/has/no/space/mcp",
+            code: "BCDF-GHJK",
+            id: "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+            label: "wolfeschlegelsteinhausenbergerdorffwelchevoralternwarengewissenhaft@company.example",
+            event: "an_event_with_an_extraordinarily_long_name_that_has_no_space",
+            details: "session_id=sess_0123456789abcdef0123456789abcdef client=https://mcp.tools.example/an/extra\
+                ordinarily/long/path/that/has/no/space/client.json address=2001:db8:ffff:ffff:ffff:ffff:ffff:ffff \
+                reason=0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+        }
+    }
+
     /// As in use.
     pub(super) fn usual() -> Chosen<'static> {
         Chosen {

@@ -1,9 +1,13 @@
 //! What all pages promise.
 
+use std::fs;
+use std::path::Path;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::StatusCode;
 use proptest::prelude::*;
+use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::samples::{Chosen, all};
@@ -164,6 +168,21 @@ fn row_l13_and_l15_a_program_that_describes_itself_is_shown_with_its_host_and_wi
     }
 }
 
+/// What stands at the end of a host's name says whose it is.
+#[test]
+fn row_l15_the_hosts_of_a_program_are_shown_whole() {
+    let host = format!("{}.evil.example", "a".repeat(63) + &".b".repeat(88));
+    assert!(host.len() > 240);
+    for (name, page) in all(&pages(), &Chosen { host: &host, ..Chosen::usual() }) {
+        let hosts = match name {
+            "device-confirm-unverified" => 1,
+            "consent-unverified" => 2,
+            _ => continue,
+        };
+        assert_eq!(html(&page).matches(&format!("<dd><bdi>{host}</bdi></dd>")).count(), hosts, "{name}");
+    }
+}
+
 #[test]
 fn every_text_is_on_some_page() {
     let mut texts = Texts::default();
@@ -237,6 +256,26 @@ fn what_would_make_a_broken_page_is_refused_at_start() {
     assert!(with(|texts| texts.shared.lang = "e n".into()).contains("language tag"));
     assert!(with(|texts| texts.shared.direction = "up".into()).contains("ltr"));
     assert!(with(|texts| texts.shared.months = "Jan".into()).contains("twelve"));
+}
+
+/// Writes one of each page, as it is sent, to `target/pages/samples.json`. `tests/browser` shows them to a browser.
+#[test]
+fn the_samples_are_written_for_the_browser() {
+    let mut samples = Vec::new();
+    for (kind, chosen) in [("usual", Chosen::usual()), ("long", Chosen::long())] {
+        for (name, page) in all(&pages(), &chosen) {
+            let headers = page.headers.iter().map(|(name, value)| [name.as_str(), value.to_str().unwrap()]);
+            samples.push(json!({
+                "name": format!("{kind}-{name}"),
+                "status": page.status.as_u16(),
+                "headers": headers.collect::<Vec<_>>(),
+                "html": html(&page),
+            }));
+        }
+    }
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/pages");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("samples.json"), serde_json::to_vec(&samples).unwrap()).unwrap();
 }
 
 proptest! {

@@ -65,6 +65,12 @@ impl Gateway {
         format!("{}{path}", own.trim_end_matches('/'))
     }
 
+    /// What lets an operator in.
+    #[must_use]
+    pub fn operators_token(&self) -> &str {
+        self.running.printed_after("operators' token: ")
+    }
+
     /// The program `bridge` of a person who lives in `home`.
     #[must_use]
     pub fn bridge(&self, home: &TempDir, arguments: &[&str]) -> Command {
@@ -179,6 +185,12 @@ impl Browser {
     pub async fn is_signed_in(&self, gateway: &Gateway, name: &str) {
         self.visit(&gateway.url("/login")).await;
         self.sign_in(name).await;
+    }
+
+    /// Opens the operators' page as an operator, who tells the browser the token. The browser sends it again by itself.
+    pub async fn is_operator(&self, gateway: &Gateway) {
+        let token = gateway.operators_token();
+        self.visit(&gateway.url("/admin").replace("http://", &format!("http://operator:{token}@"))).await;
     }
 
     /// The heading of the page.

@@ -124,6 +124,9 @@ async fn row_l8_an_unknown_redirect_is_not_followed() {
     assert_ne!(elsewhere, login.page);
     browser.visit(&elsewhere).await;
     assert_eq!(browser.url().await, elsewhere);
+    assert_eq!(browser.heading().await, "This request cannot be used");
+    let page = browser.text().await;
+    assert!(page.contains("an address that is not registered for it"), "{page}");
     assert!(!browser.has(ALLOW).await);
     browser.is_good("consent-refused").await;
 }

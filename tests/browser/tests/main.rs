@@ -10,5 +10,6 @@ mod mcp;
 mod operators;
 mod other_sites;
 mod passkey;
+mod samples;
 mod stock;
 mod without_script;

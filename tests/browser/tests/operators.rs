@@ -5,11 +5,9 @@ use browser_tests::gateway::Gateway;
 use browser_tests::process::run;
 use browser_tests::script::Script;
 
-/// The page as an operator opens it, who told the browser the token.
 async fn operator(gateway: &Gateway) -> Browser {
     let browser = Browser::start().await;
-    let token = gateway.running.printed_after("operators' token: ");
-    browser.visit(&gateway.url("/admin").replace("http://", &format!("http://operator:{token}@"))).await;
+    browser.is_operator(gateway).await;
     browser
 }
 
@@ -70,8 +68,22 @@ async fn an_operator_disables_a_person_and_lets_them_in_again() {
 #[tokio::test]
 async fn nobody_else_sees_the_operators_page() {
     let gateway = Gateway::start(&[]).await;
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    for path in ["/admin", "/admin?user=alice"] {
+        for guess in [None, Some("guessed")] {
+            let request = http.get(gateway.url(path));
+            let request =
+                guess.into_iter().fold(request, |request, token| request.basic_auth("operator", Some(token)));
+            let refused = request.send().await.unwrap();
+            assert_eq!(refused.status(), 401, "{path} with {guess:?}");
+            assert_eq!(refused.text().await.unwrap(), "", "{path} with {guess:?}");
+        }
+    }
+
     let browser = Browser::start().await;
     browser.is_signed_in(&gateway, "alice").await;
     browser.visit(&gateway.url("/admin").replace("http://", "http://operator:guessed@")).await;
     assert!(!browser.has("main h1").await, "{}", browser.text().await);
+    browser.is_operator(&gateway).await;
+    assert_eq!(browser.heading().await, "People", "the same browser shows the page with the right token");
 }

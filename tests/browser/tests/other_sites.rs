@@ -1,9 +1,11 @@
 //! What a page of another site cannot do to a person who is signed in here (row L11 of the checklist).
 
 use browser_tests::browser::Browser;
+use browser_tests::conformance::add_token;
 use browser_tests::gateway::{ALLOW, Gateway};
 use browser_tests::site::Site;
 use thirtyfour::By;
+use tokio::net::TcpListener;
 
 fn authorize(gateway: &Gateway) -> String {
     let challenge = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
@@ -27,21 +29,41 @@ async fn row_l11_no_page_is_shown_in_a_frame_of_another_site() {
         gateway.url("/login"),
     ];
     for page in pages {
-        browser.visit(&page).await;
-        assert!(browser.has("main").await, "{page} is a page, when it stands alone");
-        let frame = Site::start(format!("<!doctype html><iframe src='{page}'></iframe>")).await;
-        for url in frame.urls() {
-            browser.visit(&url).await;
-            browser.find(By::Tag("iframe")).await.unwrap().enter_frame().await.unwrap();
-            assert!(!browser.has("main, form, button").await, "{page} is in a frame of {url}");
-            browser.enter_default_frame().await.unwrap();
-        }
+        is_never_framed(&browser, &page).await;
     }
     let frame =
         Site::start(format!("<!doctype html><iframe src='{}'></iframe>", gateway.url("/healthz"))).await;
     browser.visit(&frame.urls()[0]).await;
     browser.find(By::Tag("iframe")).await.unwrap().enter_frame().await.unwrap();
     assert!(browser.has("pre").await, "this one may be framed, so the test sees what is in a frame");
+}
+
+/// The page is a page, but not in a frame of another site.
+async fn is_never_framed(browser: &Browser, page: &str) {
+    browser.visit(page).await;
+    assert!(browser.has("main").await, "{page} is a page, when it stands alone");
+    let frame = Site::start(format!("<!doctype html><iframe src='{page}'></iframe>")).await;
+    for url in frame.urls() {
+        browser.visit(&url).await;
+        browser.find(By::Tag("iframe")).await.unwrap().enter_frame().await.unwrap();
+        assert!(!browser.has("main, form, button").await, "{page} is in a frame of {url}");
+        browser.enter_default_frame().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn row_l11_the_operators_pages_are_not_shown_in_a_frame_of_another_site() {
+    // What stands before the gateway adds the operator's token to every request. So no frame is empty for the want of it,
+    // whatever the browser sends from inside a frame.
+    let way = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let issuer = format!("http://{}", way.local_addr().unwrap());
+    let gateway = Gateway::start(&["--issuer", &issuer]).await;
+    gateway.link("alice", "laptop").await;
+    add_token(way, &gateway.url(""), gateway.operators_token());
+    let browser = Browser::start().await;
+    for path in ["/admin", "/admin?user=alice"] {
+        is_never_framed(&browser, &format!("{issuer}{path}")).await;
+    }
 }
 
 #[tokio::test]
@@ -73,6 +95,37 @@ async fn row_l11_no_form_of_another_site_lets_a_program_in() {
     browser.visit(waiting.page_with_code()).await;
     browser.press(ALLOW).await;
     assert_eq!(browser.heading().await, "Device connected", "the person's own click still counts");
+}
+
+#[tokio::test]
+async fn row_l11_no_form_of_another_site_does_what_an_operator_does() {
+    let gateway = Gateway::start(&[]).await;
+    let token = gateway.link("alice", "laptop").await;
+    let browser = Browser::start().await;
+    browser.is_operator(&gateway).await;
+    assert_eq!(browser.heading().await, "People");
+    for path in ["/admin", "/admin?user=alice"] {
+        for action in ["disable", "end_all"] {
+            let form = format!(
+                "<!doctype html><form method=post action='{}'><input name=user value=alice>\
+                 <button name=action value={action}>Win a prize</button></form>",
+                gateway.url(path)
+            );
+            let site = Site::start(form).await;
+            for url in site.urls() {
+                browser.visit(&url).await;
+                browser.press("button").await;
+                // The browser sent the operator's token with it, or the heading would be missing.
+                assert_eq!(browser.heading().await, "Another site sent this request", "{url} to {path}");
+            }
+        }
+    }
+    assert_eq!(gateway.call(&token).await.status(), 200);
+
+    browser.visit(&gateway.url("/admin?user=alice")).await;
+    browser.click("main > details:first-of-type > summary").await;
+    browser.press("button[value=disable]").await;
+    assert_eq!(gateway.call(&token).await.status(), 401, "the operator's own click still counts");
 }
 
 #[tokio::test]
