@@ -64,7 +64,9 @@ CREATE TABLE bridge_auth.device_grants (
 );
 
 CREATE INDEX device_grants_allowed_of_user ON bridge_auth.device_grants (user_id, expires_at) WHERE state = 'allowed';
+CREATE INDEX device_grants_allowed_of_client ON bridge_auth.device_grants (client_id, expires_at) WHERE state = 'allowed';
 CREATE INDEX device_grants_by_expiry ON bridge_auth.device_grants (expires_at);
+CREATE INDEX codes_open_of_client ON bridge_auth.codes (client_id, expires_at) WHERE spent_at IS NULL;
 
 DROP FUNCTION bridge_auth.put_user(text, text, text);
 DROP FUNCTION bridge_auth.issue_code(text, text, text, text, bigint, bigint, text);
@@ -377,6 +379,25 @@ BEGIN
     );
     PERFORM bridge_auth.log_revocations('user', ARRAY[p_user]);
     RETURN cardinality(ended);
+END
+$$;
+
+-- Revokes all of a client, known or not, with what it was given and has not collected yet.
+ALTER FUNCTION bridge_auth.revoke_client(text) RENAME TO end_sessions_of_client;
+CREATE FUNCTION bridge_auth.revoke_client(p_client text) RETURNS bigint
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_custom_plan AS $$
+DECLARE
+    at         timestamptz;
+    dead_since timestamptz;
+BEGIN
+    PERFORM bridge_auth.begin_write();
+    at := clock_timestamp();
+    dead_since := bridge_auth.dead_since();
+    UPDATE bridge_auth.codes SET expires_at = at
+    WHERE client_id = p_client AND spent_at IS NULL AND expires_at > at;
+    UPDATE bridge_auth.device_grants SET state = 'void'
+    WHERE client_id = p_client AND state = 'allowed' AND expires_at > dead_since;
+    RETURN bridge_auth.end_sessions_of_client(p_client);
 END
 $$;
 

@@ -39,4 +39,6 @@ CREATE TABLE device_grants (
 ) STRICT;
 
 CREATE INDEX allowed_device_grants_by_user ON device_grants (user_id, expires_at) WHERE state = 'allowed';
+CREATE INDEX allowed_device_grants_by_client ON device_grants (client_id, expires_at) WHERE state = 'allowed';
 CREATE INDEX device_grants_by_expiry ON device_grants (expires_at);
+CREATE INDEX open_codes_by_client ON codes (client_id, expires_at) WHERE spent_at IS NULL;

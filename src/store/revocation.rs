@@ -30,8 +30,8 @@ pub enum Revoke {
         /// The session that stays. The session of a hook stays only with its device.
         keep: SessionId,
     },
-    /// Everything of a client: every session it has, what [`Session`](Self::Session) names for each of them, and every
-    /// credential. Only this target may change every session of the database.
+    /// Everything of a client: every session it has, what [`Session`](Self::Session) names for each of them, every
+    /// credential, and the open codes and allowed device grants that it has not collected. Only this target may change every session of the database.
     Client(ClientId),
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use bridge_auth::id::ClientId;
 use bridge_auth::store::{PollDeviceGrantError, Revocation, RevocationCursor, Revoke, SessionState};
 use bridge_auth::{SessionId, UserId};
 
@@ -15,6 +16,7 @@ use crate::support::{Backend, Listed as _};
 super::promises![
     all_others_end_and_one_session_stays_with_its_hooks,
     what_was_allowed_and_not_collected_ends_with_all_others,
+    what_a_client_was_given_and_has_not_collected_ends_with_the_client,
     what_is_allowed_after_all_others_ended_is_good,
     the_session_that_stays_is_refreshed_on,
     a_session_that_is_not_the_persons_own_and_live_keeps_nothing,
@@ -54,6 +56,22 @@ async fn what_was_allowed_and_not_collected_ends_with_all_others(db: impl Backen
     store.redeem_code(redeem(his)).await.unwrap();
     store.poll_device_grant(poll(&his_grant)).await.unwrap();
     assert_eq!(state(&*store, &kept).await, Some(SessionState::Live));
+}
+
+async fn what_a_client_was_given_and_has_not_collected_ends_with_the_client(db: impl Backend) {
+    let store = db.open().await;
+    let alice = user(&*store, "alice").await;
+    let (open, grant) = (code(&*store, &alice).await, allowed(&*store, &alice).await);
+    let other = ClientId::parse("another").unwrap();
+    store.revoke(&Revoke::Client(other)).await.unwrap();
+    let later = code(&*store, &alice).await;
+    store.redeem_code(redeem(later)).await.unwrap();
+    let own = redeem(open);
+    store.revoke(&Revoke::Client(own.session.client.clone())).await.unwrap();
+    store.revoke(&Revoke::Client(poll(&grant).session.client)).await.unwrap();
+    assert!(store.redeem_code(own).await.is_err());
+    let collected = store.poll_device_grant(poll(&grant)).await;
+    assert!(matches!(collected, Err(PollDeviceGrantError::UserDisabled)), "{collected:?}");
 }
 
 async fn what_is_allowed_after_all_others_ended_is_good(db: impl Backend) {

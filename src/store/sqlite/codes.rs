@@ -133,6 +133,15 @@ pub(super) fn expire_open(tx: &Transaction<'_>, user: &UserId) -> Result<(), Sto
     .map(drop)
 }
 
+/// The same for every open code of `client`.
+pub(super) fn expire_open_of_client(tx: &Transaction<'_>, client: &ClientId) -> Result<(), StoreError> {
+    tx.execute(
+        "UPDATE codes SET expires_at = ?1 WHERE client_id = ?2 AND spent_at IS NULL AND expires_at > ?1",
+        params![tx.now - end_sessions::MARGIN, client.as_str()],
+    )
+    .map(drop)
+}
+
 /// Revokes the session that a code opened. If it was swept and its id taken again, the newer session is left alone.
 fn end_what_it_opened(
     tx: &Transaction<'_>,

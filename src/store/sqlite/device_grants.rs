@@ -174,6 +174,15 @@ pub(super) fn void_allowed(tx: &Transaction<'_>, user: &UserId) -> Result<(), St
     .map(drop)
 }
 
+/// The same for what every person allowed `client`.
+pub(super) fn void_allowed_of_client(tx: &Transaction<'_>, client: &ClientId) -> Result<(), StoreError> {
+    tx.execute(
+        "UPDATE device_grants SET state = 'void' WHERE client_id = ? AND state = 'allowed' AND expires_at > ?",
+        params![client.as_str(), tx.now - end_sessions::MARGIN],
+    )
+    .map(drop)
+}
+
 /// What a poll needs to know of a stored grant.
 struct Stored {
     client: ClientId,

@@ -73,8 +73,10 @@ fn end_others(tx: &Transaction<'_>, user: &UserId, keep: &SessionId) -> Result<u
     Ok(ended)
 }
 
-/// Revokes every session of a client, and deletes its credentials.
+/// Revokes every session of a client, deletes its credentials, and voids what it was given and has not collected yet.
 pub(super) fn end_client(tx: &Transaction<'_>, client: &ClientId) -> Result<u64, StoreError> {
+    codes::expire_open_of_client(tx, client)?;
+    device_grants::void_allowed_of_client(tx, client)?;
     let ended = end(tx, "client_id = ?1 AND expires_at > ?2", client.as_str())?;
     tx.execute("DELETE FROM client_secrets WHERE client_id = ?", [client.as_str()])?;
     log(tx, "client", client.as_str())?;
