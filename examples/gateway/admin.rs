@@ -1,5 +1,6 @@
 //! `gateway admin`: what an operator does from a terminal.
 
+mod pages;
 mod table;
 
 use std::io::{self, Write as _};
@@ -8,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use reqwest::redirect::Policy;
-use reqwest::{Client, Method, StatusCode};
+use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde_json::Value;
 use tokio::runtime::Runtime;
 use url::{Host, Url};
@@ -16,8 +17,6 @@ use url::{Host, Url};
 use super::command::{Act, Admin};
 
 const TIMEOUT: Duration = Duration::from_secs(15);
-/// How many people a search shows.
-const PEOPLE: &str = "1000";
 /// There is no such person or session.
 const NOT_FOUND: u8 = 2;
 
@@ -33,7 +32,8 @@ pub fn run(admin: &Admin) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What the gateway answers; an empty object when it has done something. `None`: it does not know the person or session.
+/// What the gateway answers, on as many pages as it has; an empty object when it has done something. `None`: it does not know
+/// the person or session.
 async fn ask(admin: &Admin) -> Result<Option<Value>> {
     let token = admin.admin_token.as_ref().context(
         "the operators' token is missing: set BRIDGE_AUTH_ADMIN_TOKEN, or give --admin-token. The gateway printed it when \
@@ -42,7 +42,16 @@ async fn ask(admin: &Admin) -> Result<Option<Value>> {
     let (method, url) = request(&admin.act, &admin.url)?;
     // A redirect would carry the request, and perhaps the token, elsewhere.
     let client = Client::builder().redirect(Policy::none()).timeout(TIMEOUT).build()?;
-    let answer = client.request(method, url).bearer_auth(token).send().await;
+    let request = |url| client.request(method.clone(), url).bearer_auth(token);
+    match pages::list(&admin.act) {
+        Some(list) => list.whole(admin, &url, request).await,
+        None => answer(admin, request(url)).await,
+    }
+}
+
+/// One answer.
+async fn answer(admin: &Admin, request: RequestBuilder) -> Result<Option<Value>> {
+    let answer = request.send().await;
     let answer = answer.map_err(|error| {
         let why = if error.is_connect() { "no gateway answers at" } else { "the request failed at" };
         anyhow!(error.without_url()).context(format!("{why} {} (--url)", admin.url))
@@ -99,7 +108,7 @@ fn request(act: &Act, gateway: &Url) -> Result<(Method, Url)> {
         .push("admin")
         .extend(path);
     if let Act::Search { text } = act {
-        url.query_pairs_mut().append_pair("q", text).append_pair("limit", PEOPLE);
+        url.query_pairs_mut().append_pair("q", text);
     }
     Ok((method, url))
 }

@@ -47,6 +47,11 @@ pub struct Admin {
     #[arg(long, global = true)]
     pub json: bool,
 
+    /// How many entries of a list the gateway is asked for at once: all are shown
+    #[arg(long, value_name = "NUMBER", global = true, hide = true, default_value_t = 1000,
+        value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub page_size: u16,
+
     #[command(subcommand)]
     pub act: Act,
 }

@@ -1,5 +1,6 @@
 //! `gateway admin` and the operators' page, against a gateway that runs.
 
+use std::collections::HashSet;
 use std::process::Output;
 
 use serde_json::{Value, json};
@@ -89,6 +90,33 @@ async fn a_script_gets_the_gateways_json() {
     assert!(json(&["health", "--json"]).await["proven"].is_boolean());
     assert_eq!(json(&["end", &session, "--json"]).await, json!({}));
     assert_eq!(json(&["end-all", "a/b?c", "--json"]).await["revoked"], 0);
+}
+
+#[tokio::test]
+async fn a_list_is_shown_to_its_end_however_many_pages_it_has() {
+    let gateway = Gateway::start(&[]).await;
+    for name in ["desk", "laptop", "phone", "server", "tablet"] {
+        gateway.link(json!({ "user_id": "alice" })).await;
+        gateway.link(json!({ "user_id": format!("owner-of-{name}") })).await;
+    }
+    for size in ["1", "2", "5", "6"] {
+        let shown =
+            async |arguments: &[&str]| done(&gateway, &[arguments, &["--page-size", size]].concat()).await;
+        let found = shown(&["search", "owner"]).await;
+        assert_eq!(found.lines().count(), 1 + 5, "{size}: {found}");
+        let devices = shown(&["devices", "alice"]).await;
+        assert_eq!(devices.lines().count(), 1 + 5, "{size}: {devices}");
+
+        for (arguments, list, next) in [
+            (["search", "owner", "--json"], "users", "next_after"),
+            (["devices", "alice", "--json"], "sessions", "next_cursor"),
+        ] {
+            let whole: Value = serde_json::from_str(&shown(&arguments).await).unwrap();
+            let ids = whole[list].as_array().unwrap().iter().map(|entry| entry["id"].as_str().unwrap());
+            assert_eq!(ids.collect::<HashSet<_>>().len(), 5, "{size}: each once: {whole}");
+            assert!(whole.get(next).is_none(), "{size}: {whole}");
+        }
+    }
 }
 
 #[tokio::test]

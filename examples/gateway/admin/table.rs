@@ -10,14 +10,12 @@ use crate::gateway::command::Act;
 pub fn said(act: &Act, answer: &Value) -> String {
     match act {
         Act::Search { .. } => {
-            let more = answer.get("next_after").map(|_| "There are more: search for a longer text.\n");
             rows(&["PERSON", "LABEL", "STATE"], &answer["users"], "Nobody was found.", |user| {
                 let state = if user["disabled"] == true { "disabled" } else { "enabled" };
                 vec![text(&user["id"]), text(&user["label"]), state.to_owned()]
-            }) + more.unwrap_or_default()
+            })
         }
         Act::Devices { user } => {
-            let more = answer.get("next_cursor").map(|_| "There are more devices than these.\n");
             let columns = ["SESSION", "DEVICE", "PROGRAM", "ADDRESS", "LINKED", "RENEWED", "ENDS"];
             let nothing = format!("Nothing is signed in as {}.", clean(user));
             rows(&columns, &answer["sessions"], &nothing, |session| {
@@ -31,7 +29,7 @@ pub fn said(act: &Act, answer: &Value) -> String {
                     moment(&session["renewed_at"]),
                     moment(&session["expires_at"]),
                 ]
-            }) + more.unwrap_or_default()
+            })
         }
         Act::Events { user } => {
             let nothing = format!("No events of {} are kept.", clean(user));
