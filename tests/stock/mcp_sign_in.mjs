@@ -1,11 +1,11 @@
-// The MCP TypeScript SDK, both of its lives: given the server's URL and the id of a client, it discovers the authorization
-// server, sends the person's browser there, and calls a tool as that person.
+// The MCP TypeScript SDK, both of its lives: given the server's URL and the id of a client, or the URL of its metadata
+// document, it discovers the authorization server, sends the person's browser there, and calls a tool as that person.
 
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { browse, loopback } from './person.mjs';
 
-const { SERVER, ISSUER, CLIENT_ID, USER, SDK } = process.env;
+const { SERVER, ISSUER, CLIENT_ID, CLIENT_METADATA_URL, USER, SDK } = process.env;
 
 const load = {
     '@modelcontextprotocol/sdk': async () => ({
@@ -18,12 +18,14 @@ const load = {
 const { Client, StreamableHTTPClientTransport, UnauthorizedError } = await load[SDK]();
 
 const { redirectUri, arrived } = await loopback();
-const kept = {};
+const kept = { client: CLIENT_ID && { client_id: CLIENT_ID, issuer: ISSUER } };
 const authProvider = {
     redirectUrl: redirectUri,
     clientMetadata: { client_name: 'stock', redirect_uris: [redirectUri], token_endpoint_auth_method: 'none' },
     state: () => (kept.state ??= randomUUID()),
-    clientInformation: () => ({ client_id: CLIENT_ID, issuer: ISSUER }),
+    clientMetadataUrl: CLIENT_METADATA_URL,
+    clientInformation: () => kept.client,
+    saveClientInformation: (client) => void (kept.client = client),
     tokens: () => kept.tokens,
     saveTokens: (tokens) => void (kept.tokens = tokens),
     redirectToAuthorization: browse,

@@ -1,5 +1,5 @@
-"""The MCP Python SDK: given the server's URL and the id of a client, it discovers the authorization server, sends the person's
-browser there, and calls a tool as that person."""
+"""The MCP Python SDK: given the server's URL and the id of a client, or the URL of its metadata document, it discovers the
+authorization server, sends the person's browser there, and calls a tool as that person."""
 
 import asyncio
 import os
@@ -12,7 +12,8 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.auth import AuthorizationCodeResult, OAuthClientInformationFull, OAuthClientMetadata
 
 SERVER, ISSUER = os.environ["SERVER"], os.environ["ISSUER"]
-CLIENT_ID, USER = os.environ["CLIENT_ID"], os.environ["USER"]
+CLIENT_ID, CLIENT_METADATA_URL = os.environ.get("CLIENT_ID"), os.environ.get("CLIENT_METADATA_URL")
+USER = os.environ["USER"]
 
 
 class Kept:
@@ -20,7 +21,7 @@ class Kept:
 
     def __init__(self, redirect_uri):
         self.tokens = None
-        self.client = OAuthClientInformationFull(
+        self.client = CLIENT_ID and OAuthClientInformationFull(
             client_id=CLIENT_ID, redirect_uris=[redirect_uri], token_endpoint_auth_method="none", issuer=ISSUER
         )
 
@@ -68,7 +69,9 @@ async def main():
     metadata = OAuthClientMetadata(
         client_name="stock", redirect_uris=[redirect_uri], token_endpoint_auth_method="none"
     )
-    auth = OAuthClientProvider(SERVER, metadata, Kept(redirect_uri), browse, comes_back)
+    auth = OAuthClientProvider(
+        SERVER, metadata, Kept(redirect_uri), browse, comes_back, client_metadata_url=CLIENT_METADATA_URL
+    )
     async with httpx2.AsyncClient(auth=auth, timeout=60) as http:
         async with Client(streamable_http_client(SERVER, http_client=http)) as client:
             told = await client.call_tool("whoami", {})

@@ -26,7 +26,7 @@ use bridge_auth::issue::RegisteredClient;
 use bridge_auth::pages::Pages;
 use bridge_auth::store::SqliteStore;
 use bridge_auth::token::{Algorithm, KeyRing, SigningKey};
-use bridge_auth::{Bridge, Scopes};
+use bridge_auth::{Bridge, BridgeBuilder, Scopes};
 use rmcp::transport::StreamableHttpServerConfig;
 use rmcp::transport::streamable_http_server::StreamableHttpService;
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
@@ -63,6 +63,19 @@ impl Server {
     ///
     /// The file cannot be opened, or `issuer` is not the URL of a server without a slash at its end.
     pub async fn open(issuer: &str, path: &Path) -> Result<Self> {
+        Self::open_with(issuer, path, |builder| builder).await
+    }
+
+    /// The same with `more` on its bridge, such as clients that are known by a metadata document.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`open`](Self::open).
+    pub async fn open_with(
+        issuer: &str,
+        path: &Path,
+        more: impl FnOnce(BridgeBuilder) -> BridgeBuilder,
+    ) -> Result<Self> {
         let resource = format!("{issuer}{MCP}");
         let endpoint = |path: &str| format!("{issuer}{path}").parse::<Url>();
         let keys = KeyRing::new(SigningKey::generate(Algorithm::EdDsa)?)?;
@@ -82,7 +95,7 @@ impl Server {
             )
             // Recorded with each new session.
             .peer_address(|extensions| Some(extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip()));
-        Ok(Self { bridge: bridge.build()?, issuer: issuer.parse()?, resource })
+        Ok(Self { bridge: more(bridge).build()?, issuer: issuer.parse()?, resource })
     }
 
     /// The bridge.

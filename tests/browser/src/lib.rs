@@ -9,6 +9,7 @@ pub mod accessibility;
 pub mod authenticator;
 pub mod browser;
 pub mod conformance;
+pub mod document;
 pub mod gateway;
 pub mod pictures;
 #[path = "../../support/process.rs"]

@@ -2,9 +2,11 @@
 
 use std::net::SocketAddr;
 
-use bridge_auth::{Scopes, SignedIn, UserId};
+use bridge_auth::client_metadata::ClientMetadata;
+use bridge_auth::{BridgeBuilder, Scopes, SignedIn, UserId};
 use browser_tests::browser::Browser;
 use browser_tests::conformance::{add_token, free_port, suite};
+use browser_tests::document::Document;
 use browser_tests::gateway::{ALLOW, Gateway};
 use browser_tests::script::Script;
 use browser_tests::{repository, stock};
@@ -33,12 +35,17 @@ impl Server {
 
     /// The same behind a proxy, which clients know as `issuer`.
     async fn start_as(issuer: Option<&str>) -> Self {
+        Self::start_with(issuer, |builder| builder).await
+    }
+
+    /// The same with more on its bridge.
+    async fn start_with(issuer: Option<&str>, more: impl FnOnce(BridgeBuilder) -> BridgeBuilder) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("bridges.db");
         let own = format!("http://{address}");
-        let example = example_mcp::Server::open(issuer.unwrap_or(&own), &file).await.unwrap();
+        let example = example_mcp::Server::open_with(issuer.unwrap_or(&own), &file, more).await.unwrap();
         let serving = example.clone();
         tokio::spawn(async move { serving.serve(listener, std::future::pending()).await });
         Self { example, address, _folder: folder }
@@ -70,11 +77,16 @@ impl Server {
 /// What a person does whom an MCP client sends to the browser.
 async fn alice_allows(browser: &Browser, server: &Server, page: &str) {
     browser.visit(page).await;
+    sign_in_as_alice(browser, server).await;
+    browser.press(ALLOW).await;
+}
+
+/// Fills in the login page, if it is open.
+async fn sign_in_as_alice(browser: &Browser, server: &Server) {
     if browser.url().await.starts_with(&server.url("/sign-in")) {
         browser.fill("input[name=name]", "alice").await;
         browser.press("form button").await;
     }
-    browser.press(ALLOW).await;
 }
 
 #[tokio::test]
@@ -96,6 +108,44 @@ async fn the_python_sdk_signs_a_person_in() {
     let mut client = Script::start(&mut server.client("mcp_sign_in.py"));
     let page = client.sends_to().await;
     alice_allows(&browser, &server, &page).await;
+    client.succeeds().await;
+}
+
+#[tokio::test]
+async fn clients_that_are_known_by_a_metadata_document_sign_a_person_in() {
+    // The servers of documents have public addresses, and certificates that everybody trusts. This one has neither.
+    let document = Document::serve("A stock client", "http://127.0.0.1/callback").await;
+    let accepted = ClientMetadata::open()
+        .root_certificate_pem(document.root())
+        .danger_allow_addresses(["127.0.0.1/32".parse().unwrap()]);
+    let server = Server::start_with(None, |builder| builder.client_metadata(accepted)).await;
+    let browser = Browser::start().await;
+    for sdk in ["@modelcontextprotocol/sdk", "@modelcontextprotocol/client"] {
+        let mut command = server.client("mcp_sign_in.mjs");
+        command.env("SDK", sdk).env_remove("CLIENT_ID").env("CLIENT_METADATA_URL", document.url());
+        signs_alice_in_unverified(&browser, &server, &document, &mut command).await;
+    }
+    let mut command = server.client("mcp_sign_in.py");
+    command.env_remove("CLIENT_ID").env("CLIENT_METADATA_URL", document.url());
+    signs_alice_in_unverified(&browser, &server, &document, &mut command).await;
+}
+
+async fn signs_alice_in_unverified(
+    browser: &Browser,
+    server: &Server,
+    document: &Document,
+    client: &mut Command,
+) {
+    let mut client = Script::start(client);
+    let page = client.sends_to().await;
+    browser.visit(&page).await;
+    sign_in_as_alice(browser, server).await;
+    let (page, url) = (browser.text().await, browser.url().await);
+    for shown in ["does not know this program", "A stock client", document.host()] {
+        assert!(page.contains(shown), "{shown} is not in {page} at {url}");
+    }
+    browser.is_good("consent-unverified").await;
+    browser.press(ALLOW).await;
     client.succeeds().await;
 }
 
