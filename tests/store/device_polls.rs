@@ -12,7 +12,8 @@ use futures_util::future::join_all;
 
 use super::device_grants::{allowed, new_grant, no, poll, started, yes};
 use super::given::{
-    HOUR, MINUTE, SECOND, changed, client_id, declared, new_session, scopes, sign_in, state, user, vouch,
+    HOUR, MINUTE, SECOND, changed, client_id, cut_off, declared, new_session, scopes, sign_in, state, user,
+    vouch,
 };
 use crate::support::{Backend, Listed as _, known};
 
@@ -340,10 +341,9 @@ async fn a_dropped_poll_leaves_the_grant_spent_with_its_session_or_neither(db: i
     let store = db.open().await;
     let alice = user(&*store, "alice").await;
     let (mut finished, mut sessions) = (0, 0);
-    for round in 0..60_u64 {
+    for round in 0..60 {
         let grant = allowed(&*store, &alice).await;
-        let patience = Duration::from_micros(round * 173 % 10_000);
-        finished += u64::from(tokio::time::timeout(patience, told(&*store, &grant)).await.is_ok());
+        finished += u64::from(cut_off(round, told(&*store, &grant)).await.is_some());
         // The second call waits for whatever the first has begun.
         match &*told(&*store, &grant).await {
             "opened" | "unknown" => sessions += 1,
