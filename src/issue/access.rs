@@ -175,6 +175,25 @@ impl Issuer {
         }
     }
 
+    /// Signs the token of a person's session that `client` has just opened or refreshed. `resource` is the one that the client
+    /// asks for. The one that the session is bound to goes before it.
+    pub(super) fn sign_for_person(
+        &self,
+        opened: OpenedSession,
+        client: ClientId,
+        resource: Option<Audience>,
+        refresh_token: Option<RefreshToken>,
+    ) -> Result<Access, KeyError> {
+        let resource = opened.resource.clone().or(resource);
+        let grant = Grant {
+            subject: Subject::User(opened.user.clone()),
+            client,
+            audiences: self.audiences_of(resource.as_ref()),
+            token_life: self.settings.tokens.life,
+        };
+        Ok(Access { refresh_token, ..self.sign(opened, grant)? })
+    }
+
     /// Signs the token of a session that was just opened. Tells the audit log which sessions were evicted for it.
     pub(super) fn sign(&self, opened: OpenedSession, grant: Grant<'_>) -> Result<Access, KeyError> {
         for evicted in &opened.evicted {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::access::{Access, Grant};
+use super::access::Access;
 use super::issuer::{Issuer, is_client};
 use super::signed_in::SignedIn;
 use crate::id::{Audience, ClientId, DeviceCode, RefreshToken, Scopes, UserCode};
@@ -12,7 +12,7 @@ use crate::store::{
     within_deadline,
 };
 use crate::telemetry::audit;
-use crate::token::{KeyError, Subject};
+use crate::token::KeyError;
 
 /// A client asks for a device code and a user code.
 #[derive(Debug, Clone)]
@@ -239,14 +239,7 @@ impl Issuer {
             }
             DevicePollError::from(error)
         })?;
-        let resource = opened.resource.clone().or(resource);
-        let grant = Grant {
-            subject: Subject::User(opened.user.clone()),
-            client: poll.client,
-            audiences: self.audiences_of(resource.as_ref()),
-            token_life: self.settings.tokens.life,
-        };
-        let access = Access { refresh_token, ..self.sign(opened, grant)? };
+        let access = self.sign_for_person(opened, poll.client, resource, refresh_token)?;
         audit!("device_grant_redeemed", user_id = %access.user, session_id = %access.session,
             client_id = %access.client, code = ?hash);
         Ok(access)

@@ -2,12 +2,12 @@
 
 use std::net::IpAddr;
 
-use super::access::{Access, Grant};
+use super::access::Access;
 use super::issuer::Issuer;
 use crate::id::{Audience, ClientId, CodeHash, CodeVerifier, ExchangeCode, RefreshToken, SessionId};
 use crate::store::{GrantRefusal, NewSession, Origin, RedeemCode, RedeemError, StoreError, within_deadline};
 use crate::telemetry::audit;
-use crate::token::{KeyError, Subject};
+use crate::token::KeyError;
 
 /// What a bridge presents to get access.
 #[derive(Debug, Clone)]
@@ -104,14 +104,7 @@ impl Issuer {
         let opened = within_deadline(self.settings.deadlines.write, self.store.redeem_code(redeem))
             .await
             .map_err(|error| refused(error, hash, address))?;
-        let resource = opened.resource.clone().or(resource);
-        let grant = Grant {
-            subject: Subject::User(opened.user.clone()),
-            client: session.client,
-            audiences: self.audiences_of(resource.as_ref()),
-            token_life: self.settings.tokens.life,
-        };
-        let access = Access { refresh_token, ..self.sign(opened, grant)? };
+        let access = self.sign_for_person(opened, session.client, resource, refresh_token)?;
         audit!("code_redeemed", user_id = %access.user, session_id = %access.session, code = ?hash,
             renewed = access.renewed, refresh = access.refresh_token.is_some());
         Ok(access)

@@ -2,14 +2,14 @@
 
 use std::net::IpAddr;
 
-use super::access::{Access, Grant};
+use super::access::Access;
 use super::issuer::Issuer;
 use crate::id::{Audience, ClientId, RefreshHash, RefreshToken, Scopes};
 use crate::store::{
     Origin, RefreshRefusal, RefreshSession, RefreshSessionError, StoreError, within_deadline,
 };
 use crate::telemetry::audit;
-use crate::token::{KeyError, Subject};
+use crate::token::KeyError;
 
 /// What a client presents to renew its access without the person (RFC 6749 §6).
 #[derive(Debug, Clone)]
@@ -94,14 +94,7 @@ impl Issuer {
         let opened = within_deadline(self.settings.deadlines.write, self.store.refresh_session(wish))
             .await
             .map_err(|error| refused(error, presented, &refresh.client, address))?;
-        let resource = opened.resource.clone().or(resource);
-        let grant = Grant {
-            subject: Subject::User(opened.user.clone()),
-            client: refresh.client,
-            audiences: self.audiences_of(resource.as_ref()),
-            token_life: self.settings.tokens.life,
-        };
-        let access = Access { refresh_token: Some(successor), ..self.sign(opened, grant)? };
+        let access = self.sign_for_person(opened, refresh.client, resource, Some(successor))?;
         audit!("refreshed", user_id = %access.user, session_id = %access.session, client_id = %access.client,
             token = ?presented);
         Ok(access)

@@ -13,10 +13,21 @@ pub(in crate::service) fn audience(
     audiences: &Audiences,
     form: &Form,
 ) -> Result<Option<Audience>, EndpointError> {
-    let mut named = form.values("resource").map(|text| audiences.named_by(text).ok_or(INVALID_TARGET));
+    named_by(audiences, form.values("resource")).map_err(|NoTarget| INVALID_TARGET)
+}
+
+/// Two different resources, or one that no token is issued for.
+pub(in crate::service) struct NoTarget;
+
+/// The audience of the one resource that `values` name. `None`: there are no values.
+pub(in crate::service) fn named_by<'v>(
+    audiences: &Audiences,
+    values: impl Iterator<Item = &'v str>,
+) -> Result<Option<Audience>, NoTarget> {
+    let mut named = values.map(|text| audiences.named_by(text).ok_or(NoTarget));
     let Some(first) = named.next().transpose()? else { return Ok(None) };
     match named.all(|other| other.is_ok_and(|other| other == first)) {
         true => Ok(Some(first.clone())),
-        false => Err(INVALID_TARGET),
+        false => Err(NoTarget),
     }
 }

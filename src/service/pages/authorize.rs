@@ -14,6 +14,7 @@ use crate::id::{Audience, ClientId, CodeChallenge, Scopes};
 use crate::issue::LinkableClient;
 use crate::pages::AuthorizeProblem;
 use crate::service::answer::{Answer, EndpointFailure};
+use crate::service::oauth::resource::{self, NoTarget};
 use crate::service::rate_limited;
 use crate::service::request_body::RequestBody;
 use crate::service::state::ServiceState;
@@ -106,7 +107,7 @@ fn asked(
         state: redirect.state.map(ToOwned::to_owned),
         challenge: challenge(query)?,
         scopes: scopes(query)?,
-        resource: resource(query, audiences)?,
+        resource: one_resource(query, audiences)?,
     })
 }
 
@@ -129,17 +130,11 @@ fn scopes(query: &Query) -> Result<Option<Scopes>, AuthorizationError> {
 }
 
 /// The one resource that the client asks for (RFC 8707 §2.1).
-fn resource(query: &Query, audiences: &Audiences) -> Result<Option<Audience>, AuthorizationError> {
-    const INVALID: AuthorizationError = AuthorizationError {
+fn one_resource(query: &Query, audiences: &Audiences) -> Result<Option<Audience>, AuthorizationError> {
+    resource::named_by(audiences, query.values("resource")).map_err(|NoTarget| AuthorizationError {
         code: "invalid_target",
         description: "No token is issued for this resource here. Name one resource by its URL.",
-    };
-    let mut named = query.values("resource").map(|text| audiences.named_by(text).ok_or(INVALID));
-    let Some(first) = named.next().transpose()? else { return Ok(None) };
-    match named.all(|other| other.is_ok_and(|other| other == first)) {
-        true => Ok(Some(first.clone())),
-        false => Err(INVALID),
-    }
+    })
 }
 
 const fn invalid(description: &'static str) -> AuthorizationError {
