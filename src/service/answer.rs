@@ -95,18 +95,20 @@ impl EndpointError {
             let detail = "This cannot be done until somebody repairs this gateway.";
             return Self::new(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", detail);
         }
-        let retry_after = state.challenge().retry_after.as_secs().max(1);
-        let detail = "This cannot be done right now. Try again.";
+        Self::later(state, "This cannot be done right now. Try again.")
+    }
+
+    /// It cannot be done now.
+    pub(super) fn later(state: &ServiceState, detail: &'static str) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", detail)
-            .header(RETRY_AFTER, HeaderValue::from(retry_after))
+            .header(RETRY_AFTER, HeaderValue::from(state.retry_after()))
     }
 
     /// The caller has tried too often (RFC 6585 §4). The OAuth error code for this is `slow_down` (RFC 8628 §3.5).
     pub(super) fn too_many(wait: Duration) -> Self {
-        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
         let detail = "Too many attempts. Wait as long as Retry-After says, then try again.";
         Self::new(StatusCode::TOO_MANY_REQUESTS, "slow_down", detail)
-            .header(RETRY_AFTER, HeaderValue::from(seconds.max(1)))
+            .header(RETRY_AFTER, HeaderValue::from(whole_seconds(wait)))
     }
 
     /// Whether the caller showed a wrong secret, code or token, or declared a session id that is taken.
@@ -187,6 +189,11 @@ fn answer(status: StatusCode, content_type: HeaderValue, body: Bytes) -> Respons
     response.headers_mut().insert(CONTENT_TYPE, content_type);
     forbid_storing(&mut response);
     response
+}
+
+/// A wait in whole seconds, never too short.
+pub(super) fn whole_seconds(wait: Duration) -> u64 {
+    (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
 }
 
 /// Forbids every cache to store the answer (RFC 6749 §5.1).

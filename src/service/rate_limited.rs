@@ -27,7 +27,8 @@ pub(super) async fn begin<'r>(
     if endpoint.is_guarded()
         && let Some((LayerVerdict::Caller(caller), _)) = LayerVerdict::of(&parts.extensions)
     {
-        hold(limits, limits.call_of(caller.session_id(), *endpoint == Endpoint::Logout)).await?;
+        let called = limits.call_of(caller.session_id(), *endpoint == Endpoint::Logout);
+        held(limits, called).await.map_err(refused)?;
     }
     if !endpoint.takes_secrets() {
         return Ok(Attempt(None));
@@ -50,39 +51,42 @@ impl Attempt<'_> {
 
 /// Refuses a person who asks for too many codes.
 pub(super) async fn person(state: &ServiceState, person: &UserId) -> Result<(), EndpointError> {
-    match state.limits.as_ref() {
-        Some(limits) => hold(limits, limits.code_for(person)).await,
-        None => Ok(()),
-    }
+    of_person(state, |limits| limits.code_for(person)).await.map_err(refused)
 }
 
 /// Refuses a person who decides too often on a page.
 pub(super) async fn decision_of(state: &ServiceState, person: &UserId) -> Result<(), RateLimited> {
-    held(state, |limits| limits.decision_of(person)).await
+    of_person(state, |limits| limits.decision_of(person)).await
 }
 
 /// Refuses a person who opens too many pages that cost work.
 pub(super) async fn page_for(state: &ServiceState, person: &UserId) -> Result<(), RateLimited> {
-    held(state, |limits| limits.page_for(person)).await
+    of_person(state, |limits| limits.page_for(person)).await
 }
 
 /// Refuses a person who ends too many devices.
 pub(super) async fn end_for(state: &ServiceState, person: &UserId) -> Result<(), RateLimited> {
-    held(state, |limits| limits.end_for(person)).await
+    of_person(state, |limits| limits.end_for(person)).await
 }
 
 /// Refuses a person who makes the gateway look for too many documents of clients.
 pub(super) async fn document(state: &ServiceState, person: &UserId) -> Result<(), RateLimited> {
-    held(state, |limits| limits.document_for(person)).await
+    of_person(state, |limits| limits.document_for(person)).await
 }
 
-/// Checks a limit of a known person. A refusal comes after a delay.
-async fn held(
+/// Checks a limit of a known person, where limits are on.
+async fn of_person(
     state: &ServiceState,
     check: impl FnOnce(&Limits) -> Result<(), RateLimited>,
 ) -> Result<(), RateLimited> {
-    let Some(limits) = state.limits.as_ref() else { return Ok(()) };
-    let checked = check(limits);
+    match state.limits.as_ref() {
+        Some(limits) => held(limits, check(limits)).await,
+        None => Ok(()),
+    }
+}
+
+/// Refuses a known person or session, after a delay.
+async fn held(limits: &Limits, checked: Result<(), RateLimited>) -> Result<(), RateLimited> {
     if let Err(limited) = &checked {
         limits.hold(limited).await;
     }
@@ -122,13 +126,6 @@ pub(super) fn device_grant(state: &ServiceState, parts: &Parts) -> Result<(), En
     limits.device_grant().map_err(refused)?;
     limits.failed(origin::address(&state.addresses, parts));
     Ok(())
-}
-
-/// Refuses a known person or session, after a delay.
-async fn hold(limits: &Limits, checked: Result<(), RateLimited>) -> Result<(), EndpointError> {
-    let Err(limited) = checked else { return Ok(()) };
-    limits.hold(&limited).await;
-    Err(refused(limited))
 }
 
 /// Refuses an attempt to prove to be `client` when too many attempts have failed.

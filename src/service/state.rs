@@ -40,6 +40,11 @@ impl ServiceState {
         &self.rejection_format.challenge
     }
 
+    /// In how many seconds a caller may try again what cannot be done now.
+    pub(super) fn retry_after(&self) -> u64 {
+        self.challenge().retry_after.as_secs().max(1)
+    }
+
     /// Whether the authorization endpoint is ours.
     pub(super) fn has_authorize(&self) -> bool {
         self.pages.is_some() && self.settings.endpoints.authorization.is_some()

@@ -1,7 +1,6 @@
 //! `GET /users/{id}/events`: the audit events of a person that the host keeps.
 
 use http::StatusCode;
-use http::header::{HeaderValue, RETRY_AFTER};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -36,7 +35,7 @@ impl<'a> Entry<'a> {
 pub(super) async fn answer(state: &ServiceState, user: &UserId) -> Answer {
     let events = kept(state, user).await.map_err(|error| match error {
         AuditTrailError::NotKept => NOT_KEPT,
-        AuditTrailError::TimedOut | AuditTrailError::Failed(_) => unavailable(state),
+        AuditTrailError::TimedOut | AuditTrailError::Failed(_) => EndpointError::later(state, CANNOT_BE_READ),
     })?;
     Ok(json(StatusCode::OK, &Events { events: events.iter().map(Entry::new).collect() }))
 }
@@ -54,12 +53,6 @@ pub(in crate::service) async fn kept(
     events
 }
 
-fn unavailable(state: &ServiceState) -> EndpointError {
-    let retry_after = state.challenge().retry_after.as_secs().max(1);
-    let detail = "The audit events cannot be read right now. Try again.";
-    EndpointError::new(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", detail)
-        .header(RETRY_AFTER, HeaderValue::from(retry_after))
-}
-
+const CANNOT_BE_READ: &str = "The audit events cannot be read right now. Try again.";
 const NOT_KEPT: EndpointError =
     EndpointError::new(StatusCode::NOT_FOUND, "events_not_kept", "This gateway keeps no audit events.");

@@ -36,8 +36,7 @@ pub(in crate::service) async fn answer(state: &ServiceState, parts: &Parts, body
     let asked = asked(&query, &redirect, &client, &state.settings.audiences);
     let asked = asked.map_err(|error| visit.tell(&client, &redirect, error))?;
     let person = visit.signed_in()?;
-    let limited = rate_limited::page_for(state, &person.user_id).await;
-    limited.map_err(|limited| visit.too_many(limited))?;
+    visit.within(rate_limited::page_for(state, &person.user_id).await)?;
     consent::show(&visit, person, &client, asked)
 }
 
@@ -53,8 +52,7 @@ async fn client(visit: &Visit<'_>, query: &Query) -> Result<Arc<LinkableClient>,
         return Err(unknown());
     }
     let person = visit.signed_in()?;
-    let limited = rate_limited::document(visit.state, &person.user_id).await;
-    limited.map_err(|limited| visit.too_many(limited))?;
+    visit.within(rate_limited::document(visit.state, &person.user_id).await)?;
     visit.linkable_client(&id).await
 }
 

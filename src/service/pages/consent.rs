@@ -53,8 +53,7 @@ pub(super) async fn decide(visit: &Visit<'_>, body: RequestBody) -> Answer {
         return Err(visit.refuse(MessageView::PageExpired));
     };
     let Shown::Consent(asked) = ticket.shown else { return Err(visit.refuse(MessageView::PageExpired)) };
-    let limited = rate_limited::decision_of(visit.state, &person.user_id).await;
-    limited.map_err(|limited| visit.too_many(limited))?;
+    visit.within(rate_limited::decision_of(visit.state, &person.user_id).await)?;
     match form.value("decision") {
         Some("deny") => {
             still_linkable(visit, &asked).await?;

@@ -31,8 +31,7 @@ async fn show(visit: &Visit<'_>) -> Answer {
     let Ok(code) = UserCode::parse(typed) else {
         return Ok(ask_for_code(visit, person, typed, Some(Mistake::NotACode)));
     };
-    let guess = rate_limited::guess(visit.state, visit.parts, &person.user_id).await;
-    let guess = guess.map_err(|limited| visit.too_many(limited))?;
+    let guess = visit.within(rate_limited::guess(visit.state, visit.parts, &person.user_id).await)?;
     let found = visit.state.issuer.device_grant(&code).await;
     match found.map_err(|fault| visit.unavailable(&fault))? {
         Some(grant) => confirm(visit, person, code, &grant).await,
@@ -98,8 +97,7 @@ async fn decide(visit: &Visit<'_>, body: RequestBody) -> Answer {
         Some("deny") => Decision::Deny,
         _ => return Err(visit.refuse_request(AuthorizeProblem::Malformed)),
     };
-    let limited = rate_limited::decision_of(visit.state, &person.user_id).await;
-    limited.map_err(|limited| visit.too_many(limited))?;
+    visit.within(rate_limited::decision_of(visit.state, &person.user_id).await)?;
     let is_allowed = matches!(decision, Decision::Allow(_));
     let issuer = &visit.state.issuer;
     let decided = issuer.decide_device_grant(person, user_code, client.clone(), decision).await;

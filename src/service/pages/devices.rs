@@ -25,8 +25,7 @@ pub(in crate::service) async fn answer(state: &ServiceState, parts: &Parts, body
     }
     let form = visit.form(body).await?;
     let person = person(&visit)?;
-    let limited = rate_limited::end_for(state, &person.user_id).await;
-    limited.map_err(|limited| visit.too_many(limited))?;
+    visit.within(rate_limited::end_for(state, &person.user_id).await)?;
     let notice = match (form.value("end"), form.value("end_others")) {
         (Some(session), None) => end(&visit, &person.user_id, session).await?,
         (None, Some(_)) => end_others(&visit, &person).await?,

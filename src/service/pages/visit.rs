@@ -14,7 +14,7 @@ use crate::id::ClientId;
 use crate::issue::{LinkableClient, SignedIn, UnknownClient};
 use crate::pages::{AuthorizeProblem, MessageView, Page};
 use crate::rate_limit::RateLimited;
-use crate::service::answer::{EndpointError, EndpointFailure};
+use crate::service::answer::{EndpointError, EndpointFailure, whole_seconds};
 use crate::service::cross_site;
 use crate::service::oauth::form::Form;
 use crate::service::request_body::RequestBody;
@@ -79,8 +79,7 @@ impl<'a> Visit<'a> {
         self.state.issuer.linkable_client(id).await.map_err(|error| match error {
             UnknownClient::NotRegistered => self.refuse_request(AuthorizeProblem::UnknownClient),
             UnknownClient::Document(ClientDocumentError::Unavailable) => {
-                let later = self.state.challenge().retry_after.as_secs().max(1);
-                self.refuse(MessageView::Unavailable { retry_after: Some(later) })
+                self.refuse(MessageView::Unavailable { retry_after: Some(self.state.retry_after()) })
             }
             UnknownClient::Document(reason) => {
                 tracing::info!(client_id = %id, %reason, "a client metadata document was not accepted");
@@ -125,8 +124,8 @@ impl<'a> Visit<'a> {
     pub(super) fn unavailable(&self, fault: &StoreError) -> EndpointFailure {
         log_fault(fault, "the store could not answer a page");
         self.state.auth.unavailable(fault.kind());
-        let later = self.state.challenge().retry_after.as_secs().max(1);
-        let retry_after = (fault.kind() != StoreErrorKind::Misconfigured).then_some(later);
+        let may_pass = fault.kind() != StoreErrorKind::Misconfigured;
+        let retry_after = may_pass.then(|| self.state.retry_after());
         self.refuse(MessageView::Unavailable { retry_after })
     }
 
@@ -139,11 +138,12 @@ impl<'a> Visit<'a> {
         self.refuse(MessageView::Unavailable { retry_after: None })
     }
 
-    /// A page that says how long to wait.
-    pub(super) fn too_many(&self, limited: RateLimited) -> EndpointFailure {
-        telemetry::rate_limited(limited.by);
-        let seconds = limited.wait.as_secs() + u64::from(limited.wait.subsec_nanos() > 0);
-        self.refuse(MessageView::TooManyAttempts { seconds: seconds.max(1) })
+    /// What a limit lets through, or a page that says how long to wait.
+    pub(super) fn within<T>(&self, checked: Result<T, RateLimited>) -> Result<T, EndpointFailure> {
+        checked.map_err(|limited| {
+            telemetry::rate_limited(limited.by);
+            self.refuse(MessageView::TooManyAttempts { seconds: whole_seconds(limited.wait) })
+        })
     }
 }
 
