@@ -21,10 +21,8 @@ pub(crate) struct ConsentView<'a> {
     pub(crate) program: &'a str,
     /// Its website. It is shown only if the host registered the program: others could name any site.
     pub(crate) site: Option<&'a str>,
-    /// The host of its client id, if that is the URL of a metadata document.
+    /// The host of its client id, if only the metadata document there says what the program is.
     pub(crate) client_host: Option<&'a str>,
-    /// Whether only a metadata document says what the program is.
-    pub(crate) is_unverified: bool,
     /// The host that the browser returns to, or the scheme of a program's own.
     pub(crate) redirect_host: &'a str,
     /// Whether that is the person's own computer.
@@ -48,7 +46,7 @@ impl ConsentPage<'_> {
     }
 
     fn site(&self) -> Option<&str> {
-        self.view.site.filter(|_| !self.view.is_unverified)
+        self.view.site.filter(|_| self.view.client_host.is_none())
     }
 
     fn this_computer(&self) -> Phrase<'_> {

@@ -44,10 +44,8 @@ pub(crate) struct DeviceConfirmView<'a> {
     pub(crate) code: &'a str,
     /// The name of the program.
     pub(crate) program: &'a str,
-    /// Its website. It is shown only if the host registered the program: others could name any site.
+    /// Its website. The host registered the program: others could name any site.
     pub(crate) site: Option<&'a str>,
-    /// The host of its client id, if only the metadata document there says what the program is.
-    pub(crate) client_host: Option<&'a str>,
     /// Where it asked from.
     pub(crate) address: Option<IpAddr>,
     pub(crate) user_agent: Option<&'a str>,

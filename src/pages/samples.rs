@@ -122,21 +122,18 @@ fn signing_in(pages: &Pages, chosen: &Chosen<'_>) -> Vec<(&'static str, Page)> {
         code: chosen.code,
         program: chosen.program,
         site: Some(chosen.site),
-        client_host: None,
         address: Some(ADDRESS),
         user_agent: Some(chosen.user_agent),
         scopes: &scopes,
         resource: Some(chosen.resource),
         ticket: chosen.code,
     };
-    let unverified_device = DeviceConfirmView { client_host: Some(chosen.host), ..confirm };
     let known = ConsentView {
         person,
         not_you,
         program: chosen.program,
         site: Some(chosen.site),
         client_host: None,
-        is_unverified: false,
         redirect_host: chosen.host,
         redirect_is_loopback: true,
         scopes: &scopes,
@@ -145,7 +142,6 @@ fn signing_in(pages: &Pages, chosen: &Chosen<'_>) -> Vec<(&'static str, Page)> {
     };
     let unverified = ConsentView {
         client_host: Some(chosen.host),
-        is_unverified: true,
         redirect_is_loopback: false,
         resource: Some(chosen.resource),
         ..known
@@ -155,7 +151,6 @@ fn signing_in(pages: &Pages, chosen: &Chosen<'_>) -> Vec<(&'static str, Page)> {
         ("device-not-a-code", entry(Some(Mistake::NotACode), chosen.code)),
         ("device-unknown-code", entry(Some(Mistake::Unknown), chosen.code)),
         ("device-confirm", pages.device_confirm(&confirm)),
-        ("device-confirm-unverified", pages.device_confirm(&unverified_device)),
         ("consent", pages.consent(&known)),
         ("consent-unverified", pages.consent(&unverified)),
     ]

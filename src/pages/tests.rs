@@ -175,7 +175,6 @@ fn row_l15_the_hosts_of_a_program_are_shown_whole() {
     assert!(host.len() > 240);
     for (name, page) in all(&pages(), &Chosen { host: &host, ..Chosen::usual() }) {
         let hosts = match name {
-            "device-confirm-unverified" => 1,
             "consent-unverified" => 2,
             _ => continue,
         };

@@ -34,7 +34,6 @@ pub(super) fn show(
         program: &client.name,
         site: client.shown_site(),
         client_host: client.host.as_deref(),
-        is_unverified: client.host.is_some(),
         redirect_host: &target.as_ref().map(shown_host).unwrap_or_default(),
         redirect_is_loopback: target.as_ref().is_some_and(is_loopback),
         scopes: &scopes,

@@ -64,7 +64,6 @@ async fn confirm(visit: &Visit<'_>, person: &SignedIn, code: UserCode, grant: &D
         code: &code.to_string(),
         program: &client.name,
         site: client.shown_site(),
-        client_host: client.host.as_deref(),
         address: grant.origin.address,
         user_agent: grant.origin.user_agent.as_deref(),
         scopes: &scopes,

@@ -64,7 +64,7 @@ async fn every_page_is_readable_for_everybody_with_the_longest_texts_too() {
         "usual-unknown-client",
         "usual-operators-nobody",
         "usual-person-disabled",
-        "long-device-confirm-unverified",
+        "long-device-confirm",
         "long-consent-unverified",
         "long-devices",
         "long-person",
