@@ -4,18 +4,13 @@ use std::fmt;
 
 use rand::TryRng as _;
 use rand::rngs::SysRng;
-use sha2::{Digest, Sha256};
 
 use super::InvalidSecret;
-use super::random::random_base64url;
-use super::secret_text::{digest, secret};
+use super::secret_text::opaque;
 
-secret! {
+opaque! {
     /// A device code: 32 random bytes as 43 characters of `[A-Za-z0-9_-]`. The client polls with it.
-    DeviceCode
-}
-
-digest! {
+    DeviceCode as "device code",
     /// The SHA-256 of a [`DeviceCode`]. Only this hash is stored.
     DeviceCodeHash
 }
@@ -26,32 +21,6 @@ digest! {
 /// codes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct UserCode([u8; UserCode::LETTERS]);
-
-impl DeviceCode {
-    /// A new code of 256 random bits.
-    #[must_use]
-    pub fn random() -> Self {
-        Self(random_base64url().as_str().into())
-    }
-
-    /// Parses a device code that a client presents: 43 characters of `[A-Za-z0-9_-]`.
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidSecret`] for any other text. Answer it like an unknown code.
-    pub fn parse(text: &str) -> Result<Self, InvalidSecret> {
-        match super::text::url_safe(text, 43) {
-            Ok(()) if text.len() == 43 => Ok(Self(text.into())),
-            _ => Err(InvalidSecret { kind: "device code" }),
-        }
-    }
-
-    /// The hash of the code, which is stored.
-    #[must_use]
-    pub fn hash(&self) -> DeviceCodeHash {
-        DeviceCodeHash(Sha256::digest(self.expose().as_bytes()).into())
-    }
-}
 
 impl UserCode {
     const LETTERS: usize = 8;

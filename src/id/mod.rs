@@ -13,8 +13,9 @@ pub(crate) use random::random_hex;
 pub use scope::{InvalidScope, Scope, Scopes};
 pub use secret::{
     AccessToken, AssertionHash, ClientSecret, CodeChallenge, CodeHash, CodeVerifier, ExchangeCode,
-    InvalidSecret, KeyThumbprint, RefreshHash, RefreshToken, SecretHash,
+    KeyThumbprint, RefreshHash, RefreshToken, SecretHash,
 };
+pub use secret_text::InvalidSecret;
 pub use text::InvalidId;
 use text::text_id;
 pub(crate) use text::{is_shown, shown_text};

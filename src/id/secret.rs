@@ -10,15 +10,9 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
+use super::InvalidSecret;
 use super::random::{random_base64url, random_hex};
-use super::secret_text::{digest, secret};
-
-/// The text does not have the form of this kind of secret.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("malformed {kind}")]
-pub struct InvalidSecret {
-    pub(super) kind: &'static str,
-}
+use super::secret_text::{digest, opaque, secret};
 
 secret! {
     /// A one-time exchange code: 32 random bytes as 64 lower-case hex characters.
@@ -40,19 +34,16 @@ secret! {
     AccessToken
 }
 
-secret! {
+opaque! {
     /// A refresh token: 32 random bytes as 43 characters of `[A-Za-z0-9_-]`. Clients cannot read anything in it.
-    RefreshToken
+    RefreshToken as "refresh token",
+    /// The SHA-256 of a [`RefreshToken`]. Only this hash is stored.
+    RefreshHash
 }
 
 digest! {
     /// The SHA-256 of an [`ExchangeCode`]. Only this hash is stored.
     CodeHash
-}
-
-digest! {
-    /// The SHA-256 of a [`RefreshToken`]. Only this hash is stored.
-    RefreshHash
 }
 
 digest! {
@@ -101,32 +92,6 @@ impl ExchangeCode {
     #[must_use]
     pub fn hash(&self) -> CodeHash {
         CodeHash(Sha256::digest(self.expose().as_bytes()).into())
-    }
-}
-
-impl RefreshToken {
-    /// A new token of 256 random bits.
-    #[must_use]
-    pub fn random() -> Self {
-        Self(random_base64url().as_str().into())
-    }
-
-    /// Parses a refresh token that a client presents: 43 characters of `[A-Za-z0-9_-]`.
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidSecret`] for any other text. Answer it like an unknown token.
-    pub fn parse(text: &str) -> Result<Self, InvalidSecret> {
-        match super::text::url_safe(text, 43) {
-            Ok(()) if text.len() == 43 => Ok(Self(text.into())),
-            _ => Err(InvalidSecret { kind: "refresh token" }),
-        }
-    }
-
-    /// The hash of the token, which is stored.
-    #[must_use]
-    pub fn hash(&self) -> RefreshHash {
-        RefreshHash(Sha256::digest(self.expose().as_bytes()).into())
     }
 }
 
