@@ -89,14 +89,17 @@ pub(super) fn asked(uri: &Uri) -> Result<DeviceQuery, EndpointError> {
     let mut query = DeviceQuery::default();
     for (name, value) in form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()) {
         match &*name {
-            "limit" => {
-                query.limit = value.parse().ok().filter(|limit| (1..=1000).contains(limit)).ok_or(NO_PAGE)?;
-            }
+            "limit" => query.limit = page_limit(&value).ok_or(NO_PAGE)?,
             "cursor" => query.after = Some(value.parse().map_err(|_| NO_PAGE)?),
             _ => {}
         }
     }
     Ok(query)
+}
+
+/// The `limit` of a query: how many entries a page has. `None`: it is not a number from 1 to 1000.
+pub(super) fn page_limit(value: &str) -> Option<u32> {
+    value.parse().ok().filter(|limit| (1..=1000).contains(limit))
 }
 
 const NO_PAGE: EndpointError = EndpointError::invalid_request(

@@ -6,6 +6,7 @@ use url::form_urlencoded;
 
 use crate::id::UserId;
 use crate::service::answer::{Answer, EndpointError, json};
+use crate::service::sessions::page_limit;
 use crate::service::state::ServiceState;
 use crate::store::{UserQuery, UserRecord};
 
@@ -51,9 +52,7 @@ fn asked(uri: &Uri) -> Result<UserQuery, EndpointError> {
     for (name, value) in form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()) {
         match &*name {
             "q" => query.text = value.into_owned(),
-            "limit" => {
-                query.limit = value.parse().ok().filter(|limit| (1..=1000).contains(limit)).ok_or(NO_PAGE)?;
-            }
+            "limit" => query.limit = page_limit(&value).ok_or(NO_PAGE)?,
             "after" => query.after = Some(UserId::parse(&*value).map_err(|_| NO_PAGE)?),
             _ => {}
         }
