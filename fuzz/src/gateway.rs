@@ -117,6 +117,9 @@ impl Gateway {
 /// Alice links her bridge, which provisions its hook client.
 async fn link(bridge: &Bridge) -> Live {
     let (user, scopes) = (UserId::parse("alice").unwrap(), Scopes::parse("read write").unwrap());
+    // What was there before is ended: the limits are for one person's devices.
+    let _ = bridge.admin().enable_user(&user).await.unwrap();
+    bridge.admin().revoke_user(&user).await.unwrap();
     bridge.issuer().register_user(&SignedIn::new(user.clone(), scopes.clone())).await.unwrap();
     let access = bridge.issuer().open_access(AccessRequest::for_user(user, scopes)).await.unwrap();
     let token = access.token.expose().to_owned();
