@@ -101,6 +101,7 @@ async fn link(gateway: &Gateway, book: &mut Book) {
     let ask = |body: Value| gateway.post("/code", &body).header(COOKIE, "login=alice");
     let issued = book.call(&code, 201, ask(json!({}))).await;
     book.call(&code, 400, ask(json!({ "code_challenge": "x" }))).await;
+    book.call(&code, 400, ask(json!({ "code_challenge": null }))).await;
     book.call(&code, 201, ask(json!({ "resource": TOOLS }))).await;
     let unknown = book.call(&code, 400, ask(json!({ "resource": "https://evil.example" }))).await;
     assert_eq!(unknown.text("code"), "invalid_target");

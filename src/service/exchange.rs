@@ -12,11 +12,14 @@ use crate::clock::since_epoch;
 use crate::header::X_SESSION_ID;
 use crate::id::{CodeVerifier, ExchangeCode, RefreshToken, SessionId, TraceId};
 use crate::issue::{Exchange, ExchangeError};
+use crate::token::never_null;
 
 #[derive(Deserialize)]
 struct Presented {
     code: String,
+    #[serde(default, deserialize_with = "never_null")]
     code_verifier: Option<String>,
+    #[serde(default, deserialize_with = "never_null")]
     device_name: Option<String>,
 }
 

@@ -10,7 +10,7 @@ use super::origin;
 use super::state::ServiceState;
 use crate::id::{ClientId, UserId};
 use crate::layer_verdict::LayerVerdict;
-use crate::rate_limit::{Limits, RateLimited};
+use crate::rate_limit::{Limits, RateLimited, ShownToken};
 use crate::telemetry;
 
 /// A request whose outcome is not known yet. It counts when it is an attempt with a secret, a code or a token.
@@ -136,8 +136,10 @@ pub(super) fn client<'r>(
 ) -> Result<ClientAttempt<'r>, EndpointError> {
     let address = origin::address(&state.addresses, parts);
     let counted = state.limits.as_ref().zip(client);
-    counted.map_or(Ok(()), |(limits, client)| limits.client_attempt(address, client)).map_err(refused)?;
-    Ok(ClientAttempt { counted, address })
+    let is_taken = counted
+        .map_or(Ok(false), |(limits, client)| limits.client_attempt(address, client))
+        .map_err(refused)?;
+    Ok(ClientAttempt { counted, address, is_taken })
 }
 
 /// An attempt to prove to be a client. Its outcome is not known yet.
@@ -145,13 +147,65 @@ pub(super) fn client<'r>(
 pub(super) struct ClientAttempt<'r> {
     counted: Option<(&'r Limits, &'r ClientId)>,
     address: Option<IpAddr>,
+    /// Whether the client has one attempt less for it.
+    is_taken: bool,
 }
 
 impl ClientAttempt<'_> {
+    pub(super) fn succeeded(self) {
+        if let Some((limits, client)) = self.counted.filter(|_| self.is_taken) {
+            limits.client_succeeded(client);
+        }
+    }
+
     pub(super) fn failed(self) {
         if let Some((limits, client)) = self.counted {
             limits.client_failed(self.address, client);
         }
+    }
+}
+
+/// `client` has proved itself, and asks about a token. This costs its address nothing: many may share the address. The
+/// client has a limit of its own.
+pub(super) async fn introspection(
+    state: &ServiceState,
+    parts: &Parts,
+    client: &ClientId,
+) -> Result<(), EndpointError> {
+    let Some(limits) = state.limits.as_ref() else { return Ok(()) };
+    limits.give_back(origin::address(&state.addresses, parts));
+    held(limits, limits.introspection_by(client)).await.map_err(refused)
+}
+
+/// `client` shows the refresh token `text`. Refuses a token that was refused before, and comes back too often. This too
+/// costs the address nothing: so a program that tries a dead token in a loop keeps nobody else from refreshing.
+pub(super) async fn refresh<'r>(
+    state: &'r ServiceState,
+    parts: &Parts,
+    client: &ClientId,
+    text: &str,
+) -> Result<RefreshAttempt<'r>, EndpointError> {
+    let Some(limits) = state.limits.as_ref() else { return Ok(RefreshAttempt(None)) };
+    match limits.refresh_with(client, text) {
+        Ok(token) => Ok(RefreshAttempt(Some((limits, token)))),
+        Err(limited) => {
+            limits.give_back(origin::address(&state.addresses, parts));
+            limits.hold(&limited).await;
+            Err(refused(limited))
+        }
+    }
+}
+
+/// A refresh token that a client showed. Its outcome is not known yet.
+#[must_use = "its refusal counts"]
+pub(super) struct RefreshAttempt<'r>(Option<(&'r Limits, ShownToken)>);
+
+impl RefreshAttempt<'_> {
+    /// The token was refused with `error`. A token that was issued here, or that was shown before, is no guess: then the
+    /// address pays for no failed attempt.
+    pub(super) fn refused(self, error: EndpointError, was_issued: bool) -> EndpointError {
+        let is_repeated = self.0.is_some_and(|(limits, token)| limits.refresh_refused(token));
+        if was_issued || is_repeated { error.no_guess() } else { error }
     }
 }
 
