@@ -136,6 +136,8 @@ impl ExternalIssuer {
 
     /// The least time between two fetches, whatever tokens come: above 0, at most
     /// [`refresh_every`](Self::refresh_every). Default: 30 s.
+    ///
+    /// A key that was published after the last fetch is called unknown for as long (401).
     pub fn refresh_at_most_every(mut self, interval: Duration) -> Self {
         self.timing.floor = interval;
         self
@@ -149,7 +151,7 @@ impl ExternalIssuer {
         self
     }
 
-    /// How long a request waits for keys before the answer is 503: above 0, at most 60 s. Default: 2 s.
+    /// How long a request waits for keys that are not known yet: above 0, at most 60 s. Default: 2 s.
     pub fn keys_deadline(mut self, deadline: Duration) -> Self {
         self.timing.deadline = deadline;
         self

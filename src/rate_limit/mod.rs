@@ -39,10 +39,10 @@ use crate::validate::{BuildError, Setting, check_count};
 ///   | at the endpoints that check a secret or a code | costs the address |
 ///   |---|---|
 ///   | success, or a request that is malformed | 1 |
-///   | wrong secret, wrong or used code, unknown refresh token | 20 |
+///   | wrong secret, wrong or used code, unknown refresh token; also a device grant that is started | 20 |
 ///   | a refresh token that was issued here, and is used, retired, another client's, or of a session that has ended | 1 |
 ///   | a refresh token that was refused before | 1, ten times a minute; beyond that 0, and 429 |
-///   | a question of a client that has proved itself at `/introspect`, whatever the answer is | 0; the client has [a limit of its own](Self::introspections_per_client) |
+///   | a question of a client that has proved itself at `/introspect`, whatever the answer is | 0, and 1 beyond [the client's own limit](Self::introspections_per_client) |
 /// - **Nobody is locked out by others.** When many addresses guess at the secret of a client, this client is refused
 ///   only at addresses that have just failed.
 /// - **A refusal of a known caller is slow.** A refusal by person or by session is held back for a second, or for as

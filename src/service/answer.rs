@@ -211,3 +211,19 @@ fn forbid_storing(response: &mut Response<Bytes>) {
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response.headers_mut().insert(PRAGMA, HeaderValue::from_static("no-cache"));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_guessed_is_no_failed_attempt_whatever_the_status_is() {
+        let refused =
+            || EndpointError::new(StatusCode::BAD_REQUEST, "invalid_grant", "The token is not good.");
+        assert!(refused().is_failed_attempt());
+        assert!(refused().with_status(StatusCode::UNAUTHORIZED).is_failed_attempt());
+        assert!(!refused().no_guess().is_failed_attempt());
+        // As the login of Claude Code is answered.
+        assert!(!refused().no_guess().with_status(StatusCode::UNAUTHORIZED).is_failed_attempt());
+    }
+}

@@ -165,16 +165,17 @@ impl ClientAttempt<'_> {
     }
 }
 
-/// `client` has proved itself, and asks about a token. This costs its address nothing: many may share the address. The
-/// client has a limit of its own.
+/// `client` has proved itself, and asks about a token. Within the client's own limit this costs its address nothing: many
+/// may share the address. Beyond it the address pays, because the store may have been asked for the client's secret.
 pub(super) async fn introspection(
     state: &ServiceState,
     parts: &Parts,
     client: &ClientId,
 ) -> Result<(), EndpointError> {
     let Some(limits) = state.limits.as_ref() else { return Ok(()) };
+    held(limits, limits.introspection_by(client)).await.map_err(refused)?;
     limits.give_back(origin::address(&state.addresses, parts));
-    held(limits, limits.introspection_by(client)).await.map_err(refused)
+    Ok(())
 }
 
 /// `client` shows the refresh token `text`. Refuses a token that was refused before, and comes back too often. This too

@@ -70,7 +70,8 @@ impl BridgeBuilder {
     /// The server proves who it is with `secret`, by `client_secret_basic` or `client_secret_post`. The secret has at
     /// least 32 characters.
     ///
-    /// Each call counts against the [rate limit](crate::rate_limit::RateLimits::per_address) of the server's address.
+    /// Its calls count against a [limit of their own](crate::rate_limit::RateLimits::introspections_per_client), and not
+    /// against that of its address.
     /// Raise that limit when the server introspects more than twenty times a second.
     pub fn resource_server<A: AsRef<str>>(
         mut self,
