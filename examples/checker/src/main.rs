@@ -3,15 +3,14 @@
 //! The checker starts several gateways on a PostgreSQL server with a synchronous standby. People call and revoke, and
 //! faults happen. The tests do the same for a short time.
 //!
-//! `cargo run --release --example checker -- --minutes 10 --mode watched:1000`, or `--calls 2000000 --mode strict`.
+//! `cargo run --release -p example-checker -- --minutes 10 --mode watched:1000`, or `--calls 2000000 --mode strict`.
 
 #![allow(unreachable_pub, reason = "a program exports nothing")]
 #![allow(clippy::unwrap_used, reason = "an error outside the gateways ends the check")]
 
-#[path = "../../tests/checker/mod.rs"]
+#[path = "../../../tests/checker/mod.rs"]
 mod checker;
-#[allow(dead_code, unused_imports, reason = "only the tests use all of it")]
-#[path = "../../tests/support/mod.rs"]
+#[allow(dead_code, reason = "only the tests use all of it")]
 mod support;
 
 use std::io::{self, Write as _};

@@ -13,8 +13,8 @@ use bridge_auth::{Scopes, UserId};
 use serde::Deserialize;
 
 use super::{Asked, Failed, Login, LoginMethod, LoginName, Logins, Person, ReturnTo, SCOPES, Setup};
-use crate::gateway::app::AppState;
-use crate::gateway::html;
+use crate::app::AppState;
+use crate::html;
 
 /// The way `demo`.
 pub struct Demo;

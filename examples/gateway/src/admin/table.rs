@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
-use crate::gateway::command::Act;
+use crate::command::Act;
 
 /// What the operator reads: a table, or a sentence.
 pub fn said(act: &Act, answer: &Value) -> String {

@@ -5,7 +5,7 @@ use reqwest::RequestBuilder;
 use serde_json::Value;
 use url::Url;
 
-use crate::gateway::command::{Act, Admin};
+use crate::command::{Act, Admin};
 
 /// A list, and what asks for the page after a page.
 pub struct List {

@@ -26,24 +26,20 @@ impl LoginName {
 pub fn run(login: LoginName) -> Result<ExitCode> {
     let folder = login.package().context("every gateway has this login built in")?;
     let package = format!("example-{folder}");
-    // The packages are not published with the crate.
-    let checkout = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let checkout = checkout.ancestors().find(|folder| folder.join("examples/gateway/main.rs").exists());
-    let manifest = checkout.map(|checkout| checkout.join("Cargo.toml"));
-    let manifest = manifest
-        .filter(|manifest| manifest.with_file_name("examples").join(folder).join("Cargo.toml").exists());
-    let Some(manifest) = manifest else {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name(folder).join("Cargo.toml");
+    if !manifest.exists() {
         bail!(
-            "the login {folder} is the package {package}, which only a checkout of the repository has: run it from there"
-        )
-    };
+            "the login {folder} is the package {package}, and {} is not there: run it from a checkout of the repository",
+            manifest.display()
+        );
+    }
     let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let _ = writeln!(
         io::stderr(),
         "the login {folder} is a package of its own: running cargo run --package {package}"
     );
     let mut command = Command::new(&cargo);
-    command.args(["run", "--quiet", "--manifest-path"]).arg(manifest).args(["--package", &package, "--"]);
+    command.args(["run", "--quiet", "--manifest-path"]).arg(manifest).arg("--");
     command.args(env::args_os().skip(1));
     let error = |error: io::Error| {
         let cargo = Path::new(&cargo).display();

@@ -8,7 +8,6 @@ mod cookies;
 pub mod demo;
 pub mod elsewhere;
 pub mod logins;
-mod return_to;
 
 use std::path::Path;
 
@@ -26,9 +25,10 @@ use serde::{Deserialize, Serialize};
 use tower_http::csrf::CsrfLayer;
 use url::Url;
 
+pub use example_shared::return_to::ReturnTo;
+
 pub use self::cookies::CookieKind;
 pub use self::logins::Logins;
-pub use self::return_to::ReturnTo;
 use super::app::AppState;
 use super::html;
 use super::options::Options;

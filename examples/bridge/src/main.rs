@@ -4,7 +4,7 @@
 //! what standards give: discovery (RFC 8414), the device grant (RFC 8628), and the browser of the machine (RFC 8252).
 //! `link` takes a code of the gateway. `token` gives other programs a fresh token.
 //!
-//! `cargo run --example bridge -- --help`
+//! `cargo run -p example-bridge -- --help`
 
 #![allow(unreachable_pub, reason = "a program exports nothing")]
 
@@ -15,8 +15,6 @@ mod device;
 mod discovery;
 mod gateway;
 mod hooks;
-#[path = "../shared/hop_by_hop.rs"]
-mod hop_by_hop;
 mod keeper;
 mod login;
 mod loopback;
@@ -24,8 +22,6 @@ mod oauth;
 mod options;
 mod serve;
 mod session;
-#[path = "../shared/stop.rs"]
-mod stop;
 mod token;
 
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
@@ -34,6 +30,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use bridge_auth::id::CodeVerifier;
 use clap::Parser;
+use example_shared::stop::told_to_stop;
 use reqwest::Method;
 use serde_json::{Value, json};
 use url::Url;
@@ -42,7 +39,6 @@ use crate::credential::Folder;
 use crate::gateway::{Gateway, Problem};
 use crate::keeper::Keeper;
 use crate::options::{Command, Options};
-use crate::stop::told_to_stop;
 
 /// The exit code when the person must sign in. A supervisor must be able to tell this from a fault.
 const NEEDS_SIGN_IN: u8 = 3;

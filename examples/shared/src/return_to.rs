@@ -25,6 +25,7 @@ impl ReturnTo {
         (good && stays).then(|| Self(text.to_owned()))
     }
 
+    /// The path.
     pub fn as_str(&self) -> &str {
         &self.0
     }

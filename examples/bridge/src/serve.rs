@@ -18,6 +18,8 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
 use bridge_auth::id::ClientSecret;
+use example_shared::hop_by_hop::remove_hop_by_hop;
+use example_shared::stop::told_to_stop;
 use serde_json::json;
 use subtle::ConstantTimeEq as _;
 use tokio::net::TcpListener;
@@ -25,9 +27,7 @@ use tokio::time::sleep;
 
 use crate::credential::Credential;
 use crate::gateway::{Problem, credential_headers, is_invalid_token};
-use crate::hop_by_hop::remove_hop_by_hop;
 use crate::keeper::Keeper;
-use crate::stop::told_to_stop;
 use crate::{note, say};
 
 /// Bodies up to this size are held in memory, so that a request can be sent again when its token is refused.

@@ -1,7 +1,7 @@
 //! Failovers under working gateways, on the software that operators run: Patroni, etcd and HAProxy from Debian, with
 //! three nodes on this machine. The drill checks every promise of the gateways. See OPERATIONS.md.
 //!
-//! `cargo run --example drill` makes 100 failovers. `--part old-primary --count 3` makes three failovers of one kind.
+//! `cargo run --release -p example-drill` makes 100 failovers. `--part old-primary --count 3` makes three failovers of one kind.
 
 #![allow(unreachable_pub, reason = "a program exports nothing")]
 
@@ -18,11 +18,11 @@ mod node;
 mod options;
 mod outage;
 #[allow(dead_code, clippy::unwrap_used, reason = "the tests need more of it")]
-#[path = "../../tests/support/process.rs"]
+#[path = "../../../tests/support/process.rs"]
 mod process;
 mod report;
-#[path = "../shared/stop.rs"]
-mod stop;
+#[cfg(test)]
+mod tests;
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -31,13 +31,13 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use clap::Parser;
+use example_shared::stop::told_to_stop;
 
 use crate::drill::Drill;
 use crate::folder::Folder;
 use crate::install::{install_missing, say};
 use crate::options::Options;
 use crate::report::Report;
-use crate::stop::told_to_stop;
 
 #[tokio::main]
 async fn main() -> ExitCode {

@@ -1,4 +1,11 @@
-//! The gateway as a program. A package with a login of its own includes this file, and gives [`run`] its login.
+//! The gateway as a program. A package with a login of its own gives [`run`] its login.
+
+#![allow(
+    missing_docs,
+    missing_debug_implementations,
+    unreachable_pub,
+    reason = "the parts of a program: only the examples with a login of their own use them"
+)]
 
 mod admin;
 pub mod app;
@@ -7,8 +14,6 @@ mod command;
 pub mod database;
 mod demo;
 mod home;
-#[path = "../shared/hop_by_hop.rs"]
-mod hop_by_hop;
 mod host;
 pub mod html;
 mod keys;
@@ -16,10 +21,10 @@ pub mod login;
 mod operators;
 pub mod options;
 mod readiness;
+// The documentation of `AuditTrail` shows this file.
+#[path = "../../../docs/recent_events.rs"]
 mod recent_events;
 mod serve;
-#[path = "../shared/stop.rs"]
-mod stop;
 mod upstream;
 
 use std::io::{self, IsTerminal as _, Write as _};

@@ -7,11 +7,11 @@ use axum::body::Bytes;
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::routing::post;
 use axum::{Json, Router};
+use example_shared::hop_by_hop::remove_hop_by_hop;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use super::app::to_json;
-use super::hop_by_hop::remove_hop_by_hop;
 
 /// The client of the upstream.
 pub struct Upstream {

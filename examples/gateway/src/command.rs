@@ -8,7 +8,7 @@ use super::options::Options;
 
 /// An AI gateway that lets people's bridges in.
 #[derive(Parser)]
-#[command(name = "gateway", version, args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
+#[command(name = "gateway", args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
 pub struct Command {
     #[command(subcommand)]
     pub admin: Option<Subcommand>,

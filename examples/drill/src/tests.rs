@@ -1,17 +1,9 @@
-//! The drill's own book: what it takes for forbidden, for lost, and for an outage. The drill itself runs what must be
-//! installed first: `cargo run --example drill`.
-
-#[allow(dead_code, reason = "the drill needs more of it")]
-#[path = "../examples/drill/ledger.rs"]
-mod ledger;
-#[allow(dead_code, reason = "the drill needs more of it")]
-#[path = "../examples/drill/outage.rs"]
-mod outage;
+//! The drill's own book: what it takes for forbidden, for lost, and for an outage.
 
 use std::time::Duration;
 
-use self::ledger::{Pages, Span, Verdict};
-use self::outage::Outage;
+use crate::ledger::{Pages, Span, Verdict};
+use crate::outage::Outage;
 
 const STRICT: usize = 0;
 const WATCHED: usize = 1;

@@ -9,6 +9,7 @@ use axum::Router;
 use bridge_auth::Bridge;
 use bridge_auth::id::ClientSecret;
 use bridge_auth::issue::Admin;
+use example_shared::stop::told_to_stop;
 use tokio::net::TcpListener;
 use tokio::time::{interval, sleep};
 use url::Url;
@@ -18,7 +19,6 @@ use super::bridge;
 use super::login::{LoginMethod, LoginName, Setup};
 use super::options::Options;
 use super::recent_events::RecentEvents;
-use super::stop::told_to_stop;
 use super::upstream;
 
 /// How long requests in progress may take after the gateway is told to stop.

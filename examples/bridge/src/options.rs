@@ -15,7 +15,7 @@ use crate::login::{LoginRequest, Place};
 ///
 /// The exit code is 3 when the person must sign in (again), 130 after an interrupt, and 1 for every other error.
 #[derive(Parser)]
-#[command(name = "bridge", version)]
+#[command(name = "bridge")]
 pub struct Options {
     /// The gateway to link to; after that, the credential names the gateway [default: http://127.0.0.1:8080]
     #[arg(long, env = "BRIDGE_GATEWAY", value_name = "URL", global = true)]
