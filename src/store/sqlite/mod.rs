@@ -10,6 +10,7 @@ mod devices;
 mod end_sessions;
 mod file_identity;
 mod hook_sessions;
+mod migrate;
 mod operations;
 mod pool;
 mod provision;
