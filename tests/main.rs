@@ -26,6 +26,7 @@ mod mounting;
 mod oauth;
 mod openapi;
 mod operators;
+mod package;
 mod permissions;
 mod postgres_faults;
 mod postgres_pooler;
