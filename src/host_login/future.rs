@@ -69,11 +69,11 @@ where
                     let verdict = ready!(asking.as_mut().poll(cx));
                     let (mut service, mut request) = waiting.take().expect("the answer comes once");
                     match verdict {
-                        Ok(identity) => {
+                        Verdict::GoesOn(identity) => {
                             identity.enter(request.extensions_mut());
                             State::Admitted { future: service.call(request) }
                         }
-                        Err(refusal) => State::Refused { refusal: Some(refusal) },
+                        Verdict::Refused(refusal) => State::Refused { refusal: Some(refusal) },
                     }
                 }
                 StateProjection::Refused { refusal } => {

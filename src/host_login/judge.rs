@@ -21,8 +21,11 @@ pub(super) enum Identity {
     Nobody,
 }
 
-/// Who sends a request, or the answer that refuses it.
-pub(super) type Verdict = Result<Identity, Response<Bytes>>;
+/// What becomes of a request.
+pub(super) enum Verdict {
+    GoesOn(Identity),
+    Refused(Response<Bytes>),
+}
 
 /// Judges a request by its head, and removes from the head what an outer layer said.
 pub(super) type Judge = Arc<dyn Fn(&mut Parts) -> Said<Verdict> + Send + Sync>;

@@ -110,15 +110,15 @@ impl OperatorLayer {
 
     fn verdict(&self, found: Result<FoundOperator, LoginFault>, path: &str) -> Verdict {
         match found {
-            Ok(FoundOperator::Operator(operator)) => Ok(Identity::Operator(operator)),
-            Ok(FoundOperator::Nobody) => Err(self.unauthenticated()),
+            Ok(FoundOperator::Operator(operator)) => Verdict::GoesOn(Identity::Operator(operator)),
+            Ok(FoundOperator::Nobody) => Verdict::Refused(self.unauthenticated()),
             Ok(FoundOperator::NotAnOperator) => {
                 let detail = "This account is not one of an operator.";
-                Err(refusal(StatusCode::FORBIDDEN, "not_an_operator", detail))
+                Verdict::Refused(refusal(StatusCode::FORBIDDEN, "not_an_operator", detail))
             }
             Err(fault) => {
                 answers::log(&fault, path);
-                Err(answers::unavailable())
+                Verdict::Refused(answers::unavailable())
             }
         }
     }

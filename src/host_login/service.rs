@@ -8,7 +8,7 @@ use http::{Request, Response};
 use tower_service::Service;
 
 use super::future::IdentifyFuture;
-use super::judge::{Judge, Said};
+use super::judge::{Judge, Said, Verdict};
 use crate::layer::ResponseBody;
 
 /// A service behind [`SignInLayer`](super::SignInLayer) or [`OperatorLayer`](super::OperatorLayer).
@@ -41,11 +41,11 @@ where
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         let (mut parts, body) = request.into_parts();
         match (self.judge)(&mut parts) {
-            Said::Now(Ok(identity)) => {
+            Said::Now(Verdict::GoesOn(identity)) => {
                 identity.enter(&mut parts.extensions);
                 IdentifyFuture::admitted(self.inner.call(Request::from_parts(parts, body)))
             }
-            Said::Now(Err(refusal)) => {
+            Said::Now(Verdict::Refused(refusal)) => {
                 // This frees what the ready instance has reserved.
                 drop(self.take_ready());
                 IdentifyFuture::refused(refusal)

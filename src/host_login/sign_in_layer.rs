@@ -9,7 +9,7 @@ use http::request::Parts;
 use tower_layer::Layer;
 
 use super::answers;
-use super::judge::{Find, Identity, Judge, LoginFault, later, now};
+use super::judge::{Find, Identity, Judge, LoginFault, Verdict, later, now};
 use super::service::Identify;
 use crate::issue::SignedIn;
 
@@ -104,11 +104,11 @@ impl SignInLayer {
             parts.extensions.remove::<SignedIn>();
             let (on_fault, path) = (on_fault.clone(), parts.uri.path().to_owned());
             find(parts).map(move |found| match found {
-                Ok(Some(person)) => Ok(Identity::Person(Box::new(person))),
-                Ok(None) => Ok(Identity::Nobody),
+                Ok(Some(person)) => Verdict::GoesOn(Identity::Person(Box::new(person))),
+                Ok(None) => Verdict::GoesOn(Identity::Nobody),
                 Err(fault) => {
                     answers::log(&fault, &path);
-                    Err(on_fault(&fault))
+                    Verdict::Refused(on_fault(&fault))
                 }
             })
         })
