@@ -18,8 +18,10 @@ mod extractors;
 mod faults;
 mod freshness;
 mod guide;
+mod health;
 mod layer;
 mod links;
+mod maintenance;
 #[cfg(feature = "metrics")]
 mod metrics;
 mod mounting;
