@@ -91,7 +91,8 @@ pub fn prepare_for_upstream(headers: &mut HeaderMap) {
     remove_hop_by_hop(headers);
     strip_misspelt(headers);
     let unfit = |name: &HeaderName| {
-        OF_THIS_REQUEST.contains(name) || [&CREDENTIALS[..], &HOP_BY_HOP].iter().any(|names| reads_as(name, names))
+        OF_THIS_REQUEST.contains(name)
+            || [&CREDENTIALS[..], &HOP_BY_HOP].iter().any(|names| reads_as(name, names))
     };
     let unfit: Vec<HeaderName> = headers.keys().filter(|name| unfit(name)).cloned().collect();
     for name in unfit {
@@ -110,7 +111,8 @@ pub fn prepare_for_upstream(headers: &mut HeaderMap) {
 /// [identity headers](super::IDENTITY_HEADERS) stay even if `Connection` names them.
 pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
     // As bytes: one strange byte must not hide the other names of its line.
-    let lines = headers.get_all(CONNECTION).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    let lines =
+        headers.get_all(CONNECTION).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
     let named: Vec<HeaderName> = lines
         .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
         .filter(|name| *name != TE && !is_identity(name.as_str()))
@@ -180,7 +182,8 @@ mod tests {
     fn left(lines: &[(&str, &[u8])]) -> String {
         let mut headers = sent(lines);
         prepare_for_upstream(&mut headers);
-        let line = |(name, value): (&HeaderName, &HeaderValue)| format!("{name}: {}", value.to_str().unwrap());
+        let line =
+            |(name, value): (&HeaderName, &HeaderValue)| format!("{name}: {}", value.to_str().unwrap());
         headers.iter().map(line).collect::<Vec<_>>().join("; ")
     }
 
@@ -199,7 +202,11 @@ mod tests {
     #[test]
     fn no_credential_is_sent_on_in_any_spelling() {
         for name in CREDENTIALS.iter().flat_map(|name| spellings(name.as_str())) {
-            assert_eq!(left(&[(&name, b"secret"), (&name, b"secret"), ("x-kept", b"1")]), "x-kept: 1", "{name}");
+            assert_eq!(
+                left(&[(&name, b"secret"), (&name, b"secret"), ("x-kept", b"1")]),
+                "x-kept: 1",
+                "{name}"
+            );
         }
     }
 
@@ -233,7 +240,10 @@ mod tests {
 
     #[test]
     fn an_identity_header_in_another_spelling_goes() {
-        assert_eq!(left(&[("x_user_id", b"mallory"), ("x-user_id", b"mallory"), ("x-user-id", b"alice")]), "x-user-id: alice");
+        assert_eq!(
+            left(&[("x_user_id", b"mallory"), ("x-user_id", b"mallory"), ("x-user-id", b"alice")]),
+            "x-user-id: alice"
+        );
     }
 
     #[test]
@@ -249,8 +259,12 @@ mod tests {
 
     #[test]
     fn the_callers_host_and_length_are_not_the_upstreams() {
-        let lines: [(&str, &[u8]); 4] =
-            [("host", b"gateway.example"), ("content-length", b"5"), ("expect", b"100-continue"), ("accept", b"*/*")];
+        let lines: [(&str, &[u8]); 4] = [
+            ("host", b"gateway.example"),
+            ("content-length", b"5"),
+            ("expect", b"100-continue"),
+            ("accept", b"*/*"),
+        ];
         assert_eq!(left(&lines), "accept: */*");
     }
 
@@ -262,7 +276,9 @@ mod tests {
             lines.extend(protocols.iter().map(|line| ("sec-websocket-protocol", *line)));
             left(&lines)
         };
-        for protocols in [&[&b"bearer, token, chat"[..]][..], &[b"chat,bearer,token"], &[b"Bearer", b" token ,chat"]] {
+        for protocols in
+            [&[&b"bearer, token, chat"[..]][..], &[b"chat,bearer,token"], &[b"Bearer", b" token ,chat"]]
+        {
             assert_eq!(handshake(protocols), "sec-websocket-version: 13; sec-websocket-protocol: chat");
         }
         for protocols in [&[&b"bearer, token"[..]][..], &[b"bearer"], &[b"bearer, a, bearer, b"], &[]] {
@@ -280,7 +296,8 @@ mod tests {
             ("x-api-keys", b"1"),
             ("traceparent", b"00-1-1-00"),
         ];
-        let kept = "accept: a; accept: b; content-type: application/json; x-api-keys: 1; traceparent: 00-1-1-00";
+        let kept =
+            "accept: a; accept: b; content-type: application/json; x-api-keys: 1; traceparent: 00-1-1-00";
         assert_eq!(left(&lines), kept);
     }
 
