@@ -15,8 +15,6 @@ mod device;
 mod discovery;
 mod gateway;
 mod hooks;
-#[path = "../shared/hop_by_hop.rs"]
-mod hop_by_hop;
 mod keeper;
 mod login;
 mod loopback;

@@ -4,11 +4,10 @@ mod admin;
 pub mod app;
 mod bridge;
 mod command;
+mod connections;
 pub mod database;
 mod demo;
 mod home;
-#[path = "../shared/hop_by_hop.rs"]
-mod hop_by_hop;
 mod host;
 pub mod html;
 mod keys;
@@ -18,6 +17,7 @@ pub mod options;
 mod readiness;
 mod recent_events;
 mod serve;
+mod slow_bodies;
 #[path = "../shared/stop.rs"]
 mod stop;
 mod upstream;

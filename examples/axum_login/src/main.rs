@@ -7,7 +7,7 @@
 //! curl -s -c jar --data-urlencode name=alice --data-urlencode "password=alice's password" $site/login
 //! code=$(curl -s -b jar -X POST $site/v1/auth/bridge/code | jq -r .code)
 //! token=$(curl -s -H 'content-type: application/json' -d "{\"code\":\"$code\"}" $site/v1/auth/bridge/session | jq -r .token)
-//! curl -s -H "authorization: Bearer $token" $site/v1/whoami   # → user 1 with the scopes models:call models:admin
+//! curl -s -H "authorization: Bearer $token" $site/v1/whoami   # → user 1 with the scopes models:admin models:call
 //! curl -s -b jar -X POST $site/logout/everywhere
 //! curl -i -H "authorization: Bearer $token" $site/v1/whoami   # → 401
 //! ```
