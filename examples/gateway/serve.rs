@@ -88,7 +88,7 @@ impl Gateway {
             0 => Ok(()),
             cut => {
                 let seconds = limit.as_secs();
-                bail!("{cut} connections still had requests {seconds} s after the stop, and were cut off")
+                bail!("requests still ran {seconds} s after the stop, and were cut off (connections: {cut})")
             }
         }
     }
