@@ -9,10 +9,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, Bytes, HttpBody as _};
+use axum::body::{Body, Bytes};
 use axum::extract::ConnectInfo;
+use hyper::Request;
 use hyper::body::{Frame, Incoming, SizeHint};
-use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
@@ -140,7 +140,7 @@ impl Work {
     async fn is_late_to_begin(&self, header_timeout: Duration) {
         let mut state = self.0.subscribe();
         if timeout(header_timeout, state.wait_for(|state| state.has_begun)).await.is_ok() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 

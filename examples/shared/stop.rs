@@ -11,7 +11,7 @@ pub async fn told_to_stop() {
 /// Waits for ctrl-c.
 pub async fn interrupted() {
     if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

@@ -101,7 +101,10 @@ async fn who_has_no_good_token_gets_no_connection() {
         assert_eq!(server.connect(name, value).await.err(), Some(StatusCode::UNAUTHORIZED), "{value}");
     }
     let query = format!("{}?access_token={}", server.url, server.token().await);
-    assert!(matches!(connect_async(query).await, Err(Error::Http(refusal)) if refusal.status() == 400));
+    assert!(
+        matches!(connect_async(query).await, Err(Error::Http(refusal)) if refusal.status() == 401),
+        "it is not read there"
+    );
 }
 
 #[tokio::test]
