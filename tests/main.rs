@@ -10,7 +10,6 @@ mod clocks;
 mod csrf;
 mod devices;
 mod discovery;
-mod drill;
 mod endpoints;
 mod examples;
 mod exchange;
