@@ -140,8 +140,8 @@ impl Keys {
         }
     }
 
-    /// Starts the task at the first request.
-    fn keep_running(&self) {
+    /// Starts the task, unless it runs: at the first request, or before.
+    pub(super) fn keep_running(&self) {
         self.task.ensure(|| keep_fresh(self.shared.clone()));
     }
 

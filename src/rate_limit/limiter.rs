@@ -64,6 +64,17 @@ impl<C: Clock + Clone> Limiter<C> {
         let Ok(()) = self.states.measure_and_replace(&key, give);
     }
 
+    /// Forgets the keys whose balance is untouched by now.
+    pub(super) fn forget_rested(&self) {
+        let now = self.clock.now().duration_since(self.start);
+        // Governor's own form of an untouched balance: nothing is owed now.
+        let is_rested = |until: Option<Nanos>| Err::<((), Nanos), _>(until.is_none_or(|until| until <= now));
+        self.states.0.retain(|_, state| {
+            let is_in_use = Arc::strong_count(state) > 1;
+            is_in_use || state.measure_and_replace(&NotKeyed::NonKey, is_rested) != Err(true)
+        });
+    }
+
     /// How many keys are remembered.
     #[cfg(test)]
     pub(super) fn keys(&self) -> usize {

@@ -381,6 +381,16 @@ impl<C: Clock + Clone> Limits<C> {
         self.user_codes.owe(EVERYONE, more);
     }
 
+    /// Forgets the callers whose balance is full again: a new caller has the same balance.
+    pub(crate) fn forget_rested(&self) {
+        let Self { addresses, clients, introspections, people, sessions, documents, .. } = self;
+        let many = [addresses, clients, introspections, people, sessions, documents];
+        many.iter().for_each(|limiter| limiter.forget_rested());
+        self.refused_tokens.forget_rested();
+        let now = self.clock.now();
+        self.failures.retain(|_, failed| Duration::from(now.duration_since(*failed)) < Self::MEMORY);
+    }
+
     /// Holds back the refusal of a known caller: so a caller in a loop leaves the machine to others.
     pub(crate) async fn hold(&self, limited: &RateLimited) {
         if let Ok(_place) = self.holds.try_acquire() {

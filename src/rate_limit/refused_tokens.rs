@@ -43,6 +43,11 @@ impl<C: Clock + Clone> RefusedTokens<C> {
         again
     }
 
+    /// Forgets the tries that count no more. The tokens themselves are remembered: they are no guesses later either.
+    pub(super) fn forget_rested(&self) {
+        self.tries.forget_rested();
+    }
+
     /// How many tokens are remembered.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
