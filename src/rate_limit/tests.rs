@@ -194,7 +194,7 @@ fn only_callers_who_owe_nothing_are_forgotten() {
     let (limits, clock) = limits(RateLimits::default());
     let client = ClientId::parse("bridge:alice").unwrap();
     for number in 0..1000_u32 {
-        limits.attempt(Some(IpAddr::V4(Ipv4Addr::from_bits(number)))).unwrap();
+        limits.attempt(Some(IpAddr::from(number.to_be_bytes()))).unwrap();
     }
     assert_eq!(failures(&limits, "192.0.2.1"), 60);
     limits.client_failed(at("192.0.2.1"), &client);
