@@ -94,6 +94,11 @@ impl<'a> ClientAssertion<'a> {
         &self.claims.sub
     }
 
+    /// The server that it is for: `aud`; not proven.
+    pub(crate) fn audience(&self) -> &str {
+        self.claims.aud.as_str()
+    }
+
     /// Its `jti`.
     pub(crate) fn id(&self) -> &str {
         &self.claims.jti

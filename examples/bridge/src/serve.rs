@@ -17,8 +17,8 @@ use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
+use bridge_auth::header::{prepare_for_upstream, remove_hop_by_hop};
 use bridge_auth::id::ClientSecret;
-use example_shared::hop_by_hop::remove_hop_by_hop;
 use example_shared::stop::told_to_stop;
 use serde_json::json;
 use subtle::ConstantTimeEq as _;
@@ -169,12 +169,8 @@ impl Proxy {
 
     async fn forward(&self, parts: Parts, body: Body) -> Result<Response, Problem> {
         let Parts { method, uri, mut headers, .. } = parts;
-        remove_hop_by_hop(&mut headers);
-        // The local key is only for the proxy. reqwest sets the host and the length.
-        let own = [header::HOST, header::CONTENT_LENGTH, header::EXPECT, header::AUTHORIZATION];
-        for own in own.into_iter().chain(API_KEYS) {
-            headers.remove(own);
-        }
+        // The local key goes, too: it is only for the proxy.
+        prepare_for_upstream(&mut headers);
         let sent = match body.size_hint().exact() {
             Some(length) if length <= HELD_BODY => {
                 let whole = to_bytes(body, usize::MAX).await;

@@ -22,7 +22,7 @@ use super::home::home;
 use super::host::{self, OwnHost};
 use super::login::{self, Logins};
 use super::operators::{self, AdminToken};
-use super::readiness;
+use super::readiness::{self, Stopping};
 use super::upstream::Upstream;
 
 /// What the handlers share.
@@ -31,6 +31,7 @@ pub struct AppState {
     pub logins: Logins,
     pub admin_token: AdminToken,
     pub upstream: Arc<Upstream>,
+    pub stopping: Stopping,
 }
 
 required_scopes! {
@@ -40,7 +41,12 @@ required_scopes! {
 
 impl AppState {
     pub fn new(logins: Logins, admin_token: String, upstream: Upstream) -> Self {
-        Self { logins, admin_token: AdminToken::new(admin_token), upstream: Arc::new(upstream) }
+        Self {
+            logins,
+            admin_token: AdminToken::new(admin_token),
+            upstream: Arc::new(upstream),
+            stopping: Stopping::default(),
+        }
     }
 }
 
@@ -85,7 +91,7 @@ pub fn app(
         // The routes below this line answer under any host name, because a probe knows none.
         .layer(middleware::from_fn_with_state(OwnHost::of(resource), host::check))
         .route("/healthz", get(readiness::alive))
-        .route("/readyz", readiness::ready(bridge.admin()))
+        .route("/readyz", readiness::ready(bridge.admin(), state.stopping.clone()))
         // Outside the guards, so that refused requests are traced too.
         .layer(TraceLayer::new_for_http().make_span_with(span))
         .with_state(state))

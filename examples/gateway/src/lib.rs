@@ -11,6 +11,7 @@ mod admin;
 pub mod app;
 mod bridge;
 mod command;
+mod connections;
 pub mod database;
 mod demo;
 mod home;
@@ -25,6 +26,7 @@ mod readiness;
 #[path = "../../../docs/recent_events.rs"]
 mod recent_events;
 mod serve;
+mod slow_bodies;
 mod upstream;
 
 use std::io::{self, IsTerminal as _, Write as _};

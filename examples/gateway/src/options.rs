@@ -95,6 +95,9 @@ pub struct Options {
         value_parser = value_parser!(u16).range(4..))]
     pub pool_size: u16,
 
+    #[command(flatten)]
+    pub timeouts: TimeoutOptions,
+
     /// A network of proxies whose X-Forwarded-For header is trusted; may be repeated
     #[arg(long, env = "BRIDGE_AUTH_TRUSTED_PROXY", value_name = "CIDR", value_delimiter = ',')]
     pub trusted_proxy: Vec<IpNet>,
@@ -110,6 +113,47 @@ pub struct Options {
     /// With --demo: prints each request and each answer in full, with the secrets shortened
     #[arg(short, long, requires = "demo")]
     pub verbose: bool,
+}
+
+/// How long things may take, and how the gateway stops.
+#[derive(Args, Clone)]
+pub struct TimeoutOptions {
+    /// How long the header of a request may take; a connection that waits for its next request is closed after the same
+    /// time, so a proxy in front should close it sooner
+    #[arg(long, env = "BRIDGE_AUTH_HEADER_TIMEOUT", value_name = "SECONDS", default_value_t = 30,
+        value_parser = value_parser!(u64).range(1..))]
+    header_timeout: u64,
+
+    /// How long the body of a request may take
+    #[arg(long, env = "BRIDGE_AUTH_BODY_TIMEOUT", value_name = "SECONDS", default_value_t = 60,
+        value_parser = value_parser!(u64).range(1..))]
+    body_timeout: u64,
+
+    /// How long the gateway accepts connections after SIGTERM, while /readyz answers 503: time for a balancer to see it
+    #[arg(long, env = "BRIDGE_AUTH_DRAIN_PAUSE", value_name = "SECONDS", default_value_t = 5)]
+    drain_pause: u64,
+
+    /// How long requests in progress may take after that, before they are cut off
+    #[arg(long, env = "BRIDGE_AUTH_STOP_TIMEOUT", value_name = "SECONDS", default_value_t = 20)]
+    stop_timeout: u64,
+}
+
+impl TimeoutOptions {
+    pub fn header(&self) -> Duration {
+        Duration::from_secs(self.header_timeout)
+    }
+
+    pub fn body(&self) -> Duration {
+        Duration::from_secs(self.body_timeout)
+    }
+
+    pub fn drain_pause(&self) -> Duration {
+        Duration::from_secs(self.drain_pause)
+    }
+
+    pub fn stop(&self) -> Duration {
+        Duration::from_secs(self.stop_timeout)
+    }
 }
 
 /// The provider of `--login oidc`.

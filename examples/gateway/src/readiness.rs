@@ -4,6 +4,7 @@
 //! on without the database. `/readyz` says in words what is wrong. The log has the cause.
 
 use std::error::Error;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::State;
@@ -19,13 +20,29 @@ pub async fn alive() -> &'static str {
 }
 
 /// `GET /readyz`.
-pub fn ready<S: Clone + Send + Sync + 'static>(admin: &Admin) -> MethodRouter<S> {
-    get(answer).with_state(Readiness { admin: admin.clone(), told: Arc::default() })
+pub fn ready<S: Clone + Send + Sync + 'static>(admin: &Admin, stopping: Stopping) -> MethodRouter<S> {
+    get(answer).with_state(Readiness { admin: admin.clone(), stopping, told: Arc::default() })
+}
+
+/// Whether the gateway was told to stop.
+#[derive(Clone, Default)]
+pub struct Stopping(Arc<AtomicBool>);
+
+impl Stopping {
+    /// From now on the gateway is not ready.
+    pub fn begin(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn has_begun(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 #[derive(Clone)]
 struct Readiness {
     admin: Admin,
+    stopping: Stopping,
     /// The last reason that was logged. Each change is logged once, however often the probe comes.
     told: Arc<Mutex<Option<String>>>,
 }
@@ -67,6 +84,10 @@ impl From<StoreError> for Unready {
 }
 
 async fn answer(State(readiness): State<Readiness>) -> Response {
+    // So that a balancer sends new requests elsewhere, while this gateway still answers those that come.
+    if readiness.stopping.has_begun() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "the gateway is stopping").into_response();
+    }
     let judged = judge(&readiness.admin).await;
     readiness.tell(&judged);
     match judged {

@@ -5,24 +5,24 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use axum::Router;
+use axum::{Router, middleware};
 use bridge_auth::Bridge;
 use bridge_auth::id::ClientSecret;
 use bridge_auth::issue::Admin;
-use example_shared::stop::told_to_stop;
+use example_shared::stop::{interrupted, terminated, told_to_stop};
 use tokio::net::TcpListener;
 use tokio::time::{interval, sleep};
 use url::Url;
 
 use super::app::{AppState, app};
 use super::bridge;
+use super::connections::Connections;
 use super::login::{LoginMethod, LoginName, Setup};
-use super::options::Options;
+use super::options::{Options, TimeoutOptions};
+use super::readiness::Stopping;
 use super::recent_events::RecentEvents;
-use super::upstream;
+use super::{slow_bodies, upstream};
 
-/// How long requests in progress may take after the gateway is told to stop.
-const GRACE: Duration = Duration::from_secs(10);
 /// How often dead rows are deleted.
 const SWEEP_EVERY: Duration = Duration::from_secs(600);
 
@@ -34,6 +34,8 @@ pub struct Gateway {
     /// The gateway's own URL.
     pub issuer: Url,
     app: Router,
+    timeouts: TimeoutOptions,
+    stopping: Stopping,
     /// Keeps the background tasks alive.
     _bridge: Bridge,
 }
@@ -65,20 +67,47 @@ impl Gateway {
         let admin_token = options.admin_token.clone().unwrap_or_else(made);
         let login = login.open(Setup { options, issuer: &own, folder }).await?;
         let state = AppState::new(login.logins, admin_token.clone(), upstream::start().await?);
-        let app = app(&bridge, &own, &issuer, login.routes, state)?;
-        Ok(Self { listener, address, admin_token, issuer: own, app, _bridge: bridge })
+        let (timeouts, stopping) = (options.timeouts.clone(), state.stopping.clone());
+        let in_time = middleware::from_fn_with_state(timeouts.body(), slow_bodies::refuse);
+        let app = app(&bridge, &own, &issuer, login.routes, state)?.layer(in_time);
+        Ok(Self { listener, address, admin_token, issuer: own, app, timeouts, stopping, _bridge: bridge })
     }
 
     /// Serves until the process is told to stop, and then finishes the requests in progress.
+    ///
+    /// # Errors
+    ///
+    /// Requests took longer than they may after a stop, and were cut off.
     pub async fn serve(self) -> Result<()> {
-        let app = self.app.into_make_service_with_connect_info::<SocketAddr>();
-        let serving = axum::serve(self.listener, app).with_graceful_shutdown(told_to_stop());
-        tokio::select! {
-            served = serving => Ok(served?),
-            () = async { told_to_stop().await; sleep(GRACE).await } => {
-                bail!("requests still ran {} s after the stop, and were cut off", GRACE.as_secs())
+        let mut connections = Connections::new(self.app, self.timeouts.header());
+        connections
+            .accept_until(self.listener, time_to_stop(&self.stopping, self.timeouts.drain_pause()))
+            .await;
+        let limit = self.timeouts.stop();
+        match connections.end(limit).await {
+            0 => Ok(()),
+            cut => {
+                let seconds = limit.as_secs();
+                bail!("requests still ran {seconds} s after the stop, and were cut off (connections: {cut})")
             }
         }
+    }
+}
+
+/// Waits until no more connections are to be accepted. From the first signal on the gateway calls itself not ready.
+///
+/// A service manager sends SIGTERM, and a balancer may send requests until it has seen that the gateway is not ready. A
+/// person who presses ctrl-c waits for no balancer, and neither does a second signal.
+async fn time_to_stop(stopping: &Stopping, pause: Duration) {
+    let pause = tokio::select! {
+        () = interrupted() => Duration::ZERO,
+        () = terminated() => pause,
+    };
+    stopping.begin();
+    tracing::info!("the gateway was told to stop: it accepts connections for {} s more", pause.as_secs());
+    tokio::select! {
+        () = sleep(pause) => {}
+        () = told_to_stop() => {}
     }
 }
 

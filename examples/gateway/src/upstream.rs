@@ -4,10 +4,10 @@ use std::future::IntoFuture as _;
 
 use anyhow::Result;
 use axum::body::Bytes;
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode};
 use axum::routing::post;
 use axum::{Json, Router};
-use example_shared::hop_by_hop::remove_hop_by_hop;
+use bridge_auth::header::prepare_for_upstream;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -35,12 +35,7 @@ impl Upstream {
         mut headers: HeaderMap,
         body: Bytes,
     ) -> Result<(StatusCode, Value), reqwest::Error> {
-        remove_hop_by_hop(&mut headers);
-        // The upstream has its own host name, and the body's length is computed again. The person's login cookie must
-        // not leave the gateway.
-        for own in [header::HOST, header::CONTENT_LENGTH, header::COOKIE] {
-            headers.remove(own);
-        }
+        prepare_for_upstream(&mut headers);
         let answer = self.client.post(&self.url).headers(headers).body(body).send().await?;
         Ok((answer.status(), answer.json().await?))
     }
