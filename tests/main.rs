@@ -18,14 +18,17 @@ mod extractors;
 mod faults;
 mod freshness;
 mod guide;
+mod health;
 mod layer;
 mod links;
+mod maintenance;
 #[cfg(feature = "metrics")]
 mod metrics;
 mod mounting;
 mod oauth;
 mod openapi;
 mod operators;
+mod package;
 mod permissions;
 mod postgres_faults;
 mod postgres_pooler;

@@ -1,14 +1,11 @@
-//! The origin of a session: where its bridge is. Forwarded headers count only when a trusted proxy sent them.
+//! The address of a caller. Forwarded headers count only when a trusted proxy sent them.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use http::header::{HeaderName, USER_AGENT};
-use http::request::Parts;
-use http::{Extensions, HeaderValue};
+use http::header::HeaderName;
+use http::{Extensions, HeaderMap, HeaderValue};
 use ipnet::IpNet;
-
-use crate::store::Origin;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
@@ -39,20 +36,13 @@ impl Default for AddressSettings {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PeerAddr(pub IpAddr);
 
-/// The origin of a session that a request opens.
-pub(super) fn of(settings: &AddressSettings, parts: &Parts, device_name: Option<&str>) -> Origin {
-    let address = address(settings, parts);
-    let user_agent = parts.headers.get(USER_AGENT).map(|value| String::from_utf8_lossy(value.as_bytes()));
-    let origin = address.into_iter().fold(Origin::unknown(), Origin::address);
-    let origin = user_agent.as_deref().into_iter().fold(origin, Origin::user_agent);
-    device_name.into_iter().fold(origin, Origin::device_name)
-}
-
-/// The address that a request came from. `None`: it is not known.
-pub(super) fn address(settings: &AddressSettings, parts: &Parts) -> Option<IpAddr> {
-    let forwarded = parts.headers.get_all(X_FORWARDED_FOR).iter();
-    let peer = (settings.peer)(&parts.extensions)?;
-    Some(client_address(peer, forwarded, &settings.trusted_proxies))
+impl AddressSettings {
+    /// The address that a request came from. `None`: it is not known.
+    pub(crate) fn find(&self, headers: &HeaderMap, extensions: &Extensions) -> Option<IpAddr> {
+        let peer = (self.peer)(extensions)?;
+        let forwarded = headers.get_all(X_FORWARDED_FOR).iter();
+        Some(client_address(peer, forwarded, &self.trusted_proxies))
+    }
 }
 
 /// The address of the client behind `peer`.
