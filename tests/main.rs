@@ -35,6 +35,7 @@ mod postgres_tls;
 mod provisioning;
 mod refresh;
 mod refresh_faults;
+mod refusals;
 mod requests;
 mod revocation;
 mod rotation;
