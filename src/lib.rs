@@ -11,6 +11,7 @@
 //! - [`store`] keeps users, codes, sessions and clients: `PostgresStore` or `SqliteStore`.
 //! - [`token`] holds the keys.
 //! - [`external_issuer`] lets in the tokens of other authorization servers.
+//! - `testing` has a bridge for unit tests of a host's own handlers (feature `testing`).
 //! - [`guide`] has a page for each question of a host, from the first gateway to the rotation of keys.
 //!
 //! # An axum app
@@ -118,6 +119,7 @@ pub mod external_issuer;
 pub mod extract;
 pub mod guide;
 pub mod header;
+pub mod host_login;
 pub mod id;
 pub mod issue;
 pub mod layer;
@@ -130,6 +132,9 @@ pub mod service;
 pub mod session;
 pub mod store;
 mod telemetry;
+#[cfg(feature = "testing")]
+#[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
+pub mod testing;
 pub mod token;
 mod validate;
 
@@ -140,6 +145,8 @@ pub use caller::Caller;
 #[cfg(feature = "axum")]
 #[doc(inline)]
 pub use extract::Granted;
+#[doc(inline)]
+pub use host_login::SignInLayer;
 #[doc(inline)]
 pub use id::{Scopes, SessionId, UserId};
 #[doc(inline)]

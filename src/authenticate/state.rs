@@ -63,6 +63,13 @@ impl AuthState {
         self.liveness.watch_status()
     }
 
+    /// Keeps the keys of the external issuers fresh.
+    pub(crate) fn keep_keys_fresh(&self) {
+        if let Some(trusted) = &self.trusted {
+            trusted.keep_keys_fresh();
+        }
+    }
+
     /// Counts that the store kept a request from being judged, or an endpoint from answering.
     pub(crate) fn unavailable(&self, cause: StoreErrorKind) {
         self.liveness.unavailable(cause);

@@ -21,6 +21,7 @@ use url::Url;
 use self::sign_in_settings::SignInSettings;
 use super::Bridge;
 use crate::authenticate::{AuthState, Authenticator};
+use crate::background_task::Background;
 use crate::client_address::AddressSettings;
 use crate::clock::{Clock, HostClock};
 use crate::csrf::Origins;
@@ -30,7 +31,7 @@ use crate::issue::{Admin, IssueSettings, Issuer};
 use crate::layer::BridgeAuthLayer;
 use crate::rate_limit::{Limits, RateLimits};
 use crate::rejection::{Challenge, ProblemJson, RejectionBody, RejectionFormat};
-use crate::service::ServiceState;
+use crate::service::{Health, ServiceState};
 use crate::session::{Freshness, FreshnessSettings, Liveness};
 use crate::store::Store;
 use crate::telemetry::{FindRoute, RequestLog};
@@ -52,6 +53,8 @@ pub struct BridgeBuilder {
     route: Option<FindRoute>,
     trusted_origins: Vec<Url>,
     prefix: String,
+    /// Whether the endpoints that the host has not named get their URLs from the issuer and the prefix.
+    oauth: bool,
     rate_limits: RateLimits,
     /// `None`: the host named none.
     rejection_body: Option<Arc<dyn RejectionBody>>,
@@ -90,6 +93,7 @@ impl BridgeBuilder {
             route: None,
             trusted_origins: Vec::new(),
             prefix: "/v1/auth/bridge".to_owned(),
+            oauth: false,
             rate_limits: RateLimits::default(),
             rejection_body: None,
             malformed,
@@ -106,10 +110,11 @@ impl BridgeBuilder {
     ///
     /// [`BuildError`] names the setting and its allowed values. An unsafe configuration is refused here, at start-up,
     /// and not at the first request.
-    pub fn build(self) -> Result<Bridge, BuildError> {
+    pub fn build(mut self) -> Result<Bridge, BuildError> {
         if let Some(malformed) = self.malformed {
             return Err(malformed);
         }
+        self.name_endpoints()?;
         self.check()?;
         crate::telemetry::describe();
         let settings = Arc::new(self.settings);
@@ -163,6 +168,8 @@ impl BridgeBuilder {
             prefix: self.prefix,
             pages: sign_in.pages,
             gateway_login: sign_in.gateway_login,
+            health: Health::default(),
+            maintenance: Background::default(),
         };
         Ok(Bridge { state: Arc::new(state) })
     }
@@ -327,6 +334,8 @@ impl BridgeBuilder {
     }
 
     /// The path under which clients reach [`Bridge::service`]. Default: `/v1/auth/bridge`.
+    ///
+    /// [`oauth`](Self::oauth) derives the URLs of the endpoints from it.
     pub fn prefix(mut self, path: impl Into<String>) -> Self {
         self.prefix = path.into();
         self

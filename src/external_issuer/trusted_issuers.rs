@@ -67,6 +67,11 @@ impl TrustedIssuers {
         None
     }
 
+    /// Fetches the keys of all issuers, and keeps them fresh: also before the first request.
+    pub(crate) fn keep_keys_fresh(&self) {
+        self.issuers.iter().for_each(|trusted| trusted.keys.keep_running());
+    }
+
     pub(crate) fn remember(&self, digest: u128, token: Arc<ExternalToken>) {
         self.cache.insert(digest, token);
     }

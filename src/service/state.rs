@@ -3,8 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::health::Health;
 use super::pages::SignInPages;
 use crate::authenticate::AuthState;
+use crate::background_task::Background;
 use crate::caller::Caller;
 use crate::id::ClientId;
 use crate::issue::{Admin, IssueSettings, Issuer};
@@ -30,6 +32,9 @@ pub(crate) struct ServiceState {
     pub(crate) pages: Option<SignInPages>,
     /// The client that requests of Claude Code's login are of. `None`: the profile is off.
     pub(crate) gateway_login: Option<ClientId>,
+    pub(crate) health: Health,
+    /// The task of [`Bridge::maintain`](crate::Bridge::maintain).
+    pub(crate) maintenance: Background,
 }
 
 impl ServiceState {

@@ -12,6 +12,8 @@ mod key_file;
 mod key_ring;
 mod key_set;
 mod missing_key;
+mod numeric_date;
+mod scope_claims;
 mod signing_key;
 mod ticket;
 mod verify;
@@ -27,6 +29,7 @@ pub(crate) use explain::told;
 pub(crate) use external::{ExternalClaims, ExternalVerifier, unverified_issuer};
 pub use key_ring::KeyRing;
 pub(crate) use key_set::KeySet;
+pub(crate) use scope_claims::ScopeClaims;
 pub use signing_key::SigningKey;
 pub(crate) use ticket::Ticket;
 pub(crate) use verify::TokenVerifier;
@@ -34,3 +37,11 @@ pub use verifying_key::VerifyingKey;
 
 #[cfg(test)]
 mod fixture;
+
+/// Reads a key set as a fetch does. For the fuzz targets.
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub fn fuzz_key_set(json: &[u8]) {
+    let every = [Algorithm::EdDsa, Algorithm::Es256, Algorithm::Rs256, Algorithm::Ps256];
+    let _ = KeySet::from_json(json, &every);
+}
