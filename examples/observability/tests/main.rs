@@ -55,7 +55,8 @@ fn the_rules_and_the_configuration_are_good_and_the_tests_of_the_rules_pass() {
 
 /// The expressions of the dashboard and of the rules.
 fn expressions() -> Vec<String> {
-    let dashboard: Value = serde_json::from_str(&fs::read_to_string(file("dashboard.json")).unwrap()).unwrap();
+    let dashboard: Value =
+        serde_json::from_str(&fs::read_to_string(file("dashboard.json")).unwrap()).unwrap();
     let panels = dashboard["panels"].as_array().unwrap().iter();
     let targets = panels.flat_map(|panel| panel["targets"].as_array().unwrap());
     // Grafana replaces the variable by a time of a few scrapes.
@@ -69,14 +70,17 @@ fn expressions() -> Vec<String> {
 fn named(expression: &str) -> BTreeSet<String> {
     let words = expression.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
     let names = words.filter(|word| word.starts_with("bridge_auth_"));
-    let base = |name: &str| ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end)).map(ToOwned::to_owned);
+    let base = |name: &str| {
+        ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end)).map(ToOwned::to_owned)
+    };
     names.map(|name| base(name).unwrap_or_else(|| name.to_owned())).collect()
 }
 
 #[test]
 fn every_metric_of_the_dashboard_and_the_alerts_exists_and_every_metric_but_two_is_shown() {
     let table = include_str!("../../../src/telemetry/metrics.md");
-    let known: BTreeSet<_> = table.lines().skip(2).filter_map(|row| Some(row.split('`').nth(1)?.to_owned())).collect();
+    let known: BTreeSet<_> =
+        table.lines().skip(2).filter_map(|row| Some(row.split('`').nth(1)?.to_owned())).collect();
     let shown: BTreeSet<_> = expressions().iter().flat_map(|expression| named(expression)).collect();
     assert!(shown.is_subset(&known), "{:?}", shown.difference(&known));
     let hidden: Vec<_> = known.difference(&shown).map(String::as_str).collect();
@@ -147,13 +151,15 @@ async fn a_real_prometheus_scrapes_the_gateway_evaluates_every_expression_and_an
     prometheus.until(&client, "bridge_auth_audit_total{reason=\"code_replayed\"} == 0").await;
     let alice = bridge_auth::SignedIn::new(bridge_auth::UserId::parse("alice").unwrap(), Default::default());
     let code = bridge.issuer().issue_code(&alice, Default::default()).await.unwrap();
-    let exchange = || client.post(format!("{url}/auth/session")).json(&json!({ "code": code.code.expose() })).send();
+    let exchange =
+        || client.post(format!("{url}/auth/session")).json(&json!({ "code": code.code.expose() })).send();
     let opened: Value = exchange().await.unwrap().json().await.unwrap();
     let call = |token: &str| client.get(format!("{url}/whoami")).bearer_auth(token).send();
     assert_eq!(call(opened["token"].as_str().unwrap()).await.unwrap().status(), 200);
     assert_eq!(call("a.b.c").await.unwrap().status(), 401);
     assert_eq!(exchange().await.unwrap().status(), 400, "the code is spent");
-    let fired = prometheus.until(&client, "ALERTS{alertname=\"BridgeAuthTokenReused\", alertstate=\"firing\"}").await;
+    let fired =
+        prometheus.until(&client, "ALERTS{alertname=\"BridgeAuthTokenReused\", alertstate=\"firing\"}").await;
     assert_eq!(fired[0]["metric"]["reason"], "code_replayed");
     for expression in expressions() {
         prometheus.ask(&client, &expression).await.unwrap();
@@ -170,7 +176,8 @@ async fn a_real_prometheus_scrapes_the_gateway_evaluates_every_expression_and_an
     ] {
         prometheus.until(&client, &format!("{name}{labels}")).await;
     }
-    let help: Value = client.get(format!("{}/api/v1/metadata", prometheus.url)).send().await.unwrap().json().await.unwrap();
+    let help: Value =
+        client.get(format!("{}/api/v1/metadata", prometheus.url)).send().await.unwrap().json().await.unwrap();
     let help = help["data"]["bridge_auth_refused_total"][0]["help"].as_str().unwrap();
     assert!(help.starts_with("Requests that a layer"), "{help}");
 }
