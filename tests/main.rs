@@ -37,6 +37,7 @@ mod postgres_tls;
 mod provisioning;
 mod refresh;
 mod refresh_faults;
+mod refusals;
 mod requests;
 mod revocation;
 mod rotation;
