@@ -132,6 +132,10 @@ mod telemetry;
 pub mod token;
 mod validate;
 
+#[cfg(feature = "serde")]
+#[cfg_attr(docsrs, doc(cfg(feature = "serde")))]
+#[doc(inline)]
+pub use bridge::BridgeSettings;
 #[doc(inline)]
 pub use bridge::{Bridge, BridgeBuilder};
 #[doc(inline)]

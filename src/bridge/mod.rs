@@ -1,8 +1,12 @@
 //! The one object a host makes, and its builder.
 
 mod builder;
+#[cfg(feature = "serde")]
+mod settings;
 
 pub use builder::BridgeBuilder;
+#[cfg(feature = "serde")]
+pub use settings::BridgeSettings;
 
 use std::fmt;
 use std::sync::Arc;

@@ -13,11 +13,16 @@ use super::reason::Rejection;
 /// Such a function returns the `Content-Type` and the body. The body should be the same for every
 /// [`Rejection::InvalidCredential`]: a difference would tell an attacker whether a token or a session is good. The log
 /// shows the reason.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not write the body of a rejection",
+    label = "give a function `|rejection: &Rejection| -> (HeaderValue, Bytes)`, or a type that implements `RejectionBody`"
+)]
 pub trait RejectionBody: Send + Sync + 'static {
     /// The `Content-Type` and the body for `rejection`.
     fn body(&self, rejection: &Rejection) -> (HeaderValue, Bytes);
 }
 
+#[diagnostic::do_not_recommend]
 impl<F> RejectionBody for F
 where
     F: Fn(&Rejection) -> (HeaderValue, Bytes) + Send + Sync + 'static,
