@@ -37,7 +37,8 @@ use crate::validate::{BuildError, check_issuer, check_origin, check_path_prefix}
 
 /// Sets up a [`Bridge`].
 ///
-/// Every option has a safe default.
+/// Every option has a safe default. An option takes its type or the text of it ([`TextOr`]). A text that cannot be parsed is
+/// an error of [`build`](Self::build).
 #[must_use = "call build() to get the bridge"]
 pub struct BridgeBuilder {
     settings: IssueSettings,

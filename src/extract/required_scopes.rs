@@ -16,7 +16,8 @@ use crate::request_context::RequestContext;
 
 /// Scopes that a handler requires, as a type.
 ///
-/// [`required_scopes!`](crate::required_scopes!) makes one.
+/// [`required_scopes!`](crate::required_scopes!) makes one. Text that is not one scope does not compile, also when the trait is
+/// implemented by hand.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not say which scopes it stands for",
     label = "declare it with `bridge_auth::required_scopes!`",

@@ -27,9 +27,8 @@ use url::Url;
 ///
 /// A host may implement it for a type of its own.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is neither text nor a `{T}`",
-    label = "give text (`&str` or `String`), or a `{T}`",
-    note = "the result of `.parse()` has no type of its own here: give the text itself"
+    message = "`{Self}` is neither text nor `{T}`",
+    label = "give text (`&str` or `String`), or the type `{T}`"
 )]
 pub trait TextOr<T> {
     /// Parses the text. `what` is the name of the setting, such as `the token endpoint`.

@@ -25,7 +25,7 @@ use bridge_auth::issue::RegisteredClient;
 use bridge_auth::pages::Pages;
 use bridge_auth::store::SqliteStore;
 use bridge_auth::token::{Algorithm, KeyRing, SigningKey};
-use bridge_auth::{Bridge, BridgeBuilder, Scopes};
+use bridge_auth::{Bridge, BridgeBuilder};
 use rmcp::transport::StreamableHttpServerConfig;
 use rmcp::transport::streamable_http_server::StreamableHttpService;
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;

@@ -92,7 +92,7 @@ fn a_wrong_key_or_value_is_refused_where_it_stands() {
         ("hook_scopes = \"a  b\"", "the value \"a  b\" must be scopes"),
         ("audiences = [\"a b\"]", "the value \"a b\" must hold only visible ASCII characters"),
         ("freshness = \"fresh\"", "unknown variant `fresh`, expected `strict` or `watched`"),
-        ("freshness = { watched = { max_lags = \"1s\" } }", "unknown field `max_lags`, expected `max_lag`"),
+        ("freshness = { watched = { max_lags = \"1s\" } }", "max_lags, available keys: max_lag"),
         ("assurance_level = \"aal4\"", "expected one of `aal1`, `aal2`, `aal3`"),
         ("session_limit = { max = 1, when_full = \"end\" }", "expected `evict` or `refuse`"),
         ("rate_limits = { per_adress = 5 }", "unknown field `per_adress`"),

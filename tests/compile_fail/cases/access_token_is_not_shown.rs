@@ -1,5 +1,5 @@
-//~ E0277
-//~ `AccessToken` doesn't implement `std::fmt::Display`
+//~ E0599
+//~ doesn't satisfy `AccessToken: ToString`
 
 pub fn shown(token: &bridge_auth::id::AccessToken) -> String {
     token.to_string()

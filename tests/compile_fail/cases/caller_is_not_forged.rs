@@ -1,5 +1,5 @@
 //~ E0451
-//~ of struct `Caller` is private
+//~ of struct `Caller` are private
 
 pub fn forged(real: bridge_auth::Caller) -> bridge_auth::Caller {
     bridge_auth::Caller { request_context: None, ..real }
