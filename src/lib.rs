@@ -11,6 +11,7 @@
 //! - [`store`] keeps users, codes, sessions and clients: `PostgresStore` or `SqliteStore`.
 //! - [`token`] holds the keys.
 //! - [`external_issuer`] lets in the tokens of other authorization servers.
+//! - `testing` has a bridge for unit tests of a host's own handlers (feature `testing`).
 //! - [`guide`] has a page for each question of a host, from the first gateway to the rotation of keys.
 //!
 //! # An axum app
@@ -129,6 +130,9 @@ pub mod service;
 pub mod session;
 pub mod store;
 mod telemetry;
+#[cfg(feature = "testing")]
+#[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
+pub mod testing;
 pub mod token;
 mod validate;
 

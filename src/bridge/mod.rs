@@ -13,6 +13,8 @@ use std::sync::Arc;
 
 use crate::authenticate::Authenticator;
 use crate::id::Audience;
+#[cfg(feature = "testing")]
+use crate::issue::IssueSettings;
 use crate::issue::{Admin, Issuer};
 use crate::layer::BridgeAuthLayer;
 use crate::service::{
@@ -214,6 +216,11 @@ impl Bridge {
     #[must_use]
     pub fn openapi_service(&self) -> OpenApiService {
         OpenApiService::new(&self.state)
+    }
+
+    #[cfg(feature = "testing")]
+    pub(crate) fn settings(&self) -> &IssueSettings {
+        &self.state.settings
     }
 
     /// How fresh this bridge is, for health pages: the age of its proof, look-ups, the pool, and 503 answers by cause.

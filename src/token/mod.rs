@@ -32,3 +32,11 @@ pub use verifying_key::VerifyingKey;
 
 #[cfg(test)]
 mod fixture;
+
+/// Reads a key set as a fetch does. For the fuzz targets.
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub fn fuzz_key_set(json: &[u8]) {
+    let every = [Algorithm::EdDsa, Algorithm::Es256, Algorithm::Rs256, Algorithm::Ps256];
+    let _ = KeySet::from_json(json, &every);
+}

@@ -12,6 +12,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::file_identity::{self, Identity, OpenedFiles};
 use super::pool::{Hook, HookError, Manager, Pool, PoolError, QueueMode, Runtime, Timeouts};
+use super::store_clock::StoreClock;
 use super::transaction::fault;
 use crate::store::{StoreError, StoreErrorKind};
 
@@ -33,9 +34,12 @@ const PROBE_WAIT: Duration = Duration::from_millis(250);
 /// A file whose tables are up to date.
 #[derive(Debug)]
 pub(super) struct Opened {
-    /// An absolute path without links.
-    pub(super) path: PathBuf,
+    /// What SQLite opens: the path, in a form that makes no file, or the name of a database in memory.
+    pub(super) name: PathBuf,
+    /// An absolute path without links. `None`: the database is in memory.
+    pub(super) path: Option<PathBuf>,
     pub(super) files: Arc<OpenedFiles>,
+    pub(super) clock: StoreClock,
     /// The probe writes on it. While it is open, the files stay the same.
     pub(super) connection: Connection,
 }
@@ -51,10 +55,7 @@ pub(super) fn prepare(name: &Path, timeout: Duration) -> Result<Opened, StoreErr
     let mut connection = Connection::open_with_flags(&path, flags).map_err(fault)?;
     configure(&connection, Role::Writer, timeout).map_err(fault)?;
     connection.pragma_update(None, "journal_mode", "wal").map_err(fault)?;
-    migrations::runner()
-        .set_grouped(true)
-        .run(&mut connection)
-        .map_err(|e| StoreError::new(StoreErrorKind::Failed, e))?;
+    migrate(&mut connection)?;
     connection.busy_timeout(timeout.min(PROBE_WAIT)).map_err(fault)?;
     let files = OpenedFiles::of(name, &path).map_err(unavailable)?;
     if Identity::of(&path).map_err(unavailable)? != made {
@@ -63,7 +64,29 @@ pub(super) fn prepare(name: &Path, timeout: Duration) -> Result<Opened, StoreErr
             "the database file was replaced while it was opened",
         ));
     }
-    Ok(Opened { path, files: Arc::new(files), connection })
+    let (name, files) = (existing(&path), Arc::new(files));
+    Ok(Opened { name, path: Some(path), files, clock: StoreClock::default(), connection })
+}
+
+/// Makes a database in memory that no other store has, for a test that moves its time. All connections share it, and it
+/// ends with the last one.
+#[cfg(feature = "testing")]
+pub(super) fn prepare_in_memory(
+    files: OpenedFiles,
+    clock: StoreClock,
+    timeout: Duration,
+) -> Result<Opened, StoreError> {
+    let name = format!("file:/{}?vfs=memdb", &*crate::id::random_hex::<16>());
+    let mut connection = Connection::open(&name).map_err(fault)?;
+    configure(&connection, Role::Writer, timeout).map_err(fault)?;
+    migrate(&mut connection)?;
+    connection.busy_timeout(timeout.min(PROBE_WAIT)).map_err(fault)?;
+    Ok(Opened { name: name.into(), path: None, files: Arc::new(files), clock, connection })
+}
+
+fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
+    let migrated = migrations::runner().set_grouped(true).run(connection);
+    migrated.map(drop).map_err(|e| StoreError::new(StoreErrorKind::Failed, e))
 }
 
 /// A pool of at most `size` connections to the file.
@@ -83,7 +106,7 @@ pub(super) fn pool(opened: &Opened, role: Role, size: usize, timeout: Duration) 
             configured.await.map_err(|e| HookError::message(e.to_string()))?
         })
     });
-    Pool::builder(Manager::new(&Config::new(existing(&opened.path))))
+    Pool::builder(Manager::new(&Config::new(opened.name.clone())))
         .max_size(size)
         // The connection that was used last has the most in its cache.
         .queue_mode(QueueMode::Lifo)

@@ -12,6 +12,8 @@ mod file_identity;
 mod hook_sessions;
 #[cfg(feature = "serde")]
 mod in_file;
+#[cfg(feature = "testing")]
+mod in_memory;
 mod operations;
 mod pool;
 mod provision;
@@ -23,6 +25,7 @@ mod revocation_hints;
 mod revocations;
 mod sessions;
 mod store;
+mod store_clock;
 mod store_trait;
 mod sweep;
 mod transaction;
