@@ -133,7 +133,7 @@ async fn link(bridge: &Bridge) -> Live {
 async fn build(own: &Signer, trusted: &Signer) -> Bridge {
     let folder = tempfile::tempdir().unwrap().keep();
     let store = SqliteStore::open(folder.join("fuzz.db")).await.unwrap();
-    let url = |path: &str| format!("{ISSUER}{path}").parse().unwrap();
+    let url = |path: &str| format!("{ISSUER}{path}");
     let keys = Published(serde_json::json!({ "keys": [trusted.jwk("theirs")] }).to_string().into());
     let external = ExternalIssuer::new(TRUSTED, keys, ExternalSessions::None)
         .audience("https://gateway.example/api", "bridge")
