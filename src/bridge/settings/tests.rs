@@ -62,23 +62,32 @@ async fn the_file_of_the_guide_makes_a_bridge() {
     assert_eq!(settings.audiences.resources.len(), 1);
 }
 
+/// The keys that the error about an unknown one lists.
+fn keys(refused: &str) -> BTreeSet<&str> {
+    let (_, listed) = refused.split_once("expected one of ").unwrap_or_else(|| panic!("{refused}"));
+    listed.split('`').skip(1).step_by(2).collect()
+}
+
 #[test]
 fn the_file_of_the_guide_has_every_key() {
-    let refused = read("nonsense = 1").unwrap_err();
-    let listed = refused.split_once("expected one of ").unwrap().1;
-    let keys: BTreeSet<_> = listed.split('`').skip(1).step_by(2).collect();
-    assert!(keys.len() > 40, "{keys:?}");
-    let file = file_of_the_page();
+    let lines: Vec<_> = file_of_the_page().lines().map(|line| line.trim_start_matches("# ")).collect();
     let has = |key: &str| {
-        let lines = file.lines().map(|line| line.trim_start_matches("# "));
-        lines.into_iter().any(|line| {
-            line.starts_with(&format!("{key} = "))
-                || line.starts_with(&format!("[bridge.{key}"))
-                || line.starts_with(&format!("[[bridge.{key}]]"))
-        })
+        let starts = [format!("{key} = "), format!("[bridge.{key}]"), format!("[[bridge.{key}]]")];
+        lines.iter().any(|line| starts.iter().any(|start| line.starts_with(start)))
     };
-    let missing: Vec<_> = keys.iter().filter(|key| !has(key)).collect();
-    assert!(missing.is_empty(), "the page shows no {missing:?}");
+    let of_store = toml::from_str::<PostgresStoreBuilder>("nonsense = 1").unwrap_err().to_string();
+    let tables = ["client", "protected_resource", "resource_server", "trust"].map(|key| format!("[[{key}]]"));
+    let tables =
+        tables.into_iter().chain(["rate_limits", "pages", "client_metadata"].map(|key| format!("[{key}]")));
+    let refused =
+        tables.chain([String::new()]).map(|table| read(&format!("{table}\nnonsense = 1")).unwrap_err());
+    let mut count = 0;
+    for refused in refused.chain([of_store]) {
+        let missing: Vec<_> = keys(&refused).into_iter().filter(|key| !has(key)).collect();
+        assert!(missing.is_empty(), "the page shows no {missing:?}");
+        count += keys(&refused).len();
+    }
+    assert!(count > 90, "{count}");
 }
 
 #[test]
