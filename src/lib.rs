@@ -106,6 +106,7 @@ pub mod authenticate;
 mod background_task;
 mod bridge;
 pub mod caller;
+mod client_address;
 #[cfg_attr(
     not(feature = "client-metadata"),
     allow(dead_code, reason = "without the feature nothing fetches")
@@ -118,6 +119,7 @@ pub mod external_issuer;
 pub mod extract;
 pub mod guide;
 pub mod header;
+pub mod host_login;
 pub mod id;
 pub mod issue;
 pub mod layer;
@@ -147,6 +149,8 @@ pub use caller::Caller;
 #[cfg(feature = "axum")]
 #[doc(inline)]
 pub use extract::Granted;
+#[doc(inline)]
+pub use host_login::SignInLayer;
 #[doc(inline)]
 pub use id::{Scopes, SessionId, UserId};
 #[doc(inline)]

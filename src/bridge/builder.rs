@@ -1,11 +1,13 @@
 //! How a [`Bridge`] is set up.
 
+mod log;
 mod oauth;
 mod sessions;
 #[cfg(feature = "serde")]
 mod settings;
 mod sign_in;
 mod sign_in_settings;
+mod texts;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -21,6 +23,8 @@ use url::Url;
 use self::sign_in_settings::SignInSettings;
 use super::Bridge;
 use crate::authenticate::{AuthState, Authenticator};
+use crate::background_task::Background;
+use crate::client_address::AddressSettings;
 use crate::clock::{Clock, HostClock};
 use crate::csrf::Origins;
 use crate::external_issuer::{ExternalIssuer, Gateway, TrustedIssuers};
@@ -29,9 +33,10 @@ use crate::issue::{Admin, IssueSettings, Issuer};
 use crate::layer::BridgeAuthLayer;
 use crate::rate_limit::{Limits, RateLimits};
 use crate::rejection::{Challenge, ProblemJson, RejectionBody, RejectionFormat};
-use crate::service::{AddressSettings, ServiceState};
+use crate::service::{Health, ServiceState};
 use crate::session::{Freshness, FreshnessSettings, Liveness};
 use crate::store::Store;
+use crate::telemetry::{FindRoute, RequestLog};
 use crate::token::{Claims, KeyRing, TokenVerifier};
 use crate::validate::{BuildError, check_issuer, check_origin, check_path_prefix};
 
@@ -48,8 +53,11 @@ pub struct BridgeBuilder {
     freshness: FreshnessSettings,
     challenge: Challenge,
     addresses: AddressSettings,
+    route: Option<FindRoute>,
     trusted_origins: Vec<Url>,
     prefix: String,
+    /// Whether the endpoints that the host has not named get their URLs from the issuer and the prefix.
+    oauth: bool,
     rate_limits: RateLimits,
     /// `None`: the host named none.
     rejection_body: Option<Arc<dyn RejectionBody>>,
@@ -85,8 +93,10 @@ impl BridgeBuilder {
             freshness: FreshnessSettings::default(),
             challenge: Challenge::default(),
             addresses: AddressSettings::default(),
+            route: None,
             trusted_origins: Vec::new(),
             prefix: "/v1/auth/bridge".to_owned(),
+            oauth: false,
             rate_limits: RateLimits::default(),
             rejection_body: None,
             malformed,
@@ -103,10 +113,11 @@ impl BridgeBuilder {
     ///
     /// [`BuildError`] names the setting and its allowed values. An unsafe configuration is refused here, at start-up,
     /// and not at the first request.
-    pub fn build(self) -> Result<Bridge, BuildError> {
+    pub fn build(mut self) -> Result<Bridge, BuildError> {
         if let Some(malformed) = self.malformed {
             return Err(malformed);
         }
+        self.name_endpoints()?;
         self.check()?;
         crate::telemetry::describe();
         let settings = Arc::new(self.settings);
@@ -133,8 +144,12 @@ impl BridgeBuilder {
         let problem_json: Arc<dyn RejectionBody> = Arc::new(ProblemJson);
         let own_body = self.rejection_body.clone().unwrap_or_else(|| problem_json.clone());
         let body = self.rejection_body.or(sign_in.rejection_body).unwrap_or(problem_json);
-        let own_format = Arc::new(RejectionFormat { challenge: self.challenge.clone(), body: own_body });
-        let rejection_format = Arc::new(RejectionFormat { challenge: self.challenge, body });
+        let request_log = Arc::new(RequestLog::new(self.addresses, self.route));
+        let format = |body| {
+            let (challenge, request_log) = (self.challenge.clone(), request_log.clone());
+            Arc::new(RejectionFormat { challenge, body, request_log })
+        };
+        let (own_format, rejection_format) = (format(own_body), format(body));
         // Hook clients may log out. At the other endpoints `EndpointCaller::bridge` refuses them.
         let own_layer =
             BridgeAuthLayer::new(Authenticator::new(auth.clone(), own), own_format).admit_hook_clients();
@@ -153,10 +168,11 @@ impl BridgeBuilder {
             rejection_format,
             own_layer,
             limits: Limits::new(self.rate_limits, MonotonicClock),
-            addresses: self.addresses,
             prefix: self.prefix,
             pages: sign_in.pages,
             gateway_login: sign_in.gateway_login,
+            health: Health::default(),
+            maintenance: Background::default(),
         };
         Ok(Bridge { state: Arc::new(state) })
     }
@@ -321,6 +337,8 @@ impl BridgeBuilder {
     }
 
     /// The path under which clients reach [`Bridge::service`]. Default: `/v1/auth/bridge`.
+    ///
+    /// [`oauth`](Self::oauth) derives the URLs of the endpoints from it.
     pub fn prefix(mut self, path: impl Into<String>) -> Self {
         self.prefix = path.into();
         self
@@ -352,28 +370,6 @@ impl BridgeBuilder {
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = HostClock::new(clock);
         self
-    }
-
-    /// Reads one setting. [`build`](Self::build) tells of the first one that could not be read.
-    fn read<T>(&mut self, what: &'static str, value: impl TextOr<T>) -> Option<T> {
-        let read = value.parsed(what).map_err(Into::into);
-        self.keep(read)
-    }
-
-    fn read_all<T>(
-        &mut self,
-        what: &'static str,
-        values: impl IntoIterator<Item = impl TextOr<T>>,
-    ) -> Vec<T> {
-        values.into_iter().filter_map(|value| self.read(what, value)).collect()
-    }
-
-    /// Keeps the first error, for [`build`](Self::build) to report.
-    fn keep<T>(&mut self, setting: Result<T, BuildError>) -> Option<T> {
-        let keep = |error| {
-            self.malformed.get_or_insert(error);
-        };
-        setting.map_err(keep).ok()
     }
 }
 

@@ -1,6 +1,7 @@
 //! The one object a host makes, and its builder.
 
 mod builder;
+mod maintenance;
 #[cfg(feature = "serde")]
 mod settings;
 
@@ -19,9 +20,9 @@ use crate::issue::{Admin, Issuer};
 use crate::layer::BridgeAuthLayer;
 use crate::service::{
     AdminService, AuthorizeService, BridgeService, CapabilitiesService, CodeService,
-    DeviceAuthorizationService, DevicePageService, DevicesPageService, IntrospectionService, JwksService,
-    LogoutService, OauthClientService, OpenApiService, RevocationService, ServiceState, SessionService,
-    SessionsService, TokenService, WellKnownService,
+    DeviceAuthorizationService, DevicePageService, DevicesPageService, Health, HealthService,
+    IntrospectionService, JwksService, LogoutService, OauthClientService, OpenApiService, RevocationService,
+    ServiceState, SessionService, SessionsService, TokenService, WellKnownService,
 };
 use crate::session::WatchStatus;
 use crate::token::KeyRing;
@@ -216,6 +217,18 @@ impl Bridge {
     #[must_use]
     pub fn openapi_service(&self) -> OpenApiService {
         OpenApiService::new(&self.state)
+    }
+
+    /// The probes `live`, `ready` and `watcher`, for balancers and supervisors.
+    #[must_use]
+    pub fn health_service(&self) -> HealthService {
+        HealthService::new(&self.state)
+    }
+
+    /// The health that the [probes](Self::health_service) show: it begins to drain when the process is to stop.
+    #[must_use]
+    pub fn health(&self) -> &Health {
+        &self.state.health
     }
 
     #[cfg(feature = "testing")]

@@ -96,8 +96,8 @@ impl ClientMetadata {
     /// **Danger:** everyone who can sign in can then make the gateway send a `GET` to every https service at these
     /// addresses. Name the smallest networks that will do, and use [`from_hosts`](Self::from_hosts).
     pub fn danger_allow_addresses<N: TextOr<IpNet>>(mut self, networks: impl IntoIterator<Item = N>) -> Self {
-        let networks = self.invalid.read_all("the allowed network", networks);
-        self.allowed.extend(networks);
+        let read = |network| self.invalid.read("the allowed network", network);
+        self.allowed.extend(networks.into_iter().filter_map(read));
         self
     }
 

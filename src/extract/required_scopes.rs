@@ -12,7 +12,6 @@ use super::layer_verdict;
 use crate::caller::Caller;
 use crate::id::{CheckedScopes, Scopes};
 use crate::rejection::Rejection;
-use crate::request_context::RequestContext;
 
 /// Scopes that a handler requires, as a type.
 ///
@@ -82,13 +81,12 @@ impl<R: RequiredScopes> Granted<R> {
     /// A host that implements `RequiredScopes` by hand is held to the same check.
     const CHECKED: CheckedScopes = CheckedScopes::one_each(R::SCOPES);
 
-    fn check(context: &RequestContext, caller: &Caller) -> Result<Self, Refused> {
+    fn check(caller: &Caller) -> Result<Self, Rejection> {
         let required = Self::CHECKED;
         if R::SCOPES.iter().all(|scope| caller.scopes().contains(scope)) {
             return Ok(Self { caller: caller.for_handler(), required: PhantomData });
         }
-        let required = Scopes::checked(required);
-        Err(Refused::new(context, &Rejection::InsufficientScope { required }))
+        Err(Rejection::InsufficientScope { required: Scopes::checked(required) })
     }
 }
 
@@ -116,9 +114,9 @@ impl<S: Sync, R: RequiredScopes> FromRequestParts<S> for Granted<R> {
     type Rejection = CallerRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, CallerRejection> {
-        let (layer_verdict, context) = layer_verdict(parts)?;
-        let caller = layer_verdict.caller().map_err(|rejection| Refused::new(context, &rejection))?;
-        Ok(Self::check(context, caller)?)
+        let found = layer_verdict(parts)?;
+        let granted = found.0.caller().and_then(Self::check);
+        Ok(granted.map_err(|rejection| Refused::new(found, parts, rejection))?)
     }
 }
 
@@ -126,8 +124,8 @@ impl<S: Sync, R: RequiredScopes> OptionalFromRequestParts<S> for Granted<R> {
     type Rejection = CallerRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, CallerRejection> {
-        let (layer_verdict, context) = layer_verdict(parts)?;
-        let check = |caller| Self::check(context, caller);
-        Ok(layer_verdict.caller().ok().map(check).transpose()?)
+        let found = layer_verdict(parts)?;
+        let granted = found.0.caller().ok().map(Self::check).transpose();
+        Ok(granted.map_err(|rejection| Refused::new(found, parts, rejection))?)
     }
 }

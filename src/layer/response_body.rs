@@ -31,19 +31,19 @@ pin_project! {
 
 /// What ends a body early.
 #[derive(Debug)]
-pub(super) struct Limit {
+pub(crate) struct Limit {
     pub(super) session: SessionEnd,
     /// Whether trailers tell the client that the session has ended.
     pub(super) grpc: bool,
 }
 
 impl<B> ResponseBody<B> {
-    pub(super) fn refusal(body: Bytes) -> Self {
+    pub(crate) fn refusal(body: Bytes) -> Self {
         Self { kind: Kind::Refusal { body } }
     }
 
     /// The body of the inner service. It ends early when its session ends.
-    pub(super) fn inner(body: B, limit: Option<Limit>) -> Self {
+    pub(crate) fn inner(body: B, limit: Option<Limit>) -> Self {
         Self { kind: Kind::Inner { body, limit } }
     }
 }

@@ -327,6 +327,14 @@ impl<C: Clock + Clone> Limits<C> {
         self.user_codes.owe(EVERYONE, more);
     }
 
+    /// Forgets the callers whose balance is full again: a new caller has the same balance.
+    pub(crate) fn forget_rested(&self) {
+        let many = [&self.addresses, &self.clients, &self.people, &self.sessions, &self.documents];
+        many.iter().for_each(|limiter| limiter.forget_rested());
+        let now = self.clock.now();
+        self.failures.retain(|_, failed| Duration::from(now.duration_since(*failed)) < Self::MEMORY);
+    }
+
     /// Holds back the refusal of a known caller: so a caller in a loop leaves the machine to others.
     pub(crate) async fn hold(&self, limited: &RateLimited) {
         if let Ok(_place) = self.holds.try_acquire() {
@@ -398,6 +406,16 @@ impl<C: Clock + Clone> Limiter<C> {
             Ok::<_, Infallible>(((), owed.min(most)))
         };
         let Ok(()) = self.states.measure_and_replace(&key, spend);
+    }
+
+    fn forget_rested(&self) {
+        let now = self.clock.now().duration_since(self.start);
+        // Governor's own form of an untouched balance: nothing is owed now.
+        let is_rested = |until: Option<Nanos>| Err::<((), Nanos), _>(until.is_none_or(|until| until <= now));
+        self.states.0.retain(|_, state| {
+            let is_in_use = Arc::strong_count(state) > 1;
+            is_in_use || state.measure_and_replace(&NotKeyed::NonKey, is_rested) != Err(true)
+        });
     }
 }
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::id::ClientId;
 use governor::clock::FakeRelativeClock;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -115,4 +116,24 @@ fn attack_a97_a_million_keys_stay_within_the_bound() {
         assert!(limiter.states.0.len() <= 10_000, "{}", limiter.states.0.len());
     }
     assert!(limits.failures.len() <= 10_000, "{}", limits.failures.len());
+}
+
+#[test]
+fn only_callers_who_owe_nothing_are_forgotten() {
+    let (limits, clock) = limits(RateLimits::default());
+    let client = ClientId::parse("bridge:alice").unwrap();
+    for number in 0..1000_u32 {
+        limits.attempt(Some(IpAddr::V4(Ipv4Addr::from_bits(number)))).unwrap();
+    }
+    assert_eq!(failures(&limits, "192.0.2.1"), 60);
+    limits.client_failed(at("192.0.2.1"), &client);
+    let known = || limits.addresses.states.0.len() + limits.failures.len();
+    assert_eq!(known(), 1002);
+    clock.advance(Duration::from_secs(1));
+    limits.forget_rested();
+    assert_eq!(known(), 2);
+    assert!(failures(&limits, "192.0.2.1") <= 1, "what it owes is not forgotten");
+    clock.advance(2 * MINUTE);
+    limits.forget_rested();
+    assert_eq!(known(), 0);
 }

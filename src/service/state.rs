@@ -3,9 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::origin::AddressSettings;
+use super::health::Health;
 use super::pages::SignInPages;
 use crate::authenticate::AuthState;
+use crate::background_task::Background;
 use crate::caller::Caller;
 use crate::id::ClientId;
 use crate::issue::{Admin, IssueSettings, Issuer};
@@ -25,13 +26,15 @@ pub(crate) struct ServiceState {
     pub(crate) admin: Admin,
     /// The limits on attempts. `None`: they are off.
     pub(crate) limits: Option<Limits>,
-    pub(crate) addresses: AddressSettings,
     /// The path under which the endpoints are reached.
     pub(crate) prefix: String,
     /// The pages for people. `None`: there are none.
     pub(crate) pages: Option<SignInPages>,
     /// The client that requests of Claude Code's login are of. `None`: the profile is off.
     pub(crate) gateway_login: Option<ClientId>,
+    pub(crate) health: Health,
+    /// The task of [`Bridge::maintain`](crate::Bridge::maintain).
+    pub(crate) maintenance: Background,
 }
 
 impl ServiceState {

@@ -25,8 +25,7 @@ use crate::token::{Algorithm, KeyRing, SigningKey};
 /// `TestBridge` has a store, a key and a clock of its own. So tests that run at once do not disturb each other.
 ///
 /// Two settings differ from those of [`Bridge::builder`]: there are no [rate limits](BridgeBuilder::rate_limits), because
-/// they count by the machine's clock; and the [token endpoint](BridgeBuilder::token_endpoint) is set, because hooks need
-/// it. [`with`](Self::with) changes any setting.
+/// they count by the machine's clock; and the [OAuth endpoints](BridgeBuilder::oauth) are on, because hooks need them. [`with`](Self::with) changes any setting.
 ///
 /// # Panics
 ///
@@ -80,7 +79,7 @@ impl TestBridge {
         let builder = Bridge::builder(Self::ISSUER, keys, store)
             .clock(clock.clone())
             .rate_limits(RateLimits::off())
-            .token_endpoint(format!("{}/token", Self::ISSUER));
+            .oauth();
         let bridge = done("the settings of the test bridge", settings(builder).build());
         Self { bridge, clock, is_down }
     }

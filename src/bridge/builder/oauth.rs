@@ -8,9 +8,64 @@ use super::BridgeBuilder;
 use crate::audience::ProtectedResource;
 use crate::id::{Audience, ClientId, ClientSecret, Scopes, TextOr};
 use crate::issue::ResourceServer;
-use crate::validate::Setting;
+use crate::validate::{BuildError, Setting, check_path_prefix};
 
 impl BridgeBuilder {
+    /// Turns the OAuth endpoints of [`Bridge::service`](crate::Bridge::service) on, with their URLs under the issuer and
+    /// the [prefix](Self::prefix). Default: they are off, and are not advertised.
+    ///
+    /// With the issuer `https://gateway.example` and the default prefix:
+    ///
+    /// | endpoint | URL |
+    /// |---|---|
+    /// | [token](Self::token_endpoint) | `https://gateway.example/v1/auth/bridge/token` |
+    /// | [introspection](Self::introspection_endpoint) | `…/introspect` |
+    /// | [revocation](Self::revocation_endpoint) | `…/revoke` |
+    /// | [public keys](Self::jwks_uri) | `…/.well-known/jwks.json` |
+    /// | [authorization](Self::authorization_endpoint), with [pages](Self::pages) | `…/authorize` |
+    /// | [device authorization](Self::device_authorization_endpoint), with [pages](Self::pages) | `…/device_authorization` |
+    ///
+    /// A path in the issuer stands before the prefix. An endpoint that is set by its own method keeps that URL. The order
+    /// of the calls makes no difference. To leave an endpoint off, set the others one by one instead.
+    ///
+    /// ```
+    /// # use bridge_auth::{Bridge, BuildError, store::Store, token::KeyRing};
+    /// # fn build(keys: KeyRing, store: impl Store) -> Result<Bridge, BuildError> {
+    /// Bridge::builder("https://gateway.example", keys, store).oauth().build()
+    /// # }
+    /// ```
+    ///
+    /// Clients find these URLs in the documents of
+    /// [`Bridge::well_known_service`](crate::Bridge::well_known_service). Mount it too.
+    pub fn oauth(mut self) -> Self {
+        self.oauth = true;
+        self
+    }
+
+    /// Names the endpoints that the host has turned on and has not named.
+    pub(super) fn name_endpoints(&mut self) -> Result<(), BuildError> {
+        if !self.oauth {
+            return Ok(());
+        }
+        check_path_prefix(&self.prefix)?;
+        let issuer = &self.settings.issuer;
+        let issuer = Url::parse(issuer).map_err(|_| BuildError::Issuer(issuer.clone()))?;
+        let at = |path: &str| below(&issuer, &self.prefix, path);
+        let endpoints = &mut self.settings.endpoints;
+        let name = |endpoint: &mut Option<Url>, path| {
+            endpoint.get_or_insert_with(|| at(path));
+        };
+        name(&mut endpoints.token, "/token");
+        name(&mut endpoints.introspection, "/introspect");
+        name(&mut endpoints.revocation, "/revoke");
+        name(&mut endpoints.jwks, "/.well-known/jwks.json");
+        if self.sign_in.pages.is_some() {
+            name(&mut endpoints.authorization, "/authorize");
+            name(&mut endpoints.device_authorization, "/device_authorization");
+        }
+        Ok(())
+    }
+
     /// The URL at which hook clients get their tokens. Default: none.
     ///
     /// Without it, no hook client can be provisioned, no token endpoint is advertised, and there is no authorization
@@ -133,4 +188,11 @@ impl BridgeBuilder {
         self.settings.hooks.max_devices = max;
         self
     }
+}
+
+/// The URL of what is at `path` under the issuer and the prefix.
+pub(super) fn below(issuer: &Url, prefix: &str, path: &str) -> Url {
+    let mut url = issuer.clone();
+    url.set_path(&format!("{}{prefix}{path}", issuer.path().trim_end_matches('/')));
+    url
 }

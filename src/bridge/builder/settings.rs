@@ -58,6 +58,9 @@ impl BridgeBuilder {
         set!(self: settings { refresh_tokens, session_refresh_tokens });
         #[cfg(feature = "client-metadata")]
         set!(self: settings { client_metadata });
+        if settings.oauth {
+            self = self.oauth();
+        }
         if settings.danger_without_proof { self.danger_without_proof() } else { self }
     }
 }

@@ -227,3 +227,63 @@ async fn text_and_the_type_itself_make_the_same_bridge() {
     });
     assert!(text == parsed);
 }
+
+fn urls(bridge: &Bridge) -> [Option<&str>; 6] {
+    let endpoints = &bridge.state.settings.endpoints;
+    [
+        &endpoints.token,
+        &endpoints.introspection,
+        &endpoints.revocation,
+        &endpoints.jwks,
+        &endpoints.authorization,
+        &endpoints.device_authorization,
+    ]
+    .map(|url| url.as_ref().map(Url::as_str))
+}
+
+#[tokio::test]
+async fn one_call_names_the_endpoints_under_the_issuer_and_the_prefix() {
+    let builders = Builders::new().await;
+    let root = "https://gateway.example";
+    for (issuer, prefix, base) in [
+        (root, "/v1/auth/bridge", "https://gateway.example/v1/auth/bridge"),
+        ("https://gateway.example/", "/auth", "https://gateway.example/auth"),
+        ("https://gateway.example/tenant", "/auth", "https://gateway.example/tenant/auth"),
+        ("https://gateway.example/a/b/", "", "https://gateway.example/a/b"),
+        ("http://127.0.0.1:8080", "/auth", "http://127.0.0.1:8080/auth"),
+    ] {
+        let plain = builders.of(issuer).oauth().prefix(prefix).build().unwrap();
+        let at = |path: &str| format!("{base}{path}");
+        let [token, introspection, revocation, jwks, authorization, device] = urls(&plain);
+        assert_eq!(token, Some(&*at("/token")), "{issuer}");
+        assert_eq!(introspection, Some(&*at("/introspect")));
+        assert_eq!(revocation, Some(&*at("/revoke")));
+        assert_eq!(jwks, Some(&*at("/.well-known/jwks.json")));
+        assert_eq!((authorization, device), (None, None), "they need the pages");
+        let pages = builders.of(issuer).oauth().prefix(prefix).pages(Pages::new("/login")).build().unwrap();
+        let [.., authorization, device] = urls(&pages);
+        assert_eq!(authorization, Some(&*at("/authorize")));
+        assert_eq!(device, Some(&*at("/device_authorization")));
+    }
+    assert_eq!(urls(&builders.of(root).build().unwrap()), [None; 6], "nothing is on by itself");
+}
+
+#[tokio::test]
+async fn an_endpoint_that_is_named_keeps_its_name() {
+    let builders = Builders::new().await;
+    let own: Url = "https://tokens.example/t".parse().unwrap();
+    let builder = || builders.of("https://gateway.example");
+    for builder in
+        [builder().oauth().token_endpoint(own.clone()), builder().token_endpoint(own.clone()).oauth()]
+    {
+        let bridge = builder.build().unwrap();
+        let [token, introspection, ..] = urls(&bridge);
+        assert_eq!(token, Some(own.as_str()));
+        assert_eq!(introspection, Some("https://gateway.example/v1/auth/bridge/introspect"));
+    }
+    let refused = builder().oauth().prefix("auth").build().unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "the prefix \"auth\" must be empty, or a path that begins with '/' and does not end with it"
+    );
+}

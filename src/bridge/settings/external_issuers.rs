@@ -19,6 +19,7 @@ pub(in crate::bridge) struct ExternalIssuerInFile {
     /// The audience of this gateway, by the audience in the tokens of the issuer.
     audiences: BTreeMap<String, String>,
     algorithms: Option<Vec<Algorithm>>,
+    scopes_from: Option<Vec<String>>,
     allow_scopes: Option<TextOf<Scopes>>,
     #[serde(default)]
     insecure_accept_plain_jwts: bool,
@@ -43,6 +44,9 @@ impl TryFrom<ExternalIssuerInFile> for ExternalIssuer {
         }
         if let Some(algorithms) = file.algorithms {
             issuer = issuer.algorithms(algorithms);
+        }
+        if let Some(claims) = file.scopes_from {
+            issuer = issuer.scopes_from(claims);
         }
         if let Some(scopes) = file.allow_scopes {
             issuer = issuer.allow_scopes(scopes);

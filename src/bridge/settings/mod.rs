@@ -97,6 +97,7 @@ keys! {
     freshness: Option<Freshness>,
     #[cfg(feature = "jwks-http")]
     trust: Vec<ExternalIssuerInFile>,
+    oauth: bool,
     token_endpoint: Option<TextOf<Url>>,
     authorization_endpoint: Option<TextOf<Url>>,
     introspection_endpoint: Option<TextOf<Url>>,

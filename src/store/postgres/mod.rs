@@ -17,7 +17,6 @@ mod error;
 mod in_file;
 mod migrate;
 mod migration_lock;
-mod migrations;
 mod operations;
 mod preflight;
 mod refresh_rotation;

@@ -14,6 +14,7 @@ mod hook_sessions;
 mod in_file;
 #[cfg(feature = "testing")]
 mod in_memory;
+mod migrate;
 mod operations;
 mod pool;
 mod provision;
