@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::{Router, extract::ConnectInfo, http::request::Parts, routing::get};
 use bridge_auth::store::SqliteStore;
 use bridge_auth::token::{Algorithm, KeyRing};
-use bridge_auth::{Bridge, Caller, Scopes, SignInLayer, SignedIn, UserId};
+use bridge_auth::{Bridge, Caller, SignInLayer, SignedIn, scopes};
 use subtle::ConstantTimeEq as _;
 use tokio::{net::TcpListener, signal, time::sleep};
 
@@ -48,8 +48,8 @@ async fn whoami(caller: Caller) -> String {
 
 fn sign_in(request: &Parts, secret: &str) -> Option<SignedIn> {
     let is_the_proxy = request.headers.get("x-proxy-secret")?.as_bytes().ct_eq(secret.as_bytes());
-    let user = UserId::parse(request.headers.get("x-proxy-user")?.to_str().ok()?).ok()?;
-    bool::from(is_the_proxy).then(|| SignedIn::new(user, Scopes::default()))
+    let person = SignedIn::try_new(request.headers.get("x-proxy-user")?.to_str().ok()?, scopes!()).ok()?;
+    bool::from(is_the_proxy).then_some(person)
 }
 
 /// Ctrl-C. The balancer sees it at `/health/ready`, and has five seconds to send requests elsewhere.

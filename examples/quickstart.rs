@@ -1,7 +1,7 @@
 //! A gateway that lets people's bridges in, on a SQLite file.
 use axum::{Router, http::request::Parts, routing::get};
 use bridge_auth::token::{Algorithm, KeyRing};
-use bridge_auth::{Bridge, BuildError, Caller, Scopes, SignInLayer, SignedIn, UserId, store::SqliteStore};
+use bridge_auth::{Bridge, BuildError, Caller, SignInLayer, SignedIn, scopes, store::SqliteStore};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -28,8 +28,8 @@ async fn whoami(caller: Caller) -> String {
 /// FOR DEVELOPMENT ONLY: the sender of the secret in DEV_LOGIN is alice. Ask your own login here.
 fn sign_in(request: &Parts) -> Option<SignedIn> {
     let secret = std::env::var("DEV_LOGIN").ok().filter(|secret| !secret.is_empty())?;
-    let is_alice = request.headers.get("x-dev-login")? == secret.as_str();
-    is_alice.then(|| SignedIn::new(UserId::parse("alice").expect("a user id"), Scopes::default()))
+    let is_alice = *request.headers.get("x-dev-login")? == *secret;
+    is_alice.then(|| SignedIn::try_new("alice", scopes!()).expect("a user id"))
 }
 
 #[cfg(test)]
