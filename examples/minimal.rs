@@ -1,7 +1,7 @@
 //! The smallest gateway to put into use: refresh tokens, limits by address, probes, upkeep, and an end that cuts nothing off.
 //!
 //! An authenticating proxy stands in front of it: it signs people in, and sends who they are with a secret of its own.
-//! `PROXY_SECRET=… cargo run --example minimal -- https://gateway.example 127.0.0.1:8080`
+//! Run `cargo run --example minimal` with `GATEWAY_URL=https://gateway.example LISTEN=127.0.0.1:8080 PROXY_SECRET=…` set.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -11,20 +11,20 @@ use bridge_auth::store::SqliteStore;
 use bridge_auth::token::{Algorithm, KeyRing};
 use bridge_auth::{Bridge, Caller, SignInLayer, SignedIn, scopes};
 use subtle::ConstantTimeEq as _;
-use tokio::{net::TcpListener, signal, time::sleep};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::{net::TcpListener, time::sleep};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let [issuer, address] = [1, 2].map(|place| std::env::args().nth(place));
-    let (issuer, address) =
-        issuer.zip(address).ok_or("arguments: the gateway's URL, the address to listen on")?;
-    let secret = std::env::var("PROXY_SECRET").map_err(|_| "set PROXY_SECRET to what the proxy sends")?;
+    let set = |name| std::env::var(name).ok().filter(|text| !text.is_empty()).ok_or(format!("set {name}"));
+    let (issuer, address, secret) = (set("GATEWAY_URL")?, set("LISTEN")?, set("PROXY_SECRET")?);
+    let terminated = signal(SignalKind::terminate())?;
     let store = SqliteStore::open("gateway.db").await?; // PostgresStore::connect("postgres://…") for several gateways
     let keys = KeyRing::load_or_generate("gateway.key", Algorithm::EdDsa)?;
     let bridge = Bridge::builder(issuer, keys, store)
         .oauth()
         .session_refresh_tokens(true)
-        .trusted_proxies(["127.0.0.1/32".parse()?])
+        .trusted_proxies(["127.0.0.1/32"])
         .peer_address(|extensions| Some(extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip()))
         .build()?;
     bridge.maintain(Duration::from_secs(600));
@@ -39,7 +39,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .nest_service("/health", bridge.health_service()); // /health/live, /health/ready
     let listener = TcpListener::bind(address).await?;
     let server = axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>());
-    Ok(server.with_graceful_shutdown(stopped(bridge)).await?)
+    Ok(server.with_graceful_shutdown(stopped(bridge, terminated)).await?)
 }
 
 async fn whoami(caller: Caller) -> String {
@@ -52,9 +52,9 @@ fn sign_in(request: &Parts, secret: &str) -> Option<SignedIn> {
     bool::from(is_the_proxy).then_some(person)
 }
 
-/// Ctrl-C. The balancer sees it at `/health/ready`, and has five seconds to send requests elsewhere.
-async fn stopped(bridge: Bridge) {
-    let _ = signal::ctrl_c().await;
+/// The balancer sees the end at `/health/ready`, and has five seconds to send requests elsewhere.
+async fn stopped(bridge: Bridge, mut terminated: Signal) {
+    terminated.recv().await;
     bridge.health().drain();
     sleep(Duration::from_secs(5)).await;
 }
