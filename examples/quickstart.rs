@@ -1,7 +1,7 @@
 //! A gateway that lets people's bridges in, on a SQLite file.
 use axum::{Router, extract::Request, middleware::map_request, routing::get};
 use bridge_auth::token::{Algorithm, KeyRing};
-use bridge_auth::{Bridge, Caller, Scopes, SignedIn, UserId, store::SqliteStore};
+use bridge_auth::{Bridge, Caller, SignedIn, scopes, store::SqliteStore};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -22,8 +22,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 async fn sign_in(mut request: Request) -> Request {
     let secret = std::env::var("DEV_LOGIN").unwrap_or_default();
     if !secret.is_empty() && request.headers().get("x-dev-login").is_some_and(|sent| *sent == secret) {
-        let alice = UserId::parse("alice").expect("a user id");
-        request.extensions_mut().insert(SignedIn::new(alice, Scopes::default()));
+        let alice = SignedIn::try_new("alice", scopes!()).expect("a user id");
+        request.extensions_mut().insert(alice);
     }
     request
 }
