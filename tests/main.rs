@@ -7,6 +7,7 @@ mod audit;
 mod canary;
 mod checker;
 mod clocks;
+mod compile_fail;
 mod csrf;
 mod devices;
 mod discovery;

@@ -6,9 +6,9 @@
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::middleware::Next;
-use axum::response::{AppendHeaders, IntoResponse, Response};
+use axum::response::Response;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bridge_auth::service::Operator;
@@ -18,6 +18,7 @@ use super::app::AppState;
 
 /// What an operator is called who gives no name.
 const NAMELESS: &str = "operator";
+const CHALLENGES: [&str; 2] = ["Bearer realm=\"operators\"", "Basic realm=\"operators\", charset=\"UTF-8\""];
 /// Longer than any name.
 const MAX_NAME: usize = 64;
 
@@ -25,18 +26,21 @@ const MAX_NAME: usize = 64;
 #[derive(Clone)]
 pub struct AdminToken(Arc<str>);
 
-/// Lets only operators in, and tells the endpoints behind it who acts. The audit log needs the name.
+/// Tells the endpoints behind it which operator acts. They let nobody else in.
 pub async fn check(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
-    let Some(name) = state.admin_token.operator(request.headers()) else {
-        let challenge = |text: &'static str| (header::WWW_AUTHENTICATE, text);
-        let challenges = AppendHeaders([
-            challenge("Bearer realm=\"operators\""),
-            challenge("Basic realm=\"operators\", charset=\"UTF-8\""),
-        ]);
-        return (StatusCode::UNAUTHORIZED, challenges).into_response();
-    };
-    request.extensions_mut().insert(Operator::new(name));
-    next.run(request).await
+    let operator = state.admin_token.operator(request.headers());
+    if let Some(name) = operator {
+        request.extensions_mut().insert(Operator::new(name));
+        return next.run(request).await;
+    }
+    // Without an operator the endpoints answer 401 to everything, with a body. Its challenge is for bridges.
+    let mut refused = next.run(request).await;
+    let headers = refused.headers_mut();
+    headers.remove(header::WWW_AUTHENTICATE);
+    for challenge in CHALLENGES {
+        headers.append(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+    }
+    refused
 }
 
 impl AdminToken {
