@@ -16,6 +16,7 @@ use bridge_auth::{Bridge, Caller, Granted};
 use serde_json::{Value, json};
 use tower_http::trace::TraceLayer;
 use tracing::Span;
+use tracing::field::Empty;
 use url::Url;
 
 use super::home::home;
@@ -98,9 +99,10 @@ pub fn app(
 }
 
 /// The span of a request, without the query. A client may put a secret into the query by mistake. The gateway refuses
-/// that, and the secret must not be logged.
+/// that, and the secret must not be logged. The guard fills in who calls.
 fn span(request: &Request) -> Span {
-    tracing::debug_span!("request", method = %request.method(), path = request.uri().path())
+    let (method, path) = (request.method(), request.uri().path());
+    tracing::debug_span!("request", %method, path, user_id = Empty, session_id = Empty, client_id = Empty)
 }
 
 /// Returns who calls, and every header that the handler received.
