@@ -106,6 +106,7 @@ pub mod authenticate;
 mod background_task;
 mod bridge;
 pub mod caller;
+mod client_address;
 #[cfg_attr(
     not(feature = "client-metadata"),
     allow(dead_code, reason = "without the feature nothing fetches")

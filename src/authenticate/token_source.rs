@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::bearer;
 use crate::csrf::{self, Origins};
-use crate::header::Head;
+use crate::header::{BEARER_PROTOCOL, Head};
 use crate::rejection::{MalformedCredential, Rejection};
 use crate::token::MAX_TOKEN_BYTES;
 
@@ -35,9 +35,6 @@ pub enum TokenSource {
     /// the server chose none.
     WebSocketProtocol,
 }
-
-/// The entry of `Sec-WebSocket-Protocol` before the token.
-pub(crate) const MARKER: &[u8] = b"bearer";
 
 /// The places beside `Authorization` that a token is read from, and the headers that must be read for them.
 #[derive(Debug, Clone, Default)]
@@ -179,7 +176,7 @@ fn in_protocols<'h>(head: &Head<'h>) -> Result<Option<&'h [u8]>, Rejection> {
     let mut found = None;
     let mut entries = entries(head, &SEC_WEBSOCKET_PROTOCOL, b',');
     while let Some(entry) = entries.next() {
-        if entry == MARKER
+        if entry == BEARER_PROTOCOL
             && let Some(token) = entries.next()
             && found.replace(token).is_some()
         {

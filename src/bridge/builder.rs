@@ -1,5 +1,6 @@
 //! How a [`Bridge`] is set up.
 
+mod log;
 mod oauth;
 mod sessions;
 mod sign_in;
@@ -21,6 +22,7 @@ use self::sign_in_settings::SignInSettings;
 use super::Bridge;
 use crate::authenticate::{AuthState, Authenticator};
 use crate::background_task::Background;
+use crate::client_address::AddressSettings;
 use crate::clock::{Clock, HostClock};
 use crate::csrf::Origins;
 use crate::external_issuer::{ExternalIssuer, Gateway, TrustedIssuers};
@@ -29,9 +31,10 @@ use crate::issue::{Admin, IssueSettings, Issuer};
 use crate::layer::BridgeAuthLayer;
 use crate::rate_limit::{Limits, RateLimits};
 use crate::rejection::{Challenge, ProblemJson, RejectionBody, RejectionFormat};
-use crate::service::{AddressSettings, Health, ServiceState};
+use crate::service::{Health, ServiceState};
 use crate::session::{Freshness, FreshnessSettings, Liveness};
 use crate::store::Store;
+use crate::telemetry::{FindRoute, RequestLog};
 use crate::token::{Claims, KeyRing, TokenVerifier};
 use crate::validate::{BuildError, check_issuer, check_origin, check_path_prefix};
 
@@ -47,6 +50,7 @@ pub struct BridgeBuilder {
     freshness: FreshnessSettings,
     challenge: Challenge,
     addresses: AddressSettings,
+    route: Option<FindRoute>,
     trusted_origins: Vec<Url>,
     prefix: String,
     /// Whether the endpoints that the host has not named get their URLs from the issuer and the prefix.
@@ -86,6 +90,7 @@ impl BridgeBuilder {
             freshness: FreshnessSettings::default(),
             challenge: Challenge::default(),
             addresses: AddressSettings::default(),
+            route: None,
             trusted_origins: Vec::new(),
             prefix: "/v1/auth/bridge".to_owned(),
             oauth: false,
@@ -136,8 +141,12 @@ impl BridgeBuilder {
         let problem_json: Arc<dyn RejectionBody> = Arc::new(ProblemJson);
         let own_body = self.rejection_body.clone().unwrap_or_else(|| problem_json.clone());
         let body = self.rejection_body.or(sign_in.rejection_body).unwrap_or(problem_json);
-        let own_format = Arc::new(RejectionFormat { challenge: self.challenge.clone(), body: own_body });
-        let rejection_format = Arc::new(RejectionFormat { challenge: self.challenge, body });
+        let request_log = Arc::new(RequestLog::new(self.addresses, self.route));
+        let format = |body| {
+            let (challenge, request_log) = (self.challenge.clone(), request_log.clone());
+            Arc::new(RejectionFormat { challenge, body, request_log })
+        };
+        let (own_format, rejection_format) = (format(own_body), format(body));
         // Hook clients may log out. At the other endpoints `EndpointCaller::bridge` refuses them.
         let own_layer =
             BridgeAuthLayer::new(Authenticator::new(auth.clone(), own), own_format).admit_hook_clients();
@@ -156,7 +165,6 @@ impl BridgeBuilder {
             rejection_format,
             own_layer,
             limits: Limits::new(self.rate_limits, MonotonicClock),
-            addresses: self.addresses,
             prefix: self.prefix,
             pages: sign_in.pages,
             gateway_login: sign_in.gateway_login,

@@ -80,3 +80,13 @@ pub use settings::ClientMetadata;
 #[cfg(test)]
 #[cfg(feature = "client-metadata")]
 mod tests;
+
+/// Reads a document as a fetch from `url` does. For the fuzz targets.
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub fn fuzz_document(url: &str, json: &[u8]) {
+    let url = crate::id::ClientId::parse(url).ok().and_then(|id| client_url::ClientUrl::parse(&id).ok());
+    if let Some(url) = url {
+        let _ = ClientDocument::read(&url, json);
+    }
+}

@@ -10,7 +10,7 @@ use super::trusted_issuer::TrustedIssuer;
 use crate::audience::Audiences;
 use crate::clock::HostClock;
 use crate::id::{Audience, Scopes};
-use crate::token::{Algorithm, Claims, ExternalVerifier};
+use crate::token::{Algorithm, Claims, ExternalVerifier, ScopeClaims};
 use crate::validate::{BuildError, Setting, check_issuer};
 
 /// An external authorization server whose access tokens the guard accepts.
@@ -24,6 +24,7 @@ pub struct ExternalIssuer {
     sessions: ExternalSessions,
     audiences: Vec<(String, String)>,
     algorithms: Vec<Algorithm>,
+    scope_claims: ScopeClaims,
     scopes: Scopes,
     takes_plain_jwts: bool,
     timing: Timing,
@@ -52,6 +53,7 @@ impl ExternalIssuer {
             sessions,
             audiences: Vec::new(),
             algorithms: vec![Algorithm::EdDsa, Algorithm::Es256, Algorithm::Rs256, Algorithm::Ps256],
+            scope_claims: ScopeClaims::Standard,
             scopes: Scopes::default(),
             takes_plain_jwts: false,
             timing: Timing::default(),
@@ -83,6 +85,34 @@ impl ExternalIssuer {
     /// All other scopes are ignored.
     pub fn allow_scopes(mut self, scopes: Scopes) -> Self {
         self.scopes = scopes;
+        self
+    }
+
+    /// The claims in which it writes the scopes of its tokens. Default: `scope`, a text with a space between scopes (RFC
+    /// 9068 §2.2.3).
+    ///
+    /// | issuer | claims |
+    /// |---|---|
+    /// | Microsoft Entra ID | `scp`: what a program may do for a person; `roles`: the app roles of a person or a program |
+    /// | Okta | `scp` |
+    ///
+    /// A claim that is named here may be a text with a space between scopes, or a list of texts with one scope each. A
+    /// token has the scopes of all these claims together, as far as they are [allowed](Self::allow_scopes). A claim that
+    /// is missing grants nothing. A token in which one of them is of another type is refused. `scope` counts only when
+    /// it is named too.
+    ///
+    /// The roles of a person are the person's, whatever program calls for them. So with `roles` every program that
+    /// gets a token for this gateway can do what its person may do.
+    ///
+    /// ```
+    /// # use bridge_auth::external_issuer::ExternalIssuer;
+    /// # use bridge_auth::{BuildError, Scopes};
+    /// # fn with(entra: ExternalIssuer) -> Result<ExternalIssuer, Box<dyn std::error::Error>> {
+    /// Ok(entra.scopes_from(["scp", "roles"]).allow_scopes(Scopes::parse("tools:read Tools.Run")?))
+    /// # }
+    /// ```
+    pub fn scopes_from<N: Into<String>>(mut self, claims: impl IntoIterator<Item = N>) -> Self {
+        self.scope_claims = ScopeClaims::Named(claims.into_iter().map(Into::into).collect());
         self
     }
 
@@ -137,6 +167,7 @@ impl ExternalIssuer {
             let what = "the number of algorithms of an external issuer";
             return Err(Setting::new(what, "ExternalIssuer::algorithms").out_of_range(0, "at least 1"));
         }
+        check_scope_claims(&self.scope_claims)?;
         let audiences: Vec<_> = self
             .audiences
             .iter()
@@ -157,12 +188,29 @@ impl ExternalIssuer {
             algorithms: self.algorithms,
             takes_plain_jwts: self.takes_plain_jwts,
             audiences,
+            scope_claims: self.scope_claims,
             scopes: self.scopes,
             clock: clock.clone(),
             leeway: gateway.leeway,
             max_life: Claims::MAX_LIFE,
         };
         Ok(TrustedIssuer { verifier, keys, sessions: self.sessions, mapping_deadline: gateway.deadline })
+    }
+}
+
+fn check_scope_claims(claims: &ScopeClaims) -> Result<(), BuildError> {
+    let ScopeClaims::Named(names) = claims else { return Ok(()) };
+    if !(1..=16).contains(&names.len()) {
+        let setting = Setting::new("the number of scope claims", "ExternalIssuer::scopes_from");
+        return Err(setting.out_of_range(names.len(), "1 to 16"));
+    }
+    match names.iter().find(|name| !ScopeClaims::may_be(name)) {
+        None => Ok(()),
+        Some(name) => Err(BuildError::Text {
+            what: "the scope claim of ExternalIssuer::scopes_from",
+            value: name.clone(),
+            allowed: "a claim of 1 to 255 bytes that has no other meaning, such as `scp` or `roles`",
+        }),
     }
 }
 

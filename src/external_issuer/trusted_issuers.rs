@@ -51,6 +51,11 @@ impl TrustedIssuers {
         self.issuers.iter().find(|trusted| *trusted.verifier.issuer == *issuer)
     }
 
+    /// What their tokens have as `iss`.
+    pub(crate) fn names(&self) -> Vec<&str> {
+        self.issuers.iter().map(|trusted| &*trusted.verifier.issuer).collect()
+    }
+
     /// The cached token with this digest, when it still holds.
     pub(crate) fn cached(&self, digest: u128) -> Option<Arc<ExternalToken>> {
         let token = self.cache.get(&digest)?;

@@ -12,7 +12,6 @@ use super::layer_verdict;
 use crate::caller::Caller;
 use crate::id::Scopes;
 use crate::rejection::Rejection;
-use crate::request_context::RequestContext;
 
 /// Scopes that a handler requires, as a type.
 ///
@@ -65,12 +64,12 @@ impl<R: RequiredScopes> Granted<R> {
         self.caller
     }
 
-    fn check(context: &RequestContext, caller: &Caller) -> Result<Self, Refused> {
+    fn check(caller: &Caller) -> Result<Self, Rejection> {
         if R::SCOPES.iter().all(|scope| caller.scopes().contains(scope)) {
             return Ok(Self { caller: caller.for_handler(), required: PhantomData });
         }
         let required = Scopes::collect(R::SCOPES).unwrap_or_default();
-        Err(Refused::new(context, &Rejection::InsufficientScope { required }))
+        Err(Rejection::InsufficientScope { required })
     }
 }
 
@@ -98,9 +97,9 @@ impl<S: Sync, R: RequiredScopes> FromRequestParts<S> for Granted<R> {
     type Rejection = CallerRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, CallerRejection> {
-        let (layer_verdict, context) = layer_verdict(parts)?;
-        let caller = layer_verdict.caller().map_err(|rejection| Refused::new(context, &rejection))?;
-        Ok(Self::check(context, caller)?)
+        let found = layer_verdict(parts)?;
+        let granted = found.0.caller().and_then(Self::check);
+        Ok(granted.map_err(|rejection| Refused::new(found, parts, rejection))?)
     }
 }
 
@@ -108,8 +107,8 @@ impl<S: Sync, R: RequiredScopes> OptionalFromRequestParts<S> for Granted<R> {
     type Rejection = CallerRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, CallerRejection> {
-        let (layer_verdict, context) = layer_verdict(parts)?;
-        let check = |caller| Self::check(context, caller);
-        Ok(layer_verdict.caller().ok().map(check).transpose()?)
+        let found = layer_verdict(parts)?;
+        let granted = found.0.caller().ok().map(Self::check).transpose();
+        Ok(granted.map_err(|rejection| Refused::new(found, parts, rejection))?)
     }
 }

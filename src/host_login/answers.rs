@@ -9,7 +9,7 @@ use crate::rejection::problem;
 
 /// A problem document (RFC 9457) that no cache may store.
 pub(super) fn refusal(status: StatusCode, code: &str, detail: &str) -> Response<Bytes> {
-    let (content_type, body) = problem(status, code, detail, None);
+    let (content_type, body) = problem(status, code, detail, None, None);
     let mut response = Response::new(body);
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, content_type);

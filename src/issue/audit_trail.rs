@@ -24,7 +24,7 @@ use crate::id::UserId;
 /// nodes reads them from the place where it collects its logs instead.
 ///
 /// ```
-#[doc = include_str!("../../examples/gateway/recent_events.rs")]
+#[doc = include_str!("../../docs/recent_events.rs")]
 /// // Where the gateway starts:
 /// # fn start(builder: bridge_auth::BridgeBuilder) -> Result<bridge_auth::Bridge, Box<dyn Error>> {
 /// use tracing_subscriber::layer::SubscriberExt as _;

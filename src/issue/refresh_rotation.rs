@@ -8,7 +8,7 @@ use crate::id::{Audience, ClientId, RefreshHash, RefreshToken, Scopes};
 use crate::store::{
     Origin, RefreshRefusal, RefreshSession, RefreshSessionError, StoreError, within_deadline,
 };
-use crate::telemetry::audit;
+use crate::telemetry::{audit, note, note_reason};
 use crate::token::KeyError;
 
 /// What a client presents to renew its access without the person (RFC 6749 §6).
@@ -127,6 +127,24 @@ impl Refresh {
     }
 }
 
+/// Notes for the line of the refused request what exactly is wrong.
+fn note_refusal(error: &RefreshSessionError) {
+    match error {
+        RefreshSessionError::Refused(RefreshRefusal::Reused { user, session, .. }) => {
+            note_reason("refresh_reused", "two programs hold the refresh token: its session is ended");
+            note(|known| (known.user, known.session) = (Some(user.clone()), Some(session.clone())));
+        }
+        RefreshSessionError::Refused(reason) => {
+            note_reason("refresh_refused", format!("the refresh token is refused: {reason}"));
+        }
+        RefreshSessionError::Scopes => note_reason("scopes", "its session does not have all of the scopes"),
+        RefreshSessionError::WrongResource => {
+            note_reason("wrong_resource", "its session is bound to another resource");
+        }
+        RefreshSessionError::Store(_) => {}
+    }
+}
+
 /// Tells the audit log why. The caller learns less.
 fn refused(
     error: RefreshSessionError,
@@ -134,6 +152,7 @@ fn refused(
     client: &ClientId,
     address: Option<IpAddr>,
 ) -> RefreshError {
+    note_refusal(&error);
     let address = address.map(tracing::field::display);
     match error {
         RefreshSessionError::Refused(RefreshRefusal::Reused { user, session, used_at, used_from }) => {

@@ -17,7 +17,7 @@ use super::response::keep_from_shared_caches;
 use super::response_body::{Limit, ResponseBody};
 use super::settings::LayerSettings;
 use crate::authenticate::{Admitted, SessionEnd};
-use crate::rejection::Rejection;
+use crate::rejection::Refusal;
 
 pin_project! {
     /// The response future of [`BridgeAuth`](crate::layer::BridgeAuth).
@@ -82,7 +82,7 @@ impl<S, B> Waiting<S, B>
 where
     S: Service<Request<B>>,
 {
-    fn go_on(mut self, asked: Result<Admitted, Rejection>) -> State<S, S::Future, B> {
+    fn go_on(mut self, asked: Result<Admitted, Refusal>) -> State<S, S::Future, B> {
         match decide_by(&self.settings, &mut self.request, asked) {
             Ok(admission) => State::admitted(self.service.call(self.request), admission),
             Err(refusal) => State::Refused { refusal: Some(refusal) },

@@ -1,5 +1,6 @@
 //! The answers of the endpoints.
 
+use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,8 +10,11 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::state::ServiceState;
-use crate::rejection::problem;
+use crate::header::X_TRACE_ID;
+use crate::id::TraceId;
+use crate::rejection::{Rejection, problem};
 use crate::store::{StoreError, StoreErrorKind, log_fault};
+use crate::telemetry::{RefusedWith, note};
 use crate::token::KeyError;
 
 pub(super) type Answer = Result<Response<Bytes>, EndpointFailure>;
@@ -19,8 +23,19 @@ pub(super) type Answer = Result<Response<Bytes>, EndpointFailure>;
 pub(super) enum EndpointFailure {
     /// The endpoint's own reason.
     Own(EndpointError),
-    /// A complete response: the guard's own, or a page.
+    /// A complete response: the guard's own, which is logged already, or one that leads a person to their login.
     Whole(Box<Response<Bytes>>),
+    /// A page, or a redirect, that refuses.
+    Page(Box<RefusedPage>),
+}
+
+/// A page, or a redirect, that refuses.
+pub(super) struct RefusedPage {
+    pub(super) response: Response<Bytes>,
+    /// Why, in one word of a small fixed set.
+    pub(super) code: &'static str,
+    /// Why, in a sentence.
+    pub(super) detail: &'static str,
 }
 
 /// An error of an endpoint. Its text never repeats what the caller sent.
@@ -91,6 +106,7 @@ impl EndpointError {
     /// The store could not answer. The caller of this function has logged why.
     pub(super) fn unavailable_for(state: &ServiceState, kind: StoreErrorKind) -> Self {
         state.auth.unavailable(kind);
+        note(|known| known.reason = Some(Rejection::Unavailable(kind).reason()));
         if kind == StoreErrorKind::Misconfigured {
             let detail = "This cannot be done until somebody repairs this gateway.";
             return Self::new(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", detail);
@@ -138,6 +154,19 @@ impl EndpointError {
         self
     }
 
+    fn into_response(self, wording: Wording, trace: &TraceId) -> Response<Bytes> {
+        let mut response = match wording {
+            Wording::Problem => {
+                let members = self.members.as_deref();
+                let (content_type, body) = problem(self.status, self.code, self.detail, Some(trace), members);
+                answer(self.status, content_type, body)
+            }
+            Wording::Oauth => oauth_error(&self, trace),
+        };
+        response.headers_mut().extend(self.header);
+        response
+    }
+
     #[cfg(test)]
     pub(super) fn status(&self) -> StatusCode {
         self.status
@@ -150,20 +179,24 @@ impl EndpointError {
 }
 
 impl EndpointFailure {
-    pub(super) fn into_response(self, wording: Wording) -> Response<Bytes> {
-        let error = match self {
-            Self::Own(error) => error,
+    /// What the log tells of the refusal. `None`: it is told already, or it is none.
+    pub(super) fn told(&self) -> Option<RefusedWith<'_>> {
+        let (status, code, words): (_, _, &dyn fmt::Display) = match self {
+            Self::Own(error) => (error.status, error.code, &error.detail),
+            Self::Page(page) => (page.response.status(), page.code, &page.detail),
+            Self::Whole(_) => return None,
+        };
+        Some(RefusedWith { status: status.as_u16(), code, reason: code, words })
+    }
+
+    /// The answer to a request of the trace `trace`.
+    pub(super) fn into_response(self, wording: Wording, trace: &TraceId) -> Response<Bytes> {
+        let mut response = match self {
+            Self::Own(error) => error.into_response(wording, trace),
+            Self::Page(page) => page.response,
             Self::Whole(response) => return *response,
         };
-        let mut response = match wording {
-            Wording::Problem => {
-                let members = error.members.as_deref();
-                let (content_type, body) = problem(error.status, error.code, error.detail, members);
-                answer(error.status, content_type, body)
-            }
-            Wording::Oauth => oauth_error(&error),
-        };
-        response.headers_mut().extend(error.header);
+        response.headers_mut().insert(X_TRACE_ID, trace.to_header_value());
         response
     }
 }
@@ -174,13 +207,16 @@ impl From<EndpointError> for EndpointFailure {
     }
 }
 
-fn oauth_error(error: &EndpointError) -> Response<Bytes> {
+/// RFC 6749 §5.2. Clients ignore the member that the RFC does not have.
+fn oauth_error(error: &EndpointError, trace: &TraceId) -> Response<Bytes> {
     #[derive(Serialize)]
     struct OauthError<'a> {
         error: &'a str,
         error_description: &'a str,
+        trace_id: &'a str,
     }
-    json(error.status, &OauthError { error: error.code, error_description: error.detail })
+    let body = OauthError { error: error.code, error_description: error.detail, trace_id: trace.as_str() };
+    json(error.status, &body)
 }
 
 fn answer(status: StatusCode, content_type: HeaderValue, body: Bytes) -> Response<Bytes> {

@@ -15,6 +15,7 @@ use super::answer::{Answer, EndpointError, Wording, json};
 use super::endpoint::check_method;
 use super::request_body::RequestBody;
 use super::state::ServiceState;
+use crate::id::TraceId;
 use crate::issue::Admin;
 use crate::store::{StoreError, StoreErrorKind, within_deadline};
 
@@ -149,8 +150,9 @@ struct Told {
 }
 
 pub(super) async fn serve(state: &ServiceState, request: Request<RequestBody>) -> Response<Bytes> {
-    let (parts, _) = request.into_parts();
-    answer(state, &parts).await.unwrap_or_else(|failure| failure.into_response(Wording::Problem))
+    let (mut parts, _) = request.into_parts();
+    let trace = TraceId::continue_from(&mut parts.headers);
+    answer(state, &parts).await.unwrap_or_else(|failure| failure.into_response(Wording::Problem, &trace))
 }
 
 async fn answer(state: &ServiceState, parts: &Parts) -> Answer {

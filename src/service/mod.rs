@@ -21,23 +21,23 @@ mod jwks;
 mod oauth;
 mod oauth_client;
 mod openapi;
-mod origin;
 mod pages;
 mod rate_limited;
+mod refused;
 mod request_body;
 mod revoke;
 mod routes;
+mod session_origin;
 mod sessions;
 mod state;
 mod token;
 mod well_known;
 
+pub use crate::client_address::PeerAddr;
 pub use admin::Operator;
 pub use future::EndpointFuture;
 pub(crate) use gateway_login::{MessagesApiError, client_of_gateway_login};
 pub use health::Health;
-pub(crate) use origin::AddressSettings;
-pub use origin::PeerAddr;
 pub(crate) use pages::SignInPages;
 pub(crate) use state::ServiceState;
 

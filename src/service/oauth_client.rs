@@ -18,6 +18,7 @@ use crate::id::{ClientId, Scope};
 use crate::issue::{HookClient, HookKey, ProvisionError};
 use crate::rejection::{InvalidCredential, Rejection};
 use crate::store::DeviceQuery;
+use crate::telemetry::note_reason;
 use crate::token::KeyError;
 
 /// What a bridge may send about its client (RFC 7591 §2). Other members are ignored.
@@ -175,12 +176,15 @@ async fn refused(state: &ServiceState, user: &EndpointCaller<'_>, error: Provisi
         ProvisionError::Key(KeyError::Private) => PRIVATE_KEY.into(),
         ProvisionError::Key(_) => INVALID_METADATA.into(),
         // The session was live a moment ago, when the guard let the request in.
-        ProvisionError::SessionNotLive => user.refuse(&InvalidCredential::SessionRevoked.into()),
+        ProvisionError::SessionNotLive => user.refuse(InvalidCredential::SessionRevoked.into()),
         ProvisionError::InsufficientScope { required } => {
-            user.refuse(&Rejection::InsufficientScope { required })
+            user.refuse(Rejection::InsufficientScope { required })
         }
         ProvisionError::TooManyDevices => too_many_devices(state, user.caller).await.into(),
-        ProvisionError::Overlapped => EndpointError::too_many(Duration::from_secs(1)).into(),
+        ProvisionError::Overlapped => {
+            note_reason("overlapped", "calls of this person overlapped too often");
+            EndpointError::too_many(Duration::from_secs(1)).into()
+        }
         ProvisionError::Store(fault) => EndpointError::unavailable(state, &fault).into(),
     }
 }

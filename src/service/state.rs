@@ -4,7 +4,6 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::health::Health;
-use super::origin::AddressSettings;
 use super::pages::SignInPages;
 use crate::authenticate::AuthState;
 use crate::background_task::Background;
@@ -27,7 +26,6 @@ pub(crate) struct ServiceState {
     pub(crate) admin: Admin,
     /// The limits on attempts. `None`: they are off.
     pub(crate) limits: Option<Limits>,
-    pub(crate) addresses: AddressSettings,
     /// The path under which the endpoints are reached.
     pub(crate) prefix: String,
     /// The pages for people. `None`: there are none.

@@ -1,5 +1,9 @@
 //! Metrics, through the `metrics` facade. Without the feature `metrics` nothing is recorded.
 
+use std::time::Duration;
+
+use http::StatusCode;
+
 #[cfg(feature = "metrics")]
 mod facade {
     use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
@@ -12,6 +16,16 @@ mod facade {
     /// Adds a value to a histogram.
     pub(crate) fn record(name: &'static str, value: f64) {
         histogram!(name).record(value);
+    }
+
+    /// Adds a value to the histogram of the answers of an endpoint. Both labels are from small fixed sets.
+    pub(crate) fn record_answer(
+        name: &'static str,
+        value: f64,
+        endpoint: &'static str,
+        outcome: &'static str,
+    ) {
+        histogram!(name, "endpoint" => endpoint, "outcome" => outcome).record(value);
     }
 
     /// Sets a gauge.
@@ -50,6 +64,8 @@ mod facade {
 
     pub(crate) fn record(_name: &'static str, _value: f64) {}
 
+    pub(crate) fn record_answer(_: &'static str, _: f64, _: &'static str, _: &'static str) {}
+
     pub(crate) fn gauge_at(_name: &'static str, _value: f64) {}
 
     #[cfg(any(feature = "postgres", feature = "sqlite"))]
@@ -61,3 +77,16 @@ mod facade {
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub(crate) use facade::gauge_by;
 pub(crate) use facade::{count, describe, gauge_at, record};
+
+/// Whether anything is measured. Without the feature no clock is read for it.
+pub(crate) const MEASURES: bool = cfg!(feature = "metrics");
+
+/// An endpoint has answered.
+pub(crate) fn answered(endpoint: &'static str, status: StatusCode, took: Duration) {
+    let outcome = match status {
+        status if status.is_server_error() => "failed",
+        status if status.is_client_error() => "refused",
+        _ => "done",
+    };
+    facade::record_answer("bridge_auth_endpoint_seconds", took.as_secs_f64(), endpoint, outcome);
+}

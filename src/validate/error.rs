@@ -71,7 +71,7 @@ pub enum BuildError {
         /// What it needs.
         needs: &'static str,
     },
-    /// A text cannot be used in a challenge or a path.
+    /// A text cannot be used in a challenge or a path, or as the name of a claim.
     #[error("{what} {value:?} must be {allowed}")]
     Text {
         /// Which setting.

@@ -235,6 +235,18 @@ async fn a_postgres_database_of_the_version_before_is_migrated_with_all_that_is_
     before.lives_on_in(&store).await;
 }
 
+/// The history is in refinery's form: a version of this crate that used it finds all that it knows.
+#[tokio::test]
+async fn refinery_finds_nothing_to_do_in_a_database_of_ours() {
+    let backend = PostgresBackend::start().await;
+    let mut runner = postgres::migrations::runner();
+    runner.set_migration_table_name("bridge_auth.migrations");
+    let mut client = backend.client().await;
+    assert!(runner.run_async(&mut client).await.unwrap().applied_migrations().is_empty());
+    let last = runner.get_last_applied_migration_async(&mut client).await.unwrap().unwrap();
+    assert!(last.applied_on().is_some());
+}
+
 #[tokio::test]
 async fn a_sqlite_file_of_the_version_before_is_migrated_with_all_that_is_in_it() {
     let before = Before::new();

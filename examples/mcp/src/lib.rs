@@ -4,9 +4,6 @@
 //! token: it sends its person to the pages, or it has credentials of its own.
 
 mod login;
-#[path = "../../gateway/login/return_to.rs"]
-#[allow(unreachable_pub, reason = "the example gateway shares it")]
-mod return_to;
 mod scopes;
 mod sessions;
 mod tools;

@@ -10,10 +10,11 @@ use crate::id::{Scopes, UserCode};
 use crate::issue::{LinkableClient, SignedIn};
 use crate::pages::{AuthorizeProblem, DeviceConfirmView, DeviceEntryView, MessageView, Mistake};
 use crate::service::answer::Answer;
-use crate::service::rate_limited;
 use crate::service::request_body::RequestBody;
 use crate::service::state::ServiceState;
+use crate::service::{rate_limited, refused};
 use crate::store::{DecideDeviceGrantError, Decision, DeviceGrant};
+use crate::telemetry::{Known, RefusedWith};
 
 pub(in crate::service) async fn answer(state: &ServiceState, parts: &Parts, body: RequestBody) -> Answer {
     let site = state.pages.as_ref().filter(|_| state.settings.endpoints.device_authorization.is_some());
@@ -36,10 +37,20 @@ async fn show(visit: &Visit<'_>) -> Answer {
     match found.map_err(|fault| visit.unavailable(&fault))? {
         Some(grant) => confirm(visit, person, code, &grant).await,
         None => {
-            guess.failed();
+            let charged = guess.failed();
+            tell_of_guess(visit, charged);
             Ok(ask_for_code(visit, person, typed, Some(Mistake::Unknown)))
         }
     }
+}
+
+/// The page only shows the mistake. But a wrong code counts against limits, so the log tells of it.
+fn tell_of_guess(visit: &Visit<'_>, charged: Option<&'static str>) {
+    let words = "no program waits with this user code";
+    let with =
+        RefusedWith { status: 200, code: "unknown_user_code", reason: "unknown_user_code", words: &words };
+    let known = Known { charged, ..Known::default() };
+    refused::tell(visit.state, visit.parts, with, known);
 }
 
 fn ask_for_code(

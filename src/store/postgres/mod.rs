@@ -15,7 +15,6 @@ mod devices;
 mod error;
 mod migrate;
 mod migration_lock;
-mod migrations;
 mod operations;
 mod preflight;
 mod refresh_rotation;

@@ -12,6 +12,7 @@ mod file_identity;
 mod hook_sessions;
 #[cfg(feature = "testing")]
 mod in_memory;
+mod migrate;
 mod operations;
 mod pool;
 mod provision;
