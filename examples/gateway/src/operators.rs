@@ -5,16 +5,12 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::middleware::Next;
-use axum::response::{AppendHeaders, IntoResponse, Response};
+use axum::http::{HeaderMap, HeaderValue, header};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use bridge_auth::host_login::OperatorLayer;
 use bridge_auth::service::Operator;
 use subtle::ConstantTimeEq;
-
-use super::app::AppState;
 
 /// What an operator is called who gives no name.
 const NAMELESS: &str = "operator";
@@ -26,17 +22,10 @@ const MAX_NAME: usize = 64;
 pub struct AdminToken(Arc<str>);
 
 /// Lets only operators in, and tells the endpoints behind it who acts. The audit log needs the name.
-pub async fn check(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
-    let Some(name) = state.admin_token.operator(request.headers()) else {
-        let challenge = |text: &'static str| (header::WWW_AUTHENTICATE, text);
-        let challenges = AppendHeaders([
-            challenge("Bearer realm=\"operators\""),
-            challenge("Basic realm=\"operators\", charset=\"UTF-8\""),
-        ]);
-        return (StatusCode::UNAUTHORIZED, challenges).into_response();
-    };
-    request.extensions_mut().insert(Operator::new(name));
-    next.run(request).await
+pub fn layer(token: AdminToken) -> OperatorLayer {
+    OperatorLayer::new(move |parts| token.operator(&parts.headers).map(Operator::new))
+        .challenge(HeaderValue::from_static("Bearer realm=\"operators\""))
+        .challenge(HeaderValue::from_static("Basic realm=\"operators\", charset=\"UTF-8\""))
 }
 
 impl AdminToken {
