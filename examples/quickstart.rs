@@ -1,7 +1,7 @@
 //! A gateway that lets people's bridges in, on a SQLite file.
 use axum::{Router, http::request::Parts, routing::get};
 use bridge_auth::token::{Algorithm, KeyRing};
-use bridge_auth::{Bridge, Caller, Scopes, SignInLayer, SignedIn, UserId, store::SqliteStore};
+use bridge_auth::{Bridge, Caller, SignInLayer, SignedIn, scopes, store::SqliteStore};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -22,5 +22,5 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 fn sign_in(request: &Parts) -> Option<SignedIn> {
     let secret = std::env::var("DEV_LOGIN").ok().filter(|secret| !secret.is_empty())?;
     request.headers.get("x-dev-login").filter(|sent| **sent == *secret)?;
-    Some(SignedIn::new(UserId::parse("alice").ok()?, Scopes::default()))
+    SignedIn::try_new("alice", scopes!()).ok()
 }

@@ -45,6 +45,8 @@ pub(super) struct EndpointError {
     code: &'static str,
     detail: &'static str,
     header: Option<(HeaderName, HeaderValue)>,
+    /// Whether it is known that the caller did not guess what it showed.
+    is_no_guess: bool,
     /// More members of the problem document. They hold only what belongs to the caller.
     members: Option<Box<Map<String, Value>>>,
 }
@@ -74,7 +76,7 @@ pub(super) fn no_content() -> Response<Bytes> {
 
 impl EndpointError {
     pub(super) const fn new(status: StatusCode, code: &'static str, detail: &'static str) -> Self {
-        Self { status, code, detail, header: None, members: None }
+        Self { status, code, detail, header: None, is_no_guess: false, members: None }
     }
 
     pub(super) const fn invalid_request(detail: &'static str) -> Self {
@@ -127,9 +129,17 @@ impl EndpointError {
             .header(RETRY_AFTER, HeaderValue::from(whole_seconds(wait)))
     }
 
-    /// Whether the caller showed a wrong secret, code or token, or declared a session id that is taken.
+    /// Whether the caller showed a wrong secret, code or token that it may have guessed, or declared a session id that is
+    /// taken.
     pub(super) fn is_failed_attempt(&self) -> bool {
-        self.status == StatusCode::UNAUTHORIZED || ["invalid_grant", "session_id_taken"].contains(&self.code)
+        let is_wrong = self.status == StatusCode::UNAUTHORIZED
+            || ["invalid_grant", "session_id_taken"].contains(&self.code);
+        is_wrong && !self.is_no_guess
+    }
+
+    /// The same error for a caller who did not guess what it showed.
+    pub(super) fn no_guess(self) -> Self {
+        Self { is_no_guess: true, ..self }
     }
 
     /// A token could not be signed. Logs why.
@@ -236,4 +246,20 @@ pub(super) fn whole_seconds(wait: Duration) -> u64 {
 fn forbid_storing(response: &mut Response<Bytes>) {
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response.headers_mut().insert(PRAGMA, HeaderValue::from_static("no-cache"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_guessed_is_no_failed_attempt_whatever_the_status_is() {
+        let refused =
+            || EndpointError::new(StatusCode::BAD_REQUEST, "invalid_grant", "The token is not good.");
+        assert!(refused().is_failed_attempt());
+        assert!(refused().with_status(StatusCode::UNAUTHORIZED).is_failed_attempt());
+        assert!(!refused().no_guess().is_failed_attempt());
+        // As the login of Claude Code is answered.
+        assert!(!refused().no_guess().with_status(StatusCode::UNAUTHORIZED).is_failed_attempt());
+    }
 }

@@ -13,11 +13,14 @@ use crate::header::{Head, X_SESSION_ID};
 use crate::id::{CodeVerifier, ExchangeCode, RefreshToken, SessionId, Trace};
 use crate::issue::{Exchange, ExchangeError};
 use crate::telemetry::note_reason;
+use crate::token::never_null;
 
 #[derive(Deserialize)]
 struct Presented {
     code: String,
+    #[serde(default, deserialize_with = "never_null")]
     code_verifier: Option<String>,
+    #[serde(default, deserialize_with = "never_null")]
     device_name: Option<String>,
 }
 

@@ -136,7 +136,7 @@ service! {
     /// | `urn:ietf:params:oauth:grant-type:device_code`, where [that is on](crate::BridgeBuilder::device_authorization_endpoint) | a client that people may link | `client_id`, `device_code`, `resource` |
     ///
     /// A hook client proves who it is by one of `client_secret_basic`, `client_secret_post` and `private_key_jwt`
-    /// (RFC 7523; its `aud` is the issuer). The bridge is a client that people may link. It is public: PKCE proves that
+    /// (RFC 7523; its `aud` is the issuer, as a text or as a list of one). The bridge is a client that people may link. It is public: PKCE proves that
     /// the code is its own.
     /// `resource` (RFC 8707) is one of the audiences that are URLs. It becomes the only audience of the token.
     TokenService => |state, request| dispatch::serve(state, Endpoint::Token, request)

@@ -19,13 +19,16 @@ use crate::issue::{HookClient, HookKey, ProvisionError};
 use crate::rejection::{InvalidCredential, Rejection};
 use crate::store::DeviceQuery;
 use crate::telemetry::note_reason;
-use crate::token::KeyError;
+use crate::token::{KeyError, never_null};
 
 /// What a bridge may send about its client (RFC 7591 §2). Other members are ignored.
 #[derive(Default, Deserialize)]
 struct Metadata {
+    #[serde(default, deserialize_with = "never_null")]
     token_endpoint_auth_method: Option<Value>,
+    #[serde(default, deserialize_with = "never_null")]
     jwks: Option<Value>,
+    #[serde(default, deserialize_with = "never_null")]
     jwks_uri: Option<Value>,
 }
 

@@ -11,7 +11,7 @@ use super::session_origin;
 use super::state::ServiceState;
 use crate::id::{ClientId, UserId};
 use crate::layer_verdict::LayerVerdict;
-use crate::rate_limit::{Limits, RateLimited};
+use crate::rate_limit::{Limits, RateLimited, ShownToken};
 use crate::telemetry::{self, ReachedLimit, note, note_reason, quoted};
 
 /// A request whose outcome is not known yet. It counts when it is an attempt with a secret, a code or a token.
@@ -117,11 +117,12 @@ pub(super) async fn guess<'r>(
 pub(super) struct Guess<'r>(Option<(&'r Limits, Option<IpAddr>)>);
 
 impl Guess<'_> {
-    /// No program waits with this code. Returns the limits that it counts against.
-    pub(super) fn failed(self) -> Option<&'static str> {
-        let (limits, address) = self.0?;
-        limits.guess_failed(address);
-        Some(if address.is_some() { "address, user_codes" } else { "user_codes" })
+    /// No program waits with this code.
+    pub(super) fn failed(self) {
+        if let Some((limits, address)) = self.0 {
+            limits.guess_failed(address);
+            note_charge(if address.is_some() { "address, user_codes" } else { "user_codes" });
+        }
     }
 }
 
@@ -142,12 +143,12 @@ pub(super) fn client<'r>(
 ) -> Result<ClientAttempt<'r>, EndpointError> {
     let address = session_origin::address(state, parts);
     let counted = state.limits.as_ref().zip(client);
-    let checked = counted.map_or(Ok(()), |(limits, client)| limits.client_attempt(address, client));
-    checked.map_err(|limited| {
+    let checked = counted.map_or(Ok(false), |(limits, client)| limits.client_attempt(address, client));
+    let is_taken = checked.map_err(|limited| {
         let shown = client.filter(|client| state.issuer.may_be_logged(client));
         refused(&limited, shown)
     })?;
-    Ok(ClientAttempt { counted, address })
+    Ok(ClientAttempt { counted, address, is_taken })
 }
 
 /// An attempt to prove to be a client. Its outcome is not known yet.
@@ -155,9 +156,17 @@ pub(super) fn client<'r>(
 pub(super) struct ClientAttempt<'r> {
     counted: Option<(&'r Limits, &'r ClientId)>,
     address: Option<IpAddr>,
+    /// Whether the client has one attempt less for it.
+    is_taken: bool,
 }
 
 impl ClientAttempt<'_> {
+    pub(super) fn succeeded(self) {
+        if let Some((limits, client)) = self.counted.filter(|_| self.is_taken) {
+            limits.client_succeeded(client);
+        }
+    }
+
     pub(super) fn failed(self) {
         if let Some((limits, client)) = self.counted {
             limits.client_failed(self.address, client);
@@ -165,6 +174,52 @@ impl ClientAttempt<'_> {
                 note_charge("client");
             }
         }
+    }
+}
+
+/// `client` has proved itself, and asks about a token. Within the client's own limit this costs its address nothing: many
+/// may share the address. Beyond it the address pays, because the store may have been asked for the client's secret.
+pub(super) async fn introspection(
+    state: &ServiceState,
+    parts: &Parts,
+    client: &ClientId,
+) -> Result<(), EndpointError> {
+    let Some(limits) = state.limits.as_ref() else { return Ok(()) };
+    let checked = held(limits, limits.introspection_by(client)).await;
+    checked.map_err(|limited| refused(&limited, Some(client)))?;
+    limits.give_back(session_origin::address(state, parts));
+    Ok(())
+}
+
+/// `client` shows the refresh token `text`. Refuses a token that was refused before, and comes back too often. This too
+/// costs the address nothing: so a program that tries a dead token in a loop keeps nobody else from refreshing.
+pub(super) async fn refresh<'r>(
+    state: &'r ServiceState,
+    parts: &Parts,
+    client: &ClientId,
+    text: &str,
+) -> Result<RefreshAttempt<'r>, EndpointError> {
+    let Some(limits) = state.limits.as_ref() else { return Ok(RefreshAttempt(None)) };
+    match limits.refresh_with(client, text) {
+        Ok(token) => Ok(RefreshAttempt(Some((limits, token)))),
+        Err(limited) => {
+            limits.give_back(session_origin::address(state, parts));
+            limits.hold(&limited).await;
+            Err(refused(&limited, Some(&format!("one refresh token of {client}"))))
+        }
+    }
+}
+
+/// A refresh token that a client showed. Its outcome is not known yet.
+#[must_use = "its refusal counts"]
+pub(super) struct RefreshAttempt<'r>(Option<(&'r Limits, ShownToken)>);
+
+impl RefreshAttempt<'_> {
+    /// The token was refused with `error`. A token that was issued here, or that was shown before, is no guess: then the
+    /// address pays for no failed attempt.
+    pub(super) fn refused(self, error: EndpointError, was_issued: bool) -> EndpointError {
+        let is_repeated = self.0.is_some_and(|(limits, token)| limits.refresh_refused(token));
+        if was_issued || is_repeated { error.no_guess() } else { error }
     }
 }
 

@@ -27,7 +27,8 @@ impl RequestBody {
         Self(Limited::new(body, Self::LIMIT).boxed_unsync())
     }
 
-    /// The JSON object in the body. `None`: there is no body.
+    /// The JSON object in the body. `None`: there is no body. A member that may be missing must not be `null`: mark it with
+    /// [`never_null`](crate::token::never_null).
     pub(super) async fn json<T: DeserializeOwned>(
         self,
         headers: &HeaderMap,
@@ -83,8 +84,9 @@ const UNSUPPORTED: EndpointError = EndpointError::new(
     "unsupported_media_type",
     "Send the body as application/json.",
 );
-const MALFORMED: EndpointError =
-    EndpointError::invalid_request("The body is not a JSON object with the documented members.");
+const MALFORMED: EndpointError = EndpointError::invalid_request(
+    "The body is not a JSON object with the documented members. Leave a member out rather than send null.",
+);
 
 /// OAuth has only this code for it (RFC 6749 §5.2).
 const NO_FORM: EndpointError = EndpointError::new(

@@ -16,7 +16,7 @@ use super::oauth::form::Form;
 use super::oauth::resource;
 use super::request_body::RequestBody;
 use super::state::ServiceState;
-use super::{exchange, gateway_login, session_origin};
+use super::{exchange, gateway_login, rate_limited, session_origin};
 use crate::id::{ClientId, DeviceCode, RefreshToken, Scopes};
 use crate::issue::{
     Access, ClientAccessError, DevicePoll, DevicePollError, Exchange, ExchangeError, OauthClient, Refresh,
@@ -170,8 +170,9 @@ async fn refresh_token(
         resource: resource::audience(&state.settings.audiences, form)?,
         origin: session_origin::of(state, parts, None),
     };
-    state.issuer.refresh(refresh).await.map_err(|error| match error {
-        RefreshError::InvalidGrant => INVALID_REFRESH_TOKEN,
+    let attempt = rate_limited::refresh(state, parts, &refresh.client, token).await?;
+    state.issuer.try_refresh(refresh).await.map_err(|refused| match refused.error {
+        RefreshError::InvalidGrant => attempt.refused(INVALID_REFRESH_TOKEN, refused.was_issued),
         RefreshError::InvalidScope => INVALID_SCOPE,
         RefreshError::Resource => INVALID_TARGET,
         RefreshError::Key(fault) => EndpointError::unsigned(&fault),

@@ -271,8 +271,9 @@ impl Wire {
     }
 }
 
-/// `null` is not the same as a missing member: otherwise `"owner":null` would turn a client into a person.
-pub(super) fn never_null<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+/// `null` is not the same as a missing member: otherwise `"owner":null` would turn a client into a person, and
+/// `"code_challenge":null` would leave out PKCE.
+pub(crate) fn never_null<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
     T: Deserialize<'de>,

@@ -21,7 +21,7 @@ mod verifying_key;
 
 pub use algorithm::Algorithm;
 pub(crate) use assertion::ClientAssertion;
-pub(crate) use claims::CallerKind;
+pub(crate) use claims::{CallerKind, never_null};
 pub use claims::{Claims, Subject};
 pub(crate) use error::MAX_BYTES as MAX_TOKEN_BYTES;
 pub use error::{InvalidClaims, InvalidToken, KeyError};

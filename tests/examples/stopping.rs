@@ -143,7 +143,7 @@ async fn a_client_that_reads_slowly_gets_the_whole_answer() {
     stream.write_all(head.as_bytes()).await.unwrap();
     stream.write_all(&vec![b'a'; length]).await.unwrap();
     let head = read_to(&mut stream, "\r\n\r\n").await.to_ascii_lowercase();
-    let announced =
+    let announced: usize =
         head.split("content-length: ").nth(1).unwrap().split("\r\n").next().unwrap().parse().unwrap();
     gateway.running.signal("TERM").await;
     sleep(Duration::from_secs(2)).await;

@@ -71,7 +71,7 @@ pub fn run(built_in: &[&dyn LoginMethod]) -> ExitCode {
 
 /// Lets people's bridges in until the process is told to stop.
 fn serve_people(options: &Options, login: &dyn LoginMethod) -> Result<ExitCode> {
-    let events = start_log("info,refinery_core=warn")?;
+    let events = start_log("info")?;
     Runtime::new()?.block_on(async {
         let gateway = Gateway::start(options, login, &data_folder()?, events).await?;
         if options.admin_token.is_none() {

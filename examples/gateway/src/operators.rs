@@ -14,6 +14,7 @@ use subtle::ConstantTimeEq;
 
 /// What an operator is called who gives no name.
 const NAMELESS: &str = "operator";
+const CHALLENGES: [&str; 2] = ["Bearer realm=\"operators\"", "Basic realm=\"operators\", charset=\"UTF-8\""];
 /// Longer than any name.
 const MAX_NAME: usize = 64;
 
@@ -23,9 +24,8 @@ pub struct AdminToken(Arc<str>);
 
 /// Lets only operators in, and tells the endpoints behind it who acts. The audit log needs the name.
 pub fn layer(token: AdminToken) -> OperatorLayer {
-    OperatorLayer::new(move |parts| token.operator(&parts.headers).map(Operator::new))
-        .challenge(HeaderValue::from_static("Bearer realm=\"operators\""))
-        .challenge(HeaderValue::from_static("Basic realm=\"operators\", charset=\"UTF-8\""))
+    let layer = OperatorLayer::new(move |parts| token.operator(&parts.headers).map(Operator::new));
+    CHALLENGES.into_iter().fold(layer, |layer, text| layer.challenge(HeaderValue::from_static(text)))
 }
 
 impl AdminToken {

@@ -37,14 +37,17 @@ pub(in crate::service) async fn authenticate(
         return Err(invalid_client(state));
     };
     let attempt = rate_limited::client(state, parts, shown.proves())?;
-    let outcome = state.issuer.authenticate_client(&shown).await;
-    outcome.map_err(|error| match error {
-        ClientAuthError::InvalidClient => {
-            attempt.failed();
-            invalid_client(state)
+    match state.issuer.authenticate_client(&shown).await {
+        Ok(client) => {
+            attempt.succeeded();
+            Ok(client)
         }
-        ClientAuthError::Store(fault) => EndpointError::unavailable(state, &fault),
-    })
+        Err(ClientAuthError::InvalidClient) => {
+            attempt.failed();
+            Err(invalid_client(state))
+        }
+        Err(ClientAuthError::Store(fault)) => Err(EndpointError::unavailable(state, &fault)),
+    }
 }
 
 /// Notes for the log which client the form names, unless the name may be a secret.
