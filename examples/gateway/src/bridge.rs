@@ -66,15 +66,10 @@ pub async fn open(options: &Options, issuer: &str, folder: &Path, events: Recent
 /// Where programs and people find what the gateway has. People type `/device`, so it is short.
 fn with_addresses(bridge: BridgeBuilder, issuer: &str) -> BridgeBuilder {
     let at = |path: &str| format!("{issuer}{path}");
-    let endpoint = |name: &str| at(&format!("/v1/auth/bridge/{name}"));
     bridge
-        .authorization_endpoint(endpoint("authorize"))
-        .device_authorization_endpoint(endpoint("device_authorization"))
+        .oauth()
         .verification_uri(at("/device"))
         .devices_uri(at("/devices"))
-        .token_endpoint(endpoint("token"))
-        .introspection_endpoint(endpoint("introspect"))
-        .revocation_endpoint(endpoint("revoke"))
         .jwks_uri(at("/.well-known/jwks.json"))
 }
 
