@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
-use axum::extract::ConnectInfo;
+use axum::extract::{ConnectInfo, MatchedPath};
 use bridge_auth::audience::ProtectedResource;
 use bridge_auth::client_metadata::ClientMetadata;
 use bridge_auth::issue::RegisteredClient;
@@ -44,7 +44,9 @@ pub async fn open(options: &Options, issuer: &str, folder: &Path, events: Recent
         .trusted_origins(localhost(issuer)?)
         .trusted_proxies(options.trusted_proxy.iter().copied())
         // `into_make_service_with_connect_info` puts the peer's address here.
-        .peer_address(|extensions| Some(extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip()));
+        .peer_address(|extensions| Some(extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip()))
+        // The log names the route of a refused request.
+        .route_template(|extensions| Some(extensions.get::<MatchedPath>()?.as_str()));
     let bridge = match &options.client_metadata {
         AcceptedDocuments::Off => bridge,
         AcceptedDocuments::Open => bridge.client_metadata(ClientMetadata::open()),
@@ -64,15 +66,10 @@ pub async fn open(options: &Options, issuer: &str, folder: &Path, events: Recent
 /// Where programs and people find what the gateway has. People type `/device`, so it is short.
 fn with_addresses(bridge: BridgeBuilder, issuer: &str) -> BridgeBuilder {
     let at = |path: &str| format!("{issuer}{path}");
-    let endpoint = |name: &str| at(&format!("/v1/auth/bridge/{name}"));
     bridge
-        .authorization_endpoint(endpoint("authorize"))
-        .device_authorization_endpoint(endpoint("device_authorization"))
+        .oauth()
         .verification_uri(at("/device"))
         .devices_uri(at("/devices"))
-        .token_endpoint(endpoint("token"))
-        .introspection_endpoint(endpoint("introspect"))
-        .revocation_endpoint(endpoint("revoke"))
         .jwks_uri(at("/.well-known/jwks.json"))
 }
 

@@ -21,7 +21,6 @@ mod keys;
 pub mod login;
 mod operators;
 pub mod options;
-mod readiness;
 // The documentation of `AuditTrail` shows this file.
 #[path = "../../../docs/recent_events.rs"]
 mod recent_events;
