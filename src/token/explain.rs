@@ -9,7 +9,9 @@ use serde_json::{Map, Value};
 
 use super::compact::{Compact, TYPE, json_object};
 use super::error::MAX_BYTES;
-use super::{Claims, ExternalClaims, ExternalVerifier, InvalidClaims, InvalidToken};
+use super::{
+    Claims, ExternalClaims, ExternalVerifier, InvalidClaims, InvalidToken, ScopeClaims, numeric_date,
+};
 use crate::clock::Clock;
 use crate::id::{ClientId, SessionId, UserId};
 use crate::telemetry::{Known, quoted, quoted_list};
@@ -25,6 +27,7 @@ pub(crate) struct Judge<'j> {
     pub(crate) max_life: Duration,
     /// Whether the claims are those of our own tokens.
     pub(crate) is_own: bool,
+    pub(crate) scope_claims: &'j ScopeClaims,
 }
 
 impl Judge<'_> {
@@ -108,12 +111,13 @@ impl Judge<'_> {
                 &["owner"],
             )
         } else {
-            (&["iss", "sub", "aud", "exp", "iat"], &["nbf", "jti", "client_id", "scope", "auth_time"])
+            (&["iss", "sub", "aud", "exp", "iat"], &["nbf", "jti", "client_id", "auth_time"])
         };
         let missing = required.iter().filter(|name| !claims.contains_key(**name));
         let missing = missing.map(|name| format!("{name} is missing"));
-        let names = required.iter().chain(optional);
-        let wrong = names.filter(|name| claims.get(**name).is_some_and(|value| !self.fits(name, value)));
+        let scopes = self.scope_claims.names().filter(|name| !required.contains(name));
+        let names = required.iter().chain(optional).copied().chain(scopes);
+        let wrong = names.filter(|name| claims.get(*name).is_some_and(|value| !self.fits(name, value)));
         let faults: Vec<_> = missing.chain(wrong.map(|name| format!("{name} is malformed"))).collect();
         if faults.is_empty() {
             "the claims are no JSON object, or one is repeated".to_owned()
@@ -126,12 +130,13 @@ impl Judge<'_> {
     fn fits(&self, name: &str, value: &Value) -> bool {
         let text = value.as_str();
         match name {
-            "exp" | "iat" | "nbf" | "auth_time" => value.is_number(),
-            "aud" => text.is_some() || value.as_array().is_some_and(|all| all.iter().all(Value::is_string)),
+            "exp" | "iat" | "nbf" | "auth_time" => numeric_date::is_date(value),
+            "aud" => text.is_some() || is_list_of_texts(value),
             "sid" => text.is_some_and(|text| SessionId::parse(text).is_ok()),
             "owner" => text.is_some_and(|text| UserId::parse(text).is_ok()),
             "client_id" if self.is_own => text.is_some_and(|text| ClientId::parse(text).is_ok()),
             "scope" if self.is_own => text.is_some_and(|text| crate::id::Scopes::parse(text).is_ok()),
+            _ if self.scope_claims.takes(name) == Some(true) => text.is_some() || is_list_of_texts(value),
             _ => text.is_some(),
         }
     }
@@ -162,6 +167,7 @@ impl ExternalVerifier {
             leeway: self.leeway,
             max_life: self.max_life,
             is_own: false,
+            scope_claims: &self.scope_claims,
         };
         judge.explain(token, reason)
     }
@@ -196,6 +202,10 @@ const OF_OTHER_KINDS: [&str; 5] = ["nonce", "at_hash", "c_hash", "events", "cnf"
 /// The members of a JSON object. Other JSON has none.
 fn object(json: &[u8]) -> Map<String, Value> {
     json_object(json).unwrap_or_default()
+}
+
+fn is_list_of_texts(value: &Value) -> bool {
+    value.as_array().is_some_and(|all| all.iter().all(Value::is_string))
 }
 
 /// A value, as the log shows it.

@@ -5,6 +5,7 @@
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 /// The whole second at the date, or before it.
@@ -26,6 +27,11 @@ pub(super) fn down_if_any<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
 /// As [`up`], for a claim that may be missing. `null` is not missing.
 pub(super) fn up_if_any<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     up(deserializer).map(Some)
+}
+
+/// Whether a value that was read already is a date.
+pub(super) fn is_date(value: &Value) -> bool {
+    value.as_number().is_some_and(|number| Date::parse(&number.to_string()).is_some())
 }
 
 const NO_DATE: &str = "a date is a number of seconds from 0 to 2^64 - 1";

@@ -39,8 +39,18 @@ impl ScopeClaims {
         matches!(name.len(), 1..=255) && !Self::OTHERS.contains(&name)
     }
 
+    /// The names of the claims.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        let named = match self {
+            Self::Standard => &[],
+            Self::Named(names) => names.as_slice(),
+        };
+        let standard = (*self == Self::Standard).then_some("scope");
+        standard.into_iter().chain(named.iter().map(String::as_str))
+    }
+
     /// Whether the claim holds scopes, and may then be a list.
-    fn takes(&self, name: &str) -> Option<bool> {
+    pub(super) fn takes(&self, name: &str) -> Option<bool> {
         match self {
             Self::Standard => (name == "scope").then_some(false),
             Self::Named(names) => names.iter().any(|named| named == name).then_some(true),

@@ -7,7 +7,7 @@ use super::algorithm::Scheme;
 use super::compact::Compact;
 use super::explain::Judge;
 use super::missing_key::MissingKeyHint;
-use super::{Claims, InvalidToken, KeyRing};
+use super::{Claims, InvalidToken, KeyRing, ScopeClaims};
 use crate::clock::{Clock, HostClock};
 use crate::telemetry::Known;
 
@@ -111,6 +111,7 @@ impl TokenVerifier {
             leeway: self.leeway,
             max_life: self.max_life,
             is_own: true,
+            scope_claims: &ScopeClaims::Standard,
         };
         judge.explain(token, reason)
     }

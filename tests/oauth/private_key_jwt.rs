@@ -138,6 +138,25 @@ async fn row_26_an_ed25519_key_signs_by_both_names_of_its_algorithm() {
     }
 }
 
+#[tokio::test]
+async fn an_audience_as_a_list_of_one_and_times_with_a_fraction_are_taken() {
+    let db = SqliteBackend::start().await;
+    let gateway = gateway(&db).await;
+    let device = Device::link(&gateway).await;
+    for (member, value, status) in [
+        ("aud", json!([ISSUER]), 200),
+        ("exp", json!(now() as f64 + 120.5), 200),
+        ("iat", json!(now() as f64 - 0.5), 200),
+        ("nbf", json!(now() as f64 - 0.5), 200),
+        ("exp", json!(now() as f64 - 0.5), 401),
+    ] {
+        let mut claims = good_claims();
+        claims[member] = value.clone();
+        let answer = ask(&gateway, &device.sign(&json!({ "alg": "EdDSA" }), &claims)).await;
+        assert_eq!(answer.status, status, "{member} {value} {answer:?}");
+    }
+}
+
 async fn row_26_attack_a82_an_assertion_is_good_once_on_every_node(db: impl Backend) {
     let first = gateway(&db).await;
     let second = gateway(&db).await;
@@ -163,7 +182,8 @@ async fn row_26_27_attack_a82_what_is_not_its_own_assertion_for_here_and_now_is_
     let expected = ask(&gateway, &stranger.assertion()).await;
     assert!(expected.is_oauth_error(401, "invalid_client"), "{expected:?}");
     let mut bad: Vec<String> = [
-        ("aud", json!([ISSUER])),
+        ("aud", json!([ISSUER, "https://other.example"])),
+        ("aud", json!([])),
         ("aud", json!("https://other.example")),
         ("aud", json!(format!("{ISSUER}/v1/auth/bridge/token"))),
         ("exp", json!(now() - 1)),

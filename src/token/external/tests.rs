@@ -311,6 +311,21 @@ fn a_scope_claim_of_another_type_refuses_the_token() {
 }
 
 #[test]
+fn the_log_says_which_date_or_scope_claim_is_malformed() {
+    let named = ScopeClaims::Named(vec!["scp".to_owned()]);
+    let verifier = ExternalVerifier { scope_claims: named, ..theirs() };
+    for (claim, value) in [("scp", json!(["read", 1])), ("exp", json!(-1)), ("nbf", json!("1"))] {
+        let mut payload = payload();
+        payload["scope"] = json!(["not read"]);
+        payload[claim] = value;
+        let token = forge(ed25519(), header(ed25519()).to_string(), payload.to_string());
+        let reason = verdict(&verifier, ed25519(), &header(ed25519()), &payload.to_string()).unwrap_err();
+        let told = verifier.explain(&token, reason, &[]).detail.unwrap();
+        assert!(told.ends_with(&format!(": {claim} is malformed")), "{told}");
+    }
+}
+
+#[test]
 fn only_a_claim_without_another_meaning_may_hold_scopes() {
     for good in ["scope", "scp", "roles", "groups", "https://a.example/rights"] {
         assert!(ScopeClaims::may_be(good), "{good}");
