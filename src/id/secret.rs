@@ -185,6 +185,9 @@ impl CodeChallenge {
 }
 
 impl ClientSecret {
+    /// How many characters a secret has that was made here.
+    pub(crate) const LENGTH: usize = 43;
+
     /// A new secret of 256 random bits.
     #[must_use]
     pub fn random() -> Self {

@@ -65,7 +65,7 @@ async fn each_failed_client_authentication_has_one_line_with_its_exact_reason_an
             "short",
             with(&[CC], &basic(format!("{id}:short"))).await,
             "wrong_secret",
-            "no live device",
+            "5 characters",
             "address, client",
         ),
         ("bearer", with(&refresh, &bearer).await, "malformed_authorization", "scheme Bearer", "address"),
