@@ -9,6 +9,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 /// Tells the time that tokens are signed with and judged by.
 ///
 /// The database's own clock, not this one, decides whether a session or a code is live.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a clock",
+    label = "give a type that implements `bridge_auth::clock::Clock`, and not a moment"
+)]
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// The time since the Unix epoch.
     fn now(&self) -> Duration;

@@ -138,6 +138,10 @@ pub mod testing;
 pub mod token;
 mod validate;
 
+#[cfg(feature = "serde")]
+#[cfg_attr(docsrs, doc(cfg(feature = "serde")))]
+#[doc(inline)]
+pub use bridge::BridgeSettings;
 #[doc(inline)]
 pub use bridge::{Bridge, BridgeBuilder};
 #[doc(inline)]

@@ -135,7 +135,7 @@ async fn a_person_sees_and_ends_their_own_sessions_alone(db: impl Backend) {
 }
 
 async fn a_session_remembers_where_it_came_from(db: impl Backend) {
-    let proxy = "127.0.0.0/8".parse().unwrap();
+    let proxy = "127.0.0.0/8";
     let by_axum = |extensions: &http::Extensions| {
         Some(extensions.get::<axum::extract::ConnectInfo<std::net::SocketAddr>>()?.0.ip())
     };

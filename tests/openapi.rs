@@ -46,7 +46,7 @@ async fn everything(db: &SqliteBackend) -> Gateway {
             )
             .protected_resource(ProtectedResource::new(ISSUER).name("The gateway"))
             .peer_address(|extensions| Some(extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip()))
-            .trusted_proxies(["127.0.0.0/8".parse().unwrap()])
+            .trusted_proxies(["127.0.0.0/8"])
     };
     let bridge = set(sign_in_builder(db).await).audit_trail(operators::Trail).build().unwrap();
     let document = format!("{PREFIX}/openapi.json");

@@ -133,7 +133,7 @@ async fn link(bridge: &Bridge) -> Live {
 async fn build(own: &Signer, trusted: &Signer) -> Bridge {
     let folder = tempfile::tempdir().unwrap().keep();
     let store = SqliteStore::open(folder.join("fuzz.db")).await.unwrap();
-    let url = |path: &str| format!("{ISSUER}{path}").parse().unwrap();
+    let url = |path: &str| format!("{ISSUER}{path}");
     let keys = Published(serde_json::json!({ "keys": [trusted.jwk("theirs")] }).to_string().into());
     let external = ExternalIssuer::new(TRUSTED, keys, ExternalSessions::None)
         .audience("https://gateway.example/api", "bridge")
@@ -156,7 +156,7 @@ async fn build(own: &Signer, trusted: &Signer) -> Bridge {
         .revocation_endpoint(url("/revoke"))
         .session_refresh_tokens(true)
         .rate_limits(RateLimits::off())
-        .trusted_proxies(["0.0.0.0/0".parse().unwrap()])
+        .trusted_proxies(["0.0.0.0/0"])
         .peer_address(|_| Some(IpAddr::V4(Ipv4Addr::LOCALHOST)))
         .trust(external)
         .build()

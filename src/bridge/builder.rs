@@ -3,12 +3,14 @@
 mod log;
 mod oauth;
 mod sessions;
+#[cfg(feature = "serde")]
+mod settings;
 mod sign_in;
 mod sign_in_settings;
+mod texts;
 
 use std::fmt;
 use std::net::IpAddr;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,7 +28,7 @@ use crate::client_address::AddressSettings;
 use crate::clock::{Clock, HostClock};
 use crate::csrf::Origins;
 use crate::external_issuer::{ExternalIssuer, Gateway, TrustedIssuers};
-use crate::id::InvalidId;
+use crate::id::{Audience, CallSource, ClientId, PolicyVersion, TextOr};
 use crate::issue::{Admin, IssueSettings, Issuer};
 use crate::layer::BridgeAuthLayer;
 use crate::rate_limit::{Limits, RateLimits};
@@ -40,7 +42,8 @@ use crate::validate::{BuildError, check_issuer, check_origin, check_path_prefix}
 
 /// Sets up a [`Bridge`].
 ///
-/// Every option has a safe default.
+/// Every option has a safe default. An option takes its type or the text of it ([`TextOr`]). A text that cannot be parsed is
+/// an error of [`build`](Self::build).
 #[must_use = "call build() to get the bridge"]
 pub struct BridgeBuilder {
     settings: IssueSettings,
@@ -186,38 +189,38 @@ impl BridgeBuilder {
     }
 
     /// The audiences of the tokens that bridges get: 1 to 16, of 1024 characters in all. Default: `bridge` and `mcp`.
-    pub fn audiences<A: AsRef<str>>(mut self, audiences: impl IntoIterator<Item = A>) -> Self {
-        self.settings.audiences.of_bridges = self.parse_all("audience", audiences);
+    pub fn audiences<A: TextOr<Audience>>(mut self, audiences: impl IntoIterator<Item = A>) -> Self {
+        self.settings.audiences.of_bridges = self.read_all("the audience", audiences);
         self
     }
 
     /// More audiences, which a token has only when it is asked for them. Default: none.
     ///
     /// A client asks for a resource URI with `resource` (RFC 8707). [`Issuer::open_access`] can ask for any of them.
-    pub fn other_audiences<A: AsRef<str>>(mut self, audiences: impl IntoIterator<Item = A>) -> Self {
-        self.settings.audiences.others = self.parse_all("audience", audiences);
+    pub fn other_audiences<A: TextOr<Audience>>(mut self, audiences: impl IntoIterator<Item = A>) -> Self {
+        self.settings.audiences.others = self.read_all("the audience", audiences);
         self
     }
 
     /// The client id of the bridge itself. Default: `sp_bridge`.
-    pub fn bridge_client_id(mut self, id: &str) -> Self {
-        if let Some(id) = self.parse("bridge client id", id) {
+    pub fn bridge_client_id(mut self, id: impl TextOr<ClientId>) -> Self {
+        if let Some(id) = self.read("the client id of the bridge", id) {
             self.settings.bridge_client = id;
         }
         self
     }
 
     /// The call source of sessions that an exchange opens. Default: `bridge`.
-    pub fn call_source(mut self, source: &str) -> Self {
-        if let Some(source) = self.parse("call source", source) {
+    pub fn call_source(mut self, source: impl TextOr<CallSource>) -> Self {
+        if let Some(source) = self.read("the call source", source) {
             self.settings.call_source = source;
         }
         self
     }
 
     /// The version of the policy that requests are judged by. Default: `unversioned`.
-    pub fn policy_version(mut self, version: &str) -> Self {
-        if let Some(version) = self.parse("policy version", version) {
+    pub fn policy_version(mut self, version: impl TextOr<PolicyVersion>) -> Self {
+        if let Some(version) = self.read("the policy version", version) {
             self.settings.policy_version = version;
         }
         self
@@ -294,8 +297,8 @@ impl BridgeBuilder {
     }
 
     /// The URL of the protected resource metadata that challenges name (RFC 9728 §5.1). Default: none.
-    pub fn resource_metadata(mut self, url: Url) -> Self {
-        self.challenge.resource_metadata = Some(url);
+    pub fn resource_metadata(mut self, url: impl TextOr<Url>) -> Self {
+        self.challenge.resource_metadata = self.read("the URL of the resource metadata", url);
         self
     }
 
@@ -307,8 +310,8 @@ impl BridgeBuilder {
 
     /// The networks of proxies whose `X-Forwarded-For` is believed. Default: none, only the address of the socket
     /// counts.
-    pub fn trusted_proxies(mut self, networks: impl IntoIterator<Item = IpNet>) -> Self {
-        self.addresses.trusted_proxies = networks.into_iter().collect();
+    pub fn trusted_proxies<N: TextOr<IpNet>>(mut self, networks: impl IntoIterator<Item = N>) -> Self {
+        self.addresses.trusted_proxies = self.read_all("the network of trusted proxies", networks);
         self
     }
 
@@ -316,8 +319,8 @@ impl BridgeBuilder {
     ///
     /// Their pages may also use a cookie that a layer [reads the token from](BridgeAuthLayer::token_from). An origin is
     /// https. http is allowed for loopback only.
-    pub fn trusted_origins(mut self, origins: impl IntoIterator<Item = Url>) -> Self {
-        self.trusted_origins = origins.into_iter().collect();
+    pub fn trusted_origins<O: TextOr<Url>>(mut self, origins: impl IntoIterator<Item = O>) -> Self {
+        self.trusted_origins = self.read_all("the trusted origin", origins);
         self
     }
 
@@ -367,25 +370,6 @@ impl BridgeBuilder {
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = HostClock::new(clock);
         self
-    }
-
-    /// Parses one setting. Keeps the first malformed one, for [`build`](Self::build) to report.
-    fn parse<T: FromStr<Err = InvalidId>>(&mut self, what: &'static str, value: &str) -> Option<T> {
-        value
-            .parse()
-            .map_err(|reason| {
-                let malformed = BuildError::Id { what, value: value.to_owned(), reason };
-                self.malformed.get_or_insert(malformed);
-            })
-            .ok()
-    }
-
-    fn parse_all<T: FromStr<Err = InvalidId>, V: AsRef<str>>(
-        &mut self,
-        what: &'static str,
-        values: impl IntoIterator<Item = V>,
-    ) -> Vec<T> {
-        values.into_iter().filter_map(|value| self.parse(what, value.as_ref())).collect()
     }
 }
 

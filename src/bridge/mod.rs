@@ -2,8 +2,12 @@
 
 mod builder;
 mod maintenance;
+#[cfg(feature = "serde")]
+mod settings;
 
 pub use builder::BridgeBuilder;
+#[cfg(feature = "serde")]
+pub use settings::BridgeSettings;
 
 use std::fmt;
 use std::sync::Arc;

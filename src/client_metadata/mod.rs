@@ -50,7 +50,7 @@ use bridge_auth::client_metadata::ClientMetadata;
 # fn set(authority: &[u8]) -> Result<ClientMetadata, Box<dyn std::error::Error>> {
 let programs = ClientMetadata::from_hosts(["claude.ai", "programs.corp.example"])
     .root_certificate_pem(authority)
-    .danger_allow_addresses(["10.20.30.0/24".parse()?])
+    .danger_allow_addresses(["10.20.30.0/24"])
     .cache(100, Duration::from_secs(3600));
 # Ok(programs)
 # }

@@ -9,7 +9,7 @@ use super::session_mapping::ExternalSessions;
 use super::trusted_issuer::TrustedIssuer;
 use crate::audience::Audiences;
 use crate::clock::HostClock;
-use crate::id::{Audience, Scopes};
+use crate::id::{Audience, FirstInvalid, Scopes, TextOr};
 use crate::token::{Algorithm, Claims, ExternalVerifier, ScopeClaims};
 use crate::validate::{BuildError, Setting, check_issuer};
 
@@ -22,12 +22,13 @@ pub struct ExternalIssuer {
     issuer: String,
     source: Arc<dyn JwksSource>,
     sessions: ExternalSessions,
-    audiences: Vec<(String, String)>,
+    audiences: Vec<(Audience, Audience)>,
     algorithms: Vec<Algorithm>,
     scope_claims: ScopeClaims,
     scopes: Scopes,
     takes_plain_jwts: bool,
     timing: Timing,
+    invalid: FirstInvalid,
 }
 
 /// The settings of the gateway that count for external tokens too.
@@ -57,6 +58,7 @@ impl ExternalIssuer {
             scopes: Scopes::default(),
             takes_plain_jwts: false,
             timing: Timing::default(),
+            invalid: FirstInvalid::default(),
         }
     }
 
@@ -67,8 +69,10 @@ impl ExternalIssuer {
     ///
     /// Use a name that stands for this gateway and for nothing else, such as its resource URI (RFC 8707). A token that
     /// was meant for another service must not open this one.
-    pub fn audience(mut self, external: impl Into<String>, own: impl Into<String>) -> Self {
-        self.audiences.push((external.into(), own.into()));
+    pub fn audience(mut self, external: impl TextOr<Audience>, own: impl TextOr<Audience>) -> Self {
+        let external = self.invalid.read("the external audience", external);
+        let own = self.invalid.read("the own audience of an external issuer", own);
+        self.audiences.extend(external.zip(own));
         self
     }
 
@@ -83,8 +87,10 @@ impl ExternalIssuer {
     /// The scopes of its tokens that count here. Default: none.
     ///
     /// All other scopes are ignored.
-    pub fn allow_scopes(mut self, scopes: Scopes) -> Self {
-        self.scopes = scopes;
+    pub fn allow_scopes(mut self, scopes: impl TextOr<Scopes>) -> Self {
+        if let Some(scopes) = self.invalid.read("the allowed scopes of an external issuer", scopes) {
+            self.scopes = scopes;
+        }
         self
     }
 
@@ -164,17 +170,17 @@ impl ExternalIssuer {
     pub(super) fn into_trusted(self, gateway: &Gateway<'_>) -> Result<TrustedIssuer, BuildError> {
         let clock = gateway.clock;
         check_issuer(&self.issuer)?;
+        self.invalid.check()?;
         self.timing.check()?;
         if self.algorithms.is_empty() {
             let what = "the number of algorithms of an external issuer";
             return Err(Setting::new(what, "ExternalIssuer::algorithms").out_of_range(0, "at least 1"));
         }
         check_scope_claims(&self.scope_claims)?;
-        let audiences: Vec<_> = self
-            .audiences
-            .iter()
-            .map(|(external, own)| Ok((parse_audience(external)?, known_audience(own, gateway.audiences)?)))
-            .collect::<Result<_, BuildError>>()?;
+        let audiences = self.audiences;
+        if let Some((_, unknown)) = audiences.iter().find(|(_, own)| !gateway.audiences.knows(own)) {
+            return Err(BuildError::UnknownAudience(unknown.to_string()));
+        }
         if !(1..=16).contains(&audiences.len()) {
             return Err(BuildError::Audiences {
                 count: audiences.len(),
@@ -214,14 +220,4 @@ fn check_scope_claims(claims: &ScopeClaims) -> Result<(), BuildError> {
             allowed: "a claim of 1 to 255 bytes that has no other meaning, such as `scp` or `roles`",
         }),
     }
-}
-
-fn parse_audience(text: &str) -> Result<Audience, BuildError> {
-    let malformed = |reason| BuildError::Id { what: "the external audience", value: text.to_owned(), reason };
-    Audience::parse(text).map_err(malformed)
-}
-
-fn known_audience(text: &str, audiences: &Audiences) -> Result<Audience, BuildError> {
-    let audience = Audience::parse(text).ok().filter(|audience| audiences.knows(audience));
-    audience.ok_or_else(|| BuildError::UnknownAudience(text.to_owned()))
 }

@@ -10,12 +10,18 @@ use http::request::Parts;
 use super::extractor_rejection::{CallerRejection, Refused};
 use super::layer_verdict;
 use crate::caller::Caller;
-use crate::id::Scopes;
+use crate::id::{CheckedScopes, Scopes};
 use crate::rejection::Rejection;
 
 /// Scopes that a handler requires, as a type.
 ///
-/// [`required_scopes!`](crate::required_scopes!) makes one.
+/// [`required_scopes!`](crate::required_scopes!) makes one. Text that is not one scope does not compile, also when the trait is
+/// implemented by hand.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not say which scopes it stands for",
+    label = "declare it with `bridge_auth::required_scopes!`",
+    note = "`required_scopes! {{ pub struct CallModels = [\"models:call\"]; }}` declares `CallModels`, and `Granted<CallModels>` requires the scope"
+)]
 pub trait RequiredScopes: Send + Sync + 'static {
     /// The required scopes, all of them.
     const SCOPES: &'static [&'static str];
@@ -23,10 +29,16 @@ pub trait RequiredScopes: Send + Sync + 'static {
 
 /// Declares types that stand for required scopes.
 ///
+/// Each scope is a literal or a constant. A text that is not one scope does not compile.
+///
 /// ```
+/// const PUBLISH: &str = "docs:publish";
+///
 /// bridge_auth::required_scopes! {
 ///     /// May write to the audit track.
 ///     pub struct HookTrack = ["hook:track"];
+///     /// May publish. Both scopes are required.
+///     pub struct CanPublish = [PUBLISH, "docs:write"];
 /// }
 ///
 /// async fn track(caller: bridge_auth::Granted<HookTrack>) -> String {
@@ -35,7 +47,7 @@ pub trait RequiredScopes: Send + Sync + 'static {
 /// ```
 #[macro_export]
 macro_rules! required_scopes {
-    ($($(#[$meta:meta])* $visibility:vis struct $name:ident = [$($scope:literal),+ $(,)?];)+) => {$(
+    ($($(#[$meta:meta])* $visibility:vis struct $name:ident = [$($scope:expr),+ $(,)?];)+) => {$(
         $(#[$meta])*
         #[derive(Debug, Clone, Copy)]
         $visibility struct $name;
@@ -43,6 +55,8 @@ macro_rules! required_scopes {
         impl $crate::extract::RequiredScopes for $name {
             const SCOPES: &'static [&'static str] = &[$($scope),+];
         }
+
+        const _: $crate::id::CheckedScopes = $crate::id::CheckedScopes::one_each(&[$($scope),+]);
     )+};
 }
 
@@ -64,12 +78,15 @@ impl<R: RequiredScopes> Granted<R> {
         self.caller
     }
 
+    /// A host that implements `RequiredScopes` by hand is held to the same check.
+    const CHECKED: CheckedScopes = CheckedScopes::one_each(R::SCOPES);
+
     fn check(caller: &Caller) -> Result<Self, Rejection> {
+        let required = Self::CHECKED;
         if R::SCOPES.iter().all(|scope| caller.scopes().contains(scope)) {
             return Ok(Self { caller: caller.for_handler(), required: PhantomData });
         }
-        let required = Scopes::collect(R::SCOPES).unwrap_or_default();
-        Err(Rejection::InsufficientScope { required })
+        Err(Rejection::InsufficientScope { required: Scopes::checked(required) })
     }
 }
 

@@ -11,6 +11,7 @@ use tower_service::Service;
 
 use super::judge::Verdict;
 use crate::layer::ResponseBody;
+use crate::telemetry::RefusedRequest;
 
 type Asking = Pin<Box<dyn Future<Output = Verdict> + Send>>;
 
@@ -73,7 +74,10 @@ where
                             identity.enter(request.extensions_mut());
                             State::Admitted { future: service.call(request) }
                         }
-                        Verdict::Refused(refusal) => State::Refused { refusal: Some(refusal) },
+                        Verdict::Refused(refused) => {
+                            let told = RefusedRequest::of(&request);
+                            State::Refused { refusal: Some(refused.answer(told, request.headers())) }
+                        }
                     }
                 }
                 StateProjection::Refused { refusal } => {

@@ -4,10 +4,10 @@ use std::error::Error;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use http::Extensions;
 use http::request::Parts;
-use http::{Extensions, Response};
 
+use super::answers::Refused;
 use crate::issue::SignedIn;
 use crate::service::Operator;
 
@@ -24,7 +24,7 @@ pub(super) enum Identity {
 /// What becomes of a request.
 pub(super) enum Verdict {
     GoesOn(Identity),
-    Refused(Response<Bytes>),
+    Refused(Refused),
 }
 
 /// Judges a request by its head, and removes from the head what an outer layer said.

@@ -3,16 +3,16 @@
 use std::fmt;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http::header::WWW_AUTHENTICATE;
 use http::request::Parts;
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use tower_layer::Layer;
 
-use super::answers::{self, refusal};
+use super::answers::{Problem, Refused, log_fault};
 use super::judge::{Find, Identity, Judge, LoginFault, Verdict, later, now};
 use super::service::Identify;
 use crate::service::Operator;
+use crate::telemetry::RequestLog;
 
 /// Lets only operators in, and tells the endpoints behind it who acts.
 ///
@@ -25,7 +25,7 @@ use crate::service::Operator;
 /// | [`FoundOperator::NotAnOperator`] | 403 `not_an_operator` |
 /// | an error ([`from_async`](Self::from_async)) | 503 `temporarily_unavailable`, with `Retry-After: 1` |
 ///
-/// These answers are problem documents (RFC 9457). An `Operator` that an outer middleware has inserted is removed.
+/// These answers are problem documents (RFC 9457) with the trace id of the request, and a refusal is logged. An `Operator` that an outer middleware has inserted is removed.
 ///
 /// Compare a secret in constant time, and give each operator a name of their own: the audit log has the name.
 ///
@@ -48,6 +48,7 @@ pub struct OperatorLayer {
     find: Find<FoundOperator>,
     /// Empty: the default.
     challenges: Vec<HeaderValue>,
+    log: Arc<RequestLog>,
 }
 
 /// Whom the host found behind a request for operators.
@@ -96,7 +97,7 @@ impl OperatorLayer {
     }
 
     fn of(find: Find<FoundOperator>) -> Self {
-        Self { find, challenges: Vec::new() }
+        Self { find, challenges: Vec::new(), log: Arc::default() }
     }
 
     fn judge(&self) -> Judge {
@@ -114,25 +115,39 @@ impl OperatorLayer {
             Ok(FoundOperator::Nobody) => Verdict::Refused(self.unauthenticated()),
             Ok(FoundOperator::NotAnOperator) => {
                 let detail = "This account is not one of an operator.";
-                Verdict::Refused(refusal(StatusCode::FORBIDDEN, "not_an_operator", detail))
+                Verdict::Refused(self.refuse(
+                    StatusCode::FORBIDDEN,
+                    "not_an_operator",
+                    detail,
+                    HeaderMap::new(),
+                ))
             }
             Err(fault) => {
-                answers::log(&fault, path);
-                Verdict::Refused(answers::unavailable())
+                log_fault(&fault, path);
+                Verdict::Refused(Refused::unavailable())
             }
         }
     }
 
-    fn unauthenticated(&self) -> Response<Bytes> {
+    fn unauthenticated(&self) -> Refused {
         const DEFAULT: HeaderValue = HeaderValue::from_static("Bearer realm=\"operators\"");
         let detail = "Only an operator may call this.";
-        let mut response = refusal(StatusCode::UNAUTHORIZED, "operator_required", detail);
-        let headers = response.headers_mut();
+        let mut headers = HeaderMap::new();
         for challenge in &self.challenges {
             headers.append(WWW_AUTHENTICATE, challenge.clone());
         }
         headers.entry(WWW_AUTHENTICATE).or_insert(DEFAULT);
-        response
+        self.refuse(StatusCode::UNAUTHORIZED, "operator_required", detail, headers)
+    }
+
+    fn refuse(
+        &self,
+        status: StatusCode,
+        code: &'static str,
+        detail: &'static str,
+        headers: HeaderMap,
+    ) -> Refused {
+        Refused::Problem(Problem { status, code, detail, headers, log: Some(self.log.clone()) })
     }
 }
 

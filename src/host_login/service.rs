@@ -10,6 +10,7 @@ use tower_service::Service;
 use super::future::IdentifyFuture;
 use super::judge::{Judge, Said, Verdict};
 use crate::layer::ResponseBody;
+use crate::telemetry::RefusedRequest;
 
 /// A service behind [`SignInLayer`](super::SignInLayer) or [`OperatorLayer`](super::OperatorLayer).
 ///
@@ -45,7 +46,8 @@ where
                 identity.enter(&mut parts.extensions);
                 IdentifyFuture::admitted(self.inner.call(Request::from_parts(parts, body)))
             }
-            Said::Now(Verdict::Refused(refusal)) => {
+            Said::Now(Verdict::Refused(refused)) => {
+                let refusal = refused.answer(RefusedRequest::of_parts(&parts), &parts.headers);
                 // This frees what the ready instance has reserved.
                 drop(self.take_ready());
                 IdentifyFuture::refused(refusal)

@@ -8,12 +8,12 @@ use http::Response;
 use http::request::Parts;
 use tower_layer::Layer;
 
-use super::answers;
+use super::answers::{Refused, log_fault};
 use super::judge::{Find, Identity, Judge, LoginFault, Verdict, later, now};
 use super::service::Identify;
 use crate::issue::SignedIn;
 
-type OnFault = Arc<dyn Fn(&LoginFault) -> Response<Bytes> + Send + Sync>;
+type OnFault = Arc<dyn Fn(&LoginFault) -> Refused + Send + Sync>;
 
 /// Tells the endpoints behind it who is signed in, as the host's own login knows it.
 ///
@@ -90,12 +90,12 @@ impl SignInLayer {
         mut self,
         answer: impl Fn(&LoginFault) -> Response<Bytes> + Send + Sync + 'static,
     ) -> Self {
-        self.on_fault = Arc::new(answer);
+        self.on_fault = Arc::new(move |fault| Refused::Whole(Box::new(answer(fault))));
         self
     }
 
     fn of(find: Find<Option<SignedIn>>) -> Self {
-        Self { find, on_fault: Arc::new(|_| answers::unavailable()) }
+        Self { find, on_fault: Arc::new(|_| Refused::unavailable()) }
     }
 
     fn judge(&self) -> Judge {
@@ -107,7 +107,7 @@ impl SignInLayer {
                 Ok(Some(person)) => Verdict::GoesOn(Identity::Person(Box::new(person))),
                 Ok(None) => Verdict::GoesOn(Identity::Nobody),
                 Err(fault) => {
-                    answers::log(&fault, &path);
+                    log_fault(&fault, &path);
                     Verdict::Refused(on_fault(&fault))
                 }
             })

@@ -36,6 +36,10 @@ use crate::id::UserId;
 /// # Ok(bridge)
 /// # }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not keep audit events",
+    label = "give the audit trail itself: the bridge puts it behind an `Arc`"
+)]
 #[async_trait]
 pub trait AuditTrail: fmt::Debug + Send + Sync + 'static {
     /// The last events of `user`, at most `limit`.

@@ -134,6 +134,13 @@ impl Issuer {
             }
         }
         let is_for_hooks = ids.iter().any(ClientId::is_for_hooks);
+        let length = secret.expose().len();
+        if is_for_hooks && length != ClientSecret::LENGTH {
+            let usual = ClientSecret::LENGTH;
+            let detail =
+                format!("the secret has {length} characters, and a hook client's has {usual}: was it cut?");
+            return Err(refused("wrong_secret", detail));
+        }
         Err(match fault.or(is_for_hooks.then_some(NO_DEVICE)) {
             Some(detail) => refused("wrong_secret", detail),
             None => {

@@ -57,6 +57,11 @@ use crate::validate::{BuildError, Setting, check_count};
 /// [`BridgeBuilder::trusted_proxies`](crate::BridgeBuilder::trusted_proxies): otherwise all clients of the proxy have
 /// one address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Deserialize, serde::Serialize),
+    serde(default, deny_unknown_fields)
+)]
 #[must_use = "hand it to BridgeBuilder::rate_limits"]
 pub struct RateLimits {
     pub(crate) on: bool,

@@ -14,6 +14,10 @@ use crate::id::TraceId;
 /// Such a function returns the `Content-Type` and the body. The body should be the same for every
 /// [`Rejection::InvalidCredential`]: a difference would tell an attacker whether a token or a session is good. The log
 /// shows the reason.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not write the body of a rejection",
+    label = "give a function `|rejection: &Rejection| -> (HeaderValue, Bytes)`, or a type that implements `RejectionBody`"
+)]
 pub trait RejectionBody: Send + Sync + 'static {
     /// The `Content-Type` and the body for `rejection`.
     fn body(&self, rejection: &Rejection) -> (HeaderValue, Bytes);
@@ -28,6 +32,7 @@ pub trait RejectionBody: Send + Sync + 'static {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<F> RejectionBody for F
 where
     F: Fn(&Rejection) -> (HeaderValue, Bytes) + Send + Sync + 'static,

@@ -117,11 +117,12 @@ pub(super) async fn guess<'r>(
 pub(super) struct Guess<'r>(Option<(&'r Limits, Option<IpAddr>)>);
 
 impl Guess<'_> {
-    /// No program waits with this code. Returns the limits that it counts against.
-    pub(super) fn failed(self) -> Option<&'static str> {
-        let (limits, address) = self.0?;
-        limits.guess_failed(address);
-        Some(if address.is_some() { "address, user_codes" } else { "user_codes" })
+    /// No program waits with this code.
+    pub(super) fn failed(self) {
+        if let Some((limits, address)) = self.0 {
+            limits.guess_failed(address);
+            note_charge(if address.is_some() { "address, user_codes" } else { "user_codes" });
+        }
     }
 }
 

@@ -35,18 +35,6 @@ pub(super) async fn or_told(
     })
 }
 
-/// Logs what a page refuses without an error: the page shows the mistake.
-pub(super) fn tell(
-    state: &ServiceState,
-    parts: &Parts,
-    with: crate::telemetry::RefusedWith<'_>,
-    known: Known,
-) {
-    let trace = Trace::of(&Head::of(&parts.headers, &[])).0.id();
-    let request = RefusedRequest::of_parts(parts);
-    state.rejection_format.request_log.refused(request, with, &known.or(sender(parts)), &trace);
-}
-
 /// Who sent the request, as a layer or the host has found out.
 fn sender(parts: &Parts) -> Known {
     let caller = LayerVerdict::of(&parts.extensions).map(|(verdict, _)| verdict.known()).unwrap_or_default();

@@ -39,7 +39,27 @@ mod facade {
         gauge!(name).increment(step);
     }
 
-    /// Describes each metric to the recorder. The texts are in `metrics.md`, which is part of the documentation too.
+    /// Counters that begin at zero. An alert sees how much a counter grew. So it would miss the first event of one that
+    /// begins at one.
+    const FROM_ZERO: [(&str, &[&str]); 3] = [
+        ("bridge_auth_audit_total", &["code_replayed", "refresh_reused", "client_refused"]),
+        (
+            "bridge_auth_unavailable_total",
+            &[
+                "failed",
+                "full",
+                "misconfigured",
+                "moved",
+                "read_only",
+                "timed_out",
+                "unavailable",
+                "unproven",
+            ],
+        ),
+        ("bridge_auth_era_changes_total", &["asynchronous", "one_node", "synchronous"]),
+    ];
+
+    /// Describes each metric to the recorder, and begins the counters that alerts look at. The texts are in `metrics.md`, which is part of the documentation too.
     pub(crate) fn describe() {
         for line in include_str!("metrics.md").lines() {
             let mut cells = line.trim_matches('|').split(" | ").map(|cell| cell.trim().trim_matches('`'));
@@ -53,6 +73,9 @@ mod facade {
                 "histogram" => describe_histogram!(name, unit, help),
                 _ => {}
             }
+        }
+        for (name, reasons) in FROM_ZERO {
+            reasons.iter().for_each(|reason| counter!(name, "reason" => *reason).increment(0));
         }
     }
 }

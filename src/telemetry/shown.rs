@@ -95,7 +95,7 @@ mod tests {
         #[test]
         fn nothing_from_outside_is_long_or_breaks_a_line(text in any::<String>()) {
             for shown in [quoted(&text), shown_path(&text)] {
-                prop_assert!(shown.len() < 9000 && !shown.chars().any(|c| c.is_control()), "{}", shown);
+                prop_assert!(shown.len() < 9000 && !shown.chars().any(char::is_control), "{}", shown);
             }
         }
     }

@@ -235,3 +235,102 @@ const fn is_signed(reason: InvalidToken) -> bool {
         | InvalidToken::TooLongLived => true,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use serde_json::json;
+
+    use super::*;
+
+    const NOW: u64 = 1_700_000_000;
+
+    fn explained(is_own: bool, claims: &Value, reason: InvalidToken) -> Known {
+        let encode = |part: &Value| URL_SAFE_NO_PAD.encode(part.to_string());
+        let header = json!({ "alg": "EdDSA", "kid": "k1", "typ": "at+jwt" });
+        let token = format!("{}.{}.AAAA", encode(&header), encode(claims));
+        let judge = Judge {
+            issuer: "https://us.example",
+            others: &["https://them.example"],
+            now: Duration::from_secs(NOW),
+            leeway: Duration::from_secs(10),
+            max_life: Duration::from_secs(86_400),
+            is_own,
+        };
+        judge.explain(&token, reason)
+    }
+
+    fn claims() -> Value {
+        json!({
+            "iss": "https://us.example", "sub": "alice", "aud": ["bridge"], "exp": NOW + 60, "iat": NOW, "nbf": NOW,
+            "jti": "1", "client_id": "sp_bridge", "scope": "", "sid": "sess_1", "auth_time": NOW,
+        })
+    }
+
+    #[test]
+    fn each_malformed_claim_is_named() {
+        for (name, value, told) in [
+            ("sid", Value::Null, "sid is malformed"),
+            ("exp", json!("soon"), "exp is malformed"),
+            ("aud", json!([1]), "aud is malformed"),
+            ("client_id", json!(7), "client_id is malformed"),
+        ] {
+            let mut claims = claims();
+            claims[name] = value;
+            let known = explained(true, &claims, InvalidToken::Claims(InvalidClaims::Json));
+            assert!(known.detail.as_ref().unwrap().ends_with(told), "{known:?}");
+        }
+        let mut claims = claims();
+        claims.as_object_mut().unwrap().retain(|name, _| name != "jti" && name != "sid");
+        let known = explained(true, &claims, InvalidToken::Claims(InvalidClaims::Json));
+        assert!(known.detail.unwrap().ends_with("jti is missing, sid is missing"));
+        assert!(known.user.is_some_and(|user| user.as_str() == "alice"), "the signature was good");
+    }
+
+    #[test]
+    fn the_time_at_fault_is_told_in_seconds() {
+        let at = |name: &str, value: Value, reason| {
+            let mut claims = claims();
+            claims[name] = value;
+            explained(true, &claims, reason).detail.unwrap()
+        };
+        assert!(at("exp", json!(NOW - 35), InvalidToken::Expired).contains("exp was 35 s ago"));
+        assert!(at("exp", json!(NOW as f64 - 0.6), InvalidToken::Expired).contains("exp was 1 s ago"));
+        assert!(at("nbf", json!(NOW + 90), InvalidToken::NotYetValid).contains("90 s in the future"));
+        assert!(at("exp", json!(NOW + 90_000), InvalidToken::TooLongLived).contains("90000 s after iat"));
+    }
+
+    #[test]
+    fn the_issuer_is_told_with_those_that_are_trusted() {
+        let mut claims = claims();
+        claims["iss"] = json!("https://evil.example\n\"");
+        let known = explained(true, &claims, InvalidToken::Issuer);
+        let told = r#"iss is 'https://evil.example\u{a}\"', trusted is 'https://us.example', 'https://them.example'"#;
+        assert!(known.detail.as_ref().unwrap().ends_with(told), "{known:?}");
+    }
+
+    #[test]
+    fn nobody_is_named_before_the_signature_is_good() {
+        for reason in
+            [InvalidToken::Signature, InvalidToken::UnknownKey, InvalidToken::Algorithm, InvalidToken::Type]
+        {
+            let known = explained(true, &claims(), reason);
+            assert!(!known.is_somebody() && known.session.is_none(), "{known:?}");
+        }
+    }
+
+    #[test]
+    fn a_caller_of_an_external_issuer_is_named_as_the_issuer_does() {
+        let known = explained(false, &claims(), InvalidToken::Expired);
+        assert_eq!(
+            (known.issuer.as_deref(), known.subject.as_deref()),
+            (Some("https://us.example"), Some("alice"))
+        );
+        assert!(known.user.is_none() && known.session.is_none());
+        let mut claims = claims();
+        claims["nonce"] = json!("n");
+        let known = explained(false, &claims, InvalidToken::Type);
+        assert!(known.detail.unwrap().contains("the claim nonce"));
+    }
+}

@@ -11,6 +11,7 @@ mod gateway;
 mod hooks;
 mod hyper;
 mod login;
+mod minimal;
 mod proxy;
 mod readiness;
 mod readiness_postgres;

@@ -12,7 +12,7 @@ use tokio_postgres::Client;
 
 use super::given::{DAY, declared, is_good, open_hook, provision, rotate, scopes, session_id, state, vouch};
 use super::refresh::refusal;
-use crate::support::{Listed as _, PostgresBackend};
+use crate::support::{Backend as _, Listed as _, PostgresBackend};
 
 pub mod postgres {
     refinery::embed_migrations!("migrations/postgres");

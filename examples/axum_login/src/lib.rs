@@ -1,18 +1,17 @@
 //! `axum-login` signs people in on web pages, and `bridge-auth` lets their programs in.
 //!
-//! The one joint is `tell_who_is_signed_in`. The page `docs/guide/from-axum-login.md` explains each step.
+//! The one joint is `sign_in_layer`. The page `docs/guide/from-axum-login.md` explains each step.
 
 mod users;
 
 use anyhow::{Context as _, Result};
-use axum::extract::{Form, Request};
+use axum::extract::Form;
 use axum::http::{StatusCode, header};
-use axum::middleware::{Next, from_fn};
 use axum::response::{Html, IntoResponse as _, Redirect, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Router};
 use axum_login::{AuthManagerLayerBuilder, AuthSession, AuthUser as _, login_required};
-use bridge_auth::{Bridge, Caller, Scopes, SignedIn, UserId};
+use bridge_auth::{Bridge, Caller, Scopes, SignInLayer, SignedIn, UserId};
 use tower_http::csrf::CsrfLayer;
 use tower_sessions::cookie::SameSite;
 use tower_sessions::{MemoryStore, SessionManagerLayer};
@@ -40,21 +39,16 @@ pub fn app(bridge: &Bridge, issuer: &str, users: Users) -> Result<Router> {
 }
 
 fn endpoints(bridge: &Bridge) -> Router {
-    Router::new()
-        .nest_service("/v1/auth/bridge", bridge.service())
-        .route_layer(from_fn(tell_who_is_signed_in))
+    Router::new().nest_service("/v1/auth/bridge", bridge.service()).route_layer(sign_in_layer())
 }
 
-async fn tell_who_is_signed_in(login: AuthSession<Users>, mut request: Request, next: Next) -> Response {
-    if let Some(user) = &login.user
-        && let Ok(id) = UserId::parse(user.id().to_string())
-    {
-        let scopes = if user.may_administrate { "models:call models:admin" } else { "models:call" };
-        if let Ok(scopes) = Scopes::parse(scopes) {
-            request.extensions_mut().insert(SignedIn::new(id, scopes));
-        }
-    }
-    next.run(request).await
+fn sign_in_layer() -> SignInLayer {
+    SignInLayer::new(|parts| signed_in(parts.extensions.get::<AuthSession<Users>>()?.user.as_ref()?))
+}
+
+fn signed_in(user: &User) -> Option<SignedIn> {
+    let scopes = if user.may_administrate { "models:call models:admin" } else { "models:call" };
+    Some(SignedIn::new(UserId::parse(user.id().to_string()).ok()?, Scopes::parse(scopes).ok()?))
 }
 
 /// The pages of the website. No page of another site may post to them.

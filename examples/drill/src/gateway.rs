@@ -93,7 +93,7 @@ async fn process(
     match &options.logs {
         Some(logs) => {
             let log = File::options().create(true).append(true).open(logs.join(format!("{name}.log")))?;
-            command.env("RUST_LOG", "info,refinery_core=warn").stderr(log)
+            command.env("RUST_LOG", "info").stderr(log)
         }
         None => command.stderr(Stdio::null()),
     };

@@ -16,13 +16,13 @@ use bridge_auth::{Bridge, Caller, Granted};
 use serde_json::{Value, json};
 use tower_http::trace::TraceLayer;
 use tracing::Span;
+use tracing::field::Empty;
 use url::Url;
 
 use super::home::home;
 use super::host::{self, OwnHost};
 use super::login::{self, Logins};
 use super::operators::{self, AdminToken};
-use super::readiness::{self, Stopping};
 use super::upstream::Upstream;
 
 /// What the handlers share.
@@ -31,7 +31,6 @@ pub struct AppState {
     pub logins: Logins,
     pub admin_token: AdminToken,
     pub upstream: Arc<Upstream>,
-    pub stopping: Stopping,
 }
 
 required_scopes! {
@@ -41,12 +40,7 @@ required_scopes! {
 
 impl AppState {
     pub fn new(logins: Logins, admin_token: String, upstream: Upstream) -> Self {
-        Self {
-            logins,
-            admin_token: AdminToken::new(admin_token),
-            upstream: Arc::new(upstream),
-            stopping: Stopping::default(),
-        }
+        Self { logins, admin_token: AdminToken::new(admin_token), upstream: Arc::new(upstream) }
     }
 }
 
@@ -74,10 +68,10 @@ pub fn app(
         // At short paths too, because people type them.
         .route_service("/device", bridge.service())
         .route_service("/devices", bridge.service())
-        .route_layer(middleware::from_fn_with_state(state.clone(), login::tell_who_is_signed_in));
+        .route_layer(login::sign_in_layer(state.logins.clone()));
     let admin = Router::new()
         .nest_service("/admin", bridge.admin_service())
-        .route_layer(middleware::from_fn_with_state(state.clone(), operators::check));
+        .route_layer(operators::layer(state.admin_token.clone()));
     Ok(Router::new()
         .merge(people)
         .merge(hooks_too)
@@ -90,17 +84,18 @@ pub fn app(
         .route_service("/v1/auth/bridge/openapi.json", bridge.openapi_service())
         // The routes below this line answer under any host name, because a probe knows none.
         .layer(middleware::from_fn_with_state(OwnHost::of(resource), host::check))
-        .route("/healthz", get(readiness::alive))
-        .route("/readyz", readiness::ready(bridge.admin(), state.stopping.clone()))
+        .route_service("/healthz", bridge.health_service())
+        .route_service("/readyz", bridge.health_service())
         // Outside the guards, so that refused requests are traced too.
         .layer(TraceLayer::new_for_http().make_span_with(span))
         .with_state(state))
 }
 
 /// The span of a request, without the query. A client may put a secret into the query by mistake. The gateway refuses
-/// that, and the secret must not be logged.
+/// that, and the secret must not be logged. The guard fills in who calls.
 fn span(request: &Request) -> Span {
-    tracing::debug_span!("request", method = %request.method(), path = request.uri().path())
+    let (method, path) = (request.method(), request.uri().path());
+    tracing::debug_span!("request", %method, path, user_id = Empty, session_id = Empty, client_id = Empty)
 }
 
 /// Returns who calls, and every header that the handler received.

@@ -5,10 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
-use axum::extract::ConnectInfo;
+use axum::extract::{ConnectInfo, MatchedPath};
 use bridge_auth::audience::ProtectedResource;
 use bridge_auth::client_metadata::ClientMetadata;
-use bridge_auth::id::Scope;
 use bridge_auth::issue::RegisteredClient;
 use bridge_auth::pages::Pages;
 use bridge_auth::rate_limit::RateLimits;
@@ -26,13 +25,13 @@ pub async fn open(options: &Options, issuer: &str, folder: &Path, events: Recent
     let database = options.database(folder);
     let store = database.open(options.pool_size.into()).await?;
     let keys = keys::open(&options.key_file(folder), options.algorithm)?;
-    let bridge = with_addresses(Bridge::builder_with(issuer, keys, store), issuer)?
+    let bridge = with_addresses(Bridge::builder_with(issuer, keys, store), issuer)
         .realm("gateway")
         // A client that names the gateway as its `resource` gets a token for the gateway alone. A bridge gets a token
         // for all of these.
         .audiences(["bridge", "mcp", issuer])
         .protected_resource(ProtectedResource::new(issuer).name("gateway"))
-        .pages(pages()?)
+        .pages(pages())
         .client(command_line_bridge())
         .gateway_login(options.gateway_login)
         .audit_trail(events)
@@ -45,7 +44,9 @@ pub async fn open(options: &Options, issuer: &str, folder: &Path, events: Recent
         .trusted_origins(localhost(issuer)?)
         .trusted_proxies(options.trusted_proxy.iter().copied())
         // `into_make_service_with_connect_info` puts the peer's address here.
-        .peer_address(|extensions| Some(extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip()));
+        .peer_address(|extensions| Some(extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip()))
+        // The log names the route of a refused request.
+        .route_template(|extensions| Some(extensions.get::<MatchedPath>()?.as_str()));
     let bridge = match &options.client_metadata {
         AcceptedDocuments::Off => bridge,
         AcceptedDocuments::Open => bridge.client_metadata(ClientMetadata::open()),
@@ -63,18 +64,13 @@ pub async fn open(options: &Options, issuer: &str, folder: &Path, events: Recent
 }
 
 /// Where programs and people find what the gateway has. People type `/device`, so it is short.
-fn with_addresses(bridge: BridgeBuilder, issuer: &str) -> Result<BridgeBuilder> {
-    let at = |path: &str| format!("{issuer}{path}").parse::<Url>();
-    let endpoint = |name: &str| at(&format!("/v1/auth/bridge/{name}"));
-    Ok(bridge
-        .authorization_endpoint(endpoint("authorize")?)
-        .device_authorization_endpoint(endpoint("device_authorization")?)
-        .verification_uri(at("/device")?)
-        .devices_uri(at("/devices")?)
-        .token_endpoint(endpoint("token")?)
-        .introspection_endpoint(endpoint("introspect")?)
-        .revocation_endpoint(endpoint("revoke")?)
-        .jwks_uri(at("/.well-known/jwks.json")?))
+fn with_addresses(bridge: BridgeBuilder, issuer: &str) -> BridgeBuilder {
+    let at = |path: &str| format!("{issuer}{path}");
+    bridge
+        .oauth()
+        .verification_uri(at("/device"))
+        .devices_uri(at("/devices"))
+        .jwks_uri(at("/.well-known/jwks.json"))
 }
 
 /// The name by which people on this machine know a gateway at a loopback address.
@@ -92,12 +88,12 @@ fn localhost(issuer: &str) -> Result<Option<Url>> {
 }
 
 /// The pages that people see, in the words of this gateway.
-fn pages() -> Result<Pages> {
-    Ok(Pages::new("/login")
+fn pages() -> Pages {
+    Pages::new("/login")
         .switch_account("/login?switch=yes")
         .gateway_name("Example gateway")
-        .scope(Scope::parse("hook:govern")?, "Ask what the rules of the gateway allow")
-        .scope(Scope::parse("hook:track")?, "Write to your audit track"))
+        .scope("hook:govern", "Ask what the rules of the gateway allow")
+        .scope("hook:track", "Write to your audit track")
 }
 
 /// The bridge of `examples/bridge`, and any other program that says it is one.

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use askama::Template;
+use axum::body::Bytes;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use bridge_auth::pages::Pages;
@@ -51,11 +52,15 @@ pub fn page_with_script(title: &str, script: &str, body: &impl Template) -> Resu
 }
 
 /// What a person is told when the login cannot work now.
-pub fn sorry() -> Response {
+pub fn sorry() -> Response<Bytes> {
     let body = "<p>This does not work at the moment. Try again in a minute.</p>";
-    let retry = [(header::RETRY_AFTER, "5")];
-    let page = framed("Not available", None, body).unwrap_or_else(|_| ().into_response());
-    (StatusCode::SERVICE_UNAVAILABLE, retry, page).into_response()
+    let text = Frame { title: "Not available", script: None, body }.render().unwrap_or_default();
+    let mut page = Response::new(text.into());
+    *page.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    *page.headers_mut() = headers(POLICY);
+    let more = [(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::RETRY_AFTER, "5")];
+    page.headers_mut().extend(more.map(|(name, value)| (name, HeaderValue::from_static(value))));
+    page
 }
 
 fn framed(title: &str, script: Option<&str>, body: &str) -> Result<Response> {

@@ -21,7 +21,6 @@ mod keys;
 pub mod login;
 mod operators;
 pub mod options;
-mod readiness;
 // The documentation of `AuditTrail` shows this file.
 #[path = "../../../docs/recent_events.rs"]
 mod recent_events;
@@ -35,10 +34,10 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 use tokio::runtime::Runtime;
+use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Layer as _};
 
 use self::command::{Command, Subcommand};
 use self::demo::Report;
@@ -72,7 +71,7 @@ pub fn run(built_in: &[&dyn LoginMethod]) -> ExitCode {
 
 /// Lets people's bridges in until the process is told to stop.
 fn serve_people(options: &Options, login: &dyn LoginMethod) -> Result<ExitCode> {
-    let events = start_log("info,refinery_core=warn")?;
+    let events = start_log("info")?;
     Runtime::new()?.block_on(async {
         let gateway = Gateway::start(options, login, &data_folder()?, events).await?;
         if options.admin_token.is_none() {
@@ -114,11 +113,10 @@ fn demonstrate(options: &Options) -> Result<ExitCode> {
 
 /// Logs to standard error what `RUST_LOG` asks for, or else `default`. Operators see the audit events all the same.
 fn start_log(default: &str) -> Result<RecentEvents> {
-    let filter = match std::env::var("RUST_LOG") {
-        Ok(filter) => EnvFilter::try_new(filter)
-            .context("RUST_LOG is malformed: write a filter such as info or bridge_auth=debug")?,
-        Err(_) => EnvFilter::new(default),
-    };
+    let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| default.to_owned());
+    // `EnvFilter` takes spans too, and brings a compiler of regular expressions.
+    let filter: Targets =
+        filter.parse().context("RUST_LOG is malformed: write a filter such as info or bridge_auth=debug")?;
     let ansi = io::stderr().is_terminal();
     let log = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(ansi).with_filter(filter);
     let events = RecentEvents::default();

@@ -5,16 +5,12 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, header};
-use axum::middleware::Next;
-use axum::response::Response;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use bridge_auth::host_login::OperatorLayer;
 use bridge_auth::service::Operator;
 use subtle::ConstantTimeEq;
-
-use super::app::AppState;
 
 /// What an operator is called who gives no name.
 const NAMELESS: &str = "operator";
@@ -26,21 +22,10 @@ const MAX_NAME: usize = 64;
 #[derive(Clone)]
 pub struct AdminToken(Arc<str>);
 
-/// Tells the endpoints behind it which operator acts. They let nobody else in.
-pub async fn check(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
-    let operator = state.admin_token.operator(request.headers());
-    if let Some(name) = operator {
-        request.extensions_mut().insert(Operator::new(name));
-        return next.run(request).await;
-    }
-    // Without an operator the endpoints answer 401 to everything, with a body. Its challenge is for bridges.
-    let mut refused = next.run(request).await;
-    let headers = refused.headers_mut();
-    headers.remove(header::WWW_AUTHENTICATE);
-    for challenge in CHALLENGES {
-        headers.append(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
-    }
-    refused
+/// Lets only operators in, and tells the endpoints behind it who acts. The audit log needs the name.
+pub fn layer(token: AdminToken) -> OperatorLayer {
+    let layer = OperatorLayer::new(move |parts| token.operator(&parts.headers).map(Operator::new));
+    CHALLENGES.into_iter().fold(layer, |layer, text| layer.challenge(HeaderValue::from_static(text)))
 }
 
 impl AdminToken {

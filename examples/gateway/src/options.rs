@@ -134,7 +134,8 @@ pub struct TimeoutOptions {
     drain_pause: u64,
 
     /// How long requests in progress may take after that, before they are cut off
-    #[arg(long, env = "BRIDGE_AUTH_STOP_TIMEOUT", value_name = "SECONDS", default_value_t = 20)]
+    #[arg(long, env = "BRIDGE_AUTH_STOP_TIMEOUT", value_name = "SECONDS", default_value_t = 20,
+        value_parser = value_parser!(u64).range(1..))]
     stop_timeout: u64,
 }
 

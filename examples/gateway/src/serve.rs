@@ -8,10 +8,9 @@ use anyhow::{Context, Result, bail};
 use axum::{Router, middleware};
 use bridge_auth::Bridge;
 use bridge_auth::id::ClientSecret;
-use bridge_auth::issue::Admin;
 use example_shared::stop::{interrupted, terminated, told_to_stop};
 use tokio::net::TcpListener;
-use tokio::time::{interval, sleep};
+use tokio::time::sleep;
 use url::Url;
 
 use super::app::{AppState, app};
@@ -19,7 +18,6 @@ use super::bridge;
 use super::connections::Connections;
 use super::login::{LoginMethod, LoginName, Setup};
 use super::options::{Options, TimeoutOptions};
-use super::readiness::Stopping;
 use super::recent_events::RecentEvents;
 use super::{slow_bodies, upstream};
 
@@ -35,9 +33,7 @@ pub struct Gateway {
     pub issuer: Url,
     app: Router,
     timeouts: TimeoutOptions,
-    stopping: Stopping,
-    /// Keeps the background tasks alive.
-    _bridge: Bridge,
+    bridge: Bridge,
 }
 
 impl Gateway {
@@ -62,15 +58,15 @@ impl Gateway {
             );
         }
         let bridge = bridge::open(options, &issuer, folder, events).await?;
-        tokio::spawn(sweep_now_and_then(bridge.admin().clone()));
+        bridge.maintain(SWEEP_EVERY);
         let made = || ClientSecret::random().expose().to_owned();
         let admin_token = options.admin_token.clone().unwrap_or_else(made);
         let login = login.open(Setup { options, issuer: &own, folder }).await?;
         let state = AppState::new(login.logins, admin_token.clone(), upstream::start().await?);
-        let (timeouts, stopping) = (options.timeouts.clone(), state.stopping.clone());
+        let timeouts = options.timeouts.clone();
         let in_time = middleware::from_fn_with_state(timeouts.body(), slow_bodies::refuse);
         let app = app(&bridge, &own, &issuer, login.routes, state)?.layer(in_time);
-        Ok(Self { listener, address, admin_token, issuer: own, app, timeouts, stopping, _bridge: bridge })
+        Ok(Self { listener, address, admin_token, issuer: own, app, timeouts, bridge })
     }
 
     /// Serves until the process is told to stop, and then finishes the requests in progress.
@@ -81,7 +77,7 @@ impl Gateway {
     pub async fn serve(self) -> Result<()> {
         let mut connections = Connections::new(self.app, self.timeouts.header());
         connections
-            .accept_until(self.listener, time_to_stop(&self.stopping, self.timeouts.drain_pause()))
+            .accept_until(self.listener, time_to_stop(&self.bridge, self.timeouts.drain_pause()))
             .await;
         let limit = self.timeouts.stop();
         match connections.end(limit).await {
@@ -98,29 +94,15 @@ impl Gateway {
 ///
 /// A service manager sends SIGTERM, and a balancer may send requests until it has seen that the gateway is not ready. A
 /// person who presses ctrl-c waits for no balancer, and neither does a second signal.
-async fn time_to_stop(stopping: &Stopping, pause: Duration) {
+async fn time_to_stop(bridge: &Bridge, pause: Duration) {
     let pause = tokio::select! {
         () = interrupted() => Duration::ZERO,
         () = terminated() => pause,
     };
-    stopping.begin();
+    bridge.health().drain();
     tracing::info!("the gateway was told to stop: it accepts connections for {} s more", pause.as_secs());
     tokio::select! {
         () = sleep(pause) => {}
         () = told_to_stop() => {}
-    }
-}
-
-async fn sweep_now_and_then(admin: Admin) {
-    let mut ticks = interval(SWEEP_EVERY);
-    loop {
-        ticks.tick().await;
-        match admin.sweep(|_| {}).await {
-            Ok(swept) => tracing::debug!(?swept, "the sweep deleted expired rows"),
-            Err(error) => {
-                let error = &error as &dyn std::error::Error;
-                tracing::warn!(error, "the sweep of expired rows failed, and will be tried again");
-            }
-        }
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use hyper::body::{Frame, SizeHint};
@@ -21,15 +21,19 @@ pub async fn refuse(State(within): State<Duration>, request: Request, next: Next
     if request.body().is_end_stream() {
         return next.run(request).await;
     }
-    let is_late = Arc::new(AtomicBool::new(false));
+    let (is_late, version) = (Arc::new(AtomicBool::new(false)), request.version());
     let body =
         |body| Body::new(Timed { body, deadline: Box::pin(sleep(within)), is_late: Arc::clone(&is_late) });
     let answer = next.run(request.map(body)).await;
     // Whoever read the body says only that it broke off. A refusal for another reason stays.
-    if is_late.load(Ordering::Relaxed) && answer.status() == StatusCode::BAD_REQUEST {
-        let told = format!("the body did not arrive within {} s\n", within.as_secs());
-        // What still comes is no request.
-        return (StatusCode::REQUEST_TIMEOUT, [(header::CONNECTION, "close")], told).into_response();
+    if !is_late.load(Ordering::Relaxed) || answer.status() != StatusCode::BAD_REQUEST {
+        return answer;
+    }
+    let told = format!("the body did not arrive within {} s\n", within.as_secs());
+    let mut answer = (StatusCode::REQUEST_TIMEOUT, told).into_response();
+    // What still comes is no request. HTTP/2 keeps it apart by itself.
+    if version <= Version::HTTP_11 {
+        answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     answer
 }

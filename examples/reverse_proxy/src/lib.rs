@@ -96,6 +96,8 @@ async fn forward(State(upstream): State<Arc<Upstream>>, mut request: Request) ->
     match timeout(upstream.answers_within, upstream.client.request(request)).await {
         Ok(Ok(mut answer)) => {
             remove_hop_by_hop(answer.headers_mut());
+            // The upstream's version is that of the upstream's connection.
+            *answer.version_mut() = Version::HTTP_11;
             answer.map(Body::new)
         }
         Ok(Err(error)) => {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::{StatusCode, header};
+use axum::http::{StatusCode, Version, header};
 use axum::routing::{any, get, post};
 use axum::{Json, Router};
 use bridge_auth::store::SqliteStore;
@@ -200,6 +200,22 @@ async fn an_upstream_that_is_down_is_502_and_one_that_says_nothing_is_504() {
     let proxy = Proxy::to(&serve(silent).await, Duration::from_millis(200)).await;
     let token = proxy.token().await;
     assert!(is_problem(proxy.get("/", &token).send().await.unwrap(), StatusCode::GATEWAY_TIMEOUT).await);
+}
+
+#[tokio::test]
+async fn nothing_of_the_upstreams_connection_is_in_the_answer() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let proxy = Proxy::to(&format!("http://{}", listener.local_addr().unwrap()), PATIENCE).await;
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        // The whole head: what is left unread would break the connection.
+        assert!(stream.read(&mut [0; 4096]).await.unwrap() > 0);
+        stream.write_all(b"HTTP/1.0 200 OK\r\nconnection: x-hop\r\nx-hop: 1\r\n\r\nold").await.unwrap();
+    });
+    let answer = proxy.get("/", &proxy.token().await).send().await.unwrap();
+    assert_eq!((answer.status(), answer.version()), (StatusCode::OK, Version::HTTP_11));
+    assert!(!answer.headers().contains_key("x-hop"), "{:?}", answer.headers());
+    assert_eq!(answer.text().await.unwrap(), "old");
 }
 
 #[test]

@@ -105,7 +105,10 @@ fn shown<'h>(
             None
         }
         Some((kind, _)) => {
-            let detail = format!("client_assertion_type is {}, expected '{JWT_BEARER}'", quoted(kind));
+            // A long text that is no URN may be a secret in the wrong field.
+            let is_shown = kind.starts_with("urn:") || kind.len() <= 16;
+            let kind = if is_shown { quoted(kind) } else { "another text".to_owned() };
+            let detail = format!("client_assertion_type is {kind}, expected '{JWT_BEARER}'");
             note_reason("unknown_assertion_type", detail);
             None
         }

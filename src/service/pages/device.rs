@@ -9,12 +9,11 @@ use super::visit::{Visit, name_of, not_found, page};
 use crate::id::{Scopes, UserCode};
 use crate::issue::{LinkableClient, SignedIn};
 use crate::pages::{AuthorizeProblem, DeviceConfirmView, DeviceEntryView, MessageView, Mistake};
-use crate::service::answer::Answer;
+use crate::service::answer::{Answer, EndpointFailure, RefusedPage};
+use crate::service::rate_limited;
 use crate::service::request_body::RequestBody;
 use crate::service::state::ServiceState;
-use crate::service::{rate_limited, refused};
 use crate::store::{DecideDeviceGrantError, Decision, DeviceGrant};
-use crate::telemetry::{Known, RefusedWith};
 
 pub(in crate::service) async fn answer(state: &ServiceState, parts: &Parts, body: RequestBody) -> Answer {
     let site = state.pages.as_ref().filter(|_| state.settings.endpoints.device_authorization.is_some());
@@ -30,27 +29,27 @@ async fn show(visit: &Visit<'_>) -> Answer {
     let typed = query.as_ref().and_then(|query| query.value("user_code").ok().flatten());
     let Some(typed) = typed else { return Ok(ask_for_code(visit, person, "", None)) };
     let Ok(code) = UserCode::parse(typed) else {
-        return Ok(ask_for_code(visit, person, typed, Some(Mistake::NotACode)));
+        return Err(ask_again(visit, person, typed, Mistake::NotACode));
     };
     let guess = visit.within(rate_limited::guess(visit.state, visit.parts, &person.user_id).await)?;
     let found = visit.state.issuer.device_grant(&code).await;
     match found.map_err(|fault| visit.unavailable(&fault))? {
         Some(grant) => confirm(visit, person, code, &grant).await,
         None => {
-            let charged = guess.failed();
-            tell_of_guess(visit, charged);
-            Ok(ask_for_code(visit, person, typed, Some(Mistake::Unknown)))
+            guess.failed();
+            Err(ask_again(visit, person, typed, Mistake::Unknown))
         }
     }
 }
 
-/// The page only shows the mistake. But a wrong code counts against limits, so the log tells of it.
-fn tell_of_guess(visit: &Visit<'_>, charged: Option<&'static str>) {
-    let words = "no program waits with this user code";
-    let with =
-        RefusedWith { status: 200, code: "unknown_user_code", reason: "unknown_user_code", words: &words };
-    let known = Known { charged, ..Known::default() };
-    refused::tell(visit.state, visit.parts, with, known);
+/// The form again, with the mistake.
+fn ask_again(visit: &Visit<'_>, person: &SignedIn, typed: &str, mistake: Mistake) -> EndpointFailure {
+    let (code, detail) = match mistake {
+        Mistake::NotACode => ("malformed_user_code", "what was typed has not the form of a user code"),
+        Mistake::Unknown => ("unknown_user_code", "no program waits with this user code"),
+    };
+    let response = ask_for_code(visit, person, typed, Some(mistake));
+    EndpointFailure::Page(Box::new(RefusedPage { response, code, detail }))
 }
 
 fn ask_for_code(

@@ -13,6 +13,8 @@ mod connections;
 mod device_grants;
 mod devices;
 mod error;
+#[cfg(feature = "serde")]
+mod in_file;
 mod migrate;
 mod migration_lock;
 mod operations;

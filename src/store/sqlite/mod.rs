@@ -10,6 +10,8 @@ mod devices;
 mod end_sessions;
 mod file_identity;
 mod hook_sessions;
+#[cfg(feature = "serde")]
+mod in_file;
 #[cfg(feature = "testing")]
 mod in_memory;
 mod migrate;

@@ -1,7 +1,7 @@
 //! The host's own login, which the library does not bring.
 //!
 //! The library needs one thing from a login: [`SignedIn`] in the extensions of the requests of a signed-in person.
-//! [`tell_who_is_signed_in`] puts it there. How a person signs in is exchangeable ([`LoginMethod`]): `demo` asks for a
+//! [`sign_in_layer`] puts it there. How a person signs in is exchangeable ([`LoginMethod`]): `demo` asks for a
 //! name and checks nothing. `examples/passkey` and `examples/oidc` are real ones.
 
 mod cookies;
@@ -14,12 +14,13 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use async_trait::async_trait;
 use axum::Router;
-use axum::extract::{Form, Request, State};
-use axum::middleware::Next;
+use axum::body::Body;
+use axum::extract::{Form, State};
+use axum::http::request::Parts;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use axum_extra::extract::CookieJar;
-use bridge_auth::{Scopes, SignedIn, UserId};
+use bridge_auth::{Scopes, SignInLayer, SignedIn, UserId};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use tower_http::csrf::CsrfLayer;
@@ -139,17 +140,13 @@ async fn log_out(
     Ok((cookies, asked.return_to.redirect()))
 }
 
-/// Tells the endpoints behind this middleware who is signed in.
-pub async fn tell_who_is_signed_in(
-    State(state): State<AppState>,
-    cookies: CookieJar,
-    mut request: Request,
-    next: Next,
-) -> Result<Response, Failed> {
-    if let Some(person) = state.logins.who(&cookies).await? {
-        request.extensions_mut().insert(person.signed_in());
-    }
-    Ok(next.run(request).await)
+/// Tells the endpoints behind it who is signed in.
+pub fn sign_in_layer(logins: Logins) -> SignInLayer {
+    let find = move |parts: &Parts| {
+        let (logins, cookies) = (logins.clone(), CookieJar::from_headers(&parts.headers));
+        async move { Ok::<_, anyhow::Error>(logins.who(&cookies).await?.map(|person| person.signed_in())) }
+    };
+    SignInLayer::from_async(find).on_fault(|_| html::sorry())
 }
 
 /// The login cannot work now. The log has the cause.
@@ -164,6 +161,6 @@ impl From<anyhow::Error> for Failed {
 impl IntoResponse for Failed {
     fn into_response(self) -> Response {
         tracing::error!(error = format!("{:#}", self.0), "the login failed, so the answer is 503");
-        html::sorry()
+        html::sorry().map(Body::from)
     }
 }
