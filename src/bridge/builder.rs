@@ -8,6 +8,7 @@ mod settings;
 mod sign_in;
 mod sign_in_settings;
 mod texts;
+mod urls;
 
 use std::fmt;
 use std::net::IpAddr;

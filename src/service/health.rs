@@ -1,21 +1,10 @@
-//! The probes: whether the process answers, and whether it can judge requests now.
+//! Whether a gateway can judge requests now, and whether it is about to stop.
 
 use std::error::Error;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use http::header::RETRY_AFTER;
-use http::request::Parts;
-use http::{HeaderValue, Request, Response, StatusCode};
-use serde::Serialize;
-
-use super::answer::{Answer, EndpointError, Wording, json};
-use super::endpoint::check_method;
-use super::request_body::RequestBody;
-use super::state::ServiceState;
-use crate::id::TraceId;
 use crate::issue::Admin;
 use crate::store::{StoreError, StoreErrorKind, within_deadline};
 
@@ -72,7 +61,7 @@ impl Health {
     }
 
     /// Why requests cannot be judged now; `None` when they can. The look at the store is shared.
-    async fn fault(&self, state: &ServiceState) -> Option<StoreErrorKind> {
+    pub(super) async fn fault(&self, admin: &Admin, deadline: Duration) -> Option<StoreErrorKind> {
         let recent = || self.last().filter(|look| look.ended.elapsed() < Self::SHARED);
         if let Some(look) = recent() {
             return look.fault;
@@ -81,8 +70,7 @@ impl Health {
         if let Some(look) = recent() {
             return look.fault;
         }
-        let (health, admin) = (self.clone(), state.admin.clone());
-        let deadline = state.settings.deadlines.read;
+        let (health, admin) = (self.clone(), admin.clone());
         // It goes on when the probe is given up: so impatient probes share a look too.
         let looking = tokio::spawn(async move {
             let _turn = turn;
@@ -113,97 +101,8 @@ impl Health {
     }
 }
 
-#[derive(Clone, Copy)]
-enum Probe {
-    Live,
-    Ready,
-    Watcher,
-}
-
-impl Probe {
-    fn at(path: &str) -> Option<Self> {
-        Some(match path.rsplit('/').next()? {
-            "live" | "livez" | "healthz" => Self::Live,
-            "ready" | "readyz" => Self::Ready,
-            "watcher" => Self::Watcher,
-            _ => return None,
-        })
-    }
-}
-
-/// What a probe tells. A member that is not known or not needed is left out.
-#[derive(Default, Serialize)]
-struct Told {
-    status: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    code: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    proven: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    age_ms: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    faults: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    last_fault: Option<&'static str>,
-}
-
-pub(super) async fn serve(state: &ServiceState, request: Request<RequestBody>) -> Response<Bytes> {
-    let (mut parts, _) = request.into_parts();
-    let trace = TraceId::continue_from(&mut parts.headers);
-    answer(state, &parts).await.unwrap_or_else(|failure| failure.into_response(Wording::Problem, &trace))
-}
-
-async fn answer(state: &ServiceState, parts: &Parts) -> Answer {
-    let probe = Probe::at(parts.uri.path()).ok_or_else(EndpointError::not_found)?;
-    check_method(&parts.method, "GET, HEAD")?;
-    Ok(match probe {
-        Probe::Live => json(StatusCode::OK, &Told { status: "live", ..Told::default() }),
-        Probe::Ready => ready(state).await,
-        Probe::Watcher => json(StatusCode::OK, &watcher(state)),
-    })
-}
-
-async fn ready(state: &ServiceState) -> Response<Bytes> {
-    if state.health.is_draining() {
-        let (code, reason) = (Some("draining".to_owned()), Some("the gateway is about to stop"));
-        let told = Told { status: "not_ready", code, reason, ..Told::default() };
-        return json(StatusCode::SERVICE_UNAVAILABLE, &told);
-    }
-    let Some(fault) = state.health.fault(state).await else {
-        return json(StatusCode::OK, &Told { status: "ready", ..Told::default() });
-    };
-    let (code, reason) = (Some(format!("store_{}", fault.as_str())), Some(reason(fault)));
-    let told = Told { status: "not_ready", code, reason, ..Told::default() };
-    let mut response = json(StatusCode::SERVICE_UNAVAILABLE, &told);
-    if may_pass(fault) {
-        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(state.retry_after()));
-    }
-    response
-}
-
-fn watcher(state: &ServiceState) -> Told {
-    let status = state.auth.watch_status();
-    Told {
-        status: if status.proven { "fresh" } else { "not_proven" },
-        proven: Some(status.proven),
-        age_ms: status.age.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX)),
-        faults: Some(status.faults),
-        last_fault: status.last_fault.map(StoreErrorKind::as_str),
-        ..Told::default()
-    }
-}
-
-/// Whether the fault may end without an operator.
-fn may_pass(fault: StoreErrorKind) -> bool {
-    use StoreErrorKind::{ReadOnly, TimedOut, Unavailable, Unproven};
-    // A server that takes no writes may be a standby. Then the gateway may still find the primary.
-    matches!(fault, Unavailable | TimedOut | Unproven | ReadOnly)
-}
-
 /// For everybody: it names no path, no server and no driver.
-fn reason(fault: StoreErrorKind) -> &'static str {
+pub(super) fn reason(fault: StoreErrorKind) -> &'static str {
     match fault {
         StoreErrorKind::Unavailable => "the database cannot be reached",
         StoreErrorKind::TimedOut => "the database does not answer in time",

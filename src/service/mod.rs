@@ -22,6 +22,7 @@ mod oauth;
 mod oauth_client;
 mod openapi;
 mod pages;
+mod probes;
 mod rate_limited;
 mod refused;
 mod request_body;
@@ -269,7 +270,7 @@ service! {
     /// axum::Router::new().nest_service("/health", bridge.health_service())
     /// # }
     /// ```
-    HealthService => |state, request| health::serve(state, request)
+    HealthService => |state, request| probes::serve(state, request)
 }
 
 service! {

@@ -256,6 +256,7 @@ mod tests {
             now: Duration::from_secs(NOW),
             leeway: Duration::from_secs(10),
             max_life: Duration::from_secs(86_400),
+            scope_claims: &ScopeClaims::Standard,
             is_own,
         };
         judge.explain(&token, reason)

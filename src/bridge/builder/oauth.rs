@@ -5,6 +5,7 @@ use std::time::Duration;
 use url::Url;
 
 use super::BridgeBuilder;
+use super::urls::below;
 use crate::audience::ProtectedResource;
 use crate::id::{Audience, ClientId, ClientSecret, Scopes, TextOr};
 use crate::issue::ResourceServer;
@@ -189,11 +190,4 @@ impl BridgeBuilder {
         self.settings.hooks.max_devices = max;
         self
     }
-}
-
-/// The URL of what is at `path` under the issuer and the prefix.
-pub(super) fn below(issuer: &Url, prefix: &str, path: &str) -> Url {
-    let mut url = issuer.clone();
-    url.set_path(&format!("{}{prefix}{path}", issuer.path().trim_end_matches('/')));
-    url
 }

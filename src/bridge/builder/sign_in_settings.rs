@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use url::Url;
 
-use super::oauth::below;
+use super::urls::below;
 #[cfg(feature = "client-metadata")]
 use crate::client_metadata::ClientMetadata;
 use crate::client_metadata::MetadataClients;
