@@ -112,6 +112,7 @@ pub mod caller;
 pub mod client_metadata;
 pub mod clock;
 mod csrf;
+pub mod drain;
 pub mod external_issuer;
 #[cfg(feature = "axum")]
 pub mod extract;

@@ -11,6 +11,7 @@ mod requirements;
 mod session_end;
 mod state;
 mod token_cache;
+mod token_end;
 mod token_source;
 
 pub(crate) use admitted::Admitted;
@@ -21,4 +22,5 @@ pub(crate) use recognize::Recognized;
 pub use session_end::SessionEnd;
 pub(crate) use state::AuthState;
 pub(crate) use token_source::MARKER;
+pub use token_end::TokenEnd;
 pub use token_source::TokenSource;

@@ -1,5 +1,6 @@
 //! How a [`Bridge`] is set up.
 
+mod drain;
 mod oauth;
 mod sessions;
 mod sign_in;
@@ -22,6 +23,7 @@ use super::Bridge;
 use crate::authenticate::{AuthState, Authenticator};
 use crate::clock::{Clock, HostClock};
 use crate::csrf::Origins;
+use crate::drain::DrainLimits;
 use crate::external_issuer::{ExternalIssuer, Gateway, TrustedIssuers};
 use crate::id::InvalidId;
 use crate::issue::{Admin, IssueSettings, Issuer};
@@ -46,6 +48,7 @@ pub struct BridgeBuilder {
     freshness: FreshnessSettings,
     challenge: Challenge,
     addresses: AddressSettings,
+    drain: DrainLimits,
     trusted_origins: Vec<Url>,
     prefix: String,
     rate_limits: RateLimits,
@@ -83,6 +86,7 @@ impl BridgeBuilder {
             freshness: FreshnessSettings::default(),
             challenge: Challenge::default(),
             addresses: AddressSettings::default(),
+            drain: DrainLimits::default(),
             trusted_origins: Vec::new(),
             prefix: "/v1/auth/bridge".to_owned(),
             rate_limits: RateLimits::default(),
@@ -134,8 +138,8 @@ impl BridgeBuilder {
         let own_format = Arc::new(RejectionFormat { challenge: self.challenge.clone(), body: own_body });
         let rejection_format = Arc::new(RejectionFormat { challenge: self.challenge, body });
         // Hook clients may log out. At the other endpoints `EndpointCaller::bridge` refuses them.
-        let own_layer =
-            BridgeAuthLayer::new(Authenticator::new(auth.clone(), own), own_format).admit_hook_clients();
+        let own_layer = BridgeAuthLayer::new(Authenticator::new(auth.clone(), own), own_format, self.drain)
+            .admit_hook_clients();
         let state = ServiceState {
             admin: Admin::new(self.store.clone(), liveness, settings.clone(), sign_in.audit_trail),
             issuer: Issuer::new(
@@ -152,6 +156,7 @@ impl BridgeBuilder {
             own_layer,
             limits: Limits::new(self.rate_limits, MonotonicClock),
             addresses: self.addresses,
+            drain: self.drain,
             prefix: self.prefix,
             pages: sign_in.pages,
             gateway_login: sign_in.gateway_login,

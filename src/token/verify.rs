@@ -100,6 +100,11 @@ impl TokenVerifier {
         claims.check_time(self.clock.at(system), self.leeway)
     }
 
+    /// The time since the Unix epoch that tokens are judged by.
+    pub(crate) fn now(&self) -> Duration {
+        self.clock.now()
+    }
+
     /// A number that changes when a key is removed.
     pub(crate) fn generation(&self) -> u64 {
         self.keys.generation()

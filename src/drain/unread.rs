@@ -1,0 +1,95 @@
+//! The rest of a body, and the task that reads it.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes};
+use http::header::{CONNECTION, EXPECT};
+use http::{HeaderMap, HeaderValue, Request, Response, Version};
+use http_body::Body;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use super::answer_body::AnswerBody;
+use super::limits::DrainLimits;
+
+/// What will happen to the body of one request, when the answer leaves some of it unread.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Draining {
+    /// `None`: nothing is drained.
+    limits: Option<DrainLimits>,
+    /// Whether the client waits for a word before it sends the body.
+    waits: bool,
+}
+
+impl Draining {
+    pub(crate) fn of<B>(limits: DrainLimits, request: &Request<B>) -> Self {
+        let is_drained = request.version() < Version::HTTP_2 && !limits.are_off();
+        Self { limits: is_drained.then_some(limits), waits: request.headers().contains_key(EXPECT) }
+    }
+
+    /// `response`, with what has to happen to the `rest` of the request's body. `None`: the body was read.
+    pub(crate) fn answer<B>(self, response: Response<Bytes>, rest: Option<B>) -> Response<AnswerBody>
+    where
+        B: Body + Send + 'static,
+    {
+        let rest = rest.filter(|rest| !rest.is_end_stream());
+        let Some((limits, rest)) = self.limits.zip(rest) else {
+            return response.map(|bytes| AnswerBody::new(bytes, None));
+        };
+        let is_too_long = rest.size_hint().lower() > limits.bytes;
+        let (mut head, bytes) = response.into_parts();
+        if self.waits || is_too_long {
+            say_close(&mut head.headers);
+        }
+        Response::from_parts(head, AnswerBody::new(bytes, Unread::of(rest, limits)))
+    }
+}
+
+/// Tells the client that the connection ends with this answer.
+///
+/// A client that waited may send its body or leave it out. So what comes next on the connection could be either a body
+/// or a request. A client whose body is longer than what is drained can stop sending at once.
+fn say_close(headers: &mut HeaderMap) {
+    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+}
+
+/// A body that is drained as soon as this value is dropped.
+#[derive(Debug)]
+pub(super) struct Unread {
+    _start: oneshot::Sender<Infallible>,
+}
+
+impl Unread {
+    /// `None`: there is no runtime that could drain it.
+    fn of<B>(body: B, limits: DrainLimits) -> Option<Self>
+    where
+        B: Body + Send + 'static,
+    {
+        let runtime = Handle::try_current().ok()?;
+        let (start, started) = oneshot::channel();
+        runtime.spawn(async move {
+            let _dropped = started.await;
+            let mut body = pin!(body);
+            let mut left = limits.bytes;
+            let drained = poll_fn(|context| discard(body.as_mut(), &mut left, context));
+            let _in_time = timeout(limits.within, drained).await;
+        });
+        Some(Self { _start: start })
+    }
+}
+
+/// Throws away what comes, until the body ends or `left` bytes have come.
+fn discard<B: Body>(mut body: Pin<&mut B>, left: &mut u64, context: &mut Context<'_>) -> Poll<()> {
+    while let Some(Ok(frame)) = ready!(body.as_mut().poll_frame(context)) {
+        let length = frame.data_ref().map_or(0, |data| data.remaining() as u64);
+        match left.checked_sub(length) {
+            Some(rest) => *left = rest,
+            None => break,
+        }
+    }
+    Poll::Ready(())
+}
