@@ -21,6 +21,6 @@ pub(crate) use pending::{Begun, Pending};
 pub(crate) use recognize::Recognized;
 pub use session_end::SessionEnd;
 pub(crate) use state::AuthState;
-pub(crate) use token_source::MARKER;
 pub use token_end::TokenEnd;
+pub(crate) use token_source::MARKER;
 pub use token_source::TokenSource;

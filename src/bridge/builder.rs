@@ -1,6 +1,6 @@
 //! How a [`Bridge`] is set up.
 
-mod drain;
+mod connection;
 mod oauth;
 mod sessions;
 mod sign_in;
@@ -295,8 +295,8 @@ impl BridgeBuilder {
         self
     }
 
-    /// The networks of proxies whose `X-Forwarded-For` is believed. Default: none, only the address of the socket
-    /// counts.
+    /// The networks of proxies whose [header](Self::forwarded_header) is believed. Default: none, only the address of
+    /// the socket counts.
     pub fn trusted_proxies(mut self, networks: impl IntoIterator<Item = IpNet>) -> Self {
         self.addresses.trusted_proxies = networks.into_iter().collect();
         self

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 /// How much of a body is read and thrown away after the request was answered.
 ///
-/// A client that sends more, or that takes longer, finds its connection closed. It may have read the answer before: the
+/// A client that sends more, or that takes longer, finds its connection closed, or its stream reset. It may have read the answer before: the
 /// answer is sent at once, and never waits for the body.
 ///
-/// A refused request holds its connection for as long as these limits allow, and no memory beside it. Requests over
-/// HTTP/2 are not drained.
+/// A refused request holds its connection, or its stream of HTTP/2, for as long as these limits allow, and no memory
+/// beside it. The body of a gRPC call is not drained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use = "hand it to BridgeBuilder::drain_refused or BridgeAuthLayer::drain_refused"]
 pub struct DrainLimits {

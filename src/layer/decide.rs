@@ -12,9 +12,7 @@ use super::response::without_body;
 use super::settings::LayerSettings;
 use super::stream_end::StreamEnd;
 use super::strip_tokens;
-use crate::authenticate::{
-    Admitted, Begun, Pending, after_scheme, has_query_token, is_bare_token,
-};
+use crate::authenticate::{Admitted, Begun, Pending, after_scheme, has_query_token, is_bare_token};
 use crate::caller::Caller;
 use crate::clock::Moment;
 use crate::external_issuer::ExternalCaller;

@@ -217,6 +217,11 @@ impl BridgeAuthLayer {
         decided.map(drop)
     }
 
+    /// How much of a body is drained that is not read.
+    pub(crate) fn drain_limits(&self) -> DrainLimits {
+        self.settings.drain
+    }
+
     fn change(self, change: impl FnOnce(&mut LayerSettings)) -> Self {
         let mut settings = Arc::unwrap_or_clone(self.settings);
         change(&mut settings);

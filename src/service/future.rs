@@ -10,8 +10,7 @@ use http::{Method, Request, Response};
 use http_body::Body;
 
 use super::request_body::{BoxError, RequestBody, Rest};
-use super::state::ServiceState;
-use crate::drain::{AnswerBody, Draining};
+use crate::drain::{AnswerBody, DrainLimits, Draining};
 use crate::layer::without_body;
 
 type Answering = Pin<Box<dyn Future<Output = Response<Bytes>> + Send>>;
@@ -30,7 +29,7 @@ pub struct EndpointFuture {
 
 impl EndpointFuture {
     pub(super) fn new<B, F>(
-        state: &ServiceState,
+        drain: DrainLimits,
         request: Request<B>,
         answer: impl FnOnce(Request<RequestBody>) -> F,
     ) -> Self
@@ -39,7 +38,7 @@ impl EndpointFuture {
         F: Future<Output = Response<Bytes>> + Send + 'static,
     {
         let is_head = request.method() == Method::HEAD;
-        let draining = Draining::of(state.drain, &request);
+        let draining = Draining::of(drain, &request);
         let (head, body) = request.into_parts();
         let (body, rest) = RequestBody::new(body);
         let answering = Box::pin(answer(Request::from_parts(head, body)));
@@ -96,7 +95,7 @@ macro_rules! service {
 
             fn call(&mut self, request: http::Request<B>) -> Self::Future {
                 let state = self.state.clone();
-                $crate::service::EndpointFuture::new(&self.state, request, |$request| async move {
+                $crate::service::EndpointFuture::new(self.state.drain, request, |$request| async move {
                     let $state = &*state;
                     $answer.await
                 })

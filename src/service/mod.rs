@@ -12,6 +12,8 @@ mod dispatch;
 mod endpoint;
 mod endpoint_caller;
 mod exchange;
+mod forward_auth;
+mod forwarded;
 mod future;
 mod gateway_login;
 mod introspect;
@@ -32,10 +34,11 @@ mod token;
 mod well_known;
 
 pub use admin::Operator;
+pub use forward_auth::ForwardAuthService;
 pub use future::EndpointFuture;
 pub(crate) use gateway_login::{MessagesApiError, client_of_gateway_login};
 pub(crate) use origin::AddressSettings;
-pub use origin::PeerAddr;
+pub use origin::{ForwardedHeader, PeerAddr};
 pub(crate) use pages::SignInPages;
 pub(crate) use state::ServiceState;
 

@@ -3,11 +3,12 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use http::header::{HeaderName, USER_AGENT};
+use http::header::{FORWARDED, HeaderName, USER_AGENT};
 use http::request::Parts;
-use http::{Extensions, HeaderValue};
+use http::{Extensions, HeaderMap, HeaderValue};
 use ipnet::IpNet;
 
+use super::forwarded::hops_from_the_right;
 use crate::store::Origin;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -19,8 +20,9 @@ type FindPeer = Arc<dyn Fn(&Extensions) -> Option<IpAddr> + Send + Sync>;
 #[derive(Clone)]
 pub(crate) struct AddressSettings {
     pub(crate) peer: FindPeer,
-    /// The networks of proxies whose `X-Forwarded-For` is believed.
+    /// The networks of proxies whose header is believed.
     pub(crate) trusted_proxies: Vec<IpNet>,
+    pub(crate) forwarded_header: ForwardedHeader,
 }
 
 impl Default for AddressSettings {
@@ -28,8 +30,24 @@ impl Default for AddressSettings {
         Self {
             peer: Arc::new(|extensions| Some(extensions.get::<PeerAddr>()?.0)),
             trusted_proxies: Vec::new(),
+            forwarded_header: ForwardedHeader::default(),
         }
     }
+}
+
+/// The header in which the proxies say where a request came from.
+///
+/// Exactly one header is read. The other is not, whoever sends it: otherwise a client could choose by sending the one
+/// that its proxy does not write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum ForwardedHeader {
+    /// `X-Forwarded-For`: a list of addresses.
+    #[default]
+    XForwardedFor,
+    /// `Forwarded` (RFC 7239): the parameter `for` of each element. A hidden address (`unknown`, `_name`) and an element
+    /// that is malformed end the walk: then the proxy that wrote the element counts as the client.
+    Forwarded,
 }
 
 /// The address at the other end of the socket.
@@ -50,24 +68,34 @@ pub(super) fn of(settings: &AddressSettings, parts: &Parts, device_name: Option<
 
 /// The address that a request came from. `None`: it is not known.
 pub(super) fn address(settings: &AddressSettings, parts: &Parts) -> Option<IpAddr> {
-    let forwarded = parts.headers.get_all(X_FORWARDED_FOR).iter();
     let peer = (settings.peer)(&parts.extensions)?;
-    Some(client_address(peer, forwarded, &settings.trusted_proxies))
+    let (header, trusted) = (settings.forwarded_header, &settings.trusted_proxies);
+    Some(client_address(header, peer, &parts.headers, trusted))
 }
 
 /// The address of the client behind `peer`.
 ///
-/// Each proxy appends to `X-Forwarded-For` the address that called it. So the walk begins at the end of the list, and
-/// goes on while the current address is a trusted proxy. Entries further left prove nothing.
-fn client_address<'h>(
-    peer: IpAddr,
-    forwarded: impl DoubleEndedIterator<Item = &'h HeaderValue>,
-    trusted: &[IpNet],
-) -> IpAddr {
+/// Each proxy appends to the header the address that called it.
+fn client_address(header: ForwardedHeader, peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
+    let name = match header {
+        ForwardedHeader::XForwardedFor => X_FORWARDED_FOR,
+        ForwardedHeader::Forwarded => FORWARDED,
+    };
+    let lines = headers.get_all(name).iter().rev().map(HeaderValue::as_bytes);
+    match header {
+        ForwardedHeader::XForwardedFor => {
+            walk(peer, lines.flat_map(|line| line.rsplit(|byte| *byte == b',').map(parse_hop)), trusted)
+        }
+        ForwardedHeader::Forwarded => walk(peer, lines.flat_map(hops_from_the_right), trusted),
+    }
+}
+
+/// The walk begins at the end of the list, and goes on while the current address is a trusted proxy. Entries further
+/// left prove nothing.
+fn walk(peer: IpAddr, mut hops: impl Iterator<Item = Option<IpAddr>>, trusted: &[IpNet]) -> IpAddr {
     let mut address = peer.to_canonical();
-    let mut hops = forwarded.rev().flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
     while trusted.iter().any(|network| network.contains(&address)) {
-        match hops.next().and_then(parse_hop) {
+        match hops.next().flatten() {
             Some(hop) => address = hop,
             None => break,
         }
@@ -89,9 +117,50 @@ mod tests {
     use proptest::prelude::*;
 
     fn found(peer: &str, lines: &[&str]) -> String {
-        let lines: Vec<_> = lines.iter().map(|line| HeaderValue::from_str(line).unwrap()).collect();
+        let lines: Vec<_> = lines.iter().map(|line| ("x-forwarded-for", *line)).collect();
+        found_by(ForwardedHeader::XForwardedFor, peer, &lines)
+    }
+
+    fn found_by(header: ForwardedHeader, peer: &str, lines: &[(&'static str, &str)]) -> String {
+        let line = |(name, value): &(&'static str, &str)| {
+            (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())
+        };
+        let mut headers = HeaderMap::new();
+        lines.iter().map(line).for_each(|(name, value)| _ = headers.append(name, value));
         let trusted = ["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()];
-        client_address(peer.parse().unwrap(), lines.iter(), &trusted).to_string()
+        client_address(header, peer.parse().unwrap(), &headers, &trusted).to_string()
+    }
+
+    #[test]
+    fn the_standard_header_is_walked_like_the_other() {
+        let found = |peer: &str, lines: &[&str]| {
+            let lines: Vec<_> = lines.iter().map(|line| ("forwarded", *line)).collect();
+            found_by(ForwardedHeader::Forwarded, peer, &lines)
+        };
+        assert_eq!(found("203.0.113.9", &["for=198.51.100.1"]), "203.0.113.9");
+        assert_eq!(
+            found("10.0.0.1", &["for=192.0.2.66, for=198.51.100.1;proto=https, for=10.0.0.2"]),
+            "198.51.100.1"
+        );
+        assert_eq!(
+            found("10.0.0.1", &["for=192.0.2.66", "for=198.51.100.1", "for=10.0.0.2"]),
+            "198.51.100.1"
+        );
+        assert_eq!(found("fd00::1", &["for=\"[2001:db8::7]:4711\""]), "2001:db8::7");
+        assert_eq!(found("10.0.0.1", &["for=10.0.0.3"]), "10.0.0.3");
+        for hidden in ["unknown", "_hidden", "\"", ""] {
+            let line = format!("for=198.51.100.1, for={hidden}, for=10.0.0.2");
+            assert_eq!(found("10.0.0.1", &[&line]), "10.0.0.2", "{hidden:?}");
+        }
+    }
+
+    #[test]
+    fn attack_the_header_that_no_proxy_writes_is_not_read() {
+        let both = [("forwarded", "for=192.0.2.66"), ("x-forwarded-for", "198.51.100.1")];
+        assert_eq!(found_by(ForwardedHeader::XForwardedFor, "10.0.0.1", &both), "198.51.100.1");
+        assert_eq!(found_by(ForwardedHeader::Forwarded, "10.0.0.1", &both), "192.0.2.66");
+        assert_eq!(found_by(ForwardedHeader::XForwardedFor, "10.0.0.1", &both[..1]), "10.0.0.1");
+        assert_eq!(found_by(ForwardedHeader::Forwarded, "10.0.0.1", &both[1..]), "10.0.0.1");
     }
 
     #[test]
@@ -140,7 +209,14 @@ mod tests {
         fn the_walk_never_panics(lines in proptest::collection::vec(any::<Vec<u8>>(), 0..4)) {
             let lines: Vec<_> = lines.iter().filter_map(|line| HeaderValue::from_bytes(line).ok()).collect();
             let everyone = ["0.0.0.0/0".parse().unwrap(), "::/0".parse().unwrap()];
-            let _ = client_address([10, 0, 0, 1].into(), lines.iter(), &everyone);
+            for (header, name) in
+                [(ForwardedHeader::XForwardedFor, X_FORWARDED_FOR), (ForwardedHeader::Forwarded, FORWARDED)]
+            {
+                let sent = lines.iter().map(|line| (name.clone(), line.clone()));
+                let mut headers = HeaderMap::new();
+                sent.for_each(|(name, line)| _ = headers.append(name, line));
+                let _ = client_address(header, [10, 0, 0, 1].into(), &headers, &everyone);
+            }
         }
     }
 }
