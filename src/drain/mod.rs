@@ -5,7 +5,7 @@
 //! answer first. Then they read the rest of the body and throw it away, up to [`DrainLimits`].
 //!
 //! Over HTTP/2 the server could reset the stream alone, and the client should keep the answer (RFC 9113 §8.1). But curl
-//! 7.88 and Node 22 lose it. So bodies are drained there too. The body of a gRPC call is not: its client reads while it
+//! 7.88 loses it. So bodies are drained there too. The body of a gRPC call is not: its client reads while it
 //! sends, and may never stop sending.
 
 mod answer_body;

@@ -1,11 +1,15 @@
 //! Reads the body of a request: a small JSON object or a form.
 
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
 use bytes::{Buf, Bytes};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
-use http_body::Body;
+use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
+use pin_project_lite::pin_project;
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
@@ -23,6 +27,35 @@ pub(super) struct RequestBody {
     /// `None`: it was read.
     sent: Option<Arriving>,
     rest: Option<oneshot::Sender<Arriving>>,
+}
+
+pin_project! {
+    /// A body of any kind of data, as bytes. It keeps the declared length, which an endpoint judges before it reads.
+    struct InBytes<B> {
+        #[pin]
+        body: B,
+    }
+}
+
+impl<B: Body<Error: Into<BoxError>>> Body for InBytes<B> {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let in_bytes = |mut data: B::Data| data.copy_to_bytes(data.remaining());
+        self.project().body.poll_frame(cx).map_ok(|frame| frame.map_data(in_bytes)).map_err(Into::into)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }
 
 /// What an endpoint leaves of a body.
@@ -52,8 +85,7 @@ impl RequestBody {
     where
         B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
     {
-        let body = body.map_frame(|frame| frame.map_data(|mut data| data.copy_to_bytes(data.remaining())));
-        let sent = body.map_err(Into::into).boxed_unsync();
+        let sent = InBytes { body }.boxed_unsync();
         let (rest, left) = oneshot::channel();
         (Self { sent: Some(sent), rest: Some(rest) }, Rest(left))
     }

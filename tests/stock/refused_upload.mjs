@@ -20,7 +20,8 @@ const byHttp = (path, body, more = {}) =>
 
 const byHttp2 = (path, body) =>
     new Promise((resolve, reject) => {
-        const session = http2.connect(GATEWAY);
+        // Node itself refuses to hold more than 10 MB for a session otherwise.
+        const session = http2.connect(GATEWAY, { maxSessionMemory: 100 });
         const stream = session.request({ ':method': 'POST', ':path': path, ...headers });
         let status;
         session.on('error', reject);
