@@ -9,9 +9,10 @@
 //! sends, and may never stop sending.
 
 mod answer_body;
+mod draining;
 mod limits;
 mod unread;
 
 pub use answer_body::AnswerBody;
+pub(crate) use draining::Draining;
 pub use limits::DrainLimits;
-pub(crate) use unread::Draining;
