@@ -11,7 +11,7 @@ use anyhow::Result;
 use bridge_auth::service::PeerAddr;
 use bridge_auth::store::SqliteStore;
 use bridge_auth::token::{Algorithm, KeyRing, SigningKey};
-use bridge_auth::{Bridge, Caller, Scopes, SignedIn, UserId};
+use bridge_auth::{Bridge, Caller, SignedIn, scopes};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::combinators::UnsyncBoxBody;
@@ -40,7 +40,7 @@ async fn main() -> Result<()> {
     let bridge = Bridge::builder(format!("http://{address}"), keys, store).build()?;
 
     // A real gateway issues codes at `POST /v1/auth/bridge/code`, to people who signed in at its own login.
-    let alice = SignedIn::new(UserId::parse("alice")?, Scopes::default());
+    let alice = SignedIn::try_new("alice", scopes!())?;
     let issued = bridge.issuer().issue_code(&alice, Default::default()).await?;
     writeln!(io::stdout(), "code: {}", issued.code.expose())?;
     writeln!(io::stdout(), "listening on http://{address}")?;

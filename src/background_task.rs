@@ -25,6 +25,20 @@ impl Background {
         }
     }
 
+    /// Runs this task in the place of the one that runs.
+    ///
+    /// # Panics
+    ///
+    /// Outside a Tokio runtime.
+    #[track_caller]
+    pub(crate) fn replace(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let task = tokio::spawn(task);
+        let before = self.0.lock().unwrap_or_else(PoisonError::into_inner).replace(task);
+        if let Some(before) = before {
+            before.abort();
+        }
+    }
+
     /// Ends the task.
     pub(crate) fn stop(&self) {
         if let Some(task) = self.0.lock().unwrap_or_else(PoisonError::into_inner).take() {

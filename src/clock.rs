@@ -2,11 +2,17 @@
 
 use std::fmt;
 use std::sync::Arc;
+#[cfg(feature = "testing")]
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Tells the time that tokens are signed with and judged by.
 ///
 /// The database's own clock, not this one, decides whether a session or a code is live.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a clock",
+    label = "give a type that implements `bridge_auth::clock::Clock`, and not a moment"
+)]
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// The time since the Unix epoch.
     fn now(&self) -> Duration;
@@ -40,6 +46,51 @@ impl HostClock {
 impl Clock for HostClock {
     fn now(&self) -> Duration {
         self.at(SystemClock.now())
+    }
+}
+
+/// The clock of a test: it stands still until the test moves it. All clones show the same time.
+#[cfg(feature = "testing")]
+#[derive(Debug, Clone)]
+pub(crate) struct TestClock(Arc<TestTime>);
+
+/// In milliseconds.
+#[cfg(feature = "testing")]
+#[derive(Debug)]
+struct TestTime {
+    /// Since the Unix epoch.
+    now: AtomicU64,
+    /// How much later it is for the store.
+    writing: AtomicU64,
+}
+
+#[cfg(feature = "testing")]
+impl TestClock {
+    /// A clock that shows the last full second. So a token expires a whole number of seconds later.
+    pub(crate) fn start() -> Self {
+        let now = SystemClock.now().as_secs() * 1000;
+        Self(Arc::new(TestTime { now: AtomicU64::new(now), writing: AtomicU64::new(0) }))
+    }
+
+    /// Moves the time on, by whole milliseconds.
+    pub(crate) fn advance(&self, by: Duration) {
+        let by = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
+        let later = |now: u64| Some(now.saturating_add(by));
+        let _ = self.0.now.fetch_update(Ordering::SeqCst, Ordering::SeqCst, later);
+    }
+
+    /// The time for a transaction of the store, in milliseconds since the Unix epoch. Each write takes a millisecond:
+    /// so what was written later has a later time.
+    pub(crate) fn of_transaction(&self, writes: bool) -> u64 {
+        let writing = self.0.writing.fetch_add(u64::from(writes), Ordering::SeqCst);
+        self.0.now.load(Ordering::SeqCst).saturating_add(writing)
+    }
+}
+
+#[cfg(feature = "testing")]
+impl Clock for TestClock {
+    fn now(&self) -> Duration {
+        Duration::from_millis(self.0.now.load(Ordering::SeqCst))
     }
 }
 

@@ -7,6 +7,7 @@ use crate::external_issuer::ExternalCaller;
 use crate::id::Scopes;
 use crate::rejection::Rejection;
 use crate::request_context::RequestContext;
+use crate::telemetry::Known;
 
 /// Whom the innermost layer let in for a request.
 #[derive(Debug, Clone, Copy)]
@@ -30,6 +31,15 @@ impl<'r> LayerVerdict<'r> {
             return Some((Self::External(caller), context));
         }
         Some((Self::Anonymous, extensions.get::<RequestContext>()?))
+    }
+
+    /// Who was let in, for the log.
+    pub(crate) fn known(self) -> Known {
+        match self {
+            Self::Caller(caller) => caller.claims().known(),
+            Self::External(caller) => caller.claims().known(),
+            Self::Anonymous => Known::default(),
+        }
     }
 
     /// The caller, when it has a session.

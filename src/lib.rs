@@ -11,6 +11,7 @@
 //! - [`store`] keeps users, codes, sessions and clients: `PostgresStore` or `SqliteStore`.
 //! - [`token`] holds the keys.
 //! - [`external_issuer`] lets in the tokens of other authorization servers.
+//! - `testing` has a bridge for unit tests of a host's own handlers (feature `testing`).
 //! - [`guide`] has a page for each question of a host, from the first gateway to the rotation of keys.
 //!
 //! # An axum app
@@ -105,6 +106,7 @@ pub mod authenticate;
 mod background_task;
 mod bridge;
 pub mod caller;
+mod client_address;
 #[cfg_attr(
     not(feature = "client-metadata"),
     allow(dead_code, reason = "without the feature nothing fetches")
@@ -118,6 +120,7 @@ pub mod external_issuer;
 pub mod extract;
 pub mod guide;
 pub mod header;
+pub mod host_login;
 pub mod id;
 pub mod issue;
 pub mod layer;
@@ -130,9 +133,16 @@ pub mod service;
 pub mod session;
 pub mod store;
 mod telemetry;
+#[cfg(feature = "testing")]
+#[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
+pub mod testing;
 pub mod token;
 mod validate;
 
+#[cfg(feature = "serde")]
+#[cfg_attr(docsrs, doc(cfg(feature = "serde")))]
+#[doc(inline)]
+pub use bridge::BridgeSettings;
 #[doc(inline)]
 pub use bridge::{Bridge, BridgeBuilder};
 #[doc(inline)]
@@ -140,6 +150,8 @@ pub use caller::Caller;
 #[cfg(feature = "axum")]
 #[doc(inline)]
 pub use extract::Granted;
+#[doc(inline)]
+pub use host_login::SignInLayer;
 #[doc(inline)]
 pub use id::{Scopes, SessionId, UserId};
 #[doc(inline)]

@@ -31,13 +31,13 @@ fn scopes(text: &str) -> Scopes {
 
 /// With all there is to advertise.
 async fn full(db: &SqliteBackend) -> BridgeBuilder {
-    let url = |path: &str| format!("{ISSUER}{PREFIX}{path}").parse().unwrap();
+    let url = |path: &str| format!("{ISSUER}{PREFIX}{path}");
     builder(db)
         .await
         .token_endpoint(url("/token"))
         .introspection_endpoint(url("/introspect"))
         .revocation_endpoint(url("/revoke"))
-        .jwks_uri(format!("{ISSUER}/.well-known/jwks.json").parse().unwrap())
+        .jwks_uri(format!("{ISSUER}/.well-known/jwks.json"))
         .refresh_tokens(true)
         .protected_resource(ProtectedResource::new(MCP).scopes(scopes("chat")).name("The tools"))
         .protected_resource(ProtectedResource::new(ISSUER))
@@ -45,7 +45,7 @@ async fn full(db: &SqliteBackend) -> BridgeBuilder {
 
 /// A bridge of this issuer; the default one has another.
 async fn of_issuer(db: &SqliteBackend, issuer: &str) -> BridgeBuilder {
-    without_token_endpoint(db, issuer).await.token_endpoint(format!("{ISSUER}/token").parse().unwrap())
+    without_token_endpoint(db, issuer).await.token_endpoint(format!("{ISSUER}/token"))
 }
 
 async fn without_token_endpoint(db: &SqliteBackend, issuer: &str) -> BridgeBuilder {
@@ -149,7 +149,7 @@ async fn row_107_what_must_be_there_is_and_no_page_is_made_up_for_the_authorizat
     assert_eq!(found["jwks_uri"], format!("{ISSUER}/.well-known/jwks.json"));
     assert_eq!(found["protected_resources"], json!([MCP, ISSUER]));
     let page = format!("{ISSUER}/link");
-    let found = metadata(builder(&db).await.authorization_endpoint(page.parse().unwrap()), SERVER).await;
+    let found = metadata(builder(&db).await.authorization_endpoint(&page), SERVER).await;
     assert_eq!(found["authorization_endpoint"], page);
 }
 

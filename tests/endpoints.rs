@@ -135,7 +135,7 @@ async fn a_person_sees_and_ends_their_own_sessions_alone(db: impl Backend) {
 }
 
 async fn a_session_remembers_where_it_came_from(db: impl Backend) {
-    let proxy = "127.0.0.0/8".parse().unwrap();
+    let proxy = "127.0.0.0/8";
     let by_axum = |extensions: &http::Extensions| {
         Some(extensions.get::<axum::extract::ConnectInfo<std::net::SocketAddr>>()?.0.ip())
     };
@@ -232,6 +232,31 @@ async fn the_devices_that_hold_credentials_are_told_however_many_are_newer() {
     assert_eq!(full.status, StatusCode::CONFLICT, "{full:?}");
     assert_eq!(full.json()["devices"].as_array().unwrap().len(), 1, "{full:?}");
     assert_eq!(full.json()["devices"][0]["session_id"], first.json()["headers"]["x-session-id"]);
+}
+
+#[tokio::test]
+async fn null_says_nothing_less_than_a_missing_member_and_is_refused() {
+    let db = SqliteBackend::start().await;
+    let gateway = crate::oauth::given::gateway(&db).await;
+    let token = gateway.link("alice").await;
+    let codes = db.count("codes").await;
+    for member in ["code_challenge", "code_challenge_method", "resource"] {
+        let asked = gateway.post("/code", &json!({ member: null })).header(COOKIE, "login=alice");
+        assert!(send(asked).await.is_problem(400, "invalid_request"), "{member}");
+    }
+    assert_eq!(db.count("codes").await, codes, "no code without PKCE");
+    let code = gateway.code("alice").await;
+    for member in ["code_verifier", "device_name"] {
+        let refused = send(gateway.post("/session", &json!({ "code": code, member: null }))).await;
+        assert!(refused.is_oauth_error(400, "invalid_request"), "{member} {refused:?}");
+    }
+    assert_eq!(gateway.exchange(&code).await.status, StatusCode::OK, "the code is not spent");
+    for member in ["token_endpoint_auth_method", "jwks", "jwks_uri"] {
+        let asked = gateway.post("/oauth-client", &json!({ member: null })).bearer_auth(&token);
+        assert!(send(asked).await.is_problem(400, "invalid_client_metadata"), "{member}");
+    }
+    let other = gateway.post("/code", &json!({ "other": null })).header(COOKIE, "login=alice");
+    assert_eq!(send(other).await.status, StatusCode::CREATED, "unknown members are ignored as ever");
 }
 
 #[tokio::test]

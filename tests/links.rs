@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use crate::support::pages::{at, read};
 
-const PAGES: [&str; 7] = [
+const PAGES: [&str; 8] = [
     "README.md",
     "CONTRIBUTING.md",
     "ARCHITECTURE.md",
@@ -12,6 +12,7 @@ const PAGES: [&str; 7] = [
     "SECURITY.md",
     "BENCHMARKS.md",
     "CHANGELOG.md",
+    "RELEASING.md",
 ];
 
 #[test]
@@ -32,7 +33,7 @@ fn every_link_of_the_pages_leads_to_a_file_and_a_heading() {
 }
 
 /// What stands in the round brackets of each link and picture.
-fn targets(text: &str) -> impl Iterator<Item = &str> {
+pub fn targets(text: &str) -> impl Iterator<Item = &str> {
     text.split("](").skip(1).filter_map(|rest| Some(rest.split_once(')')?.0))
 }
 

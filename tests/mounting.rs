@@ -122,8 +122,8 @@ async fn each_endpoint_stands_alone() {
 #[tokio::test]
 async fn each_page_stands_alone_at_a_path_of_the_hosts_choice() {
     let db = SqliteBackend::start().await;
-    let verification = "https://gateway.example/link".parse().unwrap();
-    let devices = "https://gateway.example/my/devices".parse().unwrap();
+    let verification = "https://gateway.example/link";
+    let devices = "https://gateway.example/my/devices";
     let builder = with_sign_in(builder(&db).await).verification_uri(verification).devices_uri(devices);
     let bridge = builder.build().unwrap();
     let app = Router::new()

@@ -46,7 +46,7 @@ async fn everything(db: &SqliteBackend) -> Gateway {
             )
             .protected_resource(ProtectedResource::new(ISSUER).name("The gateway"))
             .peer_address(|extensions| Some(extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip()))
-            .trusted_proxies(["127.0.0.0/8".parse().unwrap()])
+            .trusted_proxies(["127.0.0.0/8"])
     };
     let bridge = set(sign_in_builder(db).await).audit_trail(operators::Trail).build().unwrap();
     let document = format!("{PREFIX}/openapi.json");
@@ -101,6 +101,7 @@ async fn link(gateway: &Gateway, book: &mut Book) {
     let ask = |body: Value| gateway.post("/code", &body).header(COOKIE, "login=alice");
     let issued = book.call(&code, 201, ask(json!({}))).await;
     book.call(&code, 400, ask(json!({ "code_challenge": "x" }))).await;
+    book.call(&code, 400, ask(json!({ "code_challenge": null }))).await;
     book.call(&code, 201, ask(json!({ "resource": TOOLS }))).await;
     let unknown = book.call(&code, 400, ask(json!({ "resource": "https://evil.example" }))).await;
     assert_eq!(unknown.text("code"), "invalid_target");

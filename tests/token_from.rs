@@ -51,7 +51,7 @@ struct Setting {
 impl Setting {
     async fn start() -> Self {
         let db = SqliteBackend::start().await;
-        let bridge = builder(&db).await.trusted_origins([APP.parse().unwrap()]).build().unwrap();
+        let bridge = builder(&db).await.trusted_origins([APP]).build().unwrap();
         let token = access(&bridge, "alice", "").await.token.expose().to_owned();
         let routes = routes(&bridge);
         Self { gateway: Gateway::with_routes(bridge, routes).await, token, _db: db }

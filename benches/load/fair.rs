@@ -214,7 +214,7 @@ pub async fn serve(options: &Server) {
     let limits = if options.limits { RateLimits::default() } else { RateLimits::off() };
     let freshness = if options.watched { Freshness::watched() } else { Freshness::Strict };
     let bridge = Bridge::builder_with(&issuer, keys, database.open(8).await)
-        .token_endpoint(format!("{issuer}{PREFIX}/token").parse().unwrap())
+        .token_endpoint(format!("{issuer}{PREFIX}/token"))
         .freshness(freshness)
         .rate_limits(limits)
         .peer_address(|_| Some([127, 0, 0, 1].into()))

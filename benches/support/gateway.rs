@@ -132,7 +132,7 @@ pub async fn bridge(freshness: Freshness, pool: usize, mint: &Mint, database: &A
     let store = Arc::new(Counting::new(database.open(pool).await));
     let builder = Bridge::builder_with(ISSUER, mint.keys(), store.clone())
         .audiences(AUDIENCES)
-        .token_endpoint(format!("{ISSUER}/token").parse().unwrap())
+        .token_endpoint(format!("{ISSUER}/token"))
         // On two busy cores a queue of a thousand requests is slow, but nothing is broken.
         .store_deadline(Duration::from_secs(10))
         .freshness(freshness);

@@ -9,7 +9,7 @@ local LEFT_OUT = {
     ["transfer-encoding"] = true, ["upgrade"] = true, ["content-length"] = true, ["expect"] = true, ["host"] = true,
 }
 local IDENTITY = { "x-user-id", "x-session-id", "x-trace-id", "x-client-id", "x-policy-version", "x-call-source" }
-local PASSED_ON = { "www-authenticate", "retry-after", "content-type", "cache-control", "x-rejection-code" }
+local PASSED_ON = { "www-authenticate", "retry-after", "content-type", "cache-control", "x-rejection-code", "x-trace-id" }
 
 local function first(response, name)
     local values = response and response.headers and response.headers[name]

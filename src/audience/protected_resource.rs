@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use crate::id::{Audience, Scopes};
+use crate::id::{Audience, FirstInvalid, Scopes, TextOr};
 use crate::validate::{BuildError, is_quotable, is_safe};
 
 /// A resource of this gateway that OAuth clients can discover (RFC 9728).
@@ -14,6 +14,7 @@ pub struct ProtectedResource {
     resource: String,
     scopes: Scopes,
     name: Option<String>,
+    invalid: FirstInvalid,
 }
 
 impl ProtectedResource {
@@ -24,15 +25,22 @@ impl ProtectedResource {
     /// Clients compare the URL byte for byte with the URL that they call (RFC 9728 §3.3). So the metadata shows the URL
     /// exactly as you write it here. When the resource is a whole host, write its URL without a slash at the end.
     pub fn new(resource: impl Into<String>) -> Self {
-        Self { resource: resource.into(), scopes: Scopes::default(), name: None }
+        Self {
+            resource: resource.into(),
+            scopes: Scopes::default(),
+            name: None,
+            invalid: FirstInvalid::default(),
+        }
     }
 
     /// The scopes that a client needs for ordinary use: name few. Default: none.
     ///
     /// A client that does not know which scopes to ask for asks for these. Challenges name them too, unless the layer
     /// requires other scopes.
-    pub fn scopes(mut self, scopes: Scopes) -> Self {
-        self.scopes = scopes;
+    pub fn scopes(mut self, scopes: impl TextOr<Scopes>) -> Self {
+        if let Some(scopes) = self.invalid.read("the scopes of the protected resource", scopes) {
+            self.scopes = scopes;
+        }
         self
     }
 
@@ -73,7 +81,7 @@ impl TryFrom<ProtectedResource> for Resource {
     type Error = BuildError;
 
     fn try_from(given: ProtectedResource) -> Result<Self, BuildError> {
-        let ProtectedResource { resource: text, scopes, name } = given;
+        let ProtectedResource { resource: text, scopes, name, invalid } = given;
         let url = Url::parse(&text).ok().filter(|url| is_safe(url) && url.query().is_none());
         let audience = Audience::parse(&text).ok().filter(|_| is_quotable(&text));
         let (Some(url), Some(resource)) = (url, audience) else {
@@ -86,6 +94,7 @@ impl TryFrom<ProtectedResource> for Resource {
         let path = url.path().to_owned();
         let mut metadata = url;
         metadata.set_path(&format!("{}{}", Self::WELL_KNOWN, if path == "/" { "" } else { &path }));
+        invalid.check()?;
         Ok(Self { resource, scopes, name, metadata, path })
     }
 }

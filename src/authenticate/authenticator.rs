@@ -19,7 +19,7 @@ use crate::clock::Moment;
 use crate::header::Head;
 use crate::id::{Audience, Scopes};
 use crate::layer_verdict::LayerVerdict;
-use crate::rejection::{InvalidCredential, Rejection};
+use crate::rejection::{InvalidCredential, Refusal, Rejection};
 use crate::request_context::RequestContext;
 
 /// Decides whether a request may come in.
@@ -145,10 +145,10 @@ impl Authenticator {
     pub async fn authenticate(&self, headers: &HeaderMap) -> Result<Caller, Rejection> {
         let mut head = Head::default();
         self.read(headers, &mut head);
-        let begun = self.begin(&head, Moment::now())?;
+        let begun = self.begin(&head, Moment::now()).map_err(|refusal| refusal.rejection)?;
         let admitted = match begun {
             Begun::Admitted(admitted) => admitted,
-            Begun::Pending(pending) => self.finish(pending).await?,
+            Begun::Pending(pending) => self.finish(pending).await.map_err(|refusal| refusal.rejection)?,
         };
         match admitted {
             Admitted::Caller(caller) => Ok(caller),
@@ -200,7 +200,7 @@ impl Authenticator {
     /// The part of [`authenticate`](Self::authenticate) that needs no I/O. This is everything when a cached verdict
     /// says that the session is live.
     #[inline]
-    pub(crate) fn begin(&self, head: &Head<'_>, now: Moment) -> Result<Begun, Rejection> {
+    pub(crate) fn begin(&self, head: &Head<'_>, now: Moment) -> Result<Begun, Refusal> {
         let verified = match self.state.verify(self.sources.find(head, &self.state.origins)?, now)? {
             Token::Own(verified) => verified,
             Token::External(external) => {
@@ -215,15 +215,15 @@ impl Authenticator {
     }
 
     /// The rest of it: the look-up of the session. For an external issuer's token, first its keys and its session.
-    pub(crate) async fn finish(&self, pending: Pending) -> Result<Admitted, Rejection> {
+    pub(crate) async fn finish(&self, pending: Pending) -> Result<Admitted, Refusal> {
         let finished = match pending {
             Pending::Session(verified) => {
                 self.state.live_caller(verified).await.and_then(|caller| self.required.grant(caller))
             }
             Pending::External(external) => external::finish(&self.state, &self.required, external).await,
         };
-        if let Err(Rejection::Unavailable(cause)) = finished {
-            self.state.unavailable(cause);
+        if let Err(Refusal { rejection: Rejection::Unavailable(cause), .. }) = &finished {
+            self.state.unavailable(*cause);
         }
         finished
     }
@@ -237,7 +237,7 @@ impl Authenticator {
         &self,
         (outer, context): (LayerVerdict<'_>, &RequestContext),
         now: Moment,
-    ) -> Option<Result<Begun, Rejection>> {
+    ) -> Option<Result<Begun, Refusal>> {
         let is_fresh = now.since(context.at) <= Self::READMITS_WITHIN;
         match outer {
             LayerVerdict::Caller(caller) => {
@@ -246,7 +246,7 @@ impl Authenticator {
             }
             LayerVerdict::External(caller) => caller.is_vouched_for_by(&self.state.authority).then(|| {
                 if !is_fresh {
-                    caller.check()?;
+                    caller.check().map_err(|reason| Refusal::new(reason, caller.claims().known()))?;
                 }
                 self.required.admit_external(caller.clone()).map(Begun::Admitted)
             }),
@@ -254,16 +254,17 @@ impl Authenticator {
         }
     }
 
-    fn readmit_caller(&self, caller: &Caller, is_fresh: bool, now: Moment) -> Result<Begun, Rejection> {
+    fn readmit_caller(&self, caller: &Caller, is_fresh: bool, now: Moment) -> Result<Begun, Refusal> {
+        let claims = caller.claims();
         if !caller.is_for(&self.required.audience) {
-            return Err(InvalidCredential::Audience.into());
+            return Err(self.required.wrong_audience(claims.known(), claims.audiences()));
         }
         if is_fresh {
             return self.required.grant(caller.clone()).map(Begun::Admitted);
         }
         let verified = caller.verified().clone();
         let again = self.state.verifier.check_again(&verified.claims, verified.generation, now.wall());
-        again.map_err(InvalidCredential::from)?;
+        again.map_err(|reason| Refusal::new(InvalidCredential::from(reason), claims.known()))?;
         match self.state.remembered_caller(verified, now) {
             Ok(caller) => self.required.grant(caller).map(Begun::Admitted),
             Err(verified) => Ok(Begun::Pending(Pending::Session(verified))),

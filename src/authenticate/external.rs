@@ -8,9 +8,10 @@ use super::requirements::Requirements;
 use super::state::AuthState;
 use crate::caller::VerifiedToken;
 use crate::clock::Moment;
-use crate::external_issuer::{ExternalCaller, ExternalToken};
+use crate::external_issuer::{ExternalCaller, ExternalToken, TrustedIssuer};
 use crate::header::Head;
-use crate::rejection::{InvalidCredential, Rejection};
+use crate::rejection::{InvalidCredential, Refusal, Rejection};
+use crate::telemetry::Known;
 
 /// The part that needs no I/O, as for a token of our own.
 pub(super) fn begin(
@@ -19,7 +20,7 @@ pub(super) fn begin(
     external: External,
     head: &Head<'_>,
     now: Moment,
-) -> Result<Begun, Rejection> {
+) -> Result<Begun, Refusal> {
     let pending = |external| {
         let declared = head.session().to_owned();
         Begun::Pending(Pending::External(PendingExternal { external, declared }))
@@ -42,11 +43,12 @@ pub(super) async fn finish(
     state: &AuthState,
     required: &Requirements,
     pending: PendingExternal,
-) -> Result<Admitted, Rejection> {
+) -> Result<Admitted, Refusal> {
     let token = match pending.external {
         External::Verified(token) => token,
         External::ToVerify(digest, text, issuer) => {
-            let token = ExternalToken::verify(&issuer, &text, &state.authority).await?;
+            let verified = ExternalToken::verify(&issuer, &text, &state.authority).await;
+            let token = verified.map_err(|rejection| refused(state, &issuer, &text, rejection))?;
             if let Some(trusted) = &state.trusted {
                 trusted.remember(digest, token.clone());
             }
@@ -57,23 +59,34 @@ pub(super) async fn finish(
         return required.admit_external(ExternalCaller::new(token));
     }
     if !token.claims.audiences().contains(&required.audience) {
-        return Err(InvalidCredential::Audience.into());
+        return Err(required.wrong_external_audience(&token.claims));
     }
-    let verified = match token.mapped.load_full() {
-        Some(verified) => verified,
-        None => map(state, &token).await?,
+    let mapped = match token.mapped.load_full() {
+        Some(verified) => Ok(verified),
+        None => map(state, &token).await,
     };
+    let verified = mapped.map_err(|rejection| Refusal::new(rejection, token.claims.known()))?;
     required.check_claims(&verified.claims, pending.declared.lines())?;
     match state.live_caller(verified).await {
         Ok(caller) => required.grant(caller),
-        Err(rejection) => {
+        Err(refusal) => {
             // At the next request the mapper may answer with another session.
-            if matches!(rejection, Rejection::InvalidCredential(_)) {
+            if matches!(refusal.rejection, Rejection::InvalidCredential(_)) {
                 token.mapped.store(None);
             }
-            Err(rejection)
+            Err(refusal.or(token.claims.known()))
         }
     }
+}
+
+/// The refusal of a token that claims to be from `issuer`. The log learns what exactly is wrong.
+#[cold]
+fn refused(state: &AuthState, issuer: &TrustedIssuer, token: &str, rejection: Rejection) -> Refusal {
+    let Rejection::InvalidCredential(InvalidCredential::Token(reason)) = rejection else {
+        let detail = format!("{rejection}: {}", issuer.name());
+        return Refusal::new(rejection, Known::detail(detail));
+    };
+    Refusal::new(rejection, issuer.explain(token, reason, &state.trusted_names()))
 }
 
 /// Finds the session of a verified token, and asks the store whose session it is.

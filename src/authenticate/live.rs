@@ -8,7 +8,7 @@ use super::state::AuthState;
 use crate::caller::{Caller, CallerGroup, VerifiedToken};
 use crate::clock::Moment;
 use crate::id::CallSource;
-use crate::rejection::{InvalidCredential, Rejection};
+use crate::rejection::{InvalidCredential, Refusal, Rejection};
 use crate::session::Row;
 use crate::store::{SessionState, SessionStatus, StoreErrorKind};
 use crate::token::{Claims, InvalidToken};
@@ -16,15 +16,23 @@ use crate::token::{Claims, InvalidToken};
 impl AuthState {
     /// The caller of `token`, for any audience. It always asks the store and never trusts a cached verdict.
     pub(crate) async fn introspect(&self, token: &str) -> Result<Caller, Rejection> {
-        match self.verify(token.as_bytes(), Moment::now())? {
-            Token::Own(verified) => self.live_caller(verified).await,
+        match self.verify(token.as_bytes(), Moment::now()).map_err(|refusal| refusal.rejection)? {
+            Token::Own(verified) => self.live_caller(verified).await.map_err(|refusal| refusal.rejection),
             // Only its issuer can say whether an external token is valid.
             Token::External(_) => Err(InvalidCredential::from(InvalidToken::Issuer).into()),
         }
     }
 
     /// The caller of a verified token, when the store says that its session is live.
-    pub(super) async fn live_caller(&self, verified: Arc<VerifiedToken>) -> Result<Caller, Rejection> {
+    pub(super) async fn live_caller(&self, verified: Arc<VerifiedToken>) -> Result<Caller, Refusal> {
+        match self.live_group(&verified).await {
+            Ok(group) => Ok(Caller::new(verified, group)),
+            Err(rejection) => Err(Refusal::new(rejection, verified.claims.known())),
+        }
+    }
+
+    /// The group of the caller of a verified token, when the store says that its session is live.
+    async fn live_group(&self, verified: &VerifiedToken) -> Result<Arc<CallerGroup>, Rejection> {
         let fence = self.liveness.fence(&verified.claims);
         let seen = verified.group.get().and_then(|group| Some((verified.matched_row.mark()?, group)));
         let row = self.liveness.look_up(&verified.session, seen.map(|(row, _)| row)).await;
@@ -41,7 +49,7 @@ impl AuthState {
                 let group = verified.group.get_or_init(|| self.group(&status.call_source));
                 if *group.call_source() != status.call_source {
                     // This is another row than at first. So nothing is cached for it.
-                    return Ok(Caller::new(verified.clone(), self.group(&status.call_source)));
+                    return Ok(self.group(&status.call_source));
                 }
                 verified.matched_row.remember(status.row);
                 (status.expires_in, group)
@@ -50,8 +58,7 @@ impl AuthState {
         if let Some(fence) = fence {
             self.liveness.remember(&verified.verdict, &fence, expires_in);
         }
-        let group = group.clone();
-        Ok(Caller::new(verified, group))
+        Ok(group.clone())
     }
 
     /// What the callers of this call source have in common. It is made once for all of them.

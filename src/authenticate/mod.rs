@@ -22,5 +22,4 @@ pub(crate) use recognize::Recognized;
 pub use session_end::SessionEnd;
 pub(crate) use state::AuthState;
 pub use token_end::TokenEnd;
-pub(crate) use token_source::MARKER;
 pub use token_source::TokenSource;

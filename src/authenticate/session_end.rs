@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use super::state::AuthState;
 use crate::caller::VerifiedToken;
 use crate::clock::Moment;
-use crate::rejection::Rejection;
+use crate::rejection::{Refusal, Rejection};
 
 /// Completes when a session has ended, as
 /// [`Authenticator::session_end`](crate::authenticate::Authenticator::session_end) promises.
@@ -68,7 +68,7 @@ async fn proof(state: &AuthState, verified: &Arc<VerifiedToken>, pause: Duration
         }
         match state.live_caller(verified.clone()).await {
             Ok(_) => return Some(asked.steady()),
-            Err(Rejection::Unavailable(_)) => tokio::time::sleep(pause).await,
+            Err(Refusal { rejection: Rejection::Unavailable(_), .. }) => tokio::time::sleep(pause).await,
             Err(_) => return None,
         }
     }

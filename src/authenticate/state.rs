@@ -12,10 +12,11 @@ use crate::clock::Moment;
 use crate::csrf::Origins;
 use crate::external_issuer::TrustedIssuers;
 use crate::id::{CallSource, PolicyVersion};
-use crate::rejection::{InvalidCredential, Rejection};
+use crate::rejection::{InvalidCredential, Refusal};
 use crate::session::{Liveness, WatchStatus};
 use crate::store::StoreErrorKind;
-use crate::token::{Claims, TokenVerifier};
+use crate::telemetry::hears_refusals;
+use crate::token::{Claims, InvalidToken, TokenVerifier};
 
 /// What all authenticators of one bridge share.
 #[derive(Debug)]
@@ -62,6 +63,13 @@ impl AuthState {
         self.liveness.watch_status()
     }
 
+    /// Keeps the keys of the external issuers fresh.
+    pub(crate) fn keep_keys_fresh(&self) {
+        if let Some(trusted) = &self.trusted {
+            trusted.keep_keys_fresh();
+        }
+    }
+
     /// Counts that the store kept a request from being judged, or an endpoint from answering.
     pub(crate) fn unavailable(&self, cause: StoreErrorKind) {
         self.liveness.unavailable(cause);
@@ -76,7 +84,7 @@ impl AuthState {
 
     /// Verifies `token`. A token in the token cache is not verified again, unless something has changed since.
     #[inline]
-    pub(super) fn verify(&self, token: &[u8], now: Moment) -> Result<Token, Rejection> {
+    pub(super) fn verify(&self, token: &[u8], now: Moment) -> Result<Token, Refusal> {
         let digest = self.token_cache.digest(token);
         if let Some(verified) = self.token_cache.get(digest) {
             match self.verifier.still_holds(&verified.claims, verified.generation, now.wall()) {
@@ -84,7 +92,7 @@ impl AuthState {
                 Ok(false) => self.token_cache.remove(digest),
                 Err(reason) => {
                     self.token_cache.remove(digest);
-                    return Err(InvalidCredential::from(reason).into());
+                    return Err(self.refused_token(token, reason));
                 }
             }
         }
@@ -98,9 +106,26 @@ impl AuthState {
             Ok(claims) => Ok(Token::Own(self.token_cache.insert(digest, claims, generation))),
             Err(reason) => match self.trusted.as_ref().and_then(|trusted| trusted.named_by(text)) {
                 Some(issuer) => Ok(Token::External(External::ToVerify(digest, text.into(), issuer.clone()))),
-                None => Err(InvalidCredential::from(reason).into()),
+                None => Err(self.refused_token(token, reason)),
             },
         }
+    }
+
+    /// The refusal of a token that is no good. The log learns what exactly is wrong.
+    #[cold]
+    fn refused_token(&self, token: &[u8], reason: InvalidToken) -> Refusal {
+        let rejection = InvalidCredential::from(reason);
+        match std::str::from_utf8(token) {
+            Ok(text) if hears_refusals() => {
+                Refusal::new(rejection, self.verifier.explain(text, reason, &self.trusted_names()))
+            }
+            _ => rejection.into(),
+        }
+    }
+
+    /// The external issuers that are trusted.
+    pub(super) fn trusted_names(&self) -> Vec<&str> {
+        self.trusted.as_ref().map(TrustedIssuers::names).unwrap_or_default()
     }
 
     /// The caller of a verified token, when a cached verdict says that its session is live. `Err` gives the token back.

@@ -11,6 +11,7 @@ use quick_cache::sync::{Cache, DefaultLifecycle};
 
 use crate::caller::VerifiedToken;
 use crate::id::{Audience, ClientId, Scope, Scopes};
+use crate::telemetry::{MEASURES, gauge_at};
 use crate::token::Claims;
 
 /// Verified tokens by a keyed digest of all their bytes, bounded in entries and in bytes.
@@ -72,6 +73,9 @@ impl TokenCache {
         let unshared = self.share(&mut claims);
         let token = Arc::new(VerifiedToken::new(claims, generation, unshared));
         self.cache.insert(digest, token.clone());
+        if MEASURES {
+            gauge_at("bridge_auth_cached_tokens", self.cache.len() as f64);
+        }
         token
     }
 

@@ -5,7 +5,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::bearer;
 use crate::csrf::{self, Origins};
-use crate::header::Head;
+use crate::header::{BEARER_PROTOCOL, Head};
+use crate::id::{InvalidText, TextOr};
 use crate::rejection::{MalformedCredential, Rejection};
 use crate::token::MAX_TOKEN_BYTES;
 
@@ -36,8 +37,16 @@ pub enum TokenSource {
     WebSocketProtocol,
 }
 
-/// The entry of `Sec-WebSocket-Protocol` before the token.
-pub(crate) const MARKER: &[u8] = b"bearer";
+impl TokenSource {
+    /// The header with this name, such as `x-api-key`.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidText`] when no header can have this name.
+    pub fn header(name: impl TextOr<HeaderName>) -> Result<Self, InvalidText> {
+        Ok(Self::Header(name.parsed("the header of the token")?))
+    }
+}
 
 /// The places beside `Authorization` that a token is read from, and the headers that must be read for them.
 #[derive(Debug, Clone, Default)]
@@ -49,7 +58,7 @@ pub(crate) struct TokenSources {
 impl TokenSources {
     pub(crate) fn add(&mut self, source: TokenSource) {
         if source != TokenSource::Header(AUTHORIZATION) && !self.sources.contains(&source) {
-            self.headers.push(source.header());
+            self.headers.push(source.header_name());
             if source.is_ambient() {
                 self.headers.extend(csrf::HEADERS);
             }
@@ -113,7 +122,7 @@ impl TokenSources {
 
     /// The headers beside `Authorization` that a token may stand in, for `Vary` (RFC 9110 §12.5.5).
     pub(crate) fn vary(&self) -> Option<HeaderValue> {
-        let names: Vec<_> = self.sources.iter().map(TokenSource::header).collect();
+        let names: Vec<_> = self.sources.iter().map(TokenSource::header_name).collect();
         let names = names.iter().map(HeaderName::as_str).collect::<Vec<_>>().join(", ");
         HeaderValue::from_str(&names).ok().filter(|names| !names.is_empty())
     }
@@ -144,7 +153,7 @@ impl TokenSource {
     }
 
     /// The header that holds this place.
-    pub(crate) fn header(&self) -> HeaderName {
+    pub(crate) fn header_name(&self) -> HeaderName {
         match self {
             Self::Header(name) => name.clone(),
             Self::Cookie(_) => COOKIE,
@@ -179,7 +188,7 @@ fn in_protocols<'h>(head: &Head<'h>) -> Result<Option<&'h [u8]>, Rejection> {
     let mut found = None;
     let mut entries = entries(head, &SEC_WEBSOCKET_PROTOCOL, b',');
     while let Some(entry) = entries.next() {
-        if entry == MARKER
+        if entry == BEARER_PROTOCOL
             && let Some(token) = entries.next()
             && found.replace(token).is_some()
         {
@@ -220,9 +229,9 @@ mod tests {
     }
 
     fn found(place: &TokenSource, values: &[&str]) -> Result<Option<String>, Rejection> {
-        let headers = sent(&place.header(), values);
+        let headers = sent(&place.header_name(), values);
         place
-            .find(&Head::of(&headers, &[place.header()]))
+            .find(&Head::of(&headers, &[place.header_name()]))
             .map(|token| token.map(|token| String::from_utf8(token.to_vec()).unwrap()))
     }
 

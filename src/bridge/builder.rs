@@ -1,14 +1,17 @@
 //! How a [`Bridge`] is set up.
 
 mod connection;
+mod log;
 mod oauth;
 mod sessions;
+#[cfg(feature = "serde")]
+mod settings;
 mod sign_in;
 mod sign_in_settings;
+mod texts;
 
 use std::fmt;
 use std::net::IpAddr;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,24 +24,28 @@ use url::Url;
 use self::sign_in_settings::SignInSettings;
 use super::Bridge;
 use crate::authenticate::{AuthState, Authenticator};
+use crate::background_task::Background;
+use crate::client_address::AddressSettings;
 use crate::clock::{Clock, HostClock};
 use crate::csrf::Origins;
 use crate::drain::DrainLimits;
 use crate::external_issuer::{ExternalIssuer, Gateway, TrustedIssuers};
-use crate::id::InvalidId;
+use crate::id::{Audience, CallSource, ClientId, PolicyVersion, TextOr};
 use crate::issue::{Admin, IssueSettings, Issuer};
 use crate::layer::BridgeAuthLayer;
 use crate::rate_limit::{Limits, RateLimits};
 use crate::rejection::{Challenge, ProblemJson, RejectionBody, RejectionFormat};
-use crate::service::{AddressSettings, ServiceState};
+use crate::service::{Health, ServiceState};
 use crate::session::{Freshness, FreshnessSettings, Liveness};
 use crate::store::Store;
+use crate::telemetry::{FindRoute, RequestLog};
 use crate::token::{Claims, KeyRing, TokenVerifier};
 use crate::validate::{BuildError, check_issuer, check_origin, check_path_prefix};
 
 /// Sets up a [`Bridge`].
 ///
-/// Every option has a safe default.
+/// Every option has a safe default. An option takes its type or the text of it ([`TextOr`]). A text that cannot be parsed is
+/// an error of [`build`](Self::build).
 #[must_use = "call build() to get the bridge"]
 pub struct BridgeBuilder {
     settings: IssueSettings,
@@ -49,8 +56,11 @@ pub struct BridgeBuilder {
     challenge: Challenge,
     addresses: AddressSettings,
     drain: DrainLimits,
+    route: Option<FindRoute>,
     trusted_origins: Vec<Url>,
     prefix: String,
+    /// Whether the endpoints that the host has not named get their URLs from the issuer and the prefix.
+    oauth: bool,
     rate_limits: RateLimits,
     /// `None`: the host named none.
     rejection_body: Option<Arc<dyn RejectionBody>>,
@@ -87,8 +97,10 @@ impl BridgeBuilder {
             challenge: Challenge::default(),
             addresses: AddressSettings::default(),
             drain: DrainLimits::default(),
+            route: None,
             trusted_origins: Vec::new(),
             prefix: "/v1/auth/bridge".to_owned(),
+            oauth: false,
             rate_limits: RateLimits::default(),
             rejection_body: None,
             malformed,
@@ -105,10 +117,11 @@ impl BridgeBuilder {
     ///
     /// [`BuildError`] names the setting and its allowed values. An unsafe configuration is refused here, at start-up,
     /// and not at the first request.
-    pub fn build(self) -> Result<Bridge, BuildError> {
+    pub fn build(mut self) -> Result<Bridge, BuildError> {
         if let Some(malformed) = self.malformed {
             return Err(malformed);
         }
+        self.name_endpoints()?;
         self.check()?;
         crate::telemetry::describe();
         let settings = Arc::new(self.settings);
@@ -135,8 +148,12 @@ impl BridgeBuilder {
         let problem_json: Arc<dyn RejectionBody> = Arc::new(ProblemJson);
         let own_body = self.rejection_body.clone().unwrap_or_else(|| problem_json.clone());
         let body = self.rejection_body.or(sign_in.rejection_body).unwrap_or(problem_json);
-        let own_format = Arc::new(RejectionFormat { challenge: self.challenge.clone(), body: own_body });
-        let rejection_format = Arc::new(RejectionFormat { challenge: self.challenge, body });
+        let request_log = Arc::new(RequestLog::new(self.addresses, self.route));
+        let format = |body| {
+            let (challenge, request_log) = (self.challenge.clone(), request_log.clone());
+            Arc::new(RejectionFormat { challenge, body, request_log })
+        };
+        let (own_format, rejection_format) = (format(own_body), format(body));
         // Hook clients may log out. At the other endpoints `EndpointCaller::bridge` refuses them.
         let own_layer = BridgeAuthLayer::new(Authenticator::new(auth.clone(), own), own_format, self.drain)
             .admit_hook_clients();
@@ -155,11 +172,12 @@ impl BridgeBuilder {
             rejection_format,
             own_layer,
             limits: Limits::new(self.rate_limits, MonotonicClock),
-            addresses: self.addresses,
             drain: self.drain,
             prefix: self.prefix,
             pages: sign_in.pages,
             gateway_login: sign_in.gateway_login,
+            health: Health::default(),
+            maintenance: Background::default(),
         };
         Ok(Bridge { state: Arc::new(state) })
     }
@@ -176,38 +194,38 @@ impl BridgeBuilder {
     }
 
     /// The audiences of the tokens that bridges get: 1 to 16, of 1024 characters in all. Default: `bridge` and `mcp`.
-    pub fn audiences<A: AsRef<str>>(mut self, audiences: impl IntoIterator<Item = A>) -> Self {
-        self.settings.audiences.of_bridges = self.parse_all("audience", audiences);
+    pub fn audiences<A: TextOr<Audience>>(mut self, audiences: impl IntoIterator<Item = A>) -> Self {
+        self.settings.audiences.of_bridges = self.read_all("the audience", audiences);
         self
     }
 
     /// More audiences, which a token has only when it is asked for them. Default: none.
     ///
     /// A client asks for a resource URI with `resource` (RFC 8707). [`Issuer::open_access`] can ask for any of them.
-    pub fn other_audiences<A: AsRef<str>>(mut self, audiences: impl IntoIterator<Item = A>) -> Self {
-        self.settings.audiences.others = self.parse_all("audience", audiences);
+    pub fn other_audiences<A: TextOr<Audience>>(mut self, audiences: impl IntoIterator<Item = A>) -> Self {
+        self.settings.audiences.others = self.read_all("the audience", audiences);
         self
     }
 
     /// The client id of the bridge itself. Default: `sp_bridge`.
-    pub fn bridge_client_id(mut self, id: &str) -> Self {
-        if let Some(id) = self.parse("bridge client id", id) {
+    pub fn bridge_client_id(mut self, id: impl TextOr<ClientId>) -> Self {
+        if let Some(id) = self.read("the client id of the bridge", id) {
             self.settings.bridge_client = id;
         }
         self
     }
 
     /// The call source of sessions that an exchange opens. Default: `bridge`.
-    pub fn call_source(mut self, source: &str) -> Self {
-        if let Some(source) = self.parse("call source", source) {
+    pub fn call_source(mut self, source: impl TextOr<CallSource>) -> Self {
+        if let Some(source) = self.read("the call source", source) {
             self.settings.call_source = source;
         }
         self
     }
 
     /// The version of the policy that requests are judged by. Default: `unversioned`.
-    pub fn policy_version(mut self, version: &str) -> Self {
-        if let Some(version) = self.parse("policy version", version) {
+    pub fn policy_version(mut self, version: impl TextOr<PolicyVersion>) -> Self {
+        if let Some(version) = self.read("the policy version", version) {
             self.settings.policy_version = version;
         }
         self
@@ -284,8 +302,8 @@ impl BridgeBuilder {
     }
 
     /// The URL of the protected resource metadata that challenges name (RFC 9728 §5.1). Default: none.
-    pub fn resource_metadata(mut self, url: Url) -> Self {
-        self.challenge.resource_metadata = Some(url);
+    pub fn resource_metadata(mut self, url: impl TextOr<Url>) -> Self {
+        self.challenge.resource_metadata = self.read("the URL of the resource metadata", url);
         self
     }
 
@@ -297,8 +315,8 @@ impl BridgeBuilder {
 
     /// The networks of proxies whose [header](Self::forwarded_header) is believed. Default: none, only the address of
     /// the socket counts.
-    pub fn trusted_proxies(mut self, networks: impl IntoIterator<Item = IpNet>) -> Self {
-        self.addresses.trusted_proxies = networks.into_iter().collect();
+    pub fn trusted_proxies<N: TextOr<IpNet>>(mut self, networks: impl IntoIterator<Item = N>) -> Self {
+        self.addresses.trusted_proxies = self.read_all("the network of trusted proxies", networks);
         self
     }
 
@@ -306,8 +324,8 @@ impl BridgeBuilder {
     ///
     /// Their pages may also use a cookie that a layer [reads the token from](BridgeAuthLayer::token_from). An origin is
     /// https. http is allowed for loopback only.
-    pub fn trusted_origins(mut self, origins: impl IntoIterator<Item = Url>) -> Self {
-        self.trusted_origins = origins.into_iter().collect();
+    pub fn trusted_origins<O: TextOr<Url>>(mut self, origins: impl IntoIterator<Item = O>) -> Self {
+        self.trusted_origins = self.read_all("the trusted origin", origins);
         self
     }
 
@@ -324,6 +342,8 @@ impl BridgeBuilder {
     }
 
     /// The path under which clients reach [`Bridge::service`]. Default: `/v1/auth/bridge`.
+    ///
+    /// [`oauth`](Self::oauth) derives the URLs of the endpoints from it.
     pub fn prefix(mut self, path: impl Into<String>) -> Self {
         self.prefix = path.into();
         self
@@ -355,25 +375,6 @@ impl BridgeBuilder {
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = HostClock::new(clock);
         self
-    }
-
-    /// Parses one setting. Keeps the first malformed one, for [`build`](Self::build) to report.
-    fn parse<T: FromStr<Err = InvalidId>>(&mut self, what: &'static str, value: &str) -> Option<T> {
-        value
-            .parse()
-            .map_err(|reason| {
-                let malformed = BuildError::Id { what, value: value.to_owned(), reason };
-                self.malformed.get_or_insert(malformed);
-            })
-            .ok()
-    }
-
-    fn parse_all<T: FromStr<Err = InvalidId>, V: AsRef<str>>(
-        &mut self,
-        what: &'static str,
-        values: impl IntoIterator<Item = V>,
-    ) -> Vec<T> {
-        values.into_iter().filter_map(|value| self.parse(what, value.as_ref())).collect()
     }
 }
 

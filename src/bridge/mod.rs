@@ -1,21 +1,28 @@
 //! The one object a host makes, and its builder.
 
 mod builder;
+mod maintenance;
+#[cfg(feature = "serde")]
+mod settings;
 
 pub use builder::BridgeBuilder;
+#[cfg(feature = "serde")]
+pub use settings::BridgeSettings;
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::authenticate::Authenticator;
 use crate::id::Audience;
+#[cfg(feature = "testing")]
+use crate::issue::IssueSettings;
 use crate::issue::{Admin, Issuer};
 use crate::layer::BridgeAuthLayer;
 use crate::service::{
     AdminService, AuthorizeService, BridgeService, CapabilitiesService, CodeService,
-    DeviceAuthorizationService, DevicePageService, DevicesPageService, IntrospectionService, JwksService,
-    LogoutService, OauthClientService, OpenApiService, RevocationService, ServiceState, SessionService,
-    SessionsService, TokenService, WellKnownService,
+    DeviceAuthorizationService, DevicePageService, DevicesPageService, Health, HealthService,
+    IntrospectionService, JwksService, LogoutService, OauthClientService, OpenApiService, RevocationService,
+    ServiceState, SessionService, SessionsService, TokenService, WellKnownService,
 };
 use crate::session::WatchStatus;
 use crate::token::KeyRing;
@@ -210,6 +217,23 @@ impl Bridge {
     #[must_use]
     pub fn openapi_service(&self) -> OpenApiService {
         OpenApiService::new(&self.state)
+    }
+
+    /// The probes `live`, `ready` and `watcher`, for balancers and supervisors.
+    #[must_use]
+    pub fn health_service(&self) -> HealthService {
+        HealthService::new(&self.state)
+    }
+
+    /// The health that the [probes](Self::health_service) show: it begins to drain when the process is to stop.
+    #[must_use]
+    pub fn health(&self) -> &Health {
+        &self.state.health
+    }
+
+    #[cfg(feature = "testing")]
+    pub(crate) fn settings(&self) -> &IssueSettings {
+        &self.state.settings
     }
 
     /// How fresh this bridge is, for health pages: the age of its proof, look-ups, the pool, and 503 answers by cause.

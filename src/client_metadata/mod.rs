@@ -50,7 +50,7 @@ use bridge_auth::client_metadata::ClientMetadata;
 # fn set(authority: &[u8]) -> Result<ClientMetadata, Box<dyn std::error::Error>> {
 let programs = ClientMetadata::from_hosts(["claude.ai", "programs.corp.example"])
     .root_certificate_pem(authority)
-    .danger_allow_addresses(["10.20.30.0/24".parse()?])
+    .danger_allow_addresses(["10.20.30.0/24"])
     .cache(100, Duration::from_secs(3600));
 # Ok(programs)
 # }
@@ -80,3 +80,13 @@ pub use settings::ClientMetadata;
 #[cfg(test)]
 #[cfg(feature = "client-metadata")]
 mod tests;
+
+/// Reads a document as a fetch from `url` does. For the fuzz targets.
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub fn fuzz_document(url: &str, json: &[u8]) {
+    let url = crate::id::ClientId::parse(url).ok().and_then(|id| client_url::ClientUrl::parse(&id).ok());
+    if let Some(url) = url {
+        let _ = ClientDocument::read(&url, json);
+    }
+}

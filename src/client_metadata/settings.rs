@@ -6,6 +6,7 @@ use ipnet::IpNet;
 use url::Url;
 
 use super::client_url::{authority, is_plain_host};
+use crate::id::{FirstInvalid, TextOr};
 use crate::validate::{BuildError, Setting, check_count, check_deadline, check_life};
 
 /// Accepts OAuth clients whose id is the URL of a document about them: client metadata documents
@@ -29,11 +30,14 @@ pub struct ClientMetadata {
     pub(super) timeout: Duration,
     pub(super) roots: Vec<Vec<u8>>,
     pub(super) allowed: Vec<IpNet>,
+    pub(super) invalid: FirstInvalid,
 }
 
 impl ClientMetadata {
+    /// How many documents are kept unless the host says otherwise.
+    pub(crate) const MAX_DOCUMENTS: u32 = 1000;
     /// The longest time that a document may be used without a new fetch.
-    const DAY: Duration = Duration::from_secs(24 * 3600);
+    pub(crate) const DAY: Duration = Duration::from_secs(24 * 3600);
 
     /// Accepts clients of any https host with a public address.
     ///
@@ -41,11 +45,12 @@ impl ClientMetadata {
     pub fn open() -> Self {
         Self {
             hosts: None,
-            max_documents: 1000,
+            max_documents: Self::MAX_DOCUMENTS,
             longest_life: Self::DAY,
             timeout: Duration::from_secs(5),
             roots: Vec::new(),
             allowed: Vec::new(),
+            invalid: FirstInvalid::default(),
         }
     }
 
@@ -90,12 +95,14 @@ impl ClientMetadata {
     ///
     /// **Danger:** everyone who can sign in can then make the gateway send a `GET` to every https service at these
     /// addresses. Name the smallest networks that will do, and use [`from_hosts`](Self::from_hosts).
-    pub fn danger_allow_addresses(mut self, networks: impl IntoIterator<Item = IpNet>) -> Self {
-        self.allowed.extend(networks);
+    pub fn danger_allow_addresses<N: TextOr<IpNet>>(mut self, networks: impl IntoIterator<Item = N>) -> Self {
+        let read = |network| self.invalid.read("the allowed network", network);
+        self.allowed.extend(networks.into_iter().filter_map(read));
         self
     }
 
     pub(super) fn check(&self) -> Result<(), BuildError> {
+        self.invalid.check()?;
         let max = Setting::new("the maximum of kept client documents", "ClientMetadata::cache");
         check_count(max, self.max_documents, &(1..=1_000_000), "1 to 1 000 000")?;
         let life = Setting::new("the longest life of a client document", "ClientMetadata::cache");

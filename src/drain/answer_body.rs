@@ -21,6 +21,11 @@ pub struct AnswerBody {
 }
 
 impl AnswerBody {
+    /// An answer behind which nothing is drained.
+    pub(crate) fn whole(bytes: Bytes) -> Self {
+        Self::new(bytes, None)
+    }
+
     pub(super) fn new(bytes: Bytes, unread: Option<Unread>) -> Self {
         Self { bytes, unread }
     }

@@ -38,7 +38,7 @@ impl Draining {
     {
         let rest = rest.filter(|rest| !rest.is_end_stream());
         let Some((limits, rest)) = self.limits.zip(rest) else {
-            return response.map(|bytes| AnswerBody::new(bytes, None));
+            return response.map(AnswerBody::whole);
         };
         let is_too_long = rest.size_hint().lower() > limits.bytes;
         let (mut head, bytes) = response.into_parts();

@@ -9,8 +9,8 @@ use super::session_mapping::ExternalSessions;
 use super::trusted_issuer::TrustedIssuer;
 use crate::audience::Audiences;
 use crate::clock::HostClock;
-use crate::id::{Audience, Scopes};
-use crate::token::{Algorithm, Claims, ExternalVerifier};
+use crate::id::{Audience, FirstInvalid, Scopes, TextOr};
+use crate::token::{Algorithm, Claims, ExternalVerifier, ScopeClaims};
 use crate::validate::{BuildError, Setting, check_issuer};
 
 /// An external authorization server whose access tokens the guard accepts.
@@ -22,11 +22,13 @@ pub struct ExternalIssuer {
     issuer: String,
     source: Arc<dyn JwksSource>,
     sessions: ExternalSessions,
-    audiences: Vec<(String, String)>,
+    audiences: Vec<(Audience, Audience)>,
     algorithms: Vec<Algorithm>,
+    scope_claims: ScopeClaims,
     scopes: Scopes,
     takes_plain_jwts: bool,
     timing: Timing,
+    invalid: FirstInvalid,
 }
 
 /// The settings of the gateway that count for external tokens too.
@@ -52,9 +54,11 @@ impl ExternalIssuer {
             sessions,
             audiences: Vec::new(),
             algorithms: vec![Algorithm::EdDsa, Algorithm::Es256, Algorithm::Rs256, Algorithm::Ps256],
+            scope_claims: ScopeClaims::Standard,
             scopes: Scopes::default(),
             takes_plain_jwts: false,
             timing: Timing::default(),
+            invalid: FirstInvalid::default(),
         }
     }
 
@@ -65,8 +69,10 @@ impl ExternalIssuer {
     ///
     /// Use a name that stands for this gateway and for nothing else, such as its resource URI (RFC 8707). A token that
     /// was meant for another service must not open this one.
-    pub fn audience(mut self, external: impl Into<String>, own: impl Into<String>) -> Self {
-        self.audiences.push((external.into(), own.into()));
+    pub fn audience(mut self, external: impl TextOr<Audience>, own: impl TextOr<Audience>) -> Self {
+        let external = self.invalid.read("the external audience", external);
+        let own = self.invalid.read("the own audience of an external issuer", own);
+        self.audiences.extend(external.zip(own));
         self
     }
 
@@ -81,8 +87,38 @@ impl ExternalIssuer {
     /// The scopes of its tokens that count here. Default: none.
     ///
     /// All other scopes are ignored.
-    pub fn allow_scopes(mut self, scopes: Scopes) -> Self {
-        self.scopes = scopes;
+    pub fn allow_scopes(mut self, scopes: impl TextOr<Scopes>) -> Self {
+        if let Some(scopes) = self.invalid.read("the allowed scopes of an external issuer", scopes) {
+            self.scopes = scopes;
+        }
+        self
+    }
+
+    /// The claims in which it writes the scopes of its tokens. Default: `scope`, a text with a space between scopes (RFC
+    /// 9068 §2.2.3).
+    ///
+    /// | issuer | claims |
+    /// |---|---|
+    /// | Microsoft Entra ID | `scp`: what a program may do for a person; `roles`: the app roles of a person or a program |
+    /// | Okta | `scp` |
+    ///
+    /// A claim that is named here may be a text with a space between scopes, or a list of texts with one scope each. A
+    /// token has the scopes of all these claims together, as far as they are [allowed](Self::allow_scopes). A claim that
+    /// is missing grants nothing. A token in which one of them is of another type is refused. `scope` counts only when
+    /// it is named too.
+    ///
+    /// The roles of a person are the person's, whatever program calls for them. So with `roles` every program that
+    /// gets a token for this gateway can do what its person may do.
+    ///
+    /// ```
+    /// # use bridge_auth::external_issuer::ExternalIssuer;
+    /// # use bridge_auth::{BuildError, Scopes};
+    /// # fn with(entra: ExternalIssuer) -> Result<ExternalIssuer, Box<dyn std::error::Error>> {
+    /// Ok(entra.scopes_from(["scp", "roles"]).allow_scopes(Scopes::parse("tools:read Tools.Run")?))
+    /// # }
+    /// ```
+    pub fn scopes_from<N: Into<String>>(mut self, claims: impl IntoIterator<Item = N>) -> Self {
+        self.scope_claims = ScopeClaims::Named(claims.into_iter().map(Into::into).collect());
         self
     }
 
@@ -106,6 +142,8 @@ impl ExternalIssuer {
 
     /// The least time between two fetches, whatever tokens come: above 0, at most
     /// [`refresh_every`](Self::refresh_every). Default: 30 s.
+    ///
+    /// A key that was published after the last fetch is called unknown for as long (401).
     pub fn refresh_at_most_every(mut self, interval: Duration) -> Self {
         self.timing.floor = interval;
         self
@@ -119,7 +157,7 @@ impl ExternalIssuer {
         self
     }
 
-    /// How long a request waits for keys before the answer is 503: above 0, at most 60 s. Default: 2 s.
+    /// How long a request waits for keys that are not known yet: above 0, at most 60 s. Default: 2 s.
     pub fn keys_deadline(mut self, deadline: Duration) -> Self {
         self.timing.deadline = deadline;
         self
@@ -132,16 +170,17 @@ impl ExternalIssuer {
     pub(super) fn into_trusted(self, gateway: &Gateway<'_>) -> Result<TrustedIssuer, BuildError> {
         let clock = gateway.clock;
         check_issuer(&self.issuer)?;
+        self.invalid.check()?;
         self.timing.check()?;
         if self.algorithms.is_empty() {
             let what = "the number of algorithms of an external issuer";
             return Err(Setting::new(what, "ExternalIssuer::algorithms").out_of_range(0, "at least 1"));
         }
-        let audiences: Vec<_> = self
-            .audiences
-            .iter()
-            .map(|(external, own)| Ok((parse_audience(external)?, known_audience(own, gateway.audiences)?)))
-            .collect::<Result<_, BuildError>>()?;
+        check_scope_claims(&self.scope_claims)?;
+        let audiences = self.audiences;
+        if let Some((_, unknown)) = audiences.iter().find(|(_, own)| !gateway.audiences.knows(own)) {
+            return Err(BuildError::UnknownAudience(unknown.to_string()));
+        }
         if !(1..=16).contains(&audiences.len()) {
             return Err(BuildError::Audiences {
                 count: audiences.len(),
@@ -157,6 +196,7 @@ impl ExternalIssuer {
             algorithms: self.algorithms,
             takes_plain_jwts: self.takes_plain_jwts,
             audiences,
+            scope_claims: self.scope_claims,
             scopes: self.scopes,
             clock: clock.clone(),
             leeway: gateway.leeway,
@@ -166,12 +206,18 @@ impl ExternalIssuer {
     }
 }
 
-fn parse_audience(text: &str) -> Result<Audience, BuildError> {
-    let malformed = |reason| BuildError::Id { what: "the external audience", value: text.to_owned(), reason };
-    Audience::parse(text).map_err(malformed)
-}
-
-fn known_audience(text: &str, audiences: &Audiences) -> Result<Audience, BuildError> {
-    let audience = Audience::parse(text).ok().filter(|audience| audiences.knows(audience));
-    audience.ok_or_else(|| BuildError::UnknownAudience(text.to_owned()))
+fn check_scope_claims(claims: &ScopeClaims) -> Result<(), BuildError> {
+    let ScopeClaims::Named(names) = claims else { return Ok(()) };
+    if !(1..=16).contains(&names.len()) {
+        let setting = Setting::new("the number of scope claims", "ExternalIssuer::scopes_from");
+        return Err(setting.out_of_range(names.len(), "1 to 16"));
+    }
+    match names.iter().find(|name| !ScopeClaims::may_be(name)) {
+        None => Ok(()),
+        Some(name) => Err(BuildError::Text {
+            what: "the scope claim of ExternalIssuer::scopes_from",
+            value: name.clone(),
+            allowed: "a claim of 1 to 255 bytes that has no other meaning, such as `scp` or `roles`",
+        }),
+    }
 }

@@ -1,10 +1,14 @@
 //! Fetches the keys of one external issuer again and again.
 //!
 //! One task does all fetching. So only one fetch runs at a time, and a dropped request drops no fetch. Requests read
-//! the keys of the last fetch. They wait for a fetch only when those keys do not decide.
+//! the keys of the last fetch. They wait for a fetch only when it may show more than those keys do.
+//!
+//! A key that the last set lacks is unknown for as long as the set may be used without a fetch (`refresh_every`). So a
+//! stranger who names any keys gets 401, also between two fetches, and nothing is remembered of what they named.
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -33,6 +37,8 @@ struct Shared {
     fetched: ArcSwapOption<Fetched>,
     attempts: watch::Sender<Attempts>,
     wanted: Notify,
+    /// Whether a request named an unknown key since the last attempt, too soon for the next one.
+    is_next_wanted: AtomicBool,
 }
 
 /// How often the keys are fetched, and for how long they are used.
@@ -82,12 +88,15 @@ impl Keys {
             fetched: ArcSwapOption::empty(),
             attempts: watch::Sender::default(),
             wanted: Notify::new(),
+            is_next_wanted: AtomicBool::new(false),
         };
         Self { shared: Arc::new(shared), task: Background::default() }
     }
 
-    /// The key with this id, and the generation of the keys. `None`: the issuer has no such key, by a set that was
-    /// fetched after the call began.
+    /// The key with this id, and the generation of the keys. `None`: a fetch has shown that the issuer has no such key.
+    ///
+    /// A fetch that this call waited for shows it, and so does an earlier one for as long as the keys need not be fetched
+    /// again.
     ///
     /// # Cancel safety
     ///
@@ -97,12 +106,11 @@ impl Keys {
         if let Some(found) = self.shared.usable().as_deref().and_then(named) {
             return Ok(Some(found));
         }
-        let asked = self.shared.clock.now();
-        self.fetch_again().await?;
+        let has_fetched = self.fetch_again().await.is_ok();
         let fetched = self.shared.usable().ok_or(KeysUnavailable)?;
+        let is_proof = has_fetched || self.shared.age(&fetched) <= self.shared.timing.interval;
         match named(&fetched) {
-            // The fetch began before this call. So the key may be newer than the fetched set.
-            None if fetched.at < asked => Err(KeysUnavailable),
+            None if !is_proof => Err(KeysUnavailable),
             found => Ok(found),
         }
     }
@@ -132,8 +140,8 @@ impl Keys {
         }
     }
 
-    /// Starts the task at the first request.
-    fn keep_running(&self) {
+    /// Starts the task, unless it runs: at the first request, or before.
+    pub(super) fn keep_running(&self) {
         self.task.ensure(|| keep_fresh(self.shared.clone()));
     }
 
@@ -158,31 +166,38 @@ impl Shared {
     }
 
     /// Makes sure that an attempt ends after attempt number `before`. `false`: the last attempt began too short a time
-    /// ago.
+    /// ago, and the next one begins as soon as it may.
     fn ask(&self, before: u64) -> bool {
         // Read once, because an attempt may begin and end meanwhile.
         let attempts = *self.attempts.borrow();
         if attempts.is_running || attempts.finished > before {
             return true;
         }
-        let may_begin = !self.is_too_soon_after(attempts);
-        if may_begin {
+        let may_begin = self.too_soon_after(attempts).is_none();
+        // Of all who come too soon, one wakes the task.
+        if may_begin || !self.is_next_wanted.swap(true, Ordering::Relaxed) {
             self.wanted.notify_one();
         }
         may_begin
     }
 
-    fn is_too_soon_after(&self, attempts: Attempts) -> bool {
-        let since = attempts.began.and_then(|began| self.clock.now().checked_sub(began));
-        since.is_some_and(|since| since < self.timing.floor)
+    /// How long the next attempt must wait.
+    fn too_soon_after(&self, attempts: Attempts) -> Option<Duration> {
+        let since = self.clock.now().checked_sub(attempts.began?)?;
+        self.timing.floor.checked_sub(since).filter(|wait| !wait.is_zero())
     }
 
-    /// How long the task waits for the next fetch, when nobody asks for one.
+    /// How long the task waits for the next fetch, when nobody asks for one meanwhile.
     fn pause(&self) -> Duration {
-        if self.attempts.borrow().has_failed { self.timing.floor } else { self.timing.interval }
+        let attempts = *self.attempts.borrow();
+        if self.is_next_wanted.load(Ordering::Relaxed) {
+            return self.too_soon_after(attempts).unwrap_or_default();
+        }
+        if attempts.has_failed { self.timing.floor } else { self.timing.interval }
     }
 
     async fn fetch(&self) {
+        self.is_next_wanted.store(false, Ordering::Relaxed);
         let running = Running::begin(self);
         let fetching = tokio::time::timeout(Self::FETCH_DEADLINE, self.source.fetch());
         let set = fetching.await.unwrap_or(Err(JwksError::TimedOut)).and_then(|json| self.read(&json));
@@ -260,7 +275,7 @@ impl Drop for Running<'_> {
 async fn keep_fresh(shared: Arc<Shared>) {
     loop {
         let attempts = *shared.attempts.borrow();
-        if !shared.is_too_soon_after(attempts) {
+        if shared.too_soon_after(attempts).is_none() {
             shared.fetch().await;
         }
         tokio::select! {

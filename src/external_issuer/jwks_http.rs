@@ -10,6 +10,7 @@ use reqwest::{Client, StatusCode};
 use url::Url;
 
 use super::jwks_source::{JwksError, JwksSource};
+use crate::id::TextOr;
 use crate::validate::{BuildError, check_endpoint};
 
 /// Fetches a JWK set over https.
@@ -22,7 +23,7 @@ use crate::validate::{BuildError, check_endpoint};
 /// use bridge_auth::external_issuer::{ExternalIssuer, ExternalSessions, HttpJwks};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let keys = HttpJwks::new("https://login.partner.example/.well-known/jwks.json".parse()?)?;
+/// let keys = HttpJwks::new("https://login.partner.example/.well-known/jwks.json")?;
 /// let partner = ExternalIssuer::new("https://login.partner.example", keys, ExternalSessions::None)
 ///     .audience("https://gateway.example/mcp", "mcp");
 /// # Ok(())
@@ -44,9 +45,10 @@ impl HttpJwks {
     ///
     /// # Errors
     ///
-    /// [`BuildError::Text`] when `url` is not https (http is allowed for loopback only). [`BuildError::Tls`] when no
+    /// [`BuildError::InvalidText`] when `url` is not a URL. [`BuildError::Text`] when it is not https (http is allowed for loopback only). [`BuildError::Tls`] when no
     /// TLS client can be made.
-    pub fn new(url: Url) -> Result<Self, BuildError> {
+    pub fn new(url: impl TextOr<Url>) -> Result<Self, BuildError> {
+        let url = url.parsed("the JWKS URL")?;
         check_endpoint("the JWKS URL", Some(&url))?;
         let client = Client::builder()
             .https_only(url.scheme() == "https")

@@ -7,6 +7,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 /// Fetches the JWK set (RFC 7517 §5) of an external issuer.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not fetch the keys of an issuer",
+    label = "give an `HttpJwks` (feature `jwks-http`), or a type that implements `JwksSource`"
+)]
 #[async_trait]
 pub trait JwksSource: fmt::Debug + Send + Sync + 'static {
     /// The JSON of the set as it is published now.

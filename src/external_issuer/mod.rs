@@ -24,11 +24,29 @@
 //! - when the first token comes,
 //! - every [`refresh_every`](ExternalIssuer::refresh_every) after that,
 //! - when a token names an unknown key, but not more often than
-//!   [`refresh_at_most_every`](ExternalIssuer::refresh_at_most_every).
+//!   [`refresh_at_most_every`](ExternalIssuer::refresh_at_most_every). A token that comes too soon makes the next fetch
+//!   start as soon as it may.
 //!
-//! The answer is 503 with `Retry-After` while it is not known whether the issuer has the key, and while no keys are
-//! younger than [`stale_for`](ExternalIssuer::stale_for). A good token is never called bad. When the issuer removes a
-//! key, the next fetch makes the key useless, for cached verdicts too.
+//! A token with an unknown key waits for a fetch that is running or may start now, at most
+//! [`keys_deadline`](ExternalIssuer::keys_deadline). Then
+//!
+//! | the answer is | when |
+//! |---|---|
+//! | 401 | a fetch has shown that the issuer has no such key: the one that the token waited for, or the last one, for [`refresh_every`](ExternalIssuer::refresh_every) |
+//! | 503 with `Retry-After` | no fetch has succeeded yet, or the keys are due and cannot be fetched |
+//!
+//! So a key that the issuer uses before it could be fetched is called unknown for as long as `refresh_at_most_every` (30
+//! s): publish a key before you sign with it. The other rule, 503 for every unknown key between two fetches, would let
+//! anybody take the gateway out of its balancer with made-up key ids.
+//!
+//! Tokens with known keys never wait. When no keys are younger than [`stale_for`](ExternalIssuer::stale_for), all tokens
+//! of the issuer are answered 503. When the issuer removes a key, the next fetch makes the key useless, for cached
+//! verdicts too.
+//!
+//! # Scopes
+//!
+//! The scopes of a token are in `scope`, unless the host names [other claims](ExternalIssuer::scopes_from), such as `scp`
+//! and `roles`. Only those that the host [allows](ExternalIssuer::allow_scopes) count.
 //!
 //! ```
 //! use bridge_auth::external_issuer::{ExternalCaller, ExternalIssuer, ExternalSessions, JwksError, JwksSource};

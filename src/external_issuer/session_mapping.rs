@@ -20,6 +20,10 @@ pub enum ExternalSessions {
 }
 
 /// Finds the session of this gateway for a caller with an external token.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not map external callers to sessions",
+    label = "give the mapper itself: `ExternalSessions::mapped` puts it behind an `Arc`"
+)]
 #[async_trait]
 pub trait SessionMapper: fmt::Debug + Send + Sync + 'static {
     /// The session for a verified token with these claims. `None` refuses the caller with 401, like any bad token.

@@ -7,7 +7,8 @@ use super::session_mapping::ExternalSessions;
 use crate::id::SessionId;
 use crate::rejection::Rejection;
 use crate::store::{StoreErrorKind, log_fault, within_deadline};
-use crate::token::{ExternalClaims, ExternalVerifier};
+use crate::telemetry::Known;
+use crate::token::{ExternalClaims, ExternalVerifier, InvalidToken};
 
 #[derive(Debug)]
 pub(crate) struct TrustedIssuer {
@@ -21,6 +22,16 @@ impl TrustedIssuer {
     /// Whether its callers have sessions.
     pub(crate) fn is_mapped(&self) -> bool {
         matches!(self.sessions, ExternalSessions::Mapped(_))
+    }
+
+    /// What its tokens have as `iss`.
+    pub(crate) fn name(&self) -> &str {
+        &self.verifier.issuer
+    }
+
+    /// What is known of `token`, which was refused for `reason`. The gateway trusts the issuers `all`.
+    pub(crate) fn explain(&self, token: &str, reason: InvalidToken, all: &[&str]) -> Known {
+        self.verifier.explain(token, reason, all)
     }
 
     /// The session of a verified token. `None`: its caller has no session.

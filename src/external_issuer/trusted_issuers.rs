@@ -51,6 +51,11 @@ impl TrustedIssuers {
         self.issuers.iter().find(|trusted| *trusted.verifier.issuer == *issuer)
     }
 
+    /// What their tokens have as `iss`.
+    pub(crate) fn names(&self) -> Vec<&str> {
+        self.issuers.iter().map(|trusted| &*trusted.verifier.issuer).collect()
+    }
+
     /// The cached token with this digest, when it still holds.
     pub(crate) fn cached(&self, digest: u128) -> Option<Arc<ExternalToken>> {
         let token = self.cache.get(&digest)?;
@@ -60,6 +65,11 @@ impl TrustedIssuers {
         // The next verification finds out what has changed, and logs it.
         self.cache.remove(&digest);
         None
+    }
+
+    /// Fetches the keys of all issuers, and keeps them fresh: also before the first request.
+    pub(crate) fn keep_keys_fresh(&self) {
+        self.issuers.iter().for_each(|trusted| trusted.keys.keep_running());
     }
 
     pub(crate) fn remember(&self, digest: u128, token: Arc<ExternalToken>) {

@@ -6,9 +6,12 @@ use axum_core::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, HeaderValue};
+use http::request::Parts;
 
-use crate::rejection::Rejection;
+use crate::layer_verdict::LayerVerdict;
+use crate::rejection::{Refusal, Rejection};
 use crate::request_context::{MISSING_LAYER, RequestContext};
+use crate::telemetry::RefusedRequest;
 
 /// The layer did not run for this request.
 ///
@@ -53,8 +56,15 @@ impl MissingLayer {
 }
 
 impl Refused {
-    pub(super) fn new(context: &RequestContext, rejection: &Rejection) -> Self {
-        Self { response: Box::new(context.rejection_format.refuse(rejection, &context.trace)) }
+    /// Refuses the request of `parts`, which the layer let in as `layer_verdict` says.
+    pub(super) fn new(
+        (layer_verdict, context): (LayerVerdict<'_>, &RequestContext),
+        parts: &Parts,
+        rejection: Rejection,
+    ) -> Self {
+        let refusal = Refusal::new(rejection, layer_verdict.known());
+        let request = RefusedRequest::of_parts(parts);
+        Self { response: Box::new(context.rejection_format.refuse(request, refusal, &context.trace)) }
     }
 
     /// The status: 401 or 403.

@@ -38,8 +38,8 @@ macro_rules! extract_from_caller {
             type Rejection = CallerRejection;
 
             async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, CallerRejection> {
-                let (layer_verdict, context) = layer_verdict(parts)?;
-                let $caller = layer_verdict.$find().map_err(|rejection| Refused::new(context, &rejection))?;
+                let found = layer_verdict(parts)?;
+                let $caller = found.0.$find().map_err(|rejection| Refused::new(found, parts, rejection))?;
                 Ok($read)
             }
         }

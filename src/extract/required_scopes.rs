@@ -10,13 +10,18 @@ use http::request::Parts;
 use super::extractor_rejection::{CallerRejection, Refused};
 use super::layer_verdict;
 use crate::caller::Caller;
-use crate::id::Scopes;
+use crate::id::{CheckedScopes, Scopes};
 use crate::rejection::Rejection;
-use crate::request_context::RequestContext;
 
 /// Scopes that a handler requires, as a type.
 ///
-/// [`required_scopes!`](crate::required_scopes!) makes one.
+/// [`required_scopes!`](crate::required_scopes!) makes one. Text that is not one scope does not compile, also when the trait is
+/// implemented by hand.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not say which scopes it stands for",
+    label = "declare it with `bridge_auth::required_scopes!`",
+    note = "`required_scopes! {{ pub struct CallModels = [\"models:call\"]; }}` declares `CallModels`, and `Granted<CallModels>` requires the scope"
+)]
 pub trait RequiredScopes: Send + Sync + 'static {
     /// The required scopes, all of them.
     const SCOPES: &'static [&'static str];
@@ -24,10 +29,16 @@ pub trait RequiredScopes: Send + Sync + 'static {
 
 /// Declares types that stand for required scopes.
 ///
+/// Each scope is a literal or a constant. A text that is not one scope does not compile.
+///
 /// ```
+/// const PUBLISH: &str = "docs:publish";
+///
 /// bridge_auth::required_scopes! {
 ///     /// May write to the audit track.
 ///     pub struct HookTrack = ["hook:track"];
+///     /// May publish. Both scopes are required.
+///     pub struct CanPublish = [PUBLISH, "docs:write"];
 /// }
 ///
 /// async fn track(caller: bridge_auth::Granted<HookTrack>) -> String {
@@ -36,7 +47,7 @@ pub trait RequiredScopes: Send + Sync + 'static {
 /// ```
 #[macro_export]
 macro_rules! required_scopes {
-    ($($(#[$meta:meta])* $visibility:vis struct $name:ident = [$($scope:literal),+ $(,)?];)+) => {$(
+    ($($(#[$meta:meta])* $visibility:vis struct $name:ident = [$($scope:expr),+ $(,)?];)+) => {$(
         $(#[$meta])*
         #[derive(Debug, Clone, Copy)]
         $visibility struct $name;
@@ -44,6 +55,8 @@ macro_rules! required_scopes {
         impl $crate::extract::RequiredScopes for $name {
             const SCOPES: &'static [&'static str] = &[$($scope),+];
         }
+
+        const _: $crate::id::CheckedScopes = $crate::id::CheckedScopes::one_each(&[$($scope),+]);
     )+};
 }
 
@@ -65,12 +78,15 @@ impl<R: RequiredScopes> Granted<R> {
         self.caller
     }
 
-    fn check(context: &RequestContext, caller: &Caller) -> Result<Self, Refused> {
+    /// A host that implements `RequiredScopes` by hand is held to the same check.
+    const CHECKED: CheckedScopes = CheckedScopes::one_each(R::SCOPES);
+
+    fn check(caller: &Caller) -> Result<Self, Rejection> {
+        let required = Self::CHECKED;
         if R::SCOPES.iter().all(|scope| caller.scopes().contains(scope)) {
             return Ok(Self { caller: caller.for_handler(), required: PhantomData });
         }
-        let required = Scopes::collect(R::SCOPES).unwrap_or_default();
-        Err(Refused::new(context, &Rejection::InsufficientScope { required }))
+        Err(Rejection::InsufficientScope { required: Scopes::checked(required) })
     }
 }
 
@@ -98,9 +114,9 @@ impl<S: Sync, R: RequiredScopes> FromRequestParts<S> for Granted<R> {
     type Rejection = CallerRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, CallerRejection> {
-        let (layer_verdict, context) = layer_verdict(parts)?;
-        let caller = layer_verdict.caller().map_err(|rejection| Refused::new(context, &rejection))?;
-        Ok(Self::check(context, caller)?)
+        let found = layer_verdict(parts)?;
+        let granted = found.0.caller().and_then(Self::check);
+        Ok(granted.map_err(|rejection| Refused::new(found, parts, rejection))?)
     }
 }
 
@@ -108,8 +124,8 @@ impl<S: Sync, R: RequiredScopes> OptionalFromRequestParts<S> for Granted<R> {
     type Rejection = CallerRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, CallerRejection> {
-        let (layer_verdict, context) = layer_verdict(parts)?;
-        let check = |caller| Self::check(context, caller);
-        Ok(layer_verdict.caller().ok().map(check).transpose()?)
+        let found = layer_verdict(parts)?;
+        let granted = found.0.caller().ok().map(Self::check).transpose();
+        Ok(granted.map_err(|rejection| Refused::new(found, parts, rejection))?)
     }
 }

@@ -1,4 +1,4 @@
-//! Thirteen pages, each for one question of a host.
+//! Fourteen pages, each for one question of a host.
 //!
 //! Their source is in the folder `docs/guide` of the repository. Every piece of Rust in them compiles, and the tests run
 //! it where it needs no server.
@@ -16,6 +16,7 @@
 //! | [`testing`] | How do I test my handlers? |
 //! | [`metrics_and_logs`] | What does each metric, audit event and log line mean? |
 //! | [`rotation`] | How do I replace keys, the pepper and client secrets? |
+//! | [`configuration_file`] | How does a configuration file hold all settings? |
 //! | [`from_a_hand_written_guard`] | How do I replace my own JWT middleware? |
 //! | [`from_axum_login`] | How does this go together with `axum-login`? |
 
@@ -64,6 +65,10 @@ pub mod metrics_and_logs {}
 #[doc = include_str!("links.md")]
 #[doc = include_str!("../../docs/guide/rotation.md")]
 pub mod rotation {}
+
+#[doc = include_str!("links.md")]
+#[doc = include_str!("../../docs/guide/configuration-file.md")]
+pub mod configuration_file {}
 
 #[doc = include_str!("links.md")]
 #[doc = include_str!("../../docs/guide/from-a-hand-written-guard.md")]

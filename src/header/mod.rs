@@ -1,8 +1,12 @@
-//! The six identity headers: their names, how they are removed from a client's request, and how they are written.
+//! The six identity headers: their names, how they are removed from a client's request, and how they are written. Also:
+//! which headers of a request are sent on to an upstream.
 
 mod request_head;
+mod upstream;
 
 pub(crate) use request_head::{Changes, Head, Lines, OwnedLines};
+pub(crate) use upstream::BEARER_PROTOCOL;
+pub use upstream::{prepare_for_upstream, remove_hop_by_hop};
 
 use http::header::CONNECTION;
 use http::{HeaderMap, HeaderName, HeaderValue};

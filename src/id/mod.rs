@@ -6,10 +6,13 @@ mod scope;
 mod secret;
 mod secret_text;
 mod text;
+mod text_or;
 mod trace;
 
 pub use device_code::{DeviceCode, DeviceCodeHash, UserCode};
 pub(crate) use random::random_hex;
+#[doc(hidden)]
+pub use scope::CheckedScopes;
 pub use scope::{InvalidScope, Scope, Scopes};
 pub use secret::{
     AccessToken, AssertionHash, ClientSecret, CodeChallenge, CodeHash, CodeVerifier, ExchangeCode,
@@ -19,6 +22,10 @@ pub use secret_text::InvalidSecret;
 pub use text::InvalidId;
 use text::text_id;
 pub(crate) use text::{is_shown, shown_text};
+pub(crate) use text_or::FirstInvalid;
+#[cfg(feature = "serde")]
+pub(crate) use text_or::TextOf;
+pub use text_or::{InvalidText, TextOr};
 pub(crate) use trace::Trace;
 pub use trace::TraceId;
 

@@ -6,6 +6,34 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::text_or::{FromText, InvalidText};
+
+/// Makes [`Scopes`] of texts that are known when the program is compiled. Text that is not scopes does not compile.
+///
+/// A text has one scope, or several with one space between them. Constants are as good as literals.
+///
+/// ```
+/// use bridge_auth::scopes;
+///
+/// const ADMIN: &str = "models:admin";
+///
+/// assert_eq!(scopes!("models:call", ADMIN), scopes!("models:admin models:call"));
+/// assert!(scopes!().is_empty());
+/// ```
+///
+/// ```compile_fail,E0080
+/// // Two spaces.
+/// let scopes = bridge_auth::scopes!("models:call  models:admin");
+/// ```
+#[macro_export]
+macro_rules! scopes {
+    ($($text:expr),* $(,)?) => {{
+        // An item is checked by `cargo check` too.
+        const __BRIDGE_AUTH_SCOPES: $crate::id::CheckedScopes = $crate::id::CheckedScopes::new(&[$($text),*]);
+        $crate::id::Scopes::checked(__BRIDGE_AUTH_SCOPES)
+    }};
+}
+
 /// One scope token: 1 to 128 characters of `%x21 / %x23-5B / %x5D-7E` (RFC 6749, appendix A.4).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Scope(Arc<str>);
@@ -30,6 +58,8 @@ pub enum InvalidScope {
 }
 
 impl Scope {
+    const MAX_CHARACTERS: usize = 128;
+
     /// Parses one scope token.
     ///
     /// # Errors
@@ -37,8 +67,7 @@ impl Scope {
     /// [`InvalidScope::Token`] when `text` is not a scope.
     pub fn parse(text: impl AsRef<str>) -> Result<Self, InvalidScope> {
         let text = text.as_ref();
-        let is_token = |b: u8| matches!(b, 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
-        if matches!(text.len(), 1..=128) && text.bytes().all(is_token) {
+        if matches!(text.len(), 1..=Self::MAX_CHARACTERS) && text.bytes().all(is_token) {
             Ok(Self(text.into()))
         } else {
             Err(InvalidScope::Token)
@@ -50,6 +79,81 @@ impl Scope {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Texts that were checked when the program was compiled.
+///
+/// [`scopes!`](crate::scopes!) makes one.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy)]
+pub struct CheckedScopes(&'static [&'static str]);
+
+impl CheckedScopes {
+    /// Checks `texts`, each with any number of scopes.
+    ///
+    /// # Panics
+    ///
+    /// When a text is not scopes, or when there are too many. So the program does not compile.
+    #[must_use]
+    pub const fn new(texts: &'static [&'static str]) -> Self {
+        let (mut scopes, mut characters) = (0, 0);
+        let mut index = 0;
+        while index < texts.len() {
+            let text = texts[index].as_bytes();
+            if !text.is_empty() {
+                scopes += count_scopes(text);
+                characters += text.len() + 1;
+            }
+            index += 1;
+        }
+        assert!(scopes <= Scopes::MAX, "there are more than 32 scopes");
+        assert!(characters <= Scopes::MAX_CHARACTERS, "the scopes have more than 1024 characters in all");
+        Self(texts)
+    }
+
+    /// Checks `texts`, each with exactly one scope.
+    ///
+    /// # Panics
+    ///
+    /// When a text is not one scope, or when there are too many. So the program does not compile.
+    #[must_use]
+    pub const fn one_each(texts: &'static [&'static str]) -> Self {
+        let mut index = 0;
+        while index < texts.len() {
+            let scopes = if texts[index].is_empty() { 0 } else { count_scopes(texts[index].as_bytes()) };
+            assert!(scopes == 1, "each text is one scope: write several as [\"a\", \"b\"]");
+            index += 1;
+        }
+        Self::new(texts)
+    }
+}
+
+/// Counts the scopes of a text that is not empty.
+const fn count_scopes(text: &[u8]) -> usize {
+    let (mut scopes, mut length) = (1, 0);
+    let mut index = 0;
+    while index < text.len() {
+        if text[index] == b' ' {
+            assert!(length > 0, "a scope is empty: write one space between two scopes, and none around them");
+            scopes += 1;
+            length = 0;
+        } else {
+            assert!(
+                is_token(text[index]),
+                "a scope has only visible ASCII characters other than '\"' and '\\'"
+            );
+            length += 1;
+            assert!(length <= Scope::MAX_CHARACTERS, "a scope has more than 128 characters");
+        }
+        index += 1;
+    }
+    assert!(length > 0, "a scope is empty: write one space between two scopes, and none around them");
+    scopes
+}
+
+/// Whether a scope may have this byte (RFC 6749, appendix A.4).
+const fn is_token(byte: u8) -> bool {
+    matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e)
 }
 
 impl Scopes {
@@ -88,6 +192,15 @@ impl Scopes {
             }
         }
         Ok(Self(scopes.into()))
+    }
+
+    /// What [`scopes!`](crate::scopes!) calls.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn checked(checked: CheckedScopes) -> Self {
+        let tokens = checked.0.iter().flat_map(|text| text.split(' ')).filter(|token| !token.is_empty());
+        // The check when the program was compiled is no weaker than this one.
+        Self::collect(tokens).expect("the scopes were checked when the program was compiled")
     }
 
     /// Whether `scope` is in the set, compared byte for byte.
@@ -161,6 +274,28 @@ impl FromStr for Scopes {
     }
 }
 
+impl FromText for Scope {
+    fn from_text(what: &'static str, text: &str) -> Result<Self, InvalidText> {
+        let one = "must be one scope of 1 to 128 visible ASCII characters other than '\"' and '\\'";
+        Self::parse(text).map_err(|_| InvalidText::new(what, text, one))
+    }
+}
+
+impl FromText for Scopes {
+    fn from_text(what: &'static str, text: &str) -> Result<Self, InvalidText> {
+        Self::parse(text).map_err(|invalid| {
+            let allowed = match invalid {
+                InvalidScope::Token => {
+                    "must be scopes of 1 to 128 visible ASCII characters other than '\"' and '\\', separated by one \
+                     space"
+                }
+                InvalidScope::TooMany => "must be at most 32 scopes, of 1024 characters in all",
+            };
+            InvalidText::new(what, text, allowed)
+        })
+    }
+}
+
 impl Serialize for Scope {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.0)
@@ -197,6 +332,28 @@ mod tests {
     }
 
     #[test]
+    fn scopes_that_are_known_when_compiled_are_those_that_are_parsed() {
+        const ADMIN: &str = "models:admin";
+        assert_eq!(crate::scopes!("b a b"), Scopes::parse("a b").unwrap());
+        assert_eq!(crate::scopes!(ADMIN, "a b",), Scopes::parse("a b models:admin").unwrap());
+        assert_eq!(crate::scopes!(), Scopes::default());
+        assert_eq!(crate::scopes!(""), Scopes::default());
+    }
+
+    #[test]
+    fn what_is_no_scope_does_not_compile() {
+        let compiles = |texts: &'static [&'static str]| {
+            std::panic::catch_unwind(|| (CheckedScopes::new(texts), CheckedScopes::one_each(texts))).is_ok()
+        };
+        for bad in [" ", "a  b", " a", "a ", "\"a\"", "a\\b", "é", "a\tb", "a\0", "", "a b"] {
+            assert!(!compiles(Box::leak(Box::new([bad]))), "{bad:?}");
+        }
+        assert!(!compiles(&["s"; 33]));
+        assert!(!compiles(Box::leak(Box::new([&*"s".repeat(129).leak()]))));
+        assert!(compiles(&["a", "b"]));
+    }
+
+    #[test]
     fn a_set_has_no_order_and_no_repeats() {
         let scopes = Scopes::parse("b a b").unwrap();
         assert_eq!(scopes.to_string(), "a b");
@@ -206,6 +363,15 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_passes_when_compiled_is_parsed(text in "([a-c\"\\\\é]{0,129} ?){0,40}", more in "[a-c ]{0,5}") {
+            let texts: &'static [&'static str] = Box::leak(Box::new([&*text.leak(), &*more.leak()]));
+            if let Ok(checked) = std::panic::catch_unwind(|| CheckedScopes::new(texts)) {
+                let joined = texts.iter().filter(|text| !text.is_empty()).copied().collect::<Vec<_>>().join(" ");
+                prop_assert_eq!(Scopes::parse(joined), Ok(Scopes::checked(checked)));
+            }
+        }
+
         #[test]
         fn parsing_never_panics_and_round_trips(text in any::<String>()) {
             if let Ok(scopes) = Scopes::parse(&text) {

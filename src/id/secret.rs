@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 use super::InvalidSecret;
 use super::random::{random_base64url, random_hex};
 use super::secret_text::{digest, opaque, secret};
+use super::text_or::{FromText, InvalidText};
 
 secret! {
     /// A one-time exchange code: 32 random bytes as 64 lower-case hex characters.
@@ -259,6 +260,13 @@ impl AccessToken {
 impl fmt::Debug for SecretHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SecretHash([redacted])")
+    }
+}
+
+impl FromText for ClientSecret {
+    fn from_text(what: &'static str, text: &str) -> Result<Self, InvalidText> {
+        let allowed = "must be 1 to 128 characters of A-Z, a-z, 0-9, '_' and '-'";
+        Self::parse(text).map_err(|_| InvalidText::secret(what, allowed))
     }
 }
 

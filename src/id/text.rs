@@ -155,6 +155,12 @@ macro_rules! text_id {
             }
         }
 
+        impl $crate::id::text_or::FromText for $name {
+            fn from_text(what: &'static str, text: &str) -> Result<Self, $crate::id::InvalidText> {
+                Self::parse(text).map_err(|reason| $crate::id::InvalidText::new(what, text, reason))
+            }
+        }
+
         impl serde::Serialize for $name {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.serialize_str(&self.0)

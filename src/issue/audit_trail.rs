@@ -24,7 +24,7 @@ use crate::id::UserId;
 /// nodes reads them from the place where it collects its logs instead.
 ///
 /// ```
-#[doc = include_str!("../../examples/gateway/recent_events.rs")]
+#[doc = include_str!("../../docs/recent_events.rs")]
 /// // Where the gateway starts:
 /// # fn start(builder: bridge_auth::BridgeBuilder) -> Result<bridge_auth::Bridge, Box<dyn Error>> {
 /// use tracing_subscriber::layer::SubscriberExt as _;
@@ -36,6 +36,10 @@ use crate::id::UserId;
 /// # Ok(bridge)
 /// # }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not keep audit events",
+    label = "give the audit trail itself: the bridge puts it behind an `Arc`"
+)]
 #[async_trait]
 pub trait AuditTrail: fmt::Debug + Send + Sync + 'static {
     /// The last events of `user`, at most `limit`.

@@ -9,8 +9,8 @@ use crate::clock::Clock;
 use crate::id::{AssertionHash, ClientId, ClientSecret, SecretHash};
 
 use crate::store::{Client, ClientProof, KeyQuery, StoreError, within_deadline};
-use crate::telemetry::audit;
-use crate::token::ClientAssertion;
+use crate::telemetry::{audit, note, note_reason, quoted};
+use crate::token::{ClientAssertion, InvalidToken};
 
 /// What a client shows to prove who it is, by one method.
 pub(crate) enum ShownClient {
@@ -54,19 +54,27 @@ impl Issuer {
         &self,
         shown: &ShownClient,
     ) -> Result<OauthClient, ClientAuthError> {
+        if let Some(id) = shown.id().filter(|id| self.may_be_logged(id)) {
+            note(|known| known.claimed_client = Some(id.clone()));
+        }
         let outcome = match shown {
             ShownClient::Secret { ids, secret } => self.of_secret(ids, secret).await,
             ShownClient::Assertion { id, assertion } => self.of_assertion(id.as_ref(), assertion).await,
             ShownClient::Nothing(id) if self.is_public(id) => Ok(OauthClient::Linkable(id.clone())),
-            ShownClient::Nothing(_) => Err(ClientAuthError::InvalidClient),
+            ShownClient::Nothing(_) => {
+                Err(refused("no_proof", "it shows an id alone, and no public client has it"))
+            }
         };
-        if let Err(ClientAuthError::InvalidClient) = &outcome {
-            audit!(
-                "client_refused",
-                client_id =
-                    shown.id().filter(|id| self.has_form_of_a_client(id)).map(tracing::field::display),
-                method = shown.method()
-            );
+        match &outcome {
+            Ok(client) => note_proved(client),
+            Err(ClientAuthError::InvalidClient) => {
+                audit!(
+                    "client_refused",
+                    client_id = shown.id().filter(|id| self.may_be_logged(id)).map(tracing::field::display),
+                    method = shown.method()
+                );
+            }
+            Err(ClientAuthError::Store(_)) => {}
         }
         outcome
     }
@@ -81,7 +89,7 @@ impl Issuer {
 
     /// Whether `id` may stand in the log without a proof. A client that mixes up two fields may send a secret as its
     /// id.
-    fn has_form_of_a_client(&self, id: &ClientId) -> bool {
+    pub(crate) fn may_be_logged(&self, id: &ClientId) -> bool {
         let settings = &self.settings;
         id.is_for_hooks()
             || *id == settings.bridge_client
@@ -100,6 +108,7 @@ impl Issuer {
         secret: &ClientSecret,
     ) -> Result<OauthClient, ClientAuthError> {
         let proof = ClientProof::Secret(self.hash(secret));
+        let mut fault = None;
         for id in ids {
             if let Some(server) =
                 self.settings.clients.resource_servers.iter().find(|server| server.client == *id)
@@ -107,19 +116,30 @@ impl Issuer {
                 if server.secret.matches(&secret.hash(None)) {
                     return Ok(OauthClient::ResourceServer(server.clone()));
                 }
+                fault = Some("the secret of the resource server is wrong");
                 continue;
             }
             if let Some(client) = self.settings.clients.registered(id) {
                 if client.has_secret(secret) {
                     return Ok(OauthClient::Linkable(client.id.clone()));
                 }
+                fault = Some(match client.is_confidential() {
+                    true => "the secret of the registered client is wrong",
+                    false => "the registered client is public, and has no secret",
+                });
                 continue;
             }
             if let Some(client) = self.verified(id, &proof).await? {
                 return Ok(OauthClient::Hook(client, proof));
             }
         }
-        Err(ClientAuthError::InvalidClient)
+        let is_for_hooks = ids.iter().any(ClientId::is_for_hooks);
+        Err(match fault.or(is_for_hooks.then_some(NO_DEVICE)) {
+            Some(detail) => refused("wrong_secret", detail),
+            None => {
+                refused("unknown_client", "no client has this id, or it is a public client with a secret")
+            }
+        })
     }
 
     /// Authenticates a client by an assertion.
@@ -127,12 +147,17 @@ impl Issuer {
     /// Until a key has verified it, an assertion only says where to look for that key. It counts as used only after
     /// that, so nobody can use up the assertion of another client.
     async fn of_assertion(&self, id: Option<&ClientId>, text: &str) -> Result<OauthClient, ClientAuthError> {
-        const INVALID: ClientAuthError = ClientAuthError::InvalidClient;
+        let invalid = |fault| refused("invalid_assertion", format!("the assertion is {fault}"));
         let deadline = self.settings.deadlines.read;
-        let assertion = ClientAssertion::parse(text).map_err(|_| INVALID)?;
+        let assertion = ClientAssertion::parse(text).map_err(|fault| match fault {
+            InvalidToken::Malformed => {
+                invalid("no JWT whose iss and sub are the client, with aud, exp and jti".to_owned())
+            }
+            fault => invalid(format!("not accepted: {fault}")),
+        })?;
         let client = assertion.client();
         if id.is_some_and(|id| id != client) {
-            return Err(INVALID);
+            return Err(invalid("another client's than client_id says".to_owned()));
         }
         let query = KeyQuery {
             algorithm: assertion.algorithm().to_owned(),
@@ -140,15 +165,29 @@ impl Issuer {
         };
         let keys = within_deadline(deadline, self.store.client_keys(client, &query)).await?;
         let jwks = keys.iter().map(|key| key.jwk.as_str());
-        let key = assertion.signed_by(jwks).await.and_then(|index| keys.get(index)).ok_or(INVALID)?;
+        let signed_by = assertion.signed_by(jwks).await.and_then(|index| keys.get(index));
+        let key = signed_by.ok_or_else(|| match keys.is_empty() {
+            true => refused(
+                "unknown_key",
+                "the client has no key of this kid and alg, or there is no such client",
+            ),
+            false => refused("wrong_signature", "the signature does not match the keys of the client"),
+        })?;
         let now = self.clock.now();
-        let left =
-            assertion.check(&self.settings.issuer, now, self.settings.tokens.leeway).map_err(|_| INVALID)?;
+        let checked = assertion.check(&self.settings.issuer, now, self.settings.tokens.leeway);
+        let left = checked.map_err(|fault| match fault {
+            InvalidToken::Issuer => {
+                let (sent, expected) = (quoted(assertion.audience()), quoted(&self.settings.issuer));
+                invalid(format!("for another server: aud is {sent}, expected {expected}"))
+            }
+            fault => invalid(format!("{fault}: see exp, nbf and iat, and the clock of the client")),
+        })?;
         let proof = ClientProof::Key(key.thumbprint);
-        let verified = self.verified(client, &proof).await?.ok_or(INVALID)?;
+        let verified = self.verified(client, &proof).await?;
+        let verified = verified.ok_or_else(|| refused("session_ended", NO_DEVICE))?;
         let used = AssertionHash::of(client, assertion.id());
         if !within_deadline(deadline, self.store.spend_assertion(&used, left)).await? {
-            return Err(INVALID);
+            return Err(refused("assertion_used", "an assertion with this jti was used before"));
         }
         Ok(OauthClient::Hook(verified, proof))
     }
@@ -156,6 +195,30 @@ impl Issuer {
     async fn verified(&self, id: &ClientId, proof: &ClientProof) -> Result<Option<Client>, StoreError> {
         within_deadline(self.settings.deadlines.read, self.store.verify_client(id, proof)).await
     }
+}
+
+/// Why the store knows no such credential. It does not say which, so that all take the same time.
+const NO_DEVICE: &str = "no live device of this client has this credential: it is wrong or was replaced, the session of \
+    its device has ended, or there is no such client";
+
+/// The proof is no good. Only the log learns why.
+fn refused(reason: &'static str, detail: impl Into<String>) -> ClientAuthError {
+    note_reason(reason, detail);
+    ClientAuthError::InvalidClient
+}
+
+/// Notes for the log who has proved what.
+fn note_proved(client: &OauthClient) {
+    note(|known| match client {
+        OauthClient::Linkable(id) => known.claimed_client = Some(id.clone()),
+        OauthClient::Hook(client, _) => {
+            (known.claimed_client, known.client) = (None, Some(client.id.clone()));
+            known.user = Some(client.owner.clone());
+        }
+        OauthClient::ResourceServer(server) => {
+            (known.claimed_client, known.client) = (None, Some(server.client.clone()));
+        }
+    });
 }
 
 impl ShownClient {

@@ -11,7 +11,7 @@ use crate::store::{
     PollDeviceGrant, PollDeviceGrantError, StartDeviceGrantError, StoreError, StoreErrorKind,
     within_deadline,
 };
-use crate::telemetry::audit;
+use crate::telemetry::{audit, note_reason};
 use crate::token::KeyError;
 
 /// A client asks for a device code and a user code.
@@ -235,6 +235,7 @@ impl Issuer {
         let polled = within_deadline(self.settings.deadlines.write, self.store.poll_device_grant(ask)).await;
         let opened = polled.map_err(|error| {
             if let Some(reason) = refusal(&error) {
+                note_reason("device_grant_refused", format!("the device code is refused: {reason}"));
                 audit!("device_grant_refused", reason, client_id = %poll.client, code = ?hash, address);
             }
             DevicePollError::from(error)

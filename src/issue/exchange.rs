@@ -6,7 +6,7 @@ use super::access::Access;
 use super::issuer::Issuer;
 use crate::id::{Audience, ClientId, CodeHash, CodeVerifier, ExchangeCode, RefreshToken, SessionId};
 use crate::store::{GrantRefusal, NewSession, Origin, RedeemCode, RedeemError, StoreError, within_deadline};
-use crate::telemetry::audit;
+use crate::telemetry::{audit, note, note_reason};
 use crate::token::KeyError;
 
 /// What a bridge presents to get access.
@@ -170,8 +170,26 @@ impl Exchange {
     }
 }
 
+/// Notes for the line of the refused request what exactly is wrong.
+fn note_refusal(error: &RedeemError) {
+    match error {
+        RedeemError::Refused(GrantRefusal::Replayed { user, session, .. }) => {
+            note_reason(
+                "code_replayed",
+                "the code was spent before: the session that its first use opened is ended",
+            );
+            note(|known| (known.user, known.session) = (Some(user.clone()), Some(session.clone())));
+        }
+        RedeemError::Refused(reason) => note_reason("code_refused", format!("the code is refused: {reason}")),
+        RedeemError::SessionTaken => note_reason("session_id_taken", "the declared session id is taken"),
+        RedeemError::WrongResource => note_reason("wrong_resource", "the code is bound to another resource"),
+        RedeemError::TooManySessions | RedeemError::Store(_) => {}
+    }
+}
+
 /// Tells the audit log why. The caller learns less.
 fn refused(error: RedeemError, code: CodeHash, address: Option<IpAddr>) -> ExchangeError {
+    note_refusal(&error);
     let address = address.map(tracing::field::display);
     match error {
         RedeemError::Refused(GrantRefusal::Replayed { user, session, first_used_at }) => {

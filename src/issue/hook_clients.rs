@@ -13,7 +13,7 @@ use crate::store::{
     self, Client, ClientCredential, ClientKey, ClientProof, NewSession, OpenSession, OpenSessionError,
     Origin, ProvisionClient, ProvisionedClient, StoreError, within_deadline,
 };
-use crate::telemetry::audit;
+use crate::telemetry::{audit, note_reason};
 use crate::token::{KeyError, Subject, VerifyingKey};
 
 /// A hook client and its public key.
@@ -292,7 +292,10 @@ impl From<OpenSessionError> for ClientAccessError {
     fn from(error: OpenSessionError) -> Self {
         match error {
             OpenSessionError::Store(fault) => Self::Store(fault),
-            _ => Self::InvalidClient,
+            _ => {
+                note_reason("session_ended", "the credential or the session of its device has just ended");
+                Self::InvalidClient
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::id::{Audience, ClientId, RefreshHash, RefreshToken, Scopes};
 use crate::store::{
     Origin, RefreshRefusal, RefreshSession, RefreshSessionError, StoreError, within_deadline,
 };
-use crate::telemetry::audit;
+use crate::telemetry::{audit, note, note_reason};
 use crate::token::KeyError;
 
 /// What a client presents to renew its access without the person (RFC 6749 §6).
@@ -53,6 +53,20 @@ pub enum RefreshError {
     Store(#[from] StoreError),
 }
 
+/// Why access was not renewed, for the endpoint. The caller learns less.
+#[derive(Debug)]
+pub(crate) struct RefusedRefresh {
+    pub(crate) error: RefreshError,
+    /// Whether the store knows the token: then it was issued here, and nobody has guessed it.
+    pub(crate) was_issued: bool,
+}
+
+impl From<RefreshError> for RefusedRefresh {
+    fn from(error: RefreshError) -> Self {
+        Self { error, was_issued: false }
+    }
+}
+
 impl Issuer {
     /// Exchanges a refresh token for access and for the next refresh token, and extends the session up to its absolute
     /// end.
@@ -75,9 +89,14 @@ impl Issuer {
     ///
     /// The token is used or not. When the answer is lost, use the token again, however late.
     pub async fn refresh(&self, refresh: Refresh) -> Result<Access, RefreshError> {
+        self.try_refresh(refresh).await.map_err(|refused| refused.error)
+    }
+
+    /// The same. A refusal also says whether the token was issued here.
+    pub(crate) async fn try_refresh(&self, refresh: Refresh) -> Result<Access, RefusedRefresh> {
         let resource = refresh.resource;
         if !self.settings.audiences.knows_all(&resource) {
-            return Err(RefreshError::Resource);
+            return Err(RefreshError::Resource.into());
         }
         let address = refresh.origin.address;
         let (presented, successor) = (refresh.token.hash(), RefreshToken::random());
@@ -94,7 +113,9 @@ impl Issuer {
         let opened = within_deadline(self.settings.deadlines.write, self.store.refresh_session(wish))
             .await
             .map_err(|error| refused(error, presented, &refresh.client, address))?;
-        let access = self.sign_for_person(opened, refresh.client, resource, Some(successor))?;
+        let access = self
+            .sign_for_person(opened, refresh.client, resource, Some(successor))
+            .map_err(RefreshError::from)?;
         audit!("refreshed", user_id = %access.user, session_id = %access.session, client_id = %access.client,
             token = ?presented);
         Ok(access)
@@ -127,15 +148,36 @@ impl Refresh {
     }
 }
 
+/// Notes for the line of the refused request what exactly is wrong.
+fn note_refusal(error: &RefreshSessionError) {
+    match error {
+        RefreshSessionError::Refused(RefreshRefusal::Reused { user, session, .. }) => {
+            note_reason("refresh_reused", "two programs hold the refresh token: its session is ended");
+            note(|known| (known.user, known.session) = (Some(user.clone()), Some(session.clone())));
+        }
+        RefreshSessionError::Refused(reason) => {
+            note_reason("refresh_refused", format!("the refresh token is refused: {reason}"));
+        }
+        RefreshSessionError::Scopes => note_reason("scopes", "its session does not have all of the scopes"),
+        RefreshSessionError::WrongResource => {
+            note_reason("wrong_resource", "its session is bound to another resource");
+        }
+        RefreshSessionError::Store(_) => {}
+    }
+}
+
 /// Tells the audit log why. The caller learns less.
 fn refused(
     error: RefreshSessionError,
     token: RefreshHash,
     client: &ClientId,
     address: Option<IpAddr>,
-) -> RefreshError {
+) -> RefusedRefresh {
+    note_refusal(&error);
     let address = address.map(tracing::field::display);
-    match error {
+    let was_issued =
+        matches!(&error, RefreshSessionError::Refused(reason) if *reason != RefreshRefusal::Unknown);
+    let error = match error {
         RefreshSessionError::Refused(RefreshRefusal::Reused { user, session, used_at, used_from }) => {
             let used_at = crate::clock::since_epoch(used_at).as_secs();
             let used_from = used_from.map(tracing::field::display);
@@ -156,5 +198,6 @@ fn refused(
             RefreshError::Resource
         }
         RefreshSessionError::Store(fault) => RefreshError::Store(fault),
-    }
+    };
+    RefusedRefresh { error, was_issued }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use url::Url;
 
 use super::redirect_uri;
-use crate::id::{ClientId, ClientSecret, Scopes, SecretHash};
+use crate::id::{ClientId, ClientSecret, FirstInvalid, InvalidText, Scopes, SecretHash, TextOr};
 use crate::validate::{BuildError, Setting};
 
 /// An OAuth client that people may link, registered by the host.
@@ -17,13 +17,14 @@ use crate::validate::{BuildError, Setting};
 #[derive(Debug, Clone)]
 #[must_use = "hand it to BridgeBuilder::client"]
 pub struct RegisteredClient {
-    id: String,
+    id: Result<ClientId, InvalidText>,
     name: String,
     site: Option<Url>,
     redirect_uris: Vec<String>,
     manages_devices: bool,
     /// The hash of its secret, and how many characters the secret has.
     secret: Option<(SecretHash, usize)>,
+    invalid: FirstInvalid,
 }
 
 /// A client that people may link, as the pages show it.
@@ -44,20 +45,21 @@ pub(crate) struct LinkableClient {
 
 impl RegisteredClient {
     /// A public client. The pages call it `name`.
-    pub fn new(id: impl Into<String>, name: impl Into<String>) -> Self {
+    pub fn new(id: impl TextOr<ClientId>, name: impl Into<String>) -> Self {
         Self {
-            id: id.into(),
+            id: id.parsed("the id of the registered client"),
             name: name.into(),
             site: None,
             redirect_uris: Vec::new(),
             manages_devices: false,
             secret: None,
+            invalid: FirstInvalid::default(),
         }
     }
 
     /// The page of the client for people. Default: none is shown.
-    pub fn site(mut self, url: Url) -> Self {
-        self.site = Some(url);
+    pub fn site(mut self, url: impl TextOr<Url>) -> Self {
+        self.site = self.invalid.read("the site of the registered client", url);
         self
     }
 
@@ -81,8 +83,9 @@ impl RegisteredClient {
 
     /// Makes the client confidential: it proves who it is with this secret, by `client_secret_basic` or
     /// `client_secret_post`. The secret has at least 32 characters.
-    pub fn secret(mut self, secret: &ClientSecret) -> Self {
-        self.secret = Some((secret.hash(None), secret.expose().len()));
+    pub fn secret(mut self, secret: impl TextOr<ClientSecret>) -> Self {
+        let secret = self.invalid.read::<ClientSecret>("the secret of the registered client", secret);
+        self.secret = secret.map(|secret| (secret.hash(None), secret.expose().len()));
         self
     }
 }
@@ -132,13 +135,10 @@ impl TryFrom<RegisteredClient> for Arc<LinkableClient> {
     type Error = BuildError;
 
     fn try_from(client: RegisteredClient) -> Result<Self, BuildError> {
-        let RegisteredClient { id, name, site, redirect_uris, manages_devices, secret } = client;
+        let RegisteredClient { id, name, site, redirect_uris, manages_devices, secret, invalid } = client;
         let text = |what, value: &str, allowed| BuildError::Text { what, value: value.to_owned(), allowed };
-        let id = ClientId::parse(&id).map_err(|reason| BuildError::Id {
-            what: "the id of the registered client",
-            value: id,
-            reason,
-        })?;
+        let id = id?;
+        invalid.check()?;
         if name.trim().is_empty() || name.chars().any(char::is_control) || name.chars().count() > 80 {
             let allowed = "1 to 80 characters without control characters";
             return Err(text("the name of the registered client", &name, allowed));

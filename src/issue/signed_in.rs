@@ -1,6 +1,6 @@
 //! A person whom the host has signed in.
 
-use crate::id::{Scopes, SessionId, UserId};
+use crate::id::{InvalidText, Scopes, SessionId, TextOr, UserId};
 
 /// A person whom the host's own login has signed in.
 ///
@@ -32,6 +32,23 @@ impl SignedIn {
     #[must_use]
     pub fn new(user_id: UserId, scopes: Scopes) -> Self {
         Self { user_id, scopes, hook_scopes: None, name: None, label: None, session: None }
+    }
+
+    /// The same from text, such as the id that the host's own login has for the person.
+    ///
+    /// ```
+    /// use bridge_auth::{SignedIn, scopes};
+    ///
+    /// # fn signed_in(email: &str) -> Result<SignedIn, bridge_auth::id::InvalidText> {
+    /// SignedIn::try_new(email, scopes!("models:call"))
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidText`] when the id is not a user id, or the text of the scopes is malformed.
+    pub fn try_new(user_id: impl TextOr<UserId>, scopes: impl TextOr<Scopes>) -> Result<Self, InvalidText> {
+        Ok(Self::new(user_id.parsed("the user id")?, scopes.parsed("the scopes of the person")?))
     }
 
     /// Narrows what the person's hooks may ask for, from their next token on.

@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
@@ -19,9 +20,9 @@ use crate::external_issuer::ExternalCaller;
 use crate::header::{self, Changes, Head};
 use crate::id::Trace;
 use crate::layer_verdict::LayerVerdict;
-use crate::rejection::{MalformedCredential, Rejection};
+use crate::rejection::{MalformedCredential, Refusal, Rejection};
 use crate::request_context::{RequestContext, SetAside};
-use crate::telemetry;
+use crate::telemetry::{self, Known, RefusedRequest};
 
 /// The admission, or the response that refuses the request. The head of an admitted request is already what the inner
 /// service will see.
@@ -42,7 +43,7 @@ pub(super) enum Decision {
 }
 
 /// The question on its way: to the store, or for an external issuer's keys. It holds nothing of the request.
-pub(super) type Asking = Pin<Box<dyn Future<Output = Result<Admitted, Rejection>> + Send>>;
+pub(super) type Asking = Pin<Box<dyn Future<Output = Result<Admitted, Refusal>> + Send>>;
 
 /// What changes in the head of a request that is let in.
 struct Outcome {
@@ -64,17 +65,9 @@ pub(super) fn decide<B>(settings: &Arc<LayerSettings>, request: &mut Request<B>)
     let mut admitted = match begin(settings, &head, uri, extensions, now) {
         Ok(Begun::Admitted(admitted)) => Some(admitted),
         Ok(Begun::Pending(pending)) => return Decision::Pending(ask(settings.clone(), pending)),
-        Err(rejection) => match let_anonymous_in(settings, &head, uri, rejection) {
+        Err(refusal) => match let_anonymous_in(settings, &head, uri, refusal) {
             Ok(()) => None,
-            Err(rejection) => {
-                return Decision::Made(Err(refuse(
-                    settings,
-                    &head,
-                    request.method(),
-                    extensions,
-                    &rejection,
-                )));
-            }
+            Err(refusal) => return Decision::Made(Err(refuse(settings, &head, request, refusal))),
         },
     };
     let outcome = Outcome::of(settings, &head, extensions, admitted.as_ref());
@@ -86,19 +79,24 @@ pub(super) fn decide<B>(settings: &Arc<LayerSettings>, request: &mut Request<B>)
 pub(super) fn decide_by<B>(
     settings: &LayerSettings,
     request: &mut Request<B>,
-    asked: Result<Admitted, Rejection>,
+    asked: Result<Admitted, Refusal>,
 ) -> Decided {
     let mut head = Head::default();
     settings.authenticator.read(request.headers(), &mut head);
-    let extensions = request.extensions();
-    let admitted =
-        asked.map_err(|rejection| refuse(settings, &head, request.method(), extensions, &rejection))?;
-    let outcome = Outcome::of(settings, &head, extensions, Some(&admitted));
+    let admitted = asked.map_err(|refusal| refuse(settings, &head, request, refusal))?;
+    let outcome = Outcome::of(settings, &head, request.extensions(), Some(&admitted));
     Ok(outcome.carry_out(settings, request, &mut Some(admitted), Moment::now()))
 }
 
 fn ask(settings: Arc<LayerSettings>, pending: Pending) -> Asking {
-    Box::pin(async move { settings.authenticator.finish(pending).await })
+    Box::pin(async move {
+        let began = telemetry::MEASURES.then(Instant::now);
+        let finished = settings.authenticator.finish(pending).await;
+        if let Some(began) = began {
+            telemetry::record("bridge_auth_decision_seconds", began.elapsed().as_secs_f64());
+        }
+        finished
+    })
 }
 
 /// Finds out who calls, as far as that needs no I/O. An outer layer of the same bridge may have found it out already.
@@ -108,19 +106,19 @@ fn begin(
     uri: &Uri,
     extensions: &Extensions,
     now: Moment,
-) -> Result<Begun, Rejection> {
+) -> Result<Begun, Refusal> {
     let is_authorization_sent = head.authorization.first().is_some();
-    let two_credentials = Err(Rejection::InvalidRequest(MalformedCredential::TwoCredentials));
+    let two_credentials = || Err(Rejection::InvalidRequest(MalformedCredential::TwoCredentials).into());
     let is_sent_elsewhere = || settings.authenticator.sources().sees_token(head);
     if !is_authorization_sent
         && let Some(outer) = LayerVerdict::of(extensions)
         && let Some(readmitted) = settings.authenticator.readmit(outer, now)
     {
         // The outer layer has removed the token that it accepted. So this is a second token.
-        return if is_sent_elsewhere() { two_credentials } else { readmitted };
+        return if is_sent_elsewhere() { two_credentials() } else { readmitted };
     }
     if uri.query().is_some() && has_query_token(uri) && (is_authorization_sent || is_sent_elsewhere()) {
-        return two_credentials;
+        return two_credentials();
     }
     settings.authenticator.begin(head, now)
 }
@@ -131,17 +129,17 @@ fn let_anonymous_in(
     settings: &LayerSettings,
     head: &Head<'_>,
     uri: &Uri,
-    rejection: Rejection,
-) -> Result<(), Rejection> {
-    if !settings.optional || rejection != Rejection::NoCredential {
-        return Err(rejection);
+    refusal: Refusal,
+) -> Result<(), Refusal> {
+    if !settings.optional || refusal.rejection != Rejection::NoCredential {
+        return Err(refusal);
     }
     if has_query_token(uri) {
-        return Err(Rejection::InvalidRequest(MalformedCredential::InQuery));
+        return Err(Rejection::InvalidRequest(MalformedCredential::InQuery).into());
     }
     match head.authorization.first() {
         Some(value) if is_bare_token(value.as_bytes()) => {
-            Err(Rejection::InvalidRequest(MalformedCredential::Malformed))
+            Err(Rejection::InvalidRequest(MalformedCredential::Malformed).into())
         }
         _ => Ok(()),
     }
@@ -163,7 +161,9 @@ fn trace(head: &Head<'_>, extensions: &Extensions) -> (Trace, bool) {
 /// Logs who was let in. `None`: an anonymous request, behind an optional layer.
 fn log_admitted(admitted: Option<&Admitted>, trace: &Trace) {
     match admitted {
-        Some(Admitted::Caller(caller)) => telemetry::admitted(caller.user_id(), caller.session_id(), trace),
+        Some(Admitted::Caller(caller)) => {
+            telemetry::admitted(caller.user_id(), caller.session_id(), caller.client_id(), trace);
+        }
         Some(Admitted::External(caller)) => {
             telemetry::admitted_external(caller.issuer(), caller.subject(), trace);
         }
@@ -203,19 +203,37 @@ fn stream_end(settings: &LayerSettings, admitted: &Admitted) -> Option<Box<Strea
 }
 
 /// The response that refuses the request, in the form that the client reads: gRPC or HTTP.
-fn refuse(
+#[cold]
+fn refuse<B>(
     settings: &LayerSettings,
     head: &Head<'_>,
-    method: &Method,
-    extensions: &Extensions,
-    rejection: &Rejection,
+    request: &Request<B>,
+    refusal: Refusal,
 ) -> Response<Bytes> {
-    let refusal = settings.rejection_format.refuse(rejection, &trace(head, extensions).0);
-    match grpc::call_type(method, head.content_type) {
-        Some(call) => grpc::to_status(refusal, rejection, call.clone()),
-        None if *method == Method::HEAD => without_body(refusal),
-        None => refusal,
+    let refusal = match refusal.rejection {
+        Rejection::NoCredential => refusal.or(without_credential(head)),
+        _ => refusal,
+    };
+    let rejection = refusal.rejection.clone();
+    let trace = trace(head, request.extensions()).0;
+    let refused = settings.rejection_format.refuse(RefusedRequest::of(request), refusal, &trace);
+    match grpc::call_type(request.method(), head.content_type) {
+        Some(call) => grpc::to_status(refused, &rejection, call.clone()),
+        None if *request.method() == Method::HEAD => without_body(refused),
+        None => refused,
     }
+}
+
+/// What was sent instead of a bearer token. A value that begins with no well-known scheme may be a secret.
+fn without_credential(head: &Head<'_>) -> Known {
+    const SCHEMES: [&str; 5] = ["Basic", "Digest", "DPoP", "Negotiate", "Token"];
+    let Some(sent) = head.authorization.first() else {
+        return Known::detail("no bearer token: there is no Authorization header");
+    };
+    let scheme = sent.as_bytes().split(|byte| *byte == b' ').next().unwrap_or_default();
+    let known = SCHEMES.into_iter().find(|known| scheme.eq_ignore_ascii_case(known.as_bytes()));
+    let scheme = known.map_or("a scheme that is not known".to_owned(), |known| format!("the scheme {known}"));
+    Known::detail(format!("no bearer token: Authorization has {scheme}"))
 }
 
 impl Outcome {

@@ -20,7 +20,7 @@ use super::settings::LayerSettings;
 use super::stream_end::StreamEnd;
 use crate::authenticate::Admitted;
 use crate::drain::{AnswerBody, Draining};
-use crate::rejection::Rejection;
+use crate::rejection::Refusal;
 
 pin_project! {
     /// The response future of [`BridgeAuth`](crate::layer::BridgeAuth).
@@ -104,7 +104,7 @@ where
     S: Service<Request<B>>,
     B: Body + Send + 'static,
 {
-    fn go_on(mut self, asked: Result<Admitted, Rejection>) -> State<S, S::Future, B> {
+    fn go_on(mut self, asked: Result<Admitted, Refusal>) -> State<S, S::Future, B> {
         match decide_by(&self.settings, &mut self.request, asked) {
             Ok(admission) => State::admitted(self.service.call(self.request), admission),
             Err(refusal) => State::refused(&self.settings, self.request, refusal),

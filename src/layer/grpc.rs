@@ -94,6 +94,7 @@ fn code(rejection: &Rejection) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use http::Request;
     use http::header::{CACHE_CONTROL, WWW_AUTHENTICATE};
 
     use super::*;
@@ -102,6 +103,7 @@ mod tests {
     use crate::id::{Scopes, Trace};
     use crate::rejection::{Challenge, InvalidCredential, MalformedCredential, ProblemJson};
     use crate::store::StoreErrorKind;
+    use crate::telemetry::RefusedRequest;
 
     fn is_call(content_type: &'static str) -> bool {
         call_type(&Method::POST, Some(&HeaderValue::from_static(content_type))).is_some()
@@ -111,8 +113,11 @@ mod tests {
         let refusal = crate::rejection::RejectionFormat {
             challenge: Challenge::default(),
             body: std::sync::Arc::new(ProblemJson),
-        }
-        .refuse(rejection, &Trace::of(&Head::of(&HeaderMap::new(), &[])).0);
+            request_log: std::sync::Arc::default(),
+        };
+        let request = Request::new(());
+        let trace = Trace::of(&Head::of(request.headers(), &[])).0;
+        let refusal = refusal.refuse(RefusedRequest::of(&request), rejection.clone().into(), &trace);
         to_status(refusal, rejection, HeaderValue::from_static("application/grpc+proto"))
     }
 

@@ -35,7 +35,7 @@ pin_project! {
 
 /// What ends a body early.
 #[derive(Debug)]
-pub(super) struct Limit {
+pub(crate) struct Limit {
     pub(super) end: Box<StreamEnd>,
     /// Whether trailers tell the client why it ends.
     pub(super) grpc: bool,
@@ -58,12 +58,12 @@ impl Limit {
 }
 
 impl<B> ResponseBody<B> {
-    pub(super) fn refusal(body: AnswerBody) -> Self {
+    pub(crate) fn refusal(body: AnswerBody) -> Self {
         Self { kind: Kind::Refusal { body } }
     }
 
     /// The body of the inner service. It ends early when its session or its token does.
-    pub(super) fn inner(body: B, limit: Option<Limit>) -> Self {
+    pub(crate) fn inner(body: B, limit: Option<Limit>) -> Self {
         Self { kind: Kind::Inner { body, limit } }
     }
 }

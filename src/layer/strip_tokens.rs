@@ -6,7 +6,8 @@ use http::header::{COOKIE, SEC_WEBSOCKET_PROTOCOL};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use memchr::memmem;
 
-use crate::authenticate::{Authenticator, MARKER, Recognized};
+use crate::authenticate::{Authenticator, Recognized};
+use crate::header::BEARER_PROTOCOL;
 
 /// Removes every part that holds `token`: a pair of `Cookie`, an entry of `Sec-WebSocket-Protocol`, the value of any
 /// other header.
@@ -17,7 +18,7 @@ pub(super) fn remove_token(headers: &mut HeaderMap, token: &[u8]) {
 
 /// Removes the entry of `Sec-WebSocket-Protocol` that stands before the token.
 pub(super) fn remove_marker(headers: &mut HeaderMap) {
-    remove_from(headers, &SEC_WEBSOCKET_PROTOCOL, &mut |entry| entry.trim_ascii() == MARKER);
+    remove_from(headers, &SEC_WEBSOCKET_PROTOCOL, &mut |entry| entry.trim_ascii() == BEARER_PROTOCOL);
 }
 
 /// Removes every part that holds a token that was issued here, wherever it stands, still valid or not.

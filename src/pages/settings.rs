@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::login_url::LoginUrl;
 use super::page::Stylesheet;
 use super::texts::Texts;
-use crate::id::Scope;
+use crate::id::{FirstInvalid, Scope, TextOr};
 use crate::validate::BuildError;
 
 /// The pages that people see: where they let programs in, and where they see their devices.
@@ -15,15 +15,11 @@ use crate::validate::BuildError;
 /// script, load nothing from anywhere, and adapt to narrow screens, dark mode and screen readers.
 ///
 /// ```
-/// use bridge_auth::id::Scope;
 /// use bridge_auth::pages::Pages;
 ///
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let pages = Pages::new("/login")
 ///     .gateway_name("Example Gateway")
-///     .scope(Scope::parse("models")?, "Send prompts to models, at your team's cost");
-/// # Ok(())
-/// # }
+///     .scope("models", "Send prompts to models, at your team's cost");
 /// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -35,6 +31,7 @@ pub struct Pages {
     pub(super) texts: Texts,
     pub(super) stylesheet: Stylesheet,
     pub(super) scopes: BTreeMap<Scope, Cow<'static, str>>,
+    invalid: FirstInvalid,
 }
 
 impl Pages {
@@ -55,6 +52,7 @@ impl Pages {
             texts: Texts::default(),
             stylesheet: Stylesheet::new(Self::STYLESHEET),
             scopes: BTreeMap::new(),
+            invalid: FirstInvalid::default(),
         }
     }
 
@@ -95,13 +93,15 @@ impl Pages {
     /// Says in words what a program with `scope` can do, such as `Send prompts to models`. Default: the scope itself.
     ///
     /// May be called several times.
-    pub fn scope(mut self, scope: Scope, words: impl Into<Cow<'static, str>>) -> Self {
-        self.scopes.insert(scope, words.into());
+    pub fn scope(mut self, scope: impl TextOr<Scope>, words: impl Into<Cow<'static, str>>) -> Self {
+        let scope = self.invalid.read("the scope on the pages", scope);
+        self.scopes.extend(scope.map(|scope| (scope, words.into())));
         self
     }
 
     /// Refuses what would make a page that is broken, unsafe or unreadable.
     pub(crate) fn check(&self) -> Result<(), BuildError> {
+        self.invalid.check()?;
         self.login.check("the login URL")?;
         if let Some(url) = &self.switch_account {
             url.check("the URL to switch the account")?;

@@ -1,22 +1,24 @@
 //! Rate limits: how often secrets and codes may be tried, and how often a session may call endpoints that write.
 
-use std::convert::Infallible;
+mod limiter;
+mod network;
+mod refused_tokens;
+
 use std::hash::{BuildHasher, Hash, RandomState};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::num::NonZeroU32;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use governor::clock::{Clock, MonotonicClock, Reference};
-use governor::middleware::NoOpMiddleware;
-use governor::nanos::Nanos;
-use governor::state::{InMemoryState, NotKeyed, StateStore};
-use governor::{Quota, RateLimiter};
 use quick_cache::sync::Cache;
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
+use self::limiter::Limiter;
+use self::network::network;
+use self::refused_tokens::RefusedTokens;
+pub(crate) use self::refused_tokens::ShownToken;
 use crate::id::{ClientId, SessionId, UserId};
 use crate::validate::{BuildError, Setting, check_count};
 
@@ -32,6 +34,15 @@ use crate::validate::{BuildError, Setting, check_count};
 /// - **A failed attempt costs 20 attempts** ([`failure_cost`](Self::failure_cost)), and the balance may go below zero.
 ///   So an attacker who guesses is soon refused for longer, but never for more than an hour. A declared session id that
 ///   is taken (409) is a failed attempt too.
+/// - **What cannot be a guess costs no more than an attempt.** Many people may be behind one address:
+///
+///   | at the endpoints that check a secret or a code | costs the address |
+///   |---|---|
+///   | success, or a request that is malformed | 1 |
+///   | wrong secret, wrong or used code, unknown refresh token; also a device grant that is started | 20 |
+///   | a refresh token that was issued here, and is used, retired, another client's, or of a session that has ended | 1 |
+///   | a refresh token that was refused before | 1, ten times a minute; beyond that 0, and 429 |
+///   | a question of a client that has proved itself at `/introspect`, whatever the answer is | 0, and 1 beyond [the client's own limit](Self::introspections_per_client) |
 /// - **Nobody is locked out by others.** When many addresses guess at the secret of a client, this client is refused
 ///   only at addresses that have just failed.
 /// - **A refusal of a known caller is slow.** A refusal by person or by session is held back for a second, or for as
@@ -46,11 +57,17 @@ use crate::validate::{BuildError, Setting, check_count};
 /// [`BridgeBuilder::trusted_proxies`](crate::BridgeBuilder::trusted_proxies): otherwise all clients of the proxy have
 /// one address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Deserialize, serde::Serialize),
+    serde(default, deny_unknown_fields)
+)]
 #[must_use = "hand it to BridgeBuilder::rate_limits"]
 pub struct RateLimits {
     pub(crate) on: bool,
     pub(crate) per_address: u32,
     pub(crate) per_client: u32,
+    pub(crate) introspections_per_client: u32,
     pub(crate) codes_per_person: u32,
     pub(crate) calls_per_session: u32,
     pub(crate) user_codes: u32,
@@ -65,6 +82,7 @@ impl Default for RateLimits {
             on: true,
             per_address: 1200,
             per_client: 600,
+            introspections_per_client: 12_000,
             codes_per_person: 60,
             calls_per_session: 120,
             user_codes: 12_000,
@@ -91,6 +109,13 @@ impl RateLimits {
     /// failed within the last minute are refused. Default: 600.
     pub fn per_client(mut self, attempts: u32) -> Self {
         self.per_client = attempts;
+        self
+    }
+
+    /// How many questions about tokens a client that has proved itself may ask in a minute, and at once (`/introspect`).
+    /// Default: 12 000. Each question asks the store.
+    pub fn introspections_per_client(mut self, questions: u32) -> Self {
+        self.introspections_per_client = questions;
         self
     }
 
@@ -129,8 +154,8 @@ impl RateLimits {
         self
     }
 
-    /// How many addresses, how many clients, how many people and how many sessions are remembered; each takes about 100
-    /// bytes. Default: 100 000.
+    /// How many addresses, how many clients, how many people, how many sessions and how many refused refresh tokens are
+    /// remembered; each takes about 100 bytes. Default: 100 000.
     pub fn max_keys(mut self, keys: u32) -> Self {
         self.max_keys = keys;
         self
@@ -140,6 +165,11 @@ impl RateLimits {
         for (what, setter, count) in [
             ("the rate limit of an address", "RateLimits::per_address", self.per_address),
             ("the rate limit of a client", "RateLimits::per_client", self.per_client),
+            (
+                "the rate limit of introspection",
+                "RateLimits::introspections_per_client",
+                self.introspections_per_client,
+            ),
             ("the rate limit of a person", "RateLimits::codes_per_person", self.codes_per_person),
             ("the rate limit of a session", "RateLimits::calls_per_session", self.calls_per_session),
             ("the rate limit of user codes", "RateLimits::user_codes", self.user_codes),
@@ -165,6 +195,9 @@ pub(crate) struct RateLimited {
 pub(crate) struct Limits<C: Clock + Clone = MonotonicClock> {
     addresses: Limiter<C>,
     clients: Limiter<C>,
+    /// Questions of clients that have proved themselves.
+    introspections: Limiter<C>,
+    refused_tokens: RefusedTokens<C>,
     people: Limiter<C>,
     sessions: Limiter<C>,
     /// User codes that were tried, by everyone together.
@@ -200,6 +233,8 @@ impl<C: Clock + Clone> Limits<C> {
         Some(Self {
             addresses: limiter(settings.per_address).filter(|_| settings.on)?,
             clients: limiter(settings.per_client)?,
+            introspections: limiter(settings.introspections_per_client)?,
+            refused_tokens: RefusedTokens::new(max_keys, clock.clone()),
             people: limiter(settings.codes_per_person)?,
             sessions: limiter(settings.calls_per_session)?,
             user_codes: Limiter::new(NonZeroU32::new(settings.user_codes)?, 1, clock.clone()),
@@ -239,20 +274,27 @@ impl<C: Clock + Clone> Limits<C> {
         }
     }
 
-    /// The attempt from `address` is an attempt to prove to be `client`.
+    /// The attempt from `address` counts for nothing.
+    pub(crate) fn give_back(&self, address: Option<IpAddr>) {
+        if let Some(address) = address {
+            self.addresses.give_back(self.key(network(address)));
+        }
+    }
+
+    /// The attempt from `address` is an attempt to prove to be `client`. Returns whether it counts for the client.
     pub(crate) fn client_attempt(
         &self,
         address: Option<IpAddr>,
         client: &ClientId,
-    ) -> Result<(), RateLimited> {
-        let Some(address) = address else { return Ok(()) };
+    ) -> Result<bool, RateLimited> {
+        let Some(address) = address else { return Ok(false) };
         if self.clients.spend(self.key(client)).is_ok() {
-            return Ok(());
+            return Ok(true);
         }
         let failed = self.failures.get(&self.key((network(address), client)));
         let since = failed.map_or(Self::MEMORY, |failed| self.clock.now().duration_since(failed).into());
         match Self::MEMORY.saturating_sub(since) {
-            Duration::ZERO => Ok(()),
+            Duration::ZERO => Ok(false),
             wait => Err(RateLimited { by: "client", wait }),
         }
     }
@@ -262,6 +304,28 @@ impl<C: Clock + Clone> Limits<C> {
         let Some(address) = address else { return };
         self.clients.owe(self.key(client), self.failure_cost.saturating_sub(1));
         self.failures.insert(self.key((network(address), client)), self.clock.now());
+    }
+
+    /// `client` has proved itself by an attempt that counted for it. Now it counts for nothing.
+    pub(crate) fn client_succeeded(&self, client: &ClientId) {
+        self.clients.give_back(self.key(client));
+    }
+
+    /// `client` has proved itself, and asks about a token.
+    pub(crate) fn introspection_by(&self, client: &ClientId) -> Result<(), RateLimited> {
+        let checked = self.introspections.spend(self.key(client));
+        checked.map_err(|wait| RateLimited { by: "introspection", wait })
+    }
+
+    /// `client` shows the refresh token `text`. Only a token that was refused before has a limit.
+    pub(crate) fn refresh_with(&self, client: &ClientId, text: &str) -> Result<ShownToken, RateLimited> {
+        let shown = self.refused_tokens.show(self.key((client, text)));
+        shown.map_err(|wait| RateLimited { by: "refresh_token", wait })
+    }
+
+    /// The refresh token was refused. Returns whether it was refused before too: then it is no new guess.
+    pub(crate) fn refresh_refused(&self, token: ShownToken) -> bool {
+        self.refused_tokens.refuse(token)
     }
 
     /// `person` asks for a code.
@@ -322,6 +386,16 @@ impl<C: Clock + Clone> Limits<C> {
         self.user_codes.owe(EVERYONE, more);
     }
 
+    /// Forgets the callers whose balance is full again: a new caller has the same balance.
+    pub(crate) fn forget_rested(&self) {
+        let Self { addresses, clients, introspections, people, sessions, documents, .. } = self;
+        let many = [addresses, clients, introspections, people, sessions, documents];
+        many.iter().for_each(|limiter| limiter.forget_rested());
+        self.refused_tokens.forget_rested();
+        let now = self.clock.now();
+        self.failures.retain(|_, failed| Duration::from(now.duration_since(*failed)) < Self::MEMORY);
+    }
+
     /// Holds back the refusal of a known caller: so a caller in a loop leaves the machine to others.
     pub(crate) async fn hold(&self, limited: &RateLimited) {
         if let Ok(_place) = self.holds.try_acquire() {
@@ -336,81 +410,8 @@ impl<C: Clock + Clone> Limits<C> {
     }
 }
 
-/// What one caller has: an IPv4 address, or a /64 network of IPv6, where one caller has any number of addresses. Behind
-/// a translator all of IPv4 is in one such network (RFC 6052 §2.1), so there the IPv4 address inside counts.
-fn network(address: IpAddr) -> IpAddr {
-    let IpAddr::V6(address) = address.to_canonical() else { return address.to_canonical() };
-    match address.segments() {
-        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
-            Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)).into()
-        }
-        [a, b, c, d, ..] => Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into(),
-    }
-}
-
 /// The key of a limit that all callers share.
 const EVERYONE: u64 = 0;
-
-/// The longest wait, however much failed at once.
-const MOST_OWED: Duration = Duration::from_secs(3600);
-
-/// One limit for many keys.
-struct Limiter<C: Clock + Clone> {
-    states: States,
-    limiter: RateLimiter<u64, States, C, NoOpMiddleware<C::Instant>>,
-    interval: Duration,
-    clock: C,
-    start: C::Instant,
-}
-
-impl<C: Clock + Clone> Limiter<C> {
-    fn new(per_minute: NonZeroU32, max_keys: usize, clock: C) -> Self {
-        let quota = Quota::per_minute(per_minute);
-        let states = States(Arc::new(Cache::new(max_keys)));
-        let start = clock.now();
-        Self {
-            limiter: RateLimiter::new(quota, states.clone(), clock.clone()),
-            interval: quota.replenish_interval(),
-            states,
-            clock,
-            start,
-        }
-    }
-
-    /// Takes one attempt, or returns how long to wait for it.
-    fn spend(&self, key: u64) -> Result<(), Duration> {
-        self.limiter.check_key(&key).map_err(|until| until.wait_time_from(self.clock.now()))
-    }
-
-    /// Takes `more` attempts, also when the balance goes below zero. Governor itself takes none then: many failures
-    /// that run at once would cost no more than the same number of successes.
-    fn owe(&self, key: u64, more: u32) {
-        let now = self.clock.now().duration_since(self.start);
-        let price = Nanos::from(self.interval * more);
-        let most = now + Nanos::from(MOST_OWED);
-        let spend = |until: Option<Nanos>| {
-            let owed = until.unwrap_or(now).max(now) + price;
-            Ok::<_, Infallible>(((), owed.min(most)))
-        };
-        let Ok(()) = self.states.measure_and_replace(&key, spend);
-    }
-}
-
-/// The state of each key. Their number is bounded.
-#[derive(Clone)]
-struct States(Arc<Cache<u64, Arc<InMemoryState>>>);
-
-impl StateStore for States {
-    type Key = u64;
-
-    fn measure_and_replace<T, F, E>(&self, key: &u64, f: F) -> Result<T, E>
-    where
-        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
-    {
-        let Ok(state) = self.0.get_or_insert_with(key, || Ok::<_, Infallible>(Arc::default()));
-        state.measure_and_replace(&NotKeyed::NonKey, f)
-    }
-}
 
 #[cfg(test)]
 mod tests;

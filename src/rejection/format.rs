@@ -10,27 +10,44 @@ use http::{HeaderValue, Response, StatusCode};
 use super::challenge::Challenge;
 use super::error_body::RejectionBody;
 use super::reason::Rejection;
-use crate::id::{Scopes, Trace};
+use super::refusal::Refusal;
+use crate::header::X_TRACE_ID;
+use crate::id::{Scopes, Trace, TraceId};
 use crate::store::StoreErrorKind;
-use crate::telemetry;
+use crate::telemetry::{self, RefusedRequest, RefusedWith, RequestLog};
 
 /// How a host words its rejections.
 #[derive(Clone)]
 pub(crate) struct RejectionFormat {
     pub(crate) challenge: Challenge,
     pub(crate) body: Arc<dyn RejectionBody>,
+    pub(crate) request_log: Arc<RequestLog>,
 }
 
 impl RejectionFormat {
     /// The answer to a refused request. The rejection is logged and counted.
-    pub(crate) fn refuse(&self, rejection: &Rejection, trace: &Trace) -> Response<Bytes> {
-        telemetry::refused(rejection.code(), rejection.reason(), trace);
-        self.answer(rejection)
+    pub(crate) fn refuse(
+        &self,
+        request: RefusedRequest<'_>,
+        refusal: Refusal,
+        trace: &Trace,
+    ) -> Response<Bytes> {
+        let (rejection, known) = refusal.known();
+        let trace = trace.id();
+        telemetry::count_refused(rejection.reason());
+        let with = RefusedWith {
+            status: rejection.status().as_u16(),
+            code: rejection.code(),
+            reason: rejection.reason(),
+            words: &rejection,
+        };
+        self.request_log.refused(request, with, &known, &trace);
+        self.answer(rejection, &trace)
     }
 
     /// The answer to a refused request. The rejection is in its extensions.
-    fn answer(&self, rejection: &Rejection) -> Response<Bytes> {
-        let (content_type, content) = self.body.body(rejection);
+    fn answer(&self, rejection: Rejection, trace: &TraceId) -> Response<Bytes> {
+        let (content_type, content) = self.body.body_in_trace(&rejection, trace);
         let mut response = Response::new(content);
         *response.status_mut() = rejection.status();
         let headers = response.headers_mut();
@@ -38,15 +55,16 @@ impl RejectionFormat {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
         headers.insert(VARY, HeaderValue::from_static("authorization"));
-        if let Some(value) = self.challenge(rejection) {
+        headers.insert(X_TRACE_ID, trace.to_header_value());
+        if let Some(value) = self.challenge(&rejection) {
             headers.insert(WWW_AUTHENTICATE, value);
         }
         // A retry helps only if the fault may pass.
-        let may_pass = *rejection != Rejection::Unavailable(StoreErrorKind::Misconfigured);
+        let may_pass = rejection != Rejection::Unavailable(StoreErrorKind::Misconfigured);
         if rejection.status() == StatusCode::SERVICE_UNAVAILABLE && may_pass {
             headers.insert(RETRY_AFTER, HeaderValue::from(self.challenge.retry_after.as_secs().max(1)));
         }
-        response.extensions_mut().insert(rejection.clone());
+        response.extensions_mut().insert(rejection);
         response
     }
 
@@ -87,6 +105,8 @@ mod tests {
     use super::*;
     use crate::token::InvalidToken;
 
+    const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+
     fn answer(rejection: &Rejection) -> Response<Bytes> {
         let challenge = Challenge {
             realm: Some("gateway".to_owned()),
@@ -95,7 +115,8 @@ mod tests {
             ),
             ..Challenge::default()
         };
-        RejectionFormat { challenge, body: Arc::new(ProblemJson) }.answer(rejection)
+        let format = RejectionFormat { challenge, body: Arc::new(ProblemJson), request_log: Arc::default() };
+        format.answer(rejection.clone(), &TraceId::parse(TRACE).unwrap())
     }
 
     #[test]
@@ -106,6 +127,14 @@ mod tests {
             response.headers()[WWW_AUTHENTICATE],
             "Bearer realm=\"gateway\", resource_metadata=\"https://g.example/.well-known/oauth-protected-resource\""
         );
+    }
+
+    #[test]
+    fn every_answer_names_its_trace_in_a_header_and_in_the_body() {
+        let response = answer(&Rejection::NoCredential);
+        assert_eq!(response.headers()[X_TRACE_ID], TRACE);
+        let body: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
+        assert_eq!(body["trace_id"], TRACE);
     }
 
     #[test]

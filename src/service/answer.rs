@@ -1,5 +1,6 @@
 //! The answers of the endpoints.
 
+use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,8 +10,11 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::state::ServiceState;
-use crate::rejection::problem;
+use crate::header::X_TRACE_ID;
+use crate::id::TraceId;
+use crate::rejection::{Rejection, problem};
 use crate::store::{StoreError, StoreErrorKind, log_fault};
+use crate::telemetry::{RefusedWith, note};
 use crate::token::KeyError;
 
 pub(super) type Answer = Result<Response<Bytes>, EndpointFailure>;
@@ -19,8 +23,19 @@ pub(super) type Answer = Result<Response<Bytes>, EndpointFailure>;
 pub(super) enum EndpointFailure {
     /// The endpoint's own reason.
     Own(EndpointError),
-    /// A complete response: the guard's own, or a page.
+    /// A complete response: the guard's own, which is logged already, or one that leads a person to their login.
     Whole(Box<Response<Bytes>>),
+    /// A page, or a redirect, that refuses.
+    Page(Box<RefusedPage>),
+}
+
+/// A page, or a redirect, that refuses.
+pub(super) struct RefusedPage {
+    pub(super) response: Response<Bytes>,
+    /// Why, in one word of a small fixed set.
+    pub(super) code: &'static str,
+    /// Why, in a sentence.
+    pub(super) detail: &'static str,
 }
 
 /// An error of an endpoint. Its text never repeats what the caller sent.
@@ -30,6 +45,8 @@ pub(super) struct EndpointError {
     code: &'static str,
     detail: &'static str,
     header: Option<(HeaderName, HeaderValue)>,
+    /// Whether it is known that the caller did not guess what it showed.
+    is_no_guess: bool,
     /// More members of the problem document. They hold only what belongs to the caller.
     members: Option<Box<Map<String, Value>>>,
 }
@@ -59,7 +76,7 @@ pub(super) fn no_content() -> Response<Bytes> {
 
 impl EndpointError {
     pub(super) const fn new(status: StatusCode, code: &'static str, detail: &'static str) -> Self {
-        Self { status, code, detail, header: None, members: None }
+        Self { status, code, detail, header: None, is_no_guess: false, members: None }
     }
 
     pub(super) const fn invalid_request(detail: &'static str) -> Self {
@@ -91,6 +108,7 @@ impl EndpointError {
     /// The store could not answer. The caller of this function has logged why.
     pub(super) fn unavailable_for(state: &ServiceState, kind: StoreErrorKind) -> Self {
         state.auth.unavailable(kind);
+        note(|known| known.reason = Some(Rejection::Unavailable(kind).reason()));
         if kind == StoreErrorKind::Misconfigured {
             let detail = "This cannot be done until somebody repairs this gateway.";
             return Self::new(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", detail);
@@ -111,9 +129,17 @@ impl EndpointError {
             .header(RETRY_AFTER, HeaderValue::from(whole_seconds(wait)))
     }
 
-    /// Whether the caller showed a wrong secret, code or token, or declared a session id that is taken.
+    /// Whether the caller showed a wrong secret, code or token that it may have guessed, or declared a session id that is
+    /// taken.
     pub(super) fn is_failed_attempt(&self) -> bool {
-        self.status == StatusCode::UNAUTHORIZED || ["invalid_grant", "session_id_taken"].contains(&self.code)
+        let is_wrong = self.status == StatusCode::UNAUTHORIZED
+            || ["invalid_grant", "session_id_taken"].contains(&self.code);
+        is_wrong && !self.is_no_guess
+    }
+
+    /// The same error for a caller who did not guess what it showed.
+    pub(super) fn no_guess(self) -> Self {
+        Self { is_no_guess: true, ..self }
     }
 
     /// A token could not be signed. Logs why.
@@ -138,6 +164,19 @@ impl EndpointError {
         self
     }
 
+    fn into_response(self, wording: Wording, trace: &TraceId) -> Response<Bytes> {
+        let mut response = match wording {
+            Wording::Problem => {
+                let members = self.members.as_deref();
+                let (content_type, body) = problem(self.status, self.code, self.detail, Some(trace), members);
+                answer(self.status, content_type, body)
+            }
+            Wording::Oauth => oauth_error(&self, trace),
+        };
+        response.headers_mut().extend(self.header);
+        response
+    }
+
     #[cfg(test)]
     pub(super) fn status(&self) -> StatusCode {
         self.status
@@ -150,20 +189,24 @@ impl EndpointError {
 }
 
 impl EndpointFailure {
-    pub(super) fn into_response(self, wording: Wording) -> Response<Bytes> {
-        let error = match self {
-            Self::Own(error) => error,
+    /// What the log tells of the refusal. `None`: it is told already, or it is none.
+    pub(super) fn told(&self) -> Option<RefusedWith<'_>> {
+        let (status, code, words): (_, _, &dyn fmt::Display) = match self {
+            Self::Own(error) => (error.status, error.code, &error.detail),
+            Self::Page(page) => (page.response.status(), page.code, &page.detail),
+            Self::Whole(_) => return None,
+        };
+        Some(RefusedWith { status: status.as_u16(), code, reason: code, words })
+    }
+
+    /// The answer to a request of the trace `trace`.
+    pub(super) fn into_response(self, wording: Wording, trace: &TraceId) -> Response<Bytes> {
+        let mut response = match self {
+            Self::Own(error) => error.into_response(wording, trace),
+            Self::Page(page) => page.response,
             Self::Whole(response) => return *response,
         };
-        let mut response = match wording {
-            Wording::Problem => {
-                let members = error.members.as_deref();
-                let (content_type, body) = problem(error.status, error.code, error.detail, members);
-                answer(error.status, content_type, body)
-            }
-            Wording::Oauth => oauth_error(&error),
-        };
-        response.headers_mut().extend(error.header);
+        response.headers_mut().insert(X_TRACE_ID, trace.to_header_value());
         response
     }
 }
@@ -174,13 +217,16 @@ impl From<EndpointError> for EndpointFailure {
     }
 }
 
-fn oauth_error(error: &EndpointError) -> Response<Bytes> {
+/// RFC 6749 §5.2. Clients ignore the member that the RFC does not have.
+fn oauth_error(error: &EndpointError, trace: &TraceId) -> Response<Bytes> {
     #[derive(Serialize)]
     struct OauthError<'a> {
         error: &'a str,
         error_description: &'a str,
+        trace_id: &'a str,
     }
-    json(error.status, &OauthError { error: error.code, error_description: error.detail })
+    let body = OauthError { error: error.code, error_description: error.detail, trace_id: trace.as_str() };
+    json(error.status, &body)
 }
 
 fn answer(status: StatusCode, content_type: HeaderValue, body: Bytes) -> Response<Bytes> {
@@ -200,4 +246,20 @@ pub(super) fn whole_seconds(wait: Duration) -> u64 {
 fn forbid_storing(response: &mut Response<Bytes>) {
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response.headers_mut().insert(PRAGMA, HeaderValue::from_static("no-cache"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_guessed_is_no_failed_attempt_whatever_the_status_is() {
+        let refused =
+            || EndpointError::new(StatusCode::BAD_REQUEST, "invalid_grant", "The token is not good.");
+        assert!(refused().is_failed_attempt());
+        assert!(refused().with_status(StatusCode::UNAUTHORIZED).is_failed_attempt());
+        assert!(!refused().no_guess().is_failed_attempt());
+        // As the login of Claude Code is answered.
+        assert!(!refused().no_guess().with_status(StatusCode::UNAUTHORIZED).is_failed_attempt());
+    }
 }

@@ -11,7 +11,7 @@ use super::oauth::form::Form;
 use super::oauth::resource;
 use super::request_body::RequestBody;
 use super::state::ServiceState;
-use super::{gateway_login, origin, rate_limited, token};
+use super::{gateway_login, rate_limited, session_origin, token};
 use crate::issue::{DeviceGrantError, DeviceGrantRequest, OauthClient};
 
 /// The answer (RFC 8628 §3.2).
@@ -46,7 +46,7 @@ pub(super) async fn answer(state: &ServiceState, parts: &Parts, body: RequestBod
         client,
         scopes: token::scopes(&form)?,
         resource: resource::audience(&state.settings.audiences, &form)?,
-        origin: origin::of(&state.addresses, parts, None),
+        origin: session_origin::of(state, parts, None),
     };
     rate_limited::device_grant(state, parts)?;
     let started = state.issuer.start_device_grant(request).await.map_err(|error| match error {

@@ -4,6 +4,7 @@ use http::Method;
 
 use super::answer::{EndpointError, Wording};
 use crate::audience::Resource;
+use crate::telemetry::OwnRoute;
 
 /// The beginning of the path of the authorization server metadata (RFC 8414 §3).
 pub(super) const AUTHORIZATION_SERVER: &str = "/.well-known/oauth-authorization-server";
@@ -99,6 +100,36 @@ impl Endpoint {
             Self::AuthorizationServer(_) | Self::ProtectedResource(_) | Self::OpenApi => "GET, HEAD, OPTIONS",
             Self::OneSession(_) => "DELETE",
         }
+    }
+
+    /// The template of its path, for the log and for metrics. The document of OpenAPI has none.
+    pub(super) fn template(&self) -> &'static str {
+        match self {
+            Self::Code => "/code",
+            Self::Session => "/session",
+            Self::OauthClient => "/oauth-client",
+            Self::Capabilities => "/capabilities",
+            Self::Sessions => "/sessions",
+            Self::OneSession(_) => "/sessions/{id}",
+            Self::Logout => "/logout",
+            Self::Jwks => "/.well-known/jwks.json",
+            Self::AuthorizationServer(_) => AUTHORIZATION_SERVER,
+            Self::ProtectedResource(_) => Resource::WELL_KNOWN,
+            Self::Token => "/token",
+            Self::Introspect => "/introspect",
+            Self::Revoke => "/revoke",
+            Self::DeviceAuthorization => "/device_authorization",
+            Self::DevicePage => "/device",
+            Self::Authorize => "/authorize",
+            Self::DevicesPage => "/devices",
+            Self::OpenApi => "/openapi.json",
+        }
+    }
+
+    /// The same behind the prefix of the bridge.
+    pub(super) fn route(&self, prefix: &str) -> OwnRoute {
+        let prefix = if self.is_well_known() { "" } else { prefix };
+        OwnRoute(format!("{prefix}{}", self.template()))
     }
 
     pub(super) fn wording(&self) -> Wording {

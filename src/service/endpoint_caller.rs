@@ -8,21 +8,25 @@ use super::state::ServiceState;
 use crate::caller::{Caller, CallerKind};
 use crate::id::Scopes;
 use crate::layer_verdict::LayerVerdict;
-use crate::rejection::Rejection;
+use crate::rejection::{Refusal, Rejection};
 use crate::request_context::{MISSING_LAYER, OTHER_BRIDGE, RequestContext};
+use crate::telemetry::RefusedRequest;
 
 /// The caller that the guard let in, and the context that the guard left.
 pub(super) struct EndpointCaller<'r> {
     pub(super) caller: &'r Caller,
     context: &'r RequestContext,
+    parts: &'r Parts,
 }
 
 impl<'r> EndpointCaller<'r> {
     /// The caller that a layer of this very bridge let in.
     pub(super) fn of(state: &ServiceState, parts: &'r Parts) -> Result<Self, EndpointFailure> {
         let (layer_verdict, context) = LayerVerdict::of(&parts.extensions).ok_or_else(missing_layer)?;
-        let caller = layer_verdict.caller().map_err(|rejection| refused(context, &rejection))?;
-        if state.vouches_for(caller) { Ok(Self { caller, context }) } else { Err(other_bridge()) }
+        let caller = layer_verdict
+            .caller()
+            .map_err(|rejection| refused(parts, context, Refusal::new(rejection, layer_verdict.known())))?;
+        if state.vouches_for(caller) { Ok(Self { caller, context, parts }) } else { Err(other_bridge()) }
     }
 
     /// The same caller, when it is a person's bridge. A hook client is refused, and so is a program that the person let do
@@ -33,12 +37,12 @@ impl<'r> EndpointCaller<'r> {
             return Ok(admitted);
         }
         let found = admitted.caller.kind();
-        Err(admitted.refuse(&Rejection::CallerKind { found, required: Scopes::default() }))
+        Err(admitted.refuse(Rejection::CallerKind { found, required: Scopes::default() }))
     }
 
     /// Refuses the request as the layer itself would.
-    pub(super) fn refuse(&self, rejection: &Rejection) -> EndpointFailure {
-        refused(self.context, rejection)
+    pub(super) fn refuse(&self, rejection: Rejection) -> EndpointFailure {
+        refused(self.parts, self.context, Refusal::new(rejection, self.caller.claims().known()))
     }
 }
 
@@ -47,8 +51,9 @@ pub(super) fn acts_for_the_whole_person(state: &ServiceState, caller: &Caller) -
     caller.kind() == CallerKind::User && state.settings.may_manage_devices(caller.client_id())
 }
 
-fn refused(context: &RequestContext, rejection: &Rejection) -> EndpointFailure {
-    EndpointFailure::Whole(Box::new(context.rejection_format.refuse(rejection, &context.trace)))
+fn refused(parts: &Parts, context: &RequestContext, refusal: Refusal) -> EndpointFailure {
+    let request = RefusedRequest::of_parts(parts);
+    EndpointFailure::Whole(Box::new(context.rejection_format.refuse(request, refusal, &context.trace)))
 }
 
 /// The host forgot the layer. The answer and the log say so.

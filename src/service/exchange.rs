@@ -5,18 +5,22 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::answer::{Answer, EndpointError, json};
-use super::origin;
 use super::request_body::RequestBody;
+use super::session_origin;
 use super::state::ServiceState;
 use crate::clock::since_epoch;
-use crate::header::X_SESSION_ID;
-use crate::id::{CodeVerifier, ExchangeCode, RefreshToken, SessionId, TraceId};
+use crate::header::{Head, X_SESSION_ID};
+use crate::id::{CodeVerifier, ExchangeCode, RefreshToken, SessionId, Trace};
 use crate::issue::{Exchange, ExchangeError};
+use crate::telemetry::note_reason;
+use crate::token::never_null;
 
 #[derive(Deserialize)]
 struct Presented {
     code: String,
+    #[serde(default, deserialize_with = "never_null")]
     code_verifier: Option<String>,
+    #[serde(default, deserialize_with = "never_null")]
     device_name: Option<String>,
 }
 
@@ -31,11 +35,11 @@ struct Opened<'a> {
     headers: &'a [(HeaderName, HeaderValue)],
 }
 
-pub(super) async fn answer(state: &ServiceState, mut parts: Parts, body: RequestBody) -> Answer {
+pub(super) async fn answer(state: &ServiceState, parts: &Parts, body: RequestBody) -> Answer {
     let presented: Presented = body.json(&parts.headers).await?.ok_or(NO_CODE)?;
     let exchange = Exchange {
-        session: declared_session(state, &parts)?,
-        origin: origin::of(&state.addresses, &parts, presented.device_name.as_deref()),
+        session: declared_session(state, parts)?,
+        origin: session_origin::of(state, parts, presented.device_name.as_deref()),
         verifier: presented.code_verifier.as_deref().map(verifier),
         code: code(&presented.code),
         client: None,
@@ -44,7 +48,7 @@ pub(super) async fn answer(state: &ServiceState, mut parts: Parts, body: Request
         resource: None,
     };
     let access = state.issuer.exchange(exchange).await.map_err(|error| refused(state, error))?;
-    let trace = TraceId::continue_from(&mut parts.headers);
+    let trace = Trace::of(&Head::of(&parts.headers, &[])).0.id();
     let opened = Opened {
         token: access.token.expose(),
         refresh_token: access.refresh_token.as_ref().map(RefreshToken::expose),
@@ -62,12 +66,18 @@ const NO_CODE: EndpointError = EndpointError::invalid_request("Send a JSON objec
 /// Malformed text cannot be a code that was issued. A random code replaces it. So the look-up, the answer and the time
 /// are those of an unknown code.
 pub(super) fn code(text: &str) -> ExchangeCode {
-    ExchangeCode::parse(text).unwrap_or_else(|_| ExchangeCode::random())
+    ExchangeCode::parse(text).unwrap_or_else(|_| {
+        note_reason("code_malformed", "the code is malformed: a code has 64 characters of 0-9 and a-f");
+        ExchangeCode::random()
+    })
 }
 
 /// The verifier that was presented. A random one replaces malformed text: neither answers any challenge.
 pub(super) fn verifier(text: &str) -> CodeVerifier {
-    CodeVerifier::parse(text).unwrap_or_else(|_| CodeVerifier::random())
+    CodeVerifier::parse(text).unwrap_or_else(|_| {
+        note_reason("verifier_malformed", "code_verifier is malformed (RFC 7636 §4.1)");
+        CodeVerifier::random()
+    })
 }
 
 /// The session id that the bridge declares, where the host allows that.

@@ -5,7 +5,7 @@ use std::mem;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::WWW_AUTHENTICATE;
+use http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
 use tower_service::Service;
@@ -14,7 +14,8 @@ use super::answer::no_content;
 use super::future::EndpointFuture;
 use super::request_body::{BoxError, RequestBody};
 use crate::drain::AnswerBody;
-use crate::header::IDENTITY_HEADERS;
+use crate::header::{IDENTITY_HEADERS, X_TRACE_ID};
+use crate::id::TraceId;
 use crate::layer::{BridgeAuthLayer, keep_from_shared_caches};
 use crate::rejection::{Rejection, problem};
 
@@ -103,8 +104,10 @@ impl ForwardAuthService {
             headers.entry(WWW_AUTHENTICATE).or_insert(MALFORMED);
         }
         if mem::replace(refusal.status_mut(), status) != status {
-            let (content_type, body) = problem(status, rejection.code(), rejection.detail(), None);
-            refusal.headers_mut().insert(http::header::CONTENT_TYPE, content_type);
+            let trace = refusal.headers().get(X_TRACE_ID).and_then(|id| TraceId::parse(id.to_str().ok()?));
+            let (content_type, body) =
+                problem(status, rejection.code(), rejection.detail(), trace.as_ref(), None);
+            refusal.headers_mut().insert(CONTENT_TYPE, content_type);
             *refusal.body_mut() = body;
         }
         refusal

@@ -8,6 +8,7 @@ use super::answer::{Answer, EndpointError, json};
 use super::oauth::client_auth::authenticate;
 use super::oauth::error::invalid_client;
 use super::oauth::form::{Form, NO_TOKEN};
+use super::rate_limited;
 use super::request_body::RequestBody;
 use super::state::ServiceState;
 use crate::caller::Caller;
@@ -57,10 +58,13 @@ pub(super) async fn answer(state: &ServiceState, parts: &Parts, body: RequestBod
     }
     let form = Form::read(parts, body).await?;
     let client = authenticate(state, parts, &form).await?;
-    // Everyone can claim to be the bridge, so the bridge may not try out tokens here (RFC 7662 §4).
-    if let OauthClient::Linkable(_) = client {
-        return Err(invalid_client(state).into());
-    }
+    let asking = match &client {
+        // Everyone can claim to be the bridge, so the bridge may not try out tokens here (RFC 7662 §4).
+        OauthClient::Linkable(_) => return Err(invalid_client(state).into()),
+        OauthClient::Hook(client, _) => &client.id,
+        OauthClient::ResourceServer(server) => &server.client,
+    };
+    rate_limited::introspection(state, parts, asking).await?;
     let token = form.value("token").ok_or(NO_TOKEN)?;
     // The two kinds of token look different. So `token_type_hint` is not needed.
     match RefreshToken::parse(token) {

@@ -13,11 +13,15 @@ use crate::clock::since_epoch;
 use crate::id::CodeChallenge;
 use crate::issue::{CodeRequest, SignedIn};
 use crate::store::IssueCodeError;
+use crate::token::never_null;
 
 #[derive(Default, Deserialize)]
 struct Asked {
+    #[serde(default, deserialize_with = "never_null")]
     code_challenge: Option<String>,
+    #[serde(default, deserialize_with = "never_null")]
     code_challenge_method: Option<String>,
+    #[serde(default, deserialize_with = "never_null")]
     resource: Option<String>,
 }
 

@@ -13,32 +13,33 @@ mod endpoint;
 mod endpoint_caller;
 mod exchange;
 mod forward_auth;
-mod forwarded;
 mod future;
 mod gateway_login;
+mod health;
 mod introspect;
 mod issue_code;
 mod jwks;
 mod oauth;
 mod oauth_client;
 mod openapi;
-mod origin;
 mod pages;
 mod rate_limited;
+mod refused;
 mod request_body;
 mod revoke;
 mod routes;
+mod session_origin;
 mod sessions;
 mod state;
 mod token;
 mod well_known;
 
+pub use crate::client_address::{ForwardedHeader, PeerAddr};
 pub use admin::Operator;
 pub use forward_auth::ForwardAuthService;
 pub use future::EndpointFuture;
 pub(crate) use gateway_login::{MessagesApiError, client_of_gateway_login};
-pub(crate) use origin::AddressSettings;
-pub use origin::{ForwardedHeader, PeerAddr};
+pub use health::Health;
 pub(crate) use pages::SignInPages;
 pub(crate) use state::ServiceState;
 
@@ -137,7 +138,7 @@ service! {
     /// | `urn:ietf:params:oauth:grant-type:device_code`, where [that is on](crate::BridgeBuilder::device_authorization_endpoint) | a client that people may link | `client_id`, `device_code`, `resource` |
     ///
     /// A hook client proves who it is by one of `client_secret_basic`, `client_secret_post` and `private_key_jwt`
-    /// (RFC 7523; its `aud` is the issuer). The bridge is a client that people may link. It is public: PKCE proves that
+    /// (RFC 7523; its `aud` is the issuer, as a text or as a list of one). The bridge is a client that people may link. It is public: PKCE proves that
     /// the code is its own.
     /// `resource` (RFC 8707) is one of the audiences that are URLs. It becomes the only audience of the token.
     TokenService => |state, request| dispatch::serve(state, Endpoint::Token, request)
@@ -242,6 +243,35 @@ service! {
     /// # }
     /// ```
     OpenApiService => |state, request| dispatch::serve(state, Endpoint::OpenApi, request)
+}
+
+service! {
+    /// The probes of a balancer or a supervisor: whether the process answers, and whether it can judge requests now.
+    ///
+    /// The last segment of the path says which, wherever it is mounted:
+    ///
+    /// | path | answer |
+    /// |---|---|
+    /// | `live`, `livez` or `healthz` | 200 `{"status":"live"}` for as long as the process answers. It asks no database: a restart repairs none |
+    /// | `ready` or `readyz` | 200 `{"status":"ready"}`, or 503 `{"status":"not_ready","code","reason"}` |
+    /// | `watcher` | 200 `{"status","proven","age_ms","faults","last_fault"}`: how fresh the verdicts are, from [`Bridge::watch_status`](crate::Bridge::watch_status). A member that is not known is left out |
+    ///
+    /// A gateway is ready when its store answers within the [deadline](crate::BridgeBuilder::store_deadline), takes
+    /// writes, and proves that it is still the primary (unless [no proof is asked
+    /// for](crate::BridgeBuilder::danger_without_proof)). It is not ready once it [drains](Health::drain). `code` is
+    /// `draining`, or `store_` and a [`StoreErrorKind`](crate::store::StoreErrorKind). A fault that may pass has
+    /// `Retry-After`. Each change is logged once, with its cause.
+    ///
+    /// It has no guard, so it is made to be called by anybody: all probes within a quarter of a second share one look at
+    /// the store, and no answer names a version, a server, a path or a person. It takes `GET` and `HEAD`. No cache may
+    /// store an answer.
+    ///
+    /// ```no_run
+    /// # fn mount(bridge: bridge_auth::Bridge) -> axum::Router {
+    /// axum::Router::new().nest_service("/health", bridge.health_service())
+    /// # }
+    /// ```
+    HealthService => |state, request| health::serve(state, request)
 }
 
 service! {

@@ -18,13 +18,17 @@ use crate::id::{ClientId, Scope};
 use crate::issue::{HookClient, HookKey, ProvisionError};
 use crate::rejection::{InvalidCredential, Rejection};
 use crate::store::DeviceQuery;
-use crate::token::KeyError;
+use crate::telemetry::note_reason;
+use crate::token::{KeyError, never_null};
 
 /// What a bridge may send about its client (RFC 7591 §2). Other members are ignored.
 #[derive(Default, Deserialize)]
 struct Metadata {
+    #[serde(default, deserialize_with = "never_null")]
     token_endpoint_auth_method: Option<Value>,
+    #[serde(default, deserialize_with = "never_null")]
     jwks: Option<Value>,
+    #[serde(default, deserialize_with = "never_null")]
     jwks_uri: Option<Value>,
 }
 
@@ -175,12 +179,15 @@ async fn refused(state: &ServiceState, user: &EndpointCaller<'_>, error: Provisi
         ProvisionError::Key(KeyError::Private) => PRIVATE_KEY.into(),
         ProvisionError::Key(_) => INVALID_METADATA.into(),
         // The session was live a moment ago, when the guard let the request in.
-        ProvisionError::SessionNotLive => user.refuse(&InvalidCredential::SessionRevoked.into()),
+        ProvisionError::SessionNotLive => user.refuse(InvalidCredential::SessionRevoked.into()),
         ProvisionError::InsufficientScope { required } => {
-            user.refuse(&Rejection::InsufficientScope { required })
+            user.refuse(Rejection::InsufficientScope { required })
         }
         ProvisionError::TooManyDevices => too_many_devices(state, user.caller).await.into(),
-        ProvisionError::Overlapped => EndpointError::too_many(Duration::from_secs(1)).into(),
+        ProvisionError::Overlapped => {
+            note_reason("overlapped", "calls of this person overlapped too often");
+            EndpointError::too_many(Duration::from_secs(1)).into()
+        }
         ProvisionError::Store(fault) => EndpointError::unavailable(state, &fault).into(),
     }
 }

@@ -90,7 +90,8 @@ impl RequestBody {
         (Self { sent: Some(sent), rest: Some(rest) }, Rest(left))
     }
 
-    /// The JSON object in the body. `None`: there is no body.
+    /// The JSON object in the body. `None`: there is no body. A member that may be missing must not be `null`: mark it with
+    /// [`never_null`](crate::token::never_null).
     pub(super) async fn json<T: DeserializeOwned>(
         self,
         headers: &HeaderMap,
@@ -150,8 +151,9 @@ const UNSUPPORTED: EndpointError = EndpointError::new(
     "unsupported_media_type",
     "Send the body as application/json.",
 );
-const MALFORMED: EndpointError =
-    EndpointError::invalid_request("The body is not a JSON object with the documented members.");
+const MALFORMED: EndpointError = EndpointError::invalid_request(
+    "The body is not a JSON object with the documented members. Leave a member out rather than send null.",
+);
 
 /// OAuth has only this code for it (RFC 6749 §5.2).
 const NO_FORM: EndpointError = EndpointError::new(

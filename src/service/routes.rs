@@ -3,22 +3,23 @@
 use bytes::Bytes;
 use http::{Request, Response};
 
-use super::answer::{EndpointError, EndpointFailure, Wording};
-use super::dispatch;
+use super::answer::{EndpointError, Wording};
 use super::endpoint::{Endpoint, one_segment};
 use super::request_body::RequestBody;
 use super::state::ServiceState;
+use super::{dispatch, refused};
 use crate::layer::keep_from_shared_caches;
 
 /// Answers for the endpoint at the request's path. The guard checks the request first, where the endpoint needs a
 /// caller.
 pub(super) async fn all(state: &ServiceState, mut request: Request<RequestBody>) -> Response<Bytes> {
     let Some(endpoint) = Endpoint::at(behind_prefix(state, request.uri().path())) else {
-        return not_found();
+        return not_found(state, request).await;
     };
     if !endpoint.is_guarded() || !endpoint.takes(request.method()) {
         return dispatch::serve(state, endpoint, request).await;
     }
+    request.extensions_mut().insert(endpoint.route(&state.prefix));
     if let Err(refusal) = state.own_layer.admit(&mut request).await {
         return refusal;
     }
@@ -44,7 +45,7 @@ pub(super) async fn sessions(state: &ServiceState, request: Request<RequestBody>
     };
     match full.or_else(nested) {
         Some(endpoint) => dispatch::serve(state, endpoint, request).await,
-        None => not_found(),
+        None => not_found(state, request).await,
     }
 }
 
@@ -52,11 +53,12 @@ pub(super) async fn sessions(state: &ServiceState, request: Request<RequestBody>
 pub(super) async fn well_known(state: &ServiceState, request: Request<RequestBody>) -> Response<Bytes> {
     match Endpoint::at(request.uri().path()).filter(Endpoint::is_well_known) {
         Some(document) => dispatch::serve(state, document, request).await,
-        None => not_found(),
+        None => not_found(state, request).await,
     }
 }
 
 /// The answer where there is no endpoint.
-fn not_found() -> Response<Bytes> {
-    EndpointFailure::from(EndpointError::not_found()).into_response(Wording::Problem)
+async fn not_found(state: &ServiceState, request: Request<RequestBody>) -> Response<Bytes> {
+    let (parts, _) = request.into_parts();
+    refused::or_told(state, &parts, Wording::Problem, async { Err(EndpointError::not_found().into()) }).await
 }

@@ -3,9 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::origin::AddressSettings;
+use super::health::Health;
 use super::pages::SignInPages;
 use crate::authenticate::AuthState;
+use crate::background_task::Background;
 use crate::caller::Caller;
 use crate::drain::DrainLimits;
 use crate::id::ClientId;
@@ -26,7 +27,6 @@ pub(crate) struct ServiceState {
     pub(crate) admin: Admin,
     /// The limits on attempts. `None`: they are off.
     pub(crate) limits: Option<Limits>,
-    pub(crate) addresses: AddressSettings,
     /// How much of a body is drained that an endpoint has not read.
     pub(crate) drain: DrainLimits,
     /// The path under which the endpoints are reached.
@@ -35,6 +35,9 @@ pub(crate) struct ServiceState {
     pub(crate) pages: Option<SignInPages>,
     /// The client that requests of Claude Code's login are of. `None`: the profile is off.
     pub(crate) gateway_login: Option<ClientId>,
+    pub(crate) health: Health,
+    /// The task of [`Bridge::maintain`](crate::Bridge::maintain).
+    pub(crate) maintenance: Background,
 }
 
 impl ServiceState {

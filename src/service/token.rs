@@ -16,13 +16,14 @@ use super::oauth::form::Form;
 use super::oauth::resource;
 use super::request_body::RequestBody;
 use super::state::ServiceState;
-use super::{exchange, gateway_login, origin};
+use super::{exchange, gateway_login, rate_limited, session_origin};
 use crate::id::{ClientId, DeviceCode, RefreshToken, Scopes};
 use crate::issue::{
     Access, ClientAccessError, DevicePoll, DevicePollError, Exchange, ExchangeError, OauthClient, Refresh,
     RefreshError,
 };
 use crate::store::{Client, ClientProof};
+use crate::telemetry::note_reason;
 
 /// The answer with a token (RFC 6749 §5.1).
 #[derive(Serialize)]
@@ -83,7 +84,7 @@ async fn client_credentials(
     proof: ClientProof,
 ) -> Result<Access, EndpointError> {
     let (scopes, audience) = (scopes(form)?, resource::audience(&state.settings.audiences, form)?);
-    let origin = origin::of(&state.addresses, parts, None);
+    let origin = session_origin::of(state, parts, None);
     let opened = state.issuer.hook_access(client, proof, scopes, audience, origin).await;
     opened.map_err(|error| match error {
         ClientAccessError::InvalidClient => invalid_client(state),
@@ -108,7 +109,7 @@ async fn authorization_code(
     let resource = resource::audience(&state.settings.audiences, form)?;
     let exchange = Exchange {
         session: exchange::declared_session(state, parts)?,
-        origin: origin::of(&state.addresses, parts, None),
+        origin: session_origin::of(state, parts, None),
         verifier: Some(exchange::verifier(verifier)),
         code: exchange::code(code),
         client: Some(client),
@@ -129,10 +130,13 @@ async fn device_code(
     let code = form.value("device_code").ok_or(NO_DEVICE_CODE)?;
     let poll = DevicePoll {
         // Malformed text cannot be a code that was issued. A random code replaces it, and is looked up.
-        device_code: DeviceCode::parse(code).unwrap_or_else(|_| DeviceCode::random()),
+        device_code: DeviceCode::parse(code).unwrap_or_else(|_| {
+            note_reason("device_code_malformed", "the device code is malformed");
+            DeviceCode::random()
+        }),
         client,
         resource: resource::audience(&state.settings.audiences, form)?,
-        origin: origin::of(&state.addresses, parts, None),
+        origin: session_origin::of(state, parts, None),
     };
     state.issuer.poll_device_grant(poll).await.map_err(|error| match error {
         DevicePollError::Pending => AUTHORIZATION_PENDING,
@@ -157,14 +161,18 @@ async fn refresh_token(
     let token = form.value("refresh_token").ok_or(NO_REFRESH_TOKEN)?;
     let refresh = Refresh {
         // Malformed text cannot be a refresh token that was issued. A random token replaces it, and is looked up.
-        token: RefreshToken::parse(token).unwrap_or_else(|_| RefreshToken::random()),
+        token: RefreshToken::parse(token).unwrap_or_else(|_| {
+            note_reason("refresh_token_malformed", "the refresh token is malformed: it has 43 characters");
+            RefreshToken::random()
+        }),
         client,
         scopes: scopes(form)?,
         resource: resource::audience(&state.settings.audiences, form)?,
-        origin: origin::of(&state.addresses, parts, None),
+        origin: session_origin::of(state, parts, None),
     };
-    state.issuer.refresh(refresh).await.map_err(|error| match error {
-        RefreshError::InvalidGrant => INVALID_REFRESH_TOKEN,
+    let attempt = rate_limited::refresh(state, parts, &refresh.client, token).await?;
+    state.issuer.try_refresh(refresh).await.map_err(|refused| match refused.error {
+        RefreshError::InvalidGrant => attempt.refused(INVALID_REFRESH_TOKEN, refused.was_issued),
         RefreshError::InvalidScope => INVALID_SCOPE,
         RefreshError::Resource => INVALID_TARGET,
         RefreshError::Key(fault) => EndpointError::unsigned(&fault),

@@ -30,6 +30,11 @@ use crate::validate::{BuildError, Setting};
 /// Without a synchronous standby a tick proves less: [`WatchStatus::replication`](super::WatchStatus::replication) says
 /// which promise holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Deserialize, serde::Serialize),
+    serde(rename_all = "lowercase", deny_unknown_fields)
+)]
 #[non_exhaustive]
 pub enum Freshness {
     /// The verdict comes from a query that started after the request arrived: linearizable with revocation.
@@ -40,6 +45,7 @@ pub enum Freshness {
         /// The most time between the acknowledgement of a revocation and the last request that is let in after it; 10
         /// ms to 60 s. The watcher reads the log four times in this time, and at once when the database says that
         /// something was revoked.
+        #[cfg_attr(feature = "serde", serde(with = "crate::validate::duration_text"))]
         max_lag: Duration,
     },
 }

@@ -28,7 +28,7 @@ use crate::background_task::Background;
 use crate::clock::Moment;
 use crate::id::SessionId;
 use crate::store::{Revocation, RowMark, SessionKey, SessionStatus, Store, StoreErrorKind};
-use crate::telemetry::gauge_at;
+use crate::telemetry::{MEASURES, gauge_at};
 use crate::token::Claims;
 use lookups::Lookups;
 use ticks::Ticks;
@@ -117,8 +117,8 @@ impl Liveness {
     }
 
     fn ensure_age_is_reported(&self) {
-        if cfg!(feature = "metrics") {
-            self.age_reporter.ensure(|| report_age(self.proofs.clone()));
+        if MEASURES {
+            self.age_reporter.ensure(|| report(self.proofs.clone(), self.store.clone()));
         }
     }
 
@@ -176,11 +176,14 @@ impl Proofs {
     }
 }
 
-/// Reports the age of the proof every second.
-async fn report_age(proofs: Arc<Proofs>) {
+/// Reports the age of the proof, and the size of the pool, every second.
+async fn report(proofs: Arc<Proofs>, store: Arc<dyn Store>) {
     loop {
         if let Some(age) = proofs.age() {
             gauge_at("bridge_auth_proof_age_seconds", age.as_secs_f64());
+        }
+        if let Some(pool) = store.pool_status() {
+            gauge_at("bridge_auth_pool_connections", pool.size as f64);
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
     }

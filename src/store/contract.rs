@@ -37,6 +37,11 @@ use crate::id::{AssertionHash, ClientId, RefreshHash, SessionId, UserCode, UserI
 ///
 /// When a future is dropped, its operation is done or not done, never half done. Its connection is usable or closed. A
 /// connection never goes back to the pool while an answer on it is outstanding.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a store",
+    label = "give a `PostgresStore`, a `SqliteStore`, or a type that implements `Store`",
+    note = "a store that is shared or chosen at run time (`Arc<dyn Store>`) goes to `Bridge::builder_with`"
+)]
 #[async_trait]
 pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Makes `user` known, or replaces the scopes of a known user. It does not enable a disabled user.

@@ -26,6 +26,8 @@ mod error;
 mod fault_log;
 mod inputs;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod migrations;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod poll;
 mod pool_status;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]

@@ -42,6 +42,11 @@ pub enum RequestedId {
 
 /// How many live sessions a user may have, without those of hook clients, and what happens beyond that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Deserialize, serde::Serialize),
+    serde(default, deny_unknown_fields)
+)]
 #[non_exhaustive]
 pub struct SessionLimit {
     /// The most live sessions that a user may have; at least 1.
@@ -52,6 +57,7 @@ pub struct SessionLimit {
 
 /// What happens when a user who has the most live sessions asks for one more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize), serde(rename_all = "lowercase"))]
 pub enum WhenFull {
     /// The sessions that were renewed least recently are revoked.
     Evict,

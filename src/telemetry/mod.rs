@@ -4,11 +4,20 @@
 //! whose labels are from a bounded set.
 
 mod audit;
+mod known;
 mod metrics;
+mod request_log;
 mod requests;
+mod shown;
 
 pub(crate) use audit::audit;
+pub(crate) use known::{Known, ReachedLimit, note, note_reason, noting};
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub(crate) use metrics::gauge_by;
-pub(crate) use metrics::{count, describe, gauge_at, record};
-pub(crate) use requests::{admitted, admitted_anonymous, admitted_external, rate_limited, refused};
+pub(crate) use metrics::{MEASURES, answered, count, describe, gauge_at, record};
+pub(crate) use request_log::{FindRoute, OwnRoute, RefusedRequest, RequestLog};
+pub(crate) use requests::{
+    RefusedWith, admitted, admitted_anonymous, admitted_external, count_limited, count_refused,
+    hears_refusals,
+};
+pub(crate) use shown::{quoted, quoted_list};

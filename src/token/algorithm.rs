@@ -15,18 +15,23 @@ use std::fmt;
 /// accepts a token of an Ed25519 key under both names, whichever it signs with. So the choice can be changed while
 /// tokens with the other name are still in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[non_exhaustive]
 pub enum Algorithm {
     /// Ed25519 under its older name `EdDSA`, which every library knows: short keys, short signatures, fast. The default
     /// choice.
+    #[cfg_attr(feature = "serde", serde(rename = "EdDSA"))]
     EdDsa,
     /// Ed25519 under its own name `Ed25519` (RFC 9864 §2.2), which older libraries do not know.
     Ed25519,
     /// `RS256`: RSASSA-PKCS1-v1_5 with SHA-256, and a key of 2048 to 4096 bits.
+    #[cfg_attr(feature = "serde", serde(rename = "RS256"))]
     Rs256,
     /// `PS256`: RSASSA-PSS with SHA-256, and a key of 2048 to 4096 bits.
+    #[cfg_attr(feature = "serde", serde(rename = "PS256"))]
     Ps256,
     /// `ES256`: ECDSA on P-256 with SHA-256.
+    #[cfg_attr(feature = "serde", serde(rename = "ES256"))]
     Es256,
 }
 

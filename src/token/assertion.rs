@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::algorithm::Scheme;
 use super::compact::{Compact, is_key_id, json_object};
-use super::{InvalidToken, VerifyingKey};
+use super::{InvalidToken, VerifyingKey, numeric_date};
 use crate::id::ClientId;
 
 /// A well-formed assertion. Nothing in it is proven until [`signed_by`](Self::signed_by) finds its key. It is not good
@@ -32,18 +32,35 @@ struct Header<'a> {
     kid: Option<Cow<'a, str>>,
 }
 
-/// `aud` is one string: an assertion for several servers is not accepted here (rfc7523bis §4). Times are whole seconds.
+/// An assertion for several servers is not accepted here (rfc7523bis §4). A fraction of a time never makes an assertion
+/// good for longer.
 #[derive(Deserialize)]
 struct Claims {
     iss: ClientId,
     sub: ClientId,
-    aud: String,
+    aud: OneAudience,
+    #[serde(deserialize_with = "numeric_date::down")]
     exp: u64,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "numeric_date::up")]
     nbf: u64,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "numeric_date::down")]
     iat: u64,
     jti: String,
+}
+
+/// One audience, as a text or as the only member of a list: many libraries always write a list.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum OneAudience {
+    Text(String),
+    List([String; 1]),
+}
+
+impl OneAudience {
+    fn as_str(&self) -> &str {
+        let (Self::Text(audience) | Self::List([audience])) = self;
+        audience
+    }
 }
 
 impl<'a> ClientAssertion<'a> {
@@ -75,6 +92,11 @@ impl<'a> ClientAssertion<'a> {
     /// The client that it names; not proven.
     pub(crate) const fn client(&self) -> &ClientId {
         &self.claims.sub
+    }
+
+    /// The server that it is for: `aud`; not proven.
+    pub(crate) fn audience(&self) -> &str {
+        self.claims.aud.as_str()
     }
 
     /// Its `jti`.
@@ -130,7 +152,7 @@ impl<'a> ClientAssertion<'a> {
         leeway: Duration,
     ) -> Result<Duration, InvalidToken> {
         let Claims { aud, exp, nbf, iat, .. } = &self.claims;
-        if aud != issuer {
+        if aud.as_str() != issuer {
             return Err(InvalidToken::Issuer);
         }
         let latest = now.saturating_add(leeway);

@@ -8,10 +8,11 @@ use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 use super::compact::json_object;
-use super::{InvalidClaims, InvalidToken};
+use super::{InvalidClaims, InvalidToken, numeric_date};
 use crate::id::{Audience, ClientId, Scopes, SessionId, UserId};
 
-/// The typed claims of an access token. Times are whole seconds since the Unix epoch.
+/// The typed claims of an access token. Times are whole seconds since the Unix epoch. In the token they may have a
+/// fraction (RFC 7519 §2): it is cut off, and an `nbf` with a fraction counts from the next second.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claims {
     pub(crate) issuer: Arc<str>,
@@ -202,21 +203,25 @@ fn is_token_id(text: &str) -> bool {
     matches!(text.len(), 1..=128) && text.bytes().all(|b| b.is_ascii_graphic())
 }
 
-/// The JSON form. Every claim except `owner` is required. A float is not accepted as a time, so no time is ever
-/// rounded. A repeated claim is an error. Claims with other names are ignored.
+/// The JSON form. Every claim except `owner` is required. A fraction of a time never makes a token good for longer. A
+/// repeated claim is an error. Claims with other names are ignored.
 #[derive(Serialize, Deserialize)]
 struct Wire {
     iss: String,
     sub: String,
     #[serde(deserialize_with = "one_or_many")]
     aud: Vec<Audience>,
+    #[serde(deserialize_with = "numeric_date::down")]
     exp: u64,
+    #[serde(deserialize_with = "numeric_date::down")]
     iat: u64,
+    #[serde(deserialize_with = "numeric_date::up")]
     nbf: u64,
     jti: String,
     client_id: ClientId,
     scope: Scopes,
     sid: SessionId,
+    #[serde(deserialize_with = "numeric_date::down")]
     auth_time: u64,
     #[serde(default, deserialize_with = "never_null", skip_serializing_if = "Option::is_none")]
     owner: Option<UserId>,
@@ -266,8 +271,9 @@ impl Wire {
     }
 }
 
-/// `null` is not the same as a missing member: otherwise `"owner":null` would turn a client into a person.
-pub(super) fn never_null<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+/// `null` is not the same as a missing member: otherwise `"owner":null` would turn a client into a person, and
+/// `"code_challenge":null` would leave out PKCE.
+pub(crate) fn never_null<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
     T: Deserialize<'de>,

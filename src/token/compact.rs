@@ -1,10 +1,11 @@
 //! The compact form (RFC 7515 §7.1). It is split before anything in it is verified.
 
 use std::borrow::Cow;
+use std::marker::PhantomData;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::de::IgnoredAny;
+use serde::de::{DeserializeSeed, IgnoredAny};
 use serde::{Deserialize, Serialize};
 
 use super::error::{InvalidToken, MAX_BYTES};
@@ -128,9 +129,19 @@ pub(super) fn decode(part: &str) -> Vec<u8> {
 
 /// Reads a JSON object. Nothing else may come before it or after it.
 pub(super) fn json_object<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Option<T> {
+    json_object_with(json, PhantomData)
+}
+
+/// The same by a `seed`.
+pub(super) fn json_object_with<'a, S: DeserializeSeed<'a>>(json: &'a [u8], seed: S) -> Option<S::Value> {
     // `serde_json` checks UTF-8 only in the strings it keeps.
     let text = std::str::from_utf8(json).ok()?;
     // A derived `Deserialize` would also take an array of the values in order.
-    let is_object = text.trim_start_matches([' ', '\t', '\n', '\r']).starts_with('{');
-    is_object.then(|| serde_json::from_str(text).ok()).flatten()
+    if !text.trim_start_matches([' ', '\t', '\n', '\r']).starts_with('{') {
+        return None;
+    }
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let value = seed.deserialize(&mut reader).ok()?;
+    reader.end().ok()?;
+    Some(value)
 }

@@ -60,6 +60,26 @@ pub enum KeyError {
         /// The key file.
         path: PathBuf,
     },
+    /// Another user owns the key file. Only the user that the process runs as, and root, may own one.
+    #[error("the key file {path} belongs to the user with the id {owner}, who can read and change it: run \
+        `chown {process} {path}`, and replace the key if that user may have read it", path = .path.display())]
+    FileOwner {
+        /// The key file.
+        path: PathBuf,
+        /// The id of the user that owns it.
+        owner: u32,
+        /// The id of the user that the process runs as (its effective user id).
+        process: u32,
+    },
+    /// The file is not a key. It may be a folder, a device, or a file with something else in it.
+    #[error("{path} is not a key file: it must be a file with {expected} in it, and with nothing else. Name another file, \
+        or a path where no file is yet and a new key is made", path = .path.display())]
+    NotAKeyFile {
+        /// What was given as the key file.
+        path: PathBuf,
+        /// What must stand in it.
+        expected: &'static str,
+    },
     /// The key file could not be read or written.
     #[error("cannot use the key file {path}", path = .path.display())]
     File {
@@ -68,7 +88,7 @@ pub enum KeyError {
         /// What the operating system says.
         source: io::Error,
     },
-    /// The key file has no key that can be used.
+    /// The key in the key file cannot be used.
     #[error("cannot use the key in the file {path}", path = .path.display())]
     InFile {
         /// The key file.

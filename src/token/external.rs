@@ -1,26 +1,28 @@
 //! Access tokens of other issuers (RFC 9068): what is read of a token before its signature is verified, and its claims
 //! after.
 
-use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::de::{DeserializeOwned, Error as _, IgnoredAny, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::{Map, Value};
 
 use super::algorithm::Scheme;
 use super::claims::{check_time, never_null, one_or_many};
-use super::compact::{Compact, json_object};
+use super::compact::{Compact, json_object, json_object_with};
 use super::error::MAX_BYTES;
-use super::{Algorithm, Claims, InvalidClaims, InvalidToken, Subject, VerifyingKey};
+use super::{
+    Algorithm, Claims, InvalidClaims, InvalidToken, ScopeClaims, Subject, VerifyingKey, numeric_date,
+};
 use crate::clock::{Clock, HostClock};
 use crate::id::{Audience, ClientId, Scope, Scopes, SessionId, UserId};
 
-/// The claims of a verified access token of another issuer. Times are whole seconds since the Unix epoch.
+/// The claims of a verified access token of another issuer. Times are whole seconds since the Unix epoch. In the token
+/// they may have a fraction (RFC 7519 §2): it is cut off, and an `nbf` with a fraction counts from the next second.
 ///
 /// The subject is a person of that issuer, not of this gateway. So it is plain text and not a
 /// [`UserId`](crate::UserId).
@@ -48,6 +50,7 @@ pub(crate) struct ExternalVerifier {
     pub(crate) takes_plain_jwts: bool,
     /// Pairs of audiences: the issuer's name, and the name here.
     pub(crate) audiences: Vec<(Audience, Audience)>,
+    pub(crate) scope_claims: ScopeClaims,
     /// The scopes that count here.
     pub(crate) scopes: Scopes,
     pub(crate) clock: HostClock,
@@ -114,7 +117,7 @@ impl ExternalVerifier {
 
     fn read(&self, payload: Vec<u8>) -> Result<ExternalClaims, InvalidToken> {
         let claims: Wire = json_object(&payload).ok_or(InvalidClaims::Json)?;
-        json_object::<UniqueMembers>(&payload).ok_or(InvalidClaims::Json)?;
+        let granted = json_object_with(&payload, &self.scope_claims).ok_or(InvalidClaims::Json)?;
         if *claims.iss != *self.issuer {
             return Err(InvalidToken::Issuer);
         }
@@ -124,8 +127,7 @@ impl ExternalVerifier {
         claims.check()?;
         let is_ours = |(theirs, _): &&(Audience, Audience)| claims.aud.contains(theirs);
         let audiences = self.audiences.iter().filter(is_ours).map(|(_, ours)| ours.clone()).collect();
-        let granted = claims.scope.as_deref().unwrap_or("");
-        let counts = |scope: &&str| granted.split(' ').any(|granted| granted == *scope);
+        let counts = |scope: &&str| granted.iter().any(|granted| granted == scope);
         let scopes = Scopes::collect(self.scopes.iter().map(Scope::as_str).filter(counts))
             .expect("some of a set are a set");
         Ok(ExternalClaims {
@@ -171,7 +173,8 @@ impl ExternalClaims {
         &self.audiences
     }
 
-    /// The scopes that the token has here: those of its `scope` that
+    /// The scopes that the token has here: those of its
+    /// [scope claims](crate::external_issuer::ExternalIssuer::scopes_from) that
     /// [`ExternalIssuer::allow_scopes`](crate::external_issuer::ExternalIssuer::allow_scopes) names.
     #[must_use]
     pub const fn scopes(&self) -> &Scopes {
@@ -247,17 +250,17 @@ struct Wire {
     sub: String,
     #[serde(deserialize_with = "one_or_many")]
     aud: Vec<Audience>,
+    #[serde(deserialize_with = "numeric_date::down")]
     exp: u64,
+    #[serde(deserialize_with = "numeric_date::down")]
     iat: u64,
-    #[serde(default, deserialize_with = "never_null")]
+    #[serde(default, deserialize_with = "numeric_date::up_if_any")]
     nbf: Option<u64>,
     #[serde(default, deserialize_with = "never_null")]
     jti: Option<String>,
     #[serde(default, deserialize_with = "never_null")]
     client_id: Option<String>,
-    #[serde(default, deserialize_with = "never_null")]
-    scope: Option<String>,
-    #[serde(default, deserialize_with = "never_null")]
+    #[serde(default, deserialize_with = "numeric_date::down_if_any")]
     auth_time: Option<u64>,
     nonce: Option<IgnoredAny>,
     at_hash: Option<IgnoredAny>,
@@ -284,35 +287,6 @@ impl Wire {
             return Err(InvalidClaims::Subject);
         }
         if self.iat > self.exp { Err(InvalidClaims::IssuedAfterExpiry) } else { Ok(()) }
-    }
-}
-
-/// A JSON object whose members all have different names.
-struct UniqueMembers;
-
-impl<'de> Deserialize<'de> for UniqueMembers {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members;
-
-        impl<'de> Visitor<'de> for Members {
-            type Value = UniqueMembers;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<UniqueMembers, A::Error> {
-                let mut seen = HashSet::new();
-                while let Some((name, IgnoredAny)) = map.next_entry::<String, IgnoredAny>()? {
-                    if !seen.insert(name) {
-                        return Err(A::Error::custom("a member is repeated"));
-                    }
-                }
-                Ok(UniqueMembers)
-            }
-        }
-
-        deserializer.deserialize_map(Members)
     }
 }
 

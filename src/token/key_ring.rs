@@ -85,9 +85,10 @@ impl KeyRing {
     ///
     /// # Errors
     ///
-    /// [`KeyError::FileMode`] when others than the owner can use the file (on Unix). [`KeyError::File`] when the file
-    /// cannot be read or written. [`KeyError::InFile`] names the file when its key is refused; its source is the error
-    /// of [`SigningKey::from_pem`]. Otherwise the errors of [`KeyRing::new`].
+    /// The errors of [`SigningKey::from_file`], which name the file: [`KeyError::NotAKeyFile`] when it is something else
+    /// than a key, [`KeyError::FileOwner`] and [`KeyError::FileMode`] when another user can use it,
+    /// [`KeyError::InFile`] when its key is refused. [`KeyError::File`] when it cannot be read or written. Otherwise the
+    /// errors of [`KeyRing::new`].
     pub fn load_or_generate(path: impl AsRef<Path>, algorithm: Algorithm) -> Result<Self, KeyError> {
         Self::new(key_file::load_or_generate(path.as_ref(), algorithm)?)
     }

@@ -7,6 +7,7 @@ use memchr::memmem;
 use serde::Deserialize;
 
 use super::compact::json_object;
+use super::numeric_date;
 
 /// Decides when the log says that a refused token of this issuer names a key that the ring does not have.
 ///
@@ -23,6 +24,7 @@ pub(super) struct MissingKeyHint {
 #[derive(Deserialize)]
 struct UnprovenClaims {
     iss: String,
+    #[serde(deserialize_with = "numeric_date::down")]
     exp: u64,
 }
 

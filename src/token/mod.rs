@@ -5,12 +5,15 @@ mod assertion;
 pub(crate) mod claims;
 mod compact;
 mod error;
+mod explain;
 pub(crate) mod external;
 mod jwk;
 mod key_file;
 mod key_ring;
 mod key_set;
 mod missing_key;
+mod numeric_date;
+mod scope_claims;
 mod signing_key;
 mod ticket;
 mod verify;
@@ -18,13 +21,15 @@ mod verifying_key;
 
 pub use algorithm::Algorithm;
 pub(crate) use assertion::ClientAssertion;
-pub(crate) use claims::CallerKind;
+pub(crate) use claims::{CallerKind, never_null};
 pub use claims::{Claims, Subject};
 pub(crate) use error::MAX_BYTES as MAX_TOKEN_BYTES;
 pub use error::{InvalidClaims, InvalidToken, KeyError};
+pub(crate) use explain::told;
 pub(crate) use external::{ExternalClaims, ExternalVerifier, unverified_issuer};
 pub use key_ring::KeyRing;
 pub(crate) use key_set::KeySet;
+pub(crate) use scope_claims::ScopeClaims;
 pub use signing_key::SigningKey;
 pub(crate) use ticket::Ticket;
 pub(crate) use verify::TokenVerifier;
@@ -32,3 +37,11 @@ pub use verifying_key::VerifyingKey;
 
 #[cfg(test)]
 mod fixture;
+
+/// Reads a key set as a fetch does. For the fuzz targets.
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub fn fuzz_key_set(json: &[u8]) {
+    let every = [Algorithm::EdDsa, Algorithm::Es256, Algorithm::Rs256, Algorithm::Ps256];
+    let _ = KeySet::from_json(json, &every);
+}

@@ -30,6 +30,8 @@ pub struct SigningKey {
 }
 
 const PRIVATE_KEY: &str = "PRIVATE KEY";
+/// What a key file must hold.
+pub(super) const EXPECTED: &str = "an unencrypted PKCS#8 PEM (`PRIVATE KEY`)";
 
 impl SigningKey {
     /// Makes a new key for `algorithm`. An RSA key has 3072 bits. The key's id is its RFC 7638 thumbprint.
@@ -52,7 +54,7 @@ impl SigningKey {
     /// [`KeyError::Malformed`] for a text that is not such a PEM. [`KeyError::Unsuitable`] when the key is of another
     /// kind, too weak, or inconsistent.
     pub fn from_pem(algorithm: Algorithm, pem: &str) -> Result<Self, KeyError> {
-        let not_pem = || KeyError::Malformed { expected: "an unencrypted PKCS#8 PEM (`PRIVATE KEY`)" };
+        let not_pem = || KeyError::Malformed { expected: EXPECTED };
         let parsed = pem::parse(pem).map_err(|_| not_pem())?;
         let is_pkcs8 = parsed.tag() == PRIVATE_KEY;
         let der = Zeroizing::new(parsed.into_contents());

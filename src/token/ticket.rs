@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::algorithm::Scheme;
 use super::compact::{Compact, TICKET_TYPE, json_object};
-use super::{KeyError, KeyRing};
+use super::{KeyError, KeyRing, numeric_date};
 use crate::id::{UserId, random_hex};
 
 /// What a ticket says beside what it is for.
@@ -20,6 +20,7 @@ pub(crate) struct Ticket<T> {
     /// No API has this audience. So not even a server that looks at nothing else takes a ticket for a token.
     aud: String,
     sub: UserId,
+    #[serde(deserialize_with = "numeric_date::down")]
     exp: u64,
     jti: String,
     /// What the person was shown.

@@ -5,9 +5,11 @@ use std::time::{Duration, Instant};
 
 use super::algorithm::Scheme;
 use super::compact::Compact;
+use super::explain::Judge;
 use super::missing_key::MissingKeyHint;
 use super::{Claims, InvalidToken, KeyRing};
 use crate::clock::{Clock, HostClock};
+use crate::telemetry::Known;
 
 /// Verifies access tokens of one issuer.
 #[derive(Debug, Clone)]
@@ -103,6 +105,19 @@ impl TokenVerifier {
     /// The time since the Unix epoch that tokens are judged by.
     pub(crate) fn now(&self) -> Duration {
         self.clock.now()
+    }
+
+    /// What is known of `token`, which was refused for `reason`. The gateway also trusts the issuers `others`.
+    pub(crate) fn explain(&self, token: &str, reason: InvalidToken, others: &[&str]) -> Known {
+        let judge = Judge {
+            issuer: &self.issuer,
+            others,
+            now: self.clock.now(),
+            leeway: self.leeway,
+            max_life: self.max_life,
+            is_own: true,
+        };
+        judge.explain(token, reason)
     }
 
     /// A number that changes when a key is removed.

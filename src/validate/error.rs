@@ -1,6 +1,6 @@
 //! Why a configuration is refused.
 
-use crate::id::InvalidId;
+use crate::id::InvalidText;
 
 /// Why a [`Bridge`](crate::Bridge), or one of its layers, was not built: its configuration could not be safe.
 #[derive(Debug, thiserror::Error)]
@@ -31,16 +31,9 @@ pub enum BuildError {
         "this bridge issues no token for the audience {0:?}: name it with BridgeBuilder::audiences or ::other_audiences"
     )]
     UnknownAudience(String),
-    /// An identifier is malformed.
-    #[error("{what} {value:?} {reason}")]
-    Id {
-        /// Which setting.
-        what: &'static str,
-        /// Its value.
-        value: String,
-        /// What is wrong with it.
-        reason: InvalidId,
-    },
+    /// A text is not what a setting takes: an id, scopes, a URL, a network or a header name.
+    #[error(transparent)]
+    InvalidText(#[from] InvalidText),
     /// A duration or a count is outside the safe range.
     #[error("{what} is {value}: it must be {allowed} ({setter})")]
     OutOfRange {
@@ -71,7 +64,7 @@ pub enum BuildError {
         /// What it needs.
         needs: &'static str,
     },
-    /// A text cannot be used in a challenge or a path.
+    /// A text cannot be used in a challenge or a path, or as the name of a claim.
     #[error("{what} {value:?} must be {allowed}")]
     Text {
         /// Which setting.

@@ -1,6 +1,8 @@
 //! The checks that refuse an unsafe configuration at start. Each group of settings is beside the code that it sets, and
 //! calls these checks.
 
+#[cfg(feature = "serde")]
+pub(crate) mod duration_text;
 mod error;
 mod range;
 mod text;

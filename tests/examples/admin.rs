@@ -188,6 +188,10 @@ async fn a_browser_opens_the_operators_page_with_the_token_as_a_password() {
     assert_eq!(refused.status(), 401);
     let challenges: Vec<_> = refused.headers().get_all("www-authenticate").iter().collect();
     assert_eq!(challenges, ["Bearer realm=\"operators\"", "Basic realm=\"operators\", charset=\"UTF-8\""]);
+    // As the OpenAPI document says.
+    assert_eq!(refused.headers()["content-type"], "application/problem+json");
+    let problem: Value = refused.json().await.unwrap();
+    assert_eq!((&problem["status"], &problem["code"]), (&401.into(), &"operator_required".into()));
     for (name, token) in [("carol", "wrong"), (gateway.admin_token(), ""), ("", "")] {
         assert_eq!(open(name, token).await.status(), 401, "{name}");
     }

@@ -9,6 +9,7 @@ use reqwest::{Client, Response};
 use serde_json::{Value, json};
 
 use super::{Gateway, alice, text};
+use crate::support::pages::at;
 use crate::support::process::{example, run};
 
 /// A browser without its window: it keeps cookies by hand, and follows no redirect.
@@ -266,8 +267,12 @@ async fn a_login_that_is_a_package_of_its_own_needs_cargo() {
         run(command.env("CARGO", &echo).args(["--listen", "127.0.0.1:0", "--login", "passkey"])).await;
     let ran = String::from_utf8(output.stdout).unwrap();
     let ran = ran.trim();
-    assert!(ran.starts_with("run --quiet --manifest-path /"), "{ran}");
-    assert!(ran.ends_with("--package example-passkey -- --listen 127.0.0.1:0 --login passkey"), "{ran}");
+    let manifest = at("examples/passkey/Cargo.toml");
+    let manifest = manifest.display();
+    assert_eq!(
+        ran,
+        format!("run --quiet --manifest-path {manifest} -- --listen 127.0.0.1:0 --login passkey")
+    );
 }
 
 #[tokio::test]

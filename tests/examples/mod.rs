@@ -20,6 +20,8 @@ mod relay;
 mod renewal;
 mod scripted;
 mod stock;
+mod stopping;
+mod timeouts;
 mod two_keys;
 
 use reqwest::header::{COOKIE, SET_COOKIE};
@@ -49,7 +51,11 @@ impl Gateway {
 
     async fn start_at(home: TempDir, listen: &str, arguments: &[&str]) -> Self {
         let mut command = example("gateway", home.path());
-        let running = start(command.args(["--listen", listen]).args(arguments)).await;
+        Self::started_by(home, command.args(["--listen", listen]).args(arguments)).await
+    }
+
+    async fn started_by(home: TempDir, command: &mut Command) -> Self {
+        let running = start(command).await;
         let client = Client::builder().no_proxy().build().unwrap();
         Self { running, home, client }
     }

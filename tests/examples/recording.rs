@@ -11,7 +11,7 @@ use anstyle_svg::{Palette, Term, VGA};
 use super::demo::demo;
 use crate::support::terminal::run_at_terminal;
 
-const COMMAND: &str = "\x1b[2m$\x1b[0m cargo run -q --example gateway -- --demo\n\n";
+const COMMAND: &str = "\x1b[2m$\x1b[0m cargo run -q -p example-gateway -- --demo\n\n";
 const TITLE: &str =
     "The demo: each scene of a bridge's life has a line with a tick, what it proved and how long it took";
 

@@ -214,6 +214,28 @@ async fn of_the_scopes_of_a_token_only_those_count_that_are_allowed_for_its_issu
 }
 
 #[tokio::test]
+async fn the_scopes_of_entra_id_and_okta_are_scopes_where_the_host_says_so() {
+    let world = World::with(|issuer| issuer.scopes_from(["scp", "roles"])).await;
+    let app = app(&world.bridge);
+    let status = async |claims: Value, path| {
+        let token = world.server.token_with(&claims);
+        ask(&app, path, &token, &[]).await.status.as_u16()
+    };
+    for (claims, read, write) in [
+        (json!({ "scp": "read mail" }), 200, 403),
+        (json!({ "scp": ["read", "write"] }), 200, 200),
+        (json!({ "scp": "read", "roles": ["write"] }), 200, 200),
+        (json!({ "roles": ["write"] }), 403, 200),
+        (json!({}), 403, 403),
+        (json!({ "scp": ["read", 1] }), 401, 401),
+        (json!({ "roles": { "write": true } }), 401, 401),
+    ] {
+        let seen = (status(claims.clone(), "/nested").await, status(claims.clone(), "/write").await);
+        assert_eq!(seen, (read, write), "{claims}");
+    }
+}
+
+#[tokio::test]
 async fn a_remembered_token_dies_when_it_expires() {
     let world = World::start().await;
     let token = world.server.token();
@@ -246,10 +268,15 @@ async fn what_could_not_be_safe_is_refused_at_start_up() {
         );
     }
     assert!(matches!(refused(vec![of(there)]).await, BuildError::Audiences { count: 0, .. }));
-    assert!(matches!(refused(vec![of(there).audience("", "mcp")]).await, BuildError::Id { .. }));
+    assert!(matches!(refused(vec![of(there).audience("", "mcp")]).await, BuildError::InvalidText(_)));
     assert!(matches!(refused(vec![of(there).audience(HERE, HERE)]).await, BuildError::UnknownAudience(_)));
+    for claims in [&["sub"][..], &["scp", ""], &["aud"]] {
+        let odd = of(there).audience(HERE, "mcp").scopes_from(claims.iter().copied());
+        assert!(matches!(refused(vec![odd]).await, BuildError::Text { .. }), "{claims:?}");
+    }
     let day = std::time::Duration::from_secs(24 * 3600);
     for odd in [
+        of(there).audience(HERE, "mcp").scopes_from(Vec::<String>::new()),
         of(there).audience(HERE, "mcp").algorithms(Vec::<Algorithm>::new()),
         of(there).audience(HERE, "mcp").refresh_every(day * 2),
         of(there).audience(HERE, "mcp").refresh_at_most_every(day),
@@ -262,6 +289,6 @@ async fn what_could_not_be_safe_is_refused_at_start_up() {
     for url in
         ["http://login.partner.example/jwks", "ftp://a/jwks", "https://user@a/jwks", "file:///etc/passwd"]
     {
-        assert!(HttpJwks::new(url.parse().unwrap()).is_err(), "{url}");
+        assert!(HttpJwks::new(url).is_err(), "{url}");
     }
 }

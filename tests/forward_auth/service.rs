@@ -37,7 +37,8 @@ fn says_alice(answer: &Answer) -> bool {
 fn refuses(answer: &Answer, status: u16, code: &str) -> bool {
     answer.is_problem(status, code)
         && answer.header("x-rejection-code") == code
-        && !IDENTITY_HEADERS.iter().any(|name| answer.headers.contains_key(name))
+        && answer.text("trace_id") == answer.header("x-trace-id")
+        && !IDENTITY_HEADERS.iter().any(|name| name != "x-trace-id" && answer.headers.contains_key(name))
 }
 
 #[tokio::test]

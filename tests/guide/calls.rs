@@ -7,8 +7,13 @@ use proc_macro2::TokenTree;
 use super::source::{SourceFile, arguments, each, is_ident, is_punct, parentheses, text};
 
 /// Functions of `telemetry` that measure, with the kind of metric.
-const MEASURES: [(&str, &str); 4] =
-    [("count", "counter"), ("record", "histogram"), ("gauge_at", "gauge"), ("gauge_by", "gauge")];
+const MEASURES: [(&str, &str); 5] = [
+    ("count", "counter"),
+    ("record", "histogram"),
+    ("record_answer", "histogram"),
+    ("gauge_at", "gauge"),
+    ("gauge_by", "gauge"),
+];
 
 /// Where the values of a label stand that is no literal in the call: the expression, the file, and the function that lists them.
 const REASONS: [(&str, &[(&str, &str)]); 5] = [

@@ -363,8 +363,8 @@ async fn a_server_that_could_be_guessed_or_taken_for_another_is_refused_at_start
         (SERVER, good),
         ("a b", good),
     ] {
-        let built = oauth_builder(&db).await.resource_server(id, &secret(text), ["mcp"]).build();
+        let built = oauth_builder(&db).await.resource_server(id, secret(text), ["mcp"]).build();
         assert!(built.is_err(), "{id} {text}");
     }
-    assert!(oauth_builder(&db).await.resource_server("tools", &secret(good), ["mcp"]).build().is_ok());
+    assert!(oauth_builder(&db).await.resource_server("tools", secret(good), ["mcp"]).build().is_ok());
 }

@@ -4,7 +4,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bridge_auth::BridgeBuilder;
 use bridge_auth::audience::ProtectedResource;
-use bridge_auth::id::ClientSecret;
 use http::Method;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use serde_json::json;
@@ -41,14 +40,14 @@ pub async fn oauth_builder(db: &impl Backend) -> BridgeBuilder {
 }
 
 pub fn with_oauth(builder: BridgeBuilder) -> BridgeBuilder {
-    let url = |path: &str| format!("{ISSUER}{PREFIX}{path}").parse().unwrap();
+    let url = |path: &str| format!("{ISSUER}{PREFIX}{path}");
     builder
         .token_endpoint(url("/token"))
         .introspection_endpoint(url("/introspect"))
         .revocation_endpoint(url("/revoke"))
         .other_audiences([MCP, "https://api.example"])
         .protected_resource(ProtectedResource::new(TOOLS))
-        .resource_server(SERVER, &ClientSecret::parse(SERVER_SECRET).unwrap(), ["mcp", MCP])
+        .resource_server(SERVER, SERVER_SECRET, ["mcp", MCP])
 }
 
 pub async fn gateway(db: &impl Backend) -> Gateway {

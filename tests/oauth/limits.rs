@@ -17,28 +17,31 @@ use crate::support::gateway::{Answer, Gateway, PREFIX, send};
 use crate::support::{Backend, SqliteBackend};
 
 const GRANT: (&str, &str) = ("grant_type", "client_credentials");
-const WRONG: &str = "d3Jvbmcgc2VjcmV0IG9mIDMyIHJhbmRvbSBieXRlcyE";
+pub(super) const WRONG: &str = "d3Jvbmcgc2VjcmV0IG9mIDMyIHJhbmRvbSBieXRlcyE";
 
 /// A gateway behind a proxy on this machine, which says where each request came from.
-async fn behind_proxy(db: &SqliteBackend, set: impl FnOnce(BridgeBuilder) -> BridgeBuilder) -> Gateway {
+pub(super) async fn behind_proxy(
+    db: &SqliteBackend,
+    set: impl FnOnce(BridgeBuilder) -> BridgeBuilder,
+) -> Gateway {
     let builder = oauth_builder(db)
         .await
         .peer_address(|extensions| Some(extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip()))
-        .trusted_proxies(["127.0.0.0/8".parse().unwrap()]);
+        .trusted_proxies(["127.0.0.0/8"]);
     Gateway::over(set(builder).build().unwrap()).await
 }
 
-async fn from(source: &str, request: reqwest::RequestBuilder) -> Answer {
+pub(super) async fn from(source: &str, request: reqwest::RequestBuilder) -> Answer {
     send(request.header("x-forwarded-for", source)).await
 }
 
 /// Asks for a token as `client` with `secret`.
-async fn ask(gateway: &Gateway, source: &str, client: &str, secret: &str) -> Answer {
+pub(super) async fn ask(gateway: &Gateway, source: &str, client: &str, secret: &str) -> Answer {
     let request = post(gateway, "/token", &[GRANT]);
     from(source, request.header(AUTHORIZATION, basic(format!("{client}:{secret}")))).await
 }
 
-fn is_too_many(answer: &Answer) -> bool {
+pub(super) fn is_too_many(answer: &Answer) -> bool {
     let retry_after = answer.header("retry-after").parse::<u64>();
     answer.status == 429
         && answer.is_not_stored()
@@ -218,7 +221,7 @@ async fn attack_a78_who_names_a_client_only_in_an_assertion_is_counted_against_i
 #[tokio::test]
 async fn attack_a78_nobody_passes_for_another_source() {
     let db = SqliteBackend::start().await;
-    let gateway = behind_proxy(&db, |builder| builder.trusted_proxies([])).await;
+    let gateway = behind_proxy(&db, |builder| builder.trusted_proxies::<&str>([])).await;
     let Hook { id, .. } = hook(&gateway, "alice").await;
     let mut refused = 0;
     for n in 0..100 {
@@ -258,6 +261,7 @@ async fn limits_can_be_off_and_none_can_be_zero() {
     for (nothing, method) in [
         (limits.per_address(0), "RateLimits::per_address"),
         (limits.per_client(0), "RateLimits::per_client"),
+        (limits.introspections_per_client(0), "RateLimits::introspections_per_client"),
         (limits.codes_per_person(0), "RateLimits::codes_per_person"),
         (limits.calls_per_session(0), "RateLimits::calls_per_session"),
         (limits.failure_cost(0), "RateLimits::failure_cost"),

@@ -7,6 +7,7 @@ mod empty_password;
 pub mod given;
 mod introspection;
 mod limits;
+mod one_address;
 mod private_key_jwt;
 mod refresh;
 mod revocation;

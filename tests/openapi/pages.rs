@@ -46,7 +46,7 @@ pub async fn device(gateway: &Gateway, db: &SqliteBackend, book: &mut Book) {
     assert_eq!(pending.text("error"), "authorization_pending");
     book.call(&show, 303, gateway.request(Method::GET, &format!("{PREFIX}{page}"))).await;
     book.call(&show, 200, get(gateway, "quentin", "/device")).await;
-    let url = |path: &str| format!("{ISSUER}{PREFIX}{path}").parse().unwrap();
+    let url = |path: &str| format!("{ISSUER}{PREFIX}{path}");
     let without_clients = with_oauth(builder(db).await)
         .pages(bridge_auth::pages::Pages::new("/login"))
         .device_authorization_endpoint(url("/device_authorization"));

@@ -20,8 +20,8 @@ use crate::support::bridge::{builder, user};
 use crate::support::gateway::Gateway;
 use crate::support::record::{Record, hear};
 
-/// The layer that the example gateway has.
-#[path = "../../examples/gateway/recent_events.rs"]
+/// The layer that the example gateway has, and the documentation shows.
+#[path = "../../docs/recent_events.rs"]
 mod recent_events;
 
 /// A trail in one of the states that a host's may be in.

@@ -145,7 +145,7 @@ async fn row_52_a_refused_head_has_its_challenge_and_no_body_in_a_server_made_wi
 #[tokio::test]
 async fn row_53_no_credential_is_challenged_without_an_error() {
     let db = SqliteBackend::start().await;
-    let builder = builder(&db).await.realm("bridges").resource_metadata(METADATA.parse().unwrap());
+    let builder = builder(&db).await.realm("bridges").resource_metadata(METADATA);
     let gateway = Gateway::over(builder.build().unwrap()).await;
     for path in ["/v1/echo", "/v1/auth/bridge/sessions", "/v1/auth/bridge/code"] {
         let method = if path.ends_with("code") { Method::POST } else { Method::GET };
@@ -215,7 +215,7 @@ async fn row_54_whatever_is_wrong_with_a_token_or_its_session_is_answered_alike(
 #[tokio::test]
 async fn row_55_a_lacking_scope_is_403_and_names_all_that_are_needed() {
     let db = SqliteBackend::start().await;
-    let bridge = builder(&db).await.resource_metadata(METADATA.parse().unwrap()).build().unwrap();
+    let bridge = builder(&db).await.resource_metadata(METADATA).build().unwrap();
     let hooks_too = || bridge.layer("bridge").unwrap().admit_hook_clients();
     let layer = |scopes| hooks_too().require_scopes(Scopes::parse(scopes).unwrap());
     let hooks_only = bridge.layer("bridge").unwrap().require_kind(CallerKind::HookClient);
@@ -258,8 +258,7 @@ async fn row_56_a_challenge_is_well_formed_whatever_the_realm_and_the_request() 
         assert!(builder(&db).await.realm(realm).build().is_err(), "{realm:?}");
     }
     let realm = "all the bridges = of 'us'; really";
-    let bridge =
-        builder(&db).await.realm(realm).resource_metadata(METADATA.parse().unwrap()).build().unwrap();
+    let bridge = builder(&db).await.realm(realm).resource_metadata(METADATA).build().unwrap();
     let scopes = Scopes::parse("hook:govern !weird#scope[~]").unwrap();
     let routes = Router::new().route(
         "/scoped",

@@ -135,7 +135,7 @@ async fn attack_a41_the_guard_grants_no_other_origin_anything() {
 #[tokio::test]
 async fn attack_a45_what_is_said_of_the_gateway_comes_from_its_settings_and_from_no_header() {
     let db = SqliteBackend::start().await;
-    let metadata = "https://gateway.example/.well-known/oauth-protected-resource".parse().unwrap();
+    let metadata = "https://gateway.example/.well-known/oauth-protected-resource";
     let builder = builder(&db).await.realm("bridges").resource_metadata(metadata);
     let gateway = Gateway::over(builder.build().unwrap()).await;
     let token = gateway.link("alice").await;

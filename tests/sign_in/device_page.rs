@@ -145,7 +145,7 @@ async fn row_l4_an_address_that_guesses_is_refused_and_others_are_not() {
         .await
         .rate_limits(limits)
         .peer_address(|extensions| Some(extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip()))
-        .trusted_proxies(["127.0.0.1/32".parse().unwrap()]);
+        .trusted_proxies(["127.0.0.1/32"]);
     let gateway = Gateway::over(bridge.build().unwrap()).await;
     let from = async |address: &str, number: u32| {
         let request = browse(&gateway, Method::GET, &format!("/device?user_code={}", guess(number)));
@@ -181,7 +181,7 @@ async fn a_program_that_is_no_longer_registered_is_not_shown() {
         bridge_auth::token::SigningKey::generate(bridge_auth::token::Algorithm::EdDsa).unwrap(),
     );
     let builder = crate::support::bridge::builder_with(&db, keys.unwrap()).await;
-    let url = |path: &str| format!("https://gateway.example{PREFIX}{path}").parse().unwrap();
+    let url = |path: &str| format!("https://gateway.example{PREFIX}{path}");
     let without = builder
         .pages(bridge_auth::pages::Pages::new("/login"))
         .device_authorization_endpoint(url("/device_authorization"));

@@ -32,7 +32,7 @@ impl Scene {
     async fn new(db: &impl Backend) -> Self {
         let accepted = ClientMetadata::open()
             .root_certificate_pem(&ROOT.certificate)
-            .danger_allow_addresses(["127.0.0.1/32".parse().unwrap()]);
+            .danger_allow_addresses(["127.0.0.1/32"]);
         let bridge = sign_in_builder(db).await.client_metadata(accepted).build().unwrap();
         let scene = Self { gateway: Gateway::over(bridge).await, server: Server::start().await };
         scene.serve(&json!({}));

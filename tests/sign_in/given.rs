@@ -1,7 +1,6 @@
 //! A gateway with all pages, the programs that ask to be let in, and the people who decide.
 
 use bridge_auth::BridgeBuilder;
-use bridge_auth::id::ClientSecret;
 use bridge_auth::issue::RegisteredClient;
 use bridge_auth::pages::Pages;
 use http::Method;
@@ -32,20 +31,20 @@ pub fn with_sign_in(builder: BridgeBuilder) -> BridgeBuilder {
     with_pages(builder)
         .client(
             RegisteredClient::new(EDITOR, "The Editor")
-                .site("https://editor.example/".parse().unwrap())
+                .site("https://editor.example/")
                 .redirect_uri(CALLBACK)
                 .redirect_uri("http://127.0.0.1/cb"),
         )
         .client(
             RegisteredClient::new(SERVER, "The Server App")
                 .redirect_uri(SERVER_CALLBACK)
-                .secret(&ClientSecret::parse(SERVER_SECRET).unwrap()),
+                .secret(SERVER_SECRET),
         )
 }
 
 /// The same without a registered client.
 pub fn with_pages(builder: BridgeBuilder) -> BridgeBuilder {
-    let url = |path: &str| format!("{ISSUER}{PREFIX}{path}").parse().unwrap();
+    let url = |path: &str| format!("{ISSUER}{PREFIX}{path}");
     with_oauth(builder)
         .refresh_tokens(true)
         .pages(Pages::new("/login").gateway_name("The Gateway"))

@@ -66,7 +66,7 @@ async fn the_capabilities_name_the_ways_in_that_are_on() {
     assert_eq!(modes(&gateway(&db).await).await, all);
     let without_pages = crate::oauth::given::oauth_builder(&db)
         .await
-        .authorization_endpoint("https://gateway.example/a-page-of-the-host".parse().unwrap());
+        .authorization_endpoint("https://gateway.example/a-page-of-the-host");
     let off = modes(&Gateway::over(without_pages.build().unwrap()).await).await;
     assert_eq!(off, json!(["session", "oauth-client", "introspection", "revocation"]));
 }

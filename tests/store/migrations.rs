@@ -12,7 +12,7 @@ use tokio_postgres::Client;
 
 use super::given::{DAY, declared, is_good, open_hook, provision, rotate, scopes, session_id, state, vouch};
 use super::refresh::refusal;
-use crate::support::{Listed as _, PostgresBackend};
+use crate::support::{Backend as _, Listed as _, PostgresBackend};
 
 pub mod postgres {
     refinery::embed_migrations!("migrations/postgres");
@@ -233,6 +233,18 @@ async fn a_postgres_database_of_the_version_before_is_migrated_with_all_that_is_
     let rewritten: i64 = client.query_one(rounds, &[]).await.unwrap().get(0);
     assert_eq!(rewritten, 0, "no row of a large table was rewritten");
     before.lives_on_in(&store).await;
+}
+
+/// The history is in refinery's form: a version of this crate that used it finds all that it knows.
+#[tokio::test]
+async fn refinery_finds_nothing_to_do_in_a_database_of_ours() {
+    let backend = PostgresBackend::start().await;
+    let mut runner = postgres::migrations::runner();
+    runner.set_migration_table_name("bridge_auth.migrations");
+    let mut client = backend.client().await;
+    assert!(runner.run_async(&mut client).await.unwrap().applied_migrations().is_empty());
+    let last = runner.get_last_applied_migration_async(&mut client).await.unwrap().unwrap();
+    assert!(last.applied_on().is_some());
 }
 
 #[tokio::test]

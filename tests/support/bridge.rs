@@ -24,7 +24,7 @@ pub async fn builder_with(backend: &impl Backend, keys: KeyRing) -> BridgeBuilde
 
 /// A builder over this very store.
 pub fn builder_over(store: Arc<dyn Store>, keys: KeyRing) -> BridgeBuilder {
-    let endpoint = format!("{ISSUER}/token").parse().unwrap();
+    let endpoint = format!("{ISSUER}/token");
     Bridge::builder_with(ISSUER, keys, store).token_endpoint(endpoint)
 }
 

@@ -22,6 +22,9 @@ pub struct Counting {
     look_ups_panic: AtomicBool,
     look_ups_hang: AtomicBool,
     ticks_are_broken: AtomicBool,
+    sweeps: AtomicUsize,
+    sweeps_are_broken: AtomicBool,
+    sweeps_panic: AtomicBool,
 }
 
 impl Counting {
@@ -37,6 +40,9 @@ impl Counting {
             look_ups_panic: AtomicBool::new(false),
             look_ups_hang: AtomicBool::new(false),
             ticks_are_broken: AtomicBool::new(false),
+            sweeps: AtomicUsize::new(0),
+            sweeps_are_broken: AtomicBool::new(false),
+            sweeps_panic: AtomicBool::new(false),
         }
     }
 
@@ -58,6 +64,19 @@ impl Counting {
     /// The most ids that one of them asked for.
     pub fn most_ids(&self) -> usize {
         self.most_ids.load(Ordering::SeqCst)
+    }
+
+    /// How many sweeps were begun.
+    pub fn sweeps(&self) -> usize {
+        self.sweeps.load(Ordering::SeqCst)
+    }
+
+    pub fn break_sweeps(&self) {
+        self.sweeps_are_broken.store(true, Ordering::SeqCst);
+    }
+
+    pub fn panic_at_sweeps(&self) {
+        self.sweeps_panic.store(true, Ordering::SeqCst);
     }
 
     pub fn reset(&self) {
@@ -225,6 +244,9 @@ impl Store for Counting {
     }
 
     async fn sweep(&self, limit: u32) -> Result<Swept, StoreError> {
+        self.sweeps.fetch_add(1, Ordering::SeqCst);
+        assert!(!self.sweeps_panic.load(Ordering::SeqCst), "a defect of the store");
+        check(&self.sweeps_are_broken)?;
         self.store.sweep(limit).await
     }
 

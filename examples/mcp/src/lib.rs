@@ -4,9 +4,6 @@
 //! token: it sends its person to the pages, or it has credentials of its own.
 
 mod login;
-#[path = "../../gateway/login/return_to.rs"]
-#[allow(unreachable_pub, reason = "the example gateway shares it")]
-mod return_to;
 mod scopes;
 mod sessions;
 mod tools;
@@ -21,12 +18,11 @@ use anyhow::{Context as _, Result};
 use axum::extract::ConnectInfo;
 use axum::{Router, middleware};
 use bridge_auth::audience::ProtectedResource;
-use bridge_auth::id::Scope;
 use bridge_auth::issue::RegisteredClient;
 use bridge_auth::pages::Pages;
 use bridge_auth::store::SqliteStore;
 use bridge_auth::token::{Algorithm, KeyRing, SigningKey};
-use bridge_auth::{Bridge, BridgeBuilder, Scopes};
+use bridge_auth::{Bridge, BridgeBuilder};
 use rmcp::transport::StreamableHttpServerConfig;
 use rmcp::transport::streamable_http_server::StreamableHttpService;
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
@@ -77,22 +73,20 @@ impl Server {
         more: impl FnOnce(BridgeBuilder) -> BridgeBuilder,
     ) -> Result<Self> {
         let resource = format!("{issuer}{MCP}");
-        let endpoint = |path: &str| format!("{issuer}{path}").parse::<Url>();
+        let endpoint = |path: &str| format!("{issuer}{path}");
         let keys = KeyRing::new(SigningKey::generate(Algorithm::EdDsa)?)?;
         let store = SqliteStore::open(path).await?;
         let bridge = Bridge::builder(issuer, keys, store)
             // A linked bridge may call both. A hook client asks for a token for one of them.
             .audiences(["bridge", &resource])
-            .token_endpoint(endpoint("/v1/auth/bridge/token")?)
-            .jwks_uri(endpoint("/.well-known/jwks.json")?)
-            .pages(pages()?)
-            .authorization_endpoint(endpoint("/v1/auth/bridge/authorize")?)
-            .device_authorization_endpoint(endpoint("/v1/auth/bridge/device_authorization")?)
+            .token_endpoint(endpoint("/v1/auth/bridge/token"))
+            .jwks_uri(endpoint("/.well-known/jwks.json"))
+            .pages(pages())
+            .authorization_endpoint(endpoint("/v1/auth/bridge/authorize"))
+            .device_authorization_endpoint(endpoint("/v1/auth/bridge/device_authorization"))
             .client(RegisteredClient::new(CLIENT, "An MCP client").redirect_uri("http://127.0.0.1/callback"))
             .session_refresh_tokens(true)
-            .protected_resource(
-                ProtectedResource::new(&resource).scopes(Scopes::parse("hook:track")?).name("The tools"),
-            )
+            .protected_resource(ProtectedResource::new(&resource).scopes("hook:track").name("The tools"))
             // Recorded with each new session.
             .peer_address(|extensions| Some(extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip()));
         Ok(Self { bridge: more(bridge).build()?, issuer: issuer.parse()?, resource })
@@ -158,9 +152,9 @@ impl Server {
 }
 
 /// The pages that people see, in the words of this server.
-fn pages() -> Result<Pages> {
-    Ok(Pages::new(SIGN_IN)
+fn pages() -> Pages {
+    Pages::new(SIGN_IN)
         .gateway_name("The tools")
-        .scope(Scope::parse("hook:govern")?, "Ask what the rules allow")
-        .scope(Scope::parse("hook:track")?, "Write to your audit track"))
+        .scope("hook:govern", "Ask what the rules allow")
+        .scope("hook:track", "Write to your audit track")
 }

@@ -18,11 +18,10 @@ use axum_extra::extract::CookieJar;
 use axum_extra::extract::cookie::{Cookie, SameSite};
 use bridge_auth::id::ClientSecret;
 use bridge_auth::{Scopes, SignedIn, UserId};
+use example_shared::return_to::ReturnTo;
 use serde::Deserialize;
 use tower_http::csrf::CsrfLayer;
 use url::Url;
-
-use crate::return_to::ReturnTo;
 
 const COOKIE: &str = "mcp_example_login";
 /// More logins than any demo needs. Beyond this number everyone is signed out, so that memory is bounded.

@@ -8,7 +8,7 @@
 use std::io::{self, Write as _};
 
 use anyhow::Result;
-use bridge_auth::{Scopes, SignedIn, UserId};
+use bridge_auth::{SignedIn, scopes};
 use example_mcp::Server;
 use tokio::net::TcpListener;
 
@@ -22,7 +22,7 @@ async fn main() -> Result<()> {
     let server = Server::open(&format!("http://{address}"), &folder.path().join("bridges.db")).await?;
 
     // A real gateway issues codes at `POST /v1/auth/bridge/code`, to people who signed in at its own login.
-    let alice = SignedIn::new(UserId::parse("alice")?, Scopes::parse("hook:govern hook:track")?);
+    let alice = SignedIn::try_new("alice", scopes!("hook:govern hook:track"))?;
     let issued = server.bridge().issuer().issue_code(&alice, Default::default()).await?;
     writeln!(io::stdout(), "code: {}", issued.code.expose())?;
     writeln!(io::stdout(), "listening on http://{address}")?;

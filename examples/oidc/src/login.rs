@@ -17,13 +17,13 @@ use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use url::Url;
 
-use crate::gateway::html;
-use crate::gateway::login::logins::Logins;
-use crate::gateway::login::{
-    Asked, CookieKind, Failed, Login, LoginMethod, LoginName, Person, ReturnTo, SCOPES, Setup,
-};
 use crate::pending::{Begun, Pending};
 use crate::provider::{Departure, Identity, Provider};
+use gateway::html;
+use gateway::login::logins::Logins;
+use gateway::login::{
+    Asked, CookieKind, Failed, Login, LoginMethod, LoginName, Person, ReturnTo, SCOPES, Setup,
+};
 
 /// The cookie that binds a sign-in to the browser that began it. A browser has one for all its tabs.
 const BROWSER: &str = "gateway_browser";

@@ -1,9 +1,7 @@
-//! The example gateway, with OpenID Connect as its login: `cargo run --example gateway -- --login oidc` runs it.
+//! The example gateway, with OpenID Connect as its login: `cargo run -p example-gateway -- --login oidc` runs it.
 
 #![allow(unreachable_pub, reason = "a program exports nothing")]
 
-#[path = "../../gateway/program.rs"]
-mod gateway;
 mod http;
 mod login;
 mod pending;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use openidconnect::{Nonce, PkceCodeVerifier};
 
-use crate::gateway::login::ReturnTo;
+use gateway::login::ReturnTo;
 
 /// How long a person may take at the provider.
 const LIFE: Duration = Duration::from_secs(600);

@@ -14,8 +14,8 @@ use openidconnect::{
 use tokio::sync::Mutex;
 use url::{Host, Url};
 
-use crate::gateway::options::OidcOptions;
 use crate::http::Http;
+use gateway::options::OidcOptions;
 
 /// How long the provider's metadata and keys are kept. Providers publish a key before they sign with it.
 const FRESH: Duration = Duration::from_secs(300);

@@ -22,12 +22,10 @@ use sha2::{Digest as _, Sha256};
 use url::Url;
 
 use crate::ceremony::{Asserted, Begun, Created, Refused, RelyingParty};
-use crate::gateway::html;
-use crate::gateway::login::logins::Logins;
-use crate::gateway::login::{
-    Asked, CookieKind, Failed, Login, LoginMethod, LoginName, Person, SCOPES, Setup,
-};
 use crate::store::{Challenge, Passkey as Stored, Store};
+use gateway::html;
+use gateway::login::logins::Logins;
+use gateway::login::{Asked, CookieKind, Failed, Login, LoginMethod, LoginName, Person, SCOPES, Setup};
 
 /// The cookie that binds a challenge to the browser that asked for it.
 const BROWSER: &str = "gateway_browser";

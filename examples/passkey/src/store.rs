@@ -9,9 +9,9 @@ use anyhow::{Context as _, Result, bail};
 use async_trait::async_trait;
 
 use crate::database::{Database, Row, Value};
-use crate::gateway::database as gateway;
-use crate::gateway::login::Person;
-use crate::gateway::login::logins::{LIFE, LoginStore};
+use gateway::database::Database as GatewayDatabase;
+use gateway::login::Person;
+use gateway::login::logins::{LIFE, LoginStore};
 
 /// How long a challenge may be answered, in seconds.
 pub const CHALLENGE_LIFE: i64 = 300;
@@ -77,11 +77,11 @@ pub struct Passkey {
 
 impl Store {
     /// Opens the store of a gateway with `database`, and makes its tables if they are missing.
-    pub async fn open(database: &gateway::Database) -> Result<Self> {
+    pub async fn open(database: &GatewayDatabase) -> Result<Self> {
         let database = match database {
-            gateway::Database::Sqlite(file) => Self::file(&file.with_extension("passkeys.db"))?,
+            GatewayDatabase::Sqlite(file) => Self::file(&file.with_extension("passkeys.db"))?,
             // The URL may hold a password, so no message repeats it.
-            gateway::Database::Postgres(url) => {
+            GatewayDatabase::Postgres(url) => {
                 Database::postgres(url).context("cannot open the PostgreSQL database")?
             }
         };

@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::Result;
 use bridge_auth::store::SqliteStore;
 use bridge_auth::token::{Algorithm, KeyRing, SigningKey};
-use bridge_auth::{Bridge, Caller, Scopes};
+use bridge_auth::{Bridge, Caller, scopes};
 use tokio::net::TcpListener;
 use tonic::service::{LayerExt as _, Routes};
 use tonic::transport::Server;
@@ -66,8 +66,7 @@ pub async fn serve(listener: TcpListener, bridge: &Bridge, stop: impl Future<Out
 fn routes(bridge: &Bridge) -> Result<Routes> {
     // Hooks may call both services too.
     let guard = bridge.layer("bridge")?.admit_hook_clients();
-    let track =
-        guard.clone().require_scopes(Scopes::parse("hook:track")?).end_streams_within(STREAMS_END_WITHIN);
+    let track = guard.clone().require_scopes(scopes!("hook:track")).end_streams_within(STREAMS_END_WITHIN);
     let services = Routes::new(guard.named_layer(IdentityServer::new(IdentityService)))
         .add_service(track.named_layer(TrackServer::new(TrackService::new())));
     Ok(services.into_axum_router().nest_service("/v1/auth/bridge", bridge.service()).into())

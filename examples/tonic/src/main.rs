@@ -6,7 +6,7 @@
 use std::io::{self, Write as _};
 
 use anyhow::Result;
-use bridge_auth::{Scopes, SignedIn, UserId};
+use bridge_auth::{SignedIn, scopes};
 use tokio::net::TcpListener;
 
 #[tokio::main]
@@ -20,7 +20,7 @@ async fn main() -> Result<()> {
         example_tonic::bridge(&format!("http://{address}"), &folder.path().join("bridges.db")).await?;
 
     // A real gateway issues codes at `POST /v1/auth/bridge/code`, to people who signed in at its own login.
-    let alice = SignedIn::new(UserId::parse("alice")?, Scopes::parse("hook:track")?);
+    let alice = SignedIn::try_new("alice", scopes!("hook:track"))?;
     let issued = bridge.issuer().issue_code(&alice, Default::default()).await?;
     writeln!(io::stdout(), "code: {}", issued.code.expose())?;
     writeln!(io::stdout(), "listening on http://{address}")?;

@@ -1,8 +1,8 @@
 //! What a bridge makes of the connections that requests come on.
 
 use super::BridgeBuilder;
+use crate::client_address::ForwardedHeader;
 use crate::drain::DrainLimits;
-use crate::service::ForwardedHeader;
 
 impl BridgeBuilder {
     /// The header in which the [trusted proxies](Self::trusted_proxies) say where a request came from. Default:

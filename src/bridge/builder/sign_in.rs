@@ -8,6 +8,7 @@ use url::Url;
 use super::BridgeBuilder;
 #[cfg(feature = "client-metadata")]
 use crate::client_metadata::ClientMetadata;
+use crate::id::TextOr;
 use crate::issue::{AuditTrail, RegisteredClient};
 use crate::pages::Pages;
 
@@ -25,8 +26,8 @@ impl BridgeBuilder {
     /// advertised.
     ///
     /// It needs the [pages](Self::pages), and the [token endpoint](Self::token_endpoint).
-    pub fn device_authorization_endpoint(mut self, url: Url) -> Self {
-        self.settings.endpoints.device_authorization = Some(url);
+    pub fn device_authorization_endpoint(mut self, url: impl TextOr<Url>) -> Self {
+        self.settings.endpoints.device_authorization = self.read("the device authorization endpoint", url);
         self
     }
 
@@ -34,14 +35,14 @@ impl BridgeBuilder {
     /// issuer and the [prefix](Self::prefix).
     ///
     /// People type this URL. So mount the service at a short path too, and name it here.
-    pub fn verification_uri(mut self, url: Url) -> Self {
-        self.sign_in.verification_uri = Some(url);
+    pub fn verification_uri(mut self, url: impl TextOr<Url>) -> Self {
+        self.sign_in.verification_uri = self.read("the verification URI", url);
         self
     }
 
     /// The URL of the page of a person's devices. Default: `/devices` under the issuer and the [prefix](Self::prefix).
-    pub fn devices_uri(mut self, url: Url) -> Self {
-        self.sign_in.devices_uri = Some(url);
+    pub fn devices_uri(mut self, url: impl TextOr<Url>) -> Self {
+        self.sign_in.devices_uri = self.read("the URL of the devices page", url);
         self
     }
 
@@ -64,10 +65,8 @@ impl BridgeBuilder {
     /// May be called several times. There is no dynamic registration (RFC 7591): anybody could fill the database. A client
     /// that the host does not know brings a metadata document instead (feature `client-metadata`).
     pub fn client(mut self, client: RegisteredClient) -> Self {
-        match client.try_into() {
-            Ok(client) => self.settings.clients.registered.push(client),
-            Err(malformed) => drop(self.malformed.get_or_insert(malformed)),
-        }
+        let client = self.keep(client.try_into());
+        self.settings.clients.registered.extend(client);
         self
     }
 

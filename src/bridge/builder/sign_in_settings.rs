@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use url::Url;
 
+use super::oauth::below;
 #[cfg(feature = "client-metadata")]
 use crate::client_metadata::ClientMetadata;
 use crate::client_metadata::MetadataClients;
@@ -61,11 +62,7 @@ impl SignInSettings {
         prefix: &str,
         clock: &HostClock,
     ) -> Result<SignIn, BuildError> {
-        let below = |page: &str| {
-            let mut url = issuer.clone();
-            url.set_path(&format!("{}{prefix}{page}", issuer.path().trim_end_matches('/')));
-            url
-        };
+        let below = |page: &str| below(issuer, prefix, page);
         #[cfg(feature = "client-metadata")]
         let documents = match self.client_metadata {
             Some(accepted) => Some(Arc::new(MetadataClients::new(accepted, clock.clone())?)),

@@ -197,7 +197,7 @@ async fn row_l14_and_attack_a130_a_name_that_changes_its_address_is_connected_to
     let url = id(&format!("https://client.example:{}/app.json", public.port()));
     public.answer(Reply::json(&with_members(url.as_str(), &json!({})).to_string()));
     let (dns, clock) = (Dns::new(&[&["127.0.0.2"], &["127.0.0.1"]]), Ahead::default());
-    let clients = gateway(strict().danger_allow_addresses(["127.0.0.2/32".parse().unwrap()]), &dns, &clock);
+    let clients = gateway(strict().danger_allow_addresses(["127.0.0.2/32"]), &dns, &clock);
     assert!(clients.find(&url).await.is_ok());
     // The name was looked up once, so the address that was checked is the address that was used.
     assert_eq!((dns.asked(), public.connections(), private.connections()), (1, 1, 0));

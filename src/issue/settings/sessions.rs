@@ -50,6 +50,7 @@ impl SessionSettings {
 ///
 /// The level limits how long a session may go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize), serde(rename_all = "lowercase"))]
 #[non_exhaustive]
 pub enum AssuranceLevel {
     /// AAL1: 30 days at most, and no shorter inactivity limit.

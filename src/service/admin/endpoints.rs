@@ -14,15 +14,20 @@ use crate::service::endpoint::check_method;
 use crate::service::request_body::RequestBody;
 use crate::service::sessions::{Listing, asked};
 use crate::service::state::ServiceState;
-use crate::service::{cross_site, pages};
+use crate::service::{cross_site, pages, refused};
 use crate::store::StoreError;
+use crate::telemetry::OwnRoute;
 
 pub(in crate::service) async fn serve(
     state: &ServiceState,
     request: Request<RequestBody>,
 ) -> Response<Bytes> {
-    let (parts, body) = request.into_parts();
-    answer(state, &parts, body).await.unwrap_or_else(|failure| failure.into_response(Wording::Problem))
+    let (mut parts, body) = request.into_parts();
+    if let Some(resource) = Resource::at(parts.uri.path()) {
+        let route = OwnRoute(resource.template().to_owned());
+        parts.extensions.insert(route);
+    }
+    refused::or_told(state, &parts, Wording::Problem, answer(state, &parts, body)).await
 }
 
 async fn answer(state: &ServiceState, parts: &Parts, body: RequestBody) -> Answer {

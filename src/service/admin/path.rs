@@ -47,6 +47,22 @@ impl<'p> Resource<'p> {
         })
     }
 
+    /// The template of its path, below the place where the host mounted the operators' service.
+    pub(super) fn template(self) -> &'static str {
+        match self {
+            Self::Page => "/",
+            Self::Users => "/users",
+            Self::User(_) => "/users/{id}",
+            Self::EventsOf(_) => "/users/{id}/events",
+            Self::SessionsOf(_) => "/users/{id}/sessions",
+            Self::Disable(_) => "/users/{id}/disable",
+            Self::Enable(_) => "/users/{id}/enable",
+            Self::SessionsOfClient(_) => "/clients/{id}/sessions",
+            Self::Session(_) => "/sessions/{id}",
+            Self::Health => "/health",
+        }
+    }
+
     pub(super) fn methods(self) -> &'static str {
         match self {
             Self::Page => "GET, HEAD, POST",

@@ -16,6 +16,7 @@ use crate::request_context::SetAside;
 use crate::service::answer::EndpointError;
 use crate::service::state::ServiceState;
 use crate::service::{gateway_login, rate_limited};
+use crate::telemetry::{note, note_reason, quoted};
 use crate::token::ClientAssertion;
 
 /// Finds out which client sent the request. The attempt begins here, and a failure is counted here.
@@ -31,19 +32,33 @@ pub(in crate::service) async fn authenticate(
         Some(client) => Some(ShownClient::Nothing(client.clone())),
         None => shown(authorizations, form)?,
     };
-    let Some(shown) = shown else { return Err(invalid_client(state)) };
+    let Some(shown) = shown else {
+        note_named(state, form);
+        return Err(invalid_client(state));
+    };
     let attempt = rate_limited::client(state, parts, shown.proves())?;
-    let outcome = state.issuer.authenticate_client(&shown).await;
-    outcome.map_err(|error| match error {
-        ClientAuthError::InvalidClient => {
-            attempt.failed();
-            invalid_client(state)
+    match state.issuer.authenticate_client(&shown).await {
+        Ok(client) => {
+            attempt.succeeded();
+            Ok(client)
         }
-        ClientAuthError::Store(fault) => EndpointError::unavailable(state, &fault),
-    })
+        Err(ClientAuthError::InvalidClient) => {
+            attempt.failed();
+            Err(invalid_client(state))
+        }
+        Err(ClientAuthError::Store(fault)) => Err(EndpointError::unavailable(state, &fault)),
+    }
 }
 
-/// What the client shows, by one method. `None`: what it shows can prove nothing.
+/// Notes for the log which client the form names, unless the name may be a secret.
+fn note_named(state: &ServiceState, form: &Form) {
+    let named = form.value("client_id").and_then(|id| ClientId::parse(id).ok());
+    if let Some(id) = named.filter(|id| state.issuer.may_be_logged(id)) {
+        note(|known| known.claimed_client = Some(id));
+    }
+}
+
+/// What the client shows, by one method. `None`: what it shows can prove nothing. The log learns why.
 fn shown<'h>(
     mut authorizations: impl Iterator<Item = &'h HeaderValue>,
     form: &Form,
@@ -63,13 +78,19 @@ fn shown<'h>(
     let named_id = named.and_then(|id| ClientId::parse(id).ok());
     if let Some(authorization) = authorization {
         return match basic(authorization.as_bytes()) {
-            Some(basic) => basic.named(named),
-            None => Ok(None),
+            Ok(basic) => basic.named(named),
+            Err(fault) => {
+                note_reason("malformed_authorization", fault);
+                Ok(None)
+            }
         };
     }
     if let Some(secret) = secret {
         let id = named.map(|_| named_id).ok_or(NO_CLIENT_ID)?;
         let secret = ClientSecret::parse(secret).ok();
+        if id.is_none() || secret.is_none() {
+            note_reason("malformed_secret", if id.is_none() { MALFORMED_ID } else { MALFORMED_SECRET });
+        }
         return Ok(id.zip(secret).map(|(id, secret)| ShownClient::Secret { ids: vec![id], secret }));
     }
     Ok(match assertion {
@@ -79,10 +100,28 @@ fn shown<'h>(
             let id = named_id.or_else(|| ClientAssertion::parse(assertion).ok()?.client().clone().into());
             Some(ShownClient::Assertion { id, assertion: Zeroizing::new(assertion.to_owned()) })
         }
-        Some(_) => None,
-        None => named_id.map(ShownClient::Nothing),
+        Some((JWT_BEARER, _)) => {
+            note_reason("malformed_client_id", MALFORMED_ID);
+            None
+        }
+        Some((kind, _)) => {
+            let detail = format!("client_assertion_type is {}, expected '{JWT_BEARER}'", quoted(kind));
+            note_reason("unknown_assertion_type", detail);
+            None
+        }
+        None => {
+            if named_id.is_none() {
+                note_reason("no_client", if named.is_some() { MALFORMED_ID } else { NO_CLIENT });
+            }
+            named_id.map(ShownClient::Nothing)
+        }
     })
 }
+
+const NO_CLIENT: &str = "the request names no client: there is no Authorization header, client_id, client_secret or client_assertion";
+const MALFORMED_ID: &str = "client_id is malformed";
+const MALFORMED_SECRET: &str =
+    "the secret is malformed: a secret has 1 to 128 characters of A-Z, a-z, 0-9, _ and -";
 
 /// RFC 7523 §2.2.
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
@@ -123,25 +162,32 @@ impl Basic {
 
 /// The credentials in an `Authorization` header of the scheme `Basic`.
 ///
-/// A secret has no colon, and an id may have one. So the last colon separates them.
-fn basic(value: &[u8]) -> Option<Basic> {
-    let space = value.iter().position(|b| *b == b' ')?;
+/// A secret has no colon, and an id may have one. So the last colon separates them. An error says what is wrong, and shows
+/// nothing of the value.
+fn basic(value: &[u8]) -> Result<Basic, &'static str> {
+    let space = value.iter().position(|b| *b == b' ').ok_or("Authorization has no scheme, expected Basic")?;
     let (scheme, encoded) = value.split_at(space);
-    if !scheme.eq_ignore_ascii_case(b"basic") {
-        return None;
+    if scheme.eq_ignore_ascii_case(b"bearer") {
+        return Err("Authorization has the scheme Bearer, expected Basic: an access token proves no client");
     }
-    let decoded = Zeroizing::new(STANDARD.decode(encoded.trim_ascii()).ok()?);
-    let (id, secret) = std::str::from_utf8(&decoded).ok()?.rsplit_once(':')?;
+    if !scheme.eq_ignore_ascii_case(b"basic") {
+        return Err("Authorization has another scheme, expected Basic");
+    }
+    let decoded = STANDARD.decode(encoded.trim_ascii());
+    let decoded = Zeroizing::new(decoded.map_err(|_| "Basic is not base64 with padding (RFC 7617 §2)")?);
+    let text = std::str::from_utf8(&decoded).map_err(|_| "what Basic encodes is not UTF-8")?;
+    let (id, secret) = text.rsplit_once(':').ok_or("what Basic encodes has no colon")?;
     let secret = match secret {
         "" => None,
         secret => {
-            Some(ClientSecret::parse(secret).or_else(|_| ClientSecret::parse(&form_decoded(secret))).ok()?)
+            let parsed = ClientSecret::parse(secret).or_else(|_| ClientSecret::parse(&form_decoded(secret)));
+            Some(parsed.map_err(|_| MALFORMED_SECRET)?)
         }
     };
     let mut ids: Vec<_> =
         ClientId::parse(id).into_iter().chain(ClientId::parse(&*form_decoded(id))).collect();
     ids.dedup();
-    (!ids.is_empty()).then_some(Basic { ids, secret })
+    if ids.is_empty() { Err(MALFORMED_ID) } else { Ok(Basic { ids, secret }) }
 }
 
 /// Form-decodes `text`. The result is empty when it is not UTF-8.
@@ -156,7 +202,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn read(text: &[u8]) -> Option<(Vec<String>, String)> {
-        let basic = basic(&[b"Basic ", STANDARD.encode(text).as_bytes()].concat())?;
+        let basic = basic(&[b"Basic ", STANDARD.encode(text).as_bytes()].concat()).ok()?;
         let secret = basic.secret.as_ref().map_or("", ClientSecret::expose);
         Some((basic.ids.iter().map(ToString::to_string).collect(), secret.to_owned()))
     }
@@ -209,10 +255,10 @@ mod tests {
             "Basic\tYTpz",
             "Basic:YTpz",
         ] {
-            assert!(basic(header.as_bytes()).is_none(), "{header}");
+            assert!(basic(header.as_bytes()).is_err(), "{header}");
         }
         for header in ["Basic YTpz", "bASIC  YTpz", "BASIC YTpz "] {
-            assert!(basic(header.as_bytes()).is_some(), "{header}");
+            assert!(basic(header.as_bytes()).is_ok(), "{header}");
         }
     }
 
@@ -226,7 +272,7 @@ mod tests {
         // What decodes to nothing is a wrong secret, not an empty one.
         for text in [&b"a:%ff"[..], b"a: ", b"a:+", b"a:\0", b"::", b":"] {
             let basic = basic(&[b"Basic ", STANDARD.encode(text).as_bytes()].concat());
-            assert!(basic.is_none_or(|basic| basic.ids[0].as_str() == ":"), "{text:?}");
+            assert!(!basic.is_ok_and(|basic| basic.ids[0].as_str() != ":"), "{text:?}");
         }
     }
 

@@ -9,7 +9,7 @@ use super::visit::{Visit, name_of, not_found, page};
 use crate::id::{Scopes, UserCode};
 use crate::issue::{LinkableClient, SignedIn};
 use crate::pages::{AuthorizeProblem, DeviceConfirmView, DeviceEntryView, MessageView, Mistake};
-use crate::service::answer::Answer;
+use crate::service::answer::{Answer, EndpointFailure, RefusedPage};
 use crate::service::rate_limited;
 use crate::service::request_body::RequestBody;
 use crate::service::state::ServiceState;
@@ -29,7 +29,7 @@ async fn show(visit: &Visit<'_>) -> Answer {
     let typed = query.as_ref().and_then(|query| query.value("user_code").ok().flatten());
     let Some(typed) = typed else { return Ok(ask_for_code(visit, person, "", None)) };
     let Ok(code) = UserCode::parse(typed) else {
-        return Ok(ask_for_code(visit, person, typed, Some(Mistake::NotACode)));
+        return Err(ask_again(visit, person, typed, Mistake::NotACode));
     };
     let guess = visit.within(rate_limited::guess(visit.state, visit.parts, &person.user_id).await)?;
     let found = visit.state.issuer.device_grant(&code).await;
@@ -37,9 +37,19 @@ async fn show(visit: &Visit<'_>) -> Answer {
         Some(grant) => confirm(visit, person, code, &grant).await,
         None => {
             guess.failed();
-            Ok(ask_for_code(visit, person, typed, Some(Mistake::Unknown)))
+            Err(ask_again(visit, person, typed, Mistake::Unknown))
         }
     }
+}
+
+/// The form again, with the mistake.
+fn ask_again(visit: &Visit<'_>, person: &SignedIn, typed: &str, mistake: Mistake) -> EndpointFailure {
+    let (code, detail) = match mistake {
+        Mistake::NotACode => ("malformed_user_code", "what was typed has not the form of a user code"),
+        Mistake::Unknown => ("unknown_user_code", "no program waits with this user code"),
+    };
+    let response = ask_for_code(visit, person, typed, Some(mistake));
+    EndpointFailure::Page(Box::new(RefusedPage { response, code, detail }))
 }
 
 fn ask_for_code(

@@ -10,17 +10,20 @@ use url::Url;
 use super::SignInPages;
 use super::redirect::{AuthorizationError, Redirect, see_other, shown_host};
 use crate::client_metadata::ClientDocumentError;
-use crate::id::ClientId;
+use crate::id::{ClientId, UserId};
 use crate::issue::{LinkableClient, SignedIn, UnknownClient};
+use crate::layer_verdict::LayerVerdict;
 use crate::pages::{AuthorizeProblem, MessageView, Page};
 use crate::rate_limit::RateLimited;
-use crate::service::answer::{EndpointError, EndpointFailure, whole_seconds};
-use crate::service::cross_site;
+use crate::rejection::Rejection;
+use crate::service::answer::{EndpointError, EndpointFailure, RefusedPage, whole_seconds};
 use crate::service::oauth::form::Form;
+use crate::service::rate_limited::note_limit;
 use crate::service::request_body::RequestBody;
 use crate::service::state::ServiceState;
+use crate::service::{cross_site, session_origin};
 use crate::store::{StoreError, StoreErrorKind, log_fault};
-use crate::telemetry;
+use crate::telemetry::note;
 use crate::token::KeyError;
 
 /// A request for a page.
@@ -66,6 +69,16 @@ impl<'a> Visit<'a> {
             .ok_or_else(|| whole(see_other(&self.site.pages.sign_in_url(&self.path_and_query()))))
     }
 
+    /// The person's id, when the host or a layer says who they are.
+    fn person(&self) -> Option<&'a UserId> {
+        let extensions = &self.parts.extensions;
+        let caller = || match LayerVerdict::of(extensions)?.0 {
+            LayerVerdict::Caller(caller) => Some(caller.user_id()),
+            _ => None,
+        };
+        extensions.get::<SignedIn>().map(|person| &person.user_id).or_else(caller)
+    }
+
     /// Where the person goes if they are somebody else.
     pub(super) fn not_you(&self) -> String {
         self.site.pages.switch_account_url(&self.path_and_query())
@@ -82,7 +95,10 @@ impl<'a> Visit<'a> {
                 self.refuse(MessageView::Unavailable { retry_after: Some(self.state.retry_after()) })
             }
             UnknownClient::Document(reason) => {
-                tracing::info!(client_id = %id, %reason, "a client metadata document was not accepted");
+                note(|known| {
+                    known.detail = Some(format!("the client metadata document was not accepted: {reason}"));
+                    known.claimed_client = Some(id.clone());
+                });
                 self.refuse_request(AuthorizeProblem::ClientMetadata)
             }
         })
@@ -97,7 +113,9 @@ impl<'a> Visit<'a> {
 
     /// A page that says why there is nothing to decide.
     pub(super) fn refuse(&self, message: MessageView<'_>) -> EndpointFailure {
-        whole(self.site.pages.message(&message).into_response())
+        let (code, detail) = told(&message);
+        let response = self.site.pages.message(&message).into_response();
+        EndpointFailure::Page(Box::new(RefusedPage { response, code, detail }))
     }
 
     /// A page that says what is wrong with the request of a program.
@@ -113,17 +131,22 @@ impl<'a> Visit<'a> {
         redirect: &Redirect<'_>,
         error: AuthorizationError,
     ) -> EndpointFailure {
-        if client.host.is_none() {
-            return whole(redirect.with_error(error));
-        }
-        let host = Url::parse(redirect.uri).map(|url| shown_host(&url)).unwrap_or_default();
-        self.refuse(MessageView::ReturnToProgram { host: &host, link: &redirect.error_url(error) })
+        note(|known| known.claimed_client = Some(client.id.clone()));
+        let response = if client.host.is_none() {
+            redirect.with_error(error)
+        } else {
+            let host = Url::parse(redirect.uri).map(|url| shown_host(&url)).unwrap_or_default();
+            let message = MessageView::ReturnToProgram { host: &host, link: &redirect.error_url(error) };
+            self.site.pages.message(&message).into_response()
+        };
+        EndpointFailure::Page(Box::new(RefusedPage { response, code: error.code, detail: error.description }))
     }
 
     /// A page that says to try again later. Logs why.
     pub(super) fn unavailable(&self, fault: &StoreError) -> EndpointFailure {
         log_fault(fault, "the store could not answer a page");
         self.state.auth.unavailable(fault.kind());
+        note(|known| known.reason = Some(Rejection::Unavailable(fault.kind()).reason()));
         let may_pass = fault.kind() != StoreErrorKind::Misconfigured;
         let retry_after = may_pass.then(|| self.state.retry_after());
         self.refuse(MessageView::Unavailable { retry_after })
@@ -141,9 +164,42 @@ impl<'a> Visit<'a> {
     /// What a limit lets through, or a page that says how long to wait.
     pub(super) fn within<T>(&self, checked: Result<T, RateLimited>) -> Result<T, EndpointFailure> {
         checked.map_err(|limited| {
-            telemetry::rate_limited(limited.by);
+            match limited.by {
+                "person" => note_limit(&limited, self.person()),
+                "address" => note_limit(&limited, session_origin::address(self.state, self.parts).as_ref()),
+                _ => note_limit(&limited, None::<&str>),
+            }
             self.refuse(MessageView::TooManyAttempts { seconds: whole_seconds(limited.wait) })
         })
+    }
+}
+
+/// What the log tells of a page that refuses: a word, and a sentence.
+fn told(message: &MessageView<'_>) -> (&'static str, &'static str) {
+    match message {
+        MessageView::DeviceAllowed { .. } => ("allowed", "the program was let in"),
+        MessageView::DeviceDenied => ("access_denied", "the person said no"),
+        MessageView::CodeExpired => ("code_expired", "no program waits with this user code any more"),
+        MessageView::PageExpired => {
+            ("page_expired", "the ticket of the form is too old, or another person's")
+        }
+        MessageView::ConsentUsed => ("consent_used", "the ticket of the form was used before"),
+        MessageView::BadRequest { what } => match what {
+            AuthorizeProblem::UnknownClient => ("unknown_client", "no such client may be linked"),
+            AuthorizeProblem::ClientMetadata => {
+                ("client_metadata", "the client metadata document was not accepted")
+            }
+            AuthorizeProblem::RedirectMissing => ("redirect_missing", "redirect_uri is missing"),
+            AuthorizeProblem::RedirectUnknown => ("redirect_unknown", "redirect_uri is not the client's own"),
+            AuthorizeProblem::Malformed => {
+                ("invalid_request", "a parameter is missing, repeated or malformed")
+            }
+        },
+        MessageView::ReturnToProgram { .. } => ("invalid_request", "the request of the program is refused"),
+        MessageView::CrossSite => ("cross_site", "a page of another site sent the form"),
+        MessageView::TooManyAttempts { .. } => ("slow_down", "too many attempts"),
+        MessageView::Unavailable { .. } => ("temporarily_unavailable", "the page cannot be answered now"),
+        MessageView::AccountDisabled => ("user_disabled", "the account may not link a program"),
     }
 }
 

@@ -7,6 +7,7 @@ use deadpool_postgres::PoolError;
 use tokio_postgres::error::SqlState;
 
 use super::timeline::Timeline;
+use crate::store::migrations::Migration;
 use crate::store::{StoreError, StoreErrorKind};
 
 /// Whether the statement ran into `statement_timeout` or `lock_timeout`: its connection is as good as before.
@@ -45,21 +46,18 @@ impl From<tokio_postgres::Error> for StoreError {
     }
 }
 
-/// The kind of a fault that `refinery` met. A fault that the server did not report is a fault of the migrations.
-impl From<refinery::Error> for StoreError {
-    fn from(error: refinery::Error) -> Self {
-        let first: &(dyn Error + 'static) = &error;
-        let of_server = std::iter::successors(Some(first), |error| (*error).source())
-            .find_map(|error| error.downcast_ref::<tokio_postgres::Error>());
-        let kind = match of_server {
-            Some(fault) if fault.as_db_error().and_then(|it| advice(it.code(), it.message())).is_some() => {
-                StoreErrorKind::Misconfigured
-            }
-            Some(fault) => kind_of_error(fault),
-            None => StoreErrorKind::Misconfigured,
-        };
-        Self::new(kind, error)
-    }
+/// A migration that failed. Nothing of it was applied.
+#[derive(Debug, thiserror::Error)]
+#[error("the migration {migration} was not applied")]
+struct NotApplied {
+    migration: Migration,
+    source: StoreError,
+}
+
+/// The fault of a migration that failed.
+pub(super) fn not_applied(migration: Migration, error: tokio_postgres::Error) -> StoreError {
+    let source = StoreError::from(error);
+    StoreError::new(source.kind(), NotApplied { migration, source })
 }
 
 /// The meaning of `fault` for a gateway that starts: nobody is restoring an absent database at that moment.

@@ -6,10 +6,11 @@ use tokio::time::timeout;
 use tokio_postgres::Client;
 
 use super::connections::Connections;
-use super::migrations::runner;
-use super::version::State;
+use super::error::not_applied;
+use super::version::{HISTORY, State};
 use super::{migration_lock, preflight, rights, version};
 use crate::store::StoreError;
+use crate::store::migrations::{Migration, create};
 
 /// Long enough for another gateway to finish a large migration first.
 const DEADLINE: Duration = Duration::from_secs(300);
@@ -17,6 +18,9 @@ const DEADLINE: Duration = Duration::from_secs(300);
 /// `CREATE SCHEMA IF NOT EXISTS` would need the right to create a schema even if it exists.
 const SCHEMA: &str =
     "DO $$ BEGIN IF to_regnamespace('bridge_auth') IS NULL THEN CREATE SCHEMA bridge_auth; END IF; END $$";
+
+/// The time as RFC 3339 writes it.
+const NOW: &str = r#"to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"#;
 
 /// Applies the migrations that are missing, in their order. Each one is applied whole or not at all.
 ///
@@ -43,10 +47,19 @@ pub(super) async fn migrate(connections: &Connections) -> Result<(), StoreError>
 
 /// Applies what is still missing: another gateway may have migrated meanwhile.
 async fn apply(client: &mut Client) -> Result<(), StoreError> {
-    if version::read(client).await? == State::Usable {
-        return Ok(());
-    }
+    let State::Behind(missing) = version::read(client).await? else { return Ok(()) };
     client.batch_execute(SCHEMA).await?;
-    runner().run_async(client).await?;
+    client.batch_execute(&create(HISTORY)).await?;
+    for migration in missing {
+        step(client, &migration).await.map_err(|error| not_applied(migration, error))?;
+    }
     Ok(())
+}
+
+/// Applies one migration and records it, in one transaction.
+async fn step(client: &mut Client, migration: &Migration) -> Result<(), tokio_postgres::Error> {
+    let transaction = client.transaction().await?;
+    transaction.batch_execute(migration.sql).await?;
+    transaction.batch_execute(&migration.record(HISTORY, NOW)).await?;
+    transaction.commit().await
 }

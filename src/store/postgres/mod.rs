@@ -13,9 +13,10 @@ mod connections;
 mod device_grants;
 mod devices;
 mod error;
+#[cfg(feature = "serde")]
+mod in_file;
 mod migrate;
 mod migration_lock;
-mod migrations;
 mod operations;
 mod preflight;
 mod refresh_rotation;

@@ -11,14 +11,12 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::file_identity::{self, Identity, OpenedFiles};
+use super::migrate::migrate;
 use super::pool::{Hook, HookError, Manager, Pool, PoolError, QueueMode, Runtime, Timeouts};
+use super::store_clock::StoreClock;
 use super::transaction::fault;
+use crate::store::migrations::SQLITE;
 use crate::store::{StoreError, StoreErrorKind};
-
-mod migrations {
-    refinery::embed_migrations!("migrations/sqlite");
-    pub(super) use migrations::runner;
-}
 
 /// What a connection is for.
 #[derive(Debug, Clone, Copy)]
@@ -33,9 +31,12 @@ const PROBE_WAIT: Duration = Duration::from_millis(250);
 /// A file whose tables are up to date.
 #[derive(Debug)]
 pub(super) struct Opened {
-    /// An absolute path without links.
-    pub(super) path: PathBuf,
+    /// What SQLite opens: the path, in a form that makes no file, or the name of a database in memory.
+    pub(super) name: PathBuf,
+    /// An absolute path without links. `None`: the database is in memory.
+    pub(super) path: Option<PathBuf>,
     pub(super) files: Arc<OpenedFiles>,
+    pub(super) clock: StoreClock,
     /// The probe writes on it. While it is open, the files stay the same.
     pub(super) connection: Connection,
 }
@@ -51,10 +52,7 @@ pub(super) fn prepare(name: &Path, timeout: Duration) -> Result<Opened, StoreErr
     let mut connection = Connection::open_with_flags(&path, flags).map_err(fault)?;
     configure(&connection, Role::Writer, timeout).map_err(fault)?;
     connection.pragma_update(None, "journal_mode", "wal").map_err(fault)?;
-    migrations::runner()
-        .set_grouped(true)
-        .run(&mut connection)
-        .map_err(|e| StoreError::new(StoreErrorKind::Failed, e))?;
+    migrate(&mut connection, SQLITE)?;
     connection.busy_timeout(timeout.min(PROBE_WAIT)).map_err(fault)?;
     let files = OpenedFiles::of(name, &path).map_err(unavailable)?;
     if Identity::of(&path).map_err(unavailable)? != made {
@@ -63,7 +61,24 @@ pub(super) fn prepare(name: &Path, timeout: Duration) -> Result<Opened, StoreErr
             "the database file was replaced while it was opened",
         ));
     }
-    Ok(Opened { path, files: Arc::new(files), connection })
+    let (name, files) = (existing(&path), Arc::new(files));
+    Ok(Opened { name, path: Some(path), files, clock: StoreClock::default(), connection })
+}
+
+/// Makes a database in memory that no other store has, for a test that moves its time. All connections share it, and it
+/// ends with the last one.
+#[cfg(feature = "testing")]
+pub(super) fn prepare_in_memory(
+    files: OpenedFiles,
+    clock: StoreClock,
+    timeout: Duration,
+) -> Result<Opened, StoreError> {
+    let name = format!("file:/{}?vfs=memdb", &*crate::id::random_hex::<16>());
+    let mut connection = Connection::open(&name).map_err(fault)?;
+    configure(&connection, Role::Writer, timeout).map_err(fault)?;
+    migrate(&mut connection, SQLITE)?;
+    connection.busy_timeout(timeout.min(PROBE_WAIT)).map_err(fault)?;
+    Ok(Opened { name: name.into(), path: None, files: Arc::new(files), clock, connection })
 }
 
 /// A pool of at most `size` connections to the file.
@@ -83,7 +98,7 @@ pub(super) fn pool(opened: &Opened, role: Role, size: usize, timeout: Duration) 
             configured.await.map_err(|e| HookError::message(e.to_string()))?
         })
     });
-    Pool::builder(Manager::new(&Config::new(existing(&opened.path))))
+    Pool::builder(Manager::new(&Config::new(opened.name.clone())))
         .max_size(size)
         // The connection that was used last has the most in its cache.
         .queue_mode(QueueMode::Lifo)
@@ -152,10 +167,11 @@ fn existing(path: &Path) -> PathBuf {
     path.to_owned()
 }
 
-/// Waits until no other process makes or migrates the file. Refinery itself takes no lock.
+/// Waits until no other process makes or migrates the file. A migration itself takes no lock.
 ///
 /// The lock is on a file beside the database. When the database file is closed anywhere in a process, the locks that
 /// SQLite holds on it end. The lock ends with the returned value or with the process.
+#[expect(clippy::incompatible_msrv, reason = "`deadpool-sqlite` needs a newer Rust than `File::lock`")]
 fn lock(path: &Path) -> io::Result<File> {
     let mut beside = path.as_os_str().to_owned();
     beside.push("-lock");
@@ -187,30 +203,6 @@ fn unavailable(error: io::Error) -> StoreError {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn credentials_that_a_migration_drops_leave_their_ids_behind() {
-        let mut file = Connection::open_in_memory().unwrap();
-        migrations::runner().set_target(refinery::Target::Version(3)).run(&mut file).unwrap();
-        file.execute_batch(
-            "INSERT INTO users (id, scopes) VALUES ('alice', '');
-            INSERT INTO clients (id, owner, scopes) VALUES ('bridge:alice', 'alice', '');
-            INSERT INTO client_secrets (id, client_id, session_id, hash) VALUES (7, 'bridge:alice', 'gone', x'00')",
-        )
-        .unwrap();
-        migrations::runner().run(&mut file).unwrap();
-        let left: i64 = file.query_one("SELECT count(*) FROM client_secrets", [], |row| row.get(0)).unwrap();
-        assert_eq!(left, 0, "it was of no live device");
-        file.execute_batch(
-            "INSERT INTO sessions (id, user_id, client_id, call_source, scopes, created_at, renewed_at, expires_at)
-            VALUES ('laptop', 'alice', 'sp_bridge', 'bridge', '', 0, 0, 0)",
-        )
-        .unwrap();
-        let insert = "INSERT INTO client_secrets (client_id, session_id, hash, created_at)
-            VALUES ('bridge:alice', 'laptop', x'01', 0) RETURNING id";
-        let id: i64 = file.query_one(insert, [], |row| row.get(0)).unwrap();
-        assert_eq!(id, 8);
-    }
 
     #[tokio::test]
     async fn every_pooled_connection_keeps_what_it_acknowledged() {

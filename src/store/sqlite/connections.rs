@@ -9,6 +9,7 @@ use tokio::runtime::Handle;
 use super::connect::{self, Opened, Role};
 use super::file_identity::OpenedFiles;
 use super::pool::Pool;
+use super::store_clock::StoreClock;
 use super::transaction::Transaction;
 use super::write_probe::Probe;
 use crate::store::pool_usage::PoolUsage;
@@ -42,6 +43,7 @@ pub(super) struct Connections {
     usage: [Arc<PoolUsage>; Lane::ALL],
     pub(super) turns: WriteQueue<Writer>,
     files: Arc<OpenedFiles>,
+    clock: StoreClock,
     probe: Probe,
     pub(super) timeout: Duration,
 }
@@ -55,6 +57,7 @@ impl Connections {
             usage: Default::default(),
             turns: WriteQueue::default(),
             files: Arc::clone(&opened.files),
+            clock: opened.clock.clone(),
             probe: Probe::new(opened),
             timeout,
         })
@@ -107,11 +110,11 @@ impl Connections {
         let connection = self.pool(lane).get().await;
         usage.waited(asked.elapsed());
         let connection = connection.map_err(|e| self.files.explain(connect::pool_fault(e)))?;
-        let (files, lent) = (Arc::clone(&self.files), usage.lend());
+        let (files, clock, lent) = (Arc::clone(&self.files), self.clock.clone(), usage.lend());
         let done = connection.interact(move |connection| {
             // When the future is dropped, the transaction goes on, and keeps its turn and its connection.
             let _turn = turn;
-            let done = in_place(&files, connection, lane, operation);
+            let done = in_place(&files, &clock, connection, lane, operation);
             (done, lent)
         });
         let (done, _lent) = done.await.map_err(|e| StoreError::new(StoreErrorKind::Failed, e.to_string()))?;
@@ -126,6 +129,7 @@ impl<F, T, E> Operation<T, E> for F where F: FnOnce(&Transaction<'_>) -> Result<
 
 fn in_place<T, E: From<StoreError>>(
     files: &OpenedFiles,
+    clock: &StoreClock,
     connection: &mut Connection,
     lane: Lane,
     operation: impl Operation<T, E>,
@@ -134,12 +138,13 @@ fn in_place<T, E: From<StoreError>>(
         // Otherwise the write could go beside another database, and spoil its log.
         files.check()?;
     }
-    let done = transact(connection, lane, operation);
+    let done = transact(clock, connection, lane, operation);
     files.check()?;
     done
 }
 
 fn transact<T, E: From<StoreError>>(
+    clock: &StoreClock,
     connection: &mut Connection,
     lane: Lane,
     operation: impl Operation<T, E>,
@@ -148,7 +153,7 @@ fn transact<T, E: From<StoreError>>(
         Lane::Write => TransactionBehavior::Immediate,
         Lane::LookUp | Lane::Read => TransactionBehavior::Deferred,
     };
-    let transaction = Transaction::begin(connection, behavior)?;
+    let transaction = Transaction::begin(connection, behavior, clock)?;
     let done = operation(&transaction)?;
     transaction.commit()?;
     Ok(done)

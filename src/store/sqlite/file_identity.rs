@@ -5,6 +5,10 @@ use std::fmt;
 use std::fs::{self, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
+#[cfg(feature = "testing")]
+use std::sync::Arc;
+#[cfg(feature = "testing")]
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::store::{StoreError, StoreErrorKind};
 
@@ -35,6 +39,9 @@ fn is_memory_uri(text: &str) -> bool {
 #[derive(Debug)]
 pub(super) struct OpenedFiles {
     files: Vec<(PathBuf, Identity)>,
+    /// Whether a test has taken the store down. A store in memory has no files.
+    #[cfg(feature = "testing")]
+    is_down: Arc<AtomicBool>,
 }
 
 impl OpenedFiles {
@@ -52,11 +59,25 @@ impl OpenedFiles {
             paths.push(name);
         }
         let files = paths.into_iter().map(|path| Identity::of(&path).map(|identity| (path, identity)));
-        Ok(Self { files: files.collect::<io::Result<_>>()? })
+        Ok(Self {
+            files: files.collect::<io::Result<_>>()?,
+            #[cfg(feature = "testing")]
+            is_down: Arc::default(),
+        })
+    }
+
+    /// No files. Every check fails while `is_down` is set.
+    #[cfg(feature = "testing")]
+    pub(super) fn in_memory(is_down: Arc<AtomicBool>) -> Self {
+        Self { files: Vec::new(), is_down }
     }
 
     /// Fails unless each path leads to the file that was opened. This takes about a microsecond for each path.
     pub(super) fn check(&self) -> Result<(), StoreError> {
+        #[cfg(feature = "testing")]
+        if self.is_down.load(Ordering::SeqCst) {
+            return Err(StoreError::new(StoreErrorKind::Unavailable, "the test has taken the store down"));
+        }
         for (path, opened) in &self.files {
             match Identity::of(path) {
                 Ok(found) if found == *opened => {}

@@ -10,6 +10,11 @@ mod devices;
 mod end_sessions;
 mod file_identity;
 mod hook_sessions;
+#[cfg(feature = "serde")]
+mod in_file;
+#[cfg(feature = "testing")]
+mod in_memory;
+mod migrate;
 mod operations;
 mod pool;
 mod provision;
@@ -21,6 +26,7 @@ mod revocation_hints;
 mod revocations;
 mod sessions;
 mod store;
+mod store_clock;
 mod store_trait;
 mod sweep;
 mod transaction;

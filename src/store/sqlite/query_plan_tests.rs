@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, StatementStatus, TransactionBehavior};
 
+use super::store_clock::StoreClock;
 use super::transaction::Transaction;
 use super::{clients, codes, connect, device_grants, devices, hook_sessions, provision, refresh_rotation};
 use super::{refresh_tokens, revocations, sessions, sweep, users};
@@ -43,7 +44,9 @@ impl File {
     }
 
     fn run<T, E: std::fmt::Debug>(&mut self, operation: impl FnOnce(&Transaction<'_>) -> Result<T, E>) -> T {
-        let tx = Transaction::begin(&mut self.connection, TransactionBehavior::Immediate).unwrap();
+        let tx =
+            Transaction::begin(&mut self.connection, TransactionBehavior::Immediate, &StoreClock::default())
+                .unwrap();
         let done = operation(&tx).unwrap();
         tx.commit().unwrap();
         done

@@ -11,7 +11,8 @@ use tokio::sync::watch;
 /// Makes channels of hints. Each channel has a thread.
 #[derive(Debug)]
 pub(super) struct Hints {
-    path: PathBuf,
+    /// `None`: the database is in memory, and no other process writes to it.
+    path: Option<PathBuf>,
     /// Dropped with the store. Then each thread ends.
     alive: Arc<()>,
 }
@@ -20,14 +21,14 @@ impl Hints {
     /// How often the counter is read. One reading takes a few microseconds.
     const PAUSE: Duration = Duration::from_millis(2);
 
-    pub(super) fn new(path: PathBuf) -> Self {
+    pub(super) fn new(path: Option<PathBuf>) -> Self {
         Self { path, alive: Arc::new(()) }
     }
 
-    /// A channel that changes after each write; `None` when the system cannot start a thread.
+    /// A channel that changes after each write; `None` when the system cannot start a thread, and in memory.
     pub(super) fn subscribe(&self) -> Option<watch::Receiver<()>> {
         let (hint, hints) = watch::channel(());
-        let (path, alive) = (self.path.clone(), Arc::downgrade(&self.alive));
+        let (path, alive) = (self.path.clone()?, Arc::downgrade(&self.alive));
         let thread = thread::Builder::new().name("bridge-auth-hints".to_owned());
         thread.spawn(move || watch_file(&path, &alive, &hint)).ok()?;
         Some(hints)

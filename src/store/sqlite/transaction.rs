@@ -6,12 +6,13 @@ use std::time::{Duration, SystemTime};
 use rusqlite::types::Type;
 use rusqlite::{CachedStatement, Connection, ErrorCode, Params, Row, TransactionBehavior};
 
+use super::store_clock::StoreClock;
 use crate::store::{StoreError, StoreErrorKind};
 
 /// A transaction. It rolls back unless it is committed.
 pub(super) struct Transaction<'c> {
     inner: rusqlite::Transaction<'c>,
-    /// The time for the whole transaction, in Unix milliseconds by SQLite's clock.
+    /// The time for the whole transaction, in Unix milliseconds by the store's clock.
     pub(super) now: i64,
 }
 
@@ -20,13 +21,10 @@ impl<'c> Transaction<'c> {
     pub(super) fn begin(
         connection: &'c mut Connection,
         behavior: TransactionBehavior,
+        clock: &StoreClock,
     ) -> Result<Self, StoreError> {
         let inner = connection.transaction_with_behavior(behavior).map_err(fault)?;
-        // Rounded, because thousandths have no exact binary form.
-        let now = inner
-            .prepare_cached("SELECT CAST(round(unixepoch('subsec') * 1000) AS INTEGER)")
-            .and_then(|mut clock| clock.query_one([], |row| row.get(0)))
-            .map_err(fault)?;
+        let now = clock.read(&inner, behavior).map_err(fault)?;
         Ok(Self { inner, now })
     }
 

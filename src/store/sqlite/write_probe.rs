@@ -10,6 +10,7 @@ use tokio::runtime::Handle;
 
 use super::connect::Opened;
 use super::file_identity::OpenedFiles;
+use super::store_clock::StoreClock;
 use super::transaction::Transaction;
 use crate::store::{StoreError, StoreErrorKind};
 
@@ -105,7 +106,7 @@ impl Inner {
 /// Writes the number that is there already. Nobody reads it, and SQLite writes it even though it is equal, unlike a
 /// row.
 fn rewrite(connection: &mut Connection) -> Result<(), StoreError> {
-    let tx = Transaction::begin(connection, TransactionBehavior::Immediate)?;
+    let tx = Transaction::begin(connection, TransactionBehavior::Immediate, &StoreClock::default())?;
     let version: Option<i64> = tx.row("PRAGMA user_version", [], |row| row.get(0))?;
     tx.execute(&format!("PRAGMA user_version = {}", version.unwrap_or(0)), [])?;
     tx.commit()

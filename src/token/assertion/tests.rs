@@ -117,8 +117,14 @@ fn attack_a82_another_key_no_algorithm_and_tricks_of_the_header_are_refused() {
 fn row_26_27_every_claim_is_held_to_its_rule() {
     let head = header(&keys()[0]);
     for (member, value) in [
-        ("aud", json!([ISSUER])),
+        ("aud", json!([])),
         ("aud", json!([ISSUER, "https://other.example"])),
+        ("aud", json!([ISSUER, ISSUER])),
+        ("aud", json!(["https://other.example"])),
+        ("aud", json!([[ISSUER]])),
+        ("aud", json!([ISSUER, 1])),
+        ("aud", json!([1])),
+        ("aud", json!({ "0": ISSUER })),
         ("aud", json!("https://gateway.example/")),
         ("aud", json!("https://gateway.example/token")),
         ("aud", Value::Null),
@@ -132,7 +138,10 @@ fn row_26_27_every_claim_is_held_to_its_rule() {
         ("exp", json!(NOW - 1)),
         ("exp", json!(NOW + 311)),
         ("exp", json!(u64::MAX)),
-        ("exp", json!(NOW as f64 + 60.5)),
+        // The fraction is cut off.
+        ("exp", json!(NOW as f64 + 0.9)),
+        ("exp", json!(NOW as f64 + 311.0)),
+        ("nbf", json!(NOW as f64 + 10.5)),
         ("exp", json!(-1)),
         ("exp", json!((NOW + 60).to_string())),
         ("nbf", json!(NOW + 11)),
@@ -147,8 +156,12 @@ fn row_26_27_every_claim_is_held_to_its_rule() {
         assert!(!takes(&head, &with(claims(), member, value.clone())), "{member} {value}");
     }
     for (member, value) in [
+        ("aud", json!([ISSUER])),
         ("exp", json!(NOW + 1)),
+        ("exp", json!(NOW as f64 + 60.5)),
         ("exp", json!(NOW + 310)),
+        ("nbf", json!(NOW as f64 + 9.5)),
+        ("iat", json!(NOW as f64 - 0.5)),
         ("nbf", json!(NOW + 10)),
         ("iat", json!(NOW - 3600)),
         ("foo", json!([{}])),

@@ -15,6 +15,7 @@ fn theirs() -> ExternalVerifier {
         algorithms: ALGORITHMS.to_vec(),
         takes_plain_jwts: false,
         audiences: vec![(audience(HERE), audience("mcp")), (audience("api://here"), audience("bridge"))],
+        scope_claims: ScopeClaims::Standard,
         scopes: Scopes::parse("read write").unwrap(),
         clock: HostClock::new(StandsAt(Duration::from_secs(NOW))),
         leeway: Duration::from_secs(LEEWAY),
@@ -169,7 +170,7 @@ fn claims_are_required_typed_and_there_once() {
         assert_eq!(verdict_on(&missing.to_string()).map(drop), Err(JSON), "no {claim}");
     }
     for claim in ["iss", "sub", "aud", "exp", "iat", "nbf", "jti", "client_id", "scope", "auth_time"] {
-        for value in [json!(null), json!(true), json!({}), json!([1]), json!(-1), json!(1.5)] {
+        for value in [json!(null), json!(true), json!({}), json!([1]), json!(-1), json!(-1.5)] {
             assert_eq!(verdict_with(claim, value.clone()).map(drop), Err(JSON), "{claim}: {value}");
         }
     }
@@ -203,6 +204,24 @@ fn times_are_held_to_as_with_our_own() {
 }
 
 #[test]
+fn row_74_a_fraction_never_makes_a_token_good_for_longer() {
+    let now = NOW as f64;
+    let claims = verdict_with("exp", now + 600.5).unwrap();
+    assert_eq!(claims.expires_at(), NOW + 600);
+    for exp in [now - 0.5, now + 0.9] {
+        let mut payload = payload();
+        payload["iat"] = json!(NOW - 60);
+        payload["exp"] = json!(exp);
+        assert_eq!(verdict_on(&payload.to_string()).map(drop), Err(InvalidToken::Expired), "{exp}");
+    }
+    assert_eq!(verdict_with("iat", now - 0.5).unwrap().issued_at(), NOW - 1);
+    assert!(verdict_with("nbf", now + LEEWAY as f64 - 0.5).is_ok());
+    let late = verdict_with("nbf", now + LEEWAY as f64 + 0.5).map(drop);
+    assert_eq!(late, Err(InvalidToken::NotYetValid));
+    assert_eq!(verdict_with("auth_time", 1.5).unwrap().authenticated_at, Some(1));
+}
+
+#[test]
 fn only_audiences_of_ours_count() {
     let ours = |aud: Value| verdict_with("aud", aud).unwrap().audiences().len();
     assert_eq!(ours(json!([HERE, "api://here", "other"])), 2);
@@ -222,6 +241,83 @@ fn scopes_count_only_whole_and_where_allowed() {
     assert_eq!(scopes("write read admin"), "read write");
     assert_eq!(scopes("reader READ \"read\" read\nwrite"), "");
     assert_eq!(scopes(&vec!["x"; 500].join(" ")), "");
+}
+
+/// The scopes of a token with these claims beside `scope`, which grants `read`. `None`: the token is refused.
+fn scopes_from(names: &[&str], claims: &Value) -> Option<String> {
+    let named = ScopeClaims::Named(names.iter().map(ToString::to_string).collect());
+    let verifier = ExternalVerifier { scope_claims: named, ..theirs() };
+    let mut payload = payload();
+    payload.as_object_mut().unwrap().extend(claims.as_object().unwrap().clone());
+    let claims = verdict(&verifier, ed25519(), &header(ed25519()), &payload.to_string());
+    match claims {
+        Ok(claims) => Some(claims.scopes().to_string()),
+        Err(refused) => {
+            assert_eq!(refused, JSON);
+            None
+        }
+    }
+}
+
+#[test]
+fn scopes_come_from_the_claims_that_the_host_names_and_from_no_other() {
+    let granted = |names: &[&str], claims| scopes_from(names, &claims).unwrap();
+    // Entra ID writes a text, Okta a list.
+    assert_eq!(granted(&["scp"], json!({ "scp": "write admin" })), "write");
+    assert_eq!(granted(&["scp"], json!({ "scp": ["write", "admin"] })), "write");
+    assert_eq!(granted(&["roles"], json!({ "roles": ["read", "write"], "scp": "admin" })), "read write");
+    assert_eq!(granted(&["scp", "roles"], json!({ "roles": ["read"], "scp": "write" })), "read write");
+    assert_eq!(
+        granted(&["https://a.example/rights"], json!({ "https://a.example/rights": "write" })),
+        "write"
+    );
+    for nothing in [json!({}), json!({ "scp": "" }), json!({ "scp": [] }), json!({ "scp": [""] })] {
+        assert_eq!(granted(&["scp"], nothing), "", "`scope` does not count unless it is named");
+    }
+    assert_eq!(granted(&["scope"], json!({ "scope": ["read", "write"] })), "read write");
+    for whole in [json!(["read write"]), json!(["write "]), json!(["WRITE", "writer"]), json!("read,write")] {
+        assert_eq!(granted(&["scp"], json!({ "scp": whole })), "", "{whole}");
+    }
+    let standard = |claims: Value| {
+        let mut payload = payload();
+        payload.as_object_mut().unwrap().extend(claims.as_object().unwrap().clone());
+        verdict_on(&payload.to_string()).map(|claims| claims.scopes().to_string())
+    };
+    assert_eq!(standard(json!({ "scp": "write", "roles": ["write"] })), Ok("read".to_owned()));
+    assert_eq!(standard(json!({ "scope": ["read"] })), Err(JSON), "the standard claim is a text");
+}
+
+#[test]
+fn a_scope_claim_of_another_type_refuses_the_token() {
+    for odd in [
+        json!(null),
+        json!(1),
+        json!(true),
+        json!({}),
+        json!({ "0": "read" }),
+        json!([1]),
+        json!(["read", 1]),
+        json!(["read", null]),
+        json!([["read"]]),
+        json!([{ "value": "read" }]),
+    ] {
+        for names in [&["scp"][..], &["roles", "scp"]] {
+            assert_eq!(scopes_from(names, &json!({ "scp": odd })), None, "{odd}");
+        }
+        assert!(scopes_from(&["roles"], &json!({ "scp": odd })).is_some(), "nobody reads it: {odd}");
+    }
+    let text = payload().to_string().replacen('{', r#"{"scp":"read","scp":"write","#, 1);
+    assert_eq!(verdict_on(&text).map(drop), Err(JSON), "twice");
+}
+
+#[test]
+fn only_a_claim_without_another_meaning_may_hold_scopes() {
+    for good in ["scope", "scp", "roles", "groups", "https://a.example/rights"] {
+        assert!(ScopeClaims::may_be(good), "{good}");
+    }
+    for bad in ["", "iss", "sub", "aud", "exp", "cnf", "client_id", &"x".repeat(256)] {
+        assert!(!ScopeClaims::may_be(bad), "{bad}");
+    }
 }
 
 #[test]

@@ -115,9 +115,8 @@ async fn the_python_sdk_signs_a_person_in() {
 async fn clients_that_are_known_by_a_metadata_document_sign_a_person_in() {
     // The servers of documents have public addresses, and certificates that everybody trusts. This one has neither.
     let document = Document::serve("A stock client", "http://127.0.0.1/callback").await;
-    let accepted = ClientMetadata::open()
-        .root_certificate_pem(document.root())
-        .danger_allow_addresses(["127.0.0.1/32".parse().unwrap()]);
+    let accepted =
+        ClientMetadata::open().root_certificate_pem(document.root()).danger_allow_addresses(["127.0.0.1/32"]);
     let server = Server::start_with(None, |builder| builder.client_metadata(accepted)).await;
     let browser = Browser::start().await;
     for sdk in ["@modelcontextprotocol/sdk", "@modelcontextprotocol/client"] {

@@ -146,8 +146,8 @@ fn cargo(port: u16) -> String {
         r#"#!/bin/sh
 case "$*" in
 "run") exec '{quickstart}' 127.0.0.1:{port} ;;
-"run --example gateway") exec '{gateway}' --listen 127.0.0.1:{port} ;;
-"run --example gateway -- --demo") exec '{gateway}' --demo ;;
+"run -p example-gateway") exec '{gateway}' --listen 127.0.0.1:{port} ;;
+"run -p example-gateway -- --demo") exec '{gateway}' --demo ;;
 "init "*|"add "*) CARGO_NET_OFFLINE=true CARGO_HOME='{cargo_home}' RUSTUP_HOME='{rustup_home}' exec '{real}' "$@" ;;
 *) echo "this stand-in does not know: cargo $*" >&2; exit 1 ;;
 esac

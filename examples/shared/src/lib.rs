@@ -1,0 +1,4 @@
+//! What several examples need.
+
+pub mod return_to;
+pub mod stop;

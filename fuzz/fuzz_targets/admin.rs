@@ -1,0 +1,16 @@
+//! The operators' endpoints and pages.
+
+#![no_main]
+#![allow(clippy::unwrap_used, reason = "a panic is what a fuzzer looks for")]
+
+use bridge_auth::service::Operator;
+use bridge_auth_fuzz::{Gateway, answer_is_sound, request};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    let gateway = Gateway::get();
+    let live = gateway.live();
+    let Some(mut asked) = request(bytes, &live.filled_in()) else { return };
+    asked.extensions_mut().insert(Operator::new("root"));
+    answer_is_sound(&gateway.ask(gateway.bridge.admin_service(), asked));
+});

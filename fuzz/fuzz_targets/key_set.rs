@@ -1,0 +1,8 @@
+//! The key set that a trusted issuer publishes.
+
+#![no_main]
+#![allow(clippy::unwrap_used, reason = "a panic is what a fuzzer looks for")]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| bridge_auth::token::fuzz_key_set(bytes));

@@ -1,0 +1,14 @@
+//! The OAuth endpoints: forms, `Basic`, and the addresses that proxies write.
+
+#![no_main]
+#![allow(clippy::unwrap_used, reason = "a panic is what a fuzzer looks for")]
+
+use bridge_auth_fuzz::{Gateway, answer_is_sound, request};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    let gateway = Gateway::get();
+    let live = gateway.live();
+    let Some(asked) = request(bytes, &live.filled_in()) else { return };
+    answer_is_sound(&gateway.ask(gateway.bridge.service(), asked));
+});

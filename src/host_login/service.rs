@@ -1,0 +1,72 @@
+//! The service behind the layers.
+
+use std::fmt;
+use std::mem;
+use std::task::{Context, Poll};
+
+use http::{Request, Response};
+use tower_service::Service;
+
+use super::future::IdentifyFuture;
+use super::judge::{Judge, Said, Verdict};
+use crate::layer::ResponseBody;
+
+/// A service behind [`SignInLayer`](super::SignInLayer) or [`OperatorLayer`](super::OperatorLayer).
+///
+/// The layers document what it does.
+#[derive(Clone)]
+pub struct Identify<S> {
+    inner: S,
+    judge: Judge,
+}
+
+impl<S> Identify<S> {
+    pub(super) fn new(inner: S, judge: Judge) -> Self {
+        Self { inner, judge }
+    }
+}
+
+impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for Identify<S>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
+{
+    type Response = Response<ResponseBody<ResBody>>;
+    type Error = S::Error;
+    type Future = IdentifyFuture<S, ReqBody>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
+        let (mut parts, body) = request.into_parts();
+        match (self.judge)(&mut parts) {
+            Said::Now(Verdict::GoesOn(identity)) => {
+                identity.enter(&mut parts.extensions);
+                IdentifyFuture::admitted(self.inner.call(Request::from_parts(parts, body)))
+            }
+            Said::Now(Verdict::Refused(refusal)) => {
+                // This frees what the ready instance has reserved.
+                drop(self.take_ready());
+                IdentifyFuture::refused(refusal)
+            }
+            Said::Later(asking) => {
+                IdentifyFuture::asking(asking, self.take_ready(), Request::from_parts(parts, body))
+            }
+        }
+    }
+}
+
+impl<S: Clone> Identify<S> {
+    /// Takes the instance that was polled ready, because only that one may be called.
+    fn take_ready(&mut self) -> S {
+        let clone = self.inner.clone();
+        mem::replace(&mut self.inner, clone)
+    }
+}
+
+impl<S: fmt::Debug> fmt::Debug for Identify<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identify").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,6 @@
+//~ E0277
+//~ ExternalCaller: Default` is not satisfied
+
+pub fn forged() -> bridge_auth::external_issuer::ExternalCaller {
+    Default::default()
+}

@@ -1,0 +1,6 @@
+//~ E0308
+//~ expected `Duration`, found integer
+
+pub fn wrong() -> bridge_auth::Freshness {
+    bridge_auth::Freshness::Watched { max_lag: 1 }
+}
