@@ -3,6 +3,7 @@
 //! `cargo run --example hyper -- [ADDR]` listens on 127.0.0.1:8081 and prints a code to try.
 
 use std::convert::Infallible;
+use std::error::Error;
 use std::io::{self, Write as _};
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ use tokio::time::sleep;
 use tower::util::BoxCloneService;
 use tower::{Layer as _, ServiceBuilder, ServiceExt as _, service_fn};
 
-type Body = UnsyncBoxBody<Bytes, Infallible>;
+type Body = UnsyncBoxBody<Bytes, Box<dyn Error + Send + Sync>>;
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -108,7 +109,7 @@ async fn whoami(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Inf
 
 fn boxed<B>(response: Response<B>) -> Response<Body>
 where
-    B: http_body::Body<Data = Bytes, Error = Infallible> + Send + 'static,
+    B: http_body::Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
 {
-    response.map(BodyExt::boxed_unsync)
+    response.map(|body| body.map_err(Into::into).boxed_unsync())
 }

@@ -114,6 +114,7 @@ mod client_address;
 pub mod client_metadata;
 pub mod clock;
 mod csrf;
+pub mod drain;
 pub mod external_issuer;
 #[cfg(feature = "axum")]
 pub mod extract;

@@ -1,5 +1,6 @@
 //! What the host's audit log tells of the endpoints: who did what to whom, and no secret.
 
+use bridge_auth::drain::AnswerBody;
 use bridge_auth::service::{Operator, PeerAddr};
 use bridge_auth::{Bridge, Scopes, SignedIn};
 use bytes::Bytes;
@@ -31,7 +32,7 @@ fn request(method: &str, uri: &str, token: Option<&str>, body: &Value) -> Reques
 
 async fn ask<S>(service: S, request: Request<Full<Bytes>>) -> Value
 where
-    S: Service<Request<Full<Bytes>>, Response = Response<Full<Bytes>>, Error = std::convert::Infallible>,
+    S: Service<Request<Full<Bytes>>, Response = Response<AnswerBody>, Error = std::convert::Infallible>,
 {
     let body = service.oneshot(request).await.unwrap().into_body().collect().await.unwrap().to_bytes();
     serde_json::from_slice(&body).unwrap_or(Value::Null)

@@ -5,6 +5,7 @@ use axum::routing::get;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bridge_auth::audience::ProtectedResource;
+use bridge_auth::drain::AnswerBody;
 use bridge_auth::id::Audience;
 use bridge_auth::issue::AccessRequest;
 use bridge_auth::token::{Algorithm, KeyRing, SigningKey};
@@ -404,7 +405,7 @@ async fn the_combined_service_answers_at_the_root_too() {
         let combined = bridge.service().oneshot(request(&path)).await.unwrap();
         let alone = bridge.well_known_service().oneshot(request(&path)).await.unwrap();
         assert_eq!((combined.status().as_u16(), combined.headers()), (200, alone.headers()), "{path}");
-        let body = |answer: http::Response<Full<Bytes>>| answer.into_body().collect();
+        let body = |answer: http::Response<AnswerBody>| answer.into_body().collect();
         assert_eq!(body(combined).await.unwrap().to_bytes(), body(alone).await.unwrap().to_bytes());
     }
 }

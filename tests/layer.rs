@@ -43,16 +43,12 @@ impl Seen {
     /// An inner service that remembers. Its body types are not those of any framework.
     fn service(
         &self,
-    ) -> impl Service<
-        Request<&'static str>,
-        Response = Response<Full<Bytes>>,
-        Error = Infallible,
-        Future: Send,
-    > + Clone
+    ) -> impl Service<Request<String>, Response = Response<Full<Bytes>>, Error = Infallible, Future: Send>
+    + Clone
     + Send
     + use<> {
         let seen = self.clone();
-        service_fn(move |request: Request<&'static str>| {
+        service_fn(move |request: Request<String>| {
             seen.calls.fetch_add(1, Ordering::SeqCst);
             let caller = request.extensions().get().cloned();
             *seen.last.lock().unwrap() = Some((request.headers().clone(), caller));
@@ -61,17 +57,17 @@ impl Seen {
     }
 }
 
-fn request(authorization: Option<HeaderValue>) -> Request<&'static str> {
-    let mut request = Request::new("body");
+fn request(authorization: Option<HeaderValue>) -> Request<String> {
+    let mut request = Request::new("body".to_owned());
     if let Some(value) = authorization {
         request.headers_mut().insert(AUTHORIZATION, value);
     }
     request
 }
 
-async fn send<S, B>(service: S, request: Request<&'static str>) -> Response<Bytes>
+async fn send<S, B>(service: S, request: Request<String>) -> Response<Bytes>
 where
-    S: Service<Request<&'static str>, Response = Response<B>, Error = Infallible>,
+    S: Service<Request<String>, Response = Response<B>, Error = Infallible>,
     B: http_body::Body<Data = Bytes, Error: std::fmt::Debug>,
 {
     let (parts, body) = service.oneshot(request).await.unwrap().into_parts();
@@ -183,7 +179,7 @@ async fn on_every_path_what_was_spoofed_is_gone_and_all_is_written_or_nothing() 
 async fn a_trace_is_the_handlers_to_ask_for_though_nothing_is_written() {
     let (_backend, bridge) = bridge().await;
     let access = access(&bridge, "alice", "").await;
-    let traces = service_fn(async |request: Request<&'static str>| {
+    let traces = service_fn(async |request: Request<String>| {
         let mut parts = request.into_parts().0;
         let [first, again] = [
             TraceId::from_request_parts(&mut parts, &()).await.unwrap(),
@@ -371,7 +367,7 @@ async fn an_outer_layers_verdict_is_taken_for_a_second_and_then_the_session_is_a
         let seen = Seen::default();
         let slow = {
             let (bridge, inner, kept) = (bridge.clone(), inner.layer(seen.service()), kept.clone());
-            service_fn(move |request: Request<&'static str>| {
+            service_fn(move |request: Request<String>| {
                 let (bridge, inner) = (bridge.clone(), inner.clone());
                 *kept.lock().unwrap() = request.extensions().get::<Caller>().cloned();
                 async move {
@@ -406,7 +402,7 @@ async fn an_outer_layers_verdict_is_taken_for_a_second_and_then_the_session_is_a
     );
 }
 
-async fn trace(request: Request<&'static str>) -> TraceId {
+async fn trace(request: Request<String>) -> TraceId {
     TraceId::from_request_parts(&mut request.into_parts().0, &()).await.unwrap()
 }
 
@@ -420,7 +416,7 @@ async fn a_verdict_grows_no_younger_by_being_passed_on_from_layer_to_layer() {
     let pause = async || tokio::time::sleep(Duration::from_millis(600)).await;
     let second = {
         let bridge = bridge.clone();
-        layer().layer(service_fn(move |request: Request<&'static str>| {
+        layer().layer(service_fn(move |request: Request<String>| {
             let (bridge, inner) = (bridge.clone(), innermost.clone());
             async move {
                 bridge.admin().revoke_user(&user("alice")).await.unwrap();
@@ -429,7 +425,7 @@ async fn a_verdict_grows_no_younger_by_being_passed_on_from_layer_to_layer() {
             }
         }))
     };
-    let first = layer().layer(service_fn(move |request: Request<&'static str>| {
+    let first = layer().layer(service_fn(move |request: Request<String>| {
         let inner = second.clone();
         async move {
             pause().await;
@@ -448,15 +444,15 @@ async fn nested_layers_tell_of_one_trace_also_where_it_is_not_written() {
     for written in [true, false] {
         for sent in [None, Some("4bf92f3577b34da6a3ce929d0e0e4736")] {
             let outer = Arc::new(std::sync::Mutex::new(None));
-            let inner = layer(written).layer(service_fn(async |request: Request<&'static str>| {
+            let inner = layer(written).layer(service_fn(async |request: Request<String>| {
                 Ok::<_, Infallible>(Response::new(Full::from(trace(request).await.to_string())))
             }));
             let between = {
                 let outer = outer.clone();
-                service_fn(move |request: Request<&'static str>| {
+                service_fn(move |request: Request<String>| {
                     let (inner, outer) = (inner.clone(), outer.clone());
                     async move {
-                        let mut copy = Request::new("");
+                        let mut copy = Request::new(String::new());
                         *copy.extensions_mut() = request.extensions().clone();
                         *outer.lock().unwrap() = Some(trace(copy).await.to_string());
                         inner.oneshot(request).await

@@ -12,6 +12,7 @@ use super::recognize::Recognized;
 use super::requirements::Requirements;
 use super::session_end::SessionEnd;
 use super::state::AuthState;
+use super::token_end::TokenEnd;
 use super::token_source::{TokenSource, TokenSources};
 use crate::caller::{Caller, CallerKind};
 use crate::clock::Moment;
@@ -166,7 +167,8 @@ impl Authenticator {
     /// two.
     ///
     /// When nothing has proved the session live for `within`, it counts as ended. The last half of this time is for
-    /// asking. So choose several times what the store may take. The expiry of the token does not end the session.
+    /// asking. So choose several times what the store may take. The expiry of the token does not end the session:
+    /// [`token_end`](Self::token_end) waits for that.
     ///
     /// It costs one look-up in every half of `within`, and shares queries with other look-ups. With
     /// [`Freshness::Watched`](crate::Freshness::Watched) it costs none.
@@ -176,6 +178,23 @@ impl Authenticator {
     /// Outside a tokio runtime.
     pub fn session_end(&self, caller: &Caller, within: Duration) -> SessionEnd {
         SessionEnd::new(self.state.clone(), caller.verified().clone(), within)
+    }
+
+    /// Completes when the token of `caller` has expired.
+    ///
+    /// Use it for what outlives a request, such as a WebSocket, where a client must come back with a new token. It costs
+    /// nothing but a timer. When the clock is set, the future follows within 10 s.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    pub fn token_end(&self, caller: &Caller) -> TokenEnd {
+        self.end_of_token(caller.claims().expires_at())
+    }
+
+    /// Completes at `expires_at`, in seconds since the Unix epoch.
+    pub(crate) fn end_of_token(&self, expires_at: u64) -> TokenEnd {
+        TokenEnd::new(self.state.clone(), expires_at)
     }
 
     /// The part of [`authenticate`](Self::authenticate) that needs no I/O. This is everything when a cached verdict

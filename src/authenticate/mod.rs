@@ -11,6 +11,7 @@ mod requirements;
 mod session_end;
 mod state;
 mod token_cache;
+mod token_end;
 mod token_source;
 
 pub(crate) use admitted::Admitted;
@@ -20,4 +21,5 @@ pub(crate) use pending::{Begun, Pending};
 pub(crate) use recognize::Recognized;
 pub use session_end::SessionEnd;
 pub(crate) use state::AuthState;
+pub use token_end::TokenEnd;
 pub use token_source::TokenSource;

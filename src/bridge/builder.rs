@@ -1,5 +1,6 @@
 //! How a [`Bridge`] is set up.
 
+mod connection;
 mod log;
 mod oauth;
 mod sessions;
@@ -28,6 +29,7 @@ use crate::background_task::Background;
 use crate::client_address::AddressSettings;
 use crate::clock::{Clock, HostClock};
 use crate::csrf::Origins;
+use crate::drain::DrainLimits;
 use crate::external_issuer::{ExternalIssuer, Gateway, TrustedIssuers};
 use crate::id::{Audience, CallSource, ClientId, PolicyVersion, TextOr};
 use crate::issue::{Admin, IssueSettings, Issuer};
@@ -54,6 +56,7 @@ pub struct BridgeBuilder {
     freshness: FreshnessSettings,
     challenge: Challenge,
     addresses: AddressSettings,
+    drain: DrainLimits,
     route: Option<FindRoute>,
     trusted_origins: Vec<Url>,
     prefix: String,
@@ -94,6 +97,7 @@ impl BridgeBuilder {
             freshness: FreshnessSettings::default(),
             challenge: Challenge::default(),
             addresses: AddressSettings::default(),
+            drain: DrainLimits::default(),
             route: None,
             trusted_origins: Vec::new(),
             prefix: "/v1/auth/bridge".to_owned(),
@@ -152,8 +156,8 @@ impl BridgeBuilder {
         };
         let (own_format, rejection_format) = (format(own_body), format(body));
         // Hook clients may log out. At the other endpoints `EndpointCaller::bridge` refuses them.
-        let own_layer =
-            BridgeAuthLayer::new(Authenticator::new(auth.clone(), own), own_format).admit_hook_clients();
+        let own_layer = BridgeAuthLayer::new(Authenticator::new(auth.clone(), own), own_format, self.drain)
+            .admit_hook_clients();
         let state = ServiceState {
             admin: Admin::new(self.store.clone(), liveness, settings.clone(), sign_in.audit_trail),
             issuer: Issuer::new(
@@ -169,6 +173,7 @@ impl BridgeBuilder {
             rejection_format,
             own_layer,
             limits: Limits::new(self.rate_limits, MonotonicClock),
+            drain: self.drain,
             prefix: self.prefix,
             pages: sign_in.pages,
             gateway_login: sign_in.gateway_login,
@@ -309,8 +314,8 @@ impl BridgeBuilder {
         self
     }
 
-    /// The networks of proxies whose `X-Forwarded-For` is believed. Default: none, only the address of the socket
-    /// counts.
+    /// The networks of proxies whose [header](Self::forwarded_header) is believed. Default: none, only the address of
+    /// the socket counts.
     pub fn trusted_proxies<N: TextOr<IpNet>>(mut self, networks: impl IntoIterator<Item = N>) -> Self {
         self.addresses.trusted_proxies = self.read_all("the network of trusted proxies", networks);
         self

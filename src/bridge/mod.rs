@@ -58,7 +58,7 @@ impl Bridge {
             challenge.resource_metadata = Some(resource.metadata.clone());
             challenge.scopes = resource.scopes.clone();
         }
-        Ok(BridgeAuthLayer::new(authenticator, rejection_format))
+        Ok(BridgeAuthLayer::new(authenticator, rejection_format, self.state.drain))
     }
 
     /// The decision of the guard without the middleware.

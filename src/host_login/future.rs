@@ -10,6 +10,7 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::judge::Verdict;
+use crate::drain::AnswerBody;
 use crate::layer::ResponseBody;
 use crate::telemetry::RefusedRequest;
 
@@ -82,7 +83,9 @@ where
                 }
                 StateProjection::Refused { refusal } => {
                     let refusal = refusal.take().expect("not polled after it was ready");
-                    return Poll::Ready(Ok(refusal.map(ResponseBody::refusal)));
+                    return Poll::Ready(Ok(
+                        refusal.map(|bytes| ResponseBody::refusal(AnswerBody::whole(bytes)))
+                    ));
                 }
                 StateProjection::Admitted { future } => {
                     let response = ready!(future.poll(cx))?;

@@ -11,10 +11,9 @@ use http::{Extensions, HeaderMap, HeaderValue, Method, Request, Response, Uri};
 use super::grpc;
 use super::response::without_body;
 use super::settings::LayerSettings;
+use super::stream_end::StreamEnd;
 use super::strip_tokens;
-use crate::authenticate::{
-    Admitted, Begun, Pending, SessionEnd, after_scheme, has_query_token, is_bare_token,
-};
+use crate::authenticate::{Admitted, Begun, Pending, after_scheme, has_query_token, is_bare_token};
 use crate::caller::Caller;
 use crate::clock::Moment;
 use crate::external_issuer::ExternalCaller;
@@ -32,7 +31,7 @@ pub(super) type Decided = Result<Admission, Response<Bytes>>;
 /// What the answer to an admitted request needs.
 pub(super) struct Admission {
     /// What ends the answer early.
-    pub(super) ended: Option<SessionEnd>,
+    pub(super) end: Option<Box<StreamEnd>>,
     /// The headers beside `Authorization` that `Vary` names.
     pub(super) vary: Option<Arc<HeaderValue>>,
 }
@@ -184,13 +183,23 @@ fn written(settings: &LayerSettings, admitted: Option<&Admitted>) -> u8 {
     }
 }
 
-/// What ends the answer early, when the layer is set so. Without a session nothing ends it.
-fn session_end(settings: &LayerSettings, admitted: &Admitted) -> Option<SessionEnd> {
-    let within = settings.streams_end_within?;
-    match admitted {
-        Admitted::Caller(caller) => Some(settings.authenticator.session_end(caller, within)),
-        Admitted::External(_) => None,
+/// What ends the answer early, when the layer is set so.
+#[inline]
+fn stream_end(settings: &LayerSettings, admitted: &Admitted) -> Option<Box<StreamEnd>> {
+    let streams = settings.streams;
+    if streams.session_within.is_none() && !streams.with_token {
+        return None;
     }
+    let guard = &settings.authenticator;
+    let (session, expires_at) = match admitted {
+        Admitted::Caller(caller) => {
+            let session = streams.session_within.map(|within| guard.session_end(caller, within));
+            (session, caller.claims().expires_at())
+        }
+        Admitted::External(caller) => (None, caller.claims().expires_at()),
+    };
+    let token = streams.with_token.then(|| guard.end_of_token(expires_at));
+    Some(Box::new(StreamEnd { session, token, with_error: streams.with_error }))
 }
 
 /// The response that refuses the request, in the form that the client reads: gRPC or HTTP.
@@ -269,9 +278,9 @@ impl Outcome {
         now: Moment,
     ) -> Admission {
         let set_aside = self.edit(settings, request.headers_mut(), admitted.as_ref());
-        let ended = admitted.as_ref().and_then(|admitted| session_end(settings, admitted));
+        let end = admitted.as_ref().and_then(|admitted| stream_end(settings, admitted));
         self.leave(settings, request.extensions_mut(), admitted, set_aside, now);
-        Admission { ended, vary: settings.vary.clone() }
+        Admission { end, vary: settings.vary.clone() }
     }
 
     /// Changes the headers. Returns the `Authorization` header that an optional layer removes, for the OAuth endpoints.

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http::header::VARY;
 use http::{HeaderValue, Request, Response};
+use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
@@ -16,7 +17,9 @@ use super::grpc;
 use super::response::keep_from_shared_caches;
 use super::response_body::{Limit, ResponseBody};
 use super::settings::LayerSettings;
-use crate::authenticate::{Admitted, SessionEnd};
+use super::stream_end::StreamEnd;
+use crate::authenticate::Admitted;
+use crate::drain::{AnswerBody, Draining};
 use crate::rejection::Refusal;
 
 pin_project! {
@@ -38,8 +41,8 @@ pin_project! {
     #[project = StateProjection]
     enum State<S, F, B> {
         Asking { asking: Asking, waiting: Option<Waiting<S, B>> },
-        Admitted { #[pin] future: F, ended: Option<SessionEnd>, vary: Option<Arc<HeaderValue>> },
-        Refused { refusal: Option<Response<Bytes>> },
+        Admitted { #[pin] future: F, end: Option<Box<StreamEnd>>, vary: Option<Arc<HeaderValue>> },
+        Refused { refusal: Option<Response<AnswerBody>> },
     }
 }
 
@@ -59,12 +62,30 @@ where
         Self { state: State::admitted(future, admission) }
     }
 
-    pub(super) const fn refused(refusal: Response<Bytes>) -> Self {
-        Self { state: State::Refused { refusal: Some(refusal) } }
-    }
-
     pub(super) const fn asking(asking: Asking, waiting: Waiting<S, B>) -> Self {
         Self { state: State::Asking { asking, waiting: Some(waiting) } }
+    }
+}
+
+impl<S, B> ResponseFuture<S, B>
+where
+    S: Service<Request<B>>,
+    B: Body + Send + 'static,
+{
+    /// The request gets no further.
+    pub(super) fn refused(settings: &LayerSettings, request: Request<B>, refusal: Response<Bytes>) -> Self {
+        Self { state: State::refused(settings, request, refusal) }
+    }
+}
+
+impl<S, B> State<S, S::Future, B>
+where
+    S: Service<Request<B>>,
+    B: Body + Send + 'static,
+{
+    fn refused(settings: &LayerSettings, request: Request<B>, refusal: Response<Bytes>) -> Self {
+        let draining = Draining::of(settings.drain, &request);
+        Self::Refused { refusal: Some(draining.answer(refusal, Some(request.into_body()))) }
     }
 }
 
@@ -73,19 +94,20 @@ where
     S: Service<Request<B>>,
 {
     fn admitted(future: S::Future, admission: Admission) -> Self {
-        let Admission { ended, vary } = admission;
-        Self::Admitted { future, ended, vary }
+        let Admission { end, vary } = admission;
+        Self::Admitted { future, end, vary }
     }
 }
 
 impl<S, B> Waiting<S, B>
 where
     S: Service<Request<B>>,
+    B: Body + Send + 'static,
 {
     fn go_on(mut self, asked: Result<Admitted, Refusal>) -> State<S, S::Future, B> {
         match decide_by(&self.settings, &mut self.request, asked) {
             Ok(admission) => State::admitted(self.service.call(self.request), admission),
-            Err(refusal) => State::Refused { refusal: Some(refusal) },
+            Err(refusal) => State::refused(&self.settings, self.request, refusal),
         }
     }
 }
@@ -93,6 +115,7 @@ where
 impl<S, B, ResBody> Future for ResponseFuture<S, B>
 where
     S: Service<Request<B>, Response = Response<ResBody>>,
+    B: Body + Send + 'static,
 {
     type Output = Result<Response<ResponseBody<ResBody>>, S::Error>;
 
@@ -109,15 +132,14 @@ where
                     let refusal = refusal.take().expect("not polled after it was ready");
                     return Poll::Ready(Ok(refusal.map(ResponseBody::refusal)));
                 }
-                StateProjection::Admitted { future, ended, vary } => {
+                StateProjection::Admitted { future, end, vary } => {
                     let mut response = ready!(future.poll(cx))?;
                     keep_from_shared_caches(response.headers_mut());
                     if let Some(vary) = vary.take() {
                         response.headers_mut().append(VARY, HeaderValue::clone(&vary));
                     }
-                    let limit = ended
-                        .take()
-                        .map(|session| Limit { session, grpc: grpc::ends_with_trailers(response.headers()) });
+                    let is_grpc = || grpc::ends_with_trailers(response.headers());
+                    let limit = end.take().map(|end| Limit { end, grpc: is_grpc() });
                     return Poll::Ready(Ok(response.map(|body| ResponseBody::inner(body, limit))));
                 }
             }

@@ -5,6 +5,7 @@ use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use mime::Mime;
 
+use super::stream_end::StreamEnded;
 use crate::rejection::Rejection;
 
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -59,14 +60,22 @@ pub(super) fn to_status(
     status
 }
 
-/// The trailers of an answer that ends early: the session has ended, or nothing proves any longer that it is live.
+/// The trailers of an answer that ends early.
 ///
-/// A client that calls again learns which of the two it is.
-pub(super) fn session_ended() -> HeaderMap {
-    let message = HeaderValue::from_static(
-        "It is no longer proven that the session of this stream is live. Call again.",
-    );
-    HeaderMap::from_iter([(GRPC_STATUS, HeaderValue::from_static("14")), (GRPC_MESSAGE, message)])
+/// A client that calls again learns whether the session has ended, or whether only the proof is missing.
+pub(super) fn stream_ended(why: StreamEnded) -> HeaderMap {
+    let (status, message) = match why {
+        StreamEnded::Session => {
+            ("14", "It is no longer proven that the session of this stream is live. Call again.")
+        }
+        StreamEnded::Token => {
+            ("16", "The access token of this stream has expired. Call again with a new one.")
+        }
+    };
+    HeaderMap::from_iter([
+        (GRPC_STATUS, HeaderValue::from_static(status)),
+        (GRPC_MESSAGE, HeaderValue::from_static(message)),
+    ])
 }
 
 /// The gRPC status code. The table of [`Rejection`] lists it.

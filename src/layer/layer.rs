@@ -10,8 +10,10 @@ use tower_layer::Layer;
 use super::decide::{Decision, decide, decide_by};
 use super::service::BridgeAuth;
 use super::settings::LayerSettings;
+use super::stream_end::StreamSettings;
 use crate::authenticate::{Authenticator, TokenSource};
 use crate::caller::CallerKind;
+use crate::drain::DrainLimits;
 use crate::id::Scopes;
 use crate::rejection::{RejectionBody, RejectionFormat};
 
@@ -39,14 +41,19 @@ pub struct BridgeAuthLayer {
 }
 
 impl BridgeAuthLayer {
-    pub(crate) fn new(authenticator: Authenticator, rejection_format: Arc<RejectionFormat>) -> Self {
+    pub(crate) fn new(
+        authenticator: Authenticator,
+        rejection_format: Arc<RejectionFormat>,
+        drain: DrainLimits,
+    ) -> Self {
         let settings = LayerSettings {
             authenticator,
             rejection_format,
             optional: false,
             identity_headers: true,
             forward_authorization: false,
-            streams_end_within: None,
+            drain,
+            streams: StreamSettings::default(),
             vary: None,
         };
         Self { settings: Arc::new(settings) }
@@ -156,6 +163,12 @@ impl BridgeAuthLayer {
         self.change(|settings| settings.forward_authorization = true)
     }
 
+    /// How much of the body of a refused request is read and thrown away, so that the client hears the refusal. Default:
+    /// what [`BridgeBuilder::drain_refused`](crate::BridgeBuilder::drain_refused) says.
+    pub fn drain_refused(self, limits: DrainLimits) -> Self {
+        self.change(|settings| settings.drain = limits)
+    }
+
     /// Ends a streaming response (server-sent events, a gRPC stream) when its session ends. Default: a response that
     /// has begun is not cut.
     ///
@@ -163,9 +176,35 @@ impl BridgeAuthLayer {
     /// as if the handler had no more to say. A gRPC body ends with `UNAVAILABLE` in its trailers. A client that calls
     /// again gets 401 or 503.
     ///
+    /// The expiry of the token ends nothing: [`end_streams_with_token`](Self::end_streams_with_token) is for that.
+    ///
     /// An upgraded connection (WebSocket) has no body. Its handler must wait for [`Authenticator::session_end`] itself.
     pub fn end_streams_within(self, within: Duration) -> Self {
-        self.change(|settings| settings.streams_end_within = Some(within))
+        self.change(|settings| settings.streams.session_within = Some(within))
+    }
+
+    /// Ends a streaming response when the token of its request expires. Default: a token that expires ends no response.
+    ///
+    /// A client that calls again needs a new token. The response ends as [`end_streams_within`](Self::end_streams_within)
+    /// says, and at the same second as the token. A gRPC body ends with `UNAUTHENTICATED` in its trailers. A caller of an
+    /// external issuer has no session, and its responses end with its token too.
+    ///
+    /// An upgraded connection has no body. Its handler must wait for [`Authenticator::token_end`] itself.
+    pub fn end_streams_with_token(self) -> Self {
+        self.change(|settings| settings.streams.with_token = true)
+    }
+
+    /// Ends a streaming response with an error where it ends early. Default: it ends as if the handler had no more to
+    /// say.
+    ///
+    /// A client cannot take the early end for the end of the answer. Over HTTP/1.1 the last chunk is missing and the
+    /// connection is closed; over HTTP/2 the stream is reset. The error of the body is a
+    /// [`StreamEnded`](super::StreamEnded). A gRPC body ends with its trailers in any case.
+    ///
+    /// Without [`end_streams_within`](Self::end_streams_within) or
+    /// [`end_streams_with_token`](Self::end_streams_with_token) no response ends early.
+    pub fn end_streams_with_error(self) -> Self {
+        self.change(|settings| settings.streams.with_error = true)
     }
 
     /// Decides one request for the endpoints. `Ok`: the head is as the endpoints will see it. `Err`: the response that
@@ -176,6 +215,11 @@ impl BridgeAuthLayer {
             Decision::Pending(asking) => decide_by(&self.settings, request, asking.await),
         };
         decided.map(drop)
+    }
+
+    /// How much of a body is drained that is not read.
+    pub(crate) fn drain_limits(&self) -> DrainLimits {
+        self.settings.drain
     }
 
     fn change(self, change: impl FnOnce(&mut LayerSettings)) -> Self {

@@ -46,6 +46,7 @@ mod response;
 mod response_body;
 mod service;
 mod settings;
+mod stream_end;
 mod strip_tokens;
 
 pub use future::ResponseFuture;
@@ -53,3 +54,4 @@ pub use layer::BridgeAuthLayer;
 pub(crate) use response::{keep_from_shared_caches, without_body};
 pub use response_body::ResponseBody;
 pub use service::BridgeAuth;
+pub use stream_end::StreamEnded;

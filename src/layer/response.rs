@@ -2,12 +2,15 @@
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, VARY};
-use http::{HeaderMap, HeaderValue, Response};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
 /// Turns the answer to `GET` into the answer to `HEAD` (RFC 9110 §9.3.2). Not every server cuts off the body.
 pub(crate) fn without_body(mut response: Response<Bytes>) -> Response<Bytes> {
     let length = std::mem::take(response.body_mut()).len();
-    response.headers_mut().entry(CONTENT_LENGTH).or_insert(HeaderValue::from(length));
+    // An answer that never has a body has no length either (RFC 9110 §8.6).
+    if response.status() != StatusCode::NO_CONTENT {
+        response.headers_mut().entry(CONTENT_LENGTH).or_insert(HeaderValue::from(length));
+    }
     response
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::{Request, Response};
+use http_body::Body;
 use tower_service::Service;
 
 use super::decide::{Decision, decide};
@@ -31,6 +32,7 @@ impl<S> BridgeAuth<S> {
 impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for BridgeAuth<S>
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
+    ReqBody: Body + Send + 'static,
 {
     type Response = Response<ResponseBody<ResBody>>;
     type Error = S::Error;
@@ -46,7 +48,7 @@ where
             Decision::Made(Err(refusal)) => {
                 // This frees what the ready instance has reserved.
                 drop(self.take_ready());
-                ResponseFuture::refused(refusal)
+                ResponseFuture::refused(&self.settings, request, refusal)
             }
             Decision::Pending(asking) => {
                 let waiting =

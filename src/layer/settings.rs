@@ -1,11 +1,12 @@
 //! What every service of one layer shares.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::HeaderValue;
 
+use super::stream_end::StreamSettings;
 use crate::authenticate::Authenticator;
+use crate::drain::DrainLimits;
 use crate::rejection::RejectionFormat;
 
 #[derive(Debug, Clone)]
@@ -15,7 +16,8 @@ pub(super) struct LayerSettings {
     pub(super) optional: bool,
     pub(super) identity_headers: bool,
     pub(super) forward_authorization: bool,
-    pub(super) streams_end_within: Option<Duration>,
+    pub(super) drain: DrainLimits,
+    pub(super) streams: StreamSettings,
     /// The headers beside `Authorization` that the answer depends on.
     pub(super) vary: Option<Arc<HeaderValue>>,
 }

@@ -8,9 +8,9 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::{Method, Request, Response};
 use http_body::Body;
-use http_body_util::Full;
 
-use super::request_body::{BoxError, RequestBody};
+use super::request_body::{BoxError, RequestBody, Rest};
+use crate::drain::{AnswerBody, DrainLimits, Draining};
 use crate::layer::without_body;
 
 type Answering = Pin<Box<dyn Future<Output = Response<Bytes>> + Send>>;
@@ -23,27 +23,36 @@ type Answering = Pin<Box<dyn Future<Output = Response<Bytes>> + Send>>;
 pub struct EndpointFuture {
     answering: Answering,
     is_head: bool,
+    draining: Draining,
+    rest: Rest,
 }
 
 impl EndpointFuture {
-    pub(super) fn new<B, F>(request: Request<B>, answer: impl FnOnce(Request<RequestBody>) -> F) -> Self
+    pub(super) fn new<B, F>(
+        drain: DrainLimits,
+        request: Request<B>,
+        answer: impl FnOnce(Request<RequestBody>) -> F,
+    ) -> Self
     where
         B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
         F: Future<Output = Response<Bytes>> + Send + 'static,
     {
         let is_head = request.method() == Method::HEAD;
-        Self { answering: Box::pin(answer(request.map(RequestBody::new))), is_head }
+        let draining = Draining::of(drain, &request);
+        let (head, body) = request.into_parts();
+        let (body, rest) = RequestBody::new(body);
+        let answering = Box::pin(answer(Request::from_parts(head, body)));
+        Self { answering, is_head, draining, rest }
     }
 }
 
 impl Future for EndpointFuture {
-    type Output = Result<Response<Full<Bytes>>, Infallible>;
+    type Output = Result<Response<AnswerBody>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let is_head = self.is_head;
         self.answering.as_mut().poll(cx).map(|response| {
-            let response = if is_head { without_body(response) } else { response };
-            Ok(response.map(Full::new))
+            let response = if self.is_head { without_body(response) } else { response };
+            Ok(self.draining.answer(response, self.rest.take()))
         })
     }
 }
@@ -73,7 +82,7 @@ macro_rules! service {
         where
             B: http_body::Body<Data: Send, Error: Into<$crate::service::request_body::BoxError>> + Send + 'static,
         {
-            type Response = http::Response<http_body_util::Full<bytes::Bytes>>;
+            type Response = http::Response<$crate::drain::AnswerBody>;
             type Error = std::convert::Infallible;
             type Future = $crate::service::EndpointFuture;
 
@@ -86,7 +95,7 @@ macro_rules! service {
 
             fn call(&mut self, request: http::Request<B>) -> Self::Future {
                 let state = self.state.clone();
-                $crate::service::EndpointFuture::new(request, |$request| async move {
+                $crate::service::EndpointFuture::new(self.state.drain, request, |$request| async move {
                     let $state = &*state;
                     $answer.await
                 })

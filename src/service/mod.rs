@@ -12,6 +12,7 @@ mod dispatch;
 mod endpoint;
 mod endpoint_caller;
 mod exchange;
+mod forward_auth;
 mod future;
 mod gateway_login;
 mod health;
@@ -34,8 +35,9 @@ mod state;
 mod token;
 mod well_known;
 
-pub use crate::client_address::PeerAddr;
+pub use crate::client_address::{ForwardedHeader, PeerAddr};
 pub use admin::Operator;
+pub use forward_auth::ForwardAuthService;
 pub use future::EndpointFuture;
 pub(crate) use gateway_login::{MessagesApiError, client_of_gateway_login};
 pub use health::Health;

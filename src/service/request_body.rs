@@ -1,30 +1,93 @@
 //! Reads the body of a request: a small JSON object or a form.
 
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
 use bytes::{Buf, Bytes};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
-use http_body::Body;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use pin_project_lite::pin_project;
 use serde::de::DeserializeOwned;
+use tokio::sync::oneshot;
 
 use super::answer::EndpointError;
 
 pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
+/// The bytes of a body, as they arrive.
+type Arriving = UnsyncBoxBody<Bytes, BoxError>;
+
 /// The body of a request, before it is read. At most [`LIMIT`](Self::LIMIT) bytes of it are read.
-pub(super) struct RequestBody(UnsyncBoxBody<Bytes, BoxError>);
+///
+/// When this value is dropped, what was not read goes to its [`Rest`].
+pub(super) struct RequestBody {
+    /// `None`: it was read.
+    sent: Option<Arriving>,
+    rest: Option<oneshot::Sender<Arriving>>,
+}
+
+pin_project! {
+    /// A body of any kind of data, as bytes. It keeps the declared length, which an endpoint judges before it reads.
+    struct InBytes<B> {
+        #[pin]
+        body: B,
+    }
+}
+
+impl<B: Body<Error: Into<BoxError>>> Body for InBytes<B> {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let in_bytes = |mut data: B::Data| data.copy_to_bytes(data.remaining());
+        self.project().body.poll_frame(cx).map_ok(|frame| frame.map_data(in_bytes)).map_err(Into::into)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// What an endpoint leaves of a body.
+pub(super) struct Rest(oneshot::Receiver<Arriving>);
+
+impl Rest {
+    /// `None`: the body was read, or an endpoint still has it.
+    pub(super) fn take(&mut self) -> Option<Arriving> {
+        self.0.try_recv().ok()
+    }
+}
+
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        if let Some((sent, rest)) = self.sent.take().zip(self.rest.take()) {
+            // Nobody takes it when the whole request was given up.
+            let _ = rest.send(sent);
+        }
+    }
+}
 
 impl RequestBody {
     /// The most bytes that are read.
     const LIMIT: usize = 16 * 1024;
 
-    pub(super) fn new<B>(body: B) -> Self
+    pub(super) fn new<B>(body: B) -> (Self, Rest)
     where
         B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
     {
-        let body = body.map_frame(|frame| frame.map_data(|mut data| data.copy_to_bytes(data.remaining())));
-        Self(Limited::new(body, Self::LIMIT).boxed_unsync())
+        let sent = InBytes { body }.boxed_unsync();
+        let (rest, left) = oneshot::channel();
+        (Self { sent: Some(sent), rest: Some(rest) }, Rest(left))
     }
 
     /// The JSON object in the body. `None`: there is no body. A member that may be missing must not be `null`: mark it with
@@ -58,19 +121,23 @@ impl RequestBody {
 
     /// Whether it is known without reading that there is no body.
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_end_stream()
+        self.sent.as_ref().is_none_or(Body::is_end_stream)
     }
 
-    async fn read(self) -> Result<Bytes, EndpointError> {
-        let over = |length: u64| length > Self::LIMIT as u64;
-        if over(self.0.size_hint().lower()) {
+    async fn read(mut self) -> Result<Bytes, EndpointError> {
+        let Some(mut sent) = self.sent.take() else { return Ok(Bytes::new()) };
+        let mut read = Vec::new();
+        let mut is_too_large = sent.size_hint().lower() > Self::LIMIT as u64;
+        while !is_too_large && let Some(frame) = sent.frame().await {
+            let Ok(data) = frame.map_err(|_| MALFORMED)?.into_data() else { continue };
+            is_too_large = read.len() + data.len() > Self::LIMIT;
+            read.extend_from_slice(&data);
+        }
+        if is_too_large {
+            self.sent = Some(sent);
             return Err(TOO_LARGE);
         }
-        match self.0.collect().await {
-            Ok(body) => Ok(body.to_bytes()),
-            Err(error) if error.is::<LengthLimitError>() => Err(TOO_LARGE),
-            Err(_) => Err(MALFORMED),
-        }
+        Ok(read.into())
     }
 }
 
@@ -136,7 +203,7 @@ mod tests {
     ) -> Result<Option<Sent>, StatusCode> {
         let mut headers = HeaderMap::new();
         headers.extend(content_type.map(|value| (CONTENT_TYPE, HeaderValue::from_static(value))));
-        let body = RequestBody::new(Full::new(body.into()));
+        let (body, _rest) = RequestBody::new(Full::new(body.into()));
         body.json(&headers).await.map_err(|refusal| refusal.status())
     }
 
@@ -199,7 +266,7 @@ mod tests {
         assert_eq!(read(JSON, over.clone()).await, Err(StatusCode::PAYLOAD_TOO_LARGE));
         let chunks = over.into_bytes().chunks(1000).map(Bytes::copy_from_slice).collect::<Vec<_>>();
         let frames = chunks.into_iter().map(|chunk| Ok::<_, BoxError>(http_body::Frame::data(chunk)));
-        let body = RequestBody::new(StreamBody::new(futures_util::stream::iter(frames)));
+        let (body, _rest) = RequestBody::new(StreamBody::new(futures_util::stream::iter(frames)));
         let refusal = body.read().await.unwrap_err();
         assert_eq!(refusal.status(), StatusCode::PAYLOAD_TOO_LARGE);
     }
@@ -210,7 +277,7 @@ mod tests {
             let mut headers = HeaderMap::new();
             headers.extend(HeaderValue::from_bytes(&content_type).ok().map(|value| (CONTENT_TYPE, value)));
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-            let _ = runtime.block_on(RequestBody::new(Full::new(Bytes::from(bytes))).json::<Sent>(&headers));
+            let _ = runtime.block_on(RequestBody::new(Full::new(Bytes::from(bytes))).0.json::<Sent>(&headers));
         }
     }
 }

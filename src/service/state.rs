@@ -8,6 +8,7 @@ use super::pages::SignInPages;
 use crate::authenticate::AuthState;
 use crate::background_task::Background;
 use crate::caller::Caller;
+use crate::drain::DrainLimits;
 use crate::id::ClientId;
 use crate::issue::{Admin, IssueSettings, Issuer};
 use crate::layer::BridgeAuthLayer;
@@ -26,6 +27,8 @@ pub(crate) struct ServiceState {
     pub(crate) admin: Admin,
     /// The limits on attempts. `None`: they are off.
     pub(crate) limits: Option<Limits>,
+    /// How much of a body is drained that an endpoint has not read.
+    pub(crate) drain: DrainLimits,
     /// The path under which the endpoints are reached.
     pub(crate) prefix: String,
     /// The pages for people. `None`: there are none.

@@ -102,6 +102,11 @@ impl TokenVerifier {
         claims.check_time(self.clock.at(system), self.leeway)
     }
 
+    /// The time since the Unix epoch that tokens are judged by.
+    pub(crate) fn now(&self) -> Duration {
+        self.clock.now()
+    }
+
     /// What is known of `token`, which was refused for `reason`. The gateway also trusts the issuers `others`.
     pub(crate) fn explain(&self, token: &str, reason: InvalidToken, others: &[&str]) -> Known {
         let judge = Judge {

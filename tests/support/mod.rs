@@ -12,6 +12,7 @@ pub mod pages;
 pub mod pgbouncer;
 pub mod postgres;
 pub mod process;
+pub mod proxy;
 pub mod record;
 pub mod replicated;
 mod sqlite;
