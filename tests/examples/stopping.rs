@@ -75,8 +75,8 @@ async fn after_sigterm_a_gateway_is_not_ready_and_goes_on_for_the_pause() {
         answer = ready().await;
     }
     let status = answer.status().as_u16();
-    let told: serde_json::Value = answer.json().await.unwrap();
-    assert_eq!((status, told["code"].as_str()), (503, Some("draining")));
+    let said: serde_json::Value = answer.json().await.unwrap();
+    assert_eq!((status, said["code"].as_str()), (503, Some("draining")));
     assert_eq!(fresh().get(gateway.url("/healthz")).send().await.unwrap().status(), 200);
     let called = fresh().get(gateway.url("/v1/whoami")).bearer_auth(token).send().await.unwrap();
     assert_eq!(called.status(), 200, "what a balancer still sends is answered");
