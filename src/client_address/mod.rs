@@ -40,6 +40,7 @@ impl Default for AddressSettings {
 /// Exactly one header is read. The other is not, whoever sends it: otherwise a client could choose by sending the one
 /// that its proxy does not write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize), serde(rename_all = "kebab-case"))]
 #[non_exhaustive]
 pub enum ForwardedHeader {
     /// `X-Forwarded-For`: a list of addresses.

@@ -46,7 +46,7 @@ impl BridgeBuilder {
     fn set_each(mut self, settings: BridgeSettings) -> Self {
         set!(self: settings {
             audiences, other_audiences, bridge_client_id, call_source, policy_version, max_proof_age, store_deadline,
-            write_deadline, retry_after, realm, resource_metadata, rate_limits, trusted_proxies, trusted_origins, prefix,
+            write_deadline, retry_after, realm, resource_metadata, rate_limits, trusted_proxies, forwarded_header, drain_refused, trusted_origins, prefix,
             freshness, token_endpoint, authorization_endpoint, introspection_endpoint, revocation_endpoint,
             device_authorization_endpoint, jwks_uri, verification_uri, devices_uri, hook_scopes, provisioning_requires,
             secret_overlap, max_devices, code_life, token_life, refresh_grace, leeway, max_open_codes, session_limit,

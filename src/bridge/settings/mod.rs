@@ -1,6 +1,7 @@
 //! The settings of a bridge that a configuration file holds.
 
 mod clients;
+mod connection;
 #[cfg(feature = "client-metadata")]
 mod documents;
 #[cfg(feature = "jwks-http")]
@@ -18,8 +19,10 @@ pub(super) use self::clients::ResourceServerInFile;
 #[cfg(feature = "jwks-http")]
 pub(super) use self::external_issuers::ExternalIssuerInFile;
 use crate::audience::ProtectedResource;
+use crate::client_address::ForwardedHeader;
 #[cfg(feature = "client-metadata")]
 use crate::client_metadata::ClientMetadata;
+use crate::drain::DrainLimits;
 use crate::id::{Audience, CallSource, ClientId, PolicyVersion, Scopes, TextOf};
 use crate::issue::{AssuranceLevel, RegisteredClient};
 use crate::pages::Pages;
@@ -44,8 +47,8 @@ macro_rules! keys {
         /// - A duration has its unit: `"90s"`, `"24h"`, `"30days"`.
         /// - An unknown key is an error, and so is a value that cannot be parsed. Whether a value is in its range is
         ///   checked by [`build`](crate::BridgeBuilder::build), as if the host had called the method.
-        /// - What only code can say is no key: the clock, the peer address, the audit trail, bodies of rejections,
-        ///   texts of pages.
+        /// - What only code can say is no key: the clock, the peer address, the route template, the audit trail,
+        ///   bodies of rejections, texts of pages.
         /// - Secrets (`pepper`, `secret`) are never shown by `Debug`, and the settings cannot be serialized.
         ///
         /// ```
@@ -92,6 +95,8 @@ keys! {
     resource_metadata: Option<TextOf<Url>>,
     rate_limits: Option<RateLimits>,
     trusted_proxies: Option<Vec<TextOf<IpNet>>>,
+    forwarded_header: Option<ForwardedHeader>,
+    drain_refused: Option<DrainLimits>,
     trusted_origins: Option<Vec<TextOf<Url>>>,
     prefix: Option<String>,
     freshness: Option<Freshness>,

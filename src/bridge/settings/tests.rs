@@ -91,6 +91,35 @@ fn the_file_of_the_guide_has_every_key() {
 }
 
 #[test]
+fn every_method_of_the_builder_is_a_key_or_takes_code() {
+    const CODE: [&str; 8] = [
+        "audit_trail",
+        "build",
+        "clock",
+        "peer_address",
+        "rejection_body",
+        "route_template",
+        "settings",
+        "trust",
+    ];
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/bridge");
+    let mut files = vec![folder.join("builder.rs")];
+    files.extend(std::fs::read_dir(folder.join("builder")).unwrap().map(|entry| entry.unwrap().path()));
+    let refused = read("nonsense = 1").unwrap_err();
+    let keys = keys(&refused);
+    let mut count = 0;
+    for file in files.iter().filter(|file| !file.ends_with("tests.rs")) {
+        let text = std::fs::read_to_string(file).unwrap();
+        for method in text.split("\n    pub fn ").skip(1).filter(|method| !method.starts_with("builder")) {
+            let name = method.split(['(', '<']).next().unwrap();
+            assert!(keys.contains(name) || CODE.contains(&name), "{name} is no key of BridgeSettings");
+            count += 1;
+        }
+    }
+    assert!(count > 50, "{count}");
+}
+
+#[test]
 fn a_wrong_key_or_value_is_refused_where_it_stands() {
     for (toml, said) in [
         ("code_lifes = \"1s\"", "unknown field `code_lifes`"),
@@ -104,6 +133,8 @@ fn a_wrong_key_or_value_is_refused_where_it_stands() {
         ("freshness = { watched = { max_lags = \"1s\" } }", "max_lags, available keys: max_lag"),
         ("assurance_level = \"aal4\"", "expected one of `aal1`, `aal2`, `aal3`"),
         ("session_limit = { max = 1, when_full = \"end\" }", "expected `evict` or `refuse`"),
+        ("forwarded_header = \"via\"", "expected `x-forwarded-for` or `forwarded`"),
+        ("drain_refused = { within = 30 }", "expected a duration with its unit"),
         ("rate_limits = { per_adress = 5 }", "unknown field `per_adress`"),
         ("rate_limits = { per_address = -5 }", "invalid value: integer `-5`"),
         ("[[client]]\nid = \"a\"", "missing field `name`"),
