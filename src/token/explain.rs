@@ -258,7 +258,6 @@ mod tests {
             max_life: Duration::from_secs(86_400),
             scope_claims: &ScopeClaims::Standard,
             is_own,
-            scope_claims: &ScopeClaims::Standard,
         };
         judge.explain(&token, reason)
     }
