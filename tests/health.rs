@@ -72,7 +72,7 @@ async fn the_last_segment_of_the_path_names_the_probe() {
         let ready = get(bridges.bridge(), path).await;
         assert_eq!((ready.status, ready.json()), (StatusCode::OK, json!({ "status": "ready" })), "{path}");
     }
-    for path in ["/", "", "/live/", "/Live", "/ready/x", "/admin"] {
+    for path in ["/", "/live/", "/Live", "/ready/x", "/admin"] {
         assert_eq!(get(bridges.bridge(), path).await.status, StatusCode::NOT_FOUND, "{path}");
     }
 }
@@ -187,10 +187,9 @@ async fn a_postgres_that_stops_or_freezes_is_told_within_the_deadline() {
     let answer = get(&bridge, "/ready").await;
     let took = begun.elapsed();
     cluster.tell("resume");
-    assert_eq!(
-        (answer.status, answer.json()["code"].clone()),
-        (StatusCode::SERVICE_UNAVAILABLE, json!("store_timed_out"))
-    );
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    // The tick comes before the look-up: a server that cannot make one is not proven to be the primary.
+    assert_eq!(answer.json()["code"], "store_unproven");
     assert!(took < 3 * DEADLINE, "{took:?}");
     becomes(&bridge, 200).await;
 

@@ -112,7 +112,7 @@ impl Streams {
         let mut trailers = HeaderMap::new();
         let until_the_end = async {
             while let Some(frame) = body.frame().await {
-                match frame.map(|frame| frame.into_trailers()) {
+                match frame.map(http_body::Frame::into_trailers) {
                     Ok(Ok(last)) => trailers = last,
                     Ok(Err(_data)) => {}
                     Err(_) => return Seen::Error,

@@ -1,13 +1,11 @@
 //! The answers to requests that go no further.
 
-use std::error::Error;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
-use super::judge::LoginFault;
 use crate::header::{Head, X_TRACE_ID};
 use crate::id::Trace;
 use crate::rejection::problem;
@@ -65,10 +63,4 @@ impl Refused {
         ]);
         response
     }
-}
-
-/// Logs why the login could not say who it is.
-pub(super) fn log_fault(fault: &LoginFault, path: &str) {
-    let error: &dyn Error = &**fault;
-    tracing::error!(error, path, "the host's login failed, so the answer is 503");
 }

@@ -1,6 +1,5 @@
 //! What a host's closure says about a request, now or later.
 
-use std::error::Error;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -8,11 +7,9 @@ use http::Extensions;
 use http::request::Parts;
 
 use super::answers::Refused;
+use super::login_fault::LoginFault;
 use crate::issue::SignedIn;
 use crate::service::Operator;
-
-/// Why a host's login could not say who somebody is.
-pub type LoginFault = Box<dyn Error + Send + Sync>;
 
 /// Who sends a request.
 pub(super) enum Identity {

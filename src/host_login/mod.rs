@@ -32,12 +32,13 @@
 mod answers;
 mod future;
 mod judge;
+mod login_fault;
 mod operator_layer;
 mod service;
 mod sign_in_layer;
 
 pub use future::IdentifyFuture;
-pub use judge::LoginFault;
+pub use login_fault::LoginFault;
 pub use operator_layer::{FoundOperator, OperatorLayer};
 pub use service::Identify;
 pub use sign_in_layer::SignInLayer;

@@ -8,8 +8,9 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use tower_layer::Layer;
 
-use super::answers::{Problem, Refused, log_fault};
-use super::judge::{Find, Identity, Judge, LoginFault, Verdict, later, now};
+use super::answers::{Problem, Refused};
+use super::judge::{Find, Identity, Judge, Verdict, later, now};
+use super::login_fault::{self, LoginFault};
 use super::service::Identify;
 use crate::service::Operator;
 use crate::telemetry::RequestLog;
@@ -123,7 +124,7 @@ impl OperatorLayer {
                 ))
             }
             Err(fault) => {
-                log_fault(&fault, path);
+                login_fault::tell(&fault, path);
                 Verdict::Refused(Refused::unavailable())
             }
         }

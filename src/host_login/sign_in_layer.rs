@@ -8,8 +8,9 @@ use http::Response;
 use http::request::Parts;
 use tower_layer::Layer;
 
-use super::answers::{Refused, log_fault};
-use super::judge::{Find, Identity, Judge, LoginFault, Verdict, later, now};
+use super::answers::Refused;
+use super::judge::{Find, Identity, Judge, Verdict, later, now};
+use super::login_fault::{self, LoginFault};
 use super::service::Identify;
 use crate::issue::SignedIn;
 
@@ -107,7 +108,7 @@ impl SignInLayer {
                 Ok(Some(person)) => Verdict::GoesOn(Identity::Person(Box::new(person))),
                 Ok(None) => Verdict::GoesOn(Identity::Nobody),
                 Err(fault) => {
-                    log_fault(&fault, &path);
+                    login_fault::tell(&fault, &path);
                     Verdict::Refused(on_fault(&fault))
                 }
             })

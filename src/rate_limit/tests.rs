@@ -1,5 +1,3 @@
-use std::net::Ipv4Addr;
-
 use super::*;
 use crate::id::ClientId;
 use governor::clock::FakeRelativeClock;

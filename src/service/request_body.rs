@@ -265,7 +265,7 @@ mod tests {
         let over = body_of(RequestBody::LIMIT + 1);
         assert_eq!(read(JSON, over.clone()).await, Err(StatusCode::PAYLOAD_TOO_LARGE));
         let chunks = over.into_bytes().chunks(1000).map(Bytes::copy_from_slice).collect::<Vec<_>>();
-        let frames = chunks.into_iter().map(|chunk| Ok::<_, BoxError>(http_body::Frame::data(chunk)));
+        let frames = chunks.into_iter().map(|chunk| Ok::<_, BoxError>(Frame::data(chunk)));
         let (body, _rest) = RequestBody::new(StreamBody::new(futures_util::stream::iter(frames)));
         let refusal = body.read().await.unwrap_err();
         assert_eq!(refusal.status(), StatusCode::PAYLOAD_TOO_LARGE);

@@ -92,11 +92,6 @@ pub(super) fn create(history: &str) -> String {
     )
 }
 
-/// The names of migrations, for people.
-pub(super) fn names(migrations: &[Migration]) -> String {
-    migrations.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-}
-
 /// A migration that was applied.
 pub(super) struct Applied {
     pub(super) version: i32,
@@ -194,7 +189,6 @@ mod tests {
         assert_eq!(judge(&[1, 2, 4]), Finding::Usable);
         assert_eq!(judge(&[1, 2]), Finding::Behind(vec![step(4)]));
         assert_eq!(judge(&[]), Finding::Behind(KNOWN.to_vec()));
-        assert_eq!(names(KNOWN), "V1__step, V2__step, V4__step");
     }
 
     #[test]

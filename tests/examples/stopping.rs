@@ -110,12 +110,12 @@ async fn connections_without_a_request_hold_no_stop() {
     let silent = connect(&gateway).await;
     let mut idle = connect(&gateway).await;
     idle.write_all(b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
-    assert!(read_to(&mut idle, "\r\n\r\nok").await.starts_with("HTTP/1.1 200 OK"));
+    assert!(read_to(&mut idle, r#"{"status":"live"}"#).await.starts_with("HTTP/1.1 200 OK"));
     let mut half = connect(&gateway).await;
     half.write_all(b"GET /healthz HTTP/1.1\r\nho").await.unwrap();
     let mut idle_then_half = connect(&gateway).await;
     idle_then_half.write_all(b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
-    read_to(&mut idle_then_half, "\r\n\r\nok").await;
+    read_to(&mut idle_then_half, r#"{"status":"live"}"#).await;
     idle_then_half.write_all(b"GET ").await.unwrap();
     let mut http2 = connect(&gateway).await;
     // The preface, and empty settings.

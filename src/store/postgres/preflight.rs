@@ -12,7 +12,6 @@ use super::simple_query::{row, rows};
 use super::version::State;
 use super::{rights, version};
 use crate::store::StoreError;
-use crate::store::migrations::names;
 
 /// How often to look for a pooler. In one round the load of other clients may hide it.
 const ROUNDS: usize = 8;
@@ -29,7 +28,7 @@ pub(super) async fn check(connections: &Connections) -> Result<(), StoreError> {
             State::Behind(missing) => Err(misconfigured(format!(
                 "the database lacks the migrations {}: run `PostgresStore::migrate` on it first, with a role \
                  that may change the schema bridge_auth",
-                names(&missing)
+                missing.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
             ))),
         }
     };
