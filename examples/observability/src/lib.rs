@@ -36,10 +36,9 @@ pub fn record_metrics() -> Result<PrometheusHandle, Error> {
 pub async fn open(issuer: String, folder: &Path) -> Result<Bridge, Error> {
     let store = SqliteStore::open(folder.join("gateway.db")).await?;
     let keys = KeyRing::load_or_generate(folder.join("gateway.key"), Algorithm::EdDsa)?;
-    let token_endpoint = format!("{issuer}/auth/token").parse()?;
     Ok(Bridge::builder(issuer, keys, store)
         .prefix("/auth")
-        .token_endpoint(token_endpoint)
+        .oauth()
         // The lines about refused requests name the address and the route.
         .peer_address(|extensions| Some(extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip()))
         .route_template(|extensions| Some(extensions.get::<MatchedPath>()?.as_str()))
