@@ -67,8 +67,8 @@ pub const SCENES: [Scene; 18] = {
         axum("axum, 5 headers, none written, handler asks who calls", 5, Measured(5_100)).silent().asking(),
         axum("axum, 5 headers, identity, none written", 5, Measured(7_200)).identified().silent(),
         axum("axum, 20 headers, none written", 20, Measured(5_850)).silent(),
-        axum("axum, 5 headers, no token", 5, Measured(7_700)).shown(Missing),
-        axum("axum, 5 headers, garbage", 5, Measured(13_500)).shown(Garbage),
+        axum("axum, 5 headers, no token", 5, Measured(11_800)).shown(Missing),
+        axum("axum, 5 headers, garbage", 5, Measured(17_000)).shown(Garbage),
         axum("axum, 5 headers, expired", 5, Measured(525_100)).shown(Expired),
         axum("tower, 5 headers, identity", 5, Budget(4_500)).identified().without_axum(),
     ]
