@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{ConnectInfo, MatchedPath, Request};
-use axum::middleware::map_request;
+use axum::http::request::Parts;
 use axum::routing::get;
 use bridge_auth::store::SqliteStore;
 use bridge_auth::token::{Algorithm, KeyRing};
-use bridge_auth::{Bridge, Caller, Scopes, SignedIn, UserId};
+use bridge_auth::{Bridge, Caller, SignInLayer, SignedIn, scopes};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tower_http::trace::TraceLayer;
 use tracing::Span;
@@ -51,7 +51,7 @@ pub fn app(bridge: &Bridge) -> Result<Router, Error> {
         .route("/whoami", get(async |caller: Caller| format!("{}\n", caller.user_id())))
         .route_layer(bridge.layer("bridge")?)
         .nest_service("/auth", bridge.service())
-        .layer(map_request(sign_in))
+        .layer(SignInLayer::new(sign_in))
         .layer(TraceLayer::new_for_http().make_span_with(span)))
 }
 
@@ -75,11 +75,8 @@ fn span(request: &Request) -> Span {
 }
 
 /// FOR DEVELOPMENT ONLY: the sender of the secret in DEV_LOGIN is alice. Ask your own login here.
-async fn sign_in(mut request: Request) -> Request {
-    let secret = std::env::var("DEV_LOGIN").unwrap_or_default();
-    if !secret.is_empty() && request.headers().get("x-dev-login").is_some_and(|sent| *sent == secret) {
-        let alice = UserId::parse("alice").expect("a user id");
-        request.extensions_mut().insert(SignedIn::new(alice, Scopes::default()));
-    }
-    request
+fn sign_in(request: &Parts) -> Option<SignedIn> {
+    let secret = std::env::var("DEV_LOGIN").ok().filter(|secret| !secret.is_empty())?;
+    request.headers.get("x-dev-login").filter(|sent| **sent == *secret)?;
+    SignedIn::try_new("alice", scopes!()).ok()
 }

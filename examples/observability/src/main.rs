@@ -11,8 +11,7 @@ use tracing_subscriber::EnvFilter;
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
-    let filter =
-        EnvFilter::try_from_default_env().or_else(|_| EnvFilter::try_new("info,refinery_core=warn"))?;
+    let filter = EnvFilter::try_from_default_env().or_else(|_| EnvFilter::try_new("info"))?;
     tracing_subscriber::fmt().with_env_filter(filter).init();
     let mut arguments = std::env::args().skip(1);
     let gateway = TcpListener::bind(arguments.next().as_deref().unwrap_or("127.0.0.1:8080")).await?;

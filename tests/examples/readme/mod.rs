@@ -20,7 +20,7 @@ struct Block {
 enum Use {
     Looks,
     RunsTheDemo,
-    AddsDependencies,
+    SetsUpTheProject,
     CopiesTheProgram,
     CopiesTheTest,
     StartsAServer,
@@ -42,7 +42,9 @@ impl Block {
             ("rust", "#[cfg(test)]") => Use::CopiesTheTest,
             ("sh", ".ci/test") => Use::Excused("it runs this test, so it would never end"),
             ("sh", "cargo run -p example-gateway -- --demo") => Use::RunsTheDemo,
-            ("sh", first) if first.starts_with("cargo add ") => Use::AddsDependencies,
+            ("sh", first) if first.starts_with("cargo new ") || first.starts_with("cargo add ") => {
+                Use::SetsUpTheProject
+            }
             ("sh", first) if first.contains(" cargo run") => Use::StartsAServer,
             ("sh", first) if first.contains("curl ") || first.starts_with("oauth=") => Use::Walks,
             (language, first) => panic!("no test runs this block: {language:?}, {first:?}"),
@@ -64,8 +66,7 @@ async fn every_block_of_the_readme_does_what_it_says_in_an_empty_environment() {
         match block.usage() {
             Use::Looks => {}
             Use::RunsTheDemo => assert_demo(&reader.run(&block.text).await),
-            Use::AddsDependencies => {
-                reader.run("[ -e Cargo.toml ] || cargo init --quiet").await;
+            Use::SetsUpTheProject => {
                 reader.run(&block.text).await;
             }
             Use::CopiesTheProgram => copied = block.text,
@@ -149,11 +150,25 @@ fn another_status_than_the_promised_one_is_noticed() {
     assert!(!answers_with(r#"[{"active":false}]"#, r#"{"active":false}"#));
 }
 
+/// The command `cargo run …` in a piece of one line, without the variables before it.
+fn cargo_run(piece: &str) -> Option<&str> {
+    let (variables, _) = piece.split_once("cargo run ")?;
+    let is_command = !piece.contains('\n') && variables.split_whitespace().all(|word| word.contains('='));
+    is_command.then_some(&piece[variables.len()..])
+}
+
+#[test]
+fn a_command_may_have_variables_before_it() {
+    assert_eq!(cargo_run("cargo run --example x"), Some("cargo run --example x"));
+    assert_eq!(cargo_run("A=1 B=2 cargo run --example x"), Some("cargo run --example x"));
+    assert_eq!(cargo_run(" and then cargo run -p x"), None);
+    assert_eq!(cargo_run("sh\ncargo run -p x"), None);
+}
+
 /// `cargo run …` within a sentence or a table: the program exists, and explains itself where the page says so.
 #[tokio::test]
 async fn every_command_in_a_sentence_of_the_readme_exists() {
-    let spans = README.split('`').filter(|span| span.starts_with("cargo run "));
-    let commands: Vec<_> = spans.filter(|span| !span.contains('\n')).collect();
+    let commands: Vec<_> = README.split('`').filter_map(cargo_run).collect();
     assert!(commands.len() >= 6, "{commands:?}");
     let home = tempfile::tempdir().unwrap();
     for command in commands {

@@ -27,7 +27,7 @@ case "$1" in
 esac
 "#;
 
-/// One terminal of the reader, in the folder of the reader's project.
+/// One terminal of the reader, in the folder of the reader's projects. Once a project is made there, in the project.
 pub(super) struct Reader {
     home: TempDir,
 }
@@ -41,9 +41,7 @@ pub(super) struct Server {
 impl Reader {
     pub(super) fn new() -> Self {
         let reader = Self { home: tempfile::tempdir().unwrap() };
-        for folder in ["bin", "gateway"] {
-            std::fs::create_dir(reader.at(folder)).unwrap();
-        }
+        std::fs::create_dir(reader.at("bin")).unwrap();
         // The page says that this repository stands beside the reader's project.
         symlink(env!("CARGO_MANIFEST_DIR"), reader.at("bridge-auth")).unwrap();
         if !in_path("jq") {
@@ -98,7 +96,9 @@ impl Reader {
     /// `script` in a shell that finds the stand-ins first.
     fn shell(&self, script: &str) -> Command {
         let path = std::env::var("PATH").unwrap();
-        let mut shell = shell(script, &self.at("gateway"), self.home.path());
+        let project = self.at("gateway");
+        let folder = if project.exists() { project.as_path() } else { self.home.path() };
+        let mut shell = shell(script, folder, self.home.path());
         shell.env("PATH", format!("{}:{path}", self.at("bin").display()));
         shell
     }
@@ -148,7 +148,7 @@ case "$*" in
 "run") exec '{quickstart}' 127.0.0.1:{port} ;;
 "run -p example-gateway") exec '{gateway}' --listen 127.0.0.1:{port} ;;
 "run -p example-gateway -- --demo") exec '{gateway}' --demo ;;
-"init "*|"add "*) CARGO_NET_OFFLINE=true CARGO_HOME='{cargo_home}' RUSTUP_HOME='{rustup_home}' exec '{real}' "$@" ;;
+"new "*|"add "*) CARGO_NET_OFFLINE=true CARGO_HOME='{cargo_home}' RUSTUP_HOME='{rustup_home}' exec '{real}' "$@" ;;
 *) echo "this stand-in does not know: cargo $*" >&2; exit 1 ;;
 esac
 "#,
