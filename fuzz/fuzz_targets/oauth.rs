@@ -9,6 +9,8 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|bytes: &[u8]| {
     let gateway = Gateway::get();
     let live = gateway.live();
-    let Some(asked) = request(bytes, &live.filled_in()) else { return };
-    answer_is_sound(&gateway.ask(gateway.bridge.service(), asked));
+    for bridge in [&gateway.bridge, &gateway.behind_forwarded] {
+        let Some(asked) = request(bytes, &live.filled_in()) else { return };
+        answer_is_sound(&gateway.ask(bridge.service(), asked));
+    }
 });

@@ -9,6 +9,7 @@ use bridge_auth::external_issuer::{ExternalIssuer, ExternalSessions, JwksError, 
 use bridge_auth::issue::{AccessRequest, RegisteredClient};
 use bridge_auth::pages::Pages;
 use bridge_auth::rate_limit::RateLimits;
+use bridge_auth::service::ForwardedHeader;
 use bridge_auth::store::SqliteStore;
 use bridge_auth::token::KeyRing;
 use bridge_auth::{Bridge, Scopes, SignedIn, UserId};
@@ -32,6 +33,8 @@ const TRUSTED: &str = "https://idp.example";
 pub struct Gateway {
     /// What the targets mount.
     pub bridge: Bridge,
+    /// The same, behind a proxy that writes `Forwarded`.
+    pub behind_forwarded: Bridge,
     /// The key of the gateway's own tokens.
     pub own: Signer,
     /// The key of the trusted issuer.
@@ -76,12 +79,12 @@ impl Gateway {
     fn start() -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let (own, trusted) = (Signer::generate(), Signer::generate());
-        let (bridge, live) = runtime.block_on(async {
-            let bridge = build(&own, &trusted).await;
+        let (bridge, behind_forwarded, live) = runtime.block_on(async {
+            let bridge = build(&own, &trusted, ForwardedHeader::XForwardedFor).await;
             let live = link(&bridge).await;
-            (bridge, live)
+            (bridge, build(&own, &trusted, ForwardedHeader::Forwarded).await, live)
         });
-        Self { bridge, own, trusted, runtime, live: Mutex::new((0, live)) }
+        Self { bridge, behind_forwarded, own, trusted, runtime, live: Mutex::new((0, live)) }
     }
 
     /// What alice's bridge holds now.
@@ -130,7 +133,7 @@ async fn link(bridge: &Bridge) -> Live {
     Live { token, session: access.session.to_string(), secret: client.secret.expose().to_owned() }
 }
 
-async fn build(own: &Signer, trusted: &Signer) -> Bridge {
+async fn build(own: &Signer, trusted: &Signer, header: ForwardedHeader) -> Bridge {
     let folder = tempfile::tempdir().unwrap().keep();
     let store = SqliteStore::open(folder.join("fuzz.db")).await.unwrap();
     let url = |path: &str| format!("{ISSUER}{path}");
@@ -157,6 +160,7 @@ async fn build(own: &Signer, trusted: &Signer) -> Bridge {
         .session_refresh_tokens(true)
         .rate_limits(RateLimits::off())
         .trusted_proxies(["0.0.0.0/0"])
+        .forwarded_header(header)
         .peer_address(|_| Some(IpAddr::V4(Ipv4Addr::LOCALHOST)))
         .trust(external)
         .build()

@@ -13,6 +13,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::authenticate::Authenticator;
+use crate::host_login::OperatorLayer;
 use crate::id::Audience;
 #[cfg(feature = "testing")]
 use crate::issue::IssueSettings;
@@ -101,9 +102,26 @@ impl Bridge {
         BridgeService::new(&self.state)
     }
 
+    /// `layer`, which then logs what it refuses as this bridge does: with the address behind
+    /// [trusted proxies](BridgeBuilder::trusted_proxies) and the [route template](BridgeBuilder::route_template).
+    ///
+    /// ```
+    /// # fn app(bridge: &bridge_auth::Bridge) -> bridge_auth::host_login::OperatorLayer {
+    /// use bridge_auth::host_login::OperatorLayer;
+    /// use bridge_auth::service::Operator;
+    ///
+    /// // Your own login says who is an operator.
+    /// bridge.log_refusals_of(OperatorLayer::new(|parts| parts.extensions.get::<Operator>().cloned()))
+    /// # }
+    /// ```
+    pub fn log_refusals_of(&self, layer: OperatorLayer) -> OperatorLayer {
+        layer.logged_by(self.state.rejection_format.request_log.clone())
+    }
+
     /// The operators' page and endpoints.
     ///
-    /// Mount them behind your own guard.
+    /// Mount them behind your own guard, such as an [`OperatorLayer`] that
+    /// [logs as this bridge does](Self::log_refusals_of). Limit how often a wrong credential may be tried there.
     #[must_use]
     pub fn admin_service(&self) -> AdminService {
         AdminService::new(&self.state)

@@ -43,6 +43,8 @@ fn last_comma(line: &[u8]) -> Option<usize> {
 
 /// The address in the parameter `for` of one element (RFC 7239 §4). `None`: there is none, or the element is malformed.
 fn address_in(element: &[u8]) -> Option<IpAddr> {
+    // RFC 7239 has four parameters. Each new one is compared with all before it, so there must not be many.
+    const MOST_PARAMETERS: usize = 16;
     let mut names: Vec<&[u8]> = Vec::new();
     let mut node = None;
     let mut rest = trimmed(element);
@@ -53,7 +55,7 @@ fn address_in(element: &[u8]) -> Option<IpAddr> {
         }
         let (name, value, behind) = pair(rest)?;
         // A parameter stands in an element once (§4).
-        if names.iter().any(|seen| seen.eq_ignore_ascii_case(name)) {
+        if names.len() == MOST_PARAMETERS || names.iter().any(|seen| seen.eq_ignore_ascii_case(name)) {
             return None;
         }
         names.push(name);
@@ -159,6 +161,13 @@ mod tests {
         assert_eq!(hops(r#"for="[::ffff:192.0.2.1]""#), ["192.0.2.1"]);
         assert_eq!(hops("proto=https ; FOR=192.0.2.1"), ["192.0.2.1"]);
         assert_eq!(hops(";;for=192.0.2.1;"), ["192.0.2.1"]);
+    }
+
+    #[test]
+    fn attack_an_element_with_many_parameters_names_no_address_and_costs_little() {
+        let many: Vec<_> = (0..60_000).map(|number| format!("p{number}=x")).collect();
+        assert_eq!(hops(&format!("for=192.0.2.1;{}", many.join(";"))), ["-"]);
+        assert_eq!(hops(&format!("for=192.0.2.1;{}", many[..15].join(";"))), ["192.0.2.1"]);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use tower_layer::Layer;
 
 use super::answers::{Problem, Refused};
 use super::judge::{Find, Identity, Judge, Verdict, later, now};
-use super::login_fault::{self, LoginFault};
+use super::login_fault::{FaultLog, LoginFault};
 use super::service::Identify;
 use crate::service::Operator;
 use crate::telemetry::RequestLog;
@@ -50,6 +50,7 @@ pub struct OperatorLayer {
     /// Empty: the default.
     challenges: Vec<HeaderValue>,
     log: Arc<RequestLog>,
+    faults: Arc<FaultLog>,
 }
 
 /// Whom the host found behind a request for operators.
@@ -97,8 +98,14 @@ impl OperatorLayer {
         self
     }
 
+    /// Logs what it refuses as `log` says.
+    pub(crate) fn logged_by(mut self, log: Arc<RequestLog>) -> Self {
+        self.log = log;
+        self
+    }
+
     fn of(find: Find<FoundOperator>) -> Self {
-        Self { find, challenges: Vec::new(), log: Arc::default() }
+        Self { find, challenges: Vec::new(), log: Arc::default(), faults: Arc::default() }
     }
 
     fn judge(&self) -> Judge {
@@ -124,7 +131,7 @@ impl OperatorLayer {
                 ))
             }
             Err(fault) => {
-                login_fault::tell(&fault, path);
+                self.faults.tell(&fault, path);
                 Verdict::Refused(Refused::unavailable())
             }
         }

@@ -10,7 +10,7 @@ use tower_layer::Layer;
 
 use super::answers::Refused;
 use super::judge::{Find, Identity, Judge, Verdict, later, now};
-use super::login_fault::{self, LoginFault};
+use super::login_fault::{FaultLog, LoginFault};
 use super::service::Identify;
 use crate::issue::SignedIn;
 
@@ -41,6 +41,7 @@ type OnFault = Arc<dyn Fn(&LoginFault) -> Refused + Send + Sync>;
 pub struct SignInLayer {
     find: Find<Option<SignedIn>>,
     on_fault: OnFault,
+    faults: Arc<FaultLog>,
 }
 
 impl SignInLayer {
@@ -96,19 +97,19 @@ impl SignInLayer {
     }
 
     fn of(find: Find<Option<SignedIn>>) -> Self {
-        Self { find, on_fault: Arc::new(|_| Refused::unavailable()) }
+        Self { find, on_fault: Arc::new(|_| Refused::unavailable()), faults: Arc::default() }
     }
 
     fn judge(&self) -> Judge {
-        let Self { find, on_fault } = self.clone();
+        let Self { find, on_fault, faults } = self.clone();
         Arc::new(move |parts| {
             parts.extensions.remove::<SignedIn>();
-            let (on_fault, path) = (on_fault.clone(), parts.uri.path().to_owned());
+            let (on_fault, faults, path) = (on_fault.clone(), faults.clone(), parts.uri.path().to_owned());
             find(parts).map(move |found| match found {
                 Ok(Some(person)) => Verdict::GoesOn(Identity::Person(Box::new(person))),
                 Ok(None) => Verdict::GoesOn(Identity::Nobody),
                 Err(fault) => {
-                    login_fault::tell(&fault, &path);
+                    faults.tell(&fault, &path);
                     Verdict::Refused(on_fault(&fault))
                 }
             })

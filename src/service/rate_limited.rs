@@ -132,6 +132,7 @@ pub(super) fn device_grant(state: &ServiceState, parts: &Parts) -> Result<(), En
     let Some(limits) = state.limits.as_ref() else { return Ok(()) };
     limits.device_grant().map_err(|limited| refused(&limited, None::<&str>))?;
     limits.failed(session_origin::address(state, parts));
+    note_charge("address");
     Ok(())
 }
 

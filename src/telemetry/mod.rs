@@ -15,9 +15,9 @@ pub(crate) use known::{Known, ReachedLimit, note, note_reason, noting};
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub(crate) use metrics::gauge_by;
 pub(crate) use metrics::{MEASURES, answered, count, describe, gauge_at, record};
-pub(crate) use request_log::{FindRoute, OwnRoute, RefusedRequest, RequestLog};
+pub(crate) use request_log::{Budget, FindRoute, OwnRoute, RefusedRequest, RequestLog};
 pub(crate) use requests::{
     RefusedWith, admitted, admitted_anonymous, admitted_external, count_limited, count_refused,
     hears_refusals,
 };
-pub(crate) use shown::{quoted, quoted_list};
+pub(crate) use shown::{quoted, quoted_list, shown_path};

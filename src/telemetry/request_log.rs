@@ -120,7 +120,7 @@ impl fmt::Debug for RequestLog {
 }
 
 /// How many lines a flood may write.
-struct Budget {
+pub(crate) struct Budget {
     lines: RateLimiter<
         NotKeyed,
         InMemoryState,
@@ -135,7 +135,7 @@ impl Budget {
     const AT_ONCE: NonZeroU32 = NonZeroU32::new(1000).expect("not zero");
 
     /// Whether a line may be written, and how many were left out before it.
-    fn spend(&self, always: bool) -> Option<u64> {
+    pub(crate) fn spend(&self, always: bool) -> Option<u64> {
         if self.lines.check().is_ok() || always {
             return Some(self.left_out.swap(0, Ordering::Relaxed));
         }

@@ -181,6 +181,24 @@ async fn attack_a35_a36_a37_no_spelling_of_an_identity_header_reaches_the_backen
     }
 }
 
+/// A backend that takes h2c would let the client write requests of its own on the connection behind the proxy.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn attack_no_upgrade_but_a_web_sockets_reaches_the_backend() {
+    for kind in KINDS {
+        let behind = Behind::start(kind).await;
+        for lines in [
+            "upgrade: h2c\r\nhttp2-settings: AAMAAABkAAQCAAAAAAIAAAAA\r\nconnection: upgrade, http2-settings\r\n",
+            "upgrade: foo, h2c\r\nconnection: upgrade\r\n",
+            "upgrade: h2c, websocket\r\nconnection: upgrade\r\n",
+            "upgrade: websocket\r\nupgrade: h2c\r\nconnection: upgrade\r\n",
+        ] {
+            let (status, answer) = behind.get("/v1/messages", &format!("{lines}{}", behind.alice())).await;
+            assert!(status == 400 || status == 200, "{kind:?} {lines} {answer}");
+            assert!(!answer.contains("h2c") && !answer.contains("http2-settings"), "{kind:?} {answer}");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refusal_reaches_the_client_as_the_guard_meant_it() {
     for kind in KINDS {

@@ -71,7 +71,7 @@ pub fn app(
         .route_layer(login::sign_in_layer(state.logins.clone()));
     let admin = Router::new()
         .nest_service("/admin", bridge.admin_service())
-        .route_layer(operators::layer(state.admin_token.clone()));
+        .route_layer(bridge.log_refusals_of(operators::layer(state.admin_token.clone())));
     Ok(Router::new()
         .merge(people)
         .merge(hooks_too)

@@ -35,7 +35,9 @@ impl AdminToken {
 
     /// The name of the operator who sent these headers; `None`: the token is missing or wrong.
     fn operator(&self, headers: &HeaderMap) -> Option<String> {
-        let (scheme, value) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+        let mut lines = headers.get_all(header::AUTHORIZATION).iter();
+        let (Some(line), None) = (lines.next(), lines.next()) else { return None };
+        let (scheme, value) = line.to_str().ok()?.split_once(' ')?;
         if scheme.eq_ignore_ascii_case("bearer") {
             return self.is(value).then(|| NAMELESS.to_owned());
         }

@@ -76,7 +76,9 @@ async fn nobody_else_sees_the_operators_page() {
                 guess.into_iter().fold(request, |request, token| request.basic_auth("operator", Some(token)));
             let refused = request.send().await.unwrap();
             assert_eq!(refused.status(), 401, "{path} with {guess:?}");
-            assert_eq!(refused.text().await.unwrap(), "", "{path} with {guess:?}");
+            let told: serde_json::Value = refused.json().await.unwrap();
+            assert_eq!(told["code"], "operator_required", "{path} with {guess:?}");
+            assert!(!told.to_string().contains("alice"), "{told}");
         }
     }
 
