@@ -1,7 +1,6 @@
 //! The operators' endpoints and pages.
 
 #![no_main]
-#![allow(clippy::unwrap_used, reason = "a panic is what a fuzzer looks for")]
 
 use bridge_auth::service::Operator;
 use bridge_auth_fuzz::{Gateway, answer_is_sound, request};

@@ -1,7 +1,6 @@
 //! The metadata document of an OAuth client, under its URL: the first line, and the rest.
 
 #![no_main]
-#![allow(clippy::unwrap_used, reason = "a panic is what a fuzzer looks for")]
 
 use libfuzzer_sys::fuzz_target;
 

@@ -1,7 +1,6 @@
 //! The key set that a trusted issuer publishes.
 
 #![no_main]
-#![allow(clippy::unwrap_used, reason = "a panic is what a fuzzer looks for")]
 
 use libfuzzer_sys::fuzz_target;
 

@@ -1,7 +1,6 @@
 //! The OAuth endpoints: forms, `Basic`, and the addresses that proxies write.
 
 #![no_main]
-#![allow(clippy::unwrap_used, reason = "a panic is what a fuzzer looks for")]
 
 use bridge_auth_fuzz::{Gateway, answer_is_sound, request};
 use libfuzzer_sys::fuzz_target;

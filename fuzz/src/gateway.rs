@@ -20,7 +20,7 @@ use http_body_util::Full;
 use tokio::runtime::Runtime;
 use tower::{Service, ServiceExt as _};
 
-use crate::Signer;
+use crate::{Signer, answer_is_sound, request};
 
 /// The issuer of the gateway.
 pub const ISSUER: &str = "https://gateway.example";
@@ -103,6 +103,19 @@ impl Gateway {
         S: Service<Request<Full<Bytes>>, Response = Response<B>, Error = Infallible>,
     {
         self.runtime.block_on(service.oneshot(request)).unwrap_or_else(|never| match never {})
+    }
+
+    /// Sends the request in `bytes` to the endpoints twice: as alice who has signed in, and as nobody. Fails when an answer
+    /// is not [sound](answer_is_sound).
+    pub fn answers_alice_and_nobody(&self, bytes: &[u8]) {
+        let live = self.live();
+        for signed_in in [true, false] {
+            let Some(mut asked) = request(bytes, &live.filled_in()) else { return };
+            if signed_in {
+                Self::sign_in(&mut asked);
+            }
+            answer_is_sound(&self.ask(self.bridge.service(), asked));
+        }
     }
 
     /// What `future` comes to.
