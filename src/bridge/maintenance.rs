@@ -7,6 +7,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::Bridge;
+use crate::issue::Admin;
 use crate::service::ServiceState;
 
 impl Bridge {
@@ -66,7 +67,7 @@ async fn keep_in_order(state: Weak<ServiceState>, every: Duration) {
     }
 }
 
-async fn tidy(admin: crate::issue::Admin) {
+async fn tidy(admin: Admin) {
     match admin.sweep(|_| {}).await {
         Ok(swept) => tracing::debug!(rows = swept.total(), "dead rows were deleted"),
         Err(error) => {

@@ -26,7 +26,8 @@ use crate::telemetry::RequestLog;
 /// | [`FoundOperator::NotAnOperator`] | 403 `not_an_operator` |
 /// | an error ([`from_async`](Self::from_async)) | 503 `temporarily_unavailable`, with `Retry-After: 1` |
 ///
-/// These answers are problem documents (RFC 9457) with the trace id of the request, and a refusal is logged. An `Operator` that an outer middleware has inserted is removed.
+/// These answers are problem documents (RFC 9457) with the trace id of the request. A refusal is logged. An `Operator`
+/// that an outer middleware has inserted is removed.
 ///
 /// Compare a secret in constant time, and give each operator a name of their own: the audit log has the name.
 ///

@@ -1,7 +1,6 @@
 //! The service behind the layers.
 
 use std::fmt;
-use std::mem;
 use std::task::{Context, Poll};
 
 use http::{Request, Response};
@@ -9,7 +8,7 @@ use tower_service::Service;
 
 use super::future::IdentifyFuture;
 use super::judge::{Judge, Said, Verdict};
-use crate::layer::ResponseBody;
+use crate::layer::{ResponseBody, take_ready};
 use crate::telemetry::RefusedRequest;
 
 /// A service behind [`SignInLayer`](super::SignInLayer) or [`OperatorLayer`](super::OperatorLayer).
@@ -49,21 +48,13 @@ where
             Said::Now(Verdict::Refused(refused)) => {
                 let refusal = refused.answer(RefusedRequest::of_parts(&parts), &parts.headers);
                 // This frees what the ready instance has reserved.
-                drop(self.take_ready());
+                drop(take_ready(&mut self.inner));
                 IdentifyFuture::refused(refusal)
             }
             Said::Later(asking) => {
-                IdentifyFuture::asking(asking, self.take_ready(), Request::from_parts(parts, body))
+                IdentifyFuture::asking(asking, take_ready(&mut self.inner), Request::from_parts(parts, body))
             }
         }
-    }
-}
-
-impl<S: Clone> Identify<S> {
-    /// Takes the instance that was polled ready, because only that one may be called.
-    fn take_ready(&mut self) -> S {
-        let clone = self.inner.clone();
-        mem::replace(&mut self.inner, clone)
     }
 }
 

@@ -54,4 +54,5 @@ pub use layer::BridgeAuthLayer;
 pub(crate) use response::{keep_from_shared_caches, without_body};
 pub use response_body::ResponseBody;
 pub use service::BridgeAuth;
+pub(crate) use service::take_ready;
 pub use stream_end::StreamEnded;

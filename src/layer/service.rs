@@ -47,25 +47,25 @@ where
             Decision::Made(Ok(admission)) => ResponseFuture::admitted(self.inner.call(request), admission),
             Decision::Made(Err(refusal)) => {
                 // This frees what the ready instance has reserved.
-                drop(self.take_ready());
+                drop(take_ready(&mut self.inner));
                 ResponseFuture::refused(&self.settings, request, refusal)
             }
             Decision::Pending(asking) => {
-                let waiting =
-                    Waiting { service: self.take_ready(), request, settings: self.settings.clone() };
+                let waiting = Waiting {
+                    service: take_ready(&mut self.inner),
+                    request,
+                    settings: self.settings.clone(),
+                };
                 ResponseFuture::asking(asking, waiting)
             }
         }
     }
 }
 
-impl<S: Clone> BridgeAuth<S> {
-    /// Takes the instance that was polled ready, because only that one may be called. The clone that stays is not ready
-    /// yet.
-    fn take_ready(&mut self) -> S {
-        let clone = self.inner.clone();
-        mem::replace(&mut self.inner, clone)
-    }
+/// Takes the instance that was polled ready, because only that one may be called. The clone that stays is not ready yet.
+pub(crate) fn take_ready<S: Clone>(inner: &mut S) -> S {
+    let clone = inner.clone();
+    mem::replace(inner, clone)
 }
 
 impl<S: fmt::Debug> fmt::Debug for BridgeAuth<S> {
