@@ -192,6 +192,8 @@ mod tests {
             scopes: Scopes::parse("chat tools").unwrap(),
             session: SessionId::parse(format!("sess_{number:032x}")).unwrap(),
             authenticated_at: 0,
+            actor: None,
+            may_act: None,
         }
     }
 

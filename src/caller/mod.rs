@@ -14,7 +14,7 @@ use http::HeaderValue;
 
 use crate::id::{Audience, CallSource, ClientId, PolicyVersion, Scopes, SessionId, UserId};
 use crate::request_context::RequestContext;
-use crate::token::Claims;
+use crate::token::{Actor, Claims};
 
 /// An authenticated caller: a verified token and its live session.
 ///
@@ -103,6 +103,13 @@ impl Caller {
     #[must_use]
     pub fn scopes(&self) -> &Scopes {
         self.verified.claims.scopes()
+    }
+
+    /// Who acts for the person, when the token was [delegated](crate::token::Actor) (RFC 8693 §4.1). `None`: the client
+    /// of the session itself.
+    #[must_use]
+    pub fn actor(&self) -> Option<&Actor> {
+        self.verified.claims.actor()
     }
 
     /// The kind of program that the session was opened for.

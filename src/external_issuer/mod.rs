@@ -91,6 +91,7 @@ mod jwks_fetch;
 #[cfg(feature = "jwks-http")]
 mod jwks_http;
 mod jwks_source;
+mod people;
 mod session_mapping;
 mod token;
 mod trusted_issuer;
@@ -102,6 +103,7 @@ pub(crate) use issuer::Gateway;
 #[cfg(feature = "jwks-http")]
 pub use jwks_http::HttpJwks;
 pub use jwks_source::{JwksError, JwksSource};
+pub use people::{ExternalSubject, PeopleMapper};
 pub use session_mapping::{ExternalSessions, SessionMapper};
 pub(crate) use token::ExternalToken;
 pub(crate) use trusted_issuer::TrustedIssuer;

@@ -172,6 +172,8 @@ impl Issuer {
             max_life: self.settings.sessions.max_life,
             refresh: None,
             limit: self.settings.sessions.limit,
+            resource: None,
+            assertion: None,
         }
     }
 
@@ -213,6 +215,8 @@ impl Issuer {
             scopes: opened.scopes,
             session: opened.id,
             authenticated_at: since_epoch(opened.authenticated_at).as_secs().min(now),
+            actor: None,
+            may_act: None,
         };
         let token = self.keys.sign(&claims)?;
         Ok(Access {
@@ -314,7 +318,11 @@ impl From<OpenSessionError> for AccessError {
             OpenSessionError::UnknownUser => Self::UnknownUser,
             // `WrongSecret` cannot happen: a session that the host vouches for shows no secret.
             OpenSessionError::UserDisabled | OpenSessionError::WrongSecret => Self::UserDisabled,
-            OpenSessionError::SessionTaken => Self::SessionTaken,
+            // The others cannot happen: no assertion is spent, and the session hangs on none.
+            OpenSessionError::SessionTaken
+            | OpenSessionError::AssertionUsed
+            | OpenSessionError::ParentEnded
+            | OpenSessionError::TooDeep => Self::SessionTaken,
             OpenSessionError::TooManySessions => Self::TooManySessions,
             OpenSessionError::Store(fault) => Self::Store(fault),
         }

@@ -8,11 +8,12 @@ use tokio::sync::watch;
 
 use super::{
     Client, ClientKey, ClientProof, DecideDeviceGrant, DecideDeviceGrantError, DeviceGrant, DevicePage,
-    DeviceQuery, IssueCodeError, KeyQuery, KnownUser, NewCode, NewDeviceGrant, OpenSession, OpenSessionError,
-    OpenedSession, PollDeviceGrant, PollDeviceGrantError, PoolStatus, Proof, ProvisionClient,
-    ProvisionClientError, ProvisionedClient, RedeemCode, RedeemError, RefreshSession, RefreshSessionError,
-    RefreshStatus, RevocationCursor, RevocationPage, Revoke, RowState, RowStates, SessionKey, SessionStatus,
-    SessionStatuses, StartDeviceGrantError, StoreError, Swept, UserPage, UserQuery,
+    DeviceQuery, EventOutcome, IssueCodeError, KeyQuery, KnownUser, NewCode, NewDeviceGrant, OpenSession,
+    OpenSessionError, OpenedSession, PollDeviceGrant, PollDeviceGrantError, PoolStatus, Proof,
+    ProvisionClient, ProvisionClientError, ProvisionedClient, RedeemCode, RedeemError, RefreshSession,
+    RefreshSessionError, RefreshStatus, RevocationCursor, RevocationPage, Revoke, RowState, RowStates,
+    SecurityEvent, SessionKey, SessionStatus, SessionStatuses, StartDeviceGrantError, StoreError, Swept,
+    UserPage, UserQuery,
 };
 #[cfg(doc)]
 use super::{GrantRefusal, NewSession, RefreshRefusal, RequestedId};
@@ -177,6 +178,16 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// session. It is renewed when it exists, and opened under the asked id only when it does not. It expires with the
     /// device's session. The answer has the asked scopes that the client holds.
     ///
+    /// [`OpenSession::Delegated`] opens a session that hangs on another one, its parent, for the same user. The user must
+    /// be enabled and the parent live, in the same transaction. At most [`NewSession::limit`] live sessions hang on the
+    /// session of a device, at any depth, and a chain has at most [`Actor::MAX_DEPTH`](crate::token::Actor::MAX_DEPTH)
+    /// delegated sessions. It never expires later than its parent, and has no refresh token. It keeps the sign-in time of its parent.
+    /// The answer has the asked scopes that the user holds. A declared id is refused with [`OpenSessionError::SessionTaken`].
+    ///
+    /// With [`NewSession::assertion`] the assertion is spent in the same transaction, as
+    /// [`spend_assertion`](Self::spend_assertion) does it: of several calls with one assertion exactly one gets `Ok`. A call
+    /// that is refused spends none.
+    ///
     /// # Errors
     ///
     /// [`OpenSessionError`] says why no session was opened.
@@ -307,6 +318,17 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     ///
     /// [`StoreError`] when the store cannot answer: the user may or may not be disabled.
     async fn disable_user(&self, user: &UserId) -> Result<bool, StoreError>;
+
+    /// Does what a security event says, and remembers for [`SecurityEvent::life`] that it was done, in one transaction.
+    ///
+    /// When several calls bring one event at the same time, exactly one of them does it. The others return
+    /// [`EventOutcome::DoneBefore`] only after it was committed. So whoever gets an answer knows that it is done. An event that names an
+    /// unknown session or user is remembered too.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store cannot answer: the event may or may not be done.
+    async fn apply_event(&self, event: &SecurityEvent) -> Result<EventOutcome, StoreError>;
 
     /// Enables `user` again. What was revoked stays revoked. `false` when the user is unknown.
     ///

@@ -131,7 +131,23 @@ impl NewSession {
             max_life: life,
             refresh: None,
             limit: SessionLimit::default(),
+            resource: None,
+            assertion: None,
         }
+    }
+
+    /// Binds its tokens to one resource. Default: none.
+    #[must_use]
+    pub fn resource(mut self, resource: Audience) -> Self {
+        self.resource = Some(resource);
+        self
+    }
+
+    /// The assertion that is spent with it, and how long it must be remembered. Default: none.
+    #[must_use]
+    pub const fn assertion(mut self, assertion: AssertionHash, life: Duration) -> Self {
+        self.assertion = Some((assertion, life));
+        self
     }
 
     /// What kind of program calls. Default: [`CallSource::default`].

@@ -8,7 +8,7 @@
 //!
 //! The structs will grow. Make them with `new` and their builder methods. These enums are closed, so that no store overlooks
 //! a variant: [`OpenSession`], [`RequestedId`], [`WhenFull`], [`ClientCredential`], [`ClientProof`], [`SessionState`],
-//! [`Decision`].
+//! [`Decision`], [`EventAction`].
 
 #[cfg(feature = "postgres")]
 pub mod postgres;
@@ -61,7 +61,9 @@ pub use pool_status::PoolStatus;
 #[cfg(feature = "postgres")]
 pub use postgres::{PostgresStore, PostgresStoreBuilder};
 pub use refresh_rotation::{RefreshRefusal, RefreshSession, RefreshSessionError, RefreshStatus};
-pub use revocation::{Revocation, RevocationCursor, RevocationPage, Revoke, Swept};
+pub use revocation::{
+    EventAction, EventOutcome, Revocation, RevocationCursor, RevocationPage, Revoke, SecurityEvent, Swept,
+};
 pub(crate) use run_to_completion::RunToCompletion;
 pub use session::{
     NewSession, OpenSession, OpenSessionError, OpenedSession, Origin, RequestedId, RowMark, RowState,

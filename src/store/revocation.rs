@@ -1,7 +1,9 @@
 //! Revocation: what can be revoked, the revocation log, and the sweep.
 
+use std::time::Duration;
+
 use super::Tick;
-use crate::id::{ClientId, SessionId, UserId};
+use crate::id::{AssertionHash, ClientId, SessionId, UserId};
 
 /// What to revoke.
 ///
@@ -33,6 +35,44 @@ pub enum Revoke {
     /// Everything of a client: every session it has, what [`Session`](Self::Session) names for each of them, every
     /// credential, and the open codes and allowed device grants that it has not collected. Only this target may change every session of the database.
     Client(ClientId),
+}
+
+/// What a security event of an external issuer does here, once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SecurityEvent {
+    /// The issuer and `jti` of the event.
+    pub event: AssertionHash,
+    /// How long the event must be remembered as done.
+    pub life: Duration,
+    /// What it does.
+    pub action: EventAction,
+}
+
+/// What a security event does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EventAction {
+    /// [`Store::revoke`](super::Store::revoke).
+    Revoke(Revoke),
+    /// [`Store::disable_user`](super::Store::disable_user).
+    Disable(UserId),
+}
+
+/// What became of a security event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventOutcome {
+    /// It was done. So many sessions were revoked; `None`: what it names is unknown.
+    Done(Option<u64>),
+    /// It was done before. Nothing was changed.
+    DoneBefore,
+}
+
+impl SecurityEvent {
+    /// The event does `action`, and is remembered for `life`.
+    #[must_use]
+    pub const fn new(event: AssertionHash, life: Duration, action: EventAction) -> Self {
+        Self { event, life, action }
+    }
 }
 
 /// One entry of the revocation log.

@@ -6,7 +6,10 @@ use std::time::{Duration, SystemTime};
 use sha2::{Digest, Sha256};
 
 use super::{ClientProof, StoreError};
-use crate::id::{Audience, CallSource, ClientId, RefreshHash, Scopes, SessionId, UserId, shown_text};
+use crate::id::{
+    AssertionHash, Audience, CallSource, ClientId, RefreshHash, Scopes, SessionId, UserId, shown_text,
+};
+use crate::token::Actor;
 
 /// A session to open or renew.
 #[derive(Debug, Clone)]
@@ -27,8 +30,14 @@ pub struct NewSession {
     /// The hash of its first refresh token, if it gets one. Its earlier refresh tokens are unknown from then on, with
     /// or without a new one.
     pub refresh: Option<RefreshHash>,
-    /// How many live sessions its user may have.
+    /// How many live sessions its user may have. For a [delegated](OpenSession::Delegated) session: how many live
+    /// sessions may hang on the session of its device, at any depth; the next one is refused.
     pub limit: SessionLimit,
+    /// The one resource that its tokens may be for. Default: none is named. A session that is opened by a code, a device
+    /// grant or a hook client's credential has the resource of these instead.
+    pub resource: Option<Audience>,
+    /// The assertion that is spent with it, and how long it must be remembered.
+    pub assertion: Option<(AssertionHash, Duration)>,
 }
 
 /// The id that a session gets.
@@ -75,6 +84,8 @@ pub struct Origin {
     pub address: Option<IpAddr>,
     /// The name that the bridge gives its device, cut to 256 characters.
     pub device_name: Option<String>,
+    /// The external issuer whose assertion opened it, if one did.
+    pub issuer: Option<String>,
 }
 
 /// Who may open a session without a code.
@@ -95,6 +106,20 @@ pub enum OpenSession {
         owner: UserId,
         /// What it proves itself with.
         proof: ClientProof,
+        /// The scopes that were asked for.
+        scopes: Scopes,
+        /// The session to open.
+        session: NewSession,
+    },
+    /// A client exchanges a token of a live session for a token of a session of its own (RFC 8693). The new session
+    /// hangs on the old one, its *parent*, and ends with it.
+    Delegated {
+        /// The person of the parent.
+        user: UserId,
+        /// The session that the new one hangs on.
+        parent: SessionId,
+        /// Who acts for the person. `None`: nobody is named (impersonation).
+        actor: Option<Box<Actor>>,
         /// The scopes that were asked for.
         scopes: Scopes,
         /// The session to open.
@@ -147,6 +172,15 @@ pub enum OpenSessionError {
     /// The user has as many live sessions as the limit allows.
     #[error("the user has too many sessions")]
     TooManySessions,
+    /// The assertion was used before.
+    #[error("the assertion was used before")]
+    AssertionUsed,
+    /// The parent of a delegated session is unknown, revoked, expired or another user's.
+    #[error("the session that the new one would hang on has ended")]
+    ParentEnded,
+    /// The chain of delegated sessions is as long as it may be ([`Actor::MAX_DEPTH`]).
+    #[error("the chain of delegated sessions is too long")]
+    TooDeep,
     /// The store could not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -296,7 +330,9 @@ impl OpenSession {
     #[must_use]
     pub fn person(&self) -> &UserId {
         match self {
-            Self::Vouched { user, .. } | Self::Client { owner: user, .. } => user,
+            Self::Vouched { user, .. } | Self::Client { owner: user, .. } | Self::Delegated { user, .. } => {
+                user
+            }
         }
     }
 
@@ -304,7 +340,9 @@ impl OpenSession {
     #[must_use]
     pub fn session(&self) -> &NewSession {
         match self {
-            Self::Vouched { session, .. } | Self::Client { session, .. } => session,
+            Self::Vouched { session, .. }
+            | Self::Client { session, .. }
+            | Self::Delegated { session, .. } => session,
         }
     }
 }
@@ -338,6 +376,13 @@ impl Origin {
     #[must_use]
     pub fn address(mut self, address: IpAddr) -> Self {
         self.address = Some(address.to_canonical());
+        self
+    }
+
+    /// Sets the external issuer. Characters that are not shown are dropped, as by [`user_agent`](Self::user_agent).
+    #[must_use]
+    pub fn issuer(mut self, issuer: &str) -> Self {
+        self.issuer = shown_text(issuer, 256);
         self
     }
 

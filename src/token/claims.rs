@@ -8,7 +8,7 @@ use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 use super::compact::json_object;
-use super::{InvalidClaims, InvalidToken, numeric_date};
+use super::{Actor, InvalidClaims, InvalidToken, numeric_date};
 use crate::id::{Audience, ClientId, Scopes, SessionId, UserId};
 
 /// The typed claims of an access token. Times are whole seconds since the Unix epoch. In the token they may have a
@@ -26,6 +26,8 @@ pub struct Claims {
     pub(crate) scopes: Scopes,
     pub(crate) session: SessionId,
     pub(crate) authenticated_at: u64,
+    pub(crate) actor: Option<Box<Actor>>,
+    pub(crate) may_act: Option<Box<Actor>>,
 }
 
 /// The subject of a token. It is a person or a client, never both: so a client's token cannot be taken as a person's.
@@ -138,6 +140,19 @@ impl Claims {
         self.authenticated_at
     }
 
+    /// Who acts for the person, when the token was [delegated](Actor): `act`.
+    #[must_use]
+    pub fn actor(&self) -> Option<&Actor> {
+        self.actor.as_deref()
+    }
+
+    /// The only party that may act for the person by an exchange of this token: `may_act` (RFC 8693 §4.4). `None`: the
+    /// token does not say.
+    #[must_use]
+    pub fn may_act(&self) -> Option<&Actor> {
+        self.may_act.as_deref()
+    }
+
     /// Whether the token is good at `now`. `leeway` counts for `nbf` and `iat`, and never for `exp`.
     pub(crate) fn check_time(&self, now: Duration, leeway: Duration) -> Result<(), InvalidToken> {
         check_time(self.expires_at, self.not_before.max(self.issued_at), now, leeway)
@@ -203,7 +218,7 @@ fn is_token_id(text: &str) -> bool {
     matches!(text.len(), 1..=128) && text.bytes().all(|b| b.is_ascii_graphic())
 }
 
-/// The JSON form. Every claim except `owner` is required. A fraction of a time never makes a token good for longer. A
+/// The JSON form. Every claim except `owner`, `act` and `may_act` is required. A fraction of a time never makes a token good for longer. A
 /// repeated claim is an error. Claims with other names are ignored.
 #[derive(Serialize, Deserialize)]
 struct Wire {
@@ -225,6 +240,10 @@ struct Wire {
     auth_time: u64,
     #[serde(default, deserialize_with = "never_null", skip_serializing_if = "Option::is_none")]
     owner: Option<UserId>,
+    #[serde(default, deserialize_with = "never_null", skip_serializing_if = "Option::is_none")]
+    act: Option<Box<Actor>>,
+    #[serde(default, deserialize_with = "never_null", skip_serializing_if = "Option::is_none")]
+    may_act: Option<Box<Actor>>,
 }
 
 impl Wire {
@@ -246,6 +265,8 @@ impl Wire {
             sid: claims.session.clone(),
             auth_time: claims.authenticated_at,
             owner,
+            act: claims.actor.clone(),
+            may_act: claims.may_act.clone(),
         }
     }
 
@@ -267,6 +288,8 @@ impl Wire {
             scopes: self.scope,
             session: self.sid,
             authenticated_at: self.auth_time,
+            actor: self.act,
+            may_act: self.may_act,
         })
     }
 }

@@ -221,6 +221,8 @@ impl ExternalClaims {
             scopes: self.scopes.clone(),
             session,
             authenticated_at: self.authenticated_at.unwrap_or(self.issued_at),
+            actor: None,
+            may_act: None,
         }
     }
 

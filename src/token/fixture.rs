@@ -179,6 +179,8 @@ pub(super) fn claims() -> Claims {
         scopes: Scopes::parse("hook:govern hook:track").unwrap(),
         session: SessionId::random(),
         authenticated_at: NOW - 60,
+        actor: None,
+        may_act: None,
     }
 }
 

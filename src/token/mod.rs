@@ -1,5 +1,6 @@
 //! Access tokens: their keys, key rotation and publication, and why a key or a token is refused.
 
+mod actor;
 mod algorithm;
 mod assertion;
 pub(crate) mod claims;
@@ -19,6 +20,7 @@ mod ticket;
 mod verify;
 mod verifying_key;
 
+pub use actor::Actor;
 pub use algorithm::Algorithm;
 pub(crate) use assertion::ClientAssertion;
 pub(crate) use claims::{CallerKind, never_null};

@@ -206,6 +206,10 @@ impl Store for Counting {
         self.store.disable_user(user).await
     }
 
+    async fn apply_event(&self, event: &SecurityEvent) -> Result<EventOutcome, StoreError> {
+        self.store.apply_event(event).await
+    }
+
     async fn enable_user(&self, user: &UserId) -> Result<bool, StoreError> {
         self.store.enable_user(user).await
     }

@@ -100,6 +100,7 @@ pub(super) async fn open(db: &Connections, open: &OpenSession) -> Result<OpenedS
             )
             .await?
         }
+        OpenSession::Delegated { .. } => return Err(failed("not written yet").into()),
     };
     match row.column("outcome")? {
         "opened" => Ok(opened(&row)?),

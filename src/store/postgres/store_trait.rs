@@ -196,6 +196,13 @@ impl Store for PostgresStore {
         self.certain(self.write(disable), |disabled| matches!(disabled, Ok(false))).await
     }
 
+    async fn apply_event(
+        &self,
+        _event: &crate::store::SecurityEvent,
+    ) -> Result<crate::store::EventOutcome, StoreError> {
+        Err(StoreError::new(crate::store::StoreErrorKind::Failed, "not written yet"))
+    }
+
     async fn enable_user(&self, user: &UserId) -> Result<bool, StoreError> {
         let user = user.clone();
         let enabled = self.write(|db| async move { users::enable(&db, &user).await });

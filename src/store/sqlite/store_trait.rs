@@ -98,6 +98,9 @@ impl Store for SqliteStore {
                 }
                 self.write_for(&person, move |tx| hook_sessions::open(tx, &wish)).await
             }
+            OpenSession::Delegated { .. } => {
+                Err(StoreError::new(crate::store::StoreErrorKind::Failed, "not written yet").into())
+            }
         }
     }
 
@@ -170,6 +173,13 @@ impl Store for SqliteStore {
 
     fn revocation_hints(&self) -> Option<watch::Receiver<()>> {
         self.hints.subscribe()
+    }
+
+    async fn apply_event(
+        &self,
+        _event: &crate::store::SecurityEvent,
+    ) -> Result<crate::store::EventOutcome, StoreError> {
+        Err(StoreError::new(crate::store::StoreErrorKind::Failed, "not written yet"))
     }
 
     async fn enable_user(&self, user: &UserId) -> Result<bool, StoreError> {
