@@ -36,7 +36,8 @@ pub struct NewSession {
     /// The one resource that its tokens may be for. Default: none is named. A session that is opened by a code, a device
     /// grant or a hook client's credential has the resource of these instead.
     pub resource: Option<Audience>,
-    /// The assertion that is spent with it, and how long it must be remembered.
+    /// The assertion that is spent with it, and how long it must be remembered. Default: none. Only a session that is opened
+    /// by [`OpenSession::Vouched`] or [`OpenSession::Delegated`] spends one.
     pub assertion: Option<(AssertionHash, Duration)>,
 }
 
@@ -84,7 +85,8 @@ pub struct Origin {
     pub address: Option<IpAddr>,
     /// The name that the bridge gives its device, cut to 256 characters.
     pub device_name: Option<String>,
-    /// The external issuer whose assertion opened it, if one did.
+    /// The external issuer whose assertion opened it, if one did. A session that is opened by a code, a device grant or a hook
+    /// client's credential has none.
     pub issuer: Option<String>,
 }
 
