@@ -93,7 +93,7 @@ fn sign_in(file: &mut File) -> (SessionId, RefreshHash) {
     file.run(|tx| users::set_disabled(tx, &user, false));
     let hash = ExchangeCode::random().hash();
     let client = ClientId::parse("sp_bridge").unwrap();
-    let ticket = AssertionHash::of_ticket("1");
+    let ticket = AssertionHash::of_ticket(SessionId::random().as_str());
     let code = NewCode::new(hash, user.clone(), client, scopes.clone(), HOUR).ticket(ticket, HOUR);
     file.run(|tx| codes::issue(tx, &code));
     file.run(|tx| codes::user(tx, &hash));
