@@ -6,7 +6,7 @@ use http::{Response, StatusCode};
 use serde::Serialize;
 
 use super::answer::{Answer, EndpointError, json};
-use super::oauth::DEVICE_CODE;
+use super::oauth::{DEVICE_CODE, JWT_BEARER};
 use super::oauth::client_auth::authenticate;
 use super::oauth::error::{
     ACCESS_DENIED, AUTHORIZATION_PENDING, EXPIRED_TOKEN, INVALID_DEVICE_CODE, INVALID_REFRESH_TOKEN,
@@ -16,7 +16,7 @@ use super::oauth::form::Form;
 use super::oauth::resource;
 use super::request_body::RequestBody;
 use super::state::ServiceState;
-use super::{exchange, gateway_login, rate_limited, session_origin};
+use super::{assertion_grant, exchange, gateway_login, rate_limited, session_origin};
 use crate::id::{ClientId, DeviceCode, RefreshToken, Scopes};
 use crate::issue::{
     Access, ClientAccessError, DevicePoll, DevicePollError, Exchange, ExchangeError, OauthClient, Refresh,
@@ -45,6 +45,7 @@ enum Grant {
     AuthorizationCode,
     RefreshToken,
     DeviceCode,
+    Assertion,
 }
 
 pub(super) async fn answer(state: &ServiceState, parts: &Parts, body: RequestBody) -> Answer {
@@ -53,6 +54,9 @@ pub(super) async fn answer(state: &ServiceState, parts: &Parts, body: RequestBod
     }
     let form = Form::read(parts, body).await?;
     let grant = Grant::asked(state, form.value("grant_type").ok_or(NO_GRANT)?)?;
+    if let Grant::Assertion = grant {
+        return Ok(granted(&assertion_grant::access(state, parts, &form).await?));
+    }
     let client = authenticate(state, parts, &form).await?;
     let access = match (grant, client) {
         (Grant::ClientCredentials, OauthClient::Hook(client, proof)) => {
@@ -187,6 +191,7 @@ impl Grant {
             "authorization_code" => Ok(Self::AuthorizationCode),
             "refresh_token" if state.settings.refresh.at_token_endpoint => Ok(Self::RefreshToken),
             DEVICE_CODE if state.settings.endpoints.device_authorization.is_some() => Ok(Self::DeviceCode),
+            JWT_BEARER if state.accepts_any_assertion() => Ok(Self::Assertion),
             _ => Err(UNSUPPORTED_GRANT),
         }
     }

@@ -228,10 +228,9 @@ impl ExternalClaims {
 
     /// The claims of a caller that is mapped to `session`, a session of `user` and `client`.
     pub(crate) fn held_to(&self, session: SessionId, user: UserId, client: ClientId) -> Claims {
-        let is_hook_client = client == ClientId::for_hooks_of(&user);
         Claims {
             issuer: self.issuer.clone(),
-            subject: if is_hook_client { Subject::HookClient { owner: user } } else { Subject::User(user) },
+            subject: Subject::of_session(user, &client),
             audiences: self.audiences.clone(),
             expires_at: self.expires_at,
             issued_at: self.issued_at,

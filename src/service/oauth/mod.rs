@@ -7,3 +7,6 @@ pub(super) mod resource;
 
 /// The name of the device grant (RFC 8628 §3.4).
 pub(super) const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
+
+/// The name of the grant of an assertion (RFC 7523 §2.1).
+pub(super) const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
