@@ -1,6 +1,8 @@
 //! The grant of an assertion (RFC 7523 §2.1): an external issuer says who gets access. It is a person, by way of a client
 //! (draft-ietf-oauth-identity-assertion-authz-grant), or a workload, which is a client itself.
 
+use std::time::Duration;
+
 use http::StatusCode;
 use http::request::Parts;
 
@@ -15,7 +17,7 @@ use super::token::scopes;
 use crate::external_issuer::{Asserted, AssertedSubject, AssertionRefusal};
 use crate::id::{AssertionHash, Audience, ClientId, Scopes, UserId};
 use crate::issue::{Access, AssertedAccess, AssertedAccessError, AssertedFor, OauthClient};
-use crate::store::KnownUser;
+use crate::store::{KnownUser, Origin};
 use crate::telemetry::{audit, note, note_reason, quoted};
 use crate::token::AssertionKind;
 
@@ -188,14 +190,15 @@ fn resource_of(
             asked => Ok(asked),
         };
     };
-    let mut ours: Vec<_> = named.iter().filter_map(|resource| audiences.named_by(resource)).collect();
-    ours.dedup();
-    match (asked, ours.as_slice()) {
-        (Some(asked), ours) if ours.contains(&&asked) => Ok(Some(asked)),
-        (Some(_), _) => Err(wrong_resource("the assertion is for another resource than the request names")),
-        (None, [only]) => Ok(Some((*only).clone())),
-        (None, []) => Err(wrong_resource("the assertion is for no resource of this gateway")),
-        (None, _) => Err(wrong_resource("the assertion is for several resources: name one in the request")),
+    let mut ours = named.iter().filter_map(|resource| audiences.named_by(resource));
+    let Some(first) = ours.next() else {
+        return Err(wrong_resource("the assertion is for no resource of this gateway"));
+    };
+    match asked {
+        Some(asked) if *first == asked || ours.any(|other| *other == asked) => Ok(Some(asked)),
+        Some(_) => Err(wrong_resource("the assertion is for another resource than the request names")),
+        None if ours.all(|other| other == first) => Ok(Some(first.clone())),
+        None => Err(wrong_resource("the assertion is for several resources: name one in the request")),
     }
 }
 
@@ -239,8 +242,8 @@ fn asserted_access(
             (AssertionHash::of_message("assertion", asserted.issuer(), id), claims.remembered_for)
         }),
         authenticated_at: claims.authenticated_at,
-        max_life: is_workload.then_some(claims.left),
-        origin: crate::store::Origin::unknown(),
+        max_life: is_workload.then(|| Duration::from_secs(claims.left.as_secs().max(1))),
+        origin: Origin::unknown(),
     }
 }
 
