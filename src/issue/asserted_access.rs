@@ -5,9 +5,10 @@ use std::time::Duration;
 use super::access::{Access, Grant};
 use super::issuer::{Issuer, is_client};
 use crate::clock::Clock;
-use crate::id::{AssertionHash, Audience, ClientId, Scopes, UserId};
+use crate::id::{Audience, ClientId, Scopes, UserId};
 use crate::store::{
-    KnownUser, NewSession, OpenSession, OpenSessionError, OpenedSession, Origin, StoreError, within_deadline,
+    KnownUser, NewSession, OpenSession, OpenSessionError, OpenedSession, Origin, SpentAssertion, StoreError,
+    within_deadline,
 };
 use crate::telemetry::{audit, note, note_reason};
 use crate::token::{KeyError, Subject};
@@ -27,8 +28,8 @@ pub(crate) struct AssertedAccess {
     pub(crate) scopes: Scopes,
     /// The one resource that the tokens of the session may be for. `None`: the default audiences.
     pub(crate) resource: Option<Audience>,
-    /// The assertion that is spent with it, and how long it must be remembered. `None`: it is good more than once.
-    pub(crate) assertion: Option<(AssertionHash, Duration)>,
+    /// The assertion that is spent with it. `None`: it is good more than once.
+    pub(crate) assertion: Option<SpentAssertion>,
     /// When the person signed in at the issuer, as far as the assertion says: in seconds since the Unix epoch.
     pub(crate) authenticated_at: Option<u64>,
     /// How long the session may live at most, in whole seconds.
@@ -166,7 +167,10 @@ fn refused(error: OpenSessionError, asked: &AssertedAccess, user: &UserId) -> As
         OpenSessionError::TooManySessions => return AssertedAccessError::TooManySessions,
         OpenSessionError::Store(fault) => return AssertedAccessError::Store(fault),
         OpenSessionError::UnknownUser => ("unknown_user", "the person is unknown here"),
-        OpenSessionError::UserDisabled => ("user_disabled", "the person is disabled"),
+        OpenSessionError::UserDisabled => (
+            "user_disabled",
+            "the person is disabled, or all of theirs was revoked after the assertion was issued",
+        ),
         OpenSessionError::AssertionUsed => {
             ("assertion_used", "an assertion of this issuer with this jti was used before")
         }

@@ -1,7 +1,7 @@
 //! The grant of an assertion (RFC 7523 §2.1): an external issuer says who gets access. It is a person, by way of a client
 //! (draft-ietf-oauth-identity-assertion-authz-grant), or a workload, which is a client itself.
 
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use http::StatusCode;
 use http::request::Parts;
@@ -17,7 +17,7 @@ use super::token::scopes;
 use crate::external_issuer::{Asserted, AssertedSubject, AssertionRefusal};
 use crate::id::{AssertionHash, Audience, ClientId, Scopes, UserId};
 use crate::issue::{Access, AssertedAccess, AssertedAccessError, AssertedFor, OauthClient};
-use crate::store::{KnownUser, Origin};
+use crate::store::{KnownUser, Origin, SpentAssertion};
 use crate::telemetry::{audit, note, note_reason, quoted};
 use crate::token::AssertionKind;
 
@@ -95,7 +95,10 @@ async fn proved_client(
             Ok(Some(id))
         }
         _ => {
-            note_reason("public_client", "an assertion is accepted from a client with a secret of its own only");
+            note_reason(
+                "public_client",
+                "an assertion is accepted from a client with a secret of its own only",
+            );
             Err(UNAUTHORIZED_CLIENT)
         }
     }
@@ -238,8 +241,10 @@ fn asserted_access(
         subject: claims.subject.clone(),
         scopes: Scopes::default(),
         resource,
-        assertion: id.map(|id| {
-            (AssertionHash::of_message("assertion", asserted.issuer(), id), claims.remembered_for)
+        assertion: id.map(|id| SpentAssertion {
+            hash: AssertionHash::of_message("assertion", asserted.issuer(), id),
+            life: claims.remembered_for,
+            issued_at: UNIX_EPOCH + Duration::from_secs(claims.issued_at.unwrap_or(0)),
         }),
         authenticated_at: claims.authenticated_at,
         max_life: is_workload.then(|| Duration::from_secs(claims.left.as_secs().max(1))),

@@ -6,7 +6,6 @@ use http::{Response, StatusCode};
 use serde::Serialize;
 
 use super::answer::{Answer, EndpointError, json};
-use super::oauth::{DEVICE_CODE, JWT_BEARER};
 use super::oauth::client_auth::authenticate;
 use super::oauth::error::{
     ACCESS_DENIED, AUTHORIZATION_PENDING, EXPIRED_TOKEN, INVALID_DEVICE_CODE, INVALID_REFRESH_TOKEN,
@@ -14,6 +13,7 @@ use super::oauth::error::{
 };
 use super::oauth::form::Form;
 use super::oauth::resource;
+use super::oauth::{DEVICE_CODE, JWT_BEARER};
 use super::request_body::RequestBody;
 use super::state::ServiceState;
 use super::{assertion_grant, exchange, gateway_login, rate_limited, session_origin};

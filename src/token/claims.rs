@@ -308,7 +308,7 @@ impl Wire {
         let subject = match self.owner {
             Some(owner) if self.sub == self.client_id.as_str() => Subject::HookClient { owner },
             Some(_) => return Err(InvalidClaims::Subject),
-            None if self.sub == self.client_id.as_str() => {
+            None if self.sub == self.client_id.as_str() && !self.client_id.is_for_hooks() => {
                 Subject::Workload { user: UserId::for_workload(&self.client_id) }
             }
             None => Subject::User(UserId::parse(&self.sub).map_err(|_| InvalidClaims::Subject)?),

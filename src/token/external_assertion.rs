@@ -144,8 +144,7 @@ impl ExternalVerifier {
         payload: &[u8],
         audience: &str,
     ) -> Result<ExternalAssertion, InvalidAssertion> {
-        let claims: Wire =
-            json_object(payload).ok_or(InvalidAssertion::Token(InvalidClaims::Json.into()))?;
+        let claims: Wire = json_object(payload).ok_or(InvalidAssertion::Token(InvalidClaims::Json.into()))?;
         if *claims.iss != *self.issuer {
             return Err(InvalidToken::Issuer.into());
         }

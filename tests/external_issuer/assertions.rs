@@ -5,8 +5,8 @@ use std::time::Duration;
 use bridge_auth::external_issuer::{
     ExternalIssuer, ExternalSessions, ExternalSubject, HttpJwks, IdentityAssertions,
 };
-use bridge_auth::{ProtectedResource, RateLimits, RegisteredClient, Scopes, SignedIn, UserId};
 use bridge_auth::{Bridge, BridgeBuilder};
+use bridge_auth::{ProtectedResource, RateLimits, RegisteredClient, Scopes, SignedIn, UserId};
 use http::Method;
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ use super::server::AuthorizationServer;
 use super::{Ahead, gateway};
 use crate::support::bridge::{ISSUER, user};
 use crate::support::gateway::{Answer, Gateway, PREFIX, send};
-use crate::support::{Backend, SqliteBackend};
+use crate::support::{Backend, ListedByAdmin, SqliteBackend};
 
 pub(super) const AGENT: &str = "agent";
 pub(super) const SECRET: &str = "the-agents-own-secret-of-32-or-more";
@@ -142,8 +142,8 @@ async fn an_assertion_opens_a_session_of_the_person_with_the_scope_and_resource_
     let claims = claims_of(&token);
     assert_eq!((&claims["sub"], &claims["client_id"]), (&json!("alice"), &json!(AGENT)));
     assert_eq!(claims["aud"], json!([MCP]));
-    let devices = world.gateway.bridge.admin().sessions_of(&user("alice")).await.unwrap();
-    let [session] = devices.as_slice() else { panic!("one session: {devices:?}") };
+    let sessions = world.gateway.bridge.admin().sessions_of(&user("alice")).await.unwrap();
+    let [session] = sessions.as_slice() else { panic!("one session: {sessions:?}") };
     assert_eq!(session.client.as_str(), AGENT);
     assert_eq!(session.origin.issuer.as_deref(), Some(world.server.issuer().as_str()));
 }
@@ -167,5 +167,6 @@ async fn whoever_is_disabled_is_refused_with_the_token_and_with_the_next_asserti
 pub(super) fn claims_of(token: &str) -> Value {
     use base64::Engine as _;
     let payload = token.split('.').nth(1).unwrap();
-    serde_json::from_slice(&base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap()
+    serde_json::from_slice(&base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(payload).unwrap())
+        .unwrap()
 }

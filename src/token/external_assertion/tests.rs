@@ -128,7 +128,9 @@ fn m1_an_assertion_is_of_its_issuer_and_for_this_gateway_alone() {
     for other in ["https://login.example/", "https://LOGIN.example", "http://login.example", ""] {
         assert_eq!(identity_with("iss", other).unwrap_err(), InvalidToken::Issuer.into(), "{other}");
     }
-    for other in ["https://gateway.example/", "https://gateway.example/token", "https://other.example", "bridge"] {
+    for other in
+        ["https://gateway.example/", "https://gateway.example/token", "https://other.example", "bridge"]
+    {
         assert_eq!(identity_with("aud", other).unwrap_err(), InvalidAssertion::Audience, "{other}");
     }
     assert!(identity_with("aud", json!([ISSUER])).is_ok());
@@ -137,7 +139,8 @@ fn m1_an_assertion_is_of_its_issuer_and_for_this_gateway_alone() {
 #[test]
 fn m1_an_assertion_lives_five_minutes_at_most() {
     let lives = |iat: u64, exp: u64| {
-        read(AssertionKind::Person, &with(with(identity(), "iat", iat), "exp", exp)).map(|read| read.left.as_secs())
+        read(AssertionKind::Person, &with(with(identity(), "iat", iat), "exp", exp))
+            .map(|read| read.left.as_secs())
     };
     assert_eq!(lives(NOW, NOW + 300), Ok(300));
     assert_eq!(lives(NOW - 299, NOW + 1), Ok(1));
@@ -167,7 +170,9 @@ fn m2_what_would_be_lost_here_or_is_another_kind_of_token_is_refused() {
         ("events", json!({})),
         ("events", json!(null)),
     ] {
-        for (kind, claims) in [(AssertionKind::Person, identity()), (AssertionKind::Workload, service_account())] {
+        for (kind, claims) in
+            [(AssertionKind::Person, identity()), (AssertionKind::Workload, service_account())]
+        {
             let refused = read(kind, &with(claims, name, value.clone())).unwrap_err();
             assert_eq!(refused, InvalidAssertion::Unsupported(name), "{kind:?}");
         }
@@ -193,7 +198,9 @@ fn m2_only_the_type_of_its_kind_is_an_assertion() {
         assert_eq!(of_type(typ, AssertionKind::Workload), Ok(()), "{typ:?}");
         assert_eq!(of_type(typ, AssertionKind::Person), Err(InvalidToken::Type), "{typ:?}");
     }
-    for typ in ["at+jwt", "secevent+jwt", "logout+jwt", "dpop+jwt", "client-authentication+jwt", "oauth-id-jag"] {
+    for typ in
+        ["at+jwt", "secevent+jwt", "logout+jwt", "dpop+jwt", "client-authentication+jwt", "oauth-id-jag"]
+    {
         assert_eq!(of_type(Some(typ), AssertionKind::Person), Err(InvalidToken::Type), "{typ}");
         assert_eq!(of_type(Some(typ), AssertionKind::Workload), Err(InvalidToken::Type), "{typ}");
     }
@@ -219,9 +226,13 @@ fn a_workload_token_needs_neither_jti_nor_iat_and_may_live_a_day() {
     let kubernetes = read(&service_account()).unwrap();
     assert_eq!((kubernetes.subject.as_str(), kubernetes.client), ("system:serviceaccount:ci:runner", None));
     // What SPIFFE requires, and no more (JWT-SVID §3).
-    let spiffe = json!({ "iss": THEIRS, "sub": "spiffe://example.org/ci", "aud": [ISSUER], "exp": NOW + 300 });
+    let spiffe =
+        json!({ "iss": THEIRS, "sub": "spiffe://example.org/ci", "aud": [ISSUER], "exp": NOW + 300 });
     let spiffe = read(&spiffe).unwrap();
-    assert_eq!((spiffe.subject.as_str(), spiffe.id, spiffe.issued_at), ("spiffe://example.org/ci", None, None));
+    assert_eq!(
+        (spiffe.subject.as_str(), spiffe.id, spiffe.issued_at),
+        ("spiffe://example.org/ci", None, None)
+    );
     let day = 24 * 3600;
     assert!(read(&with(service_account(), "exp", NOW + day)).is_ok());
     let refused = read(&with(service_account(), "exp", NOW + day + 1)).unwrap_err();
