@@ -10,10 +10,9 @@ use super::answer::EndpointError;
 use super::oauth::client_auth::{authenticate, proves_nothing};
 use super::oauth::error::{INVALID_SCOPE, INVALID_TARGET, UNAUTHORIZED_CLIENT, invalid_client};
 use super::oauth::form::Form;
-use super::oauth::resource;
+use super::oauth::{resource, scope};
 use super::session_origin;
 use super::state::ServiceState;
-use super::token::scopes;
 use crate::external_issuer::{Asserted, AssertedSubject, AssertionRefusal};
 use crate::id::{AssertionHash, Audience, ClientId, Scopes, UserId};
 use crate::issue::{Access, AssertedAccess, AssertedAccessError, AssertedFor, OauthClient};
@@ -212,7 +211,7 @@ fn wrong_resource(detail: &'static str) -> EndpointError {
 
 /// The scopes that the request names, if all of them are `granted` by the assertion, or else all of these.
 fn asked_scopes(form: &Form, granted: &Scopes) -> Result<Scopes, EndpointError> {
-    match scopes(form)? {
+    match scope::asked(form)? {
         Some(asked) if granted.contains_all(&asked) => Ok(asked),
         Some(_) => {
             note_reason("scopes", "the assertion does not have all of the scopes");

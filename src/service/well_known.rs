@@ -12,7 +12,7 @@ use url::Url;
 use super::answer::{Answer, EndpointError, json, no_content};
 use super::gateway_login;
 use super::jwks::PUBLIC;
-use super::oauth::{DEVICE_CODE, JWT_BEARER};
+use super::oauth::{DEVICE_CODE, JWT_BEARER, TOKEN_EXCHANGE};
 use super::state::ServiceState;
 use crate::audience::is_inserted;
 use crate::id::{Audience, Scope};
@@ -132,6 +132,7 @@ impl<'a> AuthorizationServer<'a> {
             settings.refresh.at_token_endpoint.then_some("refresh_token"),
             device_authorization.map(|_| DEVICE_CODE),
             state.accepts_any_assertion().then_some(JWT_BEARER),
+            settings.token_exchange.map(|_| TOKEN_EXCHANGE),
         ];
         let takes_identity_assertions = state.accepts_assertions(AssertionKind::Person);
         Some(Self {

@@ -252,8 +252,8 @@ fn is_token_id(text: &str) -> bool {
     matches!(text.len(), 1..=128) && text.bytes().all(|b| b.is_ascii_graphic())
 }
 
-/// The JSON form. Every claim except `owner`, `act` and `may_act` is required. A fraction of a time never makes a token good for longer. A
-/// repeated claim is an error. Claims with other names are ignored.
+/// The JSON form. Every claim except `owner`, `act` and `may_act` is required. A fraction of a time never makes a token
+/// good for longer. A repeated claim is an error. Claims with other names are ignored.
 #[derive(Serialize, Deserialize)]
 struct Wire {
     iss: String,
