@@ -5,6 +5,7 @@
 
 mod admin;
 mod answer;
+mod assertion_grant;
 mod capabilities;
 mod cross_site;
 mod device_authorization;
@@ -33,6 +34,7 @@ mod session_origin;
 mod sessions;
 mod state;
 mod token;
+mod token_exchange;
 mod well_known;
 
 pub use crate::client_address::{ForwardedHeader, PeerAddr};

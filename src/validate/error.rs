@@ -52,12 +52,23 @@ pub enum BuildError {
         BridgeBuilder::token_endpoint, or leave out BridgeBuilder::session_refresh_tokens"
     )]
     NoTokenEndpoint,
+    /// Identity assertions are accepted, and something that they cannot do without is missing.
+    #[error("ExternalIssuer::identity_assertions needs {needs}")]
+    IdentityAssertions {
+        /// What is missing.
+        needs: &'static str,
+    },
     /// The device grant is on, and something that it cannot do without is missing.
     #[error("BridgeBuilder::device_authorization_endpoint needs {needs}")]
     DeviceGrant {
         /// What is missing.
         needs: &'static str,
     },
+    /// Token exchange is on, and there is no endpoint for it.
+    #[error(
+        "BridgeBuilder::token_exchange needs the token endpoint: name it with BridgeBuilder::oauth or ::token_endpoint"
+    )]
+    TokenExchange,
     /// The login of Claude Code could not work with these settings.
     #[error("BridgeBuilder::gateway_login needs {needs}")]
     GatewayLogin {
