@@ -109,4 +109,8 @@ pub(crate) use token::ExternalToken;
 pub(crate) use trusted_issuer::TrustedIssuer;
 pub(crate) use trusted_issuers::TrustedIssuers;
 
+#[cfg(feature = "jwks-http")]
+pub use crate::event_stream::{
+    EventStream, EventStreamError, FollowedStream, StreamHealth, StreamStatus, TransmitterToken,
+};
 pub use crate::token::external::ExternalClaims;
