@@ -135,7 +135,7 @@ impl BridgeBuilder {
             deadline,
             clock: &self.clock,
         };
-        let trusted = TrustedIssuers::new(self.trusted, &gateway)?;
+        let trusted = TrustedIssuers::new(self.trusted, &gateway)?.map(Arc::new);
         let (issuer, leeway) = (settings.issuer.clone(), settings.tokens.leeway);
         let verifier =
             TokenVerifier::new(self.keys.clone(), issuer, self.clock.clone(), leeway, Claims::MAX_LIFE);
