@@ -105,6 +105,7 @@ pub(crate) use issuer::Gateway;
 pub use jwks_http::HttpJwks;
 pub use jwks_source::{JwksError, JwksSource};
 pub use people::{ExternalSubject, PeopleMapper};
+pub(crate) use revocation_settings::TrustedEvents;
 pub use revocation_settings::{GlobalTokenRevocation, SecurityEvents};
 pub use session_mapping::{ExternalSessions, SessionMapper};
 pub(crate) use token::ExternalToken;

@@ -30,10 +30,13 @@ pub(crate) struct Message {
     pub(crate) session: Option<String>,
     /// `sub_id` (RFC 9493 §4.1), not read yet.
     pub(crate) subject_id: Option<Box<RawValue>>,
-    /// The members of `events`, by the type of the event.
-    pub(crate) events: Option<BTreeMap<String, Box<RawValue>>>,
+    /// `events`.
+    pub(crate) events: Option<Events>,
     pub(crate) has_nonce: bool,
 }
+
+/// The members of `events`, by the type of the event.
+pub(crate) type Events = BTreeMap<String, Box<RawValue>>;
 
 /// By which times a message is judged.
 #[derive(Debug, Clone, Copy)]
@@ -64,7 +67,7 @@ struct Wire {
     #[serde(default, deserialize_with = "never_null")]
     sub_id: Option<Box<RawValue>>,
     #[serde(default, deserialize_with = "members")]
-    events: Option<BTreeMap<String, Box<RawValue>>>,
+    events: Option<Events>,
     nonce: Option<IgnoredAny>,
     #[serde(default)]
     at_hash: Option<IgnoredAny>,
@@ -137,20 +140,18 @@ fn is_text(text: &str) -> bool {
 }
 
 /// The members of a JSON object, each once.
-fn members<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<BTreeMap<String, Box<RawValue>>>, D::Error> {
+fn members<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Events>, D::Error> {
     struct Members;
 
     impl<'de> Visitor<'de> for Members {
-        type Value = BTreeMap<String, Box<RawValue>>;
+        type Value = Events;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str("an object")
         }
 
         fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            let mut members = BTreeMap::new();
+            let mut members = Events::new();
             while let Some((name, value)) = map.next_entry()? {
                 if members.insert(name, value).is_some() {
                     return Err(A::Error::custom("a member is repeated"));

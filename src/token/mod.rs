@@ -32,7 +32,7 @@ pub(crate) use explain::told;
 pub(crate) use external::{ExternalClaims, ExternalVerifier, unverified_issuer};
 pub use key_ring::KeyRing;
 pub(crate) use key_set::KeySet;
-pub(crate) use message::{Message, Times};
+pub(crate) use message::{Events, Message, Times};
 pub(crate) use scope_claims::ScopeClaims;
 pub use signing_key::SigningKey;
 pub(crate) use ticket::Ticket;
