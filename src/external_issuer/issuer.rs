@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use super::jwks_fetch::{Keys, Timing};
 use super::jwks_source::JwksSource;
+use super::people::PeopleMapper;
+use super::revocation_settings::RevocationSettings;
 use super::session_mapping::ExternalSessions;
 use super::trusted_issuer::TrustedIssuer;
 use crate::audience::Audiences;
@@ -28,7 +30,9 @@ pub struct ExternalIssuer {
     scopes: Scopes,
     takes_plain_jwts: bool,
     timing: Timing,
-    invalid: FirstInvalid,
+    people: Option<Arc<dyn PeopleMapper>>,
+    pub(super) revocations: RevocationSettings,
+    pub(super) invalid: FirstInvalid,
 }
 
 /// The settings of the gateway that count for external tokens too.
@@ -58,6 +62,8 @@ impl ExternalIssuer {
             scopes: Scopes::default(),
             takes_plain_jwts: false,
             timing: Timing::default(),
+            people: None,
+            revocations: RevocationSettings::default(),
             invalid: FirstInvalid::default(),
         }
     }
@@ -132,6 +138,14 @@ impl ExternalIssuer {
         self
     }
 
+    /// Who its people are here. Default: nobody is known.
+    ///
+    /// A closure `Fn(&ExternalSubject) -> Option<UserId>` is a mapper.
+    pub fn people(mut self, mapper: impl PeopleMapper) -> Self {
+        self.people = Some(Arc::new(mapper));
+        self
+    }
+
     /// How often its keys are fetched: above 0, at most 24 h. Default: 10 min.
     ///
     /// A key that the issuer removed is refused after this time at the latest, while the issuer can be reached.
@@ -181,13 +195,18 @@ impl ExternalIssuer {
         if let Some((_, unknown)) = audiences.iter().find(|(_, own)| !gateway.audiences.knows(own)) {
             return Err(BuildError::UnknownAudience(unknown.to_string()));
         }
-        if !(1..=16).contains(&audiences.len()) {
+        let least = usize::from(!self.revocations.is_any());
+        if !(least..=16).contains(&audiences.len()) {
             return Err(BuildError::Audiences {
                 count: audiences.len(),
                 characters: audiences.iter().map(|(external, _)| external.as_str().len()).sum(),
                 setter: "ExternalIssuer::audience",
             });
         }
+        if self.revocations.is_any() && self.people.is_none() {
+            return Err(BuildError::NoPeople(self.issuer));
+        }
+        let (people, revocations) = (self.people, self.revocations.check()?);
         let issuer: Arc<str> = self.issuer.into();
         let keys =
             Keys::new(issuer.clone(), self.source, self.algorithms.clone(), self.timing, clock.clone());
@@ -202,7 +221,8 @@ impl ExternalIssuer {
             leeway: gateway.leeway,
             max_life: Claims::MAX_LIFE,
         };
-        Ok(TrustedIssuer { verifier, keys, sessions: self.sessions, mapping_deadline: gateway.deadline })
+        let (sessions, mapping_deadline) = (self.sessions, gateway.deadline);
+        Ok(TrustedIssuer { verifier, keys, sessions, people, revocations, mapping_deadline })
     }
 }
 

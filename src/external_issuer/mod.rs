@@ -92,6 +92,7 @@ mod jwks_fetch;
 mod jwks_http;
 mod jwks_source;
 mod people;
+mod revocation_settings;
 mod session_mapping;
 mod token;
 mod trusted_issuer;
@@ -104,9 +105,11 @@ pub(crate) use issuer::Gateway;
 pub use jwks_http::HttpJwks;
 pub use jwks_source::{JwksError, JwksSource};
 pub use people::{ExternalSubject, PeopleMapper};
+pub(crate) use revocation_settings::TrustedEvents;
+pub use revocation_settings::{GlobalTokenRevocation, SecurityEvents};
 pub use session_mapping::{ExternalSessions, SessionMapper};
 pub(crate) use token::ExternalToken;
-pub(crate) use trusted_issuer::TrustedIssuer;
+pub(crate) use trusted_issuer::{TrustedIssuer, Unverified};
 pub(crate) use trusted_issuers::TrustedIssuers;
 
 #[cfg(feature = "jwks-http")]

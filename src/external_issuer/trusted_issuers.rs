@@ -51,6 +51,11 @@ impl TrustedIssuers {
         self.issuers.iter().find(|trusted| *trusted.verifier.issuer == *issuer)
     }
 
+    /// All of them.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &TrustedIssuer> {
+        self.issuers.iter().map(|trusted| &**trusted)
+    }
+
     /// What their tokens have as `iss`.
     pub(crate) fn names(&self) -> Vec<&str> {
         self.issuers.iter().map(|trusted| &*trusted.verifier.issuer).collect()
