@@ -43,7 +43,9 @@ mod tests {
         assert!(waits[0] <= Duration::from_secs(1) && waits[0] >= Duration::from_millis(500));
         assert!(waits[3] >= Duration::from_secs(4) && waits[3] <= Duration::from_secs(8));
         assert!(
-            waits[6..].iter().all(|wait| *wait >= Duration::from_secs(30) && *wait <= Duration::from_secs(60))
+            waits[6..]
+                .iter()
+                .all(|wait| *wait >= Duration::from_secs(30) && *wait <= Duration::from_secs(60))
         );
         backoff.reset();
         assert!(backoff.after_fault(None) <= Duration::from_secs(1));

@@ -230,7 +230,8 @@ impl Stream {
 
     /// Asks for a verification event. `false`: the transmitter has none.
     pub(super) async fn verify(&self, current: &Current) -> Result<bool, EventStreamError> {
-        let unfit = || EventStreamError::Unfit("no state could be signed for the id of the stream".to_owned());
+        let unfit =
+            || EventStreamError::Unfit("no state could be signed for the id of the stream".to_owned());
         let state = self.states.make(&current.id).ok_or_else(unfit)?;
         let request = Verification { stream_id: &current.id, state: &state };
         let has_asked = self.transmitter.verify(&current.endpoints, &request).await?;

@@ -51,7 +51,8 @@ impl Transmitter {
         let found: TransmitterConfiguration = json(what, "SSF 1.0 §7.1", &body)?;
         // SSF 1.0 §7.2.3
         if *found.issuer != *self.issuer {
-            let unfit = format!("it is {:?} by its own configuration, and not {:?}", found.issuer, self.issuer);
+            let unfit =
+                format!("it is {:?} by its own configuration, and not {:?}", found.issuer, self.issuer);
             return Err(EventStreamError::Unfit(unfit));
         }
         let streams = found.configuration_endpoint.ok_or_else(|| {

@@ -11,7 +11,11 @@ use super::session_mapping::ExternalSessions;
 use super::trusted_issuer::TrustedIssuer;
 use crate::audience::Audiences;
 use crate::clock::HostClock;
+#[cfg(feature = "jwks-http")]
+use crate::event_stream::VerificationStates;
 use crate::id::{Audience, FirstInvalid, Scopes, TextOr};
+#[cfg(feature = "jwks-http")]
+use crate::token::KeyRing;
 use crate::token::{Algorithm, Claims, ExternalVerifier, ScopeClaims};
 use crate::validate::{BuildError, Setting, check_issuer};
 
@@ -44,6 +48,17 @@ pub(crate) struct Gateway<'s> {
     /// How long finding a session may take.
     pub(crate) deadline: Duration,
     pub(crate) clock: &'s HostClock,
+    /// What signs the states of verification requests.
+    #[cfg(feature = "jwks-http")]
+    pub(crate) keys: &'s KeyRing,
+}
+
+#[cfg(feature = "jwks-http")]
+impl Gateway<'_> {
+    /// The states that this gateway sends to the issuer with the name `issuer`.
+    pub(super) fn verification_states(&self, issuer: &str) -> VerificationStates {
+        VerificationStates::new(self.issuer, issuer, self.keys.clone(), self.clock.clone())
+    }
 }
 
 impl ExternalIssuer {
@@ -206,7 +221,7 @@ impl ExternalIssuer {
         if self.revocations.is_any() && self.people.is_none() {
             return Err(BuildError::NoPeople(self.issuer));
         }
-        let (people, revocations) = (self.people, self.revocations.check()?);
+        let (people, revocations) = (self.people, self.revocations.check(&self.issuer, gateway)?);
         let issuer: Arc<str> = self.issuer.into();
         let keys =
             Keys::new(issuer.clone(), self.source, self.algorithms.clone(), self.timing, clock.clone());

@@ -2,13 +2,17 @@
 
 use std::fmt;
 use std::num::NonZeroU32;
+#[cfg(feature = "jwks-http")]
+use std::sync::Arc;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use url::Url;
 
-use super::issuer::ExternalIssuer;
+use super::issuer::{ExternalIssuer, Gateway};
+#[cfg(feature = "jwks-http")]
+use crate::event_stream::{EventStream, VerificationStates};
 use crate::id::{Audience, FirstInvalid, TextOr};
 use crate::rate_limit::OneLimit;
 use crate::validate::{BuildError, Setting, check_count, check_endpoint};
@@ -34,6 +38,8 @@ pub struct SecurityEvents {
     audience: Option<Audience>,
     authorization: Option<HeaderDigest>,
     max_age: Duration,
+    #[cfg(feature = "jwks-http")]
+    stream: Option<EventStream>,
     invalid: FirstInvalid,
 }
 
@@ -76,6 +82,9 @@ pub(crate) struct TrustedEvents {
     pub(crate) audience: Audience,
     authorization: Option<HeaderDigest>,
     pub(crate) max_age: Duration,
+    /// The stream that the gateway asks for, and the states that it sends to have the stream verified.
+    #[cfg(feature = "jwks-http")]
+    pub(crate) stream: Option<(EventStream, Arc<VerificationStates>)>,
 }
 
 /// How the requests for a global revocation of one issuer are judged.
@@ -100,7 +109,14 @@ impl SecurityEvents {
     pub fn new(audience: impl TextOr<Audience>) -> Self {
         let mut invalid = FirstInvalid::default();
         let audience = invalid.read("the audience of security events", audience);
-        Self { audience, authorization: None, max_age: Self::MAX_AGE, invalid }
+        Self {
+            audience,
+            authorization: None,
+            max_age: Self::MAX_AGE,
+            #[cfg(feature = "jwks-http")]
+            stream: None,
+            invalid,
+        }
     }
 
     const MAX_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -121,6 +137,17 @@ impl SecurityEvents {
     /// reach this gateway sends its events later: so keep this longer than any outage.
     pub const fn max_age(mut self, age: Duration) -> Self {
         self.max_age = age;
+        self
+    }
+
+    /// The stream that the gateway asks the issuer for, and polls. Default: none, so events come only when the issuer is
+    /// told to push them here.
+    ///
+    /// [`Bridge::maintain`](crate::Bridge::maintain) starts this.
+    #[cfg(feature = "jwks-http")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "jwks-http")))]
+    pub fn stream(mut self, stream: EventStream) -> Self {
+        self.stream = Some(stream);
         self
     }
 }
@@ -195,11 +222,11 @@ impl RevocationSettings {
     }
 
     /// The same, checked.
-    pub(super) fn check(self) -> Result<Revocations, BuildError> {
+    pub(super) fn check(self, issuer: &str, gateway: &Gateway<'_>) -> Result<Revocations, BuildError> {
         let limit = Setting::new("the limit of revocations", "ExternalIssuer::revocations_per_minute");
         check_count(limit, self.per_minute, &(1..=1_000_000), "1 to 1 000 000")?;
         Ok(Revocations {
-            events: self.events.map(SecurityEvents::check).transpose()?.flatten(),
+            events: self.events.map(|events| events.check(issuer, gateway)).transpose()?.flatten(),
             global: self.global.map(GlobalTokenRevocation::check).transpose()?.flatten(),
             logout_client: self.logout_client,
             limit: OneLimit::per_minute(NonZeroU32::new(self.per_minute).unwrap_or(NonZeroU32::MIN)),
@@ -208,14 +235,21 @@ impl RevocationSettings {
 }
 
 impl SecurityEvents {
-    fn check(self) -> Result<Option<TrustedEvents>, BuildError> {
+    #[cfg_attr(not(feature = "jwks-http"), allow(unused_variables, reason = "nothing has a stream"))]
+    fn check(self, issuer: &str, gateway: &Gateway<'_>) -> Result<Option<TrustedEvents>, BuildError> {
         self.invalid.check()?;
         let Self { audience, authorization, max_age, .. } = self;
         if !(Duration::from_secs(60)..=Duration::from_secs(30 * 24 * 3600)).contains(&max_age) {
             let setting = Setting::new("the age of security events", "SecurityEvents::max_age");
             return Err(setting.duration_out_of_range(max_age, "60 seconds to 30 days"));
         }
-        Ok(audience.map(|audience| TrustedEvents { audience, authorization, max_age }))
+        Ok(audience.map(|audience| TrustedEvents {
+            audience,
+            authorization,
+            max_age,
+            #[cfg(feature = "jwks-http")]
+            stream: self.stream.map(|stream| (stream, Arc::new(gateway.verification_states(issuer)))),
+        }))
     }
 }
 
@@ -229,6 +263,17 @@ impl GlobalTokenRevocation {
 }
 
 impl TrustedEvents {
+    /// Whether a verification event for `stream` may have this `state` (SSF 1.0 §8.1.4.2): a gateway has sent it, or the
+    /// event answers no request. When no gateway asks for a stream, people do, and any state is theirs.
+    #[cfg_attr(not(feature = "jwks-http"), allow(unused_variables, reason = "nothing has a stream"))]
+    pub(crate) fn expects(&self, stream: Option<&str>, state: Option<&str>) -> bool {
+        #[cfg(feature = "jwks-http")]
+        if let (Some((_, states)), Some(state)) = (&self.stream, state) {
+            return stream.is_some_and(|stream| states.is_expected(stream, state));
+        }
+        true
+    }
+
     /// Whether the sender has shown what it must: the values of the header `Authorization` are `shown`.
     pub(crate) fn admits<'h>(&self, mut shown: impl Iterator<Item = &'h [u8]>) -> bool {
         let Some(expected) = self.authorization else { return true };

@@ -5,9 +5,13 @@
 //! message has come.
 
 mod decision;
+#[cfg(feature = "jwks-http")]
+mod polled;
 mod receiver;
 mod refused;
 mod subject;
 
+#[cfg(feature = "jwks-http")]
+pub(crate) use polled::event_streams;
 pub(crate) use receiver::{Delivery, Outcome, Received, Receiver, Verification};
 pub(crate) use refused::{Refused, RefusedMessage};

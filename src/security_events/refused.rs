@@ -29,6 +29,8 @@ pub(crate) enum RefusedMessage {
     Audience,
     Authentication,
     Access,
+    /// SSF 1.0 §8.1.4.2
+    State,
 }
 
 impl RefusedMessage {
@@ -41,6 +43,7 @@ impl RefusedMessage {
             Self::Audience => "invalid_audience",
             Self::Authentication => "authentication_failed",
             Self::Access => "access_denied",
+            Self::State => "invalid_state",
         }
     }
 }

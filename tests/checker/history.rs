@@ -178,8 +178,7 @@ impl History {
     }
 
     fn may_end(&self, revocation: &Revocation, session: usize) -> bool {
-        let may_be_open =
-            !revocation.acknowledged || self.openings[session].sent < revocation.span.answered;
+        let may_be_open = !revocation.acknowledged || self.openings[session].sent < revocation.span.answered;
         match revocation.session {
             Some(named) if named == session => true,
             Some(named) => may_be_open && self.hangs_on(session, named),

@@ -166,7 +166,8 @@ impl Person {
 
     /// An agent exchanges the token of a bridge, or of another agent, for a token of its own, if the store is available.
     async fn delegate(&mut self) {
-        let Some(parent) = (0..self.bridges.len()).collect::<Vec<_>>().choose(&mut rand::rng()).copied() else {
+        let Some(parent) = (0..self.bridges.len()).collect::<Vec<_>>().choose(&mut rand::rng()).copied()
+        else {
             return;
         };
         let (scene, (client_id, client_secret)) = (self.scene.clone(), AGENT);
