@@ -7,10 +7,12 @@ use std::time::{Duration, Instant};
 
 use secrecy::ExposeSecret;
 use tokio::sync::Notify;
+use tokio::time::sleep;
 use url::Url;
 
 use super::error::EventStreamError;
 use super::http_client::HttpClient;
+use super::pace::jittered;
 use super::receive::ReceiveSets;
 use super::settings::{Delivery, EventStream};
 use super::transmitter::{Endpoints, Transmitter};
@@ -41,6 +43,8 @@ pub(super) struct Standing {
     pub(super) answered_at: Option<Instant>,
     pub(super) fault: Option<String>,
     verification_asked_at: Option<Instant>,
+    /// The id of the stream that this gateway created.
+    created: Option<String>,
 }
 
 /// A stream that is set up.
@@ -56,6 +60,8 @@ pub(super) struct Current {
 impl Stream {
     /// A verification is asked for anew after so long, when a stream is set up again.
     const VERIFY_EVERY: Duration = Duration::from_secs(600);
+    /// After so long, the streams are seen that other gateways create at the same moment.
+    const SETTLES_AFTER: Duration = Duration::from_secs(1);
 
     pub(super) fn new(
         issuer: Arc<str>,
@@ -104,12 +110,21 @@ impl Stream {
         Ok(current)
     }
 
-    /// Gateways that create a stream at the same time find each other's: all use the one with the least id, and each
-    /// deletes its own if it is another one.
+    /// Gateways that create a stream at the same moment all use the one with the least id, and each deletes its own if
+    /// that is another one.
     async fn find_or_create(&self, at: &Endpoints) -> Result<StreamConfiguration, EventStreamError> {
-        if let Some(found) = self.find(at).await? {
-            return Ok(found);
+        let stream = match self.find(at).await? {
+            Some(found) => found,
+            None => self.create(at).await?,
+        };
+        let own = self.standing().created.take_if(|own| *own != stream.stream_id);
+        if let Some(own) = own {
+            self.transmitter.delete(at, &own).await?;
         }
+        Ok(stream)
+    }
+
+    async fn create(&self, at: &Endpoints) -> Result<StreamConfiguration, EventStreamError> {
         let method = self.settings.delivery.method();
         let (endpoint_url, authorization_header) = match &self.settings.delivery {
             Delivery::Poll => (None, None),
@@ -124,7 +139,7 @@ impl Stream {
         };
         let created = match self.transmitter.create(at, &wish).await {
             Ok(created) => created,
-            // SSF 1.0 §8.1.1.1: the receiver has a stream already.
+            // SSF 1.0 §8.1.1.1: the receiver has a stream already. Another gateway may have just created it.
             Err(EventStreamError::Status { status: 409, .. }) => {
                 return self.find(at).await?.ok_or_else(|| {
                     EventStreamError::Unfit(format!(
@@ -136,14 +151,11 @@ impl Stream {
             }
             Err(error) => return Err(error),
         };
-        tracing::info!(issuer = %self.issuer(), stream_id = %quoted(&created.stream_id), "an event stream was created");
-        match self.find(at).await? {
-            Some(first) if first.stream_id != created.stream_id => {
-                self.transmitter.delete(at, &created.stream_id).await?;
-                Ok(first)
-            }
-            _ => Ok(created),
-        }
+        let id = &created.stream_id;
+        tracing::info!(issuer = %self.issuer(), stream_id = %quoted(id), "an event stream was created");
+        self.standing().created = Some(id.clone());
+        sleep(jittered(Self::SETTLES_AFTER)).await;
+        Ok(self.find(at).await?.unwrap_or(created))
     }
 
     /// The stream that fits the settings; of several, the one with the least id.

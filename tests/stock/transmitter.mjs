@@ -184,7 +184,10 @@ async function control(request, action) {
     if (action === 'emit') return emit(request);
     if (action === 'log') return [200, { ...log, streams: [...streams.values()].map((s) => s.config) }];
     if (action === 'forget') {
+        // Polls that are held are answered.
+        const lost = [...streams.values()];
         streams.clear();
+        lost.forEach((stream) => stream.wake());
         return [204];
     }
     Object.assign(given, JSON.parse(await body(request)));
