@@ -111,7 +111,8 @@ impl AssertionHash {
     /// No assertion of a client has the same hash, because no client id is empty. No ticket has it, because no `jti` of a
     /// ticket begins with a space.
     pub(crate) fn of_message(kind: &'static str, issuer: &str, jti: &str) -> Self {
-        let digest = Sha256::new().chain_update("  ").chain_update(kind).chain_update(" ").chain_update(issuer);
+        let digest =
+            Sha256::new().chain_update("  ").chain_update(kind).chain_update(" ").chain_update(issuer);
         Self(digest.chain_update(" ").chain_update(jti).finalize().into())
     }
 

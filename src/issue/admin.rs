@@ -238,8 +238,7 @@ impl Admin {
 
     /// Does what a security event of an external issuer says, once.
     pub(crate) async fn apply_event(&self, event: &SecurityEvent) -> Result<EventOutcome, StoreError> {
-        let outcome =
-            within_deadline(self.settings.deadlines.write, self.store.apply_event(event)).await?;
+        let outcome = within_deadline(self.settings.deadlines.write, self.store.apply_event(event)).await?;
         match &event.action {
             EventAction::Revoke(target) => self.forget(target.clone()),
             EventAction::Disable(user) => self.liveness.forget(&Revocation::User(user.clone())),

@@ -9,5 +9,6 @@ mod receiver;
 mod refused;
 mod subject;
 
+#[allow(unused_imports, reason = "the poller uses the rest")]
 pub(crate) use receiver::{Delivery, Outcome, Received, Receiver, Verification};
 pub(crate) use refused::{Refused, RefusedMessage};

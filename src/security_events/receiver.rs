@@ -30,6 +30,7 @@ pub(crate) enum Delivery<'d> {
     /// Its sender called this gateway, with these values of the header `Authorization`.
     Push(&'d [&'d [u8]]),
     /// This gateway asked this issuer for its events.
+    #[allow(dead_code, reason = "the poller makes it")]
     Poll(&'d str),
 }
 
@@ -190,7 +191,8 @@ impl Receiver {
             return Err(malformed("exp is missing"));
         }
         let life = message.check(trusted.times(PROMPT)).map_err(refused_token)?;
-        let is_logout = |message: &Message| message.events.as_ref()?.get(LOGOUT).map(|event| is_object(event));
+        let is_logout =
+            |message: &Message| message.events.as_ref()?.get(LOGOUT).map(|event| is_object(event));
         if message.has_nonce || is_logout(&message) != Some(true) {
             return Err(malformed("the logout event is missing, or there is a nonce"));
         }
@@ -219,9 +221,13 @@ impl Receiver {
         let taken = trusted.revocations.global.as_ref().ok_or_else(|| no_access(trusted))?;
         let message = verified(trusted, text, GLOBAL_REVOCATION).await?;
         if !message.is_only_for(taken.endpoint.as_str()) {
-            return Err(refuse(RefusedMessage::Audience, "aud is not the URL of the endpoint, and that alone"));
+            return Err(refuse(
+                RefusedMessage::Audience,
+                "aud is not the URL of the endpoint, and that alone",
+            ));
         }
-        let is_caller = message.subject.is_some() && taken.caller.iter().all(|one| Some(one) == message.subject.as_ref());
+        let is_caller =
+            message.subject.is_some() && taken.caller.iter().all(|one| Some(one) == message.subject.as_ref());
         if !is_caller || message.events.is_some() || message.has_nonce {
             return Err(malformed("sub is not the caller, or there are events or a nonce"));
         }
@@ -267,7 +273,10 @@ impl Receiver {
         };
         let mut all = self.trusted.iter().flat_map(|trusted| trusted.all());
         all.find(|issuer| issuer.name() == name).ok_or_else(|| {
-            Refused::Message(RefusedMessage::Issuer, format!("iss is {}, which is not trusted", quoted(&name)))
+            Refused::Message(
+                RefusedMessage::Issuer,
+                format!("iss is {}, which is not trusted", quoted(&name)),
+            )
         })
     }
 
@@ -296,8 +305,17 @@ impl Receiver {
             }
             EventOutcome::Done(sessions) => {
                 let disabled = asked.effect == Effect::Disable;
-                audit!("revocation_received", issuer, protocol, event, user_id = user, session_id = session,
-                    disabled, found = sessions.is_some(), sessions);
+                audit!(
+                    "revocation_received",
+                    issuer,
+                    protocol,
+                    event,
+                    user_id = user,
+                    session_id = session,
+                    disabled,
+                    found = sessions.is_some(),
+                    sessions
+                );
                 Ok(if sessions.is_some() { Outcome::Done } else { Outcome::Unmapped })
             }
         }

@@ -104,7 +104,9 @@ impl Identifier {
     /// The one text of an identifier that stands for a thing and not for a person.
     fn text(self) -> Option<String> {
         match self {
-            Self::Opaque { id: text } | Self::IssSub { sub: text, .. } | Self::Uri { uri: text } => Some(text),
+            Self::Opaque { id: text } | Self::IssSub { sub: text, .. } | Self::Uri { uri: text } => {
+                Some(text)
+            }
             _ => None,
         }
     }
@@ -160,7 +162,8 @@ fn is_text(text: &str, most: usize) -> bool {
 
 /// Whether `text` could be an address (RFC 9493 §3.2.2): the host compares it.
 fn is_email(text: &str) -> bool {
-    let is_split = text.rsplit_once('@').is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty());
+    let is_split =
+        text.rsplit_once('@').is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty());
     is_split && is_text(text, 320) && !text.contains(char::is_whitespace)
 }
 
@@ -191,7 +194,10 @@ mod tests {
     fn m11_each_format_names_the_person() {
         let who = one(&iss_sub("7"));
         assert_eq!((who.issuer.as_str(), who.subject.as_deref()), (ISSUER, Some("7")));
-        assert_eq!(one(&json!({ "format": "email", "email": "a@b.example" })).email.as_deref(), Some("a@b.example"));
+        assert_eq!(
+            one(&json!({ "format": "email", "email": "a@b.example" })).email.as_deref(),
+            Some("a@b.example")
+        );
         assert_eq!(one(&json!({ "format": "opaque", "id": "x1" })).opaque.as_deref(), Some("x1"));
         let aliases = json!({ "format": "aliases", "identifiers": [
             { "format": "email", "email": "a@b.example" }, iss_sub("7"), { "format": "opaque", "id": "x1" },

@@ -195,7 +195,9 @@ mod tests {
     fn a_message_is_read() {
         let message = Message::read(claims().to_string().as_bytes(), ISSUER).unwrap();
         assert_eq!((message.id.as_str(), message.has_nonce), ("1", false));
-        assert!(message.is_only_for("https://gateway.example") && !message.is_for("https://gateway.example/"));
+        assert!(
+            message.is_only_for("https://gateway.example") && !message.is_for("https://gateway.example/")
+        );
         assert_eq!(message.events.unwrap().into_keys().collect::<Vec<_>>(), ["urn:a"]);
         let two = with("aud", json!(["https://gateway.example", "https://other.example"])).unwrap();
         assert!(two.is_for("https://gateway.example") && !two.is_only_for("https://gateway.example"));
