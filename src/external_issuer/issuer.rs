@@ -29,9 +29,9 @@ pub struct ExternalIssuer {
     scope_claims: ScopeClaims,
     scopes: Scopes,
     takes_plain_jwts: bool,
-    timing: Timing,
     people: Option<Arc<dyn PeopleMapper>>,
     pub(super) revocations: RevocationSettings,
+    timing: Timing,
     pub(super) invalid: FirstInvalid,
 }
 
@@ -61,9 +61,9 @@ impl ExternalIssuer {
             scope_claims: ScopeClaims::Standard,
             scopes: Scopes::default(),
             takes_plain_jwts: false,
-            timing: Timing::default(),
             people: None,
             revocations: RevocationSettings::default(),
+            timing: Timing::default(),
             invalid: FirstInvalid::default(),
         }
     }
@@ -138,9 +138,10 @@ impl ExternalIssuer {
         self
     }
 
-    /// Who its people are here. Default: nobody is known.
+    /// Who the people of this issuer are here. Default: nobody is known.
     ///
-    /// A closure `Fn(&ExternalSubject) -> Option<UserId>` is a mapper.
+    /// A closure will do: `|who: &ExternalSubject| UserId::parse(who.subject.as_deref()?).ok()`. Map by
+    /// [`subject`](super::ExternalSubject::subject) where you can.
     pub fn people(mut self, mapper: impl PeopleMapper) -> Self {
         self.people = Some(Arc::new(mapper));
         self

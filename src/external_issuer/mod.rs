@@ -87,6 +87,7 @@
 
 mod caller;
 mod issuer;
+mod issuer_revocations;
 mod jwks_fetch;
 #[cfg(feature = "jwks-http")]
 mod jwks_http;
