@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::identity_assertions::Assertions;
 use super::jwks_fetch::{Keys, KeysUnavailable};
 use super::people::{ExternalSubject, PeopleMapper};
 use super::revocation_settings::Revocations;
@@ -21,6 +22,7 @@ pub(crate) struct TrustedIssuer {
     pub(super) sessions: ExternalSessions,
     pub(super) people: Option<Arc<dyn PeopleMapper>>,
     pub(crate) revocations: Revocations,
+    pub(super) assertions: Assertions,
     pub(super) mapping_deadline: Duration,
 }
 

@@ -116,12 +116,12 @@ impl Receiver {
 
     /// The URL at which issuers ask for global revocations. `None`: none may.
     pub(crate) fn revocation_endpoint(&self) -> Option<&str> {
-        let mut issuers = self.trusted.iter().flat_map(|trusted| trusted.all());
+        let mut issuers = self.trusted.iter().flat_map(|trusted| trusted.iter());
         issuers.find_map(|issuer| Some(issuer.revocations.global.as_ref()?.endpoint.as_str()))
     }
 
     fn any(&self, takes: impl Fn(&TrustedIssuer) -> bool) -> bool {
-        self.trusted.iter().any(|trusted| trusted.all().any(&takes))
+        self.trusted.iter().flat_map(|trusted| trusted.iter()).any(|issuer| takes(issuer))
     }
 
     /// Takes a security event token (RFC 8417 §2.2). When this returns `Ok`, what it asks for is done.
@@ -271,12 +271,11 @@ impl Receiver {
         let Some(name) = unverified_issuer(text) else {
             return Err(malformed("it is no JWT with an issuer"));
         };
-        let mut all = self.trusted.iter().flat_map(|trusted| trusted.all());
-        all.find(|issuer| issuer.name() == name).ok_or_else(|| {
-            Refused::Message(
-                RefusedMessage::Issuer,
-                format!("iss is {}, which is not trusted", quoted(&name)),
-            )
+        let mut all = self.trusted.iter().flat_map(|trusted| trusted.iter());
+        let found = all.find(|issuer| issuer.name() == name).map(|issuer| &**issuer);
+        found.ok_or_else(|| {
+            let detail = format!("iss is {}, which is not trusted", quoted(&name));
+            Refused::Message(RefusedMessage::Issuer, detail)
         })
     }
 
