@@ -26,7 +26,7 @@ pub(crate) enum Received {
         /// A code of RFC 8935 §2.4, or `invalid_state` (SSF 1.0 §8.1.4.2).
         code: &'static str,
         /// What the people who run the transmitter are told, in English.
-        description: String,
+        description: &'static str,
     },
     /// It cannot be done now. It is not acknowledged, so it comes again.
     NotNow {

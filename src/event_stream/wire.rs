@@ -110,7 +110,7 @@ pub(super) struct Poll<'p> {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct SetError {
     pub(super) err: &'static str,
-    pub(super) description: String,
+    pub(super) description: &'static str,
 }
 
 /// The answer to a poll (RFC 8936 §2.3): SETs by their `jti`.
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn a_poll_has_the_names_of_the_standard() {
-        let errors = [("b".to_owned(), SetError { err: "invalid_key", description: "no".to_owned() })].into();
+        let errors = [("b".to_owned(), SetError { err: "invalid_key", description: "no" })].into();
         let poll =
             Poll { max_events: 8, return_immediately: false, ack: &["a".to_owned()], set_errs: &errors };
         let expected = json!({

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::identity_assertions::{Assertions, IdentityAssertions};
 use super::jwks_fetch::{Keys, Timing};
 use super::jwks_source::JwksSource;
 use super::people::PeopleMapper;
 use super::revocation_settings::RevocationSettings;
 use super::session_mapping::ExternalSessions;
 use super::trusted_issuer::TrustedIssuer;
+use super::workloads::WorkloadMapper;
 use crate::audience::Audiences;
 use crate::clock::HostClock;
 #[cfg(feature = "jwks-http")]
@@ -33,9 +35,10 @@ pub struct ExternalIssuer {
     scope_claims: ScopeClaims,
     scopes: Scopes,
     takes_plain_jwts: bool,
-    timing: Timing,
     people: Option<Arc<dyn PeopleMapper>>,
     pub(super) revocations: RevocationSettings,
+    assertions: Assertions,
+    timing: Timing,
     pub(super) invalid: FirstInvalid,
 }
 
@@ -53,19 +56,13 @@ pub(crate) struct Gateway<'s> {
     pub(crate) keys: &'s KeyRing,
 }
 
-#[cfg(feature = "jwks-http")]
-impl Gateway<'_> {
-    /// The states that this gateway sends to the issuer with the name `issuer`.
-    pub(super) fn verification_states(&self, issuer: &str) -> VerificationStates {
-        VerificationStates::new(self.issuer, issuer, self.keys.clone(), self.clock.clone())
-    }
-}
-
 impl ExternalIssuer {
     /// Describes the issuer whose tokens have exactly this `iss`, an https URL (RFC 8414 §2).
     ///
     /// `source` fetches the keys of the issuer. `sessions` says which sessions its callers have. The issuer needs at
-    /// least one [`audience`](Self::audience).
+    /// least one [`audience`](Self::audience), unless it is trusted for something else than access tokens:
+    /// [`identity_assertions`](Self::identity_assertions), [`workloads`](Self::workloads), or revocations such as
+    /// [`security_events`](Self::security_events).
     pub fn new(issuer: impl Into<String>, source: impl JwksSource, sessions: ExternalSessions) -> Self {
         Self {
             issuer: issuer.into(),
@@ -76,9 +73,10 @@ impl ExternalIssuer {
             scope_claims: ScopeClaims::Standard,
             scopes: Scopes::default(),
             takes_plain_jwts: false,
-            timing: Timing::default(),
             people: None,
             revocations: RevocationSettings::default(),
+            assertions: Assertions::default(),
+            timing: Timing::default(),
             invalid: FirstInvalid::default(),
         }
     }
@@ -153,11 +151,34 @@ impl ExternalIssuer {
         self
     }
 
-    /// Who its people are here. Default: nobody is known.
+    /// Who the people of this issuer are here. Default: nobody is known.
     ///
-    /// A closure `Fn(&ExternalSubject) -> Option<UserId>` is a mapper.
+    /// A closure will do: `|who: &ExternalSubject| UserId::parse(who.subject.as_deref()?).ok()`. Map by
+    /// [`subject`](super::ExternalSubject::subject) where you can.
     pub fn people(mut self, mapper: impl PeopleMapper) -> Self {
         self.people = Some(Arc::new(mapper));
+        self
+    }
+
+    /// Accepts its identity assertions at the token endpoint. Default: none.
+    ///
+    /// Each opens a session of the person whom [`people`](Self::people) finds. A client must prove who it is with its
+    /// own secret ([`RegisteredClient::secret`](crate::RegisteredClient::secret)).
+    pub fn identity_assertions(mut self, settings: IdentityAssertions) -> Self {
+        self.assertions.identity = Some(settings);
+        self
+    }
+
+    /// Accepts its tokens of workloads at the token endpoint (RFC 7523), such as service account tokens of Kubernetes and
+    /// JWT-SVIDs of SPIFFE. Default: none.
+    ///
+    /// The token is the proof of the workload: it needs no secret here. `aud` must be the issuer of this gateway alone.
+    /// A session of a workload ends with the token that opened it, at the latest. Only layers with
+    /// [`admit_workloads`](crate::BridgeAuthLayer::admit_workloads) let workloads in.
+    ///
+    /// Give it an issuer that issues such tokens to nobody but workloads: their type does not say what they are.
+    pub fn workloads(mut self, mapper: impl WorkloadMapper) -> Self {
+        self.assertions.workloads = Some(Arc::new(mapper));
         self
     }
 
@@ -206,11 +227,12 @@ impl ExternalIssuer {
             return Err(Setting::new(what, "ExternalIssuer::algorithms").out_of_range(0, "at least 1"));
         }
         check_scope_claims(&self.scope_claims)?;
+        self.assertions.check(self.people.as_ref())?;
         let audiences = self.audiences;
         if let Some((_, unknown)) = audiences.iter().find(|(_, own)| !gateway.audiences.knows(own)) {
             return Err(BuildError::UnknownAudience(unknown.to_string()));
         }
-        let least = usize::from(!self.revocations.is_any());
+        let least = usize::from(!self.assertions.are_accepted() && !self.revocations.is_any());
         if !(least..=16).contains(&audiences.len()) {
             return Err(BuildError::Audiences {
                 count: audiences.len(),
@@ -221,7 +243,7 @@ impl ExternalIssuer {
         if self.revocations.is_any() && self.people.is_none() {
             return Err(BuildError::NoPeople(self.issuer));
         }
-        let (people, revocations) = (self.people, self.revocations.check(&self.issuer, gateway)?);
+        let (people, revocations) = (self.people, self.revocations.check()?);
         let issuer: Arc<str> = self.issuer.into();
         let keys =
             Keys::new(issuer.clone(), self.source, self.algorithms.clone(), self.timing, clock.clone());
@@ -236,8 +258,23 @@ impl ExternalIssuer {
             leeway: gateway.leeway,
             max_life: Claims::MAX_LIFE,
         };
-        let (sessions, mapping_deadline) = (self.sessions, gateway.deadline);
-        Ok(TrustedIssuer { verifier, keys, sessions, people, revocations, mapping_deadline })
+        let (sessions, assertions, mapping_deadline) = (self.sessions, self.assertions, gateway.deadline);
+        Ok(TrustedIssuer {
+            #[cfg(feature = "jwks-http")]
+            verification: Arc::new(VerificationStates::new(
+                gateway.issuer,
+                &verifier.issuer,
+                gateway.keys.clone(),
+                clock.clone(),
+            )),
+            verifier,
+            keys,
+            sessions,
+            people,
+            assertions,
+            revocations,
+            mapping_deadline,
+        })
     }
 }
 

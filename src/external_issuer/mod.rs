@@ -85,8 +85,11 @@
 //! # }
 //! ```
 
+mod asserted;
 mod caller;
+mod identity_assertions;
 mod issuer;
+mod issuer_revocations;
 mod jwks_fetch;
 #[cfg(feature = "jwks-http")]
 mod jwks_http;
@@ -97,8 +100,11 @@ mod session_mapping;
 mod token;
 mod trusted_issuer;
 mod trusted_issuers;
+mod workloads;
 
+pub(crate) use asserted::{Asserted, AssertedSubject, AssertionRefusal};
 pub use caller::ExternalCaller;
+pub use identity_assertions::IdentityAssertions;
 pub use issuer::ExternalIssuer;
 pub(crate) use issuer::Gateway;
 #[cfg(feature = "jwks-http")]
@@ -111,6 +117,7 @@ pub use session_mapping::{ExternalSessions, SessionMapper};
 pub(crate) use token::ExternalToken;
 pub(crate) use trusted_issuer::{TrustedIssuer, Unverified};
 pub(crate) use trusted_issuers::TrustedIssuers;
+pub use workloads::{Workload, WorkloadMapper};
 
 #[cfg(feature = "jwks-http")]
 pub use crate::event_stream::{

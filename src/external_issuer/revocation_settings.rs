@@ -2,17 +2,14 @@
 
 use std::fmt;
 use std::num::NonZeroU32;
-#[cfg(feature = "jwks-http")]
-use std::sync::Arc;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use url::Url;
 
-use super::issuer::{ExternalIssuer, Gateway};
 #[cfg(feature = "jwks-http")]
-use crate::event_stream::{EventStream, VerificationStates};
+use crate::event_stream::EventStream;
 use crate::id::{Audience, FirstInvalid, TextOr};
 use crate::rate_limit::OneLimit;
 use crate::validate::{BuildError, Setting, check_count, check_endpoint};
@@ -59,10 +56,10 @@ pub struct GlobalTokenRevocation {
 /// Which revocations of an external issuer are taken.
 #[derive(Debug)]
 pub(super) struct RevocationSettings {
-    events: Option<SecurityEvents>,
-    global: Option<GlobalTokenRevocation>,
-    logout_client: Option<Audience>,
-    per_minute: u32,
+    pub(super) events: Option<SecurityEvents>,
+    pub(super) global: Option<GlobalTokenRevocation>,
+    pub(super) logout_client: Option<Audience>,
+    pub(super) per_minute: u32,
 }
 
 /// The same, checked.
@@ -82,9 +79,9 @@ pub(crate) struct TrustedEvents {
     pub(crate) audience: Audience,
     authorization: Option<HeaderDigest>,
     pub(crate) max_age: Duration,
-    /// The stream that the gateway asks for, and the states that it sends to have the stream verified.
+    /// The stream that the gateway asks for.
     #[cfg(feature = "jwks-http")]
-    pub(crate) stream: Option<(EventStream, Arc<VerificationStates>)>,
+    pub(crate) stream: Option<EventStream>,
 }
 
 /// How the requests for a global revocation of one issuer are judged.
@@ -169,46 +166,6 @@ impl GlobalTokenRevocation {
     }
 }
 
-impl ExternalIssuer {
-    /// Takes its security events (SSF 1.0). Default: none are taken. It needs [`people`](Self::people).
-    ///
-    /// | event | what it does here |
-    /// |---|---|
-    /// | CAEP `session-revoked` | ends all sessions of the person, or the one that [`PeopleMapper::session`] names |
-    /// | CAEP `credential-change`, `token-claims-change` | ends all sessions of the person |
-    /// | RISC `account-disabled`, `account-purged` | disables the person, and ends all their sessions |
-    /// | every other one | nothing: it is accepted, and an audit event tells of it |
-    pub fn security_events(mut self, events: SecurityEvents) -> Self {
-        self.revocations.events = Some(events);
-        self
-    }
-
-    /// Takes its requests to revoke all that a person has (draft-parecki-oauth-global-token-revocation). Default: none are
-    /// taken. It needs [`people`](Self::people).
-    pub fn global_token_revocation(mut self, revocation: GlobalTokenRevocation) -> Self {
-        self.revocations.global = Some(revocation);
-        self
-    }
-
-    /// Takes its logout tokens (OpenID Connect Back-Channel Logout 1.0) for `client`, the client id that this gateway has
-    /// at the issuer. Default: none are taken. It needs [`people`](Self::people).
-    ///
-    /// A logout token ends the session that [`PeopleMapper::session`] names, or else all sessions of the person.
-    pub fn backchannel_logout(mut self, client: impl TextOr<Audience>) -> Self {
-        self.revocations.logout_client = self.invalid.read("the client id of back-channel logout", client);
-        self
-    }
-
-    /// How many revocations of this issuer are taken in a minute, and at once: 1 to 1 000 000. Default: 600.
-    ///
-    /// Beyond that the answer is 429 with `Retry-After`, and nothing is done. It counts events, requests and logout tokens
-    /// together, also repeated ones and those that do nothing here. Each gateway counts for itself.
-    pub const fn revocations_per_minute(mut self, revocations: u32) -> Self {
-        self.revocations.per_minute = revocations;
-        self
-    }
-}
-
 impl Default for RevocationSettings {
     fn default() -> Self {
         Self { events: None, global: None, logout_client: None, per_minute: 600 }
@@ -222,11 +179,11 @@ impl RevocationSettings {
     }
 
     /// The same, checked.
-    pub(super) fn check(self, issuer: &str, gateway: &Gateway<'_>) -> Result<Revocations, BuildError> {
+    pub(super) fn check(self) -> Result<Revocations, BuildError> {
         let limit = Setting::new("the limit of revocations", "ExternalIssuer::revocations_per_minute");
         check_count(limit, self.per_minute, &(1..=1_000_000), "1 to 1 000 000")?;
         Ok(Revocations {
-            events: self.events.map(|events| events.check(issuer, gateway)).transpose()?.flatten(),
+            events: self.events.map(SecurityEvents::check).transpose()?.flatten(),
             global: self.global.map(GlobalTokenRevocation::check).transpose()?.flatten(),
             logout_client: self.logout_client,
             limit: OneLimit::per_minute(NonZeroU32::new(self.per_minute).unwrap_or(NonZeroU32::MIN)),
@@ -235,8 +192,7 @@ impl RevocationSettings {
 }
 
 impl SecurityEvents {
-    #[cfg_attr(not(feature = "jwks-http"), allow(unused_variables, reason = "nothing has a stream"))]
-    fn check(self, issuer: &str, gateway: &Gateway<'_>) -> Result<Option<TrustedEvents>, BuildError> {
+    fn check(self) -> Result<Option<TrustedEvents>, BuildError> {
         self.invalid.check()?;
         let Self { audience, authorization, max_age, .. } = self;
         if !(Duration::from_secs(60)..=Duration::from_secs(30 * 24 * 3600)).contains(&max_age) {
@@ -248,7 +204,7 @@ impl SecurityEvents {
             authorization,
             max_age,
             #[cfg(feature = "jwks-http")]
-            stream: self.stream.map(|stream| (stream, Arc::new(gateway.verification_states(issuer)))),
+            stream: self.stream,
         }))
     }
 }
@@ -263,17 +219,6 @@ impl GlobalTokenRevocation {
 }
 
 impl TrustedEvents {
-    /// Whether a verification event for `stream` may have this `state` (SSF 1.0 §8.1.4.2): a gateway has sent it, or the
-    /// event answers no request. When no gateway asks for a stream, people do, and any state is theirs.
-    #[cfg_attr(not(feature = "jwks-http"), allow(unused_variables, reason = "nothing has a stream"))]
-    pub(crate) fn expects(&self, stream: Option<&str>, state: Option<&str>) -> bool {
-        #[cfg(feature = "jwks-http")]
-        if let (Some((_, states)), Some(state)) = (&self.stream, state) {
-            return stream.is_some_and(|stream| states.is_expected(stream, state));
-        }
-        true
-    }
-
     /// Whether the sender has shown what it must: the values of the header `Authorization` are `shown`.
     pub(crate) fn admits<'h>(&self, mut shown: impl Iterator<Item = &'h [u8]>) -> bool {
         let Some(expected) = self.authorization else { return true };

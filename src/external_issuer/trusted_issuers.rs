@@ -51,9 +51,8 @@ impl TrustedIssuers {
         self.issuers.iter().find(|trusted| *trusted.verifier.issuer == *issuer)
     }
 
-    /// All of them.
-    pub(crate) fn all(&self) -> impl Iterator<Item = &TrustedIssuer> {
-        self.issuers.iter().map(|trusted| &**trusted)
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<TrustedIssuer>> {
+        self.issuers.iter()
     }
 
     /// What their tokens have as `iss`.

@@ -10,8 +10,9 @@ mod polled;
 mod receiver;
 mod refused;
 mod subject;
+mod verification;
 
 #[cfg(feature = "jwks-http")]
 pub(crate) use polled::event_streams;
-pub(crate) use receiver::{Delivery, Outcome, Received, Receiver, Verification};
+pub(crate) use receiver::{Delivery, Outcome, Receiver};
 pub(crate) use refused::{Refused, RefusedMessage};

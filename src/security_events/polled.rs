@@ -25,12 +25,18 @@ pub(crate) fn event_streams(
     receiver: &Receiver,
 ) -> Result<EventStreams, BuildError> {
     let mut streams = EventStreams::default();
-    for issuer in trusted.into_iter().flat_map(TrustedIssuers::all) {
+    for issuer in trusted.into_iter().flat_map(TrustedIssuers::iter) {
         let Some(events) = &issuer.revocations.events else { continue };
-        let Some((settings, states)) = &events.stream else { continue };
+        let Some(settings) = &events.stream else { continue };
         let name: Arc<str> = issuer.name().into();
         let polled = Polled { issuer: name.clone(), receiver: receiver.clone() };
-        streams.add(name, events.audience.as_str(), settings.clone(), states.clone(), Arc::new(polled))?;
+        streams.add(
+            name,
+            events.audience.as_str(),
+            settings.clone(),
+            issuer.verification.clone(),
+            Arc::new(polled),
+        )?;
     }
     Ok(streams)
 }
@@ -48,7 +54,7 @@ impl ReceiveSets for Polled {
             Refused::Message(why, detail) => {
                 let error = why.code();
                 tracing::warn!(issuer, error, detail, "a security event of an event stream was refused");
-                Received::Refused { code: error, description: detail }
+                Received::Refused { code: error, description: why.told() }
             }
             Refused::Unavailable(fault) => {
                 log_fault(&fault, what);

@@ -12,12 +12,15 @@ use url::Url;
 use super::answer::{Answer, EndpointError, json, no_content};
 use super::gateway_login;
 use super::jwks::PUBLIC;
-use super::oauth::{DEVICE_CODE, TOKEN_EXCHANGE};
+use super::oauth::{DEVICE_CODE, JWT_BEARER, TOKEN_EXCHANGE};
 use super::state::ServiceState;
 use crate::audience::is_inserted;
 use crate::id::{Audience, Scope};
 use crate::issue::IssueSettings;
+use crate::token::AssertionKind;
 
+/// The profile of identity assertions among the grants of RFC 7523.
+const ID_JAG: &str = "urn:ietf:params:oauth:grant-profile:id-jag";
 const BASIC: &str = "client_secret_basic";
 const POST: &str = "client_secret_post";
 const ASSERTION: &str = "private_key_jwt";
@@ -75,6 +78,9 @@ struct AuthorizationServer<'a> {
     /// Required and never empty (§3.2): the response type that belongs to the code grant.
     response_types_supported: [&'static str; 1],
     grant_types_supported: Vec<&'static str>,
+    /// draft-ietf-oauth-identity-assertion-authz-grant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    authorization_grant_profiles_supported: Option<[&'static str; 1]>,
     token_endpoint_auth_methods_supported: [&'static str; 4],
     token_endpoint_auth_signing_alg_values_supported: [&'static str; 5],
     code_challenge_methods_supported: [&'static str; 1],
@@ -82,6 +88,8 @@ struct AuthorizationServer<'a> {
     revocation: Option<RevocationMetadata<'a>>,
     #[serde(flatten)]
     introspection: Option<IntrospectionMetadata<'a>>,
+    #[serde(flatten)]
+    global_revocation: Option<GlobalRevocationMetadata<'a>>,
     /// RFC 9728 §4.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     protected_resources: Vec<&'a Audience>,
@@ -94,6 +102,13 @@ struct RevocationMetadata<'a> {
     revocation_endpoint: &'a str,
     revocation_endpoint_auth_methods_supported: [&'static str; 4],
     revocation_endpoint_auth_signing_alg_values_supported: [&'static str; 5],
+}
+
+/// draft-parecki-oauth-global-token-revocation §6.
+#[derive(Serialize)]
+struct GlobalRevocationMetadata<'a> {
+    global_token_revocation_endpoint: &'a str,
+    global_token_revocation_endpoint_auth_methods_supported: [&'static str; 1],
 }
 
 #[derive(Serialize)]
@@ -125,8 +140,10 @@ impl<'a> AuthorizationServer<'a> {
             Some("authorization_code"),
             settings.refresh.at_token_endpoint.then_some("refresh_token"),
             device_authorization.map(|_| DEVICE_CODE),
+            state.accepts_any_assertion().then_some(JWT_BEARER),
             settings.token_exchange.map(|_| TOKEN_EXCHANGE),
         ];
+        let takes_identity_assertions = state.accepts_assertions(AssertionKind::Person);
         Some(Self {
             issuer: &settings.issuer,
             authorization_endpoint: settings.endpoints.authorization.as_ref().map(Url::as_str),
@@ -138,6 +155,7 @@ impl<'a> AuthorizationServer<'a> {
             scopes_supported: scopes(settings),
             response_types_supported: ["code"],
             grant_types_supported: grants.into_iter().flatten().collect(),
+            authorization_grant_profiles_supported: takes_identity_assertions.then_some([ID_JAG]),
             token_endpoint_auth_methods_supported: PROOFS_AND_NONE,
             token_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
             code_challenge_methods_supported: ["S256"],
@@ -150,6 +168,12 @@ impl<'a> AuthorizationServer<'a> {
                 introspection_endpoint: endpoint.as_str(),
                 introspection_endpoint_auth_methods_supported: PROOFS,
                 introspection_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
+            }),
+            global_revocation: state.receiver.revocation_endpoint().map(|endpoint| {
+                GlobalRevocationMetadata {
+                    global_token_revocation_endpoint: endpoint,
+                    global_token_revocation_endpoint_auth_methods_supported: ["private_key_jwt"],
+                }
             }),
             protected_resources: settings.audiences.resources.iter().map(|found| &found.resource).collect(),
             gateway_protocol_version: state.gateway_login.as_ref().map(|_| gateway_login::PROTOCOL_VERSION),

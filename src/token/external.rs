@@ -245,10 +245,9 @@ impl ExternalClaims {
         user: UserId,
         client: ClientId,
     ) -> Result<Claims, InvalidClaims> {
-        let is_hook_client = client == ClientId::for_hooks_of(&user);
         Ok(Claims {
             issuer: self.issuer.clone(),
-            subject: if is_hook_client { Subject::HookClient { owner: user } } else { Subject::User(user) },
+            subject: Subject::of_session(user, &client),
             audiences: self.audiences.clone(),
             expires_at: self.expires_at,
             issued_at: self.issued_at,
