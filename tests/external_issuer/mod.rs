@@ -1,6 +1,7 @@
 //! Tokens of another authorization server, which runs here too, at the guard.
 
 mod actors;
+mod assertions;
 mod callers;
 mod hostile;
 mod keys;
