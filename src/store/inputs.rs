@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     ClientCredential, ClientKey, DeviceCursor, DeviceQuery, KeyQuery, KnownUser, NewCode, NewSession, Origin,
-    ProvisionClient, RedeemCode, RefreshSession, RequestedId, SessionLimit, WhenFull,
+    ProvisionClient, RedeemCode, RefreshSession, RequestedId, SessionLimit, SpentAssertion, WhenFull,
 };
 use crate::id::{
     AssertionHash, Audience, CallSource, ClientId, CodeChallenge, CodeHash, KeyThumbprint, RefreshHash,
@@ -143,10 +143,10 @@ impl NewSession {
         self
     }
 
-    /// The assertion that is spent with it, and how long it must be remembered. Default: none.
+    /// The assertion that is spent with it. Default: none.
     #[must_use]
-    pub const fn assertion(mut self, assertion: AssertionHash, life: Duration) -> Self {
-        self.assertion = Some((assertion, life));
+    pub const fn assertion(mut self, assertion: SpentAssertion) -> Self {
+        self.assertion = Some(assertion);
         self
     }
 

@@ -67,7 +67,7 @@ pub use revocation::{
 pub(crate) use run_to_completion::RunToCompletion;
 pub use session::{
     NewSession, OpenSession, OpenSessionError, OpenedSession, Origin, RequestedId, RowMark, RowState,
-    Session, SessionKey, SessionLimit, SessionState, SessionStatus, WhenFull,
+    Session, SessionKey, SessionLimit, SessionState, SessionStatus, SpentAssertion, WhenFull,
 };
 #[cfg(feature = "sqlite")]
 pub use sqlite::{SqliteStore, SqliteStoreBuilder};

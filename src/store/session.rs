@@ -36,8 +36,28 @@ pub struct NewSession {
     /// The one resource that its tokens may be for. Default: none is named. A session that is opened by a code, a device
     /// grant or a hook client's credential has the resource of these instead.
     pub resource: Option<Audience>,
-    /// The assertion that is spent with it, and how long it must be remembered.
-    pub assertion: Option<(AssertionHash, Duration)>,
+    /// The assertion that is spent with it.
+    pub assertion: Option<SpentAssertion>,
+}
+
+/// An assertion that vouches for a person, and is spent with the session that it opens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SpentAssertion {
+    /// Its issuer and `jti`.
+    pub hash: AssertionHash,
+    /// How long it must be remembered.
+    pub life: Duration,
+    /// When it was issued: its `iat`. After the last revoke-all of the person it is worth nothing, as a code is.
+    pub issued_at: SystemTime,
+}
+
+impl SpentAssertion {
+    /// An assertion that was issued at `issued_at` and must be remembered for `life`.
+    #[must_use]
+    pub const fn new(hash: AssertionHash, life: Duration, issued_at: SystemTime) -> Self {
+        Self { hash, life, issued_at }
+    }
 }
 
 /// The id that a session gets.
