@@ -37,7 +37,7 @@ const SCENES: [(&str, &str); 25] = [
     ("the agent's agent", "401 Unauthorized"),
     ("vouched for her", "401 Unauthorized"),
     ("from before Alice left", "400 Bad Request"),
-    ("enables Alice again", "204 No Content"),
+    ("hired again", "204 No Content"),
 ];
 
 /// What each scene says in the short form: its name, and what it proves.
@@ -66,7 +66,7 @@ const LINES: [(&str, &str); 25] = [
     ("agents", "the agent gets 401 from both, and so does its agent"),
     ("vouched", "so does the agent that the company vouched for"),
     ("no return", "an assertion from before gets 400, and a login 403"),
-    ("rehired", "an operator enables her, and what ended stays ended"),
+    ("rehired", "she may come back, and what has ended stays ended"),
 ];
 
 /// The demo in its short form, on a machine that asks for no colours and forbids none.

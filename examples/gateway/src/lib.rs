@@ -113,7 +113,7 @@ fn demonstrate(mut options: Options) -> Result<ExitCode> {
         if options.verbose {
             writeln!(io::stdout(), "listening on http://{}", gateway.address)?;
         }
-        options = options.for_another(gateway.address, &gateway.issuer);
+        options.become_another(gateway.address, &gateway.issuer);
         let another = Gateway::start(&options, &Demo, folder.path(), events).await?;
         let place = Place {
             gateway: gateway.address,

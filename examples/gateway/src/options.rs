@@ -203,11 +203,10 @@ impl Options {
         }
     }
 
-    /// The options of one more gateway of the one at `address`, which is known as `issuer`.
-    pub fn for_another(mut self, address: SocketAddr, issuer: &Url) -> Self {
+    /// From now on these are the options of one more gateway, beside the one at `address` that is known as `issuer`.
+    pub fn become_another(&mut self, address: SocketAddr, issuer: &Url) {
         self.listen = Some(SocketAddr::new(address.ip(), 0).to_string());
         self.issuer = Some(issuer.clone());
-        self
     }
 
     /// How long after a revocation a gateway may still let in.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use reqwest::Method;
 use serde_json::json;
+use tokio::time::sleep;
 
 use super::report::Scene;
 use super::stage::{Call, Stage};
@@ -68,35 +69,36 @@ async fn vouch(stage: &mut Stage<'_>, place: &Place<'_>) -> Result<(String, Stri
         proves: "the company vouches for her, and an agent gets a token",
         title: "The company's identity provider vouches for Alice to an agent, which trades that for a token (ID-JAG)",
     })?;
-    let provider = place.provider.issuer();
-    let planner = place.planner;
-    let sign_in = Call::new(Method::POST, &format!("{provider}/people/alice/id-token"));
-    let signed_in = stage.call(sign_in, 200).await?;
-    let gateway = format!("http://{}", place.gateway);
-    let ask = || {
-        Call::new(Method::POST, &format!("{provider}/token")).form(&[
-            ("grant_type", TOKEN_EXCHANGE),
-            ("requested_token_type", ID_JAG),
-            ("subject_token", signed_in.text("id_token")),
-            ("subject_token_type", ID_TOKEN),
-            ("audience", place.issuer),
-            ("resource", place.issuer),
-            ("client_id", &planner.id),
-            ("scope", "hook:track"),
-        ])
-    };
-    let assertion = stage.call(ask(), 200).await?;
-    let another = stage.call(ask(), 200).await?;
-    let answer = stage.call(vouched_call(planner, assertion.text("access_token")), 200).await?;
+    let assertion = ask_for_assertion(stage, place).await?;
+    let answer = stage.call(vouched_call(place.planner, &assertion), 200).await?;
     stage.check("there is no refresh token", || answer.body.get("refresh_token").is_none())?;
     let token = answer.text("access_token").to_owned();
-    let answer = stage.call(whoami(&gateway, &token), 200).await?;
+    let answer = stage.call(whoami(&format!("http://{}", place.gateway), &token), 200).await?;
     stage.check("the agent calls as alice, with the scope of the assertion", || {
         answer.text("user_id") == "alice"
-            && answer.text("client_id") == planner.id
+            && answer.text("client_id") == place.planner.id
             && answer.body["scopes"] == json!(["hook:track"])
     })?;
-    Ok((token, another.text("access_token").to_owned()))
+    Ok((token, ask_for_assertion(stage, place).await?))
+}
+
+/// The company says that Alice may use the agent here. Alice signs in at the company, and the agent asks.
+async fn ask_for_assertion(stage: &mut Stage<'_>, place: &Place<'_>) -> Result<String> {
+    let provider = place.provider.issuer();
+    let sign_in = Call::new(Method::POST, &format!("{provider}/people/alice/id-token"));
+    let signed_in = stage.call(sign_in, 200).await?;
+    let ask = Call::new(Method::POST, &format!("{provider}/token")).form(&[
+        ("grant_type", TOKEN_EXCHANGE),
+        ("requested_token_type", ID_JAG),
+        ("subject_token", signed_in.text("id_token")),
+        ("subject_token_type", ID_TOKEN),
+        ("audience", place.issuer),
+        ("resource", place.issuer),
+        ("client_id", &place.planner.id),
+        ("scope", "hook:track"),
+    ]);
+    let answer = stage.call(ask, 200).await?;
+    Ok(answer.text("access_token").to_owned())
 }
 
 /// The token of an agent that acts for Alice, and that of an agent of the agent.
@@ -157,7 +159,7 @@ async fn leave(stage: &mut Stage<'_>, place: &Place<'_>) -> Result<()> {
     stage.call(call, 204).await?;
     if place.lag > Duration::ZERO {
         stage.check("both gateways are told how old their answers may be: the demo waits so long", || true)?;
-        tokio::time::sleep(place.lag).await;
+        sleep(place.lag).await;
     }
     Ok(())
 }
@@ -217,11 +219,17 @@ async fn no_return(stage: &mut Stage<'_>, place: &Place<'_>, cookie: &str, asser
 async fn rehire(stage: &mut Stage<'_>, place: &Place<'_>, tokens: &Tokens) -> Result<()> {
     stage.scene(Scene {
         name: "rehired",
-        proves: "an operator enables her, and what ended stays ended",
-        title: "An operator enables Alice again: she may link again, and what has ended stays ended",
+        proves: "she may come back, and what has ended stays ended",
+        title: "Alice is hired again: an operator enables her, and the company vouches for her anew",
     })?;
     let enable = Call::new(Method::POST, "/admin/users/alice/enable");
     stage.call(enable.bearer(place.admin_token), 204).await?;
+    let come_back = format!("{}/people/alice/return", place.provider.issuer());
+    stage.call(Call::new(Method::POST, &come_back), 204).await?;
+    // An assertion says to the second when it was issued. It must be after she was disabled.
+    sleep(Duration::from_secs(1)).await;
+    let assertion = ask_for_assertion(stage, place).await?;
+    stage.call(vouched_call(place.planner, &assertion), 200).await?;
     is_out(stage, place, &tokens.bridge).await?;
     is_out(stage, place, &tokens.its_agent).await
 }

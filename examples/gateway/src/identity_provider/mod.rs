@@ -98,6 +98,7 @@ impl IdentityProvider {
             .route("/people/{person}/id-token", post(sign_in))
             .route("/token", post(exchange))
             .route("/people/{person}/leave", post(leave))
+            .route("/people/{person}/return", post(come_back))
             .with_state(self.clone())
     }
 
@@ -179,6 +180,12 @@ async fn leave(State(provider): State<IdentityProvider>, Path(person): Path<Stri
         }
     }
     StatusCode::NO_CONTENT.into_response()
+}
+
+/// `POST /people/{person}/return`: the company takes a person back. An operator of the gateway does the same there.
+async fn come_back(State(provider): State<IdentityProvider>, Path(person): Path<String>) -> StatusCode {
+    provider.0.left.lock().unwrap_or_else(PoisonError::into_inner).remove(&person);
+    StatusCode::NO_CONTENT
 }
 
 impl IdentityProvider {
