@@ -1,5 +1,6 @@
 //! The read side: headers in, [`Caller`](crate::Caller) or [`Rejection`](crate::Rejection) out.
 
+mod actor_token;
 mod admitted;
 mod authenticator;
 mod bearer;

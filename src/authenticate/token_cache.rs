@@ -93,6 +93,9 @@ impl TokenCache {
         if !self.scopes.share(&mut claims.scopes) {
             unshared += slice(claims.scopes.iter().map(Scope::as_str));
         }
+        for actor in [claims.actor(), claims.may_act()].into_iter().flatten() {
+            unshared += actor.weight();
+        }
         unshared
     }
 

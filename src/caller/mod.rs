@@ -1,9 +1,11 @@
 //! Who calls: what the authenticator found out, in a form that only the authenticator can make.
 
+mod acting_party;
 mod group;
 mod verified_token;
 
 pub use crate::token::claims::CallerKind;
+pub(crate) use acting_party::{ActingParty, NoActingParty};
 pub(crate) use group::{Authority, CallerGroup};
 pub(crate) use verified_token::VerifiedToken;
 

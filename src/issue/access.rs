@@ -19,7 +19,7 @@ use crate::store::{
     within_deadline,
 };
 use crate::telemetry::audit;
-use crate::token::{Claims, KeyError, Subject};
+use crate::token::{Actor, Claims, KeyError, Subject};
 
 /// Access for a bridge: a signed token for a live session.
 #[derive(Debug, Clone)]
@@ -65,6 +65,7 @@ pub struct AccessRequest {
     audiences: Option<Vec<Audience>>,
     token_life: Option<Duration>,
     session_life: Option<Duration>,
+    may_act: Option<Actor>,
     origin: Origin,
 }
 
@@ -99,6 +100,15 @@ pub enum AccessError {
     /// The store could not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// What only a token says that came of an exchange, or that one party alone may exchange.
+#[derive(Default)]
+pub(super) struct Delegation {
+    pub(super) actor: Option<Box<Actor>>,
+    pub(super) may_act: Option<Box<Actor>>,
+    /// The second after which the token is not good, in whatever life it has.
+    pub(super) ends_at: Option<u64>,
 }
 
 /// What a token says beside what its session says.
@@ -143,7 +153,9 @@ impl Issuer {
         let open = OpenSession::Vouched { user: request.user, scopes: request.scopes, session };
         let opened = within_deadline(settings.deadlines.write, self.store.open_session(open)).await?;
         let subject = Subject::User(opened.user.clone());
-        let access = self.sign(opened, Grant { subject, client, audiences, token_life })?;
+        let grant = Grant { subject, client, audiences, token_life };
+        let delegation = Delegation { may_act: request.may_act.map(Box::new), ..Delegation::default() };
+        let access = self.sign_delegated(opened, grant, delegation)?;
         audit!("access_opened", user_id = %access.user, session_id = %access.session, client_id = %access.client,
             renewed = access.renewed);
         Ok(access)
@@ -198,11 +210,22 @@ impl Issuer {
 
     /// Signs the token of a session that was just opened. Tells the audit log which sessions were evicted for it.
     pub(super) fn sign(&self, opened: OpenedSession, grant: Grant<'_>) -> Result<Access, KeyError> {
+        self.sign_delegated(opened, grant, Delegation::default())
+    }
+
+    /// The same for a token that says who acts, or who may act.
+    pub(super) fn sign_delegated(
+        &self,
+        opened: OpenedSession,
+        grant: Grant<'_>,
+        delegation: Delegation,
+    ) -> Result<Access, KeyError> {
         for evicted in &opened.evicted {
             audit!("session_evicted", user_id = %opened.user, session_id = %evicted, by_session_id = %opened.id);
         }
         let now = self.clock.now().as_secs();
         let ttl = grant.token_life.as_secs().min(opened.expires_in.as_secs());
+        let ttl = delegation.ends_at.map_or(ttl, |end| ttl.min(end.saturating_sub(now)));
         let claims = Claims {
             issuer: self.settings.issuer.as_str().into(),
             subject: grant.subject,
@@ -215,8 +238,8 @@ impl Issuer {
             scopes: opened.scopes,
             session: opened.id,
             authenticated_at: since_epoch(opened.authenticated_at).as_secs().min(now),
-            actor: None,
-            may_act: None,
+            actor: delegation.actor,
+            may_act: delegation.may_act,
         };
         let token = self.keys.sign(&claims)?;
         Ok(Access {
@@ -262,6 +285,7 @@ impl AccessRequest {
             audiences: None,
             token_life: None,
             session_life: None,
+            may_act: None,
             origin: Origin::unknown(),
         }
     }
@@ -302,6 +326,16 @@ impl AccessRequest {
     /// How long the session lives: 1 s to 30 days, in whole seconds.
     pub fn session_life(mut self, life: Duration) -> Self {
         self.session_life = Some(life);
+        self
+    }
+
+    /// The only party that may act for the user by an [exchange](super::TokenExchange) of the token (`may_act`, RFC 8693
+    /// §4.4). Default: the token does not say.
+    ///
+    /// It may be a client, which then needs no other permission to exchange the token. A token that comes of the exchange has
+    /// the same `may_act`: so the party cannot let another one act.
+    pub fn may_act(mut self, party: Actor) -> Self {
+        self.may_act = Some(party);
         self
     }
 

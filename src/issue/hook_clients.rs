@@ -58,8 +58,8 @@ pub enum ProvisionError {
         "provisioning is off, because the bridge has no token endpoint: set BridgeBuilder::token_endpoint"
     )]
     Off,
-    /// The caller is a hook client. Only a person's bridge can provision one.
-    #[error("the caller is a hook client: only a person's bridge can provision one")]
+    /// The caller is a hook client, or has a delegated token. Only a person's bridge can provision one.
+    #[error("the caller is a hook client or has a delegated token: only a person's bridge can provision one")]
     NotAUser,
     /// The caller lacks a scope that [provisioning requires](crate::BridgeBuilder::provisioning_requires).
     #[error("the caller lacks a scope: provisioning requires {required}")]
@@ -158,7 +158,7 @@ impl Issuer {
         credential: ClientCredential,
     ) -> Result<(ClientId, Url, ProvisionedClient), ProvisionError> {
         let token_endpoint = self.settings.endpoints.token.clone().ok_or(ProvisionError::Off)?;
-        if caller.kind() != CallerKind::User {
+        if caller.kind() != CallerKind::User || caller.actor().is_some() {
             return Err(ProvisionError::NotAUser);
         }
         let required = &self.settings.hooks.provisioning_scopes;

@@ -58,6 +58,8 @@ impl LinkableClient {
             scopes: document.scopes.clone(),
             host: Some(document.host().to_owned()),
             manages_devices: false,
+            exchanges_tokens: false,
+            impersonates: false,
             secret: None,
         }
     }

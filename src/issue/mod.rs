@@ -16,6 +16,7 @@ mod registered_client;
 mod settings;
 mod signed_in;
 mod tickets;
+mod token_exchange;
 
 pub use access::{Access, AccessError, AccessRequest};
 pub use admin::Admin;
@@ -33,7 +34,8 @@ pub(crate) use redirect_uri::is_loopback;
 pub use refresh_rotation::{Refresh, RefreshError};
 pub(crate) use registered_client::LinkableClient;
 pub use registered_client::RegisteredClient;
-pub use settings::AssuranceLevel;
+pub use settings::{AssuranceLevel, TokenExchange};
 pub(crate) use settings::{EndpointUrls, IssueSettings, ResourceServer};
 pub use signed_in::SignedIn;
 pub(crate) use tickets::SPENT_FOR;
+pub(crate) use token_exchange::{Denied, TokenExchangeError, TokenExchangeRequest};

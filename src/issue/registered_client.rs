@@ -22,6 +22,8 @@ pub struct RegisteredClient {
     site: Option<Url>,
     redirect_uris: Vec<String>,
     manages_devices: bool,
+    exchanges_tokens: bool,
+    impersonates: bool,
     /// The hash of its secret, and how many characters the secret has.
     secret: Option<(SecretHash, usize)>,
     invalid: FirstInvalid,
@@ -40,6 +42,10 @@ pub(crate) struct LinkableClient {
     pub(crate) host: Option<String>,
     /// Whether it may do all that the bridge itself may.
     pub(crate) manages_devices: bool,
+    /// Whether it may exchange tokens that were issued to other clients.
+    pub(super) exchanges_tokens: bool,
+    /// Whether a token that it exchanges need not name it.
+    pub(super) impersonates: bool,
     pub(super) secret: Option<SecretHash>,
 }
 
@@ -52,6 +58,8 @@ impl RegisteredClient {
             site: None,
             redirect_uris: Vec::new(),
             manages_devices: false,
+            exchanges_tokens: false,
+            impersonates: false,
             secret: None,
             invalid: FirstInvalid::default(),
         }
@@ -81,6 +89,26 @@ impl RegisteredClient {
         self
     }
 
+    /// Whether the client may [exchange](super::TokenExchange) tokens that were issued to other clients. Default: no, only its
+    /// own, and those that name it in `may_act`.
+    ///
+    /// It needs a [secret](Self::secret). A client that may do this acts for every person whose token it is given: but with no more
+    /// than that token allows, and the new token names the client in `act`.
+    pub fn exchanges_tokens(mut self, exchanges: bool) -> Self {
+        self.exchanges_tokens = exchanges;
+        self
+    }
+
+    /// Whether a token that the client [exchanges](super::TokenExchange) without an `actor_token` leaves out `act`
+    /// (impersonation, RFC 8693 §1.1). Default: no, the client is named.
+    ///
+    /// It needs a [secret](Self::secret), and the client may not [manage devices](Self::manages_devices). What the client does with
+    /// such a token looks as if the person had done it. The token itself says no more than which client has it: `client_id`.
+    pub fn impersonates(mut self, impersonates: bool) -> Self {
+        self.impersonates = impersonates;
+        self
+    }
+
     /// Makes the client confidential: it proves who it is with this secret, by `client_secret_basic` or
     /// `client_secret_post`. The secret has at least 32 characters.
     pub fn secret(mut self, secret: impl TextOr<ClientSecret>) -> Self {
@@ -102,6 +130,8 @@ impl LinkableClient {
             scopes: None,
             host: None,
             manages_devices: true,
+            exchanges_tokens: false,
+            impersonates: false,
             secret: None,
         }
     }
@@ -135,7 +165,17 @@ impl TryFrom<RegisteredClient> for Arc<LinkableClient> {
     type Error = BuildError;
 
     fn try_from(client: RegisteredClient) -> Result<Self, BuildError> {
-        let RegisteredClient { id, name, site, redirect_uris, manages_devices, secret, invalid } = client;
+        let RegisteredClient {
+            id,
+            name,
+            site,
+            redirect_uris,
+            manages_devices,
+            exchanges_tokens,
+            impersonates,
+            secret,
+            invalid,
+        } = client;
         let text = |what, value: &str, allowed| BuildError::Text { what, value: value.to_owned(), allowed };
         let id = id?;
         invalid.check()?;
@@ -156,6 +196,16 @@ impl TryFrom<RegisteredClient> for Arc<LinkableClient> {
                 Setting::new("the length of a registered client's secret", "RegisteredClient::secret");
             return Err(setting.out_of_range(format_args!("{length} characters"), "at least 32 characters"));
         }
+        if (exchanges_tokens || impersonates) && secret.is_none() {
+            let allowed =
+                "a client with a secret, because it exchanges tokens of others or without naming itself";
+            return Err(text("the registered client", id.as_str(), allowed));
+        }
+        if impersonates && manages_devices {
+            let allowed = "a client that either impersonates or manages devices: who has a token of it could get more \
+                than the token allows";
+            return Err(text("the registered client", id.as_str(), allowed));
+        }
         let secret = secret.map(|(hash, _)| hash);
         Ok(Self::new(LinkableClient {
             id,
@@ -165,6 +215,8 @@ impl TryFrom<RegisteredClient> for Arc<LinkableClient> {
             scopes: None,
             host: None,
             manages_devices,
+            exchanges_tokens,
+            impersonates,
             secret,
         }))
     }

@@ -21,6 +21,7 @@ pub(super) fn answer(state: &ServiceState) -> Response<Bytes> {
         (takes_tokens && settings.refresh.at_token_endpoint).then_some("refresh"),
         (takes_tokens && settings.endpoints.device_authorization.is_some()).then_some("device-code"),
         (takes_tokens && state.has_authorize()).then_some("authorize"),
+        (takes_tokens && settings.token_exchange.is_some()).then_some("token-exchange"),
         settings.endpoints.introspection.is_some().then_some("introspection"),
         settings.endpoints.revocation.is_some().then_some("revocation"),
     ];

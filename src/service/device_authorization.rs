@@ -8,10 +8,10 @@ use super::answer::{Answer, EndpointError, json};
 use super::oauth::client_auth::authenticate;
 use super::oauth::error::{INVALID_TARGET, UNAUTHORIZED_CLIENT};
 use super::oauth::form::Form;
-use super::oauth::resource;
+use super::oauth::{resource, scope};
 use super::request_body::RequestBody;
 use super::state::ServiceState;
-use super::{gateway_login, rate_limited, session_origin, token};
+use super::{gateway_login, rate_limited, session_origin};
 use crate::issue::{DeviceGrantError, DeviceGrantRequest, OauthClient};
 
 /// The answer (RFC 8628 §3.2).
@@ -44,7 +44,7 @@ pub(super) async fn answer(state: &ServiceState, parts: &Parts, body: RequestBod
     }
     let request = DeviceGrantRequest {
         client,
-        scopes: token::scopes(&form)?,
+        scopes: scope::asked(&form)?,
         resource: resource::audience(&state.settings.audiences, &form)?,
         origin: session_origin::of(state, parts, None),
     };

@@ -46,9 +46,11 @@ impl<'r> EndpointCaller<'r> {
     }
 }
 
-/// Whether a caller may see and end all of a person's devices, and get a client for their hooks.
+/// Whether a caller may see and end all of a person's devices, and get a client for their hooks. A delegated token may
+/// not: the hooks may have scopes that it does not have, and live longer.
 pub(super) fn acts_for_the_whole_person(state: &ServiceState, caller: &Caller) -> bool {
-    caller.kind() == CallerKind::User && state.settings.may_manage_devices(caller.client_id())
+    let is_person = caller.kind() == CallerKind::User && caller.actor().is_none();
+    is_person && state.settings.may_manage_devices(caller.client_id())
 }
 
 fn refused(parts: &Parts, context: &RequestContext, refusal: Refusal) -> EndpointFailure {

@@ -17,7 +17,7 @@ use crate::id::{Audience, ClientId, RefreshToken, Scopes, SessionId, UserId};
 use crate::issue::OauthClient;
 use crate::rejection::Rejection;
 use crate::store::{RefreshStatus, SessionState};
-use crate::token::Subject;
+use crate::token::{Actor, Subject};
 
 /// The answer for a valid token (RFC 7662 §2.2).
 #[derive(Serialize)]
@@ -44,6 +44,11 @@ struct AccessMembers<'a> {
     exp: u64,
     nbf: u64,
     jti: &'a str,
+    /// Who acts (RFC 8693 §4.1), and who alone may (§4.4).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    act: Option<&'a Actor>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    may_act: Option<&'a Actor>,
 }
 
 /// The answer for every other token. It gives no reason, so nobody learns about tokens of others.
@@ -98,6 +103,8 @@ async fn access_token(state: &ServiceState, client: &OauthClient, token: &str) -
             exp: claims.expires_at(),
             nbf: claims.not_before,
             jti: claims.token_id(),
+            act: claims.actor(),
+            may_act: claims.may_act(),
         }),
     };
     Ok(json(StatusCode::OK, &active))

@@ -33,6 +33,7 @@ mod session_origin;
 mod sessions;
 mod state;
 mod token;
+mod token_exchange;
 mod well_known;
 
 pub use crate::client_address::{ForwardedHeader, PeerAddr};

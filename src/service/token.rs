@@ -6,21 +6,20 @@ use http::{Response, StatusCode};
 use serde::Serialize;
 
 use super::answer::{Answer, EndpointError, json};
-use super::oauth::DEVICE_CODE;
 use super::oauth::client_auth::authenticate;
 use super::oauth::error::{
     ACCESS_DENIED, AUTHORIZATION_PENDING, EXPIRED_TOKEN, INVALID_DEVICE_CODE, INVALID_REFRESH_TOKEN,
     INVALID_SCOPE, INVALID_TARGET, SLOW_DOWN, UNAUTHORIZED_CLIENT, UNSUPPORTED_GRANT, invalid_client,
 };
 use super::oauth::form::Form;
-use super::oauth::resource;
+use super::oauth::{DEVICE_CODE, TOKEN_EXCHANGE, resource, scope};
 use super::request_body::RequestBody;
 use super::state::ServiceState;
-use super::{exchange, gateway_login, rate_limited, session_origin};
+use super::{exchange, gateway_login, rate_limited, session_origin, token_exchange};
 use crate::id::{ClientId, DeviceCode, RefreshToken, Scopes};
 use crate::issue::{
     Access, ClientAccessError, DevicePoll, DevicePollError, Exchange, ExchangeError, OauthClient, Refresh,
-    RefreshError,
+    RefreshError, TokenExchange,
 };
 use crate::store::{Client, ClientProof};
 use crate::telemetry::note_reason;
@@ -29,6 +28,9 @@ use crate::telemetry::note_reason;
 #[derive(Serialize)]
 struct Granted<'a> {
     access_token: &'a str,
+    /// RFC 8693 §2.2.1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    issued_token_type: Option<&'static str>,
     token_type: &'static str,
     /// Seconds.
     expires_in: u64,
@@ -45,6 +47,7 @@ enum Grant {
     AuthorizationCode,
     RefreshToken,
     DeviceCode,
+    TokenExchange(TokenExchange),
 }
 
 pub(super) async fn answer(state: &ServiceState, parts: &Parts, body: RequestBody) -> Answer {
@@ -66,9 +69,13 @@ pub(super) async fn answer(state: &ServiceState, parts: &Parts, body: RequestBod
             refreshed.map_err(|error| gateway_login::refused_refresh(state, parts, &form, error))
         }
         (Grant::DeviceCode, OauthClient::Linkable(client)) => device_code(state, parts, &form, client).await,
+        (Grant::TokenExchange(settings), OauthClient::Linkable(client)) => {
+            token_exchange::exchange(state, &settings, parts, &form, client).await
+        }
         _ => Err(UNAUTHORIZED_CLIENT),
     };
-    Ok(granted(&access?))
+    let issued_type = matches!(grant, Grant::TokenExchange(_)).then_some(token_exchange::ACCESS_TOKEN);
+    Ok(granted(&access?, issued_type))
 }
 
 const NO_GRANT: EndpointError = EndpointError::invalid_request("grant_type is missing.");
@@ -83,7 +90,7 @@ async fn client_credentials(
     client: Client,
     proof: ClientProof,
 ) -> Result<Access, EndpointError> {
-    let (scopes, audience) = (scopes(form)?, resource::audience(&state.settings.audiences, form)?);
+    let (scopes, audience) = (scope::asked(form)?, resource::audience(&state.settings.audiences, form)?);
     let origin = session_origin::of(state, parts, None);
     let opened = state.issuer.hook_access(client, proof, scopes, audience, origin).await;
     opened.map_err(|error| match error {
@@ -166,7 +173,7 @@ async fn refresh_token(
             RefreshToken::random()
         }),
         client,
-        scopes: scopes(form)?,
+        scopes: scope::asked(form)?,
         resource: resource::audience(&state.settings.audiences, form)?,
         origin: session_origin::of(state, parts, None),
     };
@@ -187,22 +194,16 @@ impl Grant {
             "authorization_code" => Ok(Self::AuthorizationCode),
             "refresh_token" if state.settings.refresh.at_token_endpoint => Ok(Self::RefreshToken),
             DEVICE_CODE if state.settings.endpoints.device_authorization.is_some() => Ok(Self::DeviceCode),
+            TOKEN_EXCHANGE => state.settings.token_exchange.map(Self::TokenExchange).ok_or(UNSUPPORTED_GRANT),
             _ => Err(UNSUPPORTED_GRANT),
         }
     }
 }
 
-/// The scopes that the form asks for. `None`: all scopes.
-pub(super) fn scopes(form: &Form) -> Result<Option<Scopes>, EndpointError> {
-    let Some(text) = form.value("scope") else { return Ok(None) };
-    let scopes = Scopes::parse(text).map_err(|_| INVALID_SCOPE)?;
-    let repeats = scopes.iter().count() < text.split(' ').count();
-    if repeats { Err(INVALID_SCOPE) } else { Ok(Some(scopes)) }
-}
-
-fn granted(access: &Access) -> Response<Bytes> {
+fn granted(access: &Access, issued_token_type: Option<&'static str>) -> Response<Bytes> {
     let granted = Granted {
         access_token: access.token.expose(),
+        issued_token_type,
         token_type: "Bearer",
         expires_in: access.ttl.as_secs(),
         scope: &access.scopes,

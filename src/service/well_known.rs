@@ -12,7 +12,7 @@ use url::Url;
 use super::answer::{Answer, EndpointError, json, no_content};
 use super::gateway_login;
 use super::jwks::PUBLIC;
-use super::oauth::DEVICE_CODE;
+use super::oauth::{DEVICE_CODE, TOKEN_EXCHANGE};
 use super::state::ServiceState;
 use crate::audience::is_inserted;
 use crate::id::{Audience, Scope};
@@ -125,6 +125,7 @@ impl<'a> AuthorizationServer<'a> {
             Some("authorization_code"),
             settings.refresh.at_token_endpoint.then_some("refresh_token"),
             device_authorization.map(|_| DEVICE_CODE),
+            settings.token_exchange.map(|_| TOKEN_EXCHANGE),
         ];
         Some(Self {
             issuer: &settings.issuer,

@@ -10,6 +10,8 @@ pub(crate) struct Known {
     pub(crate) user: Option<UserId>,
     pub(crate) session: Option<SessionId>,
     pub(crate) client: Option<ClientId>,
+    /// Who acts for the user, the newest first.
+    pub(crate) actor: Option<String>,
     /// A client that the caller names. Nothing proves it.
     pub(crate) claimed_client: Option<ClientId>,
     /// The operator, as the host named them.
@@ -52,6 +54,7 @@ impl Known {
             user: self.user.or(other.user),
             session: self.session.or(other.session),
             client: self.client.or(other.client),
+            actor: self.actor.or(other.actor),
             claimed_client: self.claimed_client.or(other.claimed_client),
             operator: self.operator.or(other.operator),
             issuer: self.issuer.or(other.issuer),

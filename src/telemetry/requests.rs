@@ -76,6 +76,7 @@ pub(super) fn refused(line: &RefusedLine<'_>) {
         user_id = known.user.as_ref().map(display),
         session_id = known.session.as_ref().map(display),
         client_id = known.client.as_ref().map(display),
+        actor = known.actor.as_deref().map(|chain| cut(chain, 256)),
         claimed_client_id = known.claimed_client.as_ref().map(display),
         operator = known.operator.as_deref().map(short),
         issuer = known.issuer.as_deref(),

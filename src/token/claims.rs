@@ -92,6 +92,14 @@ impl Claims {
         }
     }
 
+    /// The subject as the token names it: `sub`.
+    pub(crate) fn sub(&self) -> &str {
+        match &self.subject {
+            Subject::User(user) => user.as_str(),
+            Subject::HookClient { .. } => self.client.as_str(),
+        }
+    }
+
     /// The audiences of the token: `aud`; 1 to 16.
     #[must_use]
     pub fn audiences(&self) -> &[Audience] {
@@ -218,8 +226,8 @@ fn is_token_id(text: &str) -> bool {
     matches!(text.len(), 1..=128) && text.bytes().all(|b| b.is_ascii_graphic())
 }
 
-/// The JSON form. Every claim except `owner`, `act` and `may_act` is required. A fraction of a time never makes a token good for longer. A
-/// repeated claim is an error. Claims with other names are ignored.
+/// The JSON form. Every claim except `owner`, `act` and `may_act` is required. A fraction of a time never makes a token
+/// good for longer. A repeated claim is an error. Claims with other names are ignored.
 #[derive(Serialize, Deserialize)]
 struct Wire {
     iss: String,
@@ -248,13 +256,13 @@ struct Wire {
 
 impl Wire {
     fn from_claims(claims: &Claims) -> Self {
-        let (sub, owner) = match &claims.subject {
-            Subject::User(user) => (user.as_str(), None),
-            Subject::HookClient { owner } => (claims.client.as_str(), Some(owner.clone())),
+        let owner = match &claims.subject {
+            Subject::User(_) => None,
+            Subject::HookClient { owner } => Some(owner.clone()),
         };
         Self {
             iss: claims.issuer.to_string(),
-            sub: sub.to_owned(),
+            sub: claims.sub().to_owned(),
             aud: claims.audiences.to_vec(),
             exp: claims.expires_at,
             iat: claims.issued_at,

@@ -195,4 +195,7 @@ pub enum InvalidClaims {
     /// `iat` is after `exp`.
     #[error("issued after its expiry")]
     IssuedAfterExpiry,
+    /// `act` is not a chain of 1 to 4 actors with a `sub` each.
+    #[error("malformed actor")]
+    Actor,
 }

@@ -5,12 +5,13 @@
 
 use std::time::Duration;
 
+use serde::Deserialize as _;
 use serde_json::{Map, Value};
 
 use super::compact::{Compact, TYPE, json_object};
 use super::error::MAX_BYTES;
 use super::{
-    Claims, ExternalClaims, ExternalVerifier, InvalidClaims, InvalidToken, ScopeClaims, numeric_date,
+    Actor, Claims, ExternalClaims, ExternalVerifier, InvalidClaims, InvalidToken, ScopeClaims, numeric_date,
 };
 use crate::clock::Clock;
 use crate::id::{ClientId, SessionId, UserId};
@@ -92,6 +93,7 @@ impl Judge<'_> {
             InvalidToken::Claims(InvalidClaims::Audiences) => "aud".to_owned(),
             InvalidToken::Claims(InvalidClaims::TokenId) => "jti".to_owned(),
             InvalidToken::Claims(InvalidClaims::Subject) => "sub, client_id or owner".to_owned(),
+            InvalidToken::Claims(InvalidClaims::Actor) => "act".to_owned(),
             InvalidToken::Claims(InvalidClaims::IssuedAfterExpiry) => {
                 format!("iat is {}, exp is {}", of(claims, "iat"), of(claims, "exp"))
             }
@@ -108,7 +110,7 @@ impl Judge<'_> {
         let (required, optional): (&[_], &[_]) = if self.is_own {
             (
                 &["iss", "sub", "aud", "exp", "iat", "nbf", "jti", "client_id", "scope", "sid", "auth_time"],
-                &["owner"],
+                &["owner", "act", "may_act"],
             )
         } else {
             (&["iss", "sub", "aud", "exp", "iat"], &["nbf", "jti", "client_id", "auth_time"])
@@ -136,6 +138,7 @@ impl Judge<'_> {
             "owner" => text.is_some_and(|text| UserId::parse(text).is_ok()),
             "client_id" if self.is_own => text.is_some_and(|text| ClientId::parse(text).is_ok()),
             "scope" if self.is_own => text.is_some_and(|text| crate::id::Scopes::parse(text).is_ok()),
+            "act" | "may_act" => Actor::deserialize(value).is_ok(),
             _ if self.scope_claims.takes(name) == Some(true) => text.is_some() || is_list_of_texts(value),
             _ => text.is_some(),
         }
@@ -180,6 +183,7 @@ impl Claims {
             user: Some(self.user().clone()),
             session: Some(self.session.clone()),
             client: Some(self.client.clone()),
+            actor: self.actor().map(ToString::to_string),
             ..Known::default()
         }
     }

@@ -16,7 +16,7 @@ use super::claims::{check_time, never_null, one_or_many};
 use super::compact::{Compact, json_object, json_object_with};
 use super::error::MAX_BYTES;
 use super::{
-    Algorithm, Claims, InvalidClaims, InvalidToken, ScopeClaims, Subject, VerifyingKey, numeric_date,
+    Actor, Algorithm, Claims, InvalidClaims, InvalidToken, ScopeClaims, Subject, VerifyingKey, numeric_date,
 };
 use crate::clock::{Clock, HostClock};
 use crate::id::{Audience, ClientId, Scope, Scopes, SessionId, UserId};
@@ -206,10 +206,27 @@ impl ExternalClaims {
         T::deserialize(claims.remove(name)?).ok()
     }
 
+    /// Who acts by the token: `act` (RFC 8693 §4.1). `None`: its subject alone. Whoever it names without `iss`, its issuer
+    /// names.
+    pub(crate) fn actor(&self) -> Result<Option<Box<Actor>>, InvalidClaims> {
+        #[derive(Deserialize)]
+        struct Delegated {
+            #[serde(default, deserialize_with = "never_null")]
+            act: Option<Actor>,
+        }
+        let claims: Delegated = json_object(&self.payload).ok_or(InvalidClaims::Actor)?;
+        Ok(claims.act.map(|actor| Box::new(actor.said_by(&self.issuer))))
+    }
+
     /// The claims of a caller that is mapped to `session`, a session of `user` and `client`.
-    pub(crate) fn held_to(&self, session: SessionId, user: UserId, client: ClientId) -> Claims {
+    pub(crate) fn held_to(
+        &self,
+        session: SessionId,
+        user: UserId,
+        client: ClientId,
+    ) -> Result<Claims, InvalidClaims> {
         let is_hook_client = client == ClientId::for_hooks_of(&user);
-        Claims {
+        Ok(Claims {
             issuer: self.issuer.clone(),
             subject: if is_hook_client { Subject::HookClient { owner: user } } else { Subject::User(user) },
             audiences: self.audiences.clone(),
@@ -221,9 +238,9 @@ impl ExternalClaims {
             scopes: self.scopes.clone(),
             session,
             authenticated_at: self.authenticated_at.unwrap_or(self.issued_at),
-            actor: None,
+            actor: self.actor()?,
             may_act: None,
-        }
+        })
     }
 
     /// Roughly how many bytes of memory the claims take.

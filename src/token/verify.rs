@@ -36,6 +36,11 @@ impl TokenVerifier {
         Self { keys, issuer: issuer.into(), clock, leeway, max_life, missing_key }
     }
 
+    /// The issuer whose tokens are accepted.
+    pub(crate) fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
     /// The claims of `token`, if everything in it is good. The audience is not checked: the layer does this.
     ///
     /// The work before the signature check is linear in at most 8192 bytes. No answer depends on the payload before the

@@ -58,6 +58,11 @@ pub enum BuildError {
         /// What is missing.
         needs: &'static str,
     },
+    /// Token exchange is on, and there is no endpoint for it.
+    #[error(
+        "BridgeBuilder::token_exchange needs the token endpoint: name it with BridgeBuilder::oauth or ::token_endpoint"
+    )]
+    TokenExchange,
     /// The login of Claude Code could not work with these settings.
     #[error("BridgeBuilder::gateway_login needs {needs}")]
     GatewayLogin {

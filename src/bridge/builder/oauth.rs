@@ -8,7 +8,7 @@ use super::BridgeBuilder;
 use super::urls::below;
 use crate::audience::ProtectedResource;
 use crate::id::{Audience, ClientId, ClientSecret, Scopes, TextOr};
-use crate::issue::ResourceServer;
+use crate::issue::{ResourceServer, TokenExchange};
 use crate::validate::{BuildError, Setting, check_path_prefix};
 
 impl BridgeBuilder {
@@ -73,6 +73,13 @@ impl BridgeBuilder {
     /// server metadata.
     pub fn token_endpoint(mut self, url: impl TextOr<Url>) -> Self {
         self.settings.endpoints.token = self.read("the token endpoint", url);
+        self
+    }
+
+    /// Lets clients exchange a person's token for one with less power (RFC 8693), at the [token
+    /// endpoint](Self::token_endpoint). Default: off, and not advertised.
+    pub fn token_exchange(mut self, exchange: TokenExchange) -> Self {
+        self.settings.token_exchange = Some(exchange);
         self
     }
 

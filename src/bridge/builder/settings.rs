@@ -51,6 +51,7 @@ impl BridgeBuilder {
             device_authorization_endpoint, jwks_uri, verification_uri, devices_uri, hook_scopes, provisioning_requires,
             secret_overlap, max_devices, code_life, token_life, refresh_grace, leeway, max_open_codes, session_limit,
             declared_session_ids, require_pkce, pages, device_code_life, gateway_login,
+            token_exchange,
         });
         // A level sets both limits. A limit that the file names too wins.
         set!(self: settings { assurance_level, session_life, max_session_life });

@@ -29,6 +29,10 @@ struct RegisteredClientInFile {
     redirect_uris: Vec<String>,
     #[serde(default)]
     manages_devices: bool,
+    #[serde(default)]
+    exchanges_tokens: bool,
+    #[serde(default)]
+    impersonates: bool,
     secret: Option<SecretString>,
 }
 
@@ -40,11 +44,12 @@ struct ProtectedResourceInFile {
     name: Option<String>,
 }
 
-/// The keys `id`, `name`, `site`, `redirect_uris`, `manages_devices` and `secret`.
+/// The keys `id`, `name`, `site`, `redirect_uris`, `manages_devices`, `exchanges_tokens`, `impersonates` and `secret`.
 impl<'de> Deserialize<'de> for RegisteredClient {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let file = RegisteredClientInFile::deserialize(deserializer)?;
         let client = Self::new(file.id, file.name).manages_devices(file.manages_devices);
+        let client = client.exchanges_tokens(file.exchanges_tokens).impersonates(file.impersonates);
         let client = file.redirect_uris.into_iter().fold(client, Self::redirect_uri);
         let client = match file.site {
             Some(site) => client.site(site),

@@ -24,7 +24,7 @@ use crate::client_address::ForwardedHeader;
 use crate::client_metadata::ClientMetadata;
 use crate::drain::DrainLimits;
 use crate::id::{Audience, CallSource, ClientId, PolicyVersion, Scopes, TextOf};
-use crate::issue::{AssuranceLevel, RegisteredClient};
+use crate::issue::{AssuranceLevel, RegisteredClient, TokenExchange};
 use crate::pages::Pages;
 use crate::rate_limit::RateLimits;
 use crate::session::Freshness;
@@ -142,6 +142,7 @@ keys! {
     device_code_life: Option<Duration>,
     client: Vec<RegisteredClient>,
     gateway_login: Option<bool>,
+    token_exchange: Option<TokenExchange>,
     #[cfg(feature = "client-metadata")]
     client_metadata: Option<ClientMetadata>,
 }

@@ -77,8 +77,9 @@ fn the_file_of_the_guide_has_every_key() {
     };
     let of_store = toml::from_str::<PostgresStoreBuilder>("nonsense = 1").unwrap_err().to_string();
     let tables = ["client", "protected_resource", "resource_server", "trust"].map(|key| format!("[[{key}]]"));
-    let tables =
-        tables.into_iter().chain(["rate_limits", "pages", "client_metadata"].map(|key| format!("[{key}]")));
+    let tables = tables
+        .into_iter()
+        .chain(["rate_limits", "pages", "client_metadata", "token_exchange"].map(|key| format!("[{key}]")));
     let refused =
         tables.chain([String::new()]).map(|table| read(&format!("{table}\nnonsense = 1")).unwrap_err());
     let mut count = 0;
@@ -142,6 +143,7 @@ fn a_wrong_key_or_value_is_refused_where_it_stands() {
         ("[client_metadata]\ntimeout = \"1s\"", "missing field `hosts`"),
         ("[client_metadata]\nhosts = \"all\"", "a list of hosts such as [\"claude.ai\"], or \"any\""),
         ("[pages]\nlogin = \"/login\"", "unknown field `login`"),
+        ("token_exchange = { max_session = 1 }", "unknown field `max_session`"),
         ("[[trust]]\nissuer = \"https://a\"", "missing field `jwks_uri`"),
     ] {
         let refused = read(toml).unwrap_err();
@@ -163,6 +165,16 @@ async fn a_value_out_of_its_range_is_refused_by_build_with_the_name_of_the_key()
             "the token endpoint \"http://gateway.example/token\"",
         ),
         ("session_refresh_tokens = true", "BridgeBuilder::token_endpoint"),
+        ("oauth = true\n[token_exchange]\nmax_sessions = 33", "(TokenExchange::max_sessions)"),
+        ("oauth = true\n[token_exchange]\ntoken_life = \"25h\"", "(TokenExchange::token_life)"),
+        ("[token_exchange]", "BridgeBuilder::token_exchange needs the token endpoint"),
+        ("[[client]]\nid = \"a\"\nname = \"A\"\nexchanges_tokens = true", "a client with a secret"),
+        ("[[client]]\nid = \"a\"\nname = \"A\"\nimpersonates = true", "a client with a secret"),
+        (
+            "[[client]]\nid = \"a\"\nname = \"A\"\nimpersonates = true\nmanages_devices = true\n\
+             secret = \"only-an-example-of-32-characters-or-more\"",
+            "either impersonates or manages devices",
+        ),
         ("[pages]\nlogin_url = \"login\"", "the login URL \"login\""),
         ("[client_metadata]\nhosts = [\"*.example\"]", "the host of clients \"*.example\""),
         (

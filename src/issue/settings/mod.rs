@@ -7,6 +7,7 @@ mod endpoints;
 mod hooks;
 mod refresh;
 mod sessions;
+mod token_exchange;
 mod tokens;
 
 pub(crate) use clients::{ClientSettings, ResourceServer};
@@ -17,6 +18,7 @@ pub(crate) use hooks::HookSettings;
 pub(crate) use refresh::RefreshSettings;
 pub use sessions::AssuranceLevel;
 pub(crate) use sessions::SessionSettings;
+pub use token_exchange::TokenExchange;
 pub(crate) use tokens::TokenSettings;
 
 use std::time::Duration;
@@ -41,6 +43,8 @@ pub(crate) struct IssueSettings {
     pub(crate) refresh: RefreshSettings,
     pub(crate) hooks: HookSettings,
     pub(crate) clients: ClientSettings,
+    /// `None`: tokens cannot be exchanged.
+    pub(crate) token_exchange: Option<TokenExchange>,
     pub(crate) endpoints: EndpointUrls,
     pub(crate) deadlines: Deadlines,
 }
@@ -60,6 +64,7 @@ impl IssueSettings {
             refresh: RefreshSettings::default(),
             hooks: HookSettings::default(),
             clients: ClientSettings::default(),
+            token_exchange: None,
             endpoints: EndpointUrls::default(),
             deadlines: Deadlines::default(),
         }
@@ -90,6 +95,10 @@ impl IssueSettings {
         }
         self.hooks.check()?;
         self.clients.check(&self.bridge_client)?;
+        if let Some(exchange) = &self.token_exchange {
+            exchange.check()?;
+            self.endpoints.token.as_ref().ok_or(BuildError::TokenExchange)?;
+        }
         self.endpoints.check()?;
         self.deadlines.check()
     }

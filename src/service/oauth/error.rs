@@ -41,6 +41,17 @@ pub(in crate::service) const INVALID_DEVICE_CODE: EndpointError = bad(
     "invalid_grant",
     "The device code is unknown or used. Start again at the device authorization endpoint.",
 );
+/// RFC 8693 §2.2.2 has this code, whatever is wrong with the token.
+pub(in crate::service) const INVALID_SUBJECT_TOKEN: EndpointError = EndpointError::invalid_request(
+    "The subject_token is not valid here, or this client or actor may not use it.",
+);
+pub(in crate::service) const INVALID_ACTOR_TOKEN: EndpointError =
+    EndpointError::invalid_request("The actor_token is not valid here, or names nobody who may act.");
+pub(in crate::service) const TOO_MANY_DELEGATED: EndpointError = EndpointError::new(
+    StatusCode::CONFLICT,
+    "too_many_sessions",
+    "As many exchanged tokens of this device are live as allowed. Revoke one, or wait until one expires.",
+);
 pub(in crate::service) const OF_ANOTHER_CLIENT: EndpointError =
     bad("invalid_grant", "The token was issued to another client.");
 

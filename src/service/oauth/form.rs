@@ -8,6 +8,7 @@ use percent_encoding::percent_decode;
 use url::form_urlencoded;
 use zeroize::Zeroizing;
 
+use super::TOKEN_EXCHANGE;
 use crate::service::answer::EndpointError;
 use crate::service::request_body::RequestBody;
 
@@ -33,11 +34,14 @@ impl Form {
         for (name, value) in form_urlencoded::parse(body) {
             parameters.entry(name.into_owned()).or_default().push(Zeroizing::new(value.into_owned()));
         }
-        // Only `resource` may be repeated (RFC 8707 §2).
-        if parameters.iter().any(|(name, values)| values.len() > 1 && name != "resource") {
+        let form = Self(parameters);
+        // `resource` may be repeated (RFC 8707 §2), and `audience` in a token exchange (RFC 8693 §2.1).
+        let has_audiences = form.value("grant_type") == Some(TOKEN_EXCHANGE);
+        let may_repeat = |name: &str| name == "resource" || (name == "audience" && has_audiences);
+        if form.0.iter().any(|(name, values)| values.len() > 1 && !may_repeat(name)) {
             return Err(REPEATED);
         }
-        Ok(Self(parameters))
+        Ok(form)
     }
 
     /// The parameter `name`. A parameter without a value counts as absent (RFC 6749 §3.2).
@@ -53,7 +57,7 @@ impl Form {
 
 /// Whether the query names a parameter that belongs in the body only. Servers on the way would log it.
 fn names_secret(uri: &Uri) -> bool {
-    const SECRETS: [&str; 8] = [
+    const SECRETS: [&str; 10] = [
         "client_secret",
         "client_assertion",
         "code",
@@ -61,6 +65,8 @@ fn names_secret(uri: &Uri) -> bool {
         "refresh_token",
         "access_token",
         "token",
+        "subject_token",
+        "actor_token",
         "password",
     ];
     let query = uri.query().unwrap_or("").as_bytes();
@@ -93,12 +99,17 @@ mod tests {
     }
 
     #[test]
-    fn a_repeated_parameter_is_refused_whatever_it_is_but_a_resource() {
+    fn a_repeated_parameter_is_refused_but_a_resource_and_the_audience_of_an_exchange() {
         for body in ["a=1&a=2", "a=1&a=1", "a=&a=1", "a&a", "scope=x&%73cope=y"] {
             assert!(Form::parse(body.as_bytes()).is_err(), "{body}");
         }
         let form = Form::parse(b"resource=x&resource=y&resource=").ok().unwrap();
         assert_eq!(form.values("resource").collect::<Vec<_>>(), ["x", "y"]);
+        let exchange = format!("audience=a&audience=b&grant_type={TOKEN_EXCHANGE}");
+        let form = Form::parse(exchange.as_bytes()).ok().unwrap();
+        assert_eq!(form.values("audience").collect::<Vec<_>>(), ["a", "b"]);
+        assert!(Form::parse(b"audience=a&audience=b").is_err());
+        assert!(Form::parse(format!("{exchange}&grant_type={TOKEN_EXCHANGE}").as_bytes()).is_err());
     }
 
     #[test]

@@ -353,10 +353,29 @@ fn the_unproven_issuer_is_read_of_a_bounded_well_formed_token_alone() {
 fn who_is_held_to_a_session_is_its_user_and_client() {
     let claims = verdict_on(&payload().to_string()).unwrap();
     let user = UserId::parse("alice").unwrap();
-    let held = |client| claims.held_to(SessionId::random(), user.clone(), client);
+    let held = |client| claims.held_to(SessionId::random(), user.clone(), client).unwrap();
     let person = held(ClientId::parse("sp_bridge").unwrap());
     assert_eq!((person.subject(), person.client().as_str()), (&Subject::User(user.clone()), "sp_bridge"));
     assert_eq!((person.scopes().to_string(), person.expires_at()), ("read".to_owned(), NOW + 600));
     let hooks = held(ClientId::for_hooks_of(&user));
     assert_eq!(hooks.subject(), &Subject::HookClient { owner: user });
+}
+
+#[test]
+fn the_actor_of_an_external_token_is_named_by_its_issuer() {
+    let held = |act: Value| {
+        let mut payload = payload();
+        payload["act"] = act;
+        let claims = verdict_on(&payload.to_string()).unwrap();
+        let (user, client) = (UserId::parse("alice").unwrap(), ClientId::parse("sp_bridge").unwrap());
+        claims.held_to(SessionId::random(), user, client).map(|claims| claims.actor().cloned())
+    };
+    let actor = held(json!({ "sub": "b", "act": { "sub": "a", "iss": "https://third.example" } }));
+    let actor = actor.unwrap().unwrap();
+    assert_eq!((actor.subject(), actor.issuer(), actor.depth()), ("b", Some(THEIRS), 2));
+    assert_eq!(actor.actor().unwrap().issuer(), Some("https://third.example"));
+    // Nobody would be named, and the caller would seem to be the person alone.
+    for odd in [json!({}), json!("b"), json!(null), json!({ "client_id": "b" })] {
+        assert_eq!(held(odd.clone()), Err(InvalidClaims::Actor), "{odd}");
+    }
 }
