@@ -64,7 +64,8 @@ const events = `${GATEWAY}/v1/auth/revocations/events`;
 await provider.leaves('alice', events, GATEWAY);
 assert.deepEqual([await status(vouched.access_token), await status(delegated.access_token)], [401, 401]);
 await refused(grant('planner', JWT_BEARER, { assertion: await provider.assertion(claims) }), 'invalid_grant');
-await refused(grant('researcher', TOKEN_EXCHANGE, subject), 'invalid_grant');
+// RFC 8693 §2.2.2: a subject token that is not good is an invalid request.
+await refused(grant('researcher', TOKEN_EXCHANGE, subject), 'invalid_request');
 
 // An event that comes twice is done once. One for somebody else is refused, with the code of RFC 8935 §2.4.
 const event = await provider.securityEvent('alice', GATEWAY);
