@@ -64,6 +64,15 @@ impl Authenticator {
         self
     }
 
+    /// Admits workloads, beside people's bridges. Default: they are refused with [`Rejection::CallerKind`].
+    ///
+    /// [`require_kind`](Self::require_kind) overrides this, in any order of the calls.
+    #[must_use]
+    pub fn admit_workloads(mut self) -> Self {
+        self.required.workloads = true;
+        self
+    }
+
     /// Requires a caller of this kind. Default: no kind is required, and only people's bridges are admitted.
     ///
     /// With [`CallerKind::HookClient`], only hook clients are admitted.

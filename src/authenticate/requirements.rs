@@ -20,13 +20,16 @@ pub(super) struct Requirements {
     pub(super) kind: Option<CallerKind>,
     /// Whether hook clients may come in, when the host named no kind.
     pub(super) hook_clients: bool,
+    /// Whether workloads may come in, when the host named no kind.
+    pub(super) workloads: bool,
     /// Whether callers without a session may come in.
     pub(super) external: bool,
 }
 
 impl Requirements {
     pub(super) fn new(audience: Audience) -> Self {
-        Self { audience, scopes: Scopes::default(), kind: None, hook_clients: false, external: false }
+        let scopes = Scopes::default();
+        Self { audience, scopes, kind: None, hook_clients: false, workloads: false, external: false }
     }
 
     /// Checks the audience of a token, and that its session is the one that the client declared.
@@ -99,9 +102,11 @@ impl Requirements {
     /// Whether callers of this kind may come in.
     #[inline]
     fn admits(&self, kind: CallerKind) -> bool {
-        match self.kind {
-            Some(required) => kind == required,
-            None => kind == CallerKind::User || self.hook_clients,
+        match (self.kind, kind) {
+            (Some(required), kind) => kind == required,
+            (None, CallerKind::User) => true,
+            (None, CallerKind::HookClient) => self.hook_clients,
+            (None, CallerKind::Workload) => self.workloads,
         }
     }
 }

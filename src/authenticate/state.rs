@@ -59,6 +59,11 @@ impl AuthState {
         &self.origins
     }
 
+    /// The external issuers that are trusted. `None`: none are.
+    pub(crate) fn trusted(&self) -> Option<&TrustedIssuers> {
+        self.trusted.as_ref()
+    }
+
     pub(crate) fn watch_status(&self) -> WatchStatus {
         self.liveness.watch_status()
     }

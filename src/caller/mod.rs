@@ -75,7 +75,7 @@ impl Caller {
 
     /// The person that the request is for.
     ///
-    /// For a hook client: its owner.
+    /// For a hook client: its owner. For a workload, behind which no person stands: `client:` and its client id.
     #[must_use]
     pub fn user_id(&self) -> &UserId {
         self.verified.claims.user()
@@ -95,7 +95,7 @@ impl Caller {
         self.verified.claims.client()
     }
 
-    /// The kind of caller: a person's bridge or a hook client.
+    /// The kind of caller: a person's bridge, a hook client or a workload.
     #[must_use]
     pub fn kind(&self) -> CallerKind {
         self.verified.claims.subject().kind()

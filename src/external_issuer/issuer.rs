@@ -3,10 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::identity_assertions::{Assertions, IdentityAssertions};
 use super::jwks_fetch::{Keys, Timing};
 use super::jwks_source::JwksSource;
+use super::people::PeopleMapper;
 use super::session_mapping::ExternalSessions;
 use super::trusted_issuer::TrustedIssuer;
+use super::workloads::WorkloadMapper;
 use crate::audience::Audiences;
 use crate::clock::HostClock;
 use crate::id::{Audience, FirstInvalid, Scopes, TextOr};
@@ -27,6 +30,8 @@ pub struct ExternalIssuer {
     scope_claims: ScopeClaims,
     scopes: Scopes,
     takes_plain_jwts: bool,
+    people: Option<Arc<dyn PeopleMapper>>,
+    assertions: Assertions,
     timing: Timing,
     invalid: FirstInvalid,
 }
@@ -46,7 +51,8 @@ impl ExternalIssuer {
     /// Describes the issuer whose tokens have exactly this `iss`, an https URL (RFC 8414 §2).
     ///
     /// `source` fetches the keys of the issuer. `sessions` says which sessions its callers have. The issuer needs at
-    /// least one [`audience`](Self::audience).
+    /// least one [`audience`](Self::audience), unless it is trusted for something else than access tokens:
+    /// [`identity_assertions`](Self::identity_assertions) or [`workloads`](Self::workloads).
     pub fn new(issuer: impl Into<String>, source: impl JwksSource, sessions: ExternalSessions) -> Self {
         Self {
             issuer: issuer.into(),
@@ -57,6 +63,8 @@ impl ExternalIssuer {
             scope_claims: ScopeClaims::Standard,
             scopes: Scopes::default(),
             takes_plain_jwts: false,
+            people: None,
+            assertions: Assertions::default(),
             timing: Timing::default(),
             invalid: FirstInvalid::default(),
         }
@@ -132,6 +140,37 @@ impl ExternalIssuer {
         self
     }
 
+    /// Who the people of this issuer are here. Default: nobody is known.
+    ///
+    /// A closure will do: `|who: &ExternalSubject| UserId::parse(who.subject.as_deref()?).ok()`. Map by
+    /// [`subject`](super::ExternalSubject::subject) where you can.
+    pub fn people(mut self, mapper: impl PeopleMapper) -> Self {
+        self.people = Some(Arc::new(mapper));
+        self
+    }
+
+    /// Accepts its identity assertions at the token endpoint. Default: none.
+    ///
+    /// Each opens a session of the person whom [`people`](Self::people) finds. A client must prove who it is with its
+    /// own secret ([`RegisteredClient::secret`](crate::RegisteredClient::secret)).
+    pub fn identity_assertions(mut self, settings: IdentityAssertions) -> Self {
+        self.assertions.identity = Some(settings);
+        self
+    }
+
+    /// Accepts its tokens of workloads at the token endpoint (RFC 7523), such as service account tokens of Kubernetes and
+    /// JWT-SVIDs of SPIFFE. Default: none.
+    ///
+    /// The token is the proof of the workload: it needs no secret here. `aud` must be the issuer of this gateway alone.
+    /// A session of a workload ends with the token that opened it, at the latest. Only layers with
+    /// [`admit_workloads`](crate::BridgeAuthLayer::admit_workloads) let workloads in.
+    ///
+    /// Give it an issuer that issues such tokens to nobody but workloads: their type does not say what they are.
+    pub fn workloads(mut self, mapper: impl WorkloadMapper) -> Self {
+        self.assertions.workloads = Some(Arc::new(mapper));
+        self
+    }
+
     /// How often its keys are fetched: above 0, at most 24 h. Default: 10 min.
     ///
     /// A key that the issuer removed is refused after this time at the latest, while the issuer can be reached.
@@ -177,11 +216,13 @@ impl ExternalIssuer {
             return Err(Setting::new(what, "ExternalIssuer::algorithms").out_of_range(0, "at least 1"));
         }
         check_scope_claims(&self.scope_claims)?;
+        self.assertions.check(self.people.as_ref())?;
         let audiences = self.audiences;
         if let Some((_, unknown)) = audiences.iter().find(|(_, own)| !gateway.audiences.knows(own)) {
             return Err(BuildError::UnknownAudience(unknown.to_string()));
         }
-        if !(1..=16).contains(&audiences.len()) {
+        let least = usize::from(!self.assertions.are_accepted());
+        if !(least..=16).contains(&audiences.len()) {
             return Err(BuildError::Audiences {
                 count: audiences.len(),
                 characters: audiences.iter().map(|(external, _)| external.as_str().len()).sum(),
@@ -202,7 +243,8 @@ impl ExternalIssuer {
             leeway: gateway.leeway,
             max_life: Claims::MAX_LIFE,
         };
-        Ok(TrustedIssuer { verifier, keys, sessions: self.sessions, mapping_deadline: gateway.deadline })
+        let (sessions, people, assertions) = (self.sessions, self.people, self.assertions);
+        Ok(TrustedIssuer { verifier, keys, sessions, people, assertions, mapping_deadline: gateway.deadline })
     }
 }
 

@@ -85,7 +85,9 @@
 //! # }
 //! ```
 
+mod asserted;
 mod caller;
+mod identity_assertions;
 mod issuer;
 mod jwks_fetch;
 #[cfg(feature = "jwks-http")]
@@ -96,8 +98,11 @@ mod session_mapping;
 mod token;
 mod trusted_issuer;
 mod trusted_issuers;
+mod workloads;
 
+pub(crate) use asserted::{Asserted, AssertedSubject, AssertionRefusal};
 pub use caller::ExternalCaller;
+pub use identity_assertions::IdentityAssertions;
 pub use issuer::ExternalIssuer;
 pub(crate) use issuer::Gateway;
 #[cfg(feature = "jwks-http")]
@@ -108,5 +113,6 @@ pub use session_mapping::{ExternalSessions, SessionMapper};
 pub(crate) use token::ExternalToken;
 pub(crate) use trusted_issuer::TrustedIssuer;
 pub(crate) use trusted_issuers::TrustedIssuers;
+pub use workloads::{Workload, WorkloadMapper};
 
 pub use crate::token::external::ExternalClaims;

@@ -1,8 +1,11 @@
 //! One external issuer that a bridge trusts.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::identity_assertions::Assertions;
 use super::jwks_fetch::{Keys, KeysUnavailable};
+use super::people::PeopleMapper;
 use super::session_mapping::ExternalSessions;
 use crate::id::SessionId;
 use crate::rejection::Rejection;
@@ -15,6 +18,8 @@ pub(crate) struct TrustedIssuer {
     pub(super) verifier: ExternalVerifier,
     pub(super) keys: Keys,
     pub(super) sessions: ExternalSessions,
+    pub(super) people: Option<Arc<dyn PeopleMapper>>,
+    pub(super) assertions: Assertions,
     pub(super) mapping_deadline: Duration,
 }
 

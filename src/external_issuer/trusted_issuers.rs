@@ -51,6 +51,10 @@ impl TrustedIssuers {
         self.issuers.iter().find(|trusted| *trusted.verifier.issuer == *issuer)
     }
 
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<TrustedIssuer>> {
+        self.issuers.iter()
+    }
+
     /// What their tokens have as `iss`.
     pub(crate) fn names(&self) -> Vec<&str> {
         self.issuers.iter().map(|trusted| &*trusted.verifier.issuer).collect()

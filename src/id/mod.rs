@@ -90,6 +90,27 @@ impl ClientId {
     }
 }
 
+impl UserId {
+    const WORKLOADS: &str = "client:";
+
+    /// The user id under which the sessions of a workload are kept: `client:<client id>`. If that is too long, `§` and a
+    /// SHA-256 stand in place of the client id; no client id has this character. No person has such an id.
+    #[must_use]
+    pub fn for_workload(client: &ClientId) -> Self {
+        let id = format!("{}{client}", Self::WORKLOADS);
+        if id.len() <= 255 {
+            return Self(id.into());
+        }
+        let digest = random::hex(&Sha256::digest(client.as_str().as_bytes()));
+        Self(format!("{}§{digest}", Self::WORKLOADS).into())
+    }
+
+    /// Whether it could be the user id of a workload.
+    pub(crate) fn is_for_workload(&self) -> bool {
+        self.0.starts_with(Self::WORKLOADS)
+    }
+}
+
 impl SessionId {
     /// A new id of 128 random bits.
     #[must_use]

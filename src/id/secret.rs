@@ -106,6 +106,16 @@ impl AssertionHash {
         )
     }
 
+    /// The hash of the message of a kind, such as a security event, that an external `issuer` signed with this `jti`.
+    ///
+    /// No assertion of a client has the same hash, because no client id is empty. No ticket has it, because no `jti` of a
+    /// ticket begins with a space.
+    pub(crate) fn of_message(kind: &'static str, issuer: &str, jti: &str) -> Self {
+        let digest =
+            Sha256::new().chain_update("  ").chain_update(kind).chain_update(" ").chain_update(issuer);
+        Self(digest.chain_update(" ").chain_update(jti).finalize().into())
+    }
+
     /// The hash of a ticket of ours with this `jti`. No assertion of a client has the same hash, because no client id is
     /// empty.
     pub(crate) fn of_ticket(jti: &str) -> Self {

@@ -69,10 +69,10 @@ impl Issuer {
     }
 }
 
-/// Whether the person has the same id as the client. Nobody could tell such a person's token from a token of the
-/// client.
+/// Whether the person has the same id as the client, or that of a workload. Nobody could tell such a person's token from
+/// a token of the client.
 pub(super) fn is_client(user: &UserId, client: &ClientId) -> bool {
-    user.as_str() == client.as_str()
+    user.as_str() == client.as_str() || user.is_for_workload()
 }
 
 impl fmt::Debug for Issuer {

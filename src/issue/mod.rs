@@ -2,6 +2,7 @@
 
 mod access;
 mod admin;
+mod asserted_access;
 mod audit_trail;
 mod client_auth;
 mod codes;
@@ -20,6 +21,7 @@ mod token_exchange;
 
 pub use access::{Access, AccessError, AccessRequest};
 pub use admin::Admin;
+pub(crate) use asserted_access::{AssertedAccess, AssertedAccessError, AssertedFor};
 pub use audit_trail::{AuditEvent, AuditTrail, AuditTrailError};
 pub(crate) use client_auth::{ClientAuthError, OauthClient, ShownClient};
 pub use codes::{CodeRequest, IssuedCode};

@@ -80,6 +80,15 @@ impl BridgeAuthLayer {
         self.change(|settings| settings.authenticator = settings.authenticator.clone().admit_hook_clients())
     }
 
+    /// Lets in [workloads](crate::external_issuer::ExternalIssuer::workloads), beside people's bridges. Default: workloads
+    /// are refused with 403 ([`Rejection::CallerKind`](crate::Rejection::CallerKind)).
+    ///
+    /// No person stands behind a workload. [`Caller::user_id`](crate::Caller::user_id) is `client:` and its client id.
+    /// Each of several nested layers checks its own requirement.
+    pub fn admit_workloads(self) -> Self {
+        self.change(|settings| settings.authenticator = settings.authenticator.clone().admit_workloads())
+    }
+
     /// Lets in callers of [external issuers](crate::external_issuer) that have no session. Default: they are refused
     /// with 403.
     ///

@@ -17,7 +17,7 @@ use crate::id::{Audience, ClientId, RefreshToken, Scopes, SessionId, UserId};
 use crate::issue::OauthClient;
 use crate::rejection::Rejection;
 use crate::store::{RefreshStatus, SessionState};
-use crate::token::{Actor, Subject};
+use crate::token::Actor;
 
 /// The answer for a valid token (RFC 7662 §2.2).
 #[derive(Serialize)]
@@ -90,10 +90,7 @@ async fn access_token(state: &ServiceState, client: &OauthClient, token: &str) -
         scope: claims.scopes(),
         client_id: claims.client(),
         username: claims.user(),
-        sub: match claims.subject() {
-            Subject::User(user) => user.as_str(),
-            Subject::HookClient { .. } => claims.client().as_str(),
-        },
+        sub: claims.sub(),
         iss: claims.issuer(),
         sid: claims.session(),
         iat: claims.issued_at(),

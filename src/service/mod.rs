@@ -5,6 +5,7 @@
 
 mod admin;
 mod answer;
+mod assertion_grant;
 mod capabilities;
 mod cross_site;
 mod device_authorization;

@@ -14,7 +14,7 @@ use crate::issue::{Admin, IssueSettings, Issuer};
 use crate::layer::BridgeAuthLayer;
 use crate::rate_limit::Limits;
 use crate::rejection::{Challenge, RejectionFormat};
-use crate::token::KeyRing;
+use crate::token::{AssertionKind, KeyRing};
 
 pub(crate) struct ServiceState {
     pub(crate) settings: Arc<IssueSettings>,
@@ -54,6 +54,16 @@ impl ServiceState {
     /// Whether the authorization endpoint is ours.
     pub(super) fn has_authorize(&self) -> bool {
         self.pages.is_some() && self.settings.endpoints.authorization.is_some()
+    }
+
+    /// Whether the token endpoint takes assertions of this kind.
+    pub(super) fn accepts_assertions(&self, kind: AssertionKind) -> bool {
+        self.auth.trusted().is_some_and(|trusted| trusted.accept_assertions(kind))
+    }
+
+    /// Whether the token endpoint takes assertions.
+    pub(super) fn accepts_any_assertion(&self) -> bool {
+        self.accepts_assertions(AssertionKind::Person) || self.accepts_assertions(AssertionKind::Workload)
     }
 
     /// Whether a layer of this very bridge let `caller` in.

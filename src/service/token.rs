@@ -12,10 +12,10 @@ use super::oauth::error::{
     INVALID_SCOPE, INVALID_TARGET, SLOW_DOWN, UNAUTHORIZED_CLIENT, UNSUPPORTED_GRANT, invalid_client,
 };
 use super::oauth::form::Form;
-use super::oauth::{DEVICE_CODE, TOKEN_EXCHANGE, resource, scope};
+use super::oauth::{DEVICE_CODE, JWT_BEARER, TOKEN_EXCHANGE, resource, scope};
 use super::request_body::RequestBody;
 use super::state::ServiceState;
-use super::{exchange, gateway_login, rate_limited, session_origin, token_exchange};
+use super::{assertion_grant, exchange, gateway_login, rate_limited, session_origin, token_exchange};
 use crate::id::{ClientId, DeviceCode, RefreshToken, Scopes};
 use crate::issue::{
     Access, ClientAccessError, DevicePoll, DevicePollError, Exchange, ExchangeError, OauthClient, Refresh,
@@ -47,6 +47,7 @@ enum Grant {
     AuthorizationCode,
     RefreshToken,
     DeviceCode,
+    Assertion,
     TokenExchange(TokenExchange),
 }
 
@@ -56,6 +57,9 @@ pub(super) async fn answer(state: &ServiceState, parts: &Parts, body: RequestBod
     }
     let form = Form::read(parts, body).await?;
     let grant = Grant::asked(state, form.value("grant_type").ok_or(NO_GRANT)?)?;
+    if let Grant::Assertion = grant {
+        return Ok(granted(&assertion_grant::access(state, parts, &form).await?, None));
+    }
     let client = authenticate(state, parts, &form).await?;
     let access = match (grant, client) {
         (Grant::ClientCredentials, OauthClient::Hook(client, proof)) => {
@@ -194,6 +198,7 @@ impl Grant {
             "authorization_code" => Ok(Self::AuthorizationCode),
             "refresh_token" if state.settings.refresh.at_token_endpoint => Ok(Self::RefreshToken),
             DEVICE_CODE if state.settings.endpoints.device_authorization.is_some() => Ok(Self::DeviceCode),
+            JWT_BEARER if state.accepts_any_assertion() => Ok(Self::Assertion),
             TOKEN_EXCHANGE => state.settings.token_exchange.map(Self::TokenExchange).ok_or(UNSUPPORTED_GRANT),
             _ => Err(UNSUPPORTED_GRANT),
         }

@@ -12,12 +12,15 @@ use url::Url;
 use super::answer::{Answer, EndpointError, json, no_content};
 use super::gateway_login;
 use super::jwks::PUBLIC;
-use super::oauth::{DEVICE_CODE, TOKEN_EXCHANGE};
+use super::oauth::{DEVICE_CODE, JWT_BEARER, TOKEN_EXCHANGE};
 use super::state::ServiceState;
 use crate::audience::is_inserted;
 use crate::id::{Audience, Scope};
 use crate::issue::IssueSettings;
+use crate::token::AssertionKind;
 
+/// The profile of identity assertions among the grants of RFC 7523.
+const ID_JAG: &str = "urn:ietf:params:oauth:grant-profile:id-jag";
 const BASIC: &str = "client_secret_basic";
 const POST: &str = "client_secret_post";
 const ASSERTION: &str = "private_key_jwt";
@@ -75,6 +78,9 @@ struct AuthorizationServer<'a> {
     /// Required and never empty (§3.2): the response type that belongs to the code grant.
     response_types_supported: [&'static str; 1],
     grant_types_supported: Vec<&'static str>,
+    /// draft-ietf-oauth-identity-assertion-authz-grant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    authorization_grant_profiles_supported: Option<[&'static str; 1]>,
     token_endpoint_auth_methods_supported: [&'static str; 4],
     token_endpoint_auth_signing_alg_values_supported: [&'static str; 5],
     code_challenge_methods_supported: [&'static str; 1],
@@ -125,8 +131,10 @@ impl<'a> AuthorizationServer<'a> {
             Some("authorization_code"),
             settings.refresh.at_token_endpoint.then_some("refresh_token"),
             device_authorization.map(|_| DEVICE_CODE),
+            state.accepts_any_assertion().then_some(JWT_BEARER),
             settings.token_exchange.map(|_| TOKEN_EXCHANGE),
         ];
+        let takes_identity_assertions = state.accepts_assertions(AssertionKind::Person);
         Some(Self {
             issuer: &settings.issuer,
             authorization_endpoint: settings.endpoints.authorization.as_ref().map(Url::as_str),
@@ -138,6 +146,7 @@ impl<'a> AuthorizationServer<'a> {
             scopes_supported: scopes(settings),
             response_types_supported: ["code"],
             grant_types_supported: grants.into_iter().flatten().collect(),
+            authorization_grant_profiles_supported: takes_identity_assertions.then_some([ID_JAG]),
             token_endpoint_auth_methods_supported: PROOFS_AND_NONE,
             token_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
             code_challenge_methods_supported: ["S256"],

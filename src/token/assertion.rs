@@ -51,13 +51,13 @@ struct Claims {
 /// One audience, as a text or as the only member of a list: many libraries always write a list.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum OneAudience {
+pub(super) enum OneAudience {
     Text(String),
     List([String; 1]),
 }
 
 impl OneAudience {
-    fn as_str(&self) -> &str {
+    pub(super) fn as_str(&self) -> &str {
         let (Self::Text(audience) | Self::List([audience])) = self;
         audience
     }
@@ -65,7 +65,9 @@ impl OneAudience {
 
 impl<'a> ClientAssertion<'a> {
     /// How far in the future an assertion may expire. A used assertion is remembered for as long.
-    const MAX_LIFE: Duration = Duration::from_secs(300);
+    pub(super) const MAX_LIFE: Duration = Duration::from_secs(300);
+    /// How much longer it is remembered than it is good: a gateway whose clock is behind must not accept it again.
+    pub(super) const CLOCK_RESERVE: Duration = Duration::from_secs(60);
     /// How many signatures are tried: anyone can send an assertion, and makes the gateway spend this time.
     const MAX_TRIED: usize = 2;
 
@@ -82,8 +84,7 @@ impl<'a> ClientAssertion<'a> {
         }
         let key_id = header.kid.map(Cow::into_owned);
         let claims: Claims = json_object(&compact.payload).ok_or(InvalidToken::Malformed)?;
-        let is_id = matches!(claims.jti.len(), 1..=255) && claims.jti.bytes().all(|b| b.is_ascii_graphic());
-        if claims.iss != claims.sub || !is_id {
+        if claims.iss != claims.sub || !is_assertion_id(&claims.jti) {
             return Err(InvalidToken::Malformed);
         }
         Ok(Self { compact, scheme, key_id, claims })
@@ -164,8 +165,7 @@ impl<'a> ClientAssertion<'a> {
         if Duration::from_secs(*nbf.max(iat)) > latest {
             return Err(InvalidToken::NotYetValid);
         }
-        // Another gateway, whose clock is behind, must not accept it again.
-        Ok(left + leeway + Duration::from_secs(60))
+        Ok(left + leeway + Self::CLOCK_RESERVE)
     }
 
     /// The key `jwk`, if it is for the algorithm of the assertion and is the key that the assertion names.
@@ -193,6 +193,11 @@ impl<'a> ClientAssertion<'a> {
             Scheme::Ed25519 | Scheme::Hs256 => DECOY_EDDSA.into(),
         }
     }
+}
+
+/// Whether `text` may be the `jti` of an assertion.
+pub(super) fn is_assertion_id(text: &str) -> bool {
+    matches!(text.len(), 1..=255) && text.bytes().all(|b| b.is_ascii_graphic())
 }
 
 /// The public-key scheme that a header names.

@@ -41,6 +41,11 @@ pub enum Subject {
         /// The person whose hooks it serves.
         owner: UserId,
     },
+    /// A workload, which acts for itself: `sub` is the client id, and there is no `owner` (RFC 9068 §2.2).
+    Workload {
+        /// The user id under which its sessions are kept ([`UserId::for_workload`]). It is no person's.
+        user: UserId,
+    },
 }
 
 /// The kind of a caller. A route may require a kind.
@@ -53,6 +58,10 @@ pub enum CallerKind {
     /// A person's hook client (`client_credentials`), which acts for its owner. It is let in only where the host
     /// [admits hook clients](crate::BridgeAuthLayer::admit_hook_clients).
     HookClient,
+    /// A program behind which no person stands, such as a Kubernetes pod
+    /// ([`ExternalIssuer::workloads`](crate::external_issuer::ExternalIssuer::workloads)). It is let in only where the host
+    /// [admits workloads](crate::BridgeAuthLayer::admit_workloads).
+    Workload,
 }
 
 impl Subject {
@@ -62,6 +71,18 @@ impl Subject {
         match self {
             Self::User(_) => CallerKind::User,
             Self::HookClient { .. } => CallerKind::HookClient,
+            Self::Workload { .. } => CallerKind::Workload,
+        }
+    }
+
+    /// The subject of the sessions that `user` has with `client`.
+    pub(crate) fn of_session(user: UserId, client: &ClientId) -> Self {
+        if *client == ClientId::for_hooks_of(&user) {
+            Self::HookClient { owner: user }
+        } else if user == UserId::for_workload(client) {
+            Self::Workload { user }
+        } else {
+            Self::User(user)
         }
     }
 }
@@ -84,19 +105,18 @@ impl Claims {
         &self.subject
     }
 
-    /// The person of the token: its subject, or the owner of its hook client.
+    /// The person of the token: its subject, or the owner of its hook client. For a workload: the user id under which its
+    /// sessions are kept.
     #[must_use]
     pub const fn user(&self) -> &UserId {
-        match &self.subject {
-            Subject::User(user) | Subject::HookClient { owner: user } => user,
-        }
+        self.subject.user()
     }
 
     /// The subject as the token names it: `sub`.
     pub(crate) fn sub(&self) -> &str {
         match &self.subject {
             Subject::User(user) => user.as_str(),
-            Subject::HookClient { .. } => self.client.as_str(),
+            Subject::HookClient { .. } | Subject::Workload { .. } => self.client.as_str(),
         }
     }
 
@@ -175,7 +195,12 @@ impl Claims {
             return Err(InvalidClaims::TokenId);
         }
         // RFC 9068 §2.2: `sub` equals the client only when the client acts for itself.
-        if matches!(&self.subject, Subject::User(user) if user.as_str() == self.client.as_str()) {
+        let is_clear = match &self.subject {
+            Subject::User(user) => user.as_str() != self.client.as_str(),
+            Subject::HookClient { .. } => true,
+            Subject::Workload { user } => *user == UserId::for_workload(&self.client),
+        };
+        if !is_clear {
             return Err(InvalidClaims::Subject);
         }
         if self.issued_at > self.expires_at {
@@ -196,11 +221,12 @@ impl Claims {
 }
 
 impl Subject {
-    /// The person: the subject itself, or the owner of the hook client.
+    /// The person: the subject itself, or the owner of the hook client. For a workload: the user id under which its
+    /// sessions are kept.
     #[must_use]
     pub const fn user(&self) -> &UserId {
         match self {
-            Self::User(user) | Self::HookClient { owner: user } => user,
+            Self::User(user) | Self::HookClient { owner: user } | Self::Workload { user } => user,
         }
     }
 }
@@ -257,7 +283,7 @@ struct Wire {
 impl Wire {
     fn from_claims(claims: &Claims) -> Self {
         let owner = match &claims.subject {
-            Subject::User(_) => None,
+            Subject::User(_) | Subject::Workload { .. } => None,
             Subject::HookClient { owner } => Some(owner.clone()),
         };
         Self {
@@ -282,6 +308,9 @@ impl Wire {
         let subject = match self.owner {
             Some(owner) if self.sub == self.client_id.as_str() => Subject::HookClient { owner },
             Some(_) => return Err(InvalidClaims::Subject),
+            None if self.sub == self.client_id.as_str() && !self.client_id.is_for_hooks() => {
+                Subject::Workload { user: UserId::for_workload(&self.client_id) }
+            }
             None => Subject::User(UserId::parse(&self.sub).map_err(|_| InvalidClaims::Subject)?),
         };
         Ok(Claims {

@@ -47,7 +47,8 @@ struct ExternalHeader<'a> {
     alg: Cow<'a, str>,
     #[serde(borrow)]
     kid: Cow<'a, str>,
-    #[serde(borrow)]
+    /// The tokens of Kubernetes and of SPIFFE have none.
+    #[serde(borrow, default)]
     typ: Cow<'a, str>,
     #[serde(rename = "x5t")]
     _x5t: Option<IgnoredAny>,
@@ -56,7 +57,7 @@ struct ExternalHeader<'a> {
 }
 
 /// A media type without parameters. `application/` may be left out, and letter case does not matter (RFC 7515 §4.1.9).
-const ACCESS_TOKEN_TYPES: [&str; 2] = [TYPE, "application/at+jwt"];
+pub(super) const ACCESS_TOKEN_TYPES: [&str; 2] = [TYPE, "application/at+jwt"];
 
 impl<'a> Compact<'a> {
     /// Reads three parts of base64url. Padding, other characters and non-zero trailing bits are refused: so no other
@@ -89,14 +90,12 @@ impl<'a> Compact<'a> {
         Ok(header)
     }
 
-    /// The header of a token of another issuer. With `takes_plain_jwts` its type may also be `JWT`.
-    pub(super) fn external_header(&self, takes_plain_jwts: bool) -> Result<Header<'_>, InvalidToken> {
+    /// The header of a token of another issuer, whose type is one of `types`. An empty one of them stands for a header
+    /// without a type.
+    pub(super) fn external_header(&self, types: &[&str]) -> Result<Header<'_>, InvalidToken> {
         let header: ExternalHeader<'_> = json_object(&self.header).ok_or(InvalidToken::Header)?;
         let header = Header { alg: header.alg, kid: header.kid, typ: header.typ };
-        let is_plain_jwt = takes_plain_jwts && header.check(&["JWT"]).is_ok();
-        if !is_plain_jwt {
-            header.check(&ACCESS_TOKEN_TYPES)?;
-        }
+        header.check(types)?;
         Ok(header)
     }
 }

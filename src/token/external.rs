@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 
 use super::algorithm::Scheme;
 use super::claims::{check_time, never_null, one_or_many};
-use super::compact::{Compact, json_object, json_object_with};
+use super::compact::{ACCESS_TOKEN_TYPES, Compact, json_object, json_object_with};
 use super::error::MAX_BYTES;
 use super::{
     Actor, Algorithm, Claims, InvalidClaims, InvalidToken, ScopeClaims, Subject, VerifyingKey, numeric_date,
@@ -79,10 +79,23 @@ pub(crate) fn unverified_issuer(token: &str) -> Option<String> {
 }
 
 impl ExternalVerifier {
-    /// Splits `token` into its parts. Its algorithm must be an allowed one.
+    /// Splits an access token into its parts.
     pub(crate) fn parse<'t>(&self, token: &'t str) -> Result<ParsedToken<'t>, InvalidToken> {
+        let [own, own_media_type] = ACCESS_TOKEN_TYPES;
+        let types = [own, own_media_type, "JWT"];
+        self.parse_as(token, if self.takes_plain_jwts { &types } else { &ACCESS_TOKEN_TYPES })
+    }
+
+    /// Splits a token of one of these types into its parts. Its algorithm must be an allowed one.
+    ///
+    /// A type that is empty stands for a header without a type.
+    pub(crate) fn parse_as<'t>(
+        &self,
+        token: &'t str,
+        types: &[&str],
+    ) -> Result<ParsedToken<'t>, InvalidToken> {
         let token = Compact::parse(token)?;
-        let header = token.external_header(self.takes_plain_jwts)?;
+        let header = token.external_header(types)?;
         let is_allowed = |scheme: &Scheme| self.algorithms.iter().any(|allowed| allowed.scheme() == *scheme);
         let scheme = Scheme::from_name(&header.alg).filter(is_allowed).ok_or(InvalidToken::Algorithm)?;
         let key_id = header.kid.into_owned();
@@ -95,13 +108,7 @@ impl ExternalVerifier {
         token: ParsedToken<'_>,
         key: &VerifyingKey,
     ) -> Result<ExternalClaims, InvalidToken> {
-        if key.scheme() != token.scheme {
-            return Err(InvalidToken::Algorithm);
-        }
-        if !key.verifies(token.token.signed, &token.token.signature) {
-            return Err(InvalidToken::Signature);
-        }
-        let claims = self.read(token.token.payload)?;
+        let claims = self.read(token.signed_by(key)?)?;
         self.check_time(&claims)?;
         if Duration::from_secs(claims.expires_at.saturating_sub(claims.issued_at)) > self.max_life {
             return Err(InvalidToken::TooLongLived);
@@ -143,6 +150,19 @@ impl ExternalVerifier {
             authenticated_at: claims.auth_time,
             payload,
         })
+    }
+}
+
+impl ParsedToken<'_> {
+    /// The payload, if `key` has signed the token.
+    pub(crate) fn signed_by(self, key: &VerifyingKey) -> Result<Vec<u8>, InvalidToken> {
+        if key.scheme() != self.scheme {
+            return Err(InvalidToken::Algorithm);
+        }
+        if !key.verifies(self.token.signed, &self.token.signature) {
+            return Err(InvalidToken::Signature);
+        }
+        Ok(self.token.payload)
     }
 }
 
@@ -225,10 +245,9 @@ impl ExternalClaims {
         user: UserId,
         client: ClientId,
     ) -> Result<Claims, InvalidClaims> {
-        let is_hook_client = client == ClientId::for_hooks_of(&user);
         Ok(Claims {
             issuer: self.issuer.clone(),
-            subject: if is_hook_client { Subject::HookClient { owner: user } } else { Subject::User(user) },
+            subject: Subject::of_session(user, &client),
             audiences: self.audiences.clone(),
             expires_at: self.expires_at,
             issued_at: self.issued_at,

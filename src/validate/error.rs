@@ -52,6 +52,12 @@ pub enum BuildError {
         BridgeBuilder::token_endpoint, or leave out BridgeBuilder::session_refresh_tokens"
     )]
     NoTokenEndpoint,
+    /// Identity assertions are accepted, and something that they cannot do without is missing.
+    #[error("ExternalIssuer::identity_assertions needs {needs}")]
+    IdentityAssertions {
+        /// What is missing.
+        needs: &'static str,
+    },
     /// The device grant is on, and something that it cannot do without is missing.
     #[error("BridgeBuilder::device_authorization_endpoint needs {needs}")]
     DeviceGrant {

@@ -105,6 +105,7 @@ async fn whoami(caller: Caller, trace: TraceId, headers: HeaderMap) -> Json<Valu
     let kind = match caller.kind() {
         CallerKind::User => "user",
         CallerKind::HookClient => "hook_client",
+        CallerKind::Workload => "workload",
     };
     Json(json!({
         "user_id": caller.user_id(),

@@ -50,6 +50,14 @@ pub(in crate::service) async fn authenticate(
     }
 }
 
+/// Whether the request shows nothing that could prove a client. It may name one.
+pub(in crate::service) fn proves_nothing(parts: &Parts, form: &Form) -> bool {
+    let has_authorization =
+        parts.headers.contains_key(AUTHORIZATION) || parts.extensions.get::<SetAside>().is_some();
+    let proofs = ["client_secret", "client_assertion", "client_assertion_type"];
+    !has_authorization && proofs.into_iter().all(|name| form.value(name).is_none())
+}
+
 /// Notes for the log which client the form names, unless the name may be a secret.
 fn note_named(state: &ServiceState, form: &Form) {
     let named = form.value("client_id").and_then(|id| ClientId::parse(id).ok());

@@ -57,9 +57,10 @@ impl Form {
 
 /// Whether the query names a parameter that belongs in the body only. Servers on the way would log it.
 fn names_secret(uri: &Uri) -> bool {
-    const SECRETS: [&str; 10] = [
+    const SECRETS: [&str; 11] = [
         "client_secret",
         "client_assertion",
+        "assertion",
         "code",
         "code_verifier",
         "refresh_token",

@@ -209,7 +209,13 @@ fn kinds_of_subject_cannot_pass_for_each_other() {
     let wrong = Err(InvalidToken::Claims(InvalidClaims::Subject));
     assert_eq!(verdict_with("owner", json!("alice@example.com")), wrong, "an owner beside a person");
     assert_eq!(verdict_with("owner", json!(null)), Err(JSON));
-    assert_eq!(verdict_with("sub", json!("sp_bridge")), wrong, "a client as a person");
+    let mut workload = payload();
+    workload["sub"] = json!("sp_bridge");
+    let workload = verdict_on_payload(workload.to_string()).unwrap().subject;
+    assert!(
+        matches!(&workload, Subject::Workload { user } if user.as_str() == "client:sp_bridge"),
+        "{workload:?}"
+    );
     assert_eq!(verdict_with("sub", json!("a\u{0}b")), wrong);
 
     let mut hook: Value = serde_json::from_slice(&hook_claims().to_json()).unwrap();

@@ -1,0 +1,140 @@
+//! A verified assertion of an external issuer, and whom it is about here.
+
+use std::sync::Arc;
+
+use super::identity_assertions::Assertions;
+use super::people::ExternalSubject;
+use super::trusted_issuer::TrustedIssuer;
+use super::trusted_issuers::TrustedIssuers;
+use super::workloads::Workload;
+use crate::id::{Scopes, UserId};
+use crate::store::{StoreErrorKind, log_fault, within_deadline};
+use crate::token::{AssertionKind, ExternalAssertion, InvalidAssertion, InvalidToken};
+
+/// A verified assertion of an issuer. Whom it is about here is not known yet.
+#[derive(Debug)]
+pub(crate) struct Asserted {
+    issuer: Arc<TrustedIssuer>,
+    pub(crate) kind: AssertionKind,
+    pub(crate) claims: ExternalAssertion,
+    who: ExternalSubject,
+}
+
+/// Whom an assertion is about here.
+#[derive(Debug)]
+pub(crate) enum AssertedSubject {
+    /// A person. When they are unknown, they are made known with `registered_with`, or refused.
+    Person { user: UserId, registered_with: Option<Scopes> },
+    /// A workload.
+    Workload(Workload),
+}
+
+/// Why an assertion is not accepted.
+#[derive(Debug)]
+pub(crate) enum AssertionRefusal {
+    /// No issuer that is trusted for this kind of assertion has issued it.
+    Untrusted,
+    Invalid(InvalidAssertion),
+    /// The keys of its issuer could not be fetched.
+    KeysUnavailable,
+}
+
+impl TrustedIssuers {
+    /// Whether some issuer is trusted for this kind of assertion.
+    pub(crate) fn accept_assertions(&self, kind: AssertionKind) -> bool {
+        self.iter().any(|issuer| issuer.assertions.accept(kind))
+    }
+
+    /// Verifies an assertion for `audience`, the issuer of this gateway: its signature and its claims. Which client and
+    /// person it is about is not checked.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future changes nothing.
+    pub(crate) async fn assertion(&self, text: &str, audience: &str) -> Result<Asserted, AssertionRefusal> {
+        let issuer = self.named_by(text).filter(|issuer| issuer.assertions.are_accepted());
+        let issuer = issuer.ok_or(AssertionRefusal::Untrusted)?;
+        let kinds = [AssertionKind::Person, AssertionKind::Workload];
+        let mut parsed = Err(InvalidToken::Type);
+        for kind in kinds.into_iter().filter(|kind| issuer.assertions.accept(*kind)) {
+            parsed = issuer.verifier.parse_as(text, kind.types()).map(|parsed| (kind, parsed));
+            if !matches!(parsed, Err(InvalidToken::Type)) {
+                break;
+            }
+        }
+        let (kind, parsed) = parsed?;
+        let found = issuer.keys.find(&parsed.key_id).await;
+        let found = found.map_err(|_| AssertionRefusal::KeysUnavailable)?;
+        let (key, _) = found.ok_or(InvalidToken::UnknownKey)?;
+        let payload = parsed.signed_by(&key)?;
+        let claims = issuer.verifier.read_assertion(kind, &payload, audience)?;
+        let who = ExternalSubject {
+            issuer: issuer.name().to_owned(),
+            subject: Some(claims.subject.clone()),
+            email: claims.email.clone(),
+            opaque: None,
+            session: claims.session.clone(),
+            tenant: claims.tenant.clone(),
+        };
+        Ok(Asserted { issuer: issuer.clone(), kind, claims, who })
+    }
+}
+
+impl Asserted {
+    pub(crate) fn issuer(&self) -> &str {
+        self.issuer.name()
+    }
+
+    /// The e-mail address that the issuer vouches for.
+    pub(crate) fn email(&self) -> Option<&str> {
+        self.who.email.as_deref()
+    }
+
+    /// The scopes of the assertion. `None`: a workload has those that the host gave it.
+    pub(crate) fn scopes(&self) -> Option<&Scopes> {
+        let default = || self.issuer.assertions.identity.as_ref().map(|settings| &settings.default_scopes);
+        match self.kind {
+            AssertionKind::Person => self.claims.scopes.as_ref().or_else(default),
+            AssertionKind::Workload => self.claims.scopes.as_ref(),
+        }
+    }
+
+    /// Whom the assertion is about. `None`: the host does not know them.
+    ///
+    /// # Errors
+    ///
+    /// The host cannot find out. It is logged.
+    pub(crate) async fn subject(&self) -> Result<Option<AssertedSubject>, StoreErrorKind> {
+        let Assertions { identity, workloads } = &self.issuer.assertions;
+        let people = &self.issuer.people;
+        let deadline = self.issuer.mapping_deadline;
+        let found = match (self.kind, people, workloads) {
+            (AssertionKind::Person, Some(people), _) => {
+                let person = within_deadline(deadline, people.person(&self.who)).await;
+                let registered_with = identity.as_ref().and_then(|settings| settings.registered_with.clone());
+                person.map(|user| user.map(|user| AssertedSubject::Person { user, registered_with }))
+            }
+            (AssertionKind::Workload, _, Some(workloads)) => {
+                let workload = within_deadline(deadline, workloads.workload(&self.who)).await;
+                workload.map(|workload| workload.map(AssertedSubject::Workload))
+            }
+            _ => Ok(None),
+        };
+        found.map_err(|fault| {
+            log_fault(&fault, "it could not be found out whom an assertion is about");
+            fault.kind()
+        })
+    }
+}
+
+impl From<InvalidToken> for AssertionRefusal {
+    fn from(reason: InvalidToken) -> Self {
+        Self::Invalid(reason.into())
+    }
+}
+
+impl From<InvalidAssertion> for AssertionRefusal {
+    fn from(reason: InvalidAssertion) -> Self {
+        Self::Invalid(reason)
+    }
+}
