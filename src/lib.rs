@@ -129,6 +129,7 @@ pub mod pages;
 pub mod rate_limit;
 pub mod rejection;
 mod request_context;
+mod security_events;
 pub mod service;
 pub mod session;
 pub mod store;

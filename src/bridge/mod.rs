@@ -23,7 +23,7 @@ use crate::service::{
     AdminService, AuthorizeService, BridgeService, CapabilitiesService, CodeService,
     DeviceAuthorizationService, DevicePageService, DevicesPageService, Health, HealthService,
     IntrospectionService, JwksService, LogoutService, OauthClientService, OpenApiService, RevocationService,
-    ServiceState, SessionService, SessionsService, TokenService, WellKnownService,
+    RevocationsService, ServiceState, SessionService, SessionsService, TokenService, WellKnownService,
 };
 use crate::session::WatchStatus;
 use crate::token::KeyRing;
@@ -221,6 +221,15 @@ impl Bridge {
     #[must_use]
     pub fn revocation_service(&self) -> RevocationService {
         RevocationService::new(&self.state)
+    }
+
+    /// What identity providers call when somebody leaves: security events, global token revocation and back-channel
+    /// logout.
+    ///
+    /// Mount it where they reach it.
+    #[must_use]
+    pub fn revocations_service(&self) -> RevocationsService {
+        RevocationsService::new(&self.state)
     }
 
     /// The metadata documents and the key set, for all of `/.well-known/`.

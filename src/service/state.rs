@@ -14,6 +14,7 @@ use crate::issue::{Admin, IssueSettings, Issuer};
 use crate::layer::BridgeAuthLayer;
 use crate::rate_limit::Limits;
 use crate::rejection::{Challenge, RejectionFormat};
+use crate::security_events::Receiver;
 use crate::token::{AssertionKind, KeyRing};
 
 pub(crate) struct ServiceState {
@@ -25,6 +26,8 @@ pub(crate) struct ServiceState {
     pub(crate) own_layer: BridgeAuthLayer,
     pub(crate) issuer: Issuer,
     pub(crate) admin: Admin,
+    /// What takes the revocations of external issuers.
+    pub(crate) receiver: Receiver,
     /// The limits on attempts. `None`: they are off.
     pub(crate) limits: Option<Limits>,
     /// How much of a body is drained that an endpoint has not read.
