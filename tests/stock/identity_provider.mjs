@@ -34,6 +34,21 @@ export const identityProvider = async (url, { alg = 'ES256' } = {}) => {
             headers: { 'content-type': 'application/secevent+jwt', accept: 'application/json' },
             body: token,
         });
+    // OpenID Connect Back-Channel Logout 1.0 §2.5: the person signs out.
+    const signsOut = async (sub, endpoint, client) => {
+        const events = { 'http://schemas.openid.net/event/backchannel-logout': {} };
+        const logout_token = await sign('logout+jwt', { aud: client, sub, events, exp: soon(120) });
+        return fetch(endpoint, { method: 'POST', body: new URLSearchParams({ logout_token }) });
+    };
+    // draft-parecki-oauth-global-token-revocation, with the JWT that Okta signs: all that the person has is revoked.
+    const revokes = async (sub, endpoint) => {
+        const proof = await sign('global-token-revocation+jwt', { aud: endpoint, sub: 'the-company', exp: soon(300) });
+        return fetch(endpoint, {
+            method: 'POST',
+            headers: { 'content-type': 'application/json', authorization: `Bearer ${proof}` },
+            body: JSON.stringify({ sub_id: { format: 'iss_sub', iss: url, sub } }),
+        });
+    };
     // The person leaves, and the gateway has been told when this ends.
     const leaves = async (sub, endpoint, aud) => {
         left.add(sub);
@@ -79,5 +94,5 @@ export const identityProvider = async (url, { alg = 'ES256' } = {}) => {
     });
     server.listen(new URL(url).port, '127.0.0.1');
     await once(server, 'listening');
-    return { issuer: url, sign, soon, idToken, assertion, securityEvent, push, leaves, stop: () => server.close() };
+    return { issuer: url, sign, soon, idToken, assertion, securityEvent, push, signsOut, revokes, leaves, stop: () => server.close() };
 };

@@ -8,6 +8,7 @@ import { identityProvider } from './identity_provider.mjs';
 const { GATEWAY, PROVIDER, PLANNER_SECRET, RESEARCHER_SECRET } = process.env;
 const JWT_BEARER = 'urn:ietf:params:oauth:grant-type:jwt-bearer';
 const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
+const SESSION_REVOKED = 'https://schemas.openid.net/secevent/caep/event-type/session-revoked';
 const ACCESS_TOKEN = 'urn:ietf:params:oauth:token-type:access_token';
 
 const provider = await identityProvider(PROVIDER);
@@ -72,6 +73,24 @@ const event = await provider.securityEvent('alice', GATEWAY);
 for (const _ of [1, 2]) assert.equal((await provider.push(events, event)).status, 202);
 const stray = await provider.push(events, await provider.securityEvent('alice', 'https://elsewhere.example'));
 assert.deepEqual([stray.status, (await stray.json()).err], [400, 'invalid_audience']);
+
+// A logout and a global revocation end what their person has, too. Neither disables: the next assertion lets them in again.
+const revocations = `${GATEWAY}/v1/auth/revocations`;
+const signIn = async (sub) =>
+    (await grant('planner', JWT_BEARER, { assertion: await provider.assertion({ ...claims, sub }) })).access_token;
+for (const [sub, ends, expected] of [
+    ['bob', () => provider.signsOut('bob', `${revocations}/backchannel-logout`, 'gateway'), 200],
+    ['carol', () => provider.revokes('carol', `${revocations}/global-token-revocation`), 204],
+    ['dave', async () => provider.push(events, await provider.securityEvent('dave', GATEWAY, SESSION_REVOKED)), 202],
+]) {
+    const token = await signIn(sub);
+    assert.equal(await status(token), 200);
+    assert.equal((await ends()).status, expected, sub);
+    assert.equal(await status(token), 401, sub);
+    // An assertion says to the second when it was issued, which must be after that.
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    assert.equal(await status(await signIn(sub)), 200, sub);
+}
 
 provider.stop();
 console.log('ok');

@@ -5,7 +5,8 @@ use std::str::FromStr;
 
 use anyhow::{Context as _, Error, Result};
 use bridge_auth::external_issuer::{
-    ExternalIssuer, ExternalSessions, ExternalSubject, HttpJwks, IdentityAssertions, SecurityEvents,
+    ExternalIssuer, ExternalSessions, ExternalSubject, GlobalTokenRevocation, HttpJwks, IdentityAssertions,
+    SecurityEvents,
 };
 use bridge_auth::id::ClientSecret;
 use bridge_auth::issue::{RegisteredClient, TokenExchange};
@@ -18,6 +19,10 @@ use super::login::SCOPES;
 pub const REVOCATIONS: &str = "/v1/auth/revocations";
 /// Where it takes in security events that are pushed (RFC 8935).
 pub const EVENTS: &str = "/v1/auth/revocations/events";
+/// Where it is asked to revoke all that a person has.
+const GLOBAL_REVOCATION: &str = "/v1/auth/revocations/global-token-revocation";
+/// The client id of the gateway at the identity provider.
+const CLIENT_ID: &str = "gateway";
 
 /// The company.
 #[derive(Args, Clone)]
@@ -54,7 +59,10 @@ impl CompanyOptions {
                 // Its people have the same ids here. A host with ids of its own looks them up.
                 .people(|who: &ExternalSubject| UserId::parse(who.subject.as_deref()?).ok())
                 .identity_assertions(IdentityAssertions::new().register_unknown_people(Scopes::parse(SCOPES)?))
-                .security_events(SecurityEvents::new(gateway));
+                .security_events(SecurityEvents::new(gateway))
+                // Two more ways in which identity providers say that somebody is out. A company needs one.
+                .global_token_revocation(GlobalTokenRevocation::new(format!("{gateway}{GLOBAL_REVOCATION}")))
+                .backchannel_logout(CLIENT_ID);
             bridge = bridge.trust(provider);
         }
         if !self.agent.is_empty() {
