@@ -256,7 +256,7 @@ impl Receiver {
         let (issuer, protocol) = (trusted.name(), protocol.name);
         let Some(action) = asked.action().await.map_err(Refused::Unavailable)? else {
             let subject = asked.who.iter().find_map(|who| who.subject.as_deref()).map(quoted);
-            audit!("revocation_unmapped", issuer, protocol, event, subject);
+            audit!("revocation_unmapped", issuer, protocol, caused_by = event, subject);
             return Ok(Outcome::Unmapped);
         };
         let event_to_apply = SecurityEvent::new(asked.hash(), asked.life, action);
@@ -269,7 +269,14 @@ impl Receiver {
         let (user, session) = (user.map(tracing::field::display), session.map(tracing::field::display));
         match outcome {
             EventOutcome::DoneBefore => {
-                audit!("revocation_repeated", issuer, protocol, event, user_id = user, session_id = session);
+                audit!(
+                    "revocation_repeated",
+                    issuer,
+                    protocol,
+                    caused_by = event,
+                    user_id = user,
+                    session_id = session
+                );
                 Ok(Outcome::DoneBefore)
             }
             EventOutcome::Done(sessions) => {
@@ -278,7 +285,7 @@ impl Receiver {
                     "revocation_received",
                     issuer,
                     protocol,
-                    event,
+                    caused_by = event,
                     user_id = user,
                     session_id = session,
                     disabled,
