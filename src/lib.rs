@@ -115,6 +115,8 @@ pub mod client_metadata;
 pub mod clock;
 mod csrf;
 pub mod drain;
+#[cfg(feature = "jwks-http")]
+mod event_stream;
 pub mod external_issuer;
 #[cfg(feature = "axum")]
 pub mod extract;

@@ -37,6 +37,8 @@ use crate::layer::BridgeAuthLayer;
 use crate::rate_limit::{Limits, RateLimits};
 use crate::rejection::{Challenge, ProblemJson, RejectionBody, RejectionFormat};
 use crate::security_events::Receiver;
+#[cfg(feature = "jwks-http")]
+use crate::security_events::event_streams;
 use crate::service::{Health, ServiceState};
 use crate::session::{Freshness, FreshnessSettings, Liveness};
 use crate::store::Store;
@@ -135,6 +137,8 @@ impl BridgeBuilder {
             leeway: settings.tokens.leeway,
             deadline,
             clock: &self.clock,
+            #[cfg(feature = "jwks-http")]
+            keys: &self.keys,
         };
         let trusted = TrustedIssuers::new(self.trusted, &gateway)?.map(Arc::new);
         let (issuer, leeway) = (settings.issuer.clone(), settings.tokens.leeway);
@@ -160,8 +164,11 @@ impl BridgeBuilder {
         let own_layer = BridgeAuthLayer::new(Authenticator::new(auth.clone(), own), own_format, self.drain)
             .admit_hook_clients();
         let admin = Admin::new(self.store.clone(), liveness, settings.clone(), sign_in.audit_trail);
+        let receiver = Receiver::new(trusted.clone(), admin.clone());
         let state = ServiceState {
-            receiver: Receiver::new(trusted, admin.clone()),
+            #[cfg(feature = "jwks-http")]
+            event_streams: event_streams(trusted.as_deref(), &receiver)?,
+            receiver,
             admin,
             issuer: Issuer::new(
                 settings.clone(),

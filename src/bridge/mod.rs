@@ -13,6 +13,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::authenticate::Authenticator;
+#[cfg(feature = "jwks-http")]
+use crate::external_issuer::FollowedStream;
 use crate::host_login::OperatorLayer;
 use crate::id::Audience;
 #[cfg(feature = "testing")]
@@ -261,6 +263,16 @@ impl Bridge {
     #[cfg(feature = "testing")]
     pub(crate) fn settings(&self) -> &IssueSettings {
         &self.state.settings
+    }
+
+    /// The event stream that the gateway asks `issuer` for. `None`: [`SecurityEvents::stream`] named none.
+    ///
+    /// [`SecurityEvents::stream`]: crate::external_issuer::SecurityEvents::stream
+    #[cfg(feature = "jwks-http")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "jwks-http")))]
+    #[must_use]
+    pub fn event_stream(&self, issuer: &str) -> Option<FollowedStream> {
+        self.state.event_streams.find(issuer)
     }
 
     /// How fresh this bridge is, for health pages: the age of its proof, look-ups, the pool, and 503 answers by cause.

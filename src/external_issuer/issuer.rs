@@ -13,7 +13,11 @@ use super::trusted_issuer::TrustedIssuer;
 use super::workloads::WorkloadMapper;
 use crate::audience::Audiences;
 use crate::clock::HostClock;
+#[cfg(feature = "jwks-http")]
+use crate::event_stream::VerificationStates;
 use crate::id::{Audience, FirstInvalid, Scopes, TextOr};
+#[cfg(feature = "jwks-http")]
+use crate::token::KeyRing;
 use crate::token::{Algorithm, Claims, ExternalVerifier, ScopeClaims};
 use crate::validate::{BuildError, Setting, check_issuer};
 
@@ -47,6 +51,9 @@ pub(crate) struct Gateway<'s> {
     /// How long finding a session may take.
     pub(crate) deadline: Duration,
     pub(crate) clock: &'s HostClock,
+    /// What signs the states of verification requests.
+    #[cfg(feature = "jwks-http")]
+    pub(crate) keys: &'s KeyRing,
 }
 
 impl ExternalIssuer {
@@ -252,7 +259,22 @@ impl ExternalIssuer {
             max_life: Claims::MAX_LIFE,
         };
         let (sessions, assertions, mapping_deadline) = (self.sessions, self.assertions, gateway.deadline);
-        Ok(TrustedIssuer { verifier, keys, sessions, people, assertions, revocations, mapping_deadline })
+        Ok(TrustedIssuer {
+            #[cfg(feature = "jwks-http")]
+            verification: Arc::new(VerificationStates::new(
+                gateway.issuer,
+                &verifier.issuer,
+                gateway.keys.clone(),
+                clock.clone(),
+            )),
+            verifier,
+            keys,
+            sessions,
+            people,
+            assertions,
+            revocations,
+            mapping_deadline,
+        })
     }
 }
 

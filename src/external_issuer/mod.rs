@@ -119,4 +119,8 @@ pub(crate) use trusted_issuer::{TrustedIssuer, Unverified};
 pub(crate) use trusted_issuers::TrustedIssuers;
 pub use workloads::{Workload, WorkloadMapper};
 
+#[cfg(feature = "jwks-http")]
+pub use crate::event_stream::{
+    EventStream, EventStreamError, FollowedStream, StreamHealth, StreamStatus, TransmitterToken,
+};
 pub use crate::token::external::ExternalClaims;

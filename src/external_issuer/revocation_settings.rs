@@ -8,6 +8,8 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use url::Url;
 
+#[cfg(feature = "jwks-http")]
+use crate::event_stream::EventStream;
 use crate::id::{Audience, FirstInvalid, TextOr};
 use crate::rate_limit::OneLimit;
 use crate::validate::{BuildError, Setting, check_count, check_endpoint};
@@ -33,6 +35,8 @@ pub struct SecurityEvents {
     audience: Option<Audience>,
     authorization: Option<HeaderDigest>,
     max_age: Duration,
+    #[cfg(feature = "jwks-http")]
+    stream: Option<EventStream>,
     invalid: FirstInvalid,
 }
 
@@ -75,6 +79,9 @@ pub(crate) struct TrustedEvents {
     pub(crate) audience: Audience,
     authorization: Option<HeaderDigest>,
     pub(crate) max_age: Duration,
+    /// The stream that the gateway asks for.
+    #[cfg(feature = "jwks-http")]
+    pub(crate) stream: Option<EventStream>,
 }
 
 /// How the requests for a global revocation of one issuer are judged.
@@ -99,7 +106,14 @@ impl SecurityEvents {
     pub fn new(audience: impl TextOr<Audience>) -> Self {
         let mut invalid = FirstInvalid::default();
         let audience = invalid.read("the audience of security events", audience);
-        Self { audience, authorization: None, max_age: Self::MAX_AGE, invalid }
+        Self {
+            audience,
+            authorization: None,
+            max_age: Self::MAX_AGE,
+            #[cfg(feature = "jwks-http")]
+            stream: None,
+            invalid,
+        }
     }
 
     const MAX_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -120,6 +134,17 @@ impl SecurityEvents {
     /// reach this gateway sends its events later: so keep this longer than any outage.
     pub const fn max_age(mut self, age: Duration) -> Self {
         self.max_age = age;
+        self
+    }
+
+    /// The stream that the gateway asks the issuer for, and polls. Default: none, so events come only when the issuer is
+    /// told to push them here.
+    ///
+    /// [`Bridge::maintain`](crate::Bridge::maintain) starts this.
+    #[cfg(feature = "jwks-http")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "jwks-http")))]
+    pub fn stream(mut self, stream: EventStream) -> Self {
+        self.stream = Some(stream);
         self
     }
 }
@@ -174,7 +199,13 @@ impl SecurityEvents {
             let setting = Setting::new("the age of security events", "SecurityEvents::max_age");
             return Err(setting.duration_out_of_range(max_age, "60 seconds to 30 days"));
         }
-        Ok(audience.map(|audience| TrustedEvents { audience, authorization, max_age }))
+        Ok(audience.map(|audience| TrustedEvents {
+            audience,
+            authorization,
+            max_age,
+            #[cfg(feature = "jwks-http")]
+            stream: self.stream,
+        }))
     }
 }
 

@@ -9,6 +9,8 @@ use super::people::{ExternalSubject, PeopleMapper};
 use super::revocation_settings::Revocations;
 use super::session_mapping::ExternalSessions;
 use crate::clock::Clock;
+#[cfg(feature = "jwks-http")]
+use crate::event_stream::VerificationStates;
 use crate::id::{SessionId, UserId};
 use crate::rejection::Rejection;
 use crate::store::{StoreError, StoreErrorKind, log_fault, within_deadline};
@@ -24,6 +26,9 @@ pub(crate) struct TrustedIssuer {
     pub(crate) revocations: Revocations,
     pub(super) assertions: Assertions,
     pub(super) mapping_deadline: Duration,
+    /// The states that gateways send to it to have a stream verified.
+    #[cfg(feature = "jwks-http")]
+    pub(crate) verification: Arc<VerificationStates>,
 }
 
 /// Why what an issuer is said to have signed is not verified.
@@ -72,6 +77,19 @@ impl TrustedIssuer {
         let found = self.keys.find(&parsed.key_id).await?;
         let (key, _) = found.ok_or(InvalidToken::UnknownKey)?;
         Ok(Message::read(&parsed.signed_by(&key)?, self.name())?)
+    }
+
+    /// Whether a verification event for `stream` may have this `state` (SSF 1.0 §8.1.4.2): a gateway has sent it, or the
+    /// event answers no request. When no gateway asks for a stream, people do, and any state may be theirs.
+    #[cfg_attr(not(feature = "jwks-http"), allow(unused_variables, reason = "nothing asks for a stream"))]
+    pub(crate) fn expects(&self, stream: Option<&str>, state: Option<&str>) -> bool {
+        #[cfg(feature = "jwks-http")]
+        if let (Some(_), Some(state)) =
+            (self.revocations.events.as_ref().and_then(|events| events.stream.as_ref()), state)
+        {
+            return stream.is_some_and(|stream| self.verification.is_expected(stream, state));
+        }
+        true
     }
 
     /// By which times its messages are judged, which are good until `max_age` after they were issued.

@@ -6,10 +6,14 @@
 
 mod asked;
 mod decision;
+#[cfg(feature = "jwks-http")]
+mod polled;
 mod receiver;
 mod refused;
 mod subject;
+mod verification;
 
-#[allow(unused_imports, reason = "the poller uses the rest")]
-pub(crate) use receiver::{Delivery, Outcome, Received, Receiver, Verification};
+#[cfg(feature = "jwks-http")]
+pub(crate) use polled::event_streams;
+pub(crate) use receiver::{Delivery, Outcome, Receiver};
 pub(crate) use refused::{Refused, RefusedMessage};

@@ -4,18 +4,17 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::asked::{Asked, BACKCHANNEL_LOGOUT, GLOBAL_REVOCATION, SECURITY_EVENT, spend, verified};
-use super::decision::{Effect, LOGOUT, VERIFICATION, effect_of};
+use super::decision::{Effect, LOGOUT, effect_of};
 use super::refused::{Refused, RefusedMessage, malformed, no_access, refuse, refused_token};
-use super::subject;
+use super::{subject, verification};
 use crate::external_issuer::{ExternalSubject, TrustedEvents, TrustedIssuer, TrustedIssuers};
 use crate::issue::Admin;
 use crate::store::{EventAction, EventOutcome, Revoke, SecurityEvent};
 use crate::telemetry::{audit, quoted, quoted_list};
-use crate::token::{Events, InvalidToken, Message, unverified_issuer};
+use crate::token::{InvalidToken, Message, unverified_issuer};
 
 /// Takes the messages of external issuers.
 #[derive(Clone)]
@@ -30,27 +29,8 @@ pub(crate) enum Delivery<'d> {
     /// Its sender called this gateway, with these values of the header `Authorization`.
     Push(&'d [&'d [u8]]),
     /// This gateway asked this issuer for its events.
-    #[allow(dead_code, reason = "the poller makes it")]
+    #[cfg_attr(not(feature = "jwks-http"), allow(dead_code, reason = "nothing polls"))]
     Poll(&'d str),
-}
-
-/// A message that was taken.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Received {
-    pub(crate) outcome: Outcome,
-    /// Its `jti`.
-    pub(crate) id: String,
-    /// What it verifies, when it is a verification event.
-    pub(crate) verification: Option<Verification>,
-}
-
-/// A verification event (SSF 1.0 §8.1.4.1).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Verification {
-    /// The stream: the opaque identifier in `sub_id`.
-    pub(crate) stream: Option<String>,
-    /// The `state` of the request that it answers.
-    pub(crate) state: Option<String>,
 }
 
 /// What became of a message that was taken.
@@ -103,7 +83,7 @@ impl Receiver {
         &self,
         text: &str,
         delivery: Delivery<'_>,
-    ) -> Result<Received, Refused> {
+    ) -> Result<Outcome, Refused> {
         let trusted = self.issuer(text)?;
         let taken = trusted.revocations.events.as_ref().ok_or_else(|| no_access(trusted))?;
         check_sender(trusted, taken, delivery)?;
@@ -123,16 +103,14 @@ impl Receiver {
                 .map_err(|_| malformed("sub_id is not a subject identifier (RFC 9493)"))?,
             None => Vec::new(),
         };
-        let id = message.id.clone();
         let Some((effect, event)) = events.keys().filter_map(|name| effect_of(name)).max_by_key(|one| one.0)
         else {
             spend(trusted)?;
-            let verification = verification(events, &who);
-            if verification.is_none() {
+            if !verification::check(trusted, events, &who)? {
                 let events = quoted_list(events.keys().map(String::as_str));
                 audit!("security_event_ignored", issuer = trusted.name(), events);
             }
-            return Ok(Received { outcome: Outcome::Ignored, id, verification });
+            return Ok(Outcome::Ignored);
         };
         // SSF 1.0 §4.1.2: a subject in two places could be two people.
         if message.subject.is_some() || message.subject_id.is_none() {
@@ -140,8 +118,7 @@ impl Receiver {
         }
         let asked =
             Asked { trusted, protocol: SECURITY_EVENT, message: &message, life, effect, event, who: &who };
-        let outcome = self.apply(&asked).await?;
-        Ok(Received { outcome, id, verification: None })
+        self.apply(&asked).await
     }
 
     /// Takes the logout token `text` (OpenID Connect Back-Channel Logout 1.0 §2.6). When this returns `Ok`, the person
@@ -321,17 +298,6 @@ fn check_sender(
         }
         _ => Ok(()),
     }
-}
-
-/// What the message verifies, if it has a verification event.
-fn verification(events: &Events, who: &[ExternalSubject]) -> Option<Verification> {
-    #[derive(Deserialize)]
-    struct Event {
-        state: Option<String>,
-    }
-    let event = events.get(VERIFICATION)?;
-    let state = serde_json::from_str::<Event>(event.get()).ok().and_then(|event| event.state);
-    Some(Verification { stream: who.first().and_then(|who| who.opaque.clone()), state })
 }
 
 fn is_object(json: &RawValue) -> bool {

@@ -29,6 +29,8 @@ pub(crate) enum RefusedMessage {
     Audience,
     Authentication,
     Access,
+    /// SSF 1.0 §8.1.4.2
+    State,
 }
 
 impl RefusedMessage {
@@ -41,6 +43,20 @@ impl RefusedMessage {
             Self::Audience => "invalid_audience",
             Self::Authentication => "authentication_failed",
             Self::Access => "access_denied",
+            Self::State => "invalid_state",
+        }
+    }
+
+    /// What the sender of an event is told. The log learns what exactly is wrong.
+    pub(crate) const fn told(self) -> &'static str {
+        match self {
+            Self::Request => "The body is not a security event token that is good here and now.",
+            Self::Key => "The event is not signed with a key that the issuer publishes.",
+            Self::Issuer => "The issuer is not one that this gateway trusts.",
+            Self::Audience => "The event is for another audience.",
+            Self::Authentication => "The transmitter has not shown who it is.",
+            Self::Access => "The issuer may not send events to this gateway.",
+            Self::State => "The state is not one that this gateway has sent for this stream.",
         }
     }
 }

@@ -81,17 +81,7 @@ fn bearer(parts: &Parts) -> Option<&str> {
 
 /// The error of RFC 8935 §2.4.
 fn event_error(state: &ServiceState, refused: Refused) -> EndpointError {
-    error(state, refused, |what| {
-        let detail = match what {
-            RefusedMessage::Request => "The body is not a security event token that is good here and now.",
-            RefusedMessage::Key => "The event is not signed with a key that the issuer publishes.",
-            RefusedMessage::Issuer => "The issuer is not one that this gateway trusts.",
-            RefusedMessage::Audience => "The event is for another audience.",
-            RefusedMessage::Authentication => "The transmitter has not shown who it is.",
-            RefusedMessage::Access => "The issuer may not send events to this gateway.",
-        };
-        EndpointError::new(StatusCode::BAD_REQUEST, what.code(), detail)
-    })
+    error(state, refused, |what| EndpointError::new(StatusCode::BAD_REQUEST, what.code(), what.told()))
 }
 
 /// The error of a caller that has not proved who it is.

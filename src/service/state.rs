@@ -9,6 +9,8 @@ use crate::authenticate::AuthState;
 use crate::background_task::Background;
 use crate::caller::Caller;
 use crate::drain::DrainLimits;
+#[cfg(feature = "jwks-http")]
+use crate::event_stream::EventStreams;
 use crate::id::ClientId;
 use crate::issue::{Admin, IssueSettings, Issuer};
 use crate::layer::BridgeAuthLayer;
@@ -28,6 +30,9 @@ pub(crate) struct ServiceState {
     pub(crate) admin: Admin,
     /// What takes the revocations of external issuers.
     pub(crate) receiver: Receiver,
+    /// The event streams that this gateway asks external issuers for.
+    #[cfg(feature = "jwks-http")]
+    pub(crate) event_streams: EventStreams,
     /// The limits on attempts. `None`: they are off.
     pub(crate) limits: Option<Limits>,
     /// How much of a body is drained that an endpoint has not read.
