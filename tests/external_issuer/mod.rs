@@ -5,6 +5,7 @@ mod assertions;
 mod callers;
 mod hostile;
 mod keys;
+mod revocations;
 mod server;
 mod sessions;
 
