@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use super::audit_trail::{AuditEvent, AuditTrail, AuditTrailError};
 use super::settings::IssueSettings;
-use crate::id::{ClientId, SessionId, UserId};
+use crate::id::{AssertionHash, ClientId, SessionId, UserId};
 use crate::session::Liveness;
 use crate::store::{
-    DevicePage, DeviceQuery, Revocation, Revoke, Store, StoreError, Swept, UserPage, UserQuery, UserRecord,
-    within_deadline,
+    DevicePage, DeviceQuery, EventAction, EventOutcome, Revocation, Revoke, SecurityEvent, Store, StoreError,
+    Swept, UserPage, UserQuery, UserRecord, within_deadline,
 };
 use crate::telemetry::audit;
 
@@ -234,6 +234,25 @@ impl Admin {
     pub async fn ping(&self) -> Result<(), StoreError> {
         self.liveness.check().await.map_err(StoreError::of)?;
         within_deadline(self.settings.deadlines.read, self.store.ping()).await
+    }
+
+    /// Does what a security event of an external issuer says, once.
+    pub(crate) async fn apply_event(&self, event: &SecurityEvent) -> Result<EventOutcome, StoreError> {
+        let outcome = within_deadline(self.settings.deadlines.write, self.store.apply_event(event)).await?;
+        match &event.action {
+            EventAction::Revoke(target) => self.forget(target.clone()).await,
+            EventAction::Disable(user) => self.liveness.forget(&Revocation::User(user.clone())),
+        }
+        Ok(outcome)
+    }
+
+    /// Remembers for `life` that a message of an external issuer was used. `false`: it was used before.
+    pub(crate) async fn spend_message(
+        &self,
+        message: &AssertionHash,
+        life: Duration,
+    ) -> Result<bool, StoreError> {
+        within_deadline(self.settings.deadlines.write, self.store.spend_assertion(message, life)).await
     }
 
     /// Whether the host keeps audit events.
