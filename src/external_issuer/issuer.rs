@@ -152,7 +152,7 @@ impl ExternalIssuer {
     /// Accepts its identity assertions at the token endpoint. Default: none.
     ///
     /// Each opens a session of the person whom [`people`](Self::people) finds. A client must prove who it is with its
-    /// own secret ([`RegisteredClient::secret`](crate::RegisteredClient::secret)).
+    /// own secret ([`RegisteredClient::secret`](crate::issue::RegisteredClient::secret)).
     pub fn identity_assertions(mut self, settings: IdentityAssertions) -> Self {
         self.assertions.identity = Some(settings);
         self
