@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use super::ask;
 use super::provider::{AGENT, GRANT, SECRET, World, claims_of, is_refused, with};
+use crate::support::ListedByAdmin;
 use crate::support::bridge::{ISSUER, user};
 use crate::support::gateway::{Answer, PREFIX, send};
 
@@ -137,6 +138,25 @@ async fn a_workload_token_that_is_not_for_this_gateway_or_not_of_a_known_workloa
     let request =
         world.gateway.request(Method::POST, &format!("{PREFIX}/token")).basic_auth(AGENT, Some(SECRET));
     assert!(is_refused(&send(request.form(&form)).await), "one client by secret, another by token");
+}
+
+#[tokio::test]
+async fn a_workload_has_one_session_for_each_token_and_none_once_that_is_revoked() {
+    let world = world().await;
+    let bridge = &world.gateway.bridge;
+    let (first, second) = (token_of(&world, &[]), token_of(&world, &[("jti", json!("another"))]));
+    for token in [&first, &first, &second, &first] {
+        assert_eq!(present(&world, token, &[]).await.status, 200);
+    }
+    let runner = user("client:runner");
+    let sessions = bridge.admin().sessions_of(&runner).await.unwrap();
+    assert_eq!(sessions.len(), 2, "{sessions:?}");
+    assert_eq!(bridge.admin().revoke_user(&runner).await.unwrap(), Some(2));
+    for token in [&first, &second] {
+        assert!(is_refused(&present(&world, token, &[]).await));
+    }
+    let new = token_of(&world, &[("jti", json!("new"))]);
+    assert_eq!(present(&world, &new, &[]).await.status, 200, "the platform still vouches for it");
 }
 
 #[tokio::test]
