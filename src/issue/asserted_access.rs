@@ -139,9 +139,10 @@ impl Issuer {
                 life: settings.session_life().min(settings.tokens.life),
                 ..self.new_session(None, origin)
             },
-            // The same token renews its session. After that was revoked, the token opens none.
+            // The same token renews its session. After that was revoked, the token opens none. So its row must be kept as
+            // long as the token is good.
             AssertedFor::Workload { session, left, .. } => NewSession {
-                life: settings.session_life().min(*left),
+                life: *left,
                 limit: Self::WORKLOAD_SESSIONS,
                 ..self.new_session(Some(session.clone()), origin)
             },
