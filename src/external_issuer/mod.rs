@@ -111,11 +111,13 @@ mod asserted;
 mod caller;
 mod identity_assertions;
 mod issuer;
+mod issuer_revocations;
 mod jwks_fetch;
 #[cfg(feature = "jwks-http")]
 mod jwks_http;
 mod jwks_source;
 mod people;
+mod revocation_settings;
 mod session_mapping;
 mod token;
 mod trusted_issuer;
@@ -131,10 +133,16 @@ pub(crate) use issuer::Gateway;
 pub use jwks_http::HttpJwks;
 pub use jwks_source::{JwksError, JwksSource};
 pub use people::{ExternalSubject, PeopleMapper};
+pub(crate) use revocation_settings::TrustedEvents;
+pub use revocation_settings::{GlobalTokenRevocation, SecurityEvents};
 pub use session_mapping::{ExternalSessions, SessionMapper};
 pub(crate) use token::ExternalToken;
-pub(crate) use trusted_issuer::TrustedIssuer;
+pub(crate) use trusted_issuer::{TrustedIssuer, Unverified};
 pub(crate) use trusted_issuers::TrustedIssuers;
 pub use workloads::{Workload, WorkloadMapper};
 
+#[cfg(feature = "jwks-http")]
+pub use crate::event_stream::{
+    EventStream, EventStreamError, FollowedStream, StreamHealth, StreamStatus, TransmitterToken,
+};
 pub use crate::token::external::ExternalClaims;
