@@ -240,7 +240,7 @@ impl Admin {
     pub(crate) async fn apply_event(&self, event: &SecurityEvent) -> Result<EventOutcome, StoreError> {
         let outcome = within_deadline(self.settings.deadlines.write, self.store.apply_event(event)).await?;
         match &event.action {
-            EventAction::Revoke(target) => self.forget(target.clone()),
+            EventAction::Revoke(target) => self.forget(target.clone()).await,
             EventAction::Disable(user) => self.liveness.forget(&Revocation::User(user.clone())),
         }
         Ok(outcome)
@@ -285,18 +285,30 @@ impl Admin {
 
     async fn revoke_within(&self, deadline: Duration, target: Revoke) -> Result<Option<u64>, StoreError> {
         let revoked = within_deadline(deadline, self.store.revoke(&target)).await?;
-        self.forget(target);
+        self.forget(target).await;
         Ok(revoked)
     }
 
-    /// Forgets the verdicts of what was revoked.
-    fn forget(&self, target: Revoke) {
-        self.liveness.forget(&match target {
-            Revoke::Session(session) | Revoke::SessionOf { session, .. } => Revocation::Session(session),
-            // The gateway looks the session that is kept up again, and it is let in.
-            Revoke::User(user) | Revoke::Others { user, .. } => Revocation::User(user),
-            Revoke::Client(client) => Revocation::Client(client),
-        });
+    /// Forgets the verdicts of all that has just ended with `target`, before the log says so. So this gateway refuses at once also
+    /// what hangs on a session: its hooks, and the tokens that were exchanged from its own.
+    pub(crate) async fn forget(&self, target: Revoke) {
+        if !self.liveness.caches_verdicts() {
+            return;
+        }
+        let user = match target {
+            // What hangs on a session is the same person's. What is not revoked is looked up again, and let in.
+            Revoke::User(user) | Revoke::Others { user, .. } | Revoke::SessionOf { user, .. } => user,
+            Revoke::Session(session) => {
+                let owner = self.owner_of(&session).await;
+                self.liveness.forget(&Revocation::Session(session));
+                // Otherwise the log says soon what hangs on the session.
+                let Ok(Some(owner)) = owner else { return };
+                owner
+            }
+            // Its sessions, and what hangs on them, are of many people.
+            Revoke::Client(_) => return self.liveness.forget_all(),
+        };
+        self.liveness.forget(&Revocation::User(user));
     }
 }
 

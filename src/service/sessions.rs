@@ -54,6 +54,8 @@ struct Entry<'a> {
     key_since: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     hook_session: Option<HookSession<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delegated_sessions: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -75,6 +77,8 @@ struct OriginEntry<'a> {
     address: Option<IpAddr>,
     #[serde(skip_serializing_if = "Option::is_none")]
     device_name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    issuer: Option<&'a str>,
 }
 
 pub(super) async fn list(state: &ServiceState, parts: &Parts) -> Answer {
@@ -140,7 +144,7 @@ impl<'a> Listing<'a> {
 
 impl<'a> Entry<'a> {
     fn new(device: &'a Device, current: Option<&SessionId>) -> Self {
-        let Device { session, secret_since, key_since, hook_session } = device;
+        let Device { session, secret_since, key_since, hook_session, delegated } = device;
         let seconds = |time: &Option<SystemTime>| time.map(|time| since_epoch(time).as_secs());
         Self {
             id: &session.id,
@@ -156,6 +160,7 @@ impl<'a> Entry<'a> {
                 user_agent: session.origin.user_agent.as_deref(),
                 address: session.origin.address,
                 device_name: session.origin.device_name.as_deref(),
+                issuer: session.origin.issuer.as_deref(),
             },
             secret_since: seconds(secret_since),
             key_since: seconds(key_since),
@@ -165,6 +170,7 @@ impl<'a> Entry<'a> {
                 renewed_at: hooks.renewed_at,
                 expires_at: hooks.expires_at,
             }),
+            delegated_sessions: (*delegated > 0).then_some(*delegated),
         }
     }
 }

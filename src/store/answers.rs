@@ -182,7 +182,7 @@ impl Device {
     /// A device with nothing but its session.
     #[must_use]
     pub const fn new(session: Session) -> Self {
-        Self { session, secret_since: None, key_since: None, hook_session: None }
+        Self { session, secret_since: None, key_since: None, hook_session: None, delegated: 0 }
     }
 
     /// Since when it has a hook secret. Default: it has none.

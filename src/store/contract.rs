@@ -179,10 +179,15 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// device's session. The answer has the asked scopes that the client holds.
     ///
     /// [`OpenSession::Delegated`] opens a session that hangs on another one, its parent, for the same user. The user must
-    /// be enabled and the parent live, in the same transaction. At most [`NewSession::limit`] live sessions hang on the
-    /// session of a device, at any depth, and a chain has at most [`Actor::MAX_DEPTH`](crate::token::Actor::MAX_DEPTH)
-    /// delegated sessions. It never expires later than its parent, and has no refresh token. It keeps the sign-in time of its parent.
-    /// The answer has the asked scopes that the user holds. A declared id is refused with [`OpenSessionError::SessionTaken`].
+    /// be enabled and the parent live, in the same transaction. The session of a hook is no parent. At most
+    /// [`NewSession::limit`] live delegated sessions hang on the session of a device, at any depth, and a chain has at most
+    /// [`Actor::MAX_DEPTH`](crate::token::Actor::MAX_DEPTH) of them. The new session is never wider than its parent:
+    ///
+    /// - It expires when its parent does, or sooner. Nothing extends it, and it has no refresh token and no hook credential.
+    /// - The answer has the asked scopes that the user and the parent hold, and the parent's sign-in time.
+    /// - If the parent is bound to a resource, so is the new session.
+    ///
+    /// A declared id is refused with [`OpenSessionError::SessionTaken`].
     ///
     /// With [`NewSession::assertion`] the assertion is spent in the same transaction, as
     /// [`spend_assertion`](Self::spend_assertion) does it: of several calls with one assertion exactly one gets `Ok`. A call

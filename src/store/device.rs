@@ -20,6 +20,8 @@ pub struct Device {
     pub key_since: Option<SystemTime>,
     /// The live session of its hooks, if there is one.
     pub hook_session: Option<HookSession>,
+    /// How many live [delegated](super::OpenSession::Delegated) sessions hang on it, at any depth.
+    pub delegated: u64,
 }
 
 /// The live session of a device's hook client.

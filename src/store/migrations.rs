@@ -44,6 +44,7 @@ pub(super) const POSTGRES: &[Migration] = migrations!("postgres",
     13 "compatible"
     14 "planned"
     15 "sign_in"
+    16 "delegation"
 );
 
 /// In their order.
@@ -55,6 +56,7 @@ pub(super) const SQLITE: &[Migration] = migrations!("sqlite",
     4 "bounded"
     5 "states"
     6 "sign_in"
+    7 "delegation"
 );
 
 impl Migration {

@@ -11,8 +11,9 @@ use crate::id::{AssertionHash, ClientId, SessionId, UserId};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Revoke {
-    /// One session. The credentials and the session of its device's hooks end with it. The session itself is revoked
-    /// even if it expired long ago.
+    /// One session. Its credentials and all that hangs on it end with it: the session of its device's hooks, and
+    /// [delegated](super::OpenSession::Delegated) sessions at any depth. The session itself is revoked even if it expired
+    /// long ago.
     Session(SessionId),
     /// One session, if it belongs to this user. A session of another user is treated as unknown.
     SessionOf {
@@ -21,15 +22,15 @@ pub enum Revoke {
         /// The session.
         session: SessionId,
     },
-    /// Everything of a user: every session (those of hook clients too), every open code, every device grant that was
+    /// Everything of a user: every session (those of hook clients and delegated ones too), every open code, every device grant that was
     /// allowed and not collected, every hook credential.
     User(UserId),
-    /// Everything of a user that [`User`](Self::User) names, but for one session, the session of its device's hooks and its
-    /// credentials. A session that is not live, or is another user's, keeps nothing.
+    /// Everything of a user that [`User`](Self::User) names, but for one session, all that hangs on it and its credentials.
+    /// A session that is not live, or is another user's, keeps nothing.
     Others {
         /// The user.
         user: UserId,
-        /// The session that stays. The session of a hook stays only with its device.
+        /// The session that stays. The session of a hook and a delegated session stay only with their device.
         keep: SessionId,
     },
     /// Everything of a client: every session it has, what [`Session`](Self::Session) names for each of them, every

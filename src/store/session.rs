@@ -104,7 +104,8 @@ pub struct Origin {
     pub address: Option<IpAddr>,
     /// The name that the bridge gives its device, cut to 256 characters.
     pub device_name: Option<String>,
-    /// The external issuer whose assertion opened it, if one did.
+    /// The external issuer whose assertion opened it, if one did. A session that is opened by a code, a device grant or a hook
+    /// client's credential has none.
     pub issuer: Option<String>,
 }
 

@@ -1,5 +1,6 @@
 //! Tokens of another authorization server, which runs here too, at the guard.
 
+mod actors;
 mod assertions;
 mod callers;
 mod hostile;

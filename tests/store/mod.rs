@@ -5,6 +5,8 @@ pub mod given;
 mod client_keys;
 mod clients;
 mod codes;
+pub mod delegated;
+mod delegated_ends;
 pub mod device_grants;
 mod device_polls;
 mod device_writes;

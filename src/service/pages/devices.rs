@@ -86,7 +86,7 @@ pub(in crate::service) fn row<'a>(
     program: &'a str,
     this_one: Option<&SessionId>,
 ) -> DeviceRow<'a> {
-    let Device { session, secret_since, key_since, hook_session } = device;
+    let Device { session, secret_since, key_since, hook_session, .. } = device;
     DeviceRow {
         id: session.id.as_str(),
         name: session.origin.device_name.as_deref().unwrap_or_default(),

@@ -19,13 +19,23 @@ pub(super) async fn of_user(
     let after = query.after.as_ref();
     let rows = db
         .query(
-            "SELECT device.id, device.user_id, device.client_id, device.call_source, device.scopes,
-                device.user_agent, device.address, device.device_name, device.created_at, device.renewed_at,
-                device.expires_at, coalesce(device.ends_at, device.expires_at) AS ends_at,
-                credential.secret_since, credential.key_since,
+            "WITH page AS MATERIALIZED (
+                SELECT key, id, user_id, client_id, call_source, scopes, user_agent, address, device_name, issuer,
+                    created_at, renewed_at, expires_at, coalesce(ends_at, expires_at) AS ends_at
+                FROM bridge_auth.sessions
+                WHERE user_id = $1 AND parent IS NULL AND revoked_at IS NULL AND expires_at > now()
+                    AND ($2::timestamptz IS NULL OR (created_at, key) < ($2, $3::uuid))
+                ORDER BY created_at DESC, key DESC LIMIT $4
+            ), delegated AS MATERIALIZED (
+                SELECT top, count(*) AS sessions
+                FROM bridge_auth.hanging_on($1, ARRAY(SELECT key FROM page), now())
+                WHERE depth IS NOT NULL GROUP BY top
+            )
+            SELECT device.*, credential.secret_since, credential.key_since,
+                coalesce((SELECT sessions FROM delegated WHERE top = device.key), 0) AS delegated,
                 hook.id AS hook_id, hook.created_at AS hook_created_at, hook.renewed_at AS hook_renewed_at,
                 hook.expires_at AS hook_expires_at
-            FROM bridge_auth.sessions AS device
+            FROM page AS device
             LEFT JOIN LATERAL (
                 SELECT max(secret.created_at) FILTER (WHERE secret.jwk IS NULL) AS secret_since,
                     max(secret.created_at) FILTER (WHERE secret.jwk IS NOT NULL) AS key_since
@@ -36,13 +46,10 @@ pub(super) async fn of_user(
                 SELECT child.id, child.created_at, child.renewed_at, child.expires_at
                 FROM bridge_auth.sessions AS child
                 WHERE child.parent = device.key AND child.user_id = device.user_id
-                    AND child.revoked_at IS NULL AND child.expires_at > now()
+                    AND child.depth IS NULL AND child.revoked_at IS NULL AND child.expires_at > now()
                 ORDER BY child.renewed_at DESC LIMIT 1
             ) AS hook ON true
-            WHERE device.user_id = $1 AND device.parent IS NULL
-                AND device.revoked_at IS NULL AND device.expires_at > now()
-                AND ($2::timestamptz IS NULL OR (device.created_at, device.key) < ($2, $3::uuid))
-            ORDER BY device.created_at DESC, device.key DESC LIMIT $4",
+            ORDER BY device.created_at DESC, device.key DESC",
             &[
                 &user.as_str(),
                 &after.map(|place| place.created_at),
@@ -61,6 +68,7 @@ fn device(row: &Row) -> Result<Device, StoreError> {
         session: session(row)?,
         secret_since: row.column::<Option<SystemTime>>("secret_since")?,
         key_since: row.column::<Option<SystemTime>>("key_since")?,
+        delegated: row.count("delegated")?,
         hook_session: if has_hook { Some(hook_session(row)?) } else { None },
     })
 }

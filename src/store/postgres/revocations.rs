@@ -3,14 +3,18 @@
 use std::time::Duration;
 
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::connections::Connections;
 use super::error::failed;
-use super::row::{Columns, session_key};
+use super::row::{Columns, micros, session_key};
 use super::sessions::shown_tick;
 use crate::id::{ClientId, SessionId, UserId};
-use crate::store::{Revocation, RevocationCursor, RevocationPage, Revoke, StoreError, Swept};
+use crate::store::{
+    EventAction, EventOutcome, Revocation, RevocationCursor, RevocationPage, Revoke, SecurityEvent,
+    StoreError, Swept,
+};
 
 /// A revocation of a client may take this long: the client of all bridges may have millions of sessions, and all of
 /// them must be revoked together or not at all.
@@ -33,6 +37,55 @@ pub(super) async fn revoke(db: &Connections, target: &Revoke) -> Result<Option<u
         }
     };
     row.column::<Option<i64>>("revoked")?.map(|count| u64::try_from(count).map_err(failed)).transpose()
+}
+
+/// Does what an event says, once.
+pub(super) async fn apply(db: &Connections, event: &SecurityEvent) -> Result<EventOutcome, StoreError> {
+    let parts = EventParts::of(&event.action);
+    let session = parts.session.map(|session| (session_key(session), session.as_str()));
+    let (key, id) = session.unzip();
+    let sql = "SELECT outcome, revoked FROM bridge_auth.apply_event($1, $2, $3, $4, $5, $6, $7)";
+    let (hash, life) = (event.event.as_bytes().as_slice(), micros(event.life));
+    let (user, client) = (parts.user.map(UserId::as_str), parts.client.map(ClientId::as_str));
+    let params: [&(dyn ToSql + Sync); 7] = [&hash, &life, &parts.action, &user, &key, &id, &client];
+    let row = match client {
+        Some(_) => db.query_one_within(ALL_OF_A_CLIENT, sql, &params).await?,
+        None => db.query_one(sql, &params).await?,
+    };
+    match row.column("outcome")? {
+        "done" => {
+            let revoked = row.column::<Option<i64>>("revoked")?;
+            Ok(EventOutcome::Done(revoked.map(u64::try_from).transpose().map_err(failed)?))
+        }
+        "done_before" => Ok(EventOutcome::DoneBefore),
+        other => Err(failed(format!("unknown outcome {other:?}"))),
+    }
+}
+
+/// An action as the migrations read it.
+struct EventParts<'a> {
+    action: &'static str,
+    user: Option<&'a UserId>,
+    session: Option<&'a SessionId>,
+    client: Option<&'a ClientId>,
+}
+
+impl<'a> EventParts<'a> {
+    fn of(action: &'a EventAction) -> Self {
+        let of = |action, user, session| Self { action, user, session, client: None };
+        match action {
+            EventAction::Disable(user) => of("disable", Some(user), None),
+            EventAction::Revoke(Revoke::User(user)) => of("user", Some(user), None),
+            EventAction::Revoke(Revoke::Session(session)) => of("session", None, Some(session)),
+            EventAction::Revoke(Revoke::SessionOf { user, session }) => {
+                of("session", Some(user), Some(session))
+            }
+            EventAction::Revoke(Revoke::Others { user, keep }) => of("others", Some(user), Some(keep)),
+            EventAction::Revoke(Revoke::Client(client)) => {
+                Self { client: Some(client), ..of("client", None, None) }
+            }
+        }
+    }
 }
 
 async fn revoke_session(

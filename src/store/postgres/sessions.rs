@@ -11,11 +11,15 @@ use uuid::Uuid;
 use super::connections::Connections;
 use super::error::{failed, takes_no_writes};
 use super::row::{Columns, Timestamp, micros, session_key};
-use crate::id::SessionId;
+use crate::id::{Audience, Scopes, SessionId, UserId};
 use crate::store::{
     NewSession, OpenSession, OpenSessionError, OpenedSession, Origin, RequestedId, RowState, RowStates,
     Session, SessionState, SessionStatus, SessionStatuses, StoreError, StoreErrorKind, Tick, WhenFull,
 };
+use crate::token::Actor;
+
+/// The most delegated sessions of a chain.
+const MAX_DEPTH: i64 = Actor::MAX_DEPTH as i64;
 
 /// What the migrations need to know about a session to open. These parameters come first in every statement.
 pub(super) struct SessionParams<'a> {
@@ -32,6 +36,10 @@ pub(super) struct SessionParams<'a> {
     end_oldest: bool,
     max_life: i64,
     refresh: Option<&'a [u8]>,
+    resource: Option<&'a str>,
+    issuer: Option<&'a str>,
+    assertion: Option<&'a [u8]>,
+    assertion_life: Option<i64>,
 }
 
 impl<'a> SessionParams<'a> {
@@ -52,6 +60,10 @@ impl<'a> SessionParams<'a> {
             end_oldest: session.limit.when_full == WhenFull::Evict,
             max_life: micros(session.max_life),
             refresh: session.refresh.as_ref().map(|hash| hash.as_bytes().as_slice()),
+            resource: session.resource.as_ref().map(Audience::as_str),
+            issuer: session.origin.issuer.as_deref(),
+            assertion: session.assertion.as_ref().map(|spent| spent.hash.as_bytes().as_slice()),
+            assertion_life: session.assertion.map(|spent| micros(spent.life)),
         }
     }
 
@@ -60,7 +72,20 @@ impl<'a> SessionParams<'a> {
         &'b self,
         rest: [&'b (dyn ToSql + Sync); N],
     ) -> Vec<&'b (dyn ToSql + Sync)> {
-        let own: [&(dyn ToSql + Sync); 13] = [
+        let longer: [&(dyn ToSql + Sync); 2] = [&self.max_life, &self.refresh];
+        self.alone().into_iter().chain(longer).chain(rest).collect()
+    }
+
+    /// `$1` to `$11`, for a session that is never renewed, and then `rest`.
+    fn unrenewed_and<'b, const N: usize>(
+        &'b self,
+        rest: [&'b (dyn ToSql + Sync); N],
+    ) -> Vec<&'b (dyn ToSql + Sync)> {
+        self.alone().into_iter().chain(rest).collect()
+    }
+
+    fn alone(&self) -> [&(dyn ToSql + Sync); 11] {
+        [
             &self.key,
             &self.id,
             &self.declared,
@@ -72,10 +97,7 @@ impl<'a> SessionParams<'a> {
             &self.life,
             &self.max_live,
             &self.end_oldest,
-            &self.max_life,
-            &self.refresh,
-        ];
-        own.into_iter().chain(rest).collect()
+        ]
     }
 }
 
@@ -85,8 +107,16 @@ pub(super) async fn open(db: &Connections, open: &OpenSession) -> Result<OpenedS
             let session = SessionParams::of(session);
             db.query_one(
                 "SELECT * FROM bridge_auth.open_vouched(
-                    ROW($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)::bridge_auth.new_session, $14, $15, $12, $13)",
-                &session.and([&user.as_str(), &scopes.to_string()]),
+                    ROW($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)::bridge_auth.new_session, $14, $15, $12, $13,
+                    $16, $17, $18, $19)",
+                &session.and([
+                    &user.as_str(),
+                    &scopes.to_string(),
+                    &session.resource,
+                    &session.issuer,
+                    &session.assertion,
+                    &session.assertion_life,
+                ]),
             )
             .await?
         }
@@ -100,7 +130,9 @@ pub(super) async fn open(db: &Connections, open: &OpenSession) -> Result<OpenedS
             )
             .await?
         }
-        OpenSession::Delegated { .. } => return Err(failed("not written yet").into()),
+        OpenSession::Delegated { user, parent, actor, scopes, session } => {
+            open_delegated(db, (user, parent), actor.as_deref(), scopes, session).await?
+        }
     };
     match row.column("outcome")? {
         "opened" => Ok(opened(&row)?),
@@ -109,8 +141,40 @@ pub(super) async fn open(db: &Connections, open: &OpenSession) -> Result<OpenedS
         "wrong_secret" => Err(OpenSessionError::WrongSecret),
         "session_taken" => Err(OpenSessionError::SessionTaken),
         "too_many_sessions" => Err(OpenSessionError::TooManySessions),
+        "assertion_used" => Err(OpenSessionError::AssertionUsed),
+        "parent_ended" => Err(OpenSessionError::ParentEnded),
+        "too_deep" => Err(OpenSessionError::TooDeep),
         other => Err(failed(format!("unknown outcome {other:?}")).into()),
     }
+}
+
+async fn open_delegated(
+    db: &Connections,
+    (user, parent): (&UserId, &SessionId),
+    actor: Option<&Actor>,
+    scopes: &Scopes,
+    session: &NewSession,
+) -> Result<Row, StoreError> {
+    let actor = actor.map(serde_json::to_string).transpose().map_err(failed)?;
+    let session = SessionParams::of(session);
+    db.query_one(
+        "SELECT * FROM bridge_auth.open_delegated(
+            ROW($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)::bridge_auth.new_session, $12, $13, $14, $15, $16, $17,
+            $18, $19, $20, $21)",
+        &session.unrenewed_and([
+            &user.as_str(),
+            &scopes.to_string(),
+            &session_key(parent),
+            &parent.as_str(),
+            &actor,
+            &MAX_DEPTH,
+            &session.resource,
+            &session.issuer,
+            &session.assertion,
+            &session.assertion_life,
+        ]),
+    )
+    .await
 }
 
 /// Reads an `opened` row of the migrations.
@@ -274,7 +338,7 @@ pub(super) fn session(row: &Row) -> Result<Session, StoreError> {
         client: row.client()?,
         call_source: row.call_source()?,
         scopes: row.scopes()?,
-        origin: origin(row)?,
+        origin: Origin { issuer: row.column("issuer")?, ..origin(row)? },
         created_at: row.column("created_at")?,
         renewed_at: row.column("renewed_at")?,
         expires_at: row.column("expires_at")?,

@@ -14,11 +14,12 @@ use crate::store::poll::Poll;
 use crate::store::write_queue::Writer;
 use crate::store::{
     Client, ClientKey, ClientProof, DecideDeviceGrant, DecideDeviceGrantError, DeviceGrant, DevicePage,
-    DeviceQuery, GrantRefusal, IssueCodeError, KeyQuery, KnownUser, NewCode, NewDeviceGrant, OpenSession,
-    OpenSessionError, OpenedSession, PollDeviceGrant, PollDeviceGrantError, PoolStatus, Proof,
-    ProvisionClient, ProvisionClientError, ProvisionedClient, RedeemCode, RedeemError, RefreshRefusal,
-    RefreshSession, RefreshSessionError, RefreshStatus, RevocationCursor, RevocationPage, Revoke, RowStates,
-    SessionKey, SessionStatuses, StartDeviceGrantError, Store, StoreError, Swept, UserPage, UserQuery,
+    DeviceQuery, EventAction, EventOutcome, GrantRefusal, IssueCodeError, KeyQuery, KnownUser, NewCode,
+    NewDeviceGrant, OpenSession, OpenSessionError, OpenedSession, PollDeviceGrant, PollDeviceGrantError,
+    PoolStatus, Proof, ProvisionClient, ProvisionClientError, ProvisionedClient, RedeemCode, RedeemError,
+    RefreshRefusal, RefreshSession, RefreshSessionError, RefreshStatus, RevocationCursor, RevocationPage,
+    Revoke, RowStates, SecurityEvent, SessionKey, SessionStatuses, StartDeviceGrantError, Store, StoreError,
+    Swept, UserPage, UserQuery,
 };
 
 #[async_trait]
@@ -196,11 +197,21 @@ impl Store for PostgresStore {
         self.certain(self.write(disable), |disabled| matches!(disabled, Ok(false))).await
     }
 
-    async fn apply_event(
-        &self,
-        _event: &crate::store::SecurityEvent,
-    ) -> Result<crate::store::EventOutcome, StoreError> {
-        Err(StoreError::new(crate::store::StoreErrorKind::Failed, "not written yet"))
+    /// As with what an operator revokes, it does not wait behind the writes of the person.
+    async fn apply_event(&self, event: &SecurityEvent) -> Result<EventOutcome, StoreError> {
+        let event = event.clone();
+        let longest = match &event.action {
+            EventAction::Revoke(Revoke::Client(_)) => revocations::ALL_OF_A_CLIENT,
+            _ => Duration::ZERO,
+        };
+        let longest = longest.saturating_add(self.connections.rest.longest());
+        let db = self.connections.clone();
+        let apply = async move { revocations::apply(&db, &event).await };
+        let apply = self.hinting(apply, |applied| matches!(applied, Ok(EventOutcome::Done(Some(_)))));
+        let denies = |applied: &Result<EventOutcome, StoreError>| {
+            matches!(applied, Ok(EventOutcome::DoneBefore | EventOutcome::Done(None | Some(0))))
+        };
+        self.certain(self.run_to_completion(longest, apply), denies).await
     }
 
     async fn enable_user(&self, user: &UserId) -> Result<bool, StoreError> {

@@ -102,6 +102,7 @@ pub(super) fn redeem(tx: &Transaction<'_>, redeem: &RedeemCode) -> Result<Redeem
         scopes: code.scopes.intersection(&held),
         authenticated_at: code.created_at,
         resource: code.resource,
+        issuer: None,
     };
     let opened = sessions::open_for(tx, grant, &redeem.session)?;
     tx.execute(

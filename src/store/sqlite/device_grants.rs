@@ -156,6 +156,7 @@ pub(super) fn collect(
         scopes: stored.granted.intersection(&held),
         authenticated_at: stored.decided_at,
         resource: stored.resource,
+        issuer: None,
     };
     let opened = sessions::open_for(tx, grant, &poll.session)?;
     tx.execute(

@@ -15,7 +15,7 @@ pub(super) fn of_user(
 ) -> Result<DevicePage, StoreError> {
     // The page is cut before the rows that belong to its sessions are read.
     let sql = "WITH page AS MATERIALIZED (
-                   SELECT id, user_id, client_id, call_source, scopes, user_agent, address, device_name,
+                   SELECT id, user_id, client_id, call_source, scopes, user_agent, address, device_name, issuer,
                           created_at, renewed_at, expires_at, coalesce(ends_at, expires_at) AS ends_at
                    FROM sessions
                    WHERE user_id = ?1 AND revoked_at IS NULL AND expires_at > ?2 AND parent IS NULL
@@ -28,12 +28,21 @@ pub(super) fn of_user(
                       (SELECT max(created_at) FROM client_secrets
                        WHERE session_id = page.id AND jwk IS NOT NULL
                            AND (expires_at IS NULL OR expires_at > ?2)) AS key_since,
+                      (WITH RECURSIVE family (id, depth) AS (
+                           SELECT page.id, NULL
+                           UNION ALL
+                           SELECT child.id, child.depth FROM family
+                           CROSS JOIN sessions AS child INDEXED BY live_sessions_by_parent
+                               ON child.parent = family.id
+                           WHERE child.user_id = page.user_id AND child.revoked_at IS NULL
+                               AND child.expires_at > ?2)
+                       SELECT count(*) FROM family WHERE depth IS NOT NULL) AS delegated,
                       hook.id AS hook_id, hook.created_at AS hook_created_at,
                       hook.renewed_at AS hook_renewed_at, hook.expires_at AS hook_expires_at
                FROM page LEFT JOIN sessions AS hook ON hook.rowid = (
                    SELECT child.rowid FROM sessions AS child INDEXED BY live_sessions_by_parent
                    WHERE child.parent = page.id AND child.revoked_at IS NULL AND child.expires_at > ?2
-                       AND child.user_id = page.user_id
+                       AND child.user_id = page.user_id AND child.depth IS NULL
                    ORDER BY child.created_at DESC, child.rowid DESC LIMIT 1)
                ORDER BY page.created_at DESC, page.id DESC";
     let after = query.after.as_ref();
@@ -57,6 +66,7 @@ fn device(row: &Row<'_>) -> rusqlite::Result<Device> {
         session: session(row)?,
         secret_since: since("secret_since")?,
         key_since: since("key_since")?,
+        delegated: row.get::<_, i64>("delegated")?.unsigned_abs(),
         hook_session: match optional_text(row, "hook_id", SessionId::parse)? {
             Some(id) => Some(HookSession {
                 id,
@@ -77,7 +87,7 @@ fn session(row: &Row<'_>) -> rusqlite::Result<Session> {
         client: text(row, "client_id", ClientId::parse)?,
         call_source: text(row, "call_source", CallSource::parse)?,
         scopes: text(row, "scopes", Scopes::parse)?,
-        origin: origin(row)?,
+        origin: Origin { issuer: row.get("issuer")?, ..origin(row)? },
         created_at: time("created_at")?,
         renewed_at: time("renewed_at")?,
         expires_at: time("expires_at")?,

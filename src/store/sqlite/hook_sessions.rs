@@ -76,7 +76,7 @@ fn find(tx: &Transaction<'_>, wish: &Wish, grant: &Grant) -> Result<Option<Held>
                           AND expires_at >= :expires_at AND ends_at IS max(expires_at, :ends_at) AS is_fresh
                FROM sessions INDEXED BY live_sessions_by_parent
                WHERE parent = :device AND revoked_at IS NULL AND expires_at > :now
-                   AND client_id = :client AND user_id = :owner
+                   AND client_id = :client AND user_id = :owner AND depth IS NULL
                ORDER BY created_at DESC, rowid DESC LIMIT 1";
     let Wish { owner, session: NewSession { client, origin, .. }, .. } = wish;
     tx.row(

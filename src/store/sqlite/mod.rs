@@ -5,10 +5,12 @@ mod clients;
 mod codes;
 mod connect;
 mod connections;
+mod delegated_sessions;
 mod device_grants;
 mod devices;
 mod end_sessions;
 mod file_identity;
+mod hanging;
 mod hook_sessions;
 #[cfg(feature = "serde")]
 mod in_file;

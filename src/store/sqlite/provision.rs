@@ -56,11 +56,12 @@ pub(super) fn provision(
     Ok(ProvisionedClient { scopes, ends_at: system_time(ends_at) })
 }
 
-/// The absolute end of the asking session, if it is live and belongs to the owner.
+/// The absolute end of the asking session, if it is live and belongs to the owner. A session that hangs on another one has
+/// no credentials.
 fn device_ends_at(tx: &Transaction<'_>, new: &ProvisionClient) -> Result<Option<i64>, StoreError> {
     tx.row(
         "SELECT coalesce(ends_at, expires_at) FROM sessions
-         WHERE id = ? AND user_id = ? AND revoked_at IS NULL AND expires_at > ?",
+         WHERE id = ? AND user_id = ? AND parent IS NULL AND revoked_at IS NULL AND expires_at > ?",
         params![new.session.as_str(), new.owner.as_str(), tx.now],
         |row| row.get(0),
     )

@@ -6,18 +6,20 @@ use std::time::Duration;
 
 use rusqlite::{Connection, StatementStatus, TransactionBehavior};
 
+use super::delegated_sessions::Exchange;
 use super::store_clock::StoreClock;
 use super::transaction::Transaction;
-use super::{clients, codes, connect, device_grants, devices, hook_sessions, provision, refresh_rotation};
-use super::{refresh_tokens, revocations, sessions, sweep, users};
+use super::{clients, codes, connect, delegated_sessions, device_grants, devices, hook_sessions, provision};
+use super::{refresh_rotation, refresh_tokens, revocations, sessions, sweep, users};
 use crate::id::{
-    AssertionHash, CallSource, ClientId, ClientSecret, DeviceCode, ExchangeCode, RefreshHash, RefreshToken,
-    Scopes, SessionId, UserCode, UserId,
+    AssertionHash, ClientId, ClientSecret, DeviceCode, ExchangeCode, RefreshHash, RefreshToken, Scopes,
+    SessionId, UserCode, UserId,
 };
 use crate::store::{
-    ClientCredential, ClientProof, DecideDeviceGrant, Decision, DeviceQuery, KeyQuery, KnownUser, NewCode,
-    NewDeviceGrant, NewSession, Origin, PollDeviceGrant, ProvisionClient, RedeemCode, RefreshSession,
-    RequestedId, RevocationCursor, Revoke, SessionKey, SessionLimit, UserQuery, WhenFull,
+    ClientCredential, ClientProof, DecideDeviceGrant, Decision, DeviceQuery, EventAction, KeyQuery,
+    KnownUser, NewCode, NewDeviceGrant, NewSession, Origin, PollDeviceGrant, ProvisionClient, RedeemCode,
+    RefreshSession, RequestedId, RevocationCursor, Revoke, SecurityEvent, SessionKey, SessionLimit,
+    UserQuery, WhenFull,
 };
 
 thread_local! {
@@ -61,16 +63,8 @@ impl File {
 }
 
 fn new_session(client: &str) -> NewSession {
-    NewSession {
-        id: RequestedId::Fresh(SessionId::random()),
-        client: ClientId::parse(client).unwrap(),
-        call_source: CallSource::default(),
-        origin: Origin::unknown(),
-        life: HOUR,
-        max_life: HOUR,
-        refresh: None,
-        limit: SessionLimit { max: 2, when_full: WhenFull::Evict },
-    }
+    let id = RequestedId::Fresh(SessionId::random());
+    NewSession::new(id, ClientId::parse(client).unwrap(), HOUR).limit(SessionLimit::new(2, WhenFull::Evict))
 }
 
 fn known(user: &UserId) -> KnownUser {
@@ -99,7 +93,7 @@ fn sign_in(file: &mut File) -> (SessionId, RefreshHash) {
     file.run(|tx| users::set_disabled(tx, &user, false));
     let hash = ExchangeCode::random().hash();
     let client = ClientId::parse("sp_bridge").unwrap();
-    let ticket = AssertionHash::of_ticket("1");
+    let ticket = AssertionHash::of_ticket(SessionId::random().as_str());
     let code = NewCode::new(hash, user.clone(), client, scopes.clone(), HOUR).ticket(ticket, HOUR);
     file.run(|tx| codes::issue(tx, &code));
     file.run(|tx| codes::user(tx, &hash));
@@ -171,6 +165,33 @@ fn use_hooks(file: &mut File, device: &SessionId) {
     file.run(|tx| clients::keys(tx, &new.client, &query));
 }
 
+/// Hangs a chain on a session, ends others than the chain's, and does what events say.
+fn delegate(file: &mut File, device: &SessionId) {
+    let user = file.user.clone();
+    let mut parent = device.clone();
+    for n in 0..2 {
+        let assertion = AssertionHash::of_ticket(&format!("assertion {n}"));
+        let session = new_session("planner").assertion(assertion, HOUR);
+        let id = session.id.id().clone();
+        let scopes = Scopes::parse("read").unwrap();
+        let exchange = Exchange { user: user.clone(), parent, actor: None, scopes, session };
+        file.run(|tx| delegated_sessions::open(tx, &exchange));
+        parent = id;
+    }
+    let query = DeviceQuery { after: None, limit: 2 };
+    let devices = file.run(|tx| devices::of_user(tx, &user, &query)).devices;
+    assert_eq!(devices.iter().map(|device| device.delegated).sum::<u64>(), 2);
+    file.run(|tx| revocations::revoke(tx, &Revoke::Others { user: user.clone(), keep: device.clone() }));
+    for action in [EventAction::Revoke(Revoke::Session(parent)), EventAction::Disable(user.clone())] {
+        let event = AssertionHash::of_ticket(&format!("{action:?}"));
+        let event = SecurityEvent::new(event, HOUR, action);
+        for _ in 0..2 {
+            file.run(|tx| revocations::apply(tx, &event));
+        }
+    }
+    file.run(|tx| users::set_disabled(tx, &user, false));
+}
+
 /// Uses a token once, again, and then by two parties; and uses a token from before rounds were stored.
 fn use_refresh_tokens(file: &mut File, token: RefreshHash) {
     file.run(|tx| refresh_tokens::user(tx, &token));
@@ -210,6 +231,8 @@ fn statements() -> (BTreeSet<String>, tempfile::TempDir, File) {
     allow_device(&mut file);
     use_hooks(&mut file, &device);
     use_refresh_tokens(&mut file, token);
+    let (delegating, _) = sign_in(&mut file);
+    delegate(&mut file, &delegating);
     end(&mut file, &device);
     let statements = STATEMENTS.take();
     let folder = tempfile::tempdir().unwrap();

@@ -4,10 +4,11 @@ use rusqlite::params;
 
 use super::end_sessions::{MARGIN, end, end_session, log, log_sessions};
 use super::transaction::{Transaction, text};
-use super::{codes, device_grants, sessions, users};
+use super::{clients, codes, device_grants, hanging, sessions, users};
 use crate::id::{ClientId, InvalidId, SessionId, UserId};
 use crate::store::{
-    Revocation, RevocationCursor, RevocationPage, Revoke, SessionState, SessionStatus, StoreError, Tick,
+    EventAction, EventOutcome, Revocation, RevocationCursor, RevocationPage, Revoke, SecurityEvent,
+    SessionState, SessionStatus, StoreError, Tick,
 };
 
 /// Revokes, and returns how many sessions were revoked by this call.
@@ -33,9 +34,29 @@ pub(super) fn revoke(tx: &Transaction<'_>, target: &Revoke) -> Result<Option<u64
     }
 }
 
+/// Does what an event says, once.
+pub(super) fn apply(tx: &Transaction<'_>, event: &SecurityEvent) -> Result<EventOutcome, StoreError> {
+    if !clients::spend_assertion(tx, &event.event, event.life)? {
+        return Ok(EventOutcome::DoneBefore);
+    }
+    let revoked = match &event.action {
+        EventAction::Revoke(target) => revoke(tx, target)?,
+        EventAction::Disable(user) => disable(tx, user)?,
+    };
+    Ok(EventOutcome::Done(revoked))
+}
+
+/// Disables a user, and revokes all of theirs. Returns as [`revoke`].
+pub(super) fn disable(tx: &Transaction<'_>, user: &UserId) -> Result<Option<u64>, StoreError> {
+    match users::set_disabled(tx, user, true)? {
+        true => end_user(tx, user).map(Some),
+        false => Ok(None),
+    }
+}
+
 /// Revokes every session of a user, expires the open codes, voids what was allowed to devices, and deletes the hook
 /// credentials.
-pub(super) fn end_user(tx: &Transaction<'_>, user: &UserId) -> Result<u64, StoreError> {
+fn end_user(tx: &Transaction<'_>, user: &UserId) -> Result<u64, StoreError> {
     let ended = end(tx, "user_id = ?1 AND expires_at > ?2", user.as_str())?;
     codes::expire_open(tx, user)?;
     device_grants::void_allowed(tx, user)?;
@@ -52,23 +73,25 @@ pub(super) fn end_user(tx: &Transaction<'_>, user: &UserId) -> Result<u64, Store
 fn end_others(tx: &Transaction<'_>, user: &UserId, keep: &SessionId) -> Result<u64, StoreError> {
     let is_live = |held: &SessionStatus| held.user == *user && held.state == SessionState::Live;
     let kept = sessions::status(tx, keep)?.filter(is_live).map(|held| held.id);
-    let kept = kept.as_ref().map(SessionId::as_str);
     codes::expire_open(tx, user)?;
     device_grants::void_allowed(tx, user)?;
-    let others = tx.rows(
-        "SELECT id FROM sessions WHERE user_id = ?1 AND revoked_at IS NULL AND expires_at > ?2
-             AND (?3 IS NULL OR id <> ?3 AND parent IS NOT ?3)",
-        params![user.as_str(), tx.now - MARGIN, kept],
+    let stays = match &kept {
+        Some(kept) => hanging::family(tx, kept, tx.now - MARGIN)?,
+        None => Vec::new(),
+    };
+    let all = tx.rows(
+        "SELECT id FROM sessions WHERE user_id = ?1 AND revoked_at IS NULL AND expires_at > ?2",
+        params![user.as_str(), tx.now - MARGIN],
         |row| text(row, "id", SessionId::parse),
     )?;
     let mut ended = 0;
-    for session in &others {
+    for session in all.iter().filter(|session| !stays.contains(session)) {
         ended += end_session(tx, session)?;
     }
     tx.execute(
         "DELETE FROM client_secrets WHERE client_id IN (SELECT id FROM clients WHERE owner = ?1)
              AND session_id IS NOT ?2",
-        params![user.as_str(), kept],
+        params![user.as_str(), kept.as_ref().map(SessionId::as_str)],
     )?;
     Ok(ended)
 }

@@ -3,7 +3,7 @@
 use rusqlite::{Row, named_params, params};
 
 use super::transaction::{Transaction, duration, millis, optional_text, system_time, text};
-use super::{end_sessions, refresh_tokens, users};
+use super::{clients, end_sessions, refresh_tokens, users};
 use crate::id::{Audience, CallSource, ClientId, Scopes, SessionId, UserId};
 use crate::store::{
     NewSession, OpenSessionError, OpenedSession, RequestedId, RowMark, RowState, SessionKey, SessionState,
@@ -17,6 +17,8 @@ pub(super) struct Grant {
     pub(super) authenticated_at: i64,
     /// The one resource that its tokens may be for.
     pub(super) resource: Option<Audience>,
+    /// The external issuer whose assertion opens it.
+    pub(super) issuer: Option<String>,
 }
 
 /// The row of a session after it was written.
@@ -47,9 +49,25 @@ pub(super) fn open(
     if known.disabled {
         return Err(OpenSessionError::UserDisabled);
     }
-    let scopes = asked.intersection(&known.scopes);
-    let grant = Grant { user: user.clone(), scopes, authenticated_at: tx.now, resource: None };
+    spend(tx, new)?;
+    let grant = Grant {
+        user: user.clone(),
+        scopes: asked.intersection(&known.scopes),
+        authenticated_at: tx.now,
+        resource: new.resource.clone(),
+        issuer: new.origin.issuer.clone(),
+    };
     Ok(open_for(tx, grant, new)?)
+}
+
+/// Spends the assertion that the session is opened with, if there is one.
+pub(super) fn spend(tx: &Transaction<'_>, new: &NewSession) -> Result<(), OpenSessionError> {
+    match &new.assertion {
+        Some(spent) if !clients::spend_assertion(tx, &spent.hash, spent.life)? => {
+            Err(OpenSessionError::AssertionUsed)
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Opens or renews a session for a known, enabled user.
@@ -63,7 +81,7 @@ pub(super) fn open_for(
         None => false,
         Some(old) => {
             let declared = matches!(new.id, RequestedId::Declared(_));
-            let own = old.user == grant.user && old.client == new.client && !is_hooks(tx, id)?;
+            let own = old.user == grant.user && old.client == new.client && !has_parent(tx, id)?;
             if !(declared && own && old.state == SessionState::Live) {
                 return Err(NotOpened::Taken);
             }
@@ -143,8 +161,8 @@ fn make_room(tx: &Transaction<'_>, user: &UserId, new: &NewSession) -> Result<Ve
     Ok(beyond)
 }
 
-/// Whether a session is the session of a device's hooks.
-fn is_hooks(tx: &Transaction<'_>, id: &SessionId) -> Result<bool, StoreError> {
+/// Whether a session hangs on another one.
+fn has_parent(tx: &Transaction<'_>, id: &SessionId) -> Result<bool, StoreError> {
     let sql = "SELECT parent IS NOT NULL FROM sessions WHERE id = ?";
     Ok(tx.row(sql, [id.as_str()], |row| row.get(0))?.unwrap_or(false))
 }
@@ -154,11 +172,14 @@ fn is_hooks(tx: &Transaction<'_>, id: &SessionId) -> Result<bool, StoreError> {
 fn put(tx: &Transaction<'_>, grant: &Grant, new: &NewSession) -> Result<Written, StoreError> {
     let sql =
         "INSERT INTO sessions (id, user_id, client_id, call_source, scopes, user_agent, address, device_name,
-                                     created_at, renewed_at, expires_at, ends_at, authenticated_at, resource)
+                                     created_at, renewed_at, expires_at, ends_at, authenticated_at, resource,
+                                     issuer)
                VALUES (:id, :user, :client, :call_source, :scopes, :user_agent, :address, :device_name,
-                       :now, :now, min(:expires_at, :ends_at), :ends_at, :authenticated_at, :resource)
+                       :now, :now, min(:expires_at, :ends_at), :ends_at, :authenticated_at, :resource,
+                       :issuer)
                ON CONFLICT (id) DO UPDATE SET
                    scopes = excluded.scopes, resource = excluded.resource,
+                   issuer = coalesce(excluded.issuer, issuer),
                    user_agent = excluded.user_agent, address = excluded.address,
                    device_name = excluded.device_name, renewed_at = excluded.renewed_at,
                    expires_at = max(expires_at, excluded.expires_at),
@@ -182,6 +203,7 @@ fn put(tx: &Transaction<'_>, grant: &Grant, new: &NewSession) -> Result<Written,
             ":ends_at": tx.now + millis(new.max_life),
             ":authenticated_at": grant.authenticated_at,
             ":resource": grant.resource.as_ref().map(Audience::as_str),
+            ":issuer": grant.issuer,
         },
         Written::read,
     )?;

@@ -6,23 +6,24 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use super::codes::Redeemed;
+use super::delegated_sessions::Exchange;
 use super::refresh_rotation::Refreshed;
 use super::store::SqliteStore;
 use super::transaction::system_time;
 use super::{
-    clients, codes, device_grants, devices, hook_sessions, provision, refresh_rotation, refresh_tokens,
-    revocations, sessions, sweep, users,
+    clients, codes, delegated_sessions, device_grants, devices, hook_sessions, provision, refresh_rotation,
+    refresh_tokens, revocations, sessions, sweep, users,
 };
 use crate::id::{AssertionHash, ClientId, RefreshHash, SessionId, UserCode, UserId};
 use crate::store::write_queue::Writer;
 use crate::store::{
     Client, ClientKey, ClientProof, DecideDeviceGrant, DecideDeviceGrantError, DeviceGrant, DevicePage,
-    DeviceQuery, GrantRefusal, IssueCodeError, KeyQuery, KnownUser, NewCode, NewDeviceGrant, OpenSession,
-    OpenSessionError, OpenedSession, PollDeviceGrant, PollDeviceGrantError, PoolStatus, Proof,
+    DeviceQuery, EventOutcome, GrantRefusal, IssueCodeError, KeyQuery, KnownUser, NewCode, NewDeviceGrant,
+    OpenSession, OpenSessionError, OpenedSession, PollDeviceGrant, PollDeviceGrantError, PoolStatus, Proof,
     ProvisionClient, ProvisionClientError, ProvisionedClient, RedeemCode, RedeemError, RefreshRefusal,
     RefreshSession, RefreshSessionError, RefreshStatus, Replication, RevocationCursor, RevocationPage,
-    Revoke, RowStates, SessionKey, SessionStatuses, StartDeviceGrantError, Store, StoreError, Swept, Tick,
-    UserPage, UserQuery,
+    Revoke, RowStates, SecurityEvent, SessionKey, SessionStatuses, StartDeviceGrantError, Store, StoreError,
+    Swept, Tick, UserPage, UserQuery,
 };
 
 #[async_trait]
@@ -98,8 +99,10 @@ impl Store for SqliteStore {
                 }
                 self.write_for(&person, move |tx| hook_sessions::open(tx, &wish)).await
             }
-            OpenSession::Delegated { .. } => {
-                Err(StoreError::new(crate::store::StoreErrorKind::Failed, "not written yet").into())
+            OpenSession::Delegated { user, parent, actor, scopes, session } => {
+                let person = user.clone();
+                let exchange = Exchange { user, parent, actor, scopes, session };
+                self.write_for(&person, move |tx| delegated_sessions::open(tx, &exchange)).await
             }
         }
     }
@@ -161,25 +164,17 @@ impl Store for SqliteStore {
 
     async fn disable_user(&self, user: &UserId) -> Result<bool, StoreError> {
         let person = user.clone();
-        self.write(move |tx| {
-            let known = users::set_disabled(tx, &person, true)?;
-            if known {
-                revocations::end_user(tx, &person)?;
-            }
-            Ok(known)
-        })
-        .await
+        self.write(move |tx| revocations::disable(tx, &person)).await.map(|revoked| revoked.is_some())
     }
 
     fn revocation_hints(&self) -> Option<watch::Receiver<()>> {
         self.hints.subscribe()
     }
 
-    async fn apply_event(
-        &self,
-        _event: &crate::store::SecurityEvent,
-    ) -> Result<crate::store::EventOutcome, StoreError> {
-        Err(StoreError::new(crate::store::StoreErrorKind::Failed, "not written yet"))
+    /// As with what an operator revokes, it does not wait behind the writes of the person.
+    async fn apply_event(&self, event: &SecurityEvent) -> Result<EventOutcome, StoreError> {
+        let event = event.clone();
+        self.write(move |tx| revocations::apply(tx, &event)).await
     }
 
     async fn enable_user(&self, user: &UserId) -> Result<bool, StoreError> {

@@ -1,0 +1,9 @@
+-- Sessions that hang on another one, and sessions that an assertion of an external issuer opened.
+
+-- How many delegated sessions the chain has up to this one. NULL where it is not delegated: a session that has a parent and no
+-- depth is one of hooks.
+ALTER TABLE sessions ADD COLUMN depth INTEGER;
+-- Who acts: the claim `act` (RFC 8693), as JSON.
+ALTER TABLE sessions ADD COLUMN actor TEXT;
+-- The external issuer whose assertion opened it.
+ALTER TABLE sessions ADD COLUMN issuer TEXT;
