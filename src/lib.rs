@@ -115,6 +115,8 @@ pub mod client_metadata;
 pub mod clock;
 mod csrf;
 pub mod drain;
+#[cfg(feature = "jwks-http")]
+mod event_stream;
 pub mod external_issuer;
 #[cfg(feature = "axum")]
 pub mod extract;
@@ -129,6 +131,7 @@ pub mod pages;
 pub mod rate_limit;
 pub mod rejection;
 mod request_context;
+mod security_events;
 pub mod service;
 pub mod session;
 pub mod store;

@@ -12,6 +12,7 @@ mod csrf;
 mod devices;
 mod discovery;
 mod endpoints;
+mod event_streams;
 mod examples;
 mod exchange;
 mod external_issuer;

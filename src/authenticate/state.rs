@@ -27,7 +27,7 @@ pub(crate) struct AuthState {
     pub(super) groups: Cache<CallSource, Arc<CallerGroup>>,
     pub(super) policy_version: PolicyVersion,
     pub(super) authority: Authority,
-    pub(super) trusted: Option<TrustedIssuers>,
+    pub(super) trusted: Option<Arc<TrustedIssuers>>,
     pub(super) origins: Origins,
 }
 
@@ -41,7 +41,7 @@ impl AuthState {
         verifier: TokenVerifier,
         liveness: Arc<Liveness>,
         policy_version: PolicyVersion,
-        trusted: Option<TrustedIssuers>,
+        trusted: Option<Arc<TrustedIssuers>>,
         origins: Origins,
     ) -> Self {
         let token_cache = TokenCache::new(Self::TOKEN_CACHE_BYTES);
@@ -61,7 +61,7 @@ impl AuthState {
 
     /// The external issuers that are trusted. `None`: none are.
     pub(crate) fn trusted(&self) -> Option<&TrustedIssuers> {
-        self.trusted.as_ref()
+        self.trusted.as_deref()
     }
 
     pub(crate) fn watch_status(&self) -> WatchStatus {
@@ -130,7 +130,7 @@ impl AuthState {
 
     /// The external issuers that are trusted.
     pub(super) fn trusted_names(&self) -> Vec<&str> {
-        self.trusted.as_ref().map(TrustedIssuers::names).unwrap_or_default()
+        self.trusted.as_deref().map(TrustedIssuers::names).unwrap_or_default()
     }
 
     /// The caller of a verified token, when a cached verdict says that its session is live. `Err` gives the token back.

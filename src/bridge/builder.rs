@@ -36,6 +36,9 @@ use crate::issue::{Admin, IssueSettings, Issuer};
 use crate::layer::BridgeAuthLayer;
 use crate::rate_limit::{Limits, RateLimits};
 use crate::rejection::{Challenge, ProblemJson, RejectionBody, RejectionFormat};
+use crate::security_events::Receiver;
+#[cfg(feature = "jwks-http")]
+use crate::security_events::event_streams;
 use crate::service::{Health, ServiceState};
 use crate::session::{Freshness, FreshnessSettings, Liveness};
 use crate::store::Store;
@@ -134,8 +137,10 @@ impl BridgeBuilder {
             leeway: settings.tokens.leeway,
             deadline,
             clock: &self.clock,
+            #[cfg(feature = "jwks-http")]
+            keys: &self.keys,
         };
-        let trusted = TrustedIssuers::new(self.trusted, &gateway)?;
+        let trusted = TrustedIssuers::new(self.trusted, &gateway)?.map(Arc::new);
         let (issuer, leeway) = (settings.issuer.clone(), settings.tokens.leeway);
         let verifier =
             TokenVerifier::new(self.keys.clone(), issuer, self.clock.clone(), leeway, Claims::MAX_LIFE);
@@ -143,7 +148,7 @@ impl BridgeBuilder {
             Url::parse(&settings.issuer).map_err(|_| BuildError::Issuer(settings.issuer.clone()))?;
         let origins = Origins::new(&own_url, &self.trusted_origins);
         let policy = settings.policy_version.clone();
-        let auth = Arc::new(AuthState::new(verifier, liveness.clone(), policy, trusted, origins));
+        let auth = Arc::new(AuthState::new(verifier, liveness.clone(), policy, trusted.clone(), origins));
         let own = settings.audiences.first()?.clone();
         let sign_in = self.sign_in.configure(&settings, &own_url, &self.prefix, &self.clock)?;
         let problem_json: Arc<dyn RejectionBody> = Arc::new(ProblemJson);
@@ -158,8 +163,13 @@ impl BridgeBuilder {
         // Hook clients may log out. At the other endpoints `EndpointCaller::bridge` refuses them.
         let own_layer = BridgeAuthLayer::new(Authenticator::new(auth.clone(), own), own_format, self.drain)
             .admit_hook_clients();
+        let admin = Admin::new(self.store.clone(), liveness, settings.clone(), sign_in.audit_trail);
+        let receiver = Receiver::new(trusted.clone(), admin.clone());
         let state = ServiceState {
-            admin: Admin::new(self.store.clone(), liveness, settings.clone(), sign_in.audit_trail),
+            #[cfg(feature = "jwks-http")]
+            event_streams: event_streams(trusted.as_deref(), &receiver)?,
+            receiver,
+            admin,
             issuer: Issuer::new(
                 settings.clone(),
                 self.keys.clone(),

@@ -18,7 +18,8 @@ impl Bridge {
     /// - deletes dead rows in small steps, as [`Admin::sweep`](crate::issue::Admin::sweep) does: without this the tables
     ///   grow,
     /// - frees the memory of rate limits that have rested,
-    /// - keeps the keys of [external issuers](crate::external_issuer) fresh, also before the first request with them.
+    /// - keeps the keys of [external issuers](crate::external_issuer) fresh, also before the first request with them,
+    /// - follows their event streams (`SecurityEvents::stream`, feature `jwks-http`), from the call on.
     ///
     /// The first round begins within a tenth of `every`, and each pause is up to a tenth shorter or longer: so many
     /// gateways do not sweep at one moment. One gateway of a database is enough, and several do no harm. A fault is logged,
@@ -41,6 +42,8 @@ impl Bridge {
     #[track_caller]
     pub fn maintain(&self, every: Duration) {
         let every = every.max(Duration::from_secs(1));
+        #[cfg(feature = "jwks-http")]
+        self.state.event_streams.keep_running();
         self.state.maintenance.replace(keep_in_order(Arc::downgrade(&self.state), every));
     }
 }
@@ -56,6 +59,8 @@ async fn keep_in_order(state: Weak<ServiceState>, every: Duration) {
         let mut round = JoinSet::new();
         round.spawn(tidy(state.admin.clone()));
         state.auth.keep_keys_fresh();
+        #[cfg(feature = "jwks-http")]
+        state.event_streams.keep_running();
         if let Some(limits) = &state.limits {
             limits.forget_rested();
         }

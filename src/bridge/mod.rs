@@ -13,6 +13,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::authenticate::Authenticator;
+#[cfg(feature = "jwks-http")]
+use crate::external_issuer::FollowedStream;
 use crate::host_login::OperatorLayer;
 use crate::id::Audience;
 #[cfg(feature = "testing")]
@@ -23,7 +25,7 @@ use crate::service::{
     AdminService, AuthorizeService, BridgeService, CapabilitiesService, CodeService,
     DeviceAuthorizationService, DevicePageService, DevicesPageService, Health, HealthService,
     IntrospectionService, JwksService, LogoutService, OauthClientService, OpenApiService, RevocationService,
-    ServiceState, SessionService, SessionsService, TokenService, WellKnownService,
+    RevocationsService, ServiceState, SessionService, SessionsService, TokenService, WellKnownService,
 };
 use crate::session::WatchStatus;
 use crate::token::KeyRing;
@@ -223,6 +225,15 @@ impl Bridge {
         RevocationService::new(&self.state)
     }
 
+    /// What identity providers call when somebody leaves: security events, global token revocation and back-channel
+    /// logout.
+    ///
+    /// Mount it where they reach it.
+    #[must_use]
+    pub fn revocations_service(&self) -> RevocationsService {
+        RevocationsService::new(&self.state)
+    }
+
     /// The metadata documents and the key set, for all of `/.well-known/`.
     #[must_use]
     pub fn well_known_service(&self) -> WellKnownService {
@@ -252,6 +263,16 @@ impl Bridge {
     #[cfg(feature = "testing")]
     pub(crate) fn settings(&self) -> &IssueSettings {
         &self.state.settings
+    }
+
+    /// The event stream that the gateway asks `issuer` for. `None`: [`SecurityEvents::stream`] named none.
+    ///
+    /// [`SecurityEvents::stream`]: crate::external_issuer::SecurityEvents::stream
+    #[cfg(feature = "jwks-http")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "jwks-http")))]
+    #[must_use]
+    pub fn event_stream(&self, issuer: &str) -> Option<FollowedStream> {
+        self.state.event_streams.find(issuer)
     }
 
     /// How fresh this bridge is, for health pages: the age of its proof, look-ups, the pool, and 503 answers by cause.

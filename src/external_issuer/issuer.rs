@@ -7,12 +7,17 @@ use super::identity_assertions::{Assertions, IdentityAssertions};
 use super::jwks_fetch::{Keys, Timing};
 use super::jwks_source::JwksSource;
 use super::people::PeopleMapper;
+use super::revocation_settings::RevocationSettings;
 use super::session_mapping::ExternalSessions;
 use super::trusted_issuer::TrustedIssuer;
 use super::workloads::WorkloadMapper;
 use crate::audience::Audiences;
 use crate::clock::HostClock;
+#[cfg(feature = "jwks-http")]
+use crate::event_stream::VerificationStates;
 use crate::id::{Audience, FirstInvalid, Scopes, TextOr};
+#[cfg(feature = "jwks-http")]
+use crate::token::KeyRing;
 use crate::token::{Algorithm, Claims, ExternalVerifier, ScopeClaims};
 use crate::validate::{BuildError, Setting, check_issuer};
 
@@ -31,9 +36,10 @@ pub struct ExternalIssuer {
     scopes: Scopes,
     takes_plain_jwts: bool,
     people: Option<Arc<dyn PeopleMapper>>,
+    pub(super) revocations: RevocationSettings,
     assertions: Assertions,
     timing: Timing,
-    invalid: FirstInvalid,
+    pub(super) invalid: FirstInvalid,
 }
 
 /// The settings of the gateway that count for external tokens too.
@@ -45,6 +51,9 @@ pub(crate) struct Gateway<'s> {
     /// How long finding a session may take.
     pub(crate) deadline: Duration,
     pub(crate) clock: &'s HostClock,
+    /// What signs the states of verification requests.
+    #[cfg(feature = "jwks-http")]
+    pub(crate) keys: &'s KeyRing,
 }
 
 impl ExternalIssuer {
@@ -52,7 +61,8 @@ impl ExternalIssuer {
     ///
     /// `source` fetches the keys of the issuer. `sessions` says which sessions its callers have. The issuer needs at
     /// least one [`audience`](Self::audience), unless it is trusted for something else than access tokens:
-    /// [`identity_assertions`](Self::identity_assertions) or [`workloads`](Self::workloads).
+    /// [`identity_assertions`](Self::identity_assertions), [`workloads`](Self::workloads), or revocations such as
+    /// [`security_events`](Self::security_events).
     pub fn new(issuer: impl Into<String>, source: impl JwksSource, sessions: ExternalSessions) -> Self {
         Self {
             issuer: issuer.into(),
@@ -64,6 +74,7 @@ impl ExternalIssuer {
             scopes: Scopes::default(),
             takes_plain_jwts: false,
             people: None,
+            revocations: RevocationSettings::default(),
             assertions: Assertions::default(),
             timing: Timing::default(),
             invalid: FirstInvalid::default(),
@@ -152,7 +163,7 @@ impl ExternalIssuer {
     /// Accepts its identity assertions at the token endpoint. Default: none.
     ///
     /// Each opens a session of the person whom [`people`](Self::people) finds. A client must prove who it is with its
-    /// own secret ([`RegisteredClient::secret`](crate::RegisteredClient::secret)).
+    /// own secret ([`RegisteredClient::secret`](crate::issue::RegisteredClient::secret)).
     pub fn identity_assertions(mut self, settings: IdentityAssertions) -> Self {
         self.assertions.identity = Some(settings);
         self
@@ -162,8 +173,12 @@ impl ExternalIssuer {
     /// JWT-SVIDs of SPIFFE. Default: none.
     ///
     /// The token is the proof of the workload: it needs no secret here. `aud` must be the issuer of this gateway alone.
-    /// A session of a workload ends with the token that opened it, at the latest. Only layers with
-    /// [`admit_workloads`](crate::BridgeAuthLayer::admit_workloads) let workloads in.
+    /// A workload may show its token again. It has one session for each token, which ends with the token at the latest. Once
+    /// that session was revoked, the token opens none. A workload has at most 1024 live sessions; beyond that, those that
+    /// were renewed least recently end. Only layers with [`admit_workloads`](crate::BridgeAuthLayer::admit_workloads) let
+    /// workloads in.
+    ///
+    /// To lock a workload out, disable [`UserId::for_workload`](crate::UserId::for_workload).
     ///
     /// Give it an issuer that issues such tokens to nobody but workloads: their type does not say what they are.
     pub fn workloads(mut self, mapper: impl WorkloadMapper) -> Self {
@@ -221,7 +236,7 @@ impl ExternalIssuer {
         if let Some((_, unknown)) = audiences.iter().find(|(_, own)| !gateway.audiences.knows(own)) {
             return Err(BuildError::UnknownAudience(unknown.to_string()));
         }
-        let least = usize::from(!self.assertions.are_accepted());
+        let least = usize::from(!self.assertions.are_accepted() && !self.revocations.is_any());
         if !(least..=16).contains(&audiences.len()) {
             return Err(BuildError::Audiences {
                 count: audiences.len(),
@@ -229,6 +244,10 @@ impl ExternalIssuer {
                 setter: "ExternalIssuer::audience",
             });
         }
+        if self.revocations.is_any() && self.people.is_none() {
+            return Err(BuildError::NoPeople(self.issuer));
+        }
+        let (people, revocations) = (self.people, self.revocations.check()?);
         let issuer: Arc<str> = self.issuer.into();
         let keys =
             Keys::new(issuer.clone(), self.source, self.algorithms.clone(), self.timing, clock.clone());
@@ -243,8 +262,23 @@ impl ExternalIssuer {
             leeway: gateway.leeway,
             max_life: Claims::MAX_LIFE,
         };
-        let (sessions, people, assertions) = (self.sessions, self.people, self.assertions);
-        Ok(TrustedIssuer { verifier, keys, sessions, people, assertions, mapping_deadline: gateway.deadline })
+        let (sessions, assertions, mapping_deadline) = (self.sessions, self.assertions, gateway.deadline);
+        Ok(TrustedIssuer {
+            #[cfg(feature = "jwks-http")]
+            verification: Arc::new(VerificationStates::new(
+                gateway.issuer,
+                &verifier.issuer,
+                gateway.keys.clone(),
+                clock.clone(),
+            )),
+            verifier,
+            keys,
+            sessions,
+            people,
+            assertions,
+            revocations,
+            mapping_deadline,
+        })
     }
 }
 

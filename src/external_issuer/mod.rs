@@ -1,4 +1,4 @@
-//! External issuers: access tokens of other authorization servers at the guard.
+//! External issuers: access tokens of other authorization servers at the guard, and their assertions at the token endpoint.
 //!
 //! [`BridgeBuilder::trust`](crate::BridgeBuilder::trust) makes a bridge accept the tokens of an [`ExternalIssuer`]
 //! beside its own. The exact `iss` of a token chooses the issuer. Then only the keys, algorithms and audiences of that
@@ -42,6 +42,28 @@
 //! Tokens with known keys never wait. When no keys are younger than [`stale_for`](ExternalIssuer::stale_for), all tokens
 //! of the issuer are answered 503. When the issuer removes a key, the next fetch makes the key useless, for cached
 //! verdicts too.
+//!
+//! # Assertions
+//!
+//! An issuer may also say who gets access here, in an assertion that a client presents at the token endpoint (RFC 7523).
+//! Then the access has a session of this gateway, and ends when that is revoked.
+//!
+//! - [`identity_assertions`](ExternalIssuer::identity_assertions): the identity provider says which person may use which
+//!   client. [`people`](ExternalIssuer::people) says who the person is here.
+//! - [`workloads`](ExternalIssuer::workloads): a platform says which program it is, and no person stands behind it.
+//!
+//! ```
+//! # use bridge_auth::external_issuer::{ExternalIssuer, ExternalSubject, IdentityAssertions, JwksSource};
+//! # use bridge_auth::external_issuer::ExternalSessions;
+//! # use bridge_auth::issue::RegisteredClient;
+//! # use bridge_auth::{BridgeBuilder, UserId};
+//! # fn with(builder: BridgeBuilder, source: impl JwksSource, secret: String) -> BridgeBuilder {
+//! let company = ExternalIssuer::new("https://login.company.example", source, ExternalSessions::None)
+//!     .people(|who: &ExternalSubject| UserId::parse(who.subject.as_deref()?).ok())
+//!     .identity_assertions(IdentityAssertions::new().register_unknown_people("tools:read"));
+//! builder.trust(company).client(RegisteredClient::new("agent", "The company's agent").secret(secret))
+//! # }
+//! ```
 //!
 //! # Scopes
 //!
@@ -89,11 +111,13 @@ mod asserted;
 mod caller;
 mod identity_assertions;
 mod issuer;
+mod issuer_revocations;
 mod jwks_fetch;
 #[cfg(feature = "jwks-http")]
 mod jwks_http;
 mod jwks_source;
 mod people;
+mod revocation_settings;
 mod session_mapping;
 mod token;
 mod trusted_issuer;
@@ -109,10 +133,16 @@ pub(crate) use issuer::Gateway;
 pub use jwks_http::HttpJwks;
 pub use jwks_source::{JwksError, JwksSource};
 pub use people::{ExternalSubject, PeopleMapper};
+pub(crate) use revocation_settings::TrustedEvents;
+pub use revocation_settings::{GlobalTokenRevocation, SecurityEvents};
 pub use session_mapping::{ExternalSessions, SessionMapper};
 pub(crate) use token::ExternalToken;
-pub(crate) use trusted_issuer::TrustedIssuer;
+pub(crate) use trusted_issuer::{TrustedIssuer, Unverified};
 pub(crate) use trusted_issuers::TrustedIssuers;
 pub use workloads::{Workload, WorkloadMapper};
 
+#[cfg(feature = "jwks-http")]
+pub use crate::event_stream::{
+    EventStream, EventStreamError, FollowedStream, StreamHealth, StreamStatus, TransmitterToken,
+};
 pub use crate::token::external::ExternalClaims;

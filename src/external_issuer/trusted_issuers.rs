@@ -51,7 +51,7 @@ impl TrustedIssuers {
         self.issuers.iter().find(|trusted| *trusted.verifier.issuer == *issuer)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<TrustedIssuer>> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<TrustedIssuer>> {
         self.issuers.iter()
     }
 

@@ -1,4 +1,4 @@
-//! Fourteen pages, each for one question of a host.
+//! Fifteen pages, each for one question of a host.
 //!
 //! Their source is in the folder `docs/guide` of the repository. Every piece of Rust in them compiles, and the tests run
 //! it where it needs no server.
@@ -9,6 +9,7 @@
 //! | [`your_login`] | How does my own login tell the bridge who is signed in? |
 //! | [`signing_in`] | How do programs that speak OAuth sign in, with pages that I need not write? |
 //! | [`hooks`] | How do scripts on a person's machine get in, and how far? |
+//! | [`delegation_and_offboarding`] | How does a company let its people and their agents in, and out at once? |
 //! | [`scopes`] | How do I require scopes, for a route and in a handler's signature? |
 //! | [`streams_and_websockets`] | What ends a stream or a WebSocket when its session ends? |
 //! | [`proxies_cors_layer_order`] | Which layer goes outside the guard, and which inside? |
@@ -37,6 +38,10 @@ pub mod signing_in {}
 #[doc = include_str!("links.md")]
 #[doc = include_str!("../../docs/guide/hooks.md")]
 pub mod hooks {}
+
+#[doc = include_str!("links.md")]
+#[doc = include_str!("../../docs/guide/delegation-and-offboarding.md")]
+pub mod delegation_and_offboarding {}
 
 #[doc = include_str!("links.md")]
 #[doc = include_str!("../../docs/guide/scopes.md")]

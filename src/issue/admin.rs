@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use super::audit_trail::{AuditEvent, AuditTrail, AuditTrailError};
 use super::settings::IssueSettings;
-use crate::id::{ClientId, SessionId, UserId};
+use crate::id::{AssertionHash, ClientId, SessionId, UserId};
 use crate::session::Liveness;
 use crate::store::{
-    DevicePage, DeviceQuery, Revocation, Revoke, Store, StoreError, Swept, UserPage, UserQuery, UserRecord,
-    within_deadline,
+    DevicePage, DeviceQuery, EventAction, EventOutcome, Revocation, Revoke, SecurityEvent, Store, StoreError,
+    Swept, UserPage, UserQuery, UserRecord, within_deadline,
 };
 use crate::telemetry::audit;
 
@@ -236,6 +236,25 @@ impl Admin {
         within_deadline(self.settings.deadlines.read, self.store.ping()).await
     }
 
+    /// Does what a security event of an external issuer says, once.
+    pub(crate) async fn apply_event(&self, event: &SecurityEvent) -> Result<EventOutcome, StoreError> {
+        let outcome = within_deadline(self.settings.deadlines.write, self.store.apply_event(event)).await?;
+        match &event.action {
+            EventAction::Revoke(target) => self.forget(target.clone()).await,
+            EventAction::Disable(user) => self.liveness.forget(&Revocation::User(user.clone())),
+        }
+        Ok(outcome)
+    }
+
+    /// Remembers for `life` that a message of an external issuer was used. `false`: it was used before.
+    pub(crate) async fn spend_message(
+        &self,
+        message: &AssertionHash,
+        life: Duration,
+    ) -> Result<bool, StoreError> {
+        within_deadline(self.settings.deadlines.write, self.store.spend_assertion(message, life)).await
+    }
+
     /// Whether the host keeps audit events.
     pub(crate) fn keeps_events(&self) -> bool {
         self.audit_trail.is_some()
@@ -266,13 +285,30 @@ impl Admin {
 
     async fn revoke_within(&self, deadline: Duration, target: Revoke) -> Result<Option<u64>, StoreError> {
         let revoked = within_deadline(deadline, self.store.revoke(&target)).await?;
-        self.liveness.forget(&match target {
-            Revoke::Session(session) | Revoke::SessionOf { session, .. } => Revocation::Session(session),
-            // The gateway looks the session that is kept up again, and it is let in.
-            Revoke::User(user) | Revoke::Others { user, .. } => Revocation::User(user),
-            Revoke::Client(client) => Revocation::Client(client),
-        });
+        self.forget(target).await;
         Ok(revoked)
+    }
+
+    /// Forgets the verdicts of all that has just ended with `target`, before the log says so. So this gateway refuses at once also
+    /// what hangs on a session: its hooks, and the tokens that were exchanged from its own.
+    pub(crate) async fn forget(&self, target: Revoke) {
+        if !self.liveness.caches_verdicts() {
+            return;
+        }
+        let user = match target {
+            // What hangs on a session is the same person's. What is not revoked is looked up again, and let in.
+            Revoke::User(user) | Revoke::Others { user, .. } | Revoke::SessionOf { user, .. } => user,
+            Revoke::Session(session) => {
+                let owner = self.owner_of(&session).await;
+                self.liveness.forget(&Revocation::Session(session));
+                // Otherwise the log says soon what hangs on the session.
+                let Ok(Some(owner)) = owner else { return };
+                owner
+            }
+            // Its sessions, and what hangs on them, are of many people.
+            Revoke::Client(_) => return self.liveness.forget_all(),
+        };
+        self.liveness.forget(&Revocation::User(user));
     }
 }
 

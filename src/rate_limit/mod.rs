@@ -2,6 +2,7 @@
 
 mod limiter;
 mod network;
+mod one_limit;
 mod refused_tokens;
 
 use std::hash::{BuildHasher, Hash, RandomState};
@@ -17,6 +18,7 @@ use tokio::time::sleep;
 
 use self::limiter::Limiter;
 use self::network::network;
+pub(crate) use self::one_limit::OneLimit;
 use self::refused_tokens::RefusedTokens;
 pub(crate) use self::refused_tokens::ShownToken;
 use crate::id::{ClientId, SessionId, UserId};

@@ -40,6 +40,11 @@ impl Challenge {
         self.write(None, &self.scopes)
     }
 
+    /// The challenge for a token that is no good (RFC 6750 §3.1).
+    pub(crate) fn invalid_token(&self) -> HeaderValue {
+        self.write(Some("invalid_token"), &Scopes::default())
+    }
+
     /// The challenge for a client that did not prove itself (RFC 7617 §2). Its realm is required.
     pub(crate) fn basic(&self) -> HeaderValue {
         let realm = self.realm.as_deref().unwrap_or("oauth");

@@ -4,7 +4,9 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, PRAGMA, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_TYPE, PRAGMA, RETRY_AFTER, WWW_AUTHENTICATE,
+};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -58,6 +60,8 @@ pub(super) enum Wording {
     Problem,
     /// RFC 6749 §5.2.
     Oauth,
+    /// RFC 8935 §2.3.
+    SecurityEvent,
 }
 
 /// An answer with a JSON body. No cache may store it.
@@ -68,8 +72,13 @@ pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response<Bytes>
 
 /// An answer with the status 204.
 pub(super) fn no_content() -> Response<Bytes> {
+    empty(StatusCode::NO_CONTENT)
+}
+
+/// An answer without a body.
+pub(super) fn empty(status: StatusCode) -> Response<Bytes> {
     let mut response = Response::new(Bytes::new());
-    *response.status_mut() = StatusCode::NO_CONTENT;
+    *response.status_mut() = status;
     forbid_storing(&mut response);
     response
 }
@@ -133,7 +142,8 @@ impl EndpointError {
     /// taken.
     pub(super) fn is_failed_attempt(&self) -> bool {
         let is_wrong = self.status == StatusCode::UNAUTHORIZED
-            || ["invalid_grant", "session_id_taken"].contains(&self.code);
+            || ["invalid_grant", "session_id_taken", "invalid_key", "authentication_failed"]
+                .contains(&self.code);
         is_wrong && !self.is_no_guess
     }
 
@@ -172,6 +182,7 @@ impl EndpointError {
                 answer(self.status, content_type, body)
             }
             Wording::Oauth => oauth_error(&self, trace),
+            Wording::SecurityEvent => event_error(&self, trace),
         };
         response.headers_mut().extend(self.header);
         response
@@ -227,6 +238,20 @@ fn oauth_error(error: &EndpointError, trace: &TraceId) -> Response<Bytes> {
     }
     let body = OauthError { error: error.code, error_description: error.detail, trace_id: trace.as_str() };
     json(error.status, &body)
+}
+
+/// RFC 8935 §2.3. The description is in English.
+fn event_error(error: &EndpointError, trace: &TraceId) -> Response<Bytes> {
+    #[derive(Serialize)]
+    struct EventError<'a> {
+        err: &'a str,
+        description: &'a str,
+        trace_id: &'a str,
+    }
+    let body = EventError { err: error.code, description: error.detail, trace_id: trace.as_str() };
+    let mut response = json(error.status, &body);
+    response.headers_mut().insert(CONTENT_LANGUAGE, HeaderValue::from_static("en"));
+    response
 }
 
 fn answer(status: StatusCode, content_type: HeaderValue, body: Bytes) -> Response<Bytes> {

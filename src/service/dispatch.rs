@@ -12,7 +12,7 @@ use super::request_body::RequestBody;
 use super::state::ServiceState;
 use super::{
     capabilities, device_authorization, exchange, introspect, issue_code, jwks, oauth_client, openapi, pages,
-    rate_limited, refused, revoke, sessions, token, well_known,
+    rate_limited, refused, revocations, revoke, sessions, token, well_known,
 };
 use crate::telemetry;
 
@@ -65,5 +65,8 @@ async fn answer(state: &ServiceState, endpoint: &Endpoint, parts: &Parts, body: 
         Endpoint::DevicePage => pages::device::answer(state, parts, body).await,
         Endpoint::Authorize => pages::authorize::answer(state, parts, body).await,
         Endpoint::DevicesPage => pages::devices::answer(state, parts, body).await,
+        Endpoint::SecurityEvents => revocations::security_event(state, parts, body).await,
+        Endpoint::GlobalTokenRevocation => revocations::global_token_revocation(state, parts, body).await,
+        Endpoint::BackchannelLogout => revocations::backchannel_logout(state, parts, body).await,
     }
 }

@@ -34,6 +34,10 @@ pub(super) enum Endpoint {
     Authorize,
     /// The page of a person's devices.
     DevicesPage,
+    /// Security events of external issuers.
+    SecurityEvents,
+    GlobalTokenRevocation,
+    BackchannelLogout,
     /// The OpenAPI document. It has no path of its own: the host mounts it.
     OpenApi,
 }
@@ -56,6 +60,9 @@ impl Endpoint {
             "/device" => Self::DevicePage,
             "/authorize" => Self::Authorize,
             "/devices" => Self::DevicesPage,
+            "/events" => Self::SecurityEvents,
+            "/global-token-revocation" => Self::GlobalTokenRevocation,
+            "/backchannel-logout" => Self::BackchannelLogout,
             _ if path.starts_with("/.well-known/") => return Self::metadata_at(path),
             _ => Self::OneSession(one_segment(path.strip_prefix("/sessions/")?)?),
         })
@@ -73,6 +80,11 @@ impl Endpoint {
     /// Whether it is one of the documents at the root of a host.
     pub(super) fn is_well_known(&self) -> bool {
         matches!(self, Self::Jwks | Self::AuthorizationServer(_) | Self::ProtectedResource(_))
+    }
+
+    /// Whether external issuers call it, to revoke what their people have.
+    pub(super) fn is_of_revocations(&self) -> bool {
+        matches!(self, Self::SecurityEvents | Self::GlobalTokenRevocation | Self::BackchannelLogout)
     }
 
     /// Whether the guard stands before this endpoint.
@@ -94,7 +106,10 @@ impl Endpoint {
             | Self::Token
             | Self::Introspect
             | Self::Revoke
-            | Self::DeviceAuthorization => "POST",
+            | Self::DeviceAuthorization
+            | Self::SecurityEvents
+            | Self::GlobalTokenRevocation
+            | Self::BackchannelLogout => "POST",
             Self::DevicePage | Self::Authorize | Self::DevicesPage => "GET, HEAD, POST",
             Self::Capabilities | Self::Sessions | Self::Jwks => "GET, HEAD",
             Self::AuthorizationServer(_) | Self::ProtectedResource(_) | Self::OpenApi => "GET, HEAD, OPTIONS",
@@ -122,6 +137,9 @@ impl Endpoint {
             Self::DevicePage => "/device",
             Self::Authorize => "/authorize",
             Self::DevicesPage => "/devices",
+            Self::SecurityEvents => "/events",
+            Self::GlobalTokenRevocation => "/global-token-revocation",
+            Self::BackchannelLogout => "/backchannel-logout",
             Self::OpenApi => "/openapi.json",
         }
     }
@@ -134,9 +152,13 @@ impl Endpoint {
 
     pub(super) fn wording(&self) -> Wording {
         match self {
-            Self::Session | Self::Token | Self::Introspect | Self::Revoke | Self::DeviceAuthorization => {
-                Wording::Oauth
-            }
+            Self::Session
+            | Self::Token
+            | Self::Introspect
+            | Self::Revoke
+            | Self::DeviceAuthorization
+            | Self::BackchannelLogout => Wording::Oauth,
+            Self::SecurityEvents => Wording::SecurityEvent,
             _ => Wording::Problem,
         }
     }
@@ -146,7 +168,7 @@ impl Endpoint {
         matches!(
             self,
             Self::Session | Self::Token | Self::Introspect | Self::Revoke | Self::DeviceAuthorization
-        )
+        ) || self.is_of_revocations()
     }
 }
 

@@ -28,6 +28,7 @@ mod probes;
 mod rate_limited;
 mod refused;
 mod request_body;
+mod revocations;
 mod revoke;
 mod routes;
 mod session_origin;
@@ -213,6 +214,39 @@ service! {
     /// is already invalid: the answer is 200, and nothing ends. A token of another client is refused with
     /// `invalid_grant`, and stays valid.
     RevocationService => |state, request| dispatch::serve(state, Endpoint::Revoke, request)
+}
+
+service! {
+    /// What identity providers call when somebody leaves, or must sign in again.
+    ///
+    /// | call | what | answer |
+    /// |---|---|---|
+    /// | `POST /events` | a security event token (RFC 8417, RFC 8935) of an issuer with [`security_events`](crate::external_issuer::ExternalIssuer::security_events) | 202 |
+    /// | `POST /global-token-revocation` | `{"sub_id"}` of an issuer with [`global_token_revocation`](crate::external_issuer::ExternalIssuer::global_token_revocation) | 204, or 404 when nobody here is meant |
+    /// | `POST /backchannel-logout` | a logout token of an issuer with [`backchannel_logout`](crate::external_issuer::ExternalIssuer::backchannel_logout) | 200 |
+    ///
+    /// Each is 404 until an issuer is configured for it. When the answer says that it is done, it is done: this gateway
+    /// answers 401 to what was revoked, and the others do as [`Freshness`](crate::Freshness) promises. A message that
+    /// comes again is done once. Who is meant is for [`ExternalIssuer::people`](crate::external_issuer::ExternalIssuer::people)
+    /// to say. A message about somebody whom the host does not know is no error of the first and the last endpoint: the audit
+    /// event `revocation_unmapped` tells of it.
+    ///
+    /// A message that is refused has the error of its own standard: `{"err","description"}` (RFC 8935 §2.3), a problem
+    /// document, or `{"error","error_description"}`. Too many valid messages of one issuer are answered with 429
+    /// ([`revocations_per_minute`](crate::external_issuer::ExternalIssuer::revocations_per_minute)). When something cannot
+    /// be found out now, the answer is 503, and the sender tries again.
+    ///
+    /// It knows its paths with the prefix of the bridge and without it. So you can nest it anywhere. No other service
+    /// includes it.
+    ///
+    /// ```no_run
+    /// # fn mount(bridge: bridge_auth::Bridge) -> axum::Router {
+    /// axum::Router::new()
+    ///     .nest_service("/v1/auth/bridge", bridge.service())
+    ///     .nest_service("/idp", bridge.revocations_service())
+    /// # }
+    /// ```
+    RevocationsService => |state, request| routes::revocations(state, request)
 }
 
 service! {

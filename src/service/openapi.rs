@@ -20,6 +20,11 @@ pub(super) fn answer(state: &ServiceState, parts: &Parts) -> Answer {
         prefix: &state.prefix,
         has_pages: state.pages.is_some(),
         keeps_events: state.admin.keeps_events(),
+        revocations: [
+            state.receiver.takes_events(),
+            state.receiver.revocation_endpoint().is_some(),
+            state.receiver.takes_logout_tokens(),
+        ],
     };
     well_known::public(parts, &document(&gateway))
 }
@@ -31,6 +36,8 @@ struct Documented<'a> {
     prefix: &'a str,
     has_pages: bool,
     keeps_events: bool,
+    /// Which of the endpoints for external issuers are on, in the order of the document.
+    revocations: [bool; 3],
 }
 
 /// The document with the paths of the endpoints that are on.
@@ -84,6 +91,9 @@ fn is_off(gateway: &Documented<'_>, path: &str) -> bool {
         "/authorize" => !gateway.has_pages || endpoints.authorization.is_none(),
         "/devices" | "/admin" => !gateway.has_pages,
         "/admin/users/{user}/events" => !gateway.keeps_events,
+        "/events" => !gateway.revocations[0],
+        "/global-token-revocation" => !gateway.revocations[1],
+        "/backchannel-logout" => !gateway.revocations[2],
         _ => false,
     }
 }
@@ -126,6 +136,9 @@ mod tests {
             Endpoint::DevicePage => "/device",
             Endpoint::Authorize => "/authorize",
             Endpoint::DevicesPage => "/devices",
+            Endpoint::SecurityEvents => "/events",
+            Endpoint::GlobalTokenRevocation => "/global-token-revocation",
+            Endpoint::BackchannelLogout => "/backchannel-logout",
             Endpoint::Jwks => "/.well-known/jwks.json",
             Endpoint::AuthorizationServer(_) => AUTHORIZATION_SERVER,
             Endpoint::ProtectedResource(_) => Resource::WELL_KNOWN,
@@ -134,7 +147,10 @@ mod tests {
         }
     }
 
-    const PATHS: [&str; 17] = [
+    const PATHS: [&str; 20] = [
+        "/events",
+        "/global-token-revocation",
+        "/backchannel-logout",
         "/code",
         "/session",
         "/oauth-client",
@@ -176,7 +192,8 @@ mod tests {
     fn what_is_off_is_not_documented_and_the_rest_stands_where_it_is() {
         let mut settings = IssueSettings::new("https://gateway.example/tenant".to_owned());
         let of = |settings: &IssueSettings, prefix: &str, is_on: bool| {
-            document(&Documented { settings, prefix, has_pages: is_on, keeps_events: is_on })
+            let revocations = [is_on, false, is_on];
+            document(&Documented { settings, prefix, has_pages: is_on, keeps_events: is_on, revocations })
         };
         let paths =
             |document: Value| document["paths"].as_object().unwrap().keys().cloned().collect::<Vec<_>>();
@@ -195,6 +212,8 @@ mod tests {
             "/code",
             "/token",
             "/devices",
+            "/events",
+            "/backchannel-logout",
             "/admin",
             "/admin/users/{user}/events",
             "/.well-known/oauth-authorization-server/tenant",
@@ -203,7 +222,7 @@ mod tests {
         ] {
             assert!(more.contains(&path.to_owned()), "{path}: {more:?}");
         }
-        for path in ["/introspect", "/device", "/authorize"] {
+        for path in ["/introspect", "/device", "/authorize", "/global-token-revocation"] {
             assert!(!more.contains(&path.to_owned()), "{path}: {more:?}");
         }
         assert_eq!(of(&settings, "", true)["servers"][0]["url"], "https://gateway.example");

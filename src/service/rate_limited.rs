@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use http::request::Parts;
 
@@ -236,6 +237,11 @@ impl RefreshAttempt<'_> {
         let is_repeated = self.0.is_some_and(|(limits, token)| limits.refresh_refused(token));
         if was_issued || is_repeated { error.no_guess() } else { error }
     }
+}
+
+/// An external issuer has sent too many revocations.
+pub(super) fn issuer(issuer: &str, wait: Duration) -> EndpointError {
+    refused(&RateLimited { by: "issuer", wait }, Some(issuer))
 }
 
 fn is_failed_attempt(answer: &Answer) -> bool {

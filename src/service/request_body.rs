@@ -119,6 +119,16 @@ impl RequestBody {
         if declares_form(headers) { self.read().await } else { Err(NO_FORM) }
     }
 
+    /// The text of a security event token (RFC 8935 §2.1).
+    pub(super) async fn security_event(self, headers: &HeaderMap) -> Result<String, EndpointError> {
+        let is_event =
+            media_type(headers).is_some_and(|found| found.essence_str() == "application/secevent+jwt");
+        if !is_event {
+            return Err(NO_EVENT);
+        }
+        String::from_utf8(self.read().await?.into()).map_err(|_| MALFORMED_EVENT)
+    }
+
     /// Whether it is known without reading that there is no body.
     pub(super) fn is_empty(&self) -> bool {
         self.sent.as_ref().is_none_or(Body::is_end_stream)
@@ -161,6 +171,15 @@ const NO_FORM: EndpointError = EndpointError::new(
     "invalid_request",
     "Send the body as application/x-www-form-urlencoded, in UTF-8.",
 );
+
+/// RFC 8935 §2.4 has only this code for it.
+const NO_EVENT: EndpointError = EndpointError::new(
+    StatusCode::UNSUPPORTED_MEDIA_TYPE,
+    "invalid_request",
+    "Send the event as application/secevent+jwt.",
+);
+const MALFORMED_EVENT: EndpointError =
+    EndpointError::invalid_request("The body is not a security event token.");
 
 /// Whether `Content-Type` is JSON. `None`: there is no `Content-Type`.
 fn declares_json(headers: &HeaderMap) -> Option<bool> {

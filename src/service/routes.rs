@@ -13,7 +13,8 @@ use crate::layer::keep_from_shared_caches;
 /// Answers for the endpoint at the request's path. The guard checks the request first, where the endpoint needs a
 /// caller.
 pub(super) async fn all(state: &ServiceState, mut request: Request<RequestBody>) -> Response<Bytes> {
-    let Some(endpoint) = Endpoint::at(behind_prefix(state, request.uri().path())) else {
+    let endpoint = Endpoint::at(behind_prefix(state, request.uri().path()));
+    let Some(endpoint) = endpoint.filter(|endpoint| !endpoint.is_of_revocations()) else {
         return not_found(state, request).await;
     };
     if !endpoint.is_guarded() || !endpoint.takes(request.method()) {
@@ -53,6 +54,15 @@ pub(super) async fn sessions(state: &ServiceState, request: Request<RequestBody>
 pub(super) async fn well_known(state: &ServiceState, request: Request<RequestBody>) -> Response<Bytes> {
     match Endpoint::at(request.uri().path()).filter(Endpoint::is_well_known) {
         Some(document) => dispatch::serve(state, document, request).await,
+        None => not_found(state, request).await,
+    }
+}
+
+/// Answers for the service of the revocations of external issuers.
+pub(super) async fn revocations(state: &ServiceState, request: Request<RequestBody>) -> Response<Bytes> {
+    let endpoint = Endpoint::at(behind_prefix(state, request.uri().path()));
+    match endpoint.filter(Endpoint::is_of_revocations) {
+        Some(endpoint) => dispatch::serve(state, endpoint, request).await,
         None => not_found(state, request).await,
     }
 }

@@ -9,11 +9,14 @@ use crate::authenticate::AuthState;
 use crate::background_task::Background;
 use crate::caller::Caller;
 use crate::drain::DrainLimits;
+#[cfg(feature = "jwks-http")]
+use crate::event_stream::EventStreams;
 use crate::id::ClientId;
 use crate::issue::{Admin, IssueSettings, Issuer};
 use crate::layer::BridgeAuthLayer;
 use crate::rate_limit::Limits;
 use crate::rejection::{Challenge, RejectionFormat};
+use crate::security_events::Receiver;
 use crate::token::{AssertionKind, KeyRing};
 
 pub(crate) struct ServiceState {
@@ -25,6 +28,11 @@ pub(crate) struct ServiceState {
     pub(crate) own_layer: BridgeAuthLayer,
     pub(crate) issuer: Issuer,
     pub(crate) admin: Admin,
+    /// What takes the revocations of external issuers.
+    pub(crate) receiver: Receiver,
+    /// The event streams that this gateway asks external issuers for.
+    #[cfg(feature = "jwks-http")]
+    pub(crate) event_streams: EventStreams,
     /// The limits on attempts. `None`: they are off.
     pub(crate) limits: Option<Limits>,
     /// How much of a body is drained that an endpoint has not read.

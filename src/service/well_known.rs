@@ -88,6 +88,8 @@ struct AuthorizationServer<'a> {
     revocation: Option<RevocationMetadata<'a>>,
     #[serde(flatten)]
     introspection: Option<IntrospectionMetadata<'a>>,
+    #[serde(flatten)]
+    global_revocation: Option<GlobalRevocationMetadata<'a>>,
     /// RFC 9728 §4.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     protected_resources: Vec<&'a Audience>,
@@ -100,6 +102,13 @@ struct RevocationMetadata<'a> {
     revocation_endpoint: &'a str,
     revocation_endpoint_auth_methods_supported: [&'static str; 4],
     revocation_endpoint_auth_signing_alg_values_supported: [&'static str; 5],
+}
+
+/// draft-parecki-oauth-global-token-revocation §6.
+#[derive(Serialize)]
+struct GlobalRevocationMetadata<'a> {
+    global_token_revocation_endpoint: &'a str,
+    global_token_revocation_endpoint_auth_methods_supported: [&'static str; 1],
 }
 
 #[derive(Serialize)]
@@ -159,6 +168,12 @@ impl<'a> AuthorizationServer<'a> {
                 introspection_endpoint: endpoint.as_str(),
                 introspection_endpoint_auth_methods_supported: PROOFS,
                 introspection_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
+            }),
+            global_revocation: state.receiver.revocation_endpoint().map(|endpoint| {
+                GlobalRevocationMetadata {
+                    global_token_revocation_endpoint: endpoint,
+                    global_token_revocation_endpoint_auth_methods_supported: ["private_key_jwt"],
+                }
             }),
             protected_resources: settings.audiences.resources.iter().map(|found| &found.resource).collect(),
             gateway_protocol_version: state.gateway_login.as_ref().map(|_| gateway_login::PROTOCOL_VERSION),

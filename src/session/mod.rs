@@ -134,6 +134,18 @@ impl Liveness {
         }
     }
 
+    /// Forgets every verdict.
+    pub(crate) fn forget_all(&self) {
+        if let Some(watch) = &self.proofs.watch {
+            watch.forget_all();
+        }
+    }
+
+    /// Whether verdicts are cached. If not, there is nothing to forget.
+    pub(crate) fn caches_verdicts(&self) -> bool {
+        self.proofs.watch.is_some()
+    }
+
     /// Whether a request could be judged now. It looks up a session that does not exist.
     pub(crate) async fn check(&self) -> Result<(), StoreErrorKind> {
         if self.max_proof_age.is_some() {

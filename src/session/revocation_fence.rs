@@ -96,14 +96,17 @@ impl RevocationFence {
     pub(super) fn take_in(&self, revoked: Option<&[Revocation]>, started: Moment, max_lag: Duration) {
         match revoked {
             Some(revoked) => revoked.iter().for_each(|revocation| self.move_on(revocation)),
-            None => {
-                self.overall.fetch_add(1, Ordering::Release);
-            }
+            None => self.move_all_on(),
         }
         let (steady, wall) = self.nanoseconds(started);
         let max_lag = nanoseconds(max_lag);
         self.steady_bound.store(steady.saturating_add(max_lag), Ordering::Release);
         self.wall_bound.store(wall.saturating_add(max_lag), Ordering::Release);
+    }
+
+    /// Moves on every epoch.
+    pub(super) fn move_all_on(&self) {
+        self.overall.fetch_add(1, Ordering::Release);
     }
 
     /// Moves on the epoch of what was revoked.

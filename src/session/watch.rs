@@ -105,6 +105,11 @@ impl Watch {
         self.watched.fence.move_on(revocation);
     }
 
+    /// Forgets every verdict.
+    pub(super) fn forget_all(&self) {
+        self.watched.fence.move_all_on();
+    }
+
     /// Whether cached verdicts are good now, how many readings have failed, and why the last reading failed, if it did.
     pub(super) fn health(&self) -> (bool, u64, Option<StoreErrorKind>) {
         let health = self.watched.health();

@@ -88,6 +88,9 @@ pub enum BuildError {
     /// An issuer is trusted twice, or is this bridge itself. The `iss` of a token must identify one issuer.
     #[error("the issuer {0:?} is trusted already: name each issuer once, and not this bridge")]
     IssuerTwice(String),
+    /// The people of an external issuer are not known, and something needs them.
+    #[error("it is not known who the people of the issuer {0:?} are: set ExternalIssuer::people")]
+    NoPeople(String),
     /// No TLS client could be made. It would fetch the keys of other issuers, or the documents of OAuth clients.
     #[error("no TLS client could be made to fetch the keys of other issuers or the documents of clients")]
     Tls(#[source] Box<dyn std::error::Error + Send + Sync>),

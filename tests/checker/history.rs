@@ -1,6 +1,8 @@
 //! The history of one person's sessions, and what must never be in it.
 
+use std::collections::HashMap;
 use std::fmt;
+use std::iter;
 use std::time::Duration;
 
 /// Longer than any request may take, also on a busy machine, because the gateway has its own deadline.
@@ -11,6 +13,8 @@ const PATIENCE: Duration = Duration::from_secs(15);
 pub struct History {
     /// When each session was opened. Other members name a session by its index here.
     pub openings: Vec<Span>,
+    /// Sessions that hang on another one, by its index here: an agent got them in exchange for a token of the other one.
+    pub parents: HashMap<usize, usize>,
     pub calls: Vec<Call>,
     pub revocations: Vec<Revocation>,
     /// Answers that no gateway may give, to other requests.
@@ -57,7 +61,7 @@ pub enum Verdict {
 #[derive(Debug, Clone)]
 pub struct Revocation {
     pub what: &'static str,
-    /// `None`: all sessions of the person.
+    /// This session, and all that hang on it. `None`: all sessions of the person.
     pub session: Option<usize>,
     pub span: Span,
     /// If it was not acknowledged, the revocation may have happened, may happen later, or may never happen.
@@ -118,6 +122,11 @@ impl History {
         ended.flat_map(|(session, end)| self.delays_of(session, end.span.answered)).collect()
     }
 
+    /// Whether it was acknowledged that the session is revoked.
+    pub fn is_ended(&self, session: usize) -> bool {
+        self.revocations.iter().any(|revocation| self.surely_ends(revocation, session))
+    }
+
     fn violation(&self, call: &Call, promise: &Promise, doubled: &[Span]) -> Option<Violation> {
         let violation = |why, revocation| Some(Violation::Call { why, call: call.clone(), revocation });
         if call.span.answered.saturating_sub(call.span.sent) > PATIENCE {
@@ -160,12 +169,28 @@ impl History {
 
     fn surely_ends(&self, revocation: &Revocation, session: usize) -> bool {
         let was_open = self.openings[session].answered < revocation.span.sent;
-        revocation.acknowledged && revocation.session.map_or(was_open, |named| named == session)
+        revocation.acknowledged
+            && match revocation.session {
+                Some(named) if named == session => true,
+                Some(named) => was_open && self.hangs_on(session, named),
+                None => was_open,
+            }
     }
 
     fn may_end(&self, revocation: &Revocation, session: usize) -> bool {
         let may_be_open = !revocation.acknowledged || self.openings[session].sent < revocation.span.answered;
-        revocation.session.map_or(may_be_open, |named| named == session)
+        match revocation.session {
+            Some(named) if named == session => true,
+            Some(named) => may_be_open && self.hangs_on(session, named),
+            None => may_be_open,
+        }
+    }
+
+    /// Whether the session hangs on `other`, over any number of links.
+    fn hangs_on(&self, session: usize, other: usize) -> bool {
+        iter::successors(Some(session), |session| self.parents.get(session).copied())
+            .skip(1)
+            .any(|above| above == other)
     }
 
     fn delays_of(&self, session: usize, acknowledged: Duration) -> Vec<Delay> {
@@ -315,6 +340,38 @@ mod tests {
         assert!(breaks(&refused(vec![revocation(Some(0), 200, true)], 0, 100), LAG), "it was revoked later");
         assert!(breaks(&refused(vec![revocation(None, 200, true)], 1, 600), LAG), "it was opened later");
         assert!(!breaks(&refused(vec![revocation(None, 495, true)], 1, 600), LAG), "it was being opened");
+    }
+
+    /// Session 1 hangs on session 0.
+    fn of_two(revocations: Vec<Revocation>, call: Call) -> History {
+        History { parents: [(1, 0)].into(), ..history(revocations, call) }
+    }
+
+    #[test]
+    fn whoever_hangs_on_a_session_ends_with_it_and_not_the_other_way_round() {
+        let end = |named, sent| vec![revocation(Some(named), sent, true)];
+        assert!(breaks(&of_two(end(0, 600), call(1, 700, Verdict::LetIn)), Duration::ZERO));
+        assert!(!breaks(&of_two(end(0, 600), call(1, 611, Verdict::LetIn)), LAG));
+        assert!(!breaks(&of_two(end(0, 600), call(1, 700, Verdict::Refused)), Duration::ZERO));
+        assert!(!breaks(&of_two(end(1, 600), call(0, 700, Verdict::LetIn)), Duration::ZERO));
+        assert!(breaks(&of_two(end(1, 600), call(0, 700, Verdict::Refused)), Duration::ZERO));
+        // It was being opened when the other one ended: it may live or not.
+        assert!(!breaks(&of_two(end(0, 505), call(1, 700, Verdict::LetIn)), Duration::ZERO));
+        assert!(!breaks(&of_two(end(0, 505), call(1, 700, Verdict::Refused)), Duration::ZERO));
+    }
+
+    #[test]
+    fn over_several_links_too() {
+        let openings = vec![span(0, 10), span(20, 30), span(40, 50)];
+        let at = |verdict| History {
+            openings: openings.clone(),
+            parents: [(1, 0), (2, 1)].into(),
+            calls: vec![call(2, 200, verdict)],
+            revocations: vec![revocation(Some(0), 100, true)],
+            ..History::default()
+        };
+        assert!(breaks(&at(Verdict::LetIn), Duration::ZERO));
+        assert!(!breaks(&at(Verdict::Refused), Duration::ZERO));
     }
 
     #[test]

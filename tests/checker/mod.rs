@@ -3,6 +3,7 @@
 
 mod faults;
 mod history;
+mod identity_provider;
 mod person;
 mod report;
 mod scene;
@@ -18,13 +19,13 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use self::faults::{Fault, Faults, MOVER};
 use self::history::Promise;
+use self::identity_provider::IdentityProvider;
 use self::person::live;
 use self::report::Report;
-use self::scene::Scene;
+use self::scene::{AGENT, ISSUER, OPERATOR, Scene};
 use crate::support::process::{Running, example, start};
 use crate::support::replicated::{Pair, Replication};
 
-const OPERATOR: &str = "the-operators-own-secret";
 /// The default of `max_proof_age`: how old the proof of a strict gateway may be.
 pub const MAX_PROOF_AGE: Duration = Duration::from_secs(1);
 
@@ -68,9 +69,10 @@ impl Plan {
     pub async fn run(&self) -> Report {
         let pair = Pair::start(Replication::Synchronous("remote_apply")).await;
         let home = tempfile::tempdir().unwrap();
-        let gateways = self.start_gateways(&pair, &home).await;
+        let provider = IdentityProvider::start().await;
+        let gateways = self.start_gateways(&pair, &home, &provider.issuer).await;
         let urls = gateways.iter().map(|gateway| gateway.url.clone()).collect();
-        let scene = Arc::new(Scene::new(urls, OPERATOR, self.promise));
+        let scene = Arc::new(Scene::new(urls, provider, self.promise));
         let over = Arc::new(AtomicBool::new(false));
         let violations = Arc::new(AtomicUsize::new(0));
         let mut people = JoinSet::new();
@@ -93,7 +95,7 @@ impl Plan {
     }
 
     /// One gateway knows only the first server. The others know both, and the last one moves to a new primary early.
-    async fn start_gateways(&self, pair: &Pair, home: &TempDir) -> Vec<Running> {
+    async fn start_gateways(&self, pair: &Pair, home: &TempDir, provider: &str) -> Vec<Running> {
         let role = format!("CREATE ROLE {MOVER} LOGIN SUPERUSER");
         pair.primary.client().await.batch_execute(&role).await.unwrap();
         let (one, other) = (pair.primary.port(), pair.standby.port());
@@ -106,22 +108,24 @@ impl Plan {
         ];
         let mut gateways = Vec::new();
         for (database, pool) in &databases {
-            gateways.push(self.start_gateway(database, home, pool).await);
+            gateways.push(self.start_gateway(database, home, pool, provider).await);
         }
         gateways
     }
 
-    async fn start_gateway(&self, database: &str, home: &TempDir, pool: &str) -> Running {
+    async fn start_gateway(&self, database: &str, home: &TempDir, pool: &str, provider: &str) -> Running {
         let mut gateway = example("gateway", home.path());
         gateway.args([
             "--listen",
             "127.0.0.1:0",
             "--issuer",
-            "http://127.0.0.1:1",
+            ISSUER,
             "--admin-token",
             OPERATOR,
             "--no-rate-limits",
         ]);
+        let agent = format!("{}:{}", AGENT.0, AGENT.1);
+        gateway.args(["--identity-provider", provider, "--agent", &agent]);
         gateway.args(["--database", database, "--pool-size", pool, "--freshness", &self.freshness]);
         gateway.args(["--max-proof-age", &self.promise.max_proof_age.as_millis().to_string()]);
         start(&mut gateway).await

@@ -1,10 +1,13 @@
-//! One person: links bridges, calls with them on every gateway, and ends their sessions in random order.
+//! One person: links bridges, lets agents act for them, calls with all on every gateway, and ends their sessions in random
+//! order.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rand::seq::IndexedRandom;
-use reqwest::header::{COOKIE, SET_COOKIE};
+use reqwest::header::{CONTENT_TYPE, COOKIE, SET_COOKIE};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -12,7 +15,8 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::history::{Call, History, Revocation, Span, Verdict};
-use super::scene::Scene;
+use super::identity_provider::Event;
+use super::scene::{AGENT, ISSUER, Scene};
 
 /// How long half of the people wait for a revocation.
 const IMPATIENT: Duration = Duration::from_millis(700);
@@ -26,7 +30,7 @@ enum Pace {
     Over,
 }
 
-/// A linked bridge.
+/// A linked bridge, or an agent that acts for the person with a session of its own.
 struct Bridge {
     id: String,
     token: String,
@@ -48,7 +52,12 @@ enum Act {
     EndAll,
     /// Disable the person and enable it again. What was revoked stays revoked.
     Disable,
+    /// By the identity provider: it ends all sessions, or disables the person too.
+    Event(Event),
 }
+
+const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 
 /// Runs the whole life of a person, and returns its history.
 pub async fn live(scene: Arc<Scene>, name: String) -> History {
@@ -56,21 +65,39 @@ pub async fn live(scene: Arc<Scene>, name: String) -> History {
     for _ in 0..rand::random_range(1..=3) {
         person.link().await;
     }
-    let (pace, _) = watch::channel(Pace::Calm);
-    let mut callers = JoinSet::new();
-    for (session, bridge) in person.bridges.iter().enumerate() {
-        for gateway in 0..person.scene.gateways.len() {
-            let (scene, token) = (person.scene.clone(), bridge.token.clone());
-            callers.spawn(call_on(scene, session, gateway, token, pace.subscribe()));
-        }
+    for _ in 0..rand::random_range(0..=3) {
+        person.delegate().await;
     }
-    person.end_all(&pace).await;
+    let mut calling = Calling { pace: watch::channel(Pace::Calm).0, callers: JoinSet::new(), sessions: 0 };
+    calling.begin(&person);
+    person.end_all(&mut calling).await;
     sleep(person.scene.tail()).await;
-    pace.send_replace(Pace::Over);
-    for calls in callers.join_all().await {
+    calling.pace.send_replace(Pace::Over);
+    for calls in calling.callers.join_all().await {
         person.history.calls.extend(calls);
     }
     person.history
+}
+
+/// The calls with all sessions of a person, on all gateways.
+struct Calling {
+    pace: watch::Sender<Pace>,
+    callers: JoinSet<Vec<Call>>,
+    /// How many sessions call.
+    sessions: usize,
+}
+
+impl Calling {
+    /// Begins to call with the sessions that do not call yet.
+    fn begin(&mut self, person: &Person) {
+        for (session, bridge) in person.bridges.iter().enumerate().skip(self.sessions) {
+            for gateway in 0..person.scene.gateways.len() {
+                let (scene, token) = (person.scene.clone(), bridge.token.clone());
+                self.callers.spawn(call_on(scene, session, gateway, token, self.pace.subscribe()));
+            }
+        }
+        self.sessions = person.bridges.len();
+    }
 }
 
 async fn call_on(
@@ -137,6 +164,40 @@ impl Person {
         self.history.openings.push(Span { sent, answered: scene.start.elapsed() });
     }
 
+    /// An agent exchanges the token of a bridge, or of another agent, for a token of its own, if the store is available.
+    async fn delegate(&mut self) {
+        let Some(parent) = (0..self.bridges.len()).collect::<Vec<_>>().choose(&mut rand::rng()).copied()
+        else {
+            return;
+        };
+        let (scene, (client_id, client_secret)) = (self.scene.clone(), AGENT);
+        let (at, token) = (scene.any_gateway(), self.bridges[parent].token.clone());
+        let request = scene.request(Method::POST, at, "/v1/auth/bridge/token").form(&[
+            ("grant_type", TOKEN_EXCHANGE),
+            ("subject_token", &token),
+            ("subject_token_type", ACCESS_TOKEN),
+            ("client_id", client_id),
+            ("client_secret", client_secret),
+        ]);
+        let sent = scene.start.elapsed();
+        let answer = request.send().await.expect("a gateway always answers");
+        let status = answer.status();
+        let body: Value = answer.json().await.unwrap_or_default();
+        let span = Span { sent, answered: scene.start.elapsed() };
+        // The token that is exchanged is judged as in any other call.
+        let verdict = match body["error"].as_str() {
+            Some("invalid_grant") => Verdict::Refused,
+            _ => verdict(status, StatusCode::OK),
+        };
+        self.history.calls.push(Call { session: parent, gateway: at, span, verdict });
+        if status == StatusCode::OK {
+            let token = body["access_token"].as_str().unwrap().to_owned();
+            self.history.parents.insert(self.bridges.len(), parent);
+            self.bridges.push(Bridge { id: session_of(&token), token });
+            self.history.openings.push(span);
+        }
+    }
+
     fn expect_unavailable(&mut self, what: &str, status: StatusCode) {
         if status != StatusCode::SERVICE_UNAVAILABLE {
             self.history.surprises.push(format!("{what} was answered {status}"));
@@ -144,22 +205,28 @@ impl Person {
     }
 
     /// Ends one session or all, again and again, until none is left or no gateway does it.
-    async fn end_all(&mut self, pace: &watch::Sender<Pace>) {
+    async fn end_all(&mut self, calling: &mut Calling) {
         for _ in 0..50 {
             let Some(session) = self.any_live() else { return };
             sleep(Duration::from_millis(rand::random_range(50..400))).await;
-            let acts = [Act::LogOut, Act::EndOwn, Act::EndByOperator, Act::EndAll, Act::Disable];
+            if rand::random_ratio(1, 4) {
+                self.delegate().await;
+                calling.begin(self);
+            }
+            let (revoked, disabled) = (Act::Event(Event::SessionRevoked), Act::Event(Event::AccountDisabled));
+            let acts =
+                [Act::LogOut, Act::EndOwn, Act::EndByOperator, Act::EndAll, Act::Disable, revoked, disabled];
             // After all sessions are revoked, there is none left to revoke one by one.
             let chosen = acts.choose_weighted(&mut rand::rng(), |act| match act {
-                Act::EndAll | Act::Disable => 1,
-                _ => 3,
+                Act::EndAll | Act::Disable | Act::Event(_) => 1,
+                _ => 4,
             });
             let act = *chosen.expect("the list of acts is not empty, and has weights");
             self.end(act, session).await;
-            pace.send_replace(Pace::Quick);
+            calling.pace.send_replace(Pace::Quick);
             sleep(Duration::from_millis(30)).await;
-            pace.send_replace(Pace::Calm);
-            if let Act::Disable = act {
+            calling.pace.send_replace(Pace::Calm);
+            if let Act::Disable | Act::Event(Event::AccountDisabled) = act {
                 let path = format!("/admin/users/{}/enable", self.name);
                 let _ = self.scene.send(self.scene.operate(Method::POST, &path)).await;
             }
@@ -172,7 +239,10 @@ impl Person {
         let as_bridge = |method, path: &str, bridge: usize| {
             scene.request(method, scene.any_gateway(), path).bearer_auth(&self.bridges[bridge].token)
         };
-        let by = rand::random_range(0..self.bridges.len());
+        // A person ends what they have with a bridge of their own, and not with an agent.
+        let own: Vec<_> =
+            (0..self.bridges.len()).filter(|place| !self.history.parents.contains_key(place)).collect();
+        let by = *own.choose(&mut rand::rng()).expect("an agent comes after the first bridge");
         let (what, named, asked_with, request) = match act {
             Act::LogOut => {
                 let request = as_bridge(Method::POST, "/v1/auth/bridge/logout", session);
@@ -195,6 +265,11 @@ impl Person {
             Act::Disable => {
                 ("disable", None, None, scene.operate(Method::POST, &format!("/admin/users/{name}/disable")))
             }
+            Act::Event(event) => {
+                let request = scene.request(Method::POST, scene.any_gateway(), "/v1/auth/revocations/events");
+                let request = request.header(CONTENT_TYPE, "application/secevent+jwt");
+                ("event", None, None, request.body(scene.provider.says(event, name, ISSUER)))
+            }
         };
         // A person who does not wait for a gateway on the old primary may reach a gateway on the new primary while both
         // are alive.
@@ -205,7 +280,11 @@ impl Person {
             self.history.revocations.push(Revocation { what, session: named, span, acknowledged: false });
             return;
         };
-        let done = if matches!(act, Act::EndAll) { StatusCode::OK } else { StatusCode::NO_CONTENT };
+        let done = match act {
+            Act::EndAll => StatusCode::OK,
+            Act::Event(_) => StatusCode::ACCEPTED,
+            _ => StatusCode::NO_CONTENT,
+        };
         let verdict = answer.map_or_else(Verdict::Other, |answer| verdict(answer, done));
         let acknowledged = verdict == Verdict::LetIn;
         self.history.revocations.push(Revocation { what, session: named, span, acknowledged });
@@ -217,12 +296,7 @@ impl Person {
 
     /// One of the sessions whose revocation was not acknowledged yet.
     fn any_live(&self) -> Option<usize> {
-        let is_ended = |session| {
-            let mut revocations = self.history.revocations.iter();
-            revocations.any(|revocation| {
-                revocation.acknowledged && revocation.session.is_none_or(|named| named == session)
-            })
-        };
+        let is_ended = |session| self.history.is_ended(session);
         let live: Vec<_> = (0..self.bridges.len()).filter(|session| !is_ended(*session)).collect();
         live.choose(&mut rand::rng()).copied()
     }
@@ -233,7 +307,15 @@ fn verdict(status: StatusCode, good: StatusCode) -> Verdict {
         _ if status == good => Verdict::LetIn,
         // An unknown session that should be ended counts as refused.
         StatusCode::UNAUTHORIZED | StatusCode::NOT_FOUND => Verdict::Refused,
-        StatusCode::SERVICE_UNAVAILABLE => Verdict::Unavailable,
+        // Of one issuer, a gateway takes a bounded number of events.
+        StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => Verdict::Unavailable,
         other => Verdict::Other(other.to_string()),
     }
+}
+
+/// The session that an access token names.
+fn session_of(token: &str) -> String {
+    let payload = token.split('.').nth(1).unwrap();
+    let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap();
+    claims["sid"].as_str().unwrap().to_owned()
 }

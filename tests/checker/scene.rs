@@ -7,11 +7,19 @@ use std::time::{Duration, Instant};
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
 
 use super::history::{Promise, Span};
+use super::identity_provider::IdentityProvider;
+
+pub const OPERATOR: &str = "the-operators-own-secret";
+/// The name of the gateways.
+pub const ISSUER: &str = "http://127.0.0.1:1";
+/// The program that acts for people, and its secret.
+pub const AGENT: (&str, &str) = ("agent", "the-secret-of-an-agent-that-acts-for-people");
 
 /// The gateways that people call, and the one clock for all times.
 pub struct Scene {
     pub gateways: Vec<String>,
-    pub operator: String,
+    /// What the gateways hear events from.
+    pub provider: IdentityProvider,
     pub client: Client,
     pub start: Instant,
     pub promise: Promise,
@@ -21,12 +29,12 @@ pub struct Scene {
 }
 
 impl Scene {
-    pub fn new(gateways: Vec<String>, operator: &str, promise: Promise) -> Self {
+    pub fn new(gateways: Vec<String>, provider: IdentityProvider, promise: Promise) -> Self {
         // A request to a frozen gateway waits no longer than the gateway is frozen.
         let client = Client::builder().no_proxy().timeout(Duration::from_secs(30)).build().unwrap();
         Self {
             gateways,
-            operator: operator.to_owned(),
+            provider,
             client,
             start: Instant::now(),
             promise,
@@ -80,7 +88,7 @@ impl Scene {
     }
 
     pub fn operate(&self, method: Method, path: &str) -> RequestBuilder {
-        self.request(method, self.any_gateway(), path).bearer_auth(&self.operator)
+        self.request(method, self.any_gateway(), path).bearer_auth(OPERATOR)
     }
 
     /// The status, or why there is no status.

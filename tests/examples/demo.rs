@@ -12,7 +12,7 @@ use crate::support::process::{example, run};
 use crate::support::terminal::run_at_terminal;
 
 /// What each scene is about in the full form, and how its answer begins.
-const SCENES: [(&str, &str); 13] = [
+const SCENES: [(&str, &str); 25] = [
     ("signs in", "204 No Content"),
     ("one-time code", "201 Created"),
     ("trades the code", "200 OK"),
@@ -26,10 +26,22 @@ const SCENES: [(&str, &str); 13] = [
     ("very next request", "401 Unauthorized"),
     ("plays it again", "400 Bad Request"),
     ("makes a code up", "400 Bad Request"),
+    ("links her bridge again", "201 Created"),
+    ("vouches for Alice", "200 OK"),
+    ("hires an agent", "200 OK"),
+    ("hires an agent in turn", "200 OK"),
+    ("Another gateway", "200 OK"),
+    ("leaves the company", "204 No Content"),
+    ("calls each gateway", "401 Unauthorized"),
+    ("that of the hook", "401 Unauthorized"),
+    ("the agent's agent", "401 Unauthorized"),
+    ("vouched for her", "401 Unauthorized"),
+    ("from before Alice left", "400 Bad Request"),
+    ("hired again", "204 No Content"),
 ];
 
 /// What each scene says in the short form: its name, and what it proves.
-const LINES: [(&str, &str); 13] = [
+const LINES: [(&str, &str); 25] = [
     ("login", "a person signs in with the gateway's own login"),
     ("code", "a signed-in person gets a one-time code"),
     ("link", "the bridge trades the code for a token and a session"),
@@ -43,6 +55,18 @@ const LINES: [(&str, &str); 13] = [
     ("revoked", "the next request with the same token gets 401"),
     ("replay", "a code that was used before gets 400"),
     ("guessing", "a made-up code gets the same answer as a used one"),
+    ("again", "her bridge links again, and its hook gets a token"),
+    ("company", "the company vouches for her, and an agent gets a token"),
+    ("agent", "an agent acts for her, with less than she may do"),
+    ("its agent", "the agent's own agent does too, and both are named"),
+    ("both", "another gateway on the same database admits all five"),
+    ("leaves", "the company tells one of the gateways that she left"),
+    ("bridge", "her bridge gets 401 at its next request, from both"),
+    ("hook", "her hook gets 401, from both"),
+    ("agents", "the agent gets 401 from both, and so does its agent"),
+    ("vouched", "so does the agent that the company vouched for"),
+    ("no return", "an assertion from before gets 400, and a login 403"),
+    ("rehired", "she may come back, and what has ended stays ended"),
 ];
 
 /// The demo in its short form, on a machine that asks for no colours and forbids none.
@@ -70,7 +94,7 @@ async fn play_in_full(command: &mut Command) -> String {
         assert!(after.starts_with(answer), "{about}: {after}");
         rest = after;
     }
-    assert!(rest.ends_with("all 13 scenes were as they should be\n"), "{rest}");
+    assert!(rest.ends_with("all 25 scenes were as they should be\n"), "{rest}");
     stdout
 }
 
@@ -97,7 +121,7 @@ fn held_to_the_scenes(printed: &str) -> String {
     }
     assert_eq!(lines.next(), Some(""));
     let (took, left) = lines.next().and_then(|line| line.split_once(". ")).expect(printed);
-    assert_time(took.strip_prefix("13 of 13 proved in ").expect(took), " s");
+    assert_time(took.strip_prefix("25 of 25 proved in ").expect(took), " s");
     assert_eq!(lines.next(), None);
     left.to_owned()
 }
@@ -212,7 +236,7 @@ async fn the_demo_fails_when_a_step_is_not_as_it_should_be() {
     assert!(first.starts_with("✓ login "), "{stdout}");
     assert!(second.starts_with("✗ code "), "{stdout}");
     assert_eq!(reason, "  expected 201, got 403 Forbidden");
-    assert!(last.starts_with("1 of 13 proved in "), "{stdout}");
+    assert!(last.starts_with("1 of 25 proved in "), "{stdout}");
 
     let (status, shown) = run_at_terminal(demo(home.path()).args(["--database", &database])).await;
     assert_eq!(status.code(), Some(1));

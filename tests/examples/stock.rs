@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::{Gateway, alice, text};
+use crate::support::postgres::free_port;
 use crate::support::stock;
 
 const METHODS: [&str; 2] = ["client_secret_basic", "client_secret_post"];
@@ -60,4 +61,22 @@ async fn requests_oauthlib_fetches_a_hook_token_and_its_credentials_introspect_a
 #[tokio::test]
 async fn oauth4webapi_fetches_a_hook_token_introspects_and_revokes_it_and_refreshes() {
     Provisioned::start().await.runs("oauth4webapi.mjs").await;
+}
+
+/// A gateway of a company: the script is its identity provider, and its agents.
+#[tokio::test]
+async fn oauth4webapi_and_jose_let_agents_in_by_the_company_and_out_when_it_says_so() {
+    let provider = format!("http://127.0.0.1:{}", free_port());
+    let secrets =
+        ["planner", "researcher"].map(|agent| format!("the-secret-of-the-agent-{agent}-of-the-company"));
+    let [planner, researcher] = &secrets;
+    let agents = format!("planner:{planner},researcher:{researcher}");
+    let gateway = Gateway::start(&["--identity-provider", &provider, "--agent", &agents]).await;
+    let mut command = stock::script(Path::new(env!("CARGO_MANIFEST_DIR")), "oauth4webapi_delegation.mjs");
+    command
+        .env("GATEWAY", &gateway.running.url)
+        .env("PROVIDER", &provider)
+        .env("PLANNER_SECRET", planner)
+        .env("RESEARCHER_SECRET", researcher);
+    stock::succeeds(&mut command).await;
 }

@@ -29,10 +29,10 @@ crate::store::promises![
 
 /// The host's own table of who is who.
 #[derive(Debug, Clone, Default)]
-struct Table(Arc<Rows>);
+pub(super) struct Table(Arc<Rows>);
 
 #[derive(Debug, Default)]
-struct Rows {
+pub(super) struct Rows {
     sessions: Mutex<HashMap<String, SessionId>>,
     asked: AtomicUsize,
 }
@@ -50,7 +50,7 @@ impl SessionMapper for Table {
 }
 
 impl Table {
-    fn map(&self, subject: &str, session: &SessionId) {
+    pub(super) fn map(&self, subject: &str, session: &SessionId) {
         self.0.sessions.lock().unwrap().insert(subject.to_owned(), session.clone());
     }
 

@@ -45,6 +45,12 @@ async fn the_walk_with_a_hook_prints_what_the_page_says() {
 }
 
 #[tokio::test]
+async fn the_walk_with_a_company_prints_what_the_page_says() {
+    let (printed, expected) = walk("delegation-and-offboarding.md").await;
+    assert_eq!(printed, expected);
+}
+
+#[tokio::test]
 async fn the_walk_through_two_gateways_prints_what_the_page_says() {
     let (printed, expected) = walk("several-gateways.md").await;
     assert_eq!(printed, expected);

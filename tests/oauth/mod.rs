@@ -13,3 +13,4 @@ mod refresh;
 mod revocation;
 mod stock_rust;
 mod token;
+pub mod token_exchange;

@@ -19,6 +19,7 @@ use tracing::Span;
 use tracing::field::Empty;
 use url::Url;
 
+use super::company::REVOCATIONS;
 use super::home::home;
 use super::host::{self, OwnHost};
 use super::login::{self, Logins};
@@ -82,6 +83,7 @@ pub fn app(
         .route("/", get(home))
         .route_service("/.well-known/{*document}", bridge.well_known_service())
         .route_service("/v1/auth/bridge/openapi.json", bridge.openapi_service())
+        .nest_service(REVOCATIONS, bridge.revocations_service())
         // The routes below this line answer under any host name, because a probe knows none.
         .layer(middleware::from_fn_with_state(OwnHost::of(resource), host::check))
         .route_service("/healthz", bridge.health_service())
@@ -109,6 +111,7 @@ async fn whoami(caller: Caller, trace: TraceId, headers: HeaderMap) -> Json<Valu
         "user_id": caller.user_id(),
         "session_id": caller.session_id(),
         "client_id": caller.client_id(),
+        "actor": caller.actor(),
         "trace_id": trace.to_string(),
         "kind": kind,
         "scopes": caller.scopes().iter().collect::<Vec<_>>(),

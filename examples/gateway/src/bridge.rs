@@ -60,7 +60,7 @@ pub async fn open(options: &Options, issuer: &str, folder: &Path, events: Recent
         Some(seconds) => bridge.session_life(Duration::from_secs(seconds)),
         None => bridge,
     };
-    Ok(bridge.build()?)
+    Ok(options.company.join(bridge, issuer)?.build()?)
 }
 
 /// Where programs and people find what the gateway has. People type `/device`, so it is short.

@@ -1,4 +1,4 @@
-//! The commands: to serve, which needs no word, and to operate.
+//! The commands: to serve, which needs no word, to operate, and to run an identity provider.
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser};
@@ -11,7 +11,7 @@ use super::options::Options;
 #[command(name = "gateway", args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
 pub struct Command {
     #[command(subcommand)]
-    pub admin: Option<Subcommand>,
+    pub subcommand: Option<Subcommand>,
 
     #[command(flatten)]
     pub options: Options,
@@ -21,6 +21,20 @@ pub struct Command {
 pub enum Subcommand {
     /// Operates a gateway that runs: finds people, ends sessions, locks people out
     Admin(Admin),
+    /// Runs a small identity provider, to try identity assertions and offboarding with
+    IdentityProvider(ProviderOptions),
+}
+
+/// How the identity provider serves. It asks nobody for a password.
+#[derive(Args)]
+pub struct ProviderOptions {
+    /// The loopback address to listen on
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8081")]
+    pub listen: String,
+
+    /// The gateway that is told who has left
+    #[arg(long, env = "BRIDGE_AUTH_URL", value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    pub gateway: Url,
 }
 
 /// Asks the `/admin` of a gateway that runs. The exit code is 0 when it is done, 2 when there is no such person or

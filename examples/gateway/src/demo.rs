@@ -1,9 +1,11 @@
-//! The whole life of a bridge, played against a running gateway and printed as it happens.
+//! The whole life of a bridge, played against running gateways and printed as it happens.
 
+mod offboarding;
 mod report;
 mod stage;
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use anyhow::Result;
 use bridge_auth::header::X_USER_ID;
@@ -14,28 +16,51 @@ use serde_json::{Value, json};
 pub use self::report::Report;
 use self::report::Scene;
 use self::stage::{Answer, Call, Stage};
+use super::company::Agent;
+use super::identity_provider::IdentityProvider;
 
 const BRIDGE: &str = "/v1/auth/bridge";
 
+/// Where the demo is played.
+pub struct Place<'a> {
+    pub gateway: SocketAddr,
+    /// The gateway's own name for itself.
+    pub issuer: &'a str,
+    /// Another gateway on the same database.
+    pub another: SocketAddr,
+    /// How long after a revocation the other gateway may still let in.
+    pub lag: Duration,
+    pub admin_token: &'a str,
+    pub provider: &'a IdentityProvider,
+    /// An agent, and the agent that it hires.
+    pub planner: &'a Agent,
+    pub researcher: &'a Agent,
+}
+
 /// Plays every scene and reports it. The first answer that is not as it should be ends the demo.
-pub async fn play(gateway: SocketAddr, admin_token: &str, report: &mut Report) -> Result<()> {
-    let played = scenes(gateway, admin_token, report).await;
+pub async fn play(place: &Place<'_>, report: &mut Report) -> Result<()> {
+    let played = scenes(place, report).await;
     report.close(played)
 }
 
-async fn scenes(gateway: SocketAddr, admin_token: &str, report: &mut Report) -> Result<()> {
-    let mut stage = Stage::new(&format!("http://{gateway}"), report)?;
-    stage.keep_secret(admin_token);
-    let operator = format!("Bearer {admin_token}");
+async fn scenes(place: &Place<'_>, report: &mut Report) -> Result<()> {
+    let mut stage = Stage::new(&format!("http://{}", place.gateway), report)?;
+    for secret in [place.admin_token, &place.planner.secret, &place.researcher.secret] {
+        stage.keep_secret(secret);
+    }
+    let operator = format!("Bearer {}", place.admin_token);
 
     let linked = link(&mut stage).await?;
     use_it(&mut stage, &linked).await?;
     spoof(&mut stage, &linked).await?;
-    revoke(&mut stage, &linked, &operator).await
+    revoke(&mut stage, &linked, &operator).await?;
+    offboarding::play(&mut stage, place, &linked.cookie).await
 }
 
 /// A linked bridge, and what is shown again later.
 struct Linked {
+    /// Of the login.
+    cookie: String,
     /// `Authorization` and the six identity headers, as the bridge was told to send them.
     headers: Vec<(String, String)>,
     session: String,
@@ -70,8 +95,7 @@ async fn link(stage: &mut Stage<'_>) -> Result<Linked> {
         "code_challenge": verifier.challenge().as_str(),
         "code_challenge_method": "S256",
     });
-    let ask = Call::new(Method::POST, &format!("{BRIDGE}/code")).header("cookie", &cookie).json(challenge);
-    let answer = stage.call(ask, 201).await?;
+    let answer = stage.call(code_call(&cookie, challenge), 201).await?;
     stage.check("the code is 64 characters and is not to be cached", || {
         answer.text("code").len() == 64 && answer.header("cache-control") == "no-store"
     })?;
@@ -97,6 +121,7 @@ async fn link(stage: &mut Stage<'_>) -> Result<Linked> {
         session: headers.get("x-session-id").map(as_text).unwrap_or_default(),
         headers: [bearer].into_iter().chain(identity).collect(),
         exchange,
+        cookie,
     })
 }
 
@@ -222,6 +247,10 @@ async fn revoke(stage: &mut Stage<'_>, linked: &Linked, operator: &str) -> Resul
         };
         replayed.text("error") == "invalid_grant" && seen(&replayed) == seen(&unknown)
     })
+}
+
+fn code_call(cookie: &str, body: Value) -> Call {
+    Call::new(Method::POST, &format!("{BRIDGE}/code")).header("cookie", cookie).json(body)
 }
 
 fn exchange_call(exchange: &Value) -> Call {

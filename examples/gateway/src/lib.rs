@@ -11,12 +11,14 @@ mod admin;
 pub mod app;
 mod bridge;
 mod command;
+mod company;
 mod connections;
 pub mod database;
 mod demo;
 mod home;
 mod host;
 pub mod html;
+mod identity_provider;
 mod keys;
 pub mod login;
 mod operators;
@@ -39,8 +41,10 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use self::command::{Command, Subcommand};
-use self::demo::Report;
+use self::command::{Command, ProviderOptions, Subcommand};
+use self::company::Agent;
+use self::demo::{Place, Report};
+use self::identity_provider::IdentityProvider;
 use self::login::demo::Demo;
 use self::login::{LoginMethod, LoginName, elsewhere};
 use self::options::{Options, data_folder};
@@ -54,19 +58,25 @@ pub fn run(built_in: &[&dyn LoginMethod]) -> ExitCode {
         Err(answer) if !answer.use_stderr() => answer.exit(),
         Err(error) => return fail(&first_paragraph(&error.to_string())),
     };
-    let options = match command.admin {
-        Some(Subcommand::Admin(admin)) => {
-            return admin::run(&admin).unwrap_or_else(|error| fail(&format!("error: {error:#}")));
-        }
+    let done = |ended: Result<ExitCode>| ended.unwrap_or_else(|error| fail(&format!("error: {error:#}")));
+    let options = match command.subcommand {
+        Some(Subcommand::Admin(admin)) => return done(admin::run(&admin)),
+        Some(Subcommand::IdentityProvider(provider)) => return done(provide_identities(&provider)),
         None => command.options,
     };
     let mut found = built_in.iter().copied().chain([&Demo as &dyn LoginMethod]);
     let ended = match found.find(|login| login.name() == options.login) {
-        _ if options.demo => demonstrate(&options),
+        _ if options.demo => demonstrate(options),
         Some(login) => serve_people(&options, login),
         None => elsewhere::run(options.login),
     };
-    ended.unwrap_or_else(|error| fail(&format!("error: {error:#}")))
+    done(ended)
+}
+
+/// Vouches for people until the process is told to stop.
+fn provide_identities(options: &ProviderOptions) -> Result<ExitCode> {
+    Runtime::new()?.block_on(identity_provider::serve(options))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Lets people's bridges in until the process is told to stop.
@@ -86,22 +96,39 @@ fn serve_people(options: &Options, login: &dyn LoginMethod) -> Result<ExitCode> 
     Ok(ExitCode::SUCCESS)
 }
 
-/// Plays the demo against a gateway of its own.
-fn demonstrate(options: &Options) -> Result<ExitCode> {
+/// Plays the demo against two gateways and an identity provider of its own.
+fn demonstrate(mut options: Options) -> Result<ExitCode> {
     ensure!(options.login == LoginName::Demo, "--demo plays with the login demo: leave --login out");
     // Only the demo's own lines should be on the screen.
     let events = start_log("warn")?;
     let folder = tempfile::tempdir()?;
     let mut report = Report::new(options.verbose);
     let played = Runtime::new()?.block_on(async {
-        let gateway = Gateway::start(options, &Demo, folder.path(), events).await?;
+        let provider = IdentityProvider::start().await?;
+        let [planner, researcher] = ["planner", "researcher"].map(Agent::random);
+        options.company.identity_provider = Some(provider.issuer().to_owned());
+        options.company.agent = vec![planner.clone(), researcher.clone()];
+        let gateway = Gateway::start(&options, &Demo, folder.path(), events.clone()).await?;
+        provider.tells(gateway.issuer.clone());
         if options.verbose {
             writeln!(io::stdout(), "listening on http://{}", gateway.address)?;
         }
-        let (address, admin_token) = (gateway.address, gateway.admin_token.clone());
+        options.become_another(gateway.address, &gateway.issuer);
+        let another = Gateway::start(&options, &Demo, folder.path(), events).await?;
+        let place = Place {
+            gateway: gateway.address,
+            issuer: &options.issuer(gateway.address)?,
+            another: another.address,
+            lag: options.lag(),
+            admin_token: &gateway.admin_token.clone(),
+            provider: &provider,
+            planner: &planner,
+            researcher: &researcher,
+        };
         tokio::select! {
-            played = demo::play(address, &admin_token, &mut report) => played,
+            played = demo::play(&place, &mut report) => played,
             served = gateway.serve() => served.and_then(|()| bail!("the demo was interrupted")),
+            served = another.serve() => served.and_then(|()| bail!("the demo was interrupted")),
         }
     });
     // The runtime has ended, and the server with it. Remove the folder before the report says that nothing is left.

@@ -14,6 +14,7 @@ use etcetera::BaseStrategy;
 use ipnet::IpNet;
 use url::Url;
 
+use super::company::CompanyOptions;
 use super::database::Database;
 use super::keys::AlgorithmName;
 use super::login::LoginName;
@@ -43,6 +44,9 @@ pub struct Options {
 
     #[command(flatten)]
     pub oidc: OidcOptions,
+
+    #[command(flatten)]
+    pub company: CompanyOptions,
 
     /// Which programs may sign in by a metadata document, whose URL is their client id: `off`, `open` (any), or the hosts
     /// whose documents are accepted, such as `claude.ai,programs.example`
@@ -196,6 +200,20 @@ impl Options {
                     "--issuer must name the gateway's own https URL, because other machines can reach {address}"
                 )
             }
+        }
+    }
+
+    /// From now on these are the options of one more gateway, beside the one at `address` that is known as `issuer`.
+    pub fn become_another(&mut self, address: SocketAddr, issuer: &Url) {
+        self.listen = Some(SocketAddr::new(address.ip(), 0).to_string());
+        self.issuer = Some(issuer.clone());
+    }
+
+    /// How long after a revocation a gateway may still let in.
+    pub fn lag(&self) -> Duration {
+        match self.freshness {
+            Freshness::Watched { max_lag } => max_lag,
+            _ => Duration::ZERO,
         }
     }
 

@@ -144,6 +144,8 @@ impl Server {
             .layer(middleware::from_fn_with_state(SessionSeal::random(), sessions::bind))
             .layer(guard)
             // The routes below this line are not behind the guard.
+            // Here the identity provider of a company says whose sessions end.
+            .nest_service("/v1/auth/revocations", self.bridge.revocations_service())
             .merge(login::tell_who_is_signed_in(bridge, &logins))
             .merge(login::routes(SIGN_IN, &self.issuer, &logins)?)
             .route_service("/.well-known/jwks.json", self.bridge.jwks_service())

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use bridge_auth::{Bridge, Scopes, SignedIn, UserId};
+use bridge_auth::{Bridge, BridgeBuilder, Scopes, SignedIn, UserId};
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -25,11 +25,18 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) async fn start() -> Self {
+        Self::start_with(|builder, _| builder).await
+    }
+
+    /// The same with more on its bridge, whose issuer is told.
+    pub(crate) async fn start_with(more: impl FnOnce(BridgeBuilder, &str) -> BridgeBuilder) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("bridges.db");
-        let server = example_mcp::Server::open(&format!("http://{address}"), &path).await.unwrap();
+        let issuer = format!("http://{address}");
+        let server =
+            example_mcp::Server::open_with(&issuer, &path, |builder| more(builder, &issuer)).await.unwrap();
         let bridge = server.bridge().clone();
         let (stop, stopped) = oneshot::channel();
         let served = tokio::spawn(async move { server.serve(listener, async { drop(stopped.await) }).await });

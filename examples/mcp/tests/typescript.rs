@@ -1,22 +1,16 @@
 //! The TypeScript SDK of MCP, in its two generations, run by the script in the crate's `tests/stock`.
 
-#[path = "../../../tests/support/stock.rs"]
-#[allow(unreachable_pub, reason = "the tests of other crates share it")]
-mod stock;
-
-use std::path::Path;
-
 use serde_json::json;
 
 use crate::server::Server;
+use crate::stock;
 
 #[tokio::test]
 async fn the_typescript_sdk_finds_its_way_to_a_tool() {
     let server = Server::start().await;
     let client = server.provision(json!({})).await;
-    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     for sdk in ["@modelcontextprotocol/sdk", "@modelcontextprotocol/client"] {
-        let mut command = stock::script(&repository, "mcp.mjs");
+        let mut command = stock::script(&crate::repository(), "mcp.mjs");
         command
             .env("SDK", sdk)
             .env("SERVER", server.url("/mcp"))

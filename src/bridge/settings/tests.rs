@@ -64,7 +64,7 @@ async fn the_file_of_the_guide_makes_a_bridge() {
 
 /// The keys that the error about an unknown one lists.
 fn keys(refused: &str) -> BTreeSet<&str> {
-    let (_, listed) = refused.split_once("expected one of ").unwrap_or_else(|| panic!("{refused}"));
+    let (_, listed) = refused.split_once(", expected ").unwrap_or_else(|| panic!("{refused}"));
     listed.split('`').skip(1).step_by(2).collect()
 }
 

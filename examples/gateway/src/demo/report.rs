@@ -10,7 +10,7 @@ use anstyle::{AnsiColor, Style};
 use anyhow::{Result, ensure};
 
 /// How many scenes there are.
-const SCENES: usize = 13;
+const SCENES: usize = 25;
 
 const GOOD: Style = AnsiColor::Green.on_default().bold();
 const BAD: Style = AnsiColor::Red.on_default().bold();

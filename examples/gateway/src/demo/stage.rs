@@ -8,7 +8,8 @@ use serde_json::Value;
 use super::report::{Report, Scene};
 
 /// The members of an answer that are secrets.
-const SECRET_MEMBERS: [&str; 4] = ["code", "token", "refresh_token", "client_secret"];
+const SECRET_MEMBERS: [&str; 6] =
+    ["code", "token", "access_token", "refresh_token", "id_token", "client_secret"];
 /// The headers of an answer that are worth a line.
 const SHOWN_HEADERS: [&str; 4] = ["set-cookie", "www-authenticate", "cache-control", "retry-after"];
 
@@ -29,6 +30,7 @@ pub struct Call {
     path: String,
     headers: Vec<(String, String)>,
     body: Option<Value>,
+    form: Vec<(String, String)>,
 }
 
 /// What came back.
@@ -39,12 +41,22 @@ pub struct Answer {
 }
 
 impl Call {
+    /// To the gateway, or to the server that the whole URL names.
     pub fn new(method: Method, path: &str) -> Self {
-        Self { method, path: path.to_owned(), headers: Vec::new(), body: None }
+        Self { method, path: path.to_owned(), headers: Vec::new(), body: None, form: Vec::new() }
     }
 
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub fn bearer(self, token: &str) -> Self {
+        self.header("authorization", &format!("Bearer {token}"))
+    }
+
+    pub fn form(mut self, form: &[(&str, &str)]) -> Self {
+        self.form = form.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         self
     }
 
@@ -91,14 +103,22 @@ impl<'a> Stage<'a> {
         if let Some(body) = &call.body {
             self.show(&indented("    > ", body))?;
         }
-        let mut request = self.client.request(call.method, format!("{}{}", self.gateway, call.path));
+        for (name, value) in &call.form {
+            self.show(&format!("    > {name}={value}"))?;
+        }
+        let is_whole = call.path.starts_with("http://");
+        let url = if is_whole { call.path } else { format!("{}{}", self.gateway, call.path) };
+        let mut request = self.client.request(call.method, url);
         for (name, value) in call.headers {
             request = request.header(HeaderName::try_from(name)?, HeaderValue::try_from(value)?);
         }
         if let Some(body) = &call.body {
             request = request.json(body);
         }
-        let response = request.send().await.context("the gateway did not answer")?;
+        if !call.form.is_empty() {
+            request = request.form(&call.form);
+        }
+        let response = request.send().await.context("the server did not answer")?;
         let (found, headers) = (response.status(), response.headers().clone());
         let body = serde_json::from_slice(&response.bytes().await?).unwrap_or_default();
         let answer = Answer { headers, body };

@@ -1,0 +1,175 @@
+//! The task that follows a stream.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::time::sleep;
+use url::Url;
+
+use super::error::EventStreamError;
+use super::pace::{Backoff, jittered};
+use super::receive::Received;
+use super::stream::{Current, Stream};
+use super::transmitter::Transmitter;
+use super::wire::{Poll, PollAnswer, SetError};
+use crate::telemetry;
+
+/// How many SETs a poll asks for.
+const MAX_EVENTS: u32 = 32;
+/// An answer without SETs that took so long was held by the transmitter.
+const HELD: Duration = Duration::from_secs(1);
+/// How often a pushed stream, and a polled one that has no faults, is set up anew: so it is found again when the transmitter has lost it.
+const SET_UP_EVERY: Duration = Duration::from_secs(600);
+
+/// What the next poll says about the SETs of the one before.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Outcome {
+    ack: Vec<String>,
+    errors: BTreeMap<String, SetError>,
+    /// Some SETs could not be done. How long the receiver asks to wait.
+    not_now: Option<Option<Duration>>,
+}
+
+/// Sets the stream up and reads it, until it is deleted. Each fault makes it begin anew, after a while.
+pub(super) async fn follow(stream: Arc<Stream>) {
+    let following = async {
+        let mut backoff = Backoff::default();
+        loop {
+            let read = match stream.set_up().await {
+                Ok(current) => read(&stream, &current, &mut backoff).await,
+                Err(fault) => Err(fault),
+            };
+            if let Err(fault) = read {
+                let wait = backoff.after_fault(fault.retry_after());
+                tell(&stream, &fault, wait);
+                sleep(wait).await;
+            }
+        }
+    };
+    tokio::select! {
+        () = following => {}
+        () = stream.deleted.notified() => {}
+    }
+}
+
+/// Returns when it is time to set the stream up anew.
+async fn read(stream: &Stream, current: &Current, backoff: &mut Backoff) -> Result<(), EventStreamError> {
+    answered(stream);
+    match &current.poll_at {
+        Some(url) => poll_on(stream, url, backoff).await,
+        None => {
+            backoff.reset();
+            sleep(jittered(SET_UP_EVERY)).await;
+            Ok(())
+        }
+    }
+}
+
+async fn poll_on(stream: &Stream, url: &Url, backoff: &mut Backoff) -> Result<(), EventStreamError> {
+    let (start, mut outcome, mut last) = (Instant::now(), Outcome::default(), BTreeSet::new());
+    loop {
+        let began = Instant::now();
+        let answer = poll(stream, url, &outcome, false).await?;
+        let is_empty = answer.sets.is_empty();
+        let finished = std::mem::take(&mut last);
+        // Before: it told the transmitter of these. A transmitter that does not hear it would be polled in a loop.
+        let is_deaf = !is_empty && answer.sets.keys().all(|id| finished.contains(id));
+        outcome = take(stream, answer.sets).await;
+        last.extend(outcome.ack.iter().chain(outcome.errors.keys()).cloned());
+        let wait = match outcome.not_now {
+            Some(asked) => Some(backoff.after_fault(asked)),
+            None if is_deaf => Some(backoff.after_fault(None)),
+            None if is_empty && !answer.more_available && began.elapsed() < HELD => {
+                Some(jittered(stream.settings.poll_every))
+            }
+            None => None,
+        };
+        if outcome.not_now.is_none() && !is_deaf {
+            backoff.reset();
+        }
+        if let Some(wait) = wait {
+            if !outcome.is_empty() {
+                poll(stream, url, &outcome, true).await?;
+                outcome = Outcome::default();
+            }
+            sleep(wait).await;
+        }
+        if start.elapsed() > SET_UP_EVERY && outcome.is_empty() {
+            return Ok(());
+        }
+    }
+}
+
+/// Polls once. With `only_tells` it asks for nothing (RFC 8936 §2.4.2).
+async fn poll(
+    stream: &Stream,
+    url: &Url,
+    outcome: &Outcome,
+    only_tells: bool,
+) -> Result<PollAnswer, EventStreamError> {
+    let poll = Poll {
+        max_events: if only_tells { 0 } else { MAX_EVENTS },
+        return_immediately: only_tells,
+        ack: &outcome.ack,
+        set_errs: &outcome.errors,
+    };
+    let began = Instant::now();
+    match stream.transmitter.poll(url, &poll).await {
+        Ok(answer) => {
+            answered(stream);
+            Ok(answer)
+        }
+        // The transmitter held it for longer than we wait.
+        Err(EventStreamError::TimedOut { .. }) if began.elapsed() >= Transmitter::LONG_POLL => {
+            Ok(PollAnswer::default())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Does what the SETs say, one after the other.
+async fn take(stream: &Stream, sets: BTreeMap<String, String>) -> Outcome {
+    let mut outcome = Outcome::default();
+    for (id, set) in sets {
+        match stream.receiver.receive(&set).await {
+            Received::Done => outcome.ack.push(id),
+            Received::Refused { code, description } => {
+                outcome.errors.insert(id, SetError { err: code, description });
+            }
+            Received::NotNow { retry_after } => {
+                let asked = outcome.not_now.flatten().max(retry_after);
+                outcome.not_now = Some(asked);
+            }
+        }
+    }
+    outcome
+}
+
+impl Outcome {
+    fn is_empty(&self) -> bool {
+        self.ack.is_empty() && self.errors.is_empty()
+    }
+}
+
+fn answered(stream: &Stream) {
+    telemetry::count("bridge_auth_event_polls_total", "answered");
+    let mut standing = stream.standing();
+    standing.answered_at = Some(Instant::now());
+    standing.fault = None;
+}
+
+fn tell(stream: &Stream, fault: &EventStreamError, wait: Duration) {
+    telemetry::count("bridge_auth_event_polls_total", "failed");
+    let causes = std::iter::successors(Some(fault as &dyn std::error::Error), |error| error.source());
+    let told = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
+    stream.standing().fault = Some(told);
+    if fault.is_gone() {
+        stream.standing().current = None;
+    }
+    let error: &dyn std::error::Error = fault;
+    tracing::warn!(
+        issuer = %stream.issuer(), error, wait_seconds = wait.as_secs(),
+        "an event stream could not be read: its events are heard of when it can be read again"
+    );
+}
