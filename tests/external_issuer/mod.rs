@@ -7,6 +7,7 @@ mod callers;
 mod hostile;
 mod keys;
 mod provider;
+mod revocations;
 mod server;
 mod sessions;
 mod swapped_assertions;
