@@ -161,7 +161,9 @@ fn answered(stream: &Stream) {
 
 fn tell(stream: &Stream, fault: &EventStreamError, wait: Duration) {
     telemetry::count("bridge_auth_event_polls_total", "failed");
-    stream.standing().fault = Some(fault.to_string());
+    let causes = std::iter::successors(Some(fault as &dyn std::error::Error), |error| error.source());
+    let told = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
+    stream.standing().fault = Some(told);
     if fault.is_gone() {
         stream.standing().current = None;
     }

@@ -42,6 +42,8 @@ pub(crate) enum Outcome {
     DoneBefore,
     /// The host does not know whom it is about.
     Unmapped,
+    /// The host knows whom it is about, and that person or session was never here. It is remembered as done.
+    Unknown,
     /// It asks for nothing that is done here.
     Ignored,
 }
@@ -269,7 +271,7 @@ impl Receiver {
                     found = sessions.is_some(),
                     sessions
                 );
-                Ok(if sessions.is_some() { Outcome::Done } else { Outcome::Unmapped })
+                Ok(if sessions.is_some() { Outcome::Done } else { Outcome::Unknown })
             }
         }
     }

@@ -13,7 +13,7 @@ use super::transmitter::{ACCOUNT_DISABLED, SESSION_REVOKED, TOKEN, Transmitter};
 use super::{REVOCATIONS, gateway, polled, same_id, serve, stream_of, trusted, until};
 use crate::support::bridge::{builder, builder_with};
 use crate::support::gateway::{Gateway, send};
-use crate::support::{PostgresBackend, SqliteBackend};
+use crate::support::{Backend, PostgresBackend, SqliteBackend};
 
 const COMPLIANCE: &str = "https://schemas.openid.net/secevent/caep/event-type/device-compliance-change";
 

@@ -14,8 +14,8 @@ use tokio::net::TcpListener;
 
 use super::transmitter::{SESSION_REVOKED, Transmitter};
 use super::{gateway, polled, same_id, serve, stream_of, trusted, until};
-use crate::support::SqliteBackend;
 use crate::support::bridge::builder;
+use crate::support::{Backend, SqliteBackend};
 
 #[tokio::test]
 async fn a_transmitter_that_fails_is_asked_again_and_no_event_is_lost() {

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::transmitter::{SESSION_REVOKED, Transmitter};
 use super::{gateway, polled, stream_of, until};
-use crate::support::SqliteBackend;
+use crate::support::{Backend, SqliteBackend};
 
 #[tokio::test]
 async fn m8_a_bad_event_of_a_stream_is_refused_with_its_code_and_does_not_come_again() {

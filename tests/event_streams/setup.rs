@@ -8,7 +8,7 @@ use tokio::time::sleep;
 
 use super::transmitter::{ACCOUNT_DISABLED, SESSION_REVOKED, TOKEN, Transmitter};
 use super::{gateway, polled, stream_of, until};
-use crate::support::SqliteBackend;
+use crate::support::{Backend, SqliteBackend};
 
 #[tokio::test]
 async fn a_gateway_creates_a_stream_and_has_it_verified() {

@@ -141,7 +141,8 @@ async function verify(request) {
     const event = { [VERIFICATION]: { state: given.wrongState ? 'another state' : state } };
     const subject = { format: 'opaque', id };
     // §8.1.4.2: the event comes on its own, after the answer.
-    setTimeout(async () => deliver(stream, await signed(stream, event, subject)), 10);
+    const comes = async () => deliver(stream, await signed(stream, event, subject));
+    setTimeout(() => comes().catch((error) => console.error(error.message)), 10);
     return [204];
 }
 

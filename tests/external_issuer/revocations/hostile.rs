@@ -55,7 +55,7 @@ fn forged(world: &World<SqliteBackend>) -> Vec<(&'static str, String)> {
         }),
         ("a repeated claim", key.sign_under(&header(&json!({})), &repeated)),
         ("text behind it", format!("{good}\n")),
-        ("too long", format!("{}.{}.{}", parts[0], parts[1].repeat(40), parts[2])),
+        ("too long", format!("{}.{}.{}", parts[0], parts[1].repeat(20), parts[2])),
     ]
 }
 
