@@ -187,6 +187,7 @@ impl Person {
         // The token that is exchanged is judged as in any other call.
         let verdict = match body["error"].as_str() {
             Some("invalid_grant") => Verdict::Refused,
+            Some(_) if status == StatusCode::BAD_REQUEST => Verdict::Other(body.to_string()),
             _ => verdict(status, StatusCode::OK),
         };
         self.history.calls.push(Call { session: parent, gateway: at, span, verdict });
