@@ -127,6 +127,11 @@ impl History {
         self.revocations.iter().any(|revocation| self.surely_ends(revocation, session))
     }
 
+    /// Over how many links it hangs on a bridge.
+    pub fn depth(&self, session: usize) -> usize {
+        self.above(session).count()
+    }
+
     fn violation(&self, call: &Call, promise: &Promise, doubled: &[Span]) -> Option<Violation> {
         let violation = |why, revocation| Some(Violation::Call { why, call: call.clone(), revocation });
         if call.span.answered.saturating_sub(call.span.sent) > PATIENCE {
@@ -188,9 +193,12 @@ impl History {
 
     /// Whether the session hangs on `other`, over any number of links.
     fn hangs_on(&self, session: usize, other: usize) -> bool {
-        iter::successors(Some(session), |session| self.parents.get(session).copied())
-            .skip(1)
-            .any(|above| above == other)
+        self.above(session).any(|above| above == other)
+    }
+
+    /// The sessions that it hangs on, over any number of links.
+    fn above(&self, session: usize) -> impl Iterator<Item = usize> {
+        iter::successors(Some(session), |session| self.parents.get(session).copied()).skip(1)
     }
 
     fn delays_of(&self, session: usize, acknowledged: Duration) -> Vec<Delay> {

@@ -67,7 +67,8 @@ async fn oauth4webapi_fetches_a_hook_token_introspects_and_revokes_it_and_refres
 #[tokio::test]
 async fn oauth4webapi_and_jose_let_agents_in_by_the_company_and_out_when_it_says_so() {
     let provider = format!("http://127.0.0.1:{}", free_port());
-    let secrets = ["planner", "researcher"].map(|agent| format!("the-secret-of-the-agent-{agent}-of-the-company"));
+    let secrets =
+        ["planner", "researcher"].map(|agent| format!("the-secret-of-the-agent-{agent}-of-the-company"));
     let [planner, researcher] = &secrets;
     let agents = format!("planner:{planner},researcher:{researcher}");
     let gateway = Gateway::start(&["--identity-provider", &provider, "--agent", &agents]).await;

@@ -33,12 +33,23 @@ pub struct CompanyOptions {
     pub identity_provider: Option<String>,
 
     /// Where the keys of the identity provider are [default: /jwks.json under its issuer]
-    #[arg(long, env = "BRIDGE_AUTH_IDENTITY_PROVIDER_KEYS", value_name = "URL", requires = "identity_provider")]
+    #[arg(
+        long,
+        env = "BRIDGE_AUTH_IDENTITY_PROVIDER_KEYS",
+        value_name = "URL",
+        requires = "identity_provider"
+    )]
     pub identity_provider_keys: Option<String>,
 
     /// A program that may act for people: its client id, a colon, and its secret of at least 32 characters; may be
     /// repeated
-    #[arg(long, env = "BRIDGE_AUTH_AGENT", value_name = "ID:SECRET", value_delimiter = ',', hide_env_values = true)]
+    #[arg(
+        long,
+        env = "BRIDGE_AUTH_AGENT",
+        value_name = "ID:SECRET",
+        value_delimiter = ',',
+        hide_env_values = true
+    )]
     pub agent: Vec<Agent>,
 }
 
@@ -58,7 +69,9 @@ impl CompanyOptions {
             let provider = ExternalIssuer::new(issuer, keys, ExternalSessions::None)
                 // Its people have the same ids here. A host with ids of its own looks them up.
                 .people(|who: &ExternalSubject| UserId::parse(who.subject.as_deref()?).ok())
-                .identity_assertions(IdentityAssertions::new().register_unknown_people(Scopes::parse(SCOPES)?))
+                .identity_assertions(
+                    IdentityAssertions::new().register_unknown_people(Scopes::parse(SCOPES)?),
+                )
                 .security_events(SecurityEvents::new(gateway))
                 // Two more ways in which identity providers say that somebody is out. A company needs one.
                 .global_token_revocation(GlobalTokenRevocation::new(format!("{gateway}{GLOBAL_REVOCATION}")))

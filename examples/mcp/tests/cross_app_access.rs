@@ -17,7 +17,8 @@ const SECRET: &str = "a-secret-that-has-at-least-32-characters";
 /// Runs the script of a client, which is told of a server that trusts the identity provider of the script.
 async fn runs(script: &str) {
     let provider = free_address().await;
-    let (trusted, client) = (provider.clone(), RegisteredClient::new(CLIENT, "A stock client").secret(SECRET));
+    let (trusted, client) =
+        (provider.clone(), RegisteredClient::new(CLIENT, "A stock client").secret(SECRET));
     let server =
         Server::start_with(|builder, issuer| with_company(builder, issuer, &trusted).client(client)).await;
     let mut command = stock::script(&crate::repository(), script);

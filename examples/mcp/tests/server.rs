@@ -35,7 +35,8 @@ impl Server {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("bridges.db");
         let issuer = format!("http://{address}");
-        let server = example_mcp::Server::open_with(&issuer, &path, |builder| more(builder, &issuer)).await.unwrap();
+        let server =
+            example_mcp::Server::open_with(&issuer, &path, |builder| more(builder, &issuer)).await.unwrap();
         let bridge = server.bridge().clone();
         let (stop, stopped) = oneshot::channel();
         let served = tokio::spawn(async move { server.serve(listener, async { drop(stopped.await) }).await });

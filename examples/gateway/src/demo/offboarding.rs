@@ -158,7 +158,8 @@ async fn leave(stage: &mut Stage<'_>, place: &Place<'_>) -> Result<()> {
     let call = Call::new(Method::POST, &format!("{}/people/alice/leave", place.provider.issuer()));
     stage.call(call, 204).await?;
     if place.lag > Duration::ZERO {
-        stage.check("both gateways are told how old their answers may be: the demo waits so long", || true)?;
+        stage
+            .check("both gateways are told how old their answers may be: the demo waits so long", || true)?;
         sleep(place.lag).await;
     }
     Ok(())

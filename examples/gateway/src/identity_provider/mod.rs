@@ -131,7 +131,8 @@ async fn sign_in(State(provider): State<IdentityProvider>, Path(person): Path<St
         return refused(StatusCode::FORBIDDEN, "access_denied", "this person has left");
     }
     let Inner { issuer, signer, .. } = &*provider.0;
-    let claims = json!({ "iss": issuer, "aud": issuer, "sub": person, "iat": now(), "exp": now() + SIGNED_IN });
+    let claims =
+        json!({ "iss": issuer, "aud": issuer, "sub": person, "iat": now(), "exp": now() + SIGNED_IN });
     answer(signer.sign("JWT", &claims).map(|token| json!({ "id_token": token })))
 }
 
@@ -201,7 +202,8 @@ impl IdentityProvider {
                 "events": { ACCOUNT_DISABLED: {} },
             }),
         )?;
-        let request = http.post(format!("{audience}{EVENTS}")).header(CONTENT_TYPE, "application/secevent+jwt");
+        let request =
+            http.post(format!("{audience}{EVENTS}")).header(CONTENT_TYPE, "application/secevent+jwt");
         let answer = request.body(token).send().await.context("the gateway did not answer")?;
         let status = answer.status();
         ensure!(status == 202, "the gateway answered {status}: {}", answer.text().await.unwrap_or_default());
