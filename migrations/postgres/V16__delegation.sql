@@ -391,12 +391,26 @@ BEGIN
 END
 $$;
 
+-- Spends the assertion that a session of a person is opened with, if there is one. One from before the last revoke-all of the
+-- person is as good as used.
+CREATE FUNCTION bridge_auth.spend_with_session(
+    p_holder bridge_auth.users, p_assertion bytea, p_life bigint, p_issued_at bigint
+) RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN p_assertion IS NULL
+        OR (p_issued_at > extract(epoch FROM p_holder.not_before) * 1000000
+            AND bridge_auth.spend_assertion(p_assertion, p_life));
+END
+$$;
+
 -- Opens a session for a user for whom the host vouches, and spends the assertion that vouches for them, or neither.
--- `p_assertion_life` is in microseconds.
+-- `p_assertion_life` is in microseconds, and `p_issued_at` in microseconds since 1970.
 CREATE FUNCTION bridge_auth.open_vouched(
     p_session bridge_auth.new_session, p_user text, p_scopes text,
     p_max_life bigint DEFAULT bridge_auth.default_max_life(), p_refresh bytea DEFAULT NULL, p_resource text DEFAULT NULL,
-    p_issuer text DEFAULT NULL, p_assertion bytea DEFAULT NULL, p_assertion_life bigint DEFAULT NULL
+    p_issuer text DEFAULT NULL, p_assertion bytea DEFAULT NULL, p_assertion_life bigint DEFAULT NULL,
+    p_issued_at bigint DEFAULT NULL
 ) RETURNS bridge_auth.opened
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_custom_plan AS $$
 DECLARE
@@ -408,7 +422,7 @@ BEGIN
         result.outcome := 'unknown_user';
     ELSIF holder.disabled THEN
         result.outcome := 'user_disabled';
-    ELSIF p_assertion IS NOT NULL AND NOT bridge_auth.spend_assertion(p_assertion, p_assertion_life) THEN
+    ELSIF NOT bridge_auth.spend_with_session(holder, p_assertion, p_assertion_life, p_issued_at) THEN
         result.outcome := 'assertion_used';
     ELSE
         at := clock_timestamp();
@@ -427,7 +441,8 @@ $$;
 -- make it wider than its parent, or longer.
 CREATE FUNCTION bridge_auth.open_delegated(
     p_session bridge_auth.new_session, p_user text, p_scopes text, p_parent uuid, p_parent_id text, p_actor text,
-    p_max_depth bigint, p_resource text, p_issuer text, p_assertion bytea, p_assertion_life bigint
+    p_max_depth bigint, p_resource text, p_issuer text, p_assertion bytea, p_assertion_life bigint,
+    p_issued_at bigint
 ) RETURNS bridge_auth.opened
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_custom_plan AS $$
 DECLARE
@@ -470,7 +485,7 @@ BEGIN
     ) THEN
         result.outcome := 'too_many_sessions';
         RETURN result;
-    ELSIF p_assertion IS NOT NULL AND NOT bridge_auth.spend_assertion(p_assertion, p_assertion_life) THEN
+    ELSIF NOT bridge_auth.spend_with_session(holder, p_assertion, p_assertion_life, p_issued_at) THEN
         result.outcome := 'assertion_used';
         RETURN result;
     END IF;

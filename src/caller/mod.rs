@@ -107,8 +107,10 @@ impl Caller {
         self.verified.claims.scopes()
     }
 
-    /// Who acts for the person, when the token was [delegated](crate::token::Actor) (RFC 8693 §4.1). `None`: the client
-    /// of the session itself.
+    /// Who acts for the person, when the token was [exchanged](crate::issue::TokenExchange) (RFC 8693 §4.1). `None`: the
+    /// client of the session itself.
+    ///
+    /// For a token of an external issuer that is mapped to a session, this is its claim `act`.
     #[must_use]
     pub fn actor(&self) -> Option<&Actor> {
         self.verified.claims.actor()

@@ -163,7 +163,7 @@ impl ExternalIssuer {
     /// Accepts its identity assertions at the token endpoint. Default: none.
     ///
     /// Each opens a session of the person whom [`people`](Self::people) finds. A client must prove who it is with its
-    /// own secret ([`RegisteredClient::secret`](crate::RegisteredClient::secret)).
+    /// own secret ([`RegisteredClient::secret`](crate::issue::RegisteredClient::secret)).
     pub fn identity_assertions(mut self, settings: IdentityAssertions) -> Self {
         self.assertions.identity = Some(settings);
         self
@@ -173,8 +173,12 @@ impl ExternalIssuer {
     /// JWT-SVIDs of SPIFFE. Default: none.
     ///
     /// The token is the proof of the workload: it needs no secret here. `aud` must be the issuer of this gateway alone.
-    /// A session of a workload ends with the token that opened it, at the latest. Only layers with
-    /// [`admit_workloads`](crate::BridgeAuthLayer::admit_workloads) let workloads in.
+    /// A workload may show its token again. It has one session for each token, which ends with the token at the latest. Once
+    /// that session was revoked, the token opens none. A workload has at most 1024 live sessions; beyond that, those that
+    /// were renewed least recently end. Only layers with [`admit_workloads`](crate::BridgeAuthLayer::admit_workloads) let
+    /// workloads in.
+    ///
+    /// To lock a workload out, disable [`UserId::for_workload`](crate::UserId::for_workload).
     ///
     /// Give it an issuer that issues such tokens to nobody but workloads: their type does not say what they are.
     pub fn workloads(mut self, mapper: impl WorkloadMapper) -> Self {

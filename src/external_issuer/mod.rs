@@ -1,4 +1,4 @@
-//! External issuers: access tokens of other authorization servers at the guard.
+//! External issuers: access tokens of other authorization servers at the guard, and their assertions at the token endpoint.
 //!
 //! [`BridgeBuilder::trust`](crate::BridgeBuilder::trust) makes a bridge accept the tokens of an [`ExternalIssuer`]
 //! beside its own. The exact `iss` of a token chooses the issuer. Then only the keys, algorithms and audiences of that
@@ -42,6 +42,28 @@
 //! Tokens with known keys never wait. When no keys are younger than [`stale_for`](ExternalIssuer::stale_for), all tokens
 //! of the issuer are answered 503. When the issuer removes a key, the next fetch makes the key useless, for cached
 //! verdicts too.
+//!
+//! # Assertions
+//!
+//! An issuer may also say who gets access here, in an assertion that a client presents at the token endpoint (RFC 7523).
+//! Then the access has a session of this gateway, and ends when that is revoked.
+//!
+//! - [`identity_assertions`](ExternalIssuer::identity_assertions): the identity provider says which person may use which
+//!   client. [`people`](ExternalIssuer::people) says who the person is here.
+//! - [`workloads`](ExternalIssuer::workloads): a platform says which program it is, and no person stands behind it.
+//!
+//! ```
+//! # use bridge_auth::external_issuer::{ExternalIssuer, ExternalSubject, IdentityAssertions, JwksSource};
+//! # use bridge_auth::external_issuer::ExternalSessions;
+//! # use bridge_auth::issue::RegisteredClient;
+//! # use bridge_auth::{BridgeBuilder, UserId};
+//! # fn with(builder: BridgeBuilder, source: impl JwksSource, secret: String) -> BridgeBuilder {
+//! let company = ExternalIssuer::new("https://login.company.example", source, ExternalSessions::None)
+//!     .people(|who: &ExternalSubject| UserId::parse(who.subject.as_deref()?).ok())
+//!     .identity_assertions(IdentityAssertions::new().register_unknown_people("tools:read"));
+//! builder.trust(company).client(RegisteredClient::new("agent", "The company's agent").secret(secret))
+//! # }
+//! ```
 //!
 //! # Scopes
 //!

@@ -117,6 +117,13 @@ impl SessionId {
     pub fn random() -> Self {
         Self(format!("sess_{}", random_hex::<16>().as_str()).into())
     }
+
+    /// The id of the session that a workload gets by `token`: the same for the same token. Its signature does not count,
+    /// because of some signatures anyone can make another good one.
+    pub(crate) fn of_workload(token: &str) -> Self {
+        let signed = token.rsplit_once('.').map_or(token, |(signed, _)| signed);
+        Self(format!("work_{}", random::hex(&Sha256::digest(signed.as_bytes()))).into())
+    }
 }
 
 impl PolicyVersion {

@@ -5,10 +5,10 @@ use std::time::Duration;
 use super::access::{Access, Grant};
 use super::issuer::{Issuer, is_client};
 use crate::clock::Clock;
-use crate::id::{Audience, ClientId, Scopes, UserId};
+use crate::id::{Audience, ClientId, Scopes, SessionId, UserId};
 use crate::store::{
-    KnownUser, NewSession, OpenSession, OpenSessionError, OpenedSession, Origin, SpentAssertion, StoreError,
-    within_deadline,
+    KnownUser, NewSession, OpenSession, OpenSessionError, OpenedSession, Origin, SessionLimit,
+    SpentAssertion, StoreError, WhenFull, within_deadline,
 };
 use crate::telemetry::{audit, note, note_reason};
 use crate::token::{KeyError, Subject};
@@ -28,12 +28,10 @@ pub(crate) struct AssertedAccess {
     pub(crate) scopes: Scopes,
     /// The one resource that the tokens of the session may be for. `None`: the default audiences.
     pub(crate) resource: Option<Audience>,
-    /// The assertion that is spent with it. `None`: it is good more than once.
+    /// The assertion that is spent with it. `None`: the token of a workload is good more than once.
     pub(crate) assertion: Option<SpentAssertion>,
     /// When the person signed in at the issuer, as far as the assertion says: in seconds since the Unix epoch.
     pub(crate) authenticated_at: Option<u64>,
-    /// How long the session may live at most, in whole seconds.
-    pub(crate) max_life: Option<Duration>,
     /// Where the client is.
     pub(crate) origin: Origin,
 }
@@ -43,8 +41,9 @@ pub(crate) struct AssertedAccess {
 pub(crate) enum AssertedFor {
     /// A person. When they are unknown, they are made known with these scopes, or refused.
     Person { user: UserId, registered_with: Option<KnownUser> },
-    /// The client itself, which may do this.
-    Workload { scopes: Scopes },
+    /// The client itself, which may do this. Its token may be shown again, and is good for this long. So its session is
+    /// that of the token.
+    Workload { scopes: Scopes, session: SessionId, left: Duration },
 }
 
 /// Why an assertion gives no access.
@@ -64,6 +63,9 @@ pub(crate) enum AssertedAccessError {
 }
 
 impl Issuer {
+    /// How many live sessions a workload has: one for each token, and each of its replicas has a token.
+    const WORKLOAD_SESSIONS: SessionLimit = SessionLimit { max: 1024, when_full: WhenFull::Evict };
+
     /// Opens a session for whom a verified assertion is about. Of several calls with one assertion exactly one succeeds,
     /// on any gateways. The session gets no refresh token: for more access the client needs another assertion.
     ///
@@ -91,7 +93,7 @@ impl Issuer {
                 Err(refusal("reserved_user", asked, user))
             }
             AssertedFor::Person { user, .. } => Ok(user.clone()),
-            AssertedFor::Workload { scopes } => {
+            AssertedFor::Workload { scopes, .. } => {
                 let user = UserId::for_workload(&asked.client);
                 if asked.client.is_for_hooks() {
                     note_reason("reserved_client", "the client id of a workload is that of a hook client");
@@ -129,16 +131,27 @@ impl Issuer {
         asked: &AssertedAccess,
         user: UserId,
     ) -> Result<OpenedSession, OpenSessionError> {
-        // No refresh token makes it live longer. So it lives no longer than its token.
-        let life = self.settings.session_life().min(self.settings.tokens.life);
-        let life = asked.max_life.map_or(life, |most| life.min(most));
+        let (settings, origin) = (&self.settings, asked.origin.clone().issuer(&asked.issuer));
+        let session = match &asked.of {
+            // No refresh token makes it live longer. So it lives no longer than its token.
+            AssertedFor::Person { .. } => NewSession {
+                life: settings.session_life().min(settings.tokens.life),
+                ..self.new_session(None, origin)
+            },
+            // The same token renews its session. After that was revoked, the token opens none. So its row must be kept as
+            // long as the token is good.
+            AssertedFor::Workload { session, left, .. } => NewSession {
+                life: *left,
+                limit: Self::WORKLOAD_SESSIONS,
+                ..self.new_session(Some(session.clone()), origin)
+            },
+        };
         let session = NewSession {
             client: asked.client.clone(),
-            life,
-            max_life: life,
+            max_life: session.life,
             resource: asked.resource.clone(),
             assertion: asked.assertion,
-            ..self.new_session(None, asked.origin.clone().issuer(&asked.issuer))
+            ..session
         };
         let open = OpenSession::Vouched { user, scopes: asked.scopes.clone(), session };
         within_deadline(self.settings.deadlines.write, self.store.open_session(open)).await
@@ -167,18 +180,17 @@ fn refused(error: OpenSessionError, asked: &AssertedAccess, user: &UserId) -> As
         OpenSessionError::TooManySessions => return AssertedAccessError::TooManySessions,
         OpenSessionError::Store(fault) => return AssertedAccessError::Store(fault),
         OpenSessionError::UnknownUser => ("unknown_user", "the person is unknown here"),
-        OpenSessionError::UserDisabled => (
-            "user_disabled",
-            "the person is disabled, or all of theirs was revoked after the assertion was issued",
-        ),
+        OpenSessionError::UserDisabled => ("user_disabled", "the person is disabled"),
         OpenSessionError::AssertionUsed => {
-            ("assertion_used", "an assertion of this issuer with this jti was used before")
+            ("assertion_used", "it was used before, or all of the person was revoked after it was issued")
         }
-        // They cannot happen: the session has a new id, shows no secret, and hangs on none.
-        OpenSessionError::WrongSecret
-        | OpenSessionError::SessionTaken
+        // The others cannot happen: the session shows no secret, and hangs on none.
+        OpenSessionError::SessionTaken
+        | OpenSessionError::WrongSecret
         | OpenSessionError::ParentEnded
-        | OpenSessionError::TooDeep => ("session", "the session could not be opened"),
+        | OpenSessionError::TooDeep => {
+            ("session_ended", "the session of this token has ended: get a new token")
+        }
     };
     note_reason(reason, detail);
     refusal(reason, asked, user)

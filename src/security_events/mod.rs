@@ -4,6 +4,7 @@
 //! remembers it. Then this gateway forgets its verdicts, as after a revocation by an operator. Nothing here knows how a
 //! message has come.
 
+mod asked;
 mod decision;
 #[cfg(feature = "jwks-http")]
 mod polled;

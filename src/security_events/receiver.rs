@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 
-use super::decision::{Effect, LOGOUT, action, effect_of};
+use super::asked::{Asked, BACKCHANNEL_LOGOUT, GLOBAL_REVOCATION, SECURITY_EVENT, spend, verified};
+use super::decision::{Effect, LOGOUT, effect_of};
 use super::refused::{Refused, RefusedMessage, malformed, no_access, refuse, refused_token};
 use super::{subject, verification};
-use crate::external_issuer::{ExternalSubject, TrustedEvents, TrustedIssuer, TrustedIssuers, Unverified};
-use crate::id::AssertionHash;
+use crate::external_issuer::{ExternalSubject, TrustedEvents, TrustedIssuer, TrustedIssuers};
 use crate::issue::Admin;
-use crate::store::{EventAction, EventOutcome, Revoke, SecurityEvent, StoreError};
-use crate::telemetry::{audit, note, quoted, quoted_list};
+use crate::store::{EventAction, EventOutcome, Revoke, SecurityEvent};
+use crate::telemetry::{audit, quoted, quoted_list};
 use crate::token::{InvalidToken, Message, unverified_issuer};
 
 /// Takes the messages of external issuers.
@@ -42,42 +42,14 @@ pub(crate) enum Outcome {
     DoneBefore,
     /// The host does not know whom it is about.
     Unmapped,
+    /// The host knows whom it is about, and that person or session was never here. It is remembered as done.
+    Unknown,
     /// It asks for nothing that is done here.
     Ignored,
 }
 
-/// The protocol of a message, which names it in the log and keeps its `jti` apart.
-#[derive(Clone, Copy)]
-struct Protocol {
-    name: &'static str,
-    types: [&'static str; 2],
-}
-
-const SECURITY_EVENT: Protocol =
-    Protocol { name: "security_event", types: ["secevent+jwt", "application/secevent+jwt"] };
-const GLOBAL_REVOCATION: Protocol = Protocol {
-    name: "global_token_revocation",
-    types: ["global-token-revocation+jwt", "application/global-token-revocation+jwt"],
-};
-const BACKCHANNEL_LOGOUT: Protocol =
-    Protocol { name: "backchannel_logout", types: ["logout+jwt", "application/logout+jwt"] };
-
 /// How old a logout token or the JWT of a request may be. It is sent as soon as it is issued.
 const PROMPT: Duration = Duration::from_secs(300);
-
-/// A verified message, and what it asks for.
-struct Asked<'a> {
-    trusted: &'a TrustedIssuer,
-    protocol: Protocol,
-    message: &'a Message,
-    /// How long it must be remembered.
-    life: Duration,
-    effect: Effect,
-    /// The name of the event.
-    event: &'static str,
-    /// One person, by each of their names.
-    who: &'a [ExternalSubject],
-}
 
 impl Receiver {
     pub(crate) const fn new(trusted: Option<Arc<TrustedIssuers>>, admin: Admin) -> Self {
@@ -263,7 +235,7 @@ impl Receiver {
         let (issuer, protocol) = (trusted.name(), protocol.name);
         let Some(action) = asked.action().await.map_err(Refused::Unavailable)? else {
             let subject = asked.who.iter().find_map(|who| who.subject.as_deref()).map(quoted);
-            audit!("revocation_unmapped", issuer, protocol, event, subject);
+            audit!("revocation_unmapped", issuer, protocol, caused_by = event, subject);
             return Ok(Outcome::Unmapped);
         };
         let event_to_apply = SecurityEvent::new(asked.hash(), asked.life, action);
@@ -276,7 +248,14 @@ impl Receiver {
         let (user, session) = (user.map(tracing::field::display), session.map(tracing::field::display));
         match outcome {
             EventOutcome::DoneBefore => {
-                audit!("revocation_repeated", issuer, protocol, event, user_id = user, session_id = session);
+                audit!(
+                    "revocation_repeated",
+                    issuer,
+                    protocol,
+                    caused_by = event,
+                    user_id = user,
+                    session_id = session
+                );
                 Ok(Outcome::DoneBefore)
             }
             EventOutcome::Done(sessions) => {
@@ -285,14 +264,14 @@ impl Receiver {
                     "revocation_received",
                     issuer,
                     protocol,
-                    event,
+                    caused_by = event,
                     user_id = user,
                     session_id = session,
                     disabled,
                     found = sessions.is_some(),
                     sessions
                 );
-                Ok(if sessions.is_some() { Outcome::Done } else { Outcome::Unmapped })
+                Ok(if sessions.is_some() { Outcome::Done } else { Outcome::Unknown })
             }
         }
     }
@@ -303,48 +282,6 @@ pub(crate) struct Revoker<'r> {
     trusted: &'r TrustedIssuer,
     message: Message,
     life: Duration,
-}
-
-impl Asked<'_> {
-    fn hash(&self) -> AssertionHash {
-        AssertionHash::of_message(self.protocol.name, self.trusted.name(), &self.message.id)
-    }
-
-    /// What is done about the person. `None`: the host does not know them.
-    async fn action(&self) -> Result<Option<EventAction>, StoreError> {
-        let mut session = None;
-        if self.effect == Effect::EndSession {
-            for who in self.who {
-                session = self.trusted.mapped_session(who).await?;
-                if session.is_some() {
-                    break;
-                }
-            }
-        }
-        let mut person = None;
-        for who in self.who.iter().filter(|_| session.is_none()) {
-            person = self.trusted.person(who).await?;
-            if person.is_some() {
-                break;
-            }
-        }
-        Ok(action(self.effect, person, session))
-    }
-}
-
-/// The message that `trusted` has signed.
-async fn verified(trusted: &TrustedIssuer, text: &str, protocol: Protocol) -> Result<Message, Refused> {
-    let message = trusted.message(text, &protocol.types).await.map_err(|unverified| match unverified {
-        Unverified::Token(reason) => refused_token(reason),
-        Unverified::KeysUnavailable => Refused::KeysUnavailable(trusted.name().to_owned()),
-    })?;
-    note(|known| known.issuer = Some(trusted.name().to_owned()));
-    Ok(message)
-}
-
-/// Takes one of the revocations that `trusted` may send.
-fn spend(trusted: &TrustedIssuer) -> Result<(), Refused> {
-    trusted.revocations.limit.spend().map_err(|wait| Refused::TooMany(trusted.name().to_owned(), wait))
 }
 
 /// Refuses an event whose sender has not shown who they are, or which is of another issuer than that of its stream.

@@ -14,7 +14,7 @@ use super::oauth::{resource, scope};
 use super::session_origin;
 use super::state::ServiceState;
 use crate::external_issuer::{Asserted, AssertedSubject, AssertionRefusal};
-use crate::id::{AssertionHash, Audience, ClientId, Scopes, UserId};
+use crate::id::{AssertionHash, Audience, ClientId, Scopes, SessionId, UserId};
 use crate::issue::{Access, AssertedAccess, AssertedAccessError, AssertedFor, OauthClient};
 use crate::store::{KnownUser, Origin, SpentAssertion};
 use crate::telemetry::{audit, note, note_reason, quoted};
@@ -46,7 +46,12 @@ pub(super) async fn access(
         }
         AssertedSubject::Workload(workload) => {
             check_workload(form, &asserted, client.as_ref(), &workload.client)?;
-            (AssertedFor::Workload { scopes: workload.scopes.clone() }, workload.client, workload.scopes)
+            let of = AssertedFor::Workload {
+                scopes: workload.scopes.clone(),
+                session: SessionId::of_workload(text),
+                left: Duration::from_secs(asserted.claims.left.as_secs().max(1)),
+            };
+            (of, workload.client, workload.scopes)
         }
     };
     let asked = AssertedAccess {
@@ -229,10 +234,8 @@ fn asserted_access(
     asserted: &Asserted,
 ) -> AssertedAccess {
     let claims = &asserted.claims;
-    // Platforms give a workload one token for all its requests. So its session lives as long as the token, and the token
-    // is not spent.
-    let is_workload = asserted.kind == AssertionKind::Workload;
-    let id = claims.id.as_deref().filter(|_| !is_workload);
+    // A platform gives a workload one token for all its requests. So that is not spent.
+    let id = claims.id.as_deref().filter(|_| asserted.kind == AssertionKind::Person);
     AssertedAccess {
         of,
         client,
@@ -246,7 +249,6 @@ fn asserted_access(
             issued_at: UNIX_EPOCH + Duration::from_secs(claims.issued_at.unwrap_or(0)),
         }),
         authenticated_at: claims.authenticated_at,
-        max_life: is_workload.then(|| Duration::from_secs(claims.left.as_secs().max(1))),
         origin: Origin::unknown(),
     }
 }

@@ -56,7 +56,7 @@ pub(super) async fn global_token_revocation(
     match outcome.map_err(|refused| request_error(state, refused))? {
         Outcome::Done => Ok(no_content()),
         Outcome::DoneBefore => Err(unauthorized(state, "The JWT was used before. Sign a new one.").into()),
-        Outcome::Unmapped | Outcome::Ignored => Err(UNKNOWN_USER.into()),
+        Outcome::Unmapped | Outcome::Unknown | Outcome::Ignored => Err(UNKNOWN_USER.into()),
     }
 }
 

@@ -192,7 +192,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// With [`NewSession::assertion`] the assertion is spent in the same transaction, as
     /// [`spend_assertion`](Self::spend_assertion) does it: of several calls with one assertion exactly one gets `Ok`. A call
     /// that is refused spends none. An assertion that was issued at or before the last revoke-all of the user is refused with
-    /// [`OpenSessionError::AssertionUsed`].
+    /// [`OpenSessionError::AssertionUsed`]. Only a vouched and a delegated session spend one.
     ///
     /// # Errors
     ///

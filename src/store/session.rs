@@ -36,7 +36,8 @@ pub struct NewSession {
     /// The one resource that its tokens may be for. Default: none is named. A session that is opened by a code, a device
     /// grant or a hook client's credential has the resource of these instead.
     pub resource: Option<Audience>,
-    /// The assertion that is spent with it.
+    /// The assertion that is spent with it. Default: none. Only a session that is opened by [`OpenSession::Vouched`] or
+    /// [`OpenSession::Delegated`] spends one.
     pub assertion: Option<SpentAssertion>,
 }
 

@@ -1,12 +1,17 @@
 //! Tokens of another authorization server, which runs here too, at the guard.
 
 mod actors;
+mod assertion_races;
 mod assertions;
 mod callers;
 mod hostile;
 mod keys;
+mod provider;
+mod revocations;
 mod server;
 mod sessions;
+mod swapped_assertions;
+mod workloads;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -43,7 +43,7 @@ pub async fn exchange(
     parent: &SessionId,
     session: NewSession,
 ) -> Result<OpenedSession, OpenSessionError> {
-    let actor = Actor::new(session.client.as_str(), None).map(Box::new);
+    let actor = Actor::new(session.client.as_str(), None).ok().map(Box::new);
     let (user, parent) = (user.clone(), parent.clone());
     store
         .open_session(OpenSession::Delegated { user, parent, actor, scopes: scopes("read write"), session })

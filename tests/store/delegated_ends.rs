@@ -307,7 +307,7 @@ async fn a_session_that_is_being_exchanged_ends_with_the_client_at_the_top() {
     let open = "SELECT outcome FROM bridge_auth.open_delegated(
         ROW(encode(substr(sha256('late'), 1, 16), 'hex')::uuid, 'late', false, 'writer', 'bridge', NULL, NULL, NULL,
         3600000000, 32, false)::bridge_auth.new_session, 'alice', 'read', encode(substr(sha256($1::text::bytea), 1, 16),
-        'hex')::uuid, $1, NULL, 4, NULL, NULL, NULL, NULL)";
+        'hex')::uuid, $1, NULL, 4, NULL, NULL, NULL, NULL, NULL)";
     let opened = client.query_one(open, &[&two.as_str()]).await.unwrap();
     assert_eq!(opened.get::<_, &str>("outcome"), "opened");
     let revoking = tokio::spawn({

@@ -10,6 +10,7 @@ mod delegated_ends;
 pub mod device_grants;
 mod device_polls;
 mod device_writes;
+mod events;
 mod log;
 mod migrations;
 mod old_gateways;

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::connections::Connections;
 use super::error::{failed, takes_no_writes};
 use super::row::{Columns, Timestamp, micros, session_key};
+use crate::clock::since_epoch;
 use crate::id::{Audience, Scopes, SessionId, UserId};
 use crate::store::{
     NewSession, OpenSession, OpenSessionError, OpenedSession, Origin, RequestedId, RowState, RowStates,
@@ -40,6 +41,7 @@ pub(super) struct SessionParams<'a> {
     issuer: Option<&'a str>,
     assertion: Option<&'a [u8]>,
     assertion_life: Option<i64>,
+    issued_at: Option<i64>,
 }
 
 impl<'a> SessionParams<'a> {
@@ -64,6 +66,9 @@ impl<'a> SessionParams<'a> {
             issuer: session.origin.issuer.as_deref(),
             assertion: session.assertion.as_ref().map(|spent| spent.hash.as_bytes().as_slice()),
             assertion_life: session.assertion.map(|spent| micros(spent.life)),
+            issued_at: session
+                .assertion
+                .map(|spent| i64::try_from(since_epoch(spent.issued_at).as_micros()).unwrap_or(i64::MAX)),
         }
     }
 
@@ -108,7 +113,7 @@ pub(super) async fn open(db: &Connections, open: &OpenSession) -> Result<OpenedS
             db.query_one(
                 "SELECT * FROM bridge_auth.open_vouched(
                     ROW($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)::bridge_auth.new_session, $14, $15, $12, $13,
-                    $16, $17, $18, $19)",
+                    $16, $17, $18, $19, $20)",
                 &session.and([
                     &user.as_str(),
                     &scopes.to_string(),
@@ -116,6 +121,7 @@ pub(super) async fn open(db: &Connections, open: &OpenSession) -> Result<OpenedS
                     &session.issuer,
                     &session.assertion,
                     &session.assertion_life,
+                    &session.issued_at,
                 ]),
             )
             .await?
@@ -160,7 +166,7 @@ async fn open_delegated(
     db.query_one(
         "SELECT * FROM bridge_auth.open_delegated(
             ROW($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)::bridge_auth.new_session, $12, $13, $14, $15, $16, $17,
-            $18, $19, $20, $21)",
+            $18, $19, $20, $21, $22)",
         &session.unrenewed_and([
             &user.as_str(),
             &scopes.to_string(),
@@ -172,6 +178,7 @@ async fn open_delegated(
             &session.issuer,
             &session.assertion,
             &session.assertion_life,
+            &session.issued_at,
         ]),
     )
     .await

@@ -48,7 +48,7 @@ pub(super) fn open(tx: &Transaction<'_>, exchange: &Exchange) -> Result<OpenedSe
     if hanging::delegated(tx, &parent.device)? >= i64::from(session.limit.max.max(1)) {
         return Err(OpenSessionError::TooManySessions);
     }
-    sessions::spend(tx, session)?;
+    sessions::spend(tx, &known, session)?;
     let id = match &session.id {
         RequestedId::Fresh(id) if sessions::status(tx, id)?.is_none() => id,
         RequestedId::Fresh(_) | RequestedId::Declared(_) => return Err(OpenSessionError::SessionTaken),

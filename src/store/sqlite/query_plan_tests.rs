@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use rusqlite::{Connection, StatementStatus, TransactionBehavior};
 
@@ -19,7 +19,7 @@ use crate::store::{
     ClientCredential, ClientProof, DecideDeviceGrant, Decision, DeviceQuery, EventAction, KeyQuery,
     KnownUser, NewCode, NewDeviceGrant, NewSession, Origin, PollDeviceGrant, ProvisionClient, RedeemCode,
     RefreshSession, RequestedId, RevocationCursor, Revoke, SecurityEvent, SessionKey, SessionLimit,
-    UserQuery, WhenFull,
+    SpentAssertion, UserQuery, WhenFull,
 };
 
 thread_local! {
@@ -171,7 +171,8 @@ fn delegate(file: &mut File, device: &SessionId) {
     let mut parent = device.clone();
     for n in 0..2 {
         let assertion = AssertionHash::of_ticket(&format!("assertion {n}"));
-        let session = new_session("planner").assertion(assertion, HOUR);
+        let assertion = SpentAssertion::new(assertion, HOUR, SystemTime::now() + HOUR);
+        let session = new_session("planner").assertion(assertion);
         let id = session.id.id().clone();
         let scopes = Scopes::parse("read").unwrap();
         let exchange = Exchange { user: user.clone(), parent, actor: None, scopes, session };

@@ -57,6 +57,7 @@ pub(super) fn disable(tx: &Transaction<'_>, user: &UserId) -> Result<Option<u64>
 /// Revokes every session of a user, expires the open codes, voids what was allowed to devices, and deletes the hook
 /// credentials.
 fn end_user(tx: &Transaction<'_>, user: &UserId) -> Result<u64, StoreError> {
+    users::set_not_before(tx, user)?;
     let ended = end(tx, "user_id = ?1 AND expires_at > ?2", user.as_str())?;
     codes::expire_open(tx, user)?;
     device_grants::void_allowed(tx, user)?;
@@ -73,6 +74,7 @@ fn end_user(tx: &Transaction<'_>, user: &UserId) -> Result<u64, StoreError> {
 fn end_others(tx: &Transaction<'_>, user: &UserId, keep: &SessionId) -> Result<u64, StoreError> {
     let is_live = |held: &SessionStatus| held.user == *user && held.state == SessionState::Live;
     let kept = sessions::status(tx, keep)?.filter(is_live).map(|held| held.id);
+    users::set_not_before(tx, user)?;
     codes::expire_open(tx, user)?;
     device_grants::void_allowed(tx, user)?;
     let stays = match &kept {

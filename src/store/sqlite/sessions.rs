@@ -3,11 +3,13 @@
 use rusqlite::{Row, named_params, params};
 
 use super::transaction::{Transaction, duration, millis, optional_text, system_time, text};
+use super::users::User;
 use super::{clients, end_sessions, refresh_tokens, users};
+use crate::clock::since_epoch;
 use crate::id::{Audience, CallSource, ClientId, Scopes, SessionId, UserId};
 use crate::store::{
     NewSession, OpenSessionError, OpenedSession, RequestedId, RowMark, RowState, SessionKey, SessionState,
-    SessionStatus, StoreError, StoreErrorKind, WhenFull,
+    SessionStatus, SpentAssertion, StoreError, StoreErrorKind, WhenFull,
 };
 
 /// The user that a session is opened for, and what it gets.
@@ -49,7 +51,7 @@ pub(super) fn open(
     if known.disabled {
         return Err(OpenSessionError::UserDisabled);
     }
-    spend(tx, new)?;
+    spend(tx, &known, new)?;
     let grant = Grant {
         user: user.clone(),
         scopes: asked.intersection(&known.scopes),
@@ -60,13 +62,14 @@ pub(super) fn open(
     Ok(open_for(tx, grant, new)?)
 }
 
-/// Spends the assertion that the session is opened with, if there is one.
-pub(super) fn spend(tx: &Transaction<'_>, new: &NewSession) -> Result<(), OpenSessionError> {
-    match &new.assertion {
-        Some(spent) if !clients::spend_assertion(tx, &spent.hash, spent.life)? => {
-            Err(OpenSessionError::AssertionUsed)
-        }
-        _ => Ok(()),
+/// Spends the assertion that a session of `user` is opened with, if there is one. One from before the last revoke-all of
+/// the user is as good as used.
+pub(super) fn spend(tx: &Transaction<'_>, user: &User, new: &NewSession) -> Result<(), OpenSessionError> {
+    let Some(SpentAssertion { hash, life, issued_at }) = &new.assertion else { return Ok(()) };
+    let is_late = millis(since_epoch(*issued_at)) > user.not_before;
+    match is_late && clients::spend_assertion(tx, hash, *life)? {
+        true => Ok(()),
+        false => Err(OpenSessionError::AssertionUsed),
     }
 }
 

@@ -11,6 +11,8 @@ use crate::store::{KnownUser, StoreError, UserPage, UserQuery, UserRecord};
 pub(super) struct User {
     pub(super) scopes: Scopes,
     pub(super) disabled: bool,
+    /// The last revoke-all.
+    pub(super) not_before: i64,
     hook_scopes: Option<Scopes>,
     label: Option<String>,
 }
@@ -44,14 +46,19 @@ pub(super) fn put(tx: &Transaction<'_>, user: &KnownUser) -> Result<(), StoreErr
 }
 
 pub(super) fn find(tx: &Transaction<'_>, user: &UserId) -> Result<Option<User>, StoreError> {
-    tx.row("SELECT scopes, hook_scopes, disabled, label FROM users WHERE id = ?", [user.as_str()], |row| {
-        Ok(User {
-            scopes: text(row, "scopes", Scopes::parse)?,
-            hook_scopes: optional_text(row, "hook_scopes", Scopes::parse)?,
-            disabled: row.get("disabled")?,
-            label: row.get("label")?,
-        })
-    })
+    tx.row(
+        "SELECT scopes, hook_scopes, disabled, not_before, label FROM users WHERE id = ?",
+        [user.as_str()],
+        |row| {
+            Ok(User {
+                scopes: text(row, "scopes", Scopes::parse)?,
+                hook_scopes: optional_text(row, "hook_scopes", Scopes::parse)?,
+                disabled: row.get("disabled")?,
+                not_before: row.get("not_before")?,
+                label: row.get("label")?,
+            })
+        },
+    )
 }
 
 /// Sets whether the user is disabled; `false` when the user is unknown.
@@ -59,6 +66,11 @@ pub(super) fn set_disabled(tx: &Transaction<'_>, user: &UserId, disabled: bool) 
     let changed =
         tx.execute("UPDATE users SET disabled = ? WHERE id = ?", params![disabled, user.as_str()])?;
     Ok(changed > 0)
+}
+
+/// Remembers that all of the user is revoked now.
+pub(super) fn set_not_before(tx: &Transaction<'_>, user: &UserId) -> Result<(), StoreError> {
+    tx.execute("UPDATE users SET not_before = ? WHERE id = ?", params![tx.now, user.as_str()]).map(drop)
 }
 
 /// Finds people by their ids and by their labels, each by an index.

@@ -1,9 +1,11 @@
 //! No sequence of exchanges widens anything: scope, audience, life or depth (CHECKLIST M7, A128).
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
+use bridge_auth::clock::{Clock, SystemClock};
 use bridge_auth::issue::{AccessRequest, RegisteredClient, TokenExchange};
 use bridge_auth::testing::TestBridge;
 use bridge_auth::token::Actor;
@@ -13,13 +15,15 @@ use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
 use proptest::prelude::*;
 use proptest::sample::{Index, subsequence};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tower::ServiceExt;
 use url::form_urlencoded;
 
 use super::{SECRET, agent, fields};
-use crate::oauth::given::{FORM, claims};
+use crate::oauth::given::{FORM, MCP, claims, code_grant, pkce_code, post as post_form};
 use crate::support::bridge::user;
+use crate::support::gateway::{Gateway, send};
+use crate::support::{Backend, SqliteBackend};
 
 type Words = Vec<&'static str>;
 
@@ -399,4 +403,53 @@ async fn m7_a128_what_is_wider_is_refused_and_what_is_narrower_is_not() {
     assert_eq!(last["exp"], world.issued[0].claims["exp"]);
     world.bridges.advance(Duration::from_secs(1));
     assert_eq!(ask(&world, 0, &[]).await, None);
+}
+
+/// A clock that is a second later each time that it is asked.
+#[derive(Debug, Default)]
+struct Hasty(AtomicU64);
+
+impl Clock for Hasty {
+    fn now(&self) -> Duration {
+        SystemClock.now() + Duration::from_secs(self.0.fetch_add(1, Ordering::SeqCst))
+    }
+}
+
+#[tokio::test]
+async fn m7_a_token_lives_no_longer_than_the_old_one_however_long_the_exchange_takes() {
+    let db = SqliteBackend::start().await;
+    let bridge = super::exchanging(&db).await.clock(Hasty::default()).build().unwrap();
+    let gateway = Gateway::over(bridge).await;
+    let (alice, bob) = (gateway.link("alice").await, gateway.link("bob").await);
+    let said = claims(&super::exchanged(&gateway, &agent("planner"), &bob, &[]).await);
+    assert_eq!(said["exp"], claims(&bob)["exp"]);
+    // The actor's token ends first.
+    let more = [("actor_token", &*alice), ("actor_token_type", super::ACCESS)];
+    let said = claims(&super::exchanged(&gateway, &agent("planner"), &bob, &more).await);
+    assert!(claims(&alice)["exp"].as_u64() < claims(&bob)["exp"].as_u64());
+    assert_eq!(said["exp"], claims(&alice)["exp"]);
+}
+
+#[tokio::test]
+async fn m7_a_token_with_less_than_its_session_is_exchanged_for_no_more_than_it_has() {
+    let db = SqliteBackend::start().await;
+    let gateway = Gateway::over(super::exchanging(&db).await.refresh_tokens(true).build().unwrap()).await;
+    let code = pkce_code(&gateway, "alice").await;
+    let linked = send(post_form(&gateway, "/token", &code_grant(&code))).await;
+    let refresh = [
+        ("grant_type", "refresh_token"),
+        ("client_id", "sp_bridge"),
+        ("refresh_token", &*linked.text("refresh_token")),
+        ("scope", "chat"),
+        ("resource", MCP),
+    ];
+    let narrow = send(post_form(&gateway, "/token", &refresh)).await.text("access_token");
+    assert_eq!((&claims(&narrow)["scope"], &claims(&narrow)["aud"]), (&json!("chat"), &json!([MCP])));
+    let ask = async |more| super::exchange(&gateway, &agent("planner"), &narrow, more).await;
+    assert!(ask(&[("scope", "chat tools")]).await.is_oauth_error(400, "invalid_scope"));
+    assert!(ask(&[("audience", "bridge")]).await.is_oauth_error(400, "invalid_target"));
+    for more in [&[][..], &[("scope", "chat"), ("resource", MCP)], &[("audience", MCP)]] {
+        let said = claims(&ask(more).await.text("access_token"));
+        assert_eq!((&said["scope"], &said["aud"]), (&json!("chat"), &json!([MCP])));
+    }
 }

@@ -1,0 +1,87 @@
+//! A verified message, and what it asks for.
+
+use std::time::Duration;
+
+use super::decision::{Effect, action};
+use super::refused::{Refused, refused_token};
+use crate::external_issuer::{ExternalSubject, TrustedIssuer, Unverified};
+use crate::id::AssertionHash;
+use crate::store::{EventAction, StoreError};
+use crate::telemetry::note;
+use crate::token::Message;
+
+/// The protocol of a message, which names it in the log and keeps its `jti` apart.
+#[derive(Clone, Copy)]
+pub(super) struct Protocol {
+    pub(super) name: &'static str,
+    pub(super) types: [&'static str; 2],
+}
+
+pub(super) const SECURITY_EVENT: Protocol =
+    Protocol { name: "security_event", types: ["secevent+jwt", "application/secevent+jwt"] };
+pub(super) const GLOBAL_REVOCATION: Protocol = Protocol {
+    name: "global_token_revocation",
+    types: ["global-token-revocation+jwt", "application/global-token-revocation+jwt"],
+};
+pub(super) const BACKCHANNEL_LOGOUT: Protocol =
+    Protocol { name: "backchannel_logout", types: ["logout+jwt", "application/logout+jwt"] };
+
+/// A verified message, and what it asks for.
+pub(super) struct Asked<'a> {
+    pub(super) trusted: &'a TrustedIssuer,
+    pub(super) protocol: Protocol,
+    pub(super) message: &'a Message,
+    /// How long it must be remembered.
+    pub(super) life: Duration,
+    pub(super) effect: Effect,
+    /// The name of the event.
+    pub(super) event: &'static str,
+    /// One person, by each of their names.
+    pub(super) who: &'a [ExternalSubject],
+}
+
+impl Asked<'_> {
+    pub(super) fn hash(&self) -> AssertionHash {
+        AssertionHash::of_message(self.protocol.name, self.trusted.name(), &self.message.id)
+    }
+
+    /// What is done about the person. `None`: the host does not know them.
+    pub(super) async fn action(&self) -> Result<Option<EventAction>, StoreError> {
+        let mut session = None;
+        if self.effect == Effect::EndSession {
+            for who in self.who {
+                session = self.trusted.mapped_session(who).await?;
+                if session.is_some() {
+                    break;
+                }
+            }
+        }
+        let mut person = None;
+        for who in self.who.iter().filter(|_| session.is_none()) {
+            person = self.trusted.person(who).await?;
+            if person.is_some() {
+                break;
+            }
+        }
+        Ok(action(self.effect, person, session))
+    }
+}
+
+/// The message that `trusted` has signed.
+pub(super) async fn verified(
+    trusted: &TrustedIssuer,
+    text: &str,
+    protocol: Protocol,
+) -> Result<Message, Refused> {
+    let message = trusted.message(text, &protocol.types).await.map_err(|unverified| match unverified {
+        Unverified::Token(reason) => refused_token(reason),
+        Unverified::KeysUnavailable => Refused::KeysUnavailable(trusted.name().to_owned()),
+    })?;
+    note(|known| known.issuer = Some(trusted.name().to_owned()));
+    Ok(message)
+}
+
+/// Takes one of the revocations that `trusted` may send.
+pub(super) fn spend(trusted: &TrustedIssuer) -> Result<(), Refused> {
+    trusted.revocations.limit.spend().map_err(|wait| Refused::TooMany(trusted.name().to_owned(), wait))
+}

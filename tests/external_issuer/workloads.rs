@@ -1,0 +1,208 @@
+//! Tokens of workloads at the token endpoint (RFC 7523), and workloads at the guard.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::get;
+use bridge_auth::Scopes;
+use bridge_auth::caller::{Caller, CallerKind};
+use bridge_auth::external_issuer::{ExternalIssuer, ExternalSubject, IdentityAssertions, Workload};
+use bridge_auth::id::ClientId;
+use bridge_auth::issue::{AccessError, AccessRequest};
+use http::Method;
+use serde_json::{Value, json};
+
+use super::ask;
+use super::provider::{AGENT, GRANT, SECRET, World, claims_of, is_refused, with};
+use crate::support::ListedByAdmin;
+use crate::support::bridge::{ISSUER, user};
+use crate::support::gateway::{Answer, PREFIX, send};
+
+/// The workloads of the namespace `ci`, and one of SPIFFE.
+fn workload(who: &ExternalSubject) -> Option<Workload> {
+    let name = match who.subject.as_deref()? {
+        "spiffe://example.org/ci" => "spiffe",
+        "hooks" => "bridge:alice",
+        subject => subject.strip_prefix("system:serviceaccount:ci:")?,
+    };
+    Some(Workload::new(ClientId::parse(name).ok()?, Scopes::parse("chat tools").ok()?))
+}
+
+async fn world() -> World {
+    World::with(|issuer| issuer.workloads(workload)).await
+}
+
+/// What a pod of Kubernetes has in its projected volume.
+fn token_of(world: &World, claims: &[(&str, Value)]) -> String {
+    let now = world.claims()["iat"].as_u64().unwrap();
+    let token = json!({
+        "iss": world.server.issuer(), "sub": "system:serviceaccount:ci:runner", "aud": [ISSUER], "exp": now + 3607,
+        "iat": now, "nbf": now, "jti": "7ee52be0", "kubernetes.io": { "namespace": "ci" },
+    });
+    let claims = claims.iter().fold(token, |all, (name, value)| with(all, name, value.clone()));
+    world.server.key.sign_under(&with(world.server.key.header(), "typ", Value::Null), &claims)
+}
+
+/// The workload presents its token, and shows nothing else.
+async fn present(world: &World, token: &str, more: &[(&str, &str)]) -> Answer {
+    let form = [&[("grant_type", GRANT), ("assertion", token)], more].concat();
+    send(world.gateway.request(Method::POST, &format!("{PREFIX}/token")).form(&form)).await
+}
+
+#[tokio::test]
+async fn a_workload_gets_access_as_a_client_by_its_own_token_as_often_as_it_asks() {
+    let world = world().await;
+    let token = token_of(&world, &[]);
+    for more in [&[][..], &[("client_id", "runner")], &[("scope", "chat tools")]] {
+        let answer = present(&world, &token, more).await;
+        assert_eq!(answer.status, 200, "{more:?}: {answer:?}");
+        let claims = claims_of(&answer.text("access_token"));
+        assert_eq!((&claims["sub"], &claims["client_id"]), (&json!("runner"), &json!("runner")));
+        assert_eq!((claims.get("owner"), answer.json().get("refresh_token")), (None, None));
+    }
+    let narrowed = present(&world, &token, &[("scope", "chat")]).await;
+    assert_eq!(narrowed.json()["scope"], "chat");
+    let wider = present(&world, &token, &[("scope", "chat admin")]).await;
+    assert!(wider.is_oauth_error(400, "invalid_scope"), "{wider:?}");
+    let spiffe = [("sub", json!("spiffe://example.org/ci")), ("jti", Value::Null), ("iat", Value::Null)];
+    let spiffe = present(&world, &token_of(&world, &spiffe), &[]).await;
+    assert_eq!(claims_of(&spiffe.text("access_token"))["sub"], "spiffe");
+}
+
+#[tokio::test]
+async fn only_a_layer_that_says_so_lets_a_workload_in() {
+    let world = world().await;
+    let token = present(&world, &token_of(&world, &[]), &[]).await.text("access_token");
+    let bridge = &world.gateway.bridge;
+    let layer = || bridge.layer("bridge").unwrap();
+    let who = |caller: Caller| async move {
+        format!("{:?} {} {}", caller.kind(), caller.user_id(), caller.client_id())
+    };
+    let app = Router::new()
+        .route("/admitted", get(who))
+        .layer(layer().admit_workloads())
+        .merge(Router::new().route("/people", get(who)).layer(layer()))
+        .merge(Router::new().route("/hooks", get(who)).layer(layer().admit_hook_clients()))
+        .merge(Router::new().route("/external", get(who)).layer(layer().admit_external()))
+        .merge(Router::new().route("/optional", get(who)).layer(layer().optional()))
+        .merge(Router::new().route("/only", get(who)).layer(layer().require_kind(CallerKind::Workload)))
+        .merge(
+            Router::new()
+                .route("/users", get(who))
+                .layer(layer().admit_workloads().require_kind(CallerKind::User)),
+        );
+    for path in ["/admitted", "/only"] {
+        assert_eq!(ask(&app, path, &token, &[]).await.body, "Workload client:runner runner");
+    }
+    for path in ["/people", "/hooks", "/external", "/optional", "/users"] {
+        let answer = ask(&app, path, &token, &[]).await;
+        assert!(answer.is_problem(403, "insufficient_scope"), "{path}: {answer:?}");
+    }
+    for (method, path) in
+        [(Method::GET, "/sessions"), (Method::POST, "/oauth-client"), (Method::POST, "/logout")]
+    {
+        let answer = world.gateway.call(method, &format!("{PREFIX}{path}"), &token).await;
+        assert!(answer.is_problem(403, "insufficient_scope"), "{path}: {answer:?}");
+    }
+    bridge.admin().disable_user(&user("client:runner")).await.unwrap();
+    assert_eq!(ask(&app, "/admitted", &token, &[]).await.status, 401);
+    assert!(
+        is_refused(&present(&world, &token_of(&world, &[]), &[]).await),
+        "an operator locks a workload out"
+    );
+}
+
+#[tokio::test]
+async fn a_workload_token_that_is_not_for_this_gateway_or_not_of_a_known_workload_is_refused() {
+    let world = world().await;
+    let now = world.claims()["iat"].as_u64().unwrap();
+    for (name, value) in [
+        ("aud", json!(["https://kubernetes.default.svc"])),
+        ("aud", json!([ISSUER, "https://kubernetes.default.svc"])),
+        ("aud", Value::Null),
+        ("sub", json!("system:serviceaccount:prod:runner")),
+        ("sub", json!("hooks")),
+        ("exp", json!(now)),
+        ("exp", json!(now + 86_401)),
+        ("exp", Value::Null),
+        ("nbf", json!(now + 60)),
+        ("nonce", json!("n")),
+        ("at_hash", json!("h")),
+        ("events", json!({})),
+    ] {
+        let answer = present(&world, &token_of(&world, &[(name, value.clone())]), &[]).await;
+        assert!(is_refused(&answer), "{name}: {value}: {answer:?}");
+    }
+    assert!(is_refused(&present(&world, &token_of(&world, &[]), &[("client_id", AGENT)]).await));
+    let form = [("grant_type", GRANT), ("assertion", &*token_of(&world, &[]))];
+    let request =
+        world.gateway.request(Method::POST, &format!("{PREFIX}/token")).basic_auth(AGENT, Some(SECRET));
+    assert!(is_refused(&send(request.form(&form)).await), "one client by secret, another by token");
+}
+
+#[tokio::test]
+async fn a_workload_has_one_session_for_each_token_and_none_once_that_is_revoked() {
+    let world = world().await;
+    let bridge = &world.gateway.bridge;
+    let (first, second) = (token_of(&world, &[]), token_of(&world, &[("jti", json!("another"))]));
+    for token in [&first, &first, &second, &first] {
+        assert_eq!(present(&world, token, &[]).await.status, 200);
+    }
+    let runner = user("client:runner");
+    let sessions = bridge.admin().sessions_of(&runner).await.unwrap();
+    assert_eq!(sessions.len(), 2, "{sessions:?}");
+    assert_eq!(bridge.admin().revoke_user(&runner).await.unwrap(), Some(2));
+    for token in [&first, &second] {
+        assert!(is_refused(&present(&world, token, &[]).await));
+    }
+    let new = token_of(&world, &[("jti", json!("new"))]);
+    assert_eq!(present(&world, &new, &[]).await.status, 200, "the platform still vouches for it");
+}
+
+#[tokio::test]
+async fn a_workload_session_ends_with_the_token_that_opened_it() {
+    let world = world().await;
+    let now = world.claims()["iat"].as_u64().unwrap();
+    let token = token_of(&world, &[("exp", json!(now + 60))]);
+    let granted = present(&world, &token, &[]).await.json();
+    assert!(granted["expires_in"].as_u64().unwrap() <= 60, "{granted}");
+}
+
+#[tokio::test]
+async fn an_issuer_of_people_is_no_issuer_of_workloads_nor_the_other_way_round() {
+    let people = World::start().await;
+    let answer = present(&people, &token_of(&people, &[]), &[]).await;
+    assert!(answer.is_oauth_error(401, "invalid_client"), "a secret is needed here: {answer:?}");
+    assert!(is_refused(&people.present(&token_of(&people, &[])).await));
+    let workloads = world().await;
+    assert!(is_refused(&workloads.present(&workloads.sign(&workloads.claims())).await));
+    let both =
+        |issuer: ExternalIssuer| issuer.identity_assertions(IdentityAssertions::new()).workloads(workload);
+    let both = World::with(both).await;
+    assert_eq!(both.present(&both.sign(&both.claims())).await.status, 200);
+    assert_eq!(present(&both, &token_of(&both, &[]), &[]).await.status, 200);
+    let unproved = present(&both, &both.sign(&both.claims()), &[]).await;
+    assert!(unproved.is_oauth_error(401, "invalid_client"), "{unproved:?}");
+}
+
+#[tokio::test]
+async fn no_person_can_have_the_user_id_of_a_workload() {
+    let world = World::with(|issuer| issuer.identity_assertions(IdentityAssertions::new())).await;
+    let bridge = &world.gateway.bridge;
+    let request = AccessRequest::for_user(user("client:runner"), Scopes::default());
+    assert!(matches!(bridge.issuer().open_access(request).await, Err(AccessError::ReservedUser)));
+    assert!(is_refused(&world.present(&world.assertion_with("sub", json!("idp|client:runner"))).await));
+    assert!(is_refused(&world.present(&world.assertion_with("sub", json!(format!("idp|{AGENT}")))).await));
+}
+
+#[tokio::test]
+async fn a_workload_that_is_let_in_by_a_token_that_expired_is_refused() {
+    let world = world().await;
+    let token = present(&world, &token_of(&world, &[]), &[]).await.text("access_token");
+    let app = Router::new()
+        .route("/", get(|_: Caller| async {}))
+        .layer(world.gateway.bridge.layer("bridge").unwrap().admit_workloads());
+    assert_eq!(ask(&app, "/", &token, &[]).await.status, 200);
+    world.clock.pass(Duration::from_secs(3600));
+    assert_eq!(ask(&app, "/", &token, &[]).await.status, 401);
+}
