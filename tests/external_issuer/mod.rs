@@ -6,11 +6,12 @@ mod assertions;
 mod callers;
 mod hostile;
 mod keys;
-mod revocations;
 mod provider;
+mod revocations;
 mod server;
 mod sessions;
 mod swapped_assertions;
+mod told_of_assertions;
 mod workloads;
 
 use std::sync::Arc;
