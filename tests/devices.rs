@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use bridge_auth::store::{SessionLimit, WhenFull};
-use bridge_auth::{Bridge, BridgeBuilder};
+use bridge_auth::store::{Revoke, SessionLimit, WhenFull};
+use bridge_auth::{Bridge, BridgeBuilder, UserId};
 use http::header::{COOKIE, USER_AGENT};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::oauth::given::{Hook, hook_of, oauth_builder};
+use crate::store::delegated::hang;
+use crate::store::given::session_id;
 use crate::support::bridge::builder;
 use crate::support::gateway::{Gateway, PREFIX, send};
 use crate::support::record::Record;
@@ -17,6 +19,7 @@ use crate::support::{Backend, SqliteBackend};
 crate::store::promises![
     every_device_is_on_one_page_with_what_hangs_on_it,
     hundreds_of_hook_tokens_leave_a_device_one_entry,
+    a_device_says_how_many_delegated_sessions_it_has,
     at_the_limit_the_least_recently_renewed_device_goes,
 ];
 
@@ -100,6 +103,28 @@ async fn hundreds_of_hook_tokens_leave_a_device_one_entry(db: impl Backend) {
         panic!("bob's own alone")
     };
     assert!(hooked["hook_session"].is_null());
+}
+
+async fn a_device_says_how_many_delegated_sessions_it_has(db: impl Backend) {
+    let gateway = Gateway::over(builder(&db).await.build().unwrap()).await;
+    let token = link_as(&gateway, "editor/1", "laptop").await;
+    link_as(&gateway, "editor/2", "desktop").await;
+    let (store, alice) = (db.open().await, UserId::parse("alice").unwrap());
+    let planner = hang(&*store, &alice, &session_id("laptop"), "planner").await;
+    hang(&*store, &alice, &planner, "reader").await;
+    let shown = async || {
+        let operators = gateway.operate(Method::GET, "/users/alice/sessions").await.json();
+        let own = listed(&gateway, &token, 100).await.concat();
+        assert_eq!(operators["sessions"].as_array().unwrap().len(), own.len());
+        for listed in [&own, operators["sessions"].as_array().unwrap()] {
+            let desktop = listed.iter().find(|device| device["id"] == "desktop").unwrap();
+            assert!(desktop["delegated_sessions"].is_null(), "{desktop}");
+        }
+        own.iter().find(|device| device["id"] == "laptop").unwrap()["delegated_sessions"].clone()
+    };
+    assert_eq!(shown().await, json!(2));
+    store.revoke(&Revoke::Session(planner)).await.unwrap();
+    assert_eq!(shown().await, Value::Null);
 }
 
 fn two_sessions(builder: BridgeBuilder) -> Bridge {
