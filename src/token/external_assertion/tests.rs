@@ -187,7 +187,7 @@ fn m2_only_the_type_of_its_kind_is_an_assertion() {
             Some(typ) => header["typ"] = typ.into(),
             None => drop(header.as_object_mut().unwrap().remove("typ")),
         }
-        let token = forge(ed25519(), header.to_string(), &identity().to_string());
+        let token = forge(ed25519(), header.to_string(), identity().to_string());
         theirs().parse_as(&token, kind.types()).map(drop)
     };
     for typ in [PERSON, "application/oauth-id-jag+jwt", "OAuth-ID-JAG+JWT"] {
