@@ -128,8 +128,8 @@ async fn verified(
             let trusted = "no issuer whose assertions are trusted here has issued it";
             note_reason("assertion_untrusted", trusted);
         }
-        AssertionRefusal::Invalid(reason) => {
-            note_reason("invalid_assertion", format!("the assertion is not accepted: {reason}"));
+        AssertionRefusal::Invalid(detail) => {
+            note_reason("invalid_assertion", format!("the assertion is not accepted: {detail}"));
         }
     }
     audit!("assertion_refused", reason = "invalid", client_id = client.map(tracing::field::display));
