@@ -54,7 +54,7 @@ pub struct CompanyOptions {
 }
 
 /// A program that may act for people.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Agent {
     pub id: String,
     pub secret: String,
