@@ -8,8 +8,7 @@ use crate::clock::Clock;
 use crate::id::{Audience, ClientId, Scopes, SessionId, UserId};
 use crate::store::{
     KnownUser, NewSession, OpenSession, OpenSessionError, OpenedSession, Origin, SessionLimit,
-    SpentAssertion, StoreError, WhenFull,
-    within_deadline,
+    SpentAssertion, StoreError, WhenFull, within_deadline,
 };
 use crate::telemetry::{audit, note, note_reason};
 use crate::token::{KeyError, Subject};
@@ -189,7 +188,9 @@ fn refused(error: OpenSessionError, asked: &AssertedAccess, user: &UserId) -> As
         OpenSessionError::SessionTaken
         | OpenSessionError::WrongSecret
         | OpenSessionError::ParentEnded
-        | OpenSessionError::TooDeep => ("session_ended", "the session of this token has ended: get a new token"),
+        | OpenSessionError::TooDeep => {
+            ("session_ended", "the session of this token has ended: get a new token")
+        }
     };
     note_reason(reason, detail);
     refusal(reason, asked, user)
