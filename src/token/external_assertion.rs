@@ -8,8 +8,9 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::assertion::{ClientAssertion, OneAudience, is_assertion_id};
-use super::claims::{check_time, never_null};
+use super::claims::check_time;
 use super::compact::json_object;
+use super::optional_member::never_null;
 use super::{Claims, ExternalVerifier, InvalidClaims, InvalidToken, numeric_date};
 use crate::clock::Clock;
 use crate::id::{ClientId, Scopes, UserId};
