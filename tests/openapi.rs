@@ -1,6 +1,7 @@
 //! The OpenAPI document, held against a real gateway: every documented answer is given, and every answer is as documented.
 
 mod book;
+mod exchanges;
 mod operators;
 mod pages;
 mod revocations;
@@ -10,7 +11,7 @@ use std::net::SocketAddr;
 use axum::Router;
 use axum::extract::ConnectInfo;
 use bridge_auth::audience::ProtectedResource;
-use bridge_auth::issue::AccessRequest;
+use bridge_auth::issue::{AccessRequest, TokenExchange};
 use bridge_auth::rate_limit::RateLimits;
 use bridge_auth::{BridgeBuilder, Scopes};
 use futures_util::StreamExt as _;
@@ -41,6 +42,7 @@ async fn everything(db: &SqliteBackend) -> Gateway {
             .refresh_tokens(true)
             .session_refresh_tokens(true)
             .max_devices(1)
+            .token_exchange(TokenExchange::new())
             .provisioning_requires(Scopes::parse("chat").unwrap())
             .rate_limits(
                 RateLimits::default().failure_cost(10_000).codes_per_person(10).calls_per_session(CALLS),
@@ -87,6 +89,7 @@ async fn every_documented_answer_is_given_and_is_as_documented() {
     sessions(&gateway, &mut book).await;
     oauth(&gateway, &mut book).await;
     bound_to_a_resource(&gateway, &mut book).await;
+    exchanges::tokens(&gateway, &mut book).await;
     discovery(&gateway, &mut book).await;
     operators::acts(&gateway, &mut book).await;
     operators::people(&gateway, &mut book).await;

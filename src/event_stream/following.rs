@@ -71,29 +71,23 @@ async fn poll_on(stream: &Stream, url: &Url, backoff: &mut Backoff) -> Result<()
     loop {
         let began = Instant::now();
         let answer = poll(stream, url, &outcome, false).await?;
-        let is_empty = answer.sets.is_empty();
-        let finished = std::mem::take(&mut last);
-        // Before: it told the transmitter of these. A transmitter that does not hear it would be polled in a loop.
-        let is_deaf = !is_empty && answer.sets.keys().all(|id| finished.contains(id));
+        backoff.reset();
+        let was_held = answer.sets.is_empty() && began.elapsed() >= HELD;
+        // The poll told the transmitter of these.
+        let told = std::mem::take(&mut last);
+        let brings_news = answer.sets.keys().any(|id| !told.contains(id));
         outcome = take(stream, answer.sets).await;
         last.extend(outcome.ack.iter().chain(outcome.errors.keys()).cloned());
-        let wait = match outcome.not_now {
-            Some(asked) => Some(backoff.after_fault(asked)),
-            None if is_deaf => Some(backoff.after_fault(None)),
-            None if is_empty && !answer.more_available && began.elapsed() < HELD => {
-                Some(jittered(stream.settings.poll_every))
-            }
-            None => None,
-        };
-        if outcome.not_now.is_none() && !is_deaf {
-            backoff.reset();
-        }
-        if let Some(wait) = wait {
+        // Whatever the transmitter sends, it is not polled in a loop: the next poll follows at once only when the last one
+        // was held or has brought an event that was taken.
+        let has_taken = brings_news && !outcome.ack.is_empty() && outcome.not_now.is_none();
+        if !was_held && !has_taken {
+            let asked = outcome.not_now.flatten().unwrap_or_default();
             if !outcome.is_empty() {
                 poll(stream, url, &outcome, true).await?;
-                outcome = Outcome::default();
             }
-            sleep(wait).await;
+            outcome = Outcome::default();
+            sleep(jittered(stream.settings.poll_every).max(asked)).await;
         }
         if start.elapsed() > SET_UP_EVERY && outcome.is_empty() {
             return Ok(());
@@ -140,6 +134,10 @@ async fn take(stream: &Stream, sets: BTreeMap<String, String>) -> Outcome {
             Received::NotNow { retry_after } => {
                 let asked = outcome.not_now.flatten().max(retry_after);
                 outcome.not_now = Some(asked);
+                // There were too many. One that fails by itself does not keep back those behind it.
+                if retry_after.is_some() {
+                    break;
+                }
             }
         }
     }

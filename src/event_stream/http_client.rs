@@ -16,6 +16,8 @@ pub(super) struct HttpClient(pub(super) Client);
 
 impl HttpClient {
     const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+    /// Shorter than the time after which servers close a connection on which nothing is sent.
+    const IDLE_TIMEOUT: Duration = Duration::from_secs(2);
     /// The most bytes of an answer.
     const MAX_BYTES: usize = 1 << 20;
 
@@ -28,6 +30,7 @@ impl HttpClient {
             .no_proxy()
             .referer(false)
             .connect_timeout(Self::CONNECT_TIMEOUT)
+            .pool_idle_timeout(Self::IDLE_TIMEOUT)
             .user_agent(concat!("bridge-auth/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| BuildError::Tls(error.into()))?;

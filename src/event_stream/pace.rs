@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Waits that grow with each fault in a row, each within a random part, so that many gateways do not ask at one moment.
+/// Waits that grow with each fault in a row. A part of each is random, so that many gateways do not ask at one moment.
 #[derive(Debug, Default)]
 pub(super) struct Backoff {
     faults: u32,

@@ -239,7 +239,7 @@ mod tests {
         assert!(refused(stream().configuration_url("ssf")).contains("configuration URL"));
         assert!(refused(stream().poll_every(Duration::ZERO)).contains("EventStream::poll_every"));
         assert!(refused(stream().events::<String>([])).contains("EventStream::events"));
-        let push = EventStream::push(|| String::new(), "http://gateway.example/events");
+        let push = EventStream::push(String::new, "http://gateway.example/events");
         assert!(refused(push).contains("the endpoint of an event stream"));
     }
 }

@@ -42,7 +42,8 @@ pub(super) struct Standing {
     /// When the transmitter answered last without a fault.
     pub(super) answered_at: Option<Instant>,
     pub(super) fault: Option<String>,
-    verification_asked_at: Option<Instant>,
+    /// When a verification event was asked for, and when the last one had come by then.
+    verification_asked: Option<(Instant, Option<Duration>)>,
     /// The id of the stream that this gateway created.
     created: Option<String>,
 }
@@ -184,7 +185,8 @@ impl Stream {
     fn fit(&self, stream: StreamConfiguration, endpoints: Endpoints) -> Result<Current, EventStreamError> {
         let unfit = |why: String| Err(EventStreamError::Unfit(why));
         if stream.iss != self.issuer() {
-            return unfit(format!("the stream's issuer is {:?}, and not {:?}", stream.iss, self.issuer()));
+            let (theirs, ours) = (quoted(&stream.iss), quoted(self.issuer()));
+            return unfit(format!("the stream's issuer is {theirs}, and not {ours}"));
         }
         if !stream.aud.as_slice().contains(&self.audience) {
             let theirs = quoted_list(stream.aud.as_slice().iter().map(String::as_str));
@@ -195,7 +197,7 @@ impl Stream {
             ));
         }
         if stream.delivery.method != self.settings.delivery.method() {
-            return unfit(format!("the stream is delivered by {:?}", stream.delivery.method));
+            return unfit(format!("the stream is delivered by {}", quoted(&stream.delivery.method)));
         }
         let poll_at = match (&self.settings.delivery, &stream.delivery.endpoint_url) {
             (Delivery::Push(..), _) => None,
@@ -231,8 +233,18 @@ impl Stream {
 
     async fn verify_now_and_then(&self, current: &Current) {
         let pause = Self::VERIFY_EVERY.max(current.min_verification_interval);
-        if self.standing().verification_asked_at.is_some_and(|at| at.elapsed() < pause) {
-            return;
+        let asked = self.standing().verification_asked;
+        if let Some((at, verified_before)) = asked {
+            if at.elapsed() < pause {
+                return;
+            }
+            if self.states.expected_at() == verified_before {
+                tracing::warn!(
+                    issuer = %self.issuer(), stream_id = %quoted(&current.id),
+                    "no verification event has come to this gateway since it asked for one: unless another gateway of the \
+                     database got it, the event stream does not work"
+                );
+            }
         }
         if let Err(error) = self.verify(current).await {
             let error: &dyn std::error::Error = &error;
@@ -246,8 +258,9 @@ impl Stream {
             || EventStreamError::Unfit("no state could be signed for the id of the stream".to_owned());
         let state = self.states.make(&current.id).ok_or_else(unfit)?;
         let request = Verification { stream_id: &current.id, state: &state };
+        let verified_before = self.states.expected_at();
         let has_asked = self.transmitter.verify(&current.endpoints, &request).await?;
-        self.standing().verification_asked_at = has_asked.then(Instant::now);
+        self.standing().verification_asked = has_asked.then(|| (Instant::now(), verified_before));
         Ok(has_asked)
     }
 

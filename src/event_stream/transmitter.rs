@@ -19,6 +19,7 @@ use super::settings::TransmitterToken;
 use super::wire::{
     NewStream, Poll, PollAnswer, Status, StreamConfiguration, Streams, TransmitterConfiguration, Verification,
 };
+use crate::telemetry::quoted;
 use crate::validate::is_safe;
 
 /// A server that has event streams.
@@ -51,8 +52,8 @@ impl Transmitter {
         let found: TransmitterConfiguration = json(what, "SSF 1.0 §7.1", &body)?;
         // SSF 1.0 §7.2.3
         if *found.issuer != *self.issuer {
-            let unfit =
-                format!("it is {:?} by its own configuration, and not {:?}", found.issuer, self.issuer);
+            let (theirs, ours) = (quoted(&found.issuer), quoted(&self.issuer));
+            let unfit = format!("it is {theirs} by its own configuration, and not {ours}");
             return Err(EventStreamError::Unfit(unfit));
         }
         let streams = found.configuration_endpoint.ok_or_else(|| {
@@ -146,7 +147,7 @@ impl Transmitter {
         let parsed = Url::parse(url).ok().filter(is_safe);
         let is_as_private = |url: &Url| url.scheme() == "https" || self.configuration.scheme() == "http";
         parsed.filter(is_as_private).ok_or_else(|| {
-            EventStreamError::Unfit(format!("it names an endpoint that is no https URL: {url:?}"))
+            EventStreamError::Unfit(format!("it names an endpoint that is no https URL: {}", quoted(url)))
         })
     }
 

@@ -113,14 +113,12 @@ pub(super) struct SetError {
     pub(super) description: &'static str,
 }
 
-/// The answer to a poll (RFC 8936 §2.3): SETs by their `jti`.
+/// The answer to a poll (RFC 8936 §2.3): SETs by their `jti`. `moreAvailable` is not read: after each answer with SETs there
+/// is another poll.
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
 pub(super) struct PollAnswer {
     #[serde(default)]
     pub(super) sets: BTreeMap<String, String>,
-    #[serde(default)]
-    pub(super) more_available: bool,
 }
 
 #[cfg(test)]
@@ -149,11 +147,10 @@ mod tests {
     #[test]
     fn an_answer_may_leave_out_what_has_a_default() {
         let answer: PollAnswer = serde_json::from_str("{}").unwrap();
-        assert!(answer.sets.is_empty() && !answer.more_available);
+        assert!(answer.sets.is_empty());
         let answer: PollAnswer =
             serde_json::from_str(r#"{"sets":{"a":"x.y.z"},"moreAvailable":true,"other":1}"#).unwrap();
         assert_eq!(answer.sets["a"], "x.y.z");
-        assert!(answer.more_available);
     }
 
     #[test]

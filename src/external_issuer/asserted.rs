@@ -9,7 +9,7 @@ use super::trusted_issuers::TrustedIssuers;
 use super::workloads::Workload;
 use crate::id::{Scopes, UserId};
 use crate::store::{StoreErrorKind, log_fault, within_deadline};
-use crate::token::{AssertionKind, ExternalAssertion, InvalidAssertion, InvalidToken};
+use crate::token::{AssertionKind, ExternalAssertion, InvalidAssertion, InvalidToken, ParsedToken};
 
 /// A verified assertion of an issuer. Whom it is about here is not known yet.
 #[derive(Debug)]
@@ -32,9 +32,10 @@ pub(crate) enum AssertedSubject {
 /// Why an assertion is not accepted.
 #[derive(Debug)]
 pub(crate) enum AssertionRefusal {
-    /// No issuer that is trusted for this kind of assertion has issued it.
+    /// No issuer whose assertions are accepted has issued it.
     Untrusted,
-    Invalid(InvalidAssertion),
+    /// It is not good. The text is for the log.
+    Invalid(String),
     /// The keys of its issuer could not be fetched.
     KeysUnavailable,
 }
@@ -54,20 +55,50 @@ impl TrustedIssuers {
     pub(crate) async fn assertion(&self, text: &str, audience: &str) -> Result<Asserted, AssertionRefusal> {
         let issuer = self.named_by(text).filter(|issuer| issuer.assertions.are_accepted());
         let issuer = issuer.ok_or(AssertionRefusal::Untrusted)?;
-        let kinds = [AssertionKind::Person, AssertionKind::Workload];
-        let mut parsed = Err(InvalidToken::Type);
-        for kind in kinds.into_iter().filter(|kind| issuer.assertions.accept(*kind)) {
-            parsed = issuer.verifier.parse_as(text, kind.types()).map(|parsed| (kind, parsed));
-            if !matches!(parsed, Err(InvalidToken::Type)) {
-                break;
-            }
-        }
-        let (kind, parsed) = parsed?;
+        let refused =
+            |reason: InvalidAssertion| AssertionRefusal::Invalid(self.detail(issuer, text, &reason));
+        let (kind, parsed) = parse(issuer, text).map_err(|reason| refused(reason.into()))?;
         let found = issuer.keys.find(&parsed.key_id).await;
         let found = found.map_err(|_| AssertionRefusal::KeysUnavailable)?;
-        let (key, _) = found.ok_or(InvalidToken::UnknownKey)?;
-        let payload = parsed.signed_by(&key)?;
-        let claims = issuer.verifier.read_assertion(kind, &payload, audience)?;
+        let (key, _) = found.ok_or_else(|| refused(InvalidToken::UnknownKey.into()))?;
+        let payload = parsed.signed_by(&key).map_err(|reason| refused(reason.into()))?;
+        let claims = issuer.verifier.read_assertion(kind, &payload, audience).map_err(refused)?;
+        Ok(Asserted::new(issuer.clone(), kind, claims))
+    }
+
+    /// What exactly is wrong with an assertion.
+    fn detail(&self, issuer: &TrustedIssuer, text: &str, reason: &InvalidAssertion) -> String {
+        let explained = match reason {
+            InvalidAssertion::Token(
+                token @ (InvalidToken::Header
+                | InvalidToken::Algorithm
+                | InvalidToken::UnknownKey
+                | InvalidToken::Signature
+                | InvalidToken::Expired
+                | InvalidToken::NotYetValid),
+            ) => issuer.explain(text, *token, &self.names()).detail,
+            _ => None,
+        };
+        explained.unwrap_or_else(|| reason.to_string())
+    }
+}
+
+/// Splits an assertion into its parts. Its type says what it is about.
+fn parse<'t>(
+    issuer: &TrustedIssuer,
+    text: &'t str,
+) -> Result<(AssertionKind, ParsedToken<'t>), InvalidToken> {
+    let mut parsed = Err(InvalidToken::Type);
+    for kind in [AssertionKind::Person, AssertionKind::Workload] {
+        if issuer.assertions.accept(kind) && matches!(parsed, Err(InvalidToken::Type)) {
+            parsed = issuer.verifier.parse_as(text, kind.types()).map(|parsed| (kind, parsed));
+        }
+    }
+    parsed
+}
+
+impl Asserted {
+    fn new(issuer: Arc<TrustedIssuer>, kind: AssertionKind, claims: ExternalAssertion) -> Self {
         let who = ExternalSubject {
             issuer: issuer.name().to_owned(),
             subject: Some(claims.subject.clone()),
@@ -76,11 +107,9 @@ impl TrustedIssuers {
             session: claims.session.clone(),
             tenant: claims.tenant.clone(),
         };
-        Ok(Asserted { issuer: issuer.clone(), kind, claims, who })
+        Self { issuer, kind, claims, who }
     }
-}
 
-impl Asserted {
     pub(crate) fn issuer(&self) -> &str {
         self.issuer.name()
     }
@@ -90,12 +119,18 @@ impl Asserted {
         self.who.email.as_deref()
     }
 
-    /// The scopes of the assertion. `None`: a workload has those that the host gave it.
-    pub(crate) fn scopes(&self) -> Option<&Scopes> {
-        let default = || self.issuer.assertions.identity.as_ref().map(|settings| &settings.default_scopes);
-        match self.kind {
-            AssertionKind::Person => self.claims.scopes.as_ref().or_else(default),
-            AssertionKind::Workload => self.claims.scopes.as_ref(),
+    /// What the assertion grants to whom it is about: to a person its scopes, or else the default ones. To a workload those
+    /// that the host gave it, as far as its token has them, if that says any.
+    pub(crate) fn scopes(&self, subject: &AssertedSubject) -> Scopes {
+        let own = self.claims.scopes.as_ref();
+        match subject {
+            AssertedSubject::Person { .. } => {
+                let settings = self.issuer.assertions.identity.as_ref();
+                own.or(settings.map(|settings| &settings.default_scopes)).cloned().unwrap_or_default()
+            }
+            AssertedSubject::Workload(workload) => {
+                own.map_or_else(|| workload.scopes.clone(), |own| workload.scopes.intersection(own))
+            }
         }
     }
 
@@ -124,17 +159,5 @@ impl Asserted {
             log_fault(&fault, "it could not be found out whom an assertion is about");
             fault.kind()
         })
-    }
-}
-
-impl From<InvalidToken> for AssertionRefusal {
-    fn from(reason: InvalidToken) -> Self {
-        Self::Invalid(reason.into())
-    }
-}
-
-impl From<InvalidAssertion> for AssertionRefusal {
-    fn from(reason: InvalidAssertion) -> Self {
-        Self::Invalid(reason)
     }
 }

@@ -49,7 +49,6 @@ impl ReceiveSets for Polled {
             Err(refused) => refused,
         };
         let issuer = &*self.issuer;
-        let what = "a security event cannot be done now: it is not acknowledged, and comes again";
         match refused {
             Refused::Message(why, detail) => {
                 let error = why.code();
@@ -57,15 +56,24 @@ impl ReceiveSets for Polled {
                 Received::Refused { code: error, description: why.told() }
             }
             Refused::Unavailable(fault) => {
-                log_fault(&fault, what);
+                log_fault(
+                    &fault,
+                    "a polled security event could not be done: it is not acknowledged, and comes again",
+                );
                 Received::NotNow { retry_after: None }
             }
             Refused::KeysUnavailable(issuer) => {
-                tracing::warn!(issuer = %quoted(&issuer), "{what}: the keys of its issuer are not known");
+                tracing::warn!(
+                    issuer = %quoted(&issuer),
+                    "a polled security event could not be verified, because the keys of its issuer are not known: it comes again"
+                );
                 Received::NotNow { retry_after: None }
             }
             Refused::TooMany(issuer, wait) => {
-                tracing::warn!(issuer = %quoted(&issuer), "{what}: its issuer has sent too many");
+                tracing::warn!(
+                    issuer = %quoted(&issuer), wait_seconds = wait.as_secs(),
+                    "an issuer has sent too many revocations: its polled security events are done later"
+                );
                 Received::NotNow { retry_after: Some(wait) }
             }
         }

@@ -205,6 +205,13 @@ impl Device {
         self.hook_session = Some(session);
         self
     }
+
+    /// How many delegated sessions hang on it. Default: none.
+    #[must_use]
+    pub const fn delegated(mut self, sessions: u64) -> Self {
+        self.delegated = sessions;
+        self
+    }
 }
 
 impl HookSession {

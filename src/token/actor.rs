@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::optional_member::never_null;
 use crate::id::{ClientId, InvalidId, UserId};
 
 /// Who acts for the person: the claim `act` of a delegated token (RFC 8693 §4.1).
@@ -24,9 +25,9 @@ pub struct Actor {
 #[derive(Deserialize)]
 struct Wire {
     sub: String,
-    #[serde(default, deserialize_with = "super::never_null")]
+    #[serde(default, deserialize_with = "never_null")]
     iss: Option<String>,
-    #[serde(default, rename = "act", deserialize_with = "super::never_null")]
+    #[serde(default, rename = "act", deserialize_with = "never_null")]
     earlier: Option<Box<Actor>>,
     #[serde(flatten)]
     _others: Others,

@@ -8,6 +8,7 @@ use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 use super::compact::json_object;
+use super::optional_member::never_null;
 use super::{Actor, InvalidClaims, InvalidToken, numeric_date};
 use crate::id::{Audience, ClientId, Scopes, SessionId, UserId};
 
@@ -329,16 +330,6 @@ impl Wire {
             may_act: self.may_act,
         })
     }
-}
-
-/// `null` is not the same as a missing member: otherwise `"owner":null` would turn a client into a person, and
-/// `"code_challenge":null` would leave out PKCE.
-pub(crate) fn never_null<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de>,
-{
-    T::deserialize(deserializer).map(Some)
 }
 
 /// `aud` is one string or an array of them (RFC 7519 §4.1.3).

@@ -12,9 +12,10 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::{Map, Value};
 
 use super::algorithm::Scheme;
-use super::claims::{check_time, never_null, one_or_many};
+use super::claims::{check_time, one_or_many};
 use super::compact::{ACCESS_TOKEN_TYPES, Compact, json_object, json_object_with};
 use super::error::MAX_BYTES;
+use super::optional_member::never_null;
 use super::{
     Actor, Algorithm, Claims, InvalidClaims, InvalidToken, ScopeClaims, Subject, VerifyingKey, numeric_date,
 };

@@ -8,11 +8,13 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::assertion::{ClientAssertion, OneAudience, is_assertion_id};
-use super::claims::{check_time, never_null};
+use super::claims::check_time;
 use super::compact::json_object;
+use super::optional_member::never_null;
 use super::{Claims, ExternalVerifier, InvalidClaims, InvalidToken, numeric_date};
 use crate::clock::Clock;
 use crate::id::{ClientId, Scopes, UserId};
+use crate::telemetry::quoted;
 
 /// What an assertion of another issuer is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,12 +56,14 @@ pub(crate) struct ExternalAssertion {
 }
 
 /// Why an assertion is refused. It is for the log, not for the caller.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum InvalidAssertion {
     #[error(transparent)]
     Token(#[from] InvalidToken),
-    #[error("aud is not the issuer of this gateway, and that alone")]
-    Audience,
+    #[error("aud is {sent}, expected {expected} alone")]
+    Audience { sent: String, expected: String },
+    #[error("it lives {0} s, at most {1} s are allowed")]
+    TooLongLived(u64, u64),
     #[error("{0} is missing or malformed")]
     Missing(&'static str),
     #[error("it has the claim {0}, which is not supported here")]
@@ -150,21 +154,22 @@ impl ExternalVerifier {
         }
         claims.check_kind()?;
         if claims.aud.as_str() != audience {
-            return Err(InvalidAssertion::Audience);
+            let (sent, expected) = (quoted(claims.aud.as_str()), quoted(audience));
+            return Err(InvalidAssertion::Audience { sent, expected });
         }
         let left = self.time_left(kind, &claims)?;
         claims.into_assertion(kind, left, left + self.leeway + ClientAssertion::CLOCK_RESERVE)
     }
 
     /// How long the assertion is still good.
-    fn time_left(&self, kind: AssertionKind, claims: &Wire) -> Result<Duration, InvalidToken> {
+    fn time_left(&self, kind: AssertionKind, claims: &Wire) -> Result<Duration, InvalidAssertion> {
         let now = self.clock.now();
         check_time(claims.exp, claims.nbf.max(claims.iat.unwrap_or(0)), now, self.leeway)?;
         let left = Duration::from_secs(claims.exp).saturating_sub(now);
-        let life = Duration::from_secs(claims.exp.saturating_sub(claims.iat.unwrap_or(0)));
+        let life = claims.iat.map_or(left, |iat| Duration::from_secs(claims.exp.saturating_sub(iat)));
         let max_life = kind.max_life();
         if left > max_life + self.leeway || (claims.iat.is_some() && life > max_life) {
-            return Err(InvalidToken::TooLongLived);
+            return Err(InvalidAssertion::TooLongLived(life.as_secs(), max_life.as_secs()));
         }
         Ok(left)
     }

@@ -11,8 +11,9 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::claims::{never_null, one_or_many};
+use super::claims::one_or_many;
 use super::compact::json_object;
+use super::optional_member::never_null;
 use super::{InvalidClaims, InvalidToken, numeric_date};
 use crate::id::Audience;
 

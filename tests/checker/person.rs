@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bridge_auth::token::Actor;
 use rand::seq::IndexedRandom;
 use reqwest::header::{CONTENT_TYPE, COOKIE, SET_COOKIE};
 use reqwest::{Method, StatusCode};
@@ -166,10 +167,10 @@ impl Person {
 
     /// An agent exchanges the token of a bridge, or of another agent, for a token of its own, if the store is available.
     async fn delegate(&mut self) {
-        let Some(parent) = (0..self.bridges.len()).collect::<Vec<_>>().choose(&mut rand::rng()).copied()
-        else {
-            return;
-        };
+        let may_be_parents: Vec<_> = (0..self.bridges.len())
+            .filter(|session| self.history.depth(*session) < Actor::MAX_DEPTH)
+            .collect();
+        let Some(parent) = may_be_parents.choose(&mut rand::rng()).copied() else { return };
         let (scene, (client_id, client_secret)) = (self.scene.clone(), AGENT);
         let (at, token) = (scene.any_gateway(), self.bridges[parent].token.clone());
         let request = scene.request(Method::POST, at, "/v1/auth/bridge/token").form(&[
@@ -186,7 +187,9 @@ impl Person {
         let span = Span { sent, answered: scene.start.elapsed() };
         // The token that is exchanged is judged as in any other call.
         let verdict = match body["error"].as_str() {
-            Some("invalid_grant") => Verdict::Refused,
+            // RFC 8693 §2.2.2: the token is not good. All else in the request is.
+            Some("invalid_request") => Verdict::Refused,
+            Some(_) if status == StatusCode::BAD_REQUEST => Verdict::Other(body.to_string()),
             _ => verdict(status, StatusCode::OK),
         };
         self.history.calls.push(Call { session: parent, gateway: at, span, verdict });

@@ -11,6 +11,7 @@ use bridge_auth::external_issuer::{ExternalSubject, PeopleMapper};
 use bridge_auth::store::{StoreError, StoreErrorKind};
 use serde_json::json;
 use tokio::net::TcpListener;
+use tokio::time::sleep;
 
 use super::transmitter::{SESSION_REVOKED, Transmitter};
 use super::{gateway, polled, same_id, serve, stream_of, trusted, until};
@@ -90,4 +91,26 @@ async fn an_event_that_cannot_be_done_now_is_not_acknowledged_and_comes_again() 
     let polls = transmitter.log().await["polls"].as_u64().unwrap();
     assert!(polls < 20, "{polls} polls: it asked in a loop");
     assert_eq!(transmitter.log().await["refused"], json!({}));
+}
+
+#[tokio::test]
+async fn a_transmitter_that_holds_no_poll_or_lies_or_hears_no_acknowledgement_is_not_polled_in_a_loop() {
+    let (backend, transmitter) = (SqliteBackend::start().await, Transmitter::start().await);
+    transmitter.given(json!({ "holdFor": 0 })).await;
+    let gateway = gateway(&backend, &transmitter, polled()).await;
+    let stream = stream_of(&gateway.bridge, &transmitter);
+    until("the stream is verified", async || stream.health().verified_at.is_some()).await;
+    for change in [json!({}), json!({ "lies": true }), json!({ "isDeaf": true })] {
+        transmitter.given(change.clone()).await;
+        let alice = gateway.link("alice").await;
+        let before = transmitter.log().await["polls"].as_u64().unwrap();
+        let start = Instant::now();
+        transmitter.says(SESSION_REVOKED, "alice").await;
+        until("alice is out", async || !gateway.admits(&alice).await).await;
+        sleep(Duration::from_secs(1)).await;
+        let polls = u128::from(transmitter.log().await["polls"].as_u64().unwrap() - before);
+        // One every 90 ms at most, and what acknowledges in between.
+        let most = 2 * start.elapsed().as_millis() / 90 + 4;
+        assert!((3..=most).contains(&polls), "{change}: {polls} polls in {:?}", start.elapsed());
+    }
 }

@@ -11,6 +11,7 @@ mod revocations;
 pub(crate) mod server;
 mod sessions;
 mod swapped_assertions;
+mod told_of_assertions;
 mod workloads;
 
 use std::sync::Arc;

@@ -28,6 +28,19 @@ SELECT
     now() + interval '1 day'
 FROM generate_series(1, 10000) AS n;
 
+-- Chains of two that hang on them: live, revoked and expired.
+INSERT INTO bridge_auth.sessions (
+    key, id, user_id, client_id, parent, depth, actor, call_source, scopes, created_at, renewed_at, expires_at, revoked_at
+)
+SELECT
+    encode(substring(sha256(('a' || depth || ' ' || n)::bytea) FOR 16), 'hex')::uuid, 'a' || depth || '_' || n,
+    'u' || n % 20000 + 1, 'agent-' || n % 100,
+    encode(substring(sha256(CASE depth WHEN 1 THEN 's' || n ELSE 'a1 ' || n END::bytea) FOR 16), 'hex')::uuid, depth,
+    '{"sub":"agent"}', 'bridge', 'read', now(), now(),
+    CASE n % 6 WHEN 2 THEN now() - interval '10 minutes' WHEN 5 THEN now() - interval '3 hours' ELSE now() + interval '1 day' END,
+    CASE WHEN n % 3 = 1 THEN now() END
+FROM generate_series(1, 10000) AS n, generate_series(1, 2) AS depth;
+
 INSERT INTO bridge_auth.sessions (key, id, user_id, client_id, call_source, scopes, created_at, renewed_at, expires_at, revoked_at)
 SELECT
     gen_random_uuid(), 'b' || n, 'busy', 'sp_bridge', 'bridge', 'read', now(), now(),

@@ -2,16 +2,17 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bridge_auth::id::{AssertionHash, ClientId, ExchangeCode, KeyThumbprint, RefreshHash, RefreshToken};
 use bridge_auth::issue::Access;
 use bridge_auth::store::{
-    ClientCredential, ClientKey, ClientProof, DeviceQuery, KeyQuery, KnownUser, NewSession, OpenSession,
-    Origin, RedeemCode, RefreshRefusal, RefreshSessionError, RequestedId, RevocationCursor, Revoke,
-    SessionKey, SessionLimit, Store, UserQuery, WhenFull,
+    ClientCredential, ClientKey, ClientProof, DeviceQuery, EventAction, EventOutcome, KeyQuery, KnownUser,
+    NewSession, OpenSession, Origin, RedeemCode, RefreshRefusal, RefreshSessionError, RequestedId,
+    RevocationCursor, Revoke, SecurityEvent, SessionKey, SessionLimit, SpentAssertion, Store, UserQuery,
+    WhenFull,
 };
 use bridge_auth::token::{Algorithm, KeyRing, SigningKey};
 use bridge_auth::{Freshness, SessionId, UserId};
@@ -20,6 +21,7 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use tokio_postgres::Client;
 
+use crate::store::delegated::agent;
 use crate::store::device_grants::{new_grant, no, poll, yes};
 use crate::store::given::{
     HOUR, MINUTE, SECOND, changed, client_id, new_code, new_secret, new_session, redeem, refresh,
@@ -54,6 +56,8 @@ pub async fn perform(store: &dyn Store, admin: &Client, name: &str) -> BTreeSet<
     person.opens().await;
     person.refreshes().await;
     person.has_hooks().await;
+    person.delegates().await;
+    person.is_told_of().await;
     person.is_looked_up().await;
     person.ends().await;
     person.performed
@@ -77,6 +81,12 @@ pub async fn guard(store: &Arc<dyn Store>, name: &str) {
         join_all(all.iter().map(enter)).await;
         bridge.admin().revoke_session(&all[0].session).await.unwrap();
     }
+}
+
+/// One that was issued later than all that was revoked before.
+fn assertion() -> SpentAssertion {
+    let hash = AssertionHash::of(&client_id("idp"), SessionId::random().as_str());
+    SpentAssertion::new(hash, MINUTE, SystemTime::now() + SECOND)
 }
 
 impl Person<'_> {
@@ -208,6 +218,59 @@ impl Person<'_> {
         let assertion = AssertionHash::of(&client, SessionId::random().as_str());
         assert!(ask!(self.spend_assertion(&assertion, MINUTE)).unwrap());
         assert!(!ask!(self.spend_assertion(&assertion, MINUTE)).unwrap());
+    }
+
+    /// Delegated sessions: a chain, an assertion that is spent with one, one too many, and a client whose sessions end with what
+    /// hangs on them.
+    async fn delegates(&mut self) {
+        for _ in 0..2 {
+            let device = self.open(new_session().assertion(assertion())).await;
+            let mut last = device.clone();
+            for client in ["planner", "reader", "planner", "reader"] {
+                let session = agent(client).assertion(assertion());
+                last = ask!(self.open_session(self.exchange(&last, session))).unwrap().id;
+            }
+            ask!(self.open_session(self.exchange(&last, agent("planner")))).unwrap_err();
+            let taken = changed(agent("planner").assertion(assertion()), |new| {
+                new.id = RequestedId::Fresh(last.clone());
+            });
+            ask!(self.open_session(self.exchange(&device, taken))).unwrap_err();
+            let full = agent("planner").limit(SessionLimit::new(4, WhenFull::Refuse));
+            ask!(self.open_session(self.exchange(&device, full))).unwrap_err();
+            let taken = changed(new_session().assertion(assertion()), |new| {
+                new.id = RequestedId::Declared(last);
+            });
+            let open = OpenSession::Vouched { user: self.id.clone(), scopes: scopes("read"), session: taken };
+            ask!(self.open_session(open)).unwrap_err();
+        }
+        let devices = ask!(self.devices_of(&self.id, &DeviceQuery::default())).unwrap().devices;
+        assert_eq!(devices.iter().filter(|device| device.delegated == 4).count(), 2);
+        let keep = devices.into_iter().find(|device| device.delegated == 4).unwrap().session.id;
+        ask!(self.revoke(&Revoke::Others { user: self.id.clone(), keep })).unwrap();
+        assert_eq!(ask!(self.revoke(&Revoke::Client(client_id("reader")))).unwrap(), Some(3));
+    }
+
+    /// Events of an external issuer, each of them twice.
+    async fn is_told_of(&mut self) {
+        let (one, two) = (self.open(new_session()).await, self.open(new_session()).await);
+        let user = self.id.clone();
+        for action in [
+            EventAction::Revoke(Revoke::Session(one)),
+            EventAction::Revoke(Revoke::Others { user: user.clone(), keep: two }),
+            EventAction::Revoke(Revoke::Client(client_id("planner"))),
+            EventAction::Revoke(Revoke::User(user.clone())),
+            EventAction::Disable(user.clone()),
+        ] {
+            let event = SecurityEvent::new(assertion().hash, MINUTE, action);
+            assert!(matches!(ask!(self.apply_event(&event)).unwrap(), EventOutcome::Done(Some(_))));
+            assert_eq!(ask!(self.apply_event(&event)).unwrap(), EventOutcome::DoneBefore);
+        }
+        assert!(ask!(self.enable_user(&user)).unwrap());
+    }
+
+    fn exchange(&self, parent: &SessionId, session: NewSession) -> OpenSession {
+        let (user, parent, scopes) = (self.id.clone(), parent.clone(), scopes("read"));
+        OpenSession::Delegated { user, parent, actor: None, scopes, session }
     }
 
     /// What every request asks, and what a watcher reads.

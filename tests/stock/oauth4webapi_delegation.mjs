@@ -27,8 +27,8 @@ const grant = async (client_id, type, parameters) => {
     return oauth.processGenericTokenEndpointResponse(server, client, answer);
 };
 const refused = (promise, error) => assert.rejects(promise, (thrown) => thrown.error === error);
-const status = (token, path = '/v1/whoami') =>
-    fetch(`${GATEWAY}${path}`, { headers: { authorization: `Bearer ${token}` } }).then((answer) => answer.status);
+const status = (token) =>
+    fetch(`${GATEWAY}/v1/whoami`, { headers: { authorization: `Bearer ${token}` } }).then((answer) => answer.status);
 const whoami = async (token) => {
     const answer = await fetch(`${GATEWAY}/v1/whoami`, { headers: { authorization: `Bearer ${token}` } });
     assert.equal(answer.status, 200);
@@ -73,6 +73,20 @@ const event = await provider.securityEvent('alice', GATEWAY);
 for (const _ of [1, 2]) assert.equal((await provider.push(events, event)).status, 202);
 const stray = await provider.push(events, await provider.securityEvent('alice', 'https://elsewhere.example'));
 assert.deepEqual([stray.status, (await stray.json()).err], [400, 'invalid_audience']);
+
+// When one link of a chain is revoked (RFC 7009), what hangs on it is out, and what it hangs on is not.
+const chain = [await grant('planner', JWT_BEARER, { assertion: await provider.assertion({ ...claims, sub: 'erin' }) })];
+for (const _ of [1, 2, 3]) {
+    const last = { subject_token: chain.at(-1).access_token, subject_token_type: ACCESS_TOKEN };
+    chain.push(await grant('researcher', TOKEN_EXCHANGE, last));
+}
+const statuses = () => Promise.all(chain.map((link) => status(link.access_token)));
+assert.deepEqual(await statuses(), [200, 200, 200, 200]);
+const asked = oauth.revocationRequest(
+    server, { client_id: 'researcher' }, oauth.ClientSecretBasic(agents.researcher), chain[1].access_token, http,
+);
+await oauth.processRevocationResponse(await asked);
+assert.deepEqual(await statuses(), [200, 401, 401, 401]);
 
 // A logout and a global revocation end what their person has, too. Neither disables: the next assertion lets them in again.
 const revocations = `${GATEWAY}/v1/auth/revocations`;

@@ -28,7 +28,7 @@ const jwk = { ...(await exportJWK(publicKey)), kid: 'events-1', use: 'sig', alg:
 /** Each has `config`, `status`, `waiting` (SETs by jti) and `wake`. */
 const streams = new Map();
 const log = { polls: 0, empty: 0, acknowledged: [], refused: {}, verifications: [], created: 0, deleted: 0, unauthorized: 0 };
-const given = { faults: [], wrongState: false, holdFor: 30_000, multiple: true, foreignAudience: false };
+const given = { faults: [], wrongState: false, isDeaf: false, lies: false, holdFor: 30_000, multiple: true, foreignAudience: false };
 
 class Refusal extends Error {
     constructor(status, headers = {}) {
@@ -159,7 +159,7 @@ async function poll(request, id) {
         log.refused[jti] = { err, description };
         stream.waiting.delete(jti);
     }
-    for (const jti of ack) {
+    for (const jti of given.isDeaf ? [] : ack) {
         if (stream.waiting.delete(jti)) log.acknowledged.push(jti);
     }
     log.polls += 1;
@@ -172,7 +172,7 @@ async function poll(request, id) {
     }
     const sets = [...stream.waiting].slice(0, maxEvents ?? 100);
     log.empty += sets.length === 0 ? 1 : 0;
-    return [200, { sets: Object.fromEntries(sets), moreAvailable: sets.length < stream.waiting.size }];
+    return [200, { sets: Object.fromEntries(sets), moreAvailable: given.lies || sets.length < stream.waiting.size }];
 }
 
 async function emit(request) {

@@ -3,15 +3,16 @@
 use std::time::{Duration, SystemTime};
 
 use bridge_auth::id::{
-    Audience, CallSource, ClientSecret, CodeVerifier, ExchangeCode, KeyThumbprint, RefreshToken,
+    AssertionHash, Audience, CallSource, ClientSecret, CodeVerifier, ExchangeCode, KeyThumbprint,
+    RefreshToken,
 };
 use bridge_auth::store::{
     Client, ClientCredential, ClientKey, DecideDeviceGrant, Decision, Device, DeviceCursor, DeviceGrant,
-    DevicePage, DeviceQuery, HookSession, KeyQuery, KnownUser, NewCode, NewDeviceGrant, NewSession,
-    OpenedSession, Origin, PollDeviceGrant, ProvisionClient, ProvisionedClient, RedeemCode, RefreshSession,
-    RefreshStatus, RequestedId, RevocationCursor, RevocationPage, RowMark, RowState, RowStates, Session,
-    SessionKey, SessionLimit, SessionState, SessionStatus, SessionStatuses, Tick, UserPage, UserQuery,
-    UserRecord, WhenFull,
+    DevicePage, DeviceQuery, EventAction, HookSession, KeyQuery, KnownUser, NewCode, NewDeviceGrant,
+    NewSession, OpenedSession, Origin, PollDeviceGrant, ProvisionClient, ProvisionedClient, RedeemCode,
+    RefreshSession, RefreshStatus, RequestedId, RevocationCursor, RevocationPage, RowMark, RowState,
+    RowStates, SecurityEvent, Session, SessionKey, SessionLimit, SessionState, SessionStatus,
+    SessionStatuses, SpentAssertion, Tick, UserPage, UserQuery, UserRecord, WhenFull,
 };
 use bridge_auth::{SessionId, UserId};
 
@@ -43,6 +44,12 @@ fn what_is_asked_has_defaults_for_all_that_is_not_required() {
     assert_eq!((session.life, session.max_life), (HOUR, HOUR));
     assert_eq!(session.limit, SessionLimit::new(64, WhenFull::Evict));
     assert_eq!((&session.origin, session.refresh.is_some()), (&Origin::unknown(), false));
+    assert_eq!((&session.resource, &session.assertion), (&None, &None));
+    let spent = SpentAssertion::new(AssertionHash::of(&client_id("idp"), "1"), MINUTE, at(7));
+    let asserted = session.clone().assertion(spent).resource(Audience::parse("mcp").unwrap());
+    assert_eq!((asserted.assertion, asserted.resource), (Some(spent), Audience::parse("mcp").ok()));
+    let event = SecurityEvent::new(spent.hash, HOUR, EventAction::Disable(alice()));
+    assert_eq!((event.event, event.life, event.action), (spent.hash, HOUR, EventAction::Disable(alice())));
     let redeem = RedeemCode::new(code.hash, session);
     assert_eq!((&redeem.challenge, &redeem.redirect_uri, &redeem.resource), (&None, &None, &None));
     assert_eq!(
@@ -118,7 +125,8 @@ fn what_is_answered_can_be_made_and_what_is_not_set_lets_nobody_in() {
     assert_eq!((session.expires_at, session.ends_at), (at(3), at(4)));
     let device = Device::new(session);
     assert!(!device.has_credential());
-    let device = device.secret_since(at(2)).key_since(at(3)).hook_session(hooks);
+    let device = device.secret_since(at(2)).key_since(at(3)).hook_session(hooks).delegated(2);
+    assert_eq!(device.delegated, 2);
     assert!(device.has_credential());
     let page = DevicePage::of(vec![device.clone(), device], &DeviceQuery::default().limit(1));
     assert_eq!(page.next, Some(DeviceCursor::new(at(1), session_id("laptop"))));

@@ -5,7 +5,7 @@ use tokio_postgres::Client;
 use crate::support::{Backend as _, PostgresBackend};
 
 /// All that one person does and what ends them; `LAPTOP` is their session's key.
-const OPERATIONS: [&str; 11] = [
+const OPERATIONS: [&str; 16] = [
     "SELECT bridge_auth.open_vouched(ROW(LAPTOP, 'laptop', true, 'sp_bridge', 'bridge', NULL, NULL, NULL, 86400000000, 64,
         true)::bridge_auth.new_session, 'alice', 'read')",
     "SELECT bridge_auth.provision('bridge:alice', 'alice', LAPTOP, 'laptop', '\\x01', 'hook:track', 60000000, 16, NULL)",
@@ -22,6 +22,24 @@ const OPERATIONS: [&str; 11] = [
         bridge_auth.collect_device_grant('\\x02', ROW(gen_random_uuid(), gen_random_uuid(), false, 'sp_bridge', 'bridge',
             NULL, NULL, NULL, 86400000000, 64, true)::bridge_auth.new_session, 1, NULL, NULL)",
     "SELECT bridge_auth.put_user('alice', 'read', NULL, 'Alice', 'alice')",
+    // A chain of two, and one that is too many.
+    "SELECT bridge_auth.open_delegated(ROW('00000000-0000-0000-0000-000000000002', 'agent', false, 'planner', 'bridge', NULL,
+            NULL, NULL, 86400000000, 32, false)::bridge_auth.new_session, 'alice', 'read', LAPTOP, 'laptop', NULL, 4, NULL,
+            NULL, '\x03', 60000000, 9000000000000000),
+        bridge_auth.open_delegated(ROW(gen_random_uuid(), gen_random_uuid(), false, 'reader', 'bridge', NULL, NULL, NULL,
+            86400000000, 32, false)::bridge_auth.new_session, 'alice', 'read', '00000000-0000-0000-0000-000000000002',
+            'agent', NULL, 4, NULL, NULL, NULL, NULL, NULL),
+        bridge_auth.open_delegated(ROW(gen_random_uuid(), gen_random_uuid(), false, 'reader', 'bridge', NULL, NULL, NULL,
+            86400000000, 2, false)::bridge_auth.new_session, 'alice', 'read', LAPTOP, 'laptop', NULL, 4, NULL, NULL, NULL,
+            NULL, NULL)",
+    // The client of one and all that hangs on it; agents of others are live.
+    "SELECT bridge_auth.open_delegated(ROW(gen_random_uuid(), gen_random_uuid(), false, 'mine', 'bridge', NULL, NULL, NULL,
+            86400000000, 32, false)::bridge_auth.new_session, 'alice', 'read', LAPTOP, 'laptop', NULL, 4, NULL, NULL, NULL,
+            NULL, NULL), bridge_auth.revoke_client('mine')",
+    "SELECT bridge_auth.apply_event('\x04', 60000000, 'session', NULL, LAPTOP, 'laptop', NULL),
+        bridge_auth.apply_event('\x04', 60000000, 'session', NULL, LAPTOP, 'laptop', NULL)",
+    "SELECT bridge_auth.apply_event('\x05', 60000000, 'disable', 'alice', NULL, NULL, NULL)",
+    "SELECT bridge_auth.apply_event('\x06', 60000000, 'others', 'alice', LAPTOP, 'laptop', NULL)",
     "SELECT bridge_auth.revoke_session(LAPTOP, 'laptop', NULL)",
     "SELECT bridge_auth.revoke_client('bridge:alice')",
     "SELECT bridge_auth.revoke_user('alice', false)",
@@ -38,6 +56,14 @@ const FILL: &str = "
         expires_at)
     SELECT gen_random_uuid(), 'h' || n, 'u' || n, 'bridge:u' || n, gen_random_uuid(), 'bridge', 'read', now(), now(),
         now() + '1 day' FROM generate_series(1, 3000) AS n;
+    INSERT INTO bridge_auth.sessions (key, id, user_id, client_id, parent, depth, call_source, scopes, created_at, renewed_at,
+        expires_at)
+    SELECT gen_random_uuid(), 'e' || n, 'u' || n, 'planner', gen_random_uuid(), 1, 'bridge', 'read', now(), now(),
+        now() + '1 day' FROM generate_series(1, 3000) AS n;
+    INSERT INTO bridge_auth.sessions (key, id, user_id, client_id, parent, depth, call_source, scopes, created_at, renewed_at,
+        expires_at)
+    SELECT gen_random_uuid(), 'f' || n, 'alice', 'planner', '00000000-0000-0000-0000-000000000001', 1, 'bridge', 'read',
+        now(), now(), now() - '10 minutes'::interval FROM generate_series(1, 20000) AS n;
     INSERT INTO bridge_auth.sessions (key, id, user_id, client_id, call_source, scopes, created_at, renewed_at, expires_at)
     SELECT gen_random_uuid(), 'd' || n, 'alice', 'sp_bridge', 'bridge', 'read', now(), now(), now() - '10 minutes'::interval
     FROM generate_series(1, 20000) AS n;

@@ -16,7 +16,8 @@ pub struct SqliteBackend {
 }
 
 /// Every column that holds a time.
-const TIMES: [(&str, &[&str]); 7] = [
+const TIMES: [(&str, &[&str]); 8] = [
+    ("users", &["not_before"]),
     (
         "sessions",
         &[

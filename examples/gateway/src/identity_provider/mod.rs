@@ -133,7 +133,7 @@ async fn sign_in(State(provider): State<IdentityProvider>, Path(person): Path<St
     let Inner { issuer, signer, .. } = &*provider.0;
     let claims =
         json!({ "iss": issuer, "aud": issuer, "sub": person, "iat": now(), "exp": now() + SIGNED_IN });
-    answer(signer.sign("JWT", &claims).map(|token| json!({ "id_token": token })))
+    answer(signer.sign(signer::ID_TOKEN, &claims).map(|token| json!({ "id_token": token })))
 }
 
 /// `POST /token`: a program exchanges the ID token of a person for an identity assertion for one gateway (RFC 8693,

@@ -2,13 +2,16 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, ensure};
 use aws_lc_rs::signature::Ed25519KeyPair;
 use bridge_auth::id::ClientSecret;
 use jsonwebtoken::jwk::{Jwk, ThumbprintHash};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::Deserialize;
 use serde_json::Value;
+
+/// The `typ` of ID tokens.
+pub const ID_TOKEN: &str = "JWT";
 
 /// A key that signs tokens of several types.
 pub struct Signer {
@@ -47,11 +50,12 @@ impl Signer {
     pub fn subject_of(&self, id_token: &str, issuer: &str) -> Result<String> {
         let mut expected = Validation::new(Algorithm::EdDSA);
         expected.set_issuer(&[issuer]);
-        // An assertion names another audience, and a security event does not expire.
         expected.set_audience(&[issuer]);
         expected.set_required_spec_claims(&["iss", "aud", "exp", "sub"]);
         let key = DecodingKey::from_jwk(&self.public)?;
-        Ok(jsonwebtoken::decode::<Subject>(id_token, &key, &expected)?.claims.sub)
+        let token = jsonwebtoken::decode::<Subject>(id_token, &key, &expected)?;
+        ensure!(token.header.typ.as_deref() == Some(ID_TOKEN), "it is no ID token");
+        Ok(token.claims.sub)
     }
 }
 
