@@ -1,8 +1,8 @@
 //! Load: many requests at once, beside a comparator, in rounds that take turns. `BENCHMARKS.md` says how to read the
 //! tables.
 //!
-//! `cargo bench --bench load -- in-process|sockets|growth|writes|revocations|ends|fair|stranger|lag`. `--help` after
-//! each lists its options.
+//! `cargo bench --bench load -- in-process|sockets|growth|writes|revocations|ends|offboarding|fair|stranger|lag`.
+//! `--help` after each lists its options.
 
 #![allow(unreachable_pub, clippy::unwrap_used, clippy::print_stdout)]
 
@@ -13,6 +13,7 @@ mod growth;
 mod in_process;
 mod lag;
 mod measured;
+mod offboarding;
 mod processes;
 mod revocations;
 mod sockets;
@@ -47,6 +48,8 @@ enum Bench {
     Revocations(revocations::Options),
     /// How long it takes to end something, whatever a person did before.
     Ends(ends::Options),
+    /// How long it takes to end a person with as many delegated sessions as the limits allow, and whether a call is let in later.
+    Offboarding(offboarding::Options),
     /// A person's calls while another person writes in a loop.
     Fair(fair::Options),
     /// What one `POST /token` of a caller without valid credentials costs.
@@ -74,6 +77,7 @@ async fn main() {
         Bench::Writes(options) => writes::run(&options).await,
         Bench::Revocations(options) => revocations::run(&options).await,
         Bench::Ends(options) => ends::run(&options).await,
+        Bench::Offboarding(options) => offboarding::run(&options).await,
         Bench::Fair(options) => fair::run(&options).await,
         Bench::Stranger(options) => stranger::run(&options).await,
         Bench::ServeAll(options) => fair::serve(&options).await,

@@ -59,17 +59,22 @@ impl Mint {
 
     /// The token of session number `session`, for `audiences`.
     pub fn token_for(&self, session: u64, audiences: &[&str]) -> String {
+        self.token_of(&user_id(session), &session_id(session), "sp_bridge", audiences)
+    }
+
+    /// The token of a session of `user` and `client`, for `audiences`.
+    pub fn token_of(&self, user: &str, session: &str, client: &str, audiences: &[&str]) -> String {
         let claims = json!({
             "iss": ISSUER,
-            "sub": user_id(session),
+            "sub": user,
             "aud": audiences,
             "exp": self.issued_at + 20 * 60 * 60,
             "iat": self.issued_at,
             "nbf": self.issued_at,
-            "jti": format!("{session:032x}"),
-            "client_id": "sp_bridge",
+            "jti": session.trim_start_matches("sess_"),
+            "client_id": client,
             "scope": "bridge:call",
-            "sid": session_id(session),
+            "sid": session,
             "auth_time": self.issued_at,
         });
         jsonwebtoken::encode(&self.header, &claims, &self.signing).unwrap()

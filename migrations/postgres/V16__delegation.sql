@@ -437,16 +437,14 @@ BEGIN
 END
 $$;
 
--- Opens a session that hangs on another one of the same user, and spends an assertion if one is given, or neither. Nobody can
--- make it wider than its parent, or longer.
-CREATE FUNCTION bridge_auth.open_delegated(
-    p_session bridge_auth.new_session, p_user text, p_scopes text, p_parent uuid, p_parent_id text, p_actor text,
-    p_max_depth bigint, p_resource text, p_issuer text, p_assertion bytea, p_assertion_life bigint,
-    p_issued_at bigint
+-- Opens a session that hangs on another one of the same user, whose row the caller has locked. It is never wider than its
+-- parent, and never lives longer. Unless the outcome is `opened`, nothing was written.
+CREATE FUNCTION bridge_auth.admit_delegated(
+    p_session bridge_auth.new_session, p_holder bridge_auth.users, p_scopes text, p_parent uuid, p_parent_id text,
+    p_actor text, p_max_depth bigint, p_resource text, p_issuer text
 ) RETURNS bridge_auth.opened
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_custom_plan AS $$
 DECLARE
-    holder   bridge_auth.users := bridge_auth.lock_user(p_user);
     above    bridge_auth.sessions;
     device   uuid;
     admitted bridge_auth.sessions;
@@ -455,16 +453,9 @@ DECLARE
     allowed  text;
     result   bridge_auth.opened;
 BEGIN
-    IF holder.id IS NULL THEN
-        result.outcome := 'unknown_user';
-        RETURN result;
-    ELSIF holder.disabled THEN
-        result.outcome := 'user_disabled';
-        RETURN result;
-    END IF;
     -- Whoever revokes the parent without the user's row waits for this, and then takes the new session along.
     SELECT * INTO above FROM bridge_auth.sessions
-    WHERE key = p_parent AND id = p_parent_id AND user_id IS NOT DISTINCT FROM p_user FOR SHARE;
+    WHERE key = p_parent AND id = p_parent_id AND user_id IS NOT DISTINCT FROM p_holder.id FOR SHARE;
     at := clock_timestamp();
     -- A session of hooks is no parent.
     IF above.key IS NULL OR above.revoked_at IS NOT NULL OR above.expires_at <= at
@@ -481,34 +472,57 @@ BEGIN
         SELECT parent INTO device FROM bridge_auth.sessions WHERE key = device;
     END LOOP;
     IF p_session.max_live <= (
-        SELECT count(*) FROM bridge_auth.hanging_on(p_user, ARRAY[device], at) WHERE depth IS NOT NULL
+        SELECT count(*) FROM bridge_auth.hanging_on(p_holder.id, ARRAY[device], at) WHERE depth IS NOT NULL
     ) THEN
         result.outcome := 'too_many_sessions';
-        RETURN result;
-    ELSIF NOT bridge_auth.spend_with_session(holder, p_assertion, p_assertion_life, p_issued_at) THEN
-        result.outcome := 'assertion_used';
         RETURN result;
     END IF;
 
     expiry := least(above.expires_at, at + p_session.life * interval '1 microsecond');
-    allowed := bridge_auth.shared_scopes(bridge_auth.shared_scopes(p_scopes, holder.scopes), above.scopes);
+    allowed := bridge_auth.shared_scopes(bridge_auth.shared_scopes(p_scopes, p_holder.scopes), above.scopes);
     IF NOT p_session.declared THEN
         INSERT INTO bridge_auth.sessions (
             key, id, user_id, client_id, parent, depth, actor, call_source, scopes, user_agent, address, device_name, issuer,
             created_at, renewed_at, expires_at, ends_at, authenticated_at, resource
         ) VALUES (
-            p_session.key, p_session.id, p_user, p_session.client_id, above.key, coalesce(above.depth, 0) + 1, p_actor,
+            p_session.key, p_session.id, p_holder.id, p_session.client_id, above.key, coalesce(above.depth, 0) + 1, p_actor,
             p_session.call_source, allowed, p_session.user_agent, p_session.address, p_session.device_name, p_issuer,
             at, at, expiry, expiry, coalesce(above.authenticated_at, above.created_at), coalesce(above.resource, p_resource)
         ) ON CONFLICT DO NOTHING
         RETURNING * INTO admitted;
     END IF;
     IF admitted.key IS NULL THEN
-        DELETE FROM bridge_auth.used_assertions WHERE hash = p_assertion;
         result.outcome := 'session_taken';
         RETURN result;
     END IF;
     RETURN bridge_auth.opened_as(admitted, allowed, at, false);
+END
+$$;
+
+-- Opens a session that hangs on another one, and spends an assertion if one is given, or neither.
+CREATE FUNCTION bridge_auth.open_delegated(
+    p_session bridge_auth.new_session, p_user text, p_scopes text, p_parent uuid, p_parent_id text, p_actor text,
+    p_max_depth bigint, p_resource text, p_issuer text, p_assertion bytea, p_assertion_life bigint, p_issued_at bigint
+) RETURNS bridge_auth.opened
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_custom_plan AS $$
+DECLARE
+    holder bridge_auth.users := bridge_auth.lock_user(p_user);
+    result bridge_auth.opened;
+BEGIN
+    IF holder.id IS NULL THEN
+        result.outcome := 'unknown_user';
+    ELSIF holder.disabled THEN
+        result.outcome := 'user_disabled';
+    ELSIF NOT bridge_auth.spend_with_session(holder, p_assertion, p_assertion_life, p_issued_at) THEN
+        result.outcome := 'assertion_used';
+    ELSE
+        result := bridge_auth.admit_delegated(
+            p_session, holder, p_scopes, p_parent, p_parent_id, p_actor, p_max_depth, p_resource, p_issuer);
+        IF result.outcome <> 'opened' THEN
+            DELETE FROM bridge_auth.used_assertions WHERE hash = p_assertion;
+        END IF;
+    END IF;
+    RETURN result;
 END
 $$;
 

@@ -39,6 +39,7 @@ pub(super) fn open(tx: &Transaction<'_>, exchange: &Exchange) -> Result<OpenedSe
     if known.disabled {
         return Err(OpenSessionError::UserDisabled);
     }
+    sessions::spend(tx, &known, session)?;
     let parent_id = parent;
     let parent = find(tx, user, parent_id)?.ok_or(OpenSessionError::ParentEnded)?;
     if parent.depth as usize >= Actor::MAX_DEPTH {
@@ -48,7 +49,6 @@ pub(super) fn open(tx: &Transaction<'_>, exchange: &Exchange) -> Result<OpenedSe
     if hanging::delegated(tx, &parent.device)? >= i64::from(session.limit.max.max(1)) {
         return Err(OpenSessionError::TooManySessions);
     }
-    sessions::spend(tx, &known, session)?;
     let id = match &session.id {
         RequestedId::Fresh(id) if sessions::status(tx, id)?.is_none() => id,
         RequestedId::Fresh(_) | RequestedId::Declared(_) => return Err(OpenSessionError::SessionTaken),

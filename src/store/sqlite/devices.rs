@@ -30,7 +30,7 @@ pub(super) fn of_user(
                            AND (expires_at IS NULL OR expires_at > ?2)) AS key_since,
                       (WITH RECURSIVE family (id, depth) AS (
                            SELECT page.id, NULL
-                           UNION ALL
+                           UNION
                            SELECT child.id, child.depth FROM family
                            CROSS JOIN sessions AS child INDEXED BY live_sessions_by_parent
                                ON child.parent = family.id

@@ -10,7 +10,7 @@ use crate::store::StoreError;
 pub(super) fn delegated(tx: &Transaction<'_>, device: &SessionId) -> Result<i64, StoreError> {
     let sql = "WITH RECURSIVE family (id, user_id, depth) AS (
                    SELECT id, user_id, NULL FROM sessions WHERE id = ?1
-                   UNION ALL
+                   UNION
                    SELECT child.id, child.user_id, child.depth FROM family
                    CROSS JOIN sessions AS child INDEXED BY live_sessions_by_parent ON child.parent = family.id
                    WHERE child.user_id = family.user_id AND child.revoked_at IS NULL AND child.expires_at > ?2)
@@ -27,7 +27,7 @@ pub(super) fn family(
 ) -> Result<Vec<SessionId>, StoreError> {
     let sql = "WITH RECURSIVE family (id, user_id) AS (
                    SELECT id, user_id FROM sessions WHERE id = ?1
-                   UNION ALL
+                   UNION
                    SELECT child.id, child.user_id FROM family
                    CROSS JOIN sessions AS child INDEXED BY live_sessions_by_parent ON child.parent = family.id
                    WHERE child.user_id = family.user_id AND child.revoked_at IS NULL AND child.expires_at > ?2)
