@@ -1,15 +1,17 @@
 //! The OpenAPI document, held against a real gateway: every documented answer is given, and every answer is as documented.
 
 mod book;
+mod exchanges;
 mod operators;
 mod pages;
+mod revocations;
 
 use std::net::SocketAddr;
 
 use axum::Router;
 use axum::extract::ConnectInfo;
 use bridge_auth::audience::ProtectedResource;
-use bridge_auth::issue::AccessRequest;
+use bridge_auth::issue::{AccessRequest, TokenExchange};
 use bridge_auth::rate_limit::RateLimits;
 use bridge_auth::{BridgeBuilder, Scopes};
 use futures_util::StreamExt as _;
@@ -40,6 +42,7 @@ async fn everything(db: &SqliteBackend) -> Gateway {
             .refresh_tokens(true)
             .session_refresh_tokens(true)
             .max_devices(1)
+            .token_exchange(TokenExchange::new())
             .provisioning_requires(Scopes::parse("chat").unwrap())
             .rate_limits(
                 RateLimits::default().failure_cost(10_000).codes_per_person(10).calls_per_session(CALLS),
@@ -48,9 +51,13 @@ async fn everything(db: &SqliteBackend) -> Gateway {
             .peer_address(|extensions| Some(extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip()))
             .trusted_proxies(["127.0.0.0/8"])
     };
-    let bridge = set(sign_in_builder(db).await).audit_trail(operators::Trail).build().unwrap();
+    let bridge = set(sign_in_builder(db).await)
+        .audit_trail(operators::Trail)
+        .trust(revocations::issuer())
+        .build()
+        .unwrap();
     let document = format!("{PREFIX}/openapi.json");
-    let route = Router::new().route_service(&document, bridge.openapi_service());
+    let route = revocations::routes(&bridge).route_service(&document, bridge.openapi_service());
     Gateway::with_routes(bridge, route).await
 }
 
@@ -82,6 +89,7 @@ async fn every_documented_answer_is_given_and_is_as_documented() {
     sessions(&gateway, &mut book).await;
     oauth(&gateway, &mut book).await;
     bound_to_a_resource(&gateway, &mut book).await;
+    exchanges::tokens(&gateway, &mut book).await;
     discovery(&gateway, &mut book).await;
     operators::acts(&gateway, &mut book).await;
     operators::people(&gateway, &mut book).await;
@@ -89,9 +97,12 @@ async fn every_documented_answer_is_given_and_is_as_documented() {
     pages::device(&gateway, &db, &mut book).await;
     pages::consent(&gateway, &mut book).await;
     pages::devices(&gateway, &mut book).await;
+    revocations::answers(&gateway, &mut book).await;
+    revocations::bodies(&gateway, &mut book).await;
     bodies(&gateway, &mut book).await;
     too_many(&gateway, &db, &mut book).await;
     pages::too_many(&gateway, &mut book).await;
+    revocations::too_many(&gateway, &mut book).await;
     store_down(&gateway, &db, &mut book).await;
     assert_eq!(book.unseen(), []);
 }
@@ -339,6 +350,7 @@ async fn store_down(gateway: &Gateway, db: &SqliteBackend, book: &mut Book) {
     db.break_down();
     pages::store_down(gateway, book, &shown).await;
     operators::store_down(gateway, book).await;
+    revocations::store_down(gateway, book).await;
     for (method, path) in
         [("post", "/oauth-client"), ("get", "/sessions"), ("delete", "/sessions/{id}"), ("post", "/logout")]
     {

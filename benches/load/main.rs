@@ -1,7 +1,7 @@
 //! Load: many requests at once, beside a comparator, in rounds that take turns. `BENCHMARKS.md` says how to read the
 //! tables.
 //!
-//! `cargo bench --bench load -- in-process|sockets|growth|writes|revocations|ends|offboarding|fair|stranger|lag`.
+//! `cargo bench --bench load -- in-process|sockets|growth|writes|revocations|ends|offboarding|fair|stranger|lag|signals`.
 //! `--help` after each lists its options.
 
 #![allow(unreachable_pub, clippy::unwrap_used, clippy::print_stdout)]
@@ -16,6 +16,7 @@ mod measured;
 mod offboarding;
 mod processes;
 mod revocations;
+mod signals;
 mod sockets;
 mod stranger;
 #[allow(dead_code, reason = "only the tests use all of it")]
@@ -56,6 +57,8 @@ enum Bench {
     Stranger(stranger::Options),
     /// The time from the acknowledgement of a revocation to the first refusal on another node.
     Lag(lag::Options),
+    /// The time from the answer to a security event on one node to the first refusal on another node.
+    Signals(signals::Options),
     #[command(hide = true)]
     Serve(sockets::Server),
     #[command(hide = true)]
@@ -83,6 +86,7 @@ async fn main() {
         Bench::ServeAll(options) => fair::serve(&options).await,
         Bench::Attack(options) => fair::attack(&options).await,
         Bench::Lag(options) => lag::run(&options).await,
+        Bench::Signals(options) => signals::run(&options).await,
         Bench::Serve(options) => sockets::serve(&options).await,
         Bench::Generate(options) => sockets::generate(&options).await,
         Bench::Grow(options) => growth::grow(&options).await,

@@ -24,6 +24,14 @@ use crate::validate::{BuildError, Setting, check_endpoint};
 ///
 /// When the issuer cannot be reached, the gateway asks again after 1 s, then after up to 60 s, and logs each fault. So an
 /// event is late by as long.
+///
+/// ```
+/// # use bridge_auth::external_issuer::{EventStream, ExternalIssuer, SecurityEvents};
+/// # fn with(issuer: ExternalIssuer, token: String) -> ExternalIssuer {
+/// let events = SecurityEvents::new("https://gateway.example/events");
+/// issuer.security_events(events.stream(EventStream::poll(move || token.clone())))
+/// # }
+/// ```
 #[derive(Clone)]
 #[must_use = "give it to SecurityEvents::stream"]
 pub struct EventStream {
@@ -85,7 +93,7 @@ const EVENTS: [&str; 5] = [
 impl EventStream {
     /// A stream that the gateway polls (RFC 8936). The gateway needs no address that the issuer can reach.
     ///
-    /// `token` gives the access token for the issuer's endpoints.
+    /// `token` gives the access token for the endpoints that the issuer's configuration names.
     pub fn poll(token: impl TransmitterToken) -> Self {
         Self::new(Arc::new(token), Delivery::Poll)
     }
@@ -93,7 +101,7 @@ impl EventStream {
     /// A stream whose events the issuer sends to `endpoint` (RFC 8935): the URL of `POST {prefix}/events` of
     /// [`Bridge::revocations_service`](crate::Bridge::revocations_service).
     ///
-    /// `token` gives the access token for the issuer's endpoints.
+    /// `token` gives the access token for the endpoints that the issuer's configuration names.
     pub fn push(token: impl TransmitterToken, endpoint: impl TextOr<Url>) -> Self {
         let mut invalid = FirstInvalid::default();
         let endpoint = invalid.read("the endpoint of an event stream", endpoint);

@@ -119,12 +119,18 @@ impl Asserted {
         self.who.email.as_deref()
     }
 
-    /// The scopes of the assertion. `None`: a workload has those that the host gave it.
-    pub(crate) fn scopes(&self) -> Option<&Scopes> {
-        let default = || self.issuer.assertions.identity.as_ref().map(|settings| &settings.default_scopes);
-        match self.kind {
-            AssertionKind::Person => self.claims.scopes.as_ref().or_else(default),
-            AssertionKind::Workload => self.claims.scopes.as_ref(),
+    /// What the assertion grants to whom it is about: to a person its scopes, or else the default ones. To a workload those
+    /// that the host gave it, as far as its token has them, if that says any.
+    pub(crate) fn scopes(&self, subject: &AssertedSubject) -> Scopes {
+        let own = self.claims.scopes.as_ref();
+        match subject {
+            AssertedSubject::Person { .. } => {
+                let settings = self.issuer.assertions.identity.as_ref();
+                own.or(settings.map(|settings| &settings.default_scopes)).cloned().unwrap_or_default()
+            }
+            AssertedSubject::Workload(workload) => {
+                own.map_or_else(|| workload.scopes.clone(), |own| workload.scopes.intersection(own))
+            }
         }
     }
 

@@ -39,23 +39,24 @@ pub(super) async fn access(
     let Some(subject) = subject else {
         return Err(refused(&asserted, client.as_ref(), "unmapped", "the host knows nobody of this name"));
     };
-    let (of, client, granted) = match subject {
+    let scopes = asked_scopes(form, asserted.scopes(&subject))?;
+    let (of, client) = match subject {
         AssertedSubject::Person { user, registered_with } => {
             let client = client.ok_or_else(|| invalid_client(state))?;
-            (person(user, registered_with, &asserted), client, Scopes::default())
+            (person(user, registered_with, &asserted), client)
         }
         AssertedSubject::Workload(workload) => {
             check_workload(form, &asserted, client.as_ref(), &workload.client)?;
             let of = AssertedFor::Workload {
-                scopes: workload.scopes.clone(),
+                scopes: workload.scopes,
                 session: SessionId::of_workload(text),
                 left: Duration::from_secs(asserted.claims.left.as_secs().max(1)),
             };
-            (of, workload.client, workload.scopes)
+            (of, workload.client)
         }
     };
     let asked = AssertedAccess {
-        scopes: asked_scopes(form, asserted.scopes().unwrap_or(&granted))?,
+        scopes,
         origin: session_origin::of(state, parts, None),
         ..asserted_access(of, client, resource, &asserted)
     };
@@ -133,7 +134,8 @@ async fn verified(
         }
     }
     audit!("assertion_refused", reason = "invalid", client_id = client.map(tracing::field::display));
-    Err(REFUSED)
+    // A client that has proved itself guesses nothing.
+    Err(if client.is_some() { REFUSED.no_guess() } else { REFUSED })
 }
 
 /// An assertion about a person is good for the client alone that it was issued to.
@@ -215,14 +217,14 @@ fn wrong_resource(detail: &'static str) -> EndpointError {
 }
 
 /// The scopes that the request names, if all of them are `granted` by the assertion, or else all of these.
-fn asked_scopes(form: &Form, granted: &Scopes) -> Result<Scopes, EndpointError> {
+fn asked_scopes(form: &Form, granted: Scopes) -> Result<Scopes, EndpointError> {
     match scope::asked(form)? {
         Some(asked) if granted.contains_all(&asked) => Ok(asked),
         Some(_) => {
             note_reason("scopes", "the assertion does not have all of the scopes");
             Err(INVALID_SCOPE)
         }
-        None => Ok(granted.clone()),
+        None => Ok(granted),
     }
 }
 

@@ -309,7 +309,7 @@ async fn what_cannot_work_is_one_line_and_exit_code_1() {
             "error: invalid value '{value}' for '--database <URL>': SQLite would make a separate database in memory"
         )
     };
-    let cases: [(&[&str], &str); 22] = [
+    let cases: [(&[&str], &str); 25] = [
         (&["--bogus"], "error: unexpected argument '--bogus' found"),
         (&["--code-life", "soon"], "error: invalid value 'soon'"),
         (
@@ -347,6 +347,18 @@ async fn what_cannot_work_is_one_line_and_exit_code_1() {
         (&["--database", "sqlite:/proc/none/a.db"], "error: cannot open the database /proc/none/a.db"),
         (&["--database", "postgres://u:hunter2@127.0.0.1:1/a"], "error: cannot open the PostgreSQL database"),
         (&["--key-file", "/proc/none.key"], "error: cannot use the key file /proc/none.key"),
+        (
+            &["--agent", "planner"],
+            "error: invalid value 'planner' for '--agent <ID:SECRET>': write ID:SECRET",
+        ),
+        (
+            &["--agent", "planner:hunter2"],
+            "error: the length of a registered client's secret is 7 characters: it must be at least 32 characters",
+        ),
+        (
+            &["--identity-provider", "http://login.example"],
+            "error: the JWKS URL \"http://login.example/jwks.json\" must be an https URL",
+        ),
     ];
     for (arguments, expected) in cases {
         let mut command = example("gateway", home.path());

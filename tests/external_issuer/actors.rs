@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use bridge_auth::external_issuer::{ExternalIssuer, ExternalSessions, HttpJwks};
+use bridge_auth::Scopes;
+use bridge_auth::external_issuer::{ExternalIssuer, ExternalSessions, ExternalSubject, HttpJwks, Workload};
 use bridge_auth::issue::{RegisteredClient, TokenExchange};
 use bridge_auth::token::Actor;
 use http::HeaderMap;
@@ -13,10 +14,10 @@ use serde_json::{Value, json};
 use super::server::{Answering, AuthorizationServer, Key};
 use super::sessions::Table;
 use super::{Ahead, HERE, partner};
-use crate::oauth::given::{Hook, claims, oauth_builder};
+use crate::oauth::given::{Hook, claims, oauth_builder, post};
 use crate::oauth::token_exchange::{ACCESS, GRANT, JWT};
 use crate::support::bridge::{ISSUER, access};
-use crate::support::gateway::{Answer, Gateway};
+use crate::support::gateway::{Answer, Gateway, send};
 use crate::support::{Backend, SqliteBackend};
 
 const SECRET: &str = "c2VjcmV0IG9mIGFuIGFnZW50LCAzMiByYW5kb20gYnl0ZXM";
@@ -139,4 +140,30 @@ async fn a_caller_that_is_mapped_to_a_session_shows_who_acts_and_never_hides_it(
     for odd in [json!({}), json!("agent"), json!({ "client_id": "agent" }), json!({ "sub": "" })] {
         assert!(actor(odd.clone()).await.is_err(), "{odd}");
     }
+}
+
+#[tokio::test]
+async fn a_workload_acts_by_its_own_token_and_is_no_person_to_act_for() {
+    let db = SqliteBackend::start().await;
+    let server = AuthorizationServer::start(Ahead::default()).await;
+    let runner = |_: &ExternalSubject| Some(Workload::new("runner".parse().ok()?, Scopes::default()));
+    let gateway = trusting(&db, partner(&server).workloads(runner)).await;
+    let alice = gateway.link("alice").await;
+    let mut claims_of_pod = server.claims();
+    claims_of_pod["aud"] = json!([ISSUER]);
+    let header = json!({ "alg": "EdDSA", "kid": server.key.id });
+    let form = [
+        ("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"),
+        ("assertion", &*server.key.sign_under(&header, &claims_of_pod)),
+    ];
+    let answer = send(post(&gateway, "/token", &form)).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let runner = answer.text("access_token");
+    let said = claims(&exchange(&gateway, &alice, &runner).await.text("access_token"));
+    assert_eq!(said["act"], json!({ "sub": "runner" }));
+    let answer = exchange(&gateway, &runner, &alice).await;
+    assert!(answer.is_oauth_error(400, "invalid_request"), "{answer:?}");
+    let session = claims(&runner)["sid"].as_str().unwrap().parse().unwrap();
+    gateway.bridge.admin().revoke_session(&session).await.unwrap();
+    assert!(exchange(&gateway, &alice, &runner).await.is_oauth_error(400, "invalid_request"));
 }

@@ -8,7 +8,7 @@ mod hostile;
 mod keys;
 mod provider;
 mod revocations;
-mod server;
+pub(crate) mod server;
 mod sessions;
 mod swapped_assertions;
 mod told_of_assertions;

@@ -1,7 +1,9 @@
 //! An identity provider, and a gateway that takes its assertions at the token endpoint: what their tests share.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use axum::extract::ConnectInfo;
 use bridge_auth::audience::ProtectedResource;
 use bridge_auth::external_issuer::{
     ExternalIssuer, ExternalSessions, ExternalSubject, HttpJwks, IdentityAssertions,
@@ -66,9 +68,18 @@ impl World {
     }
 
     pub(super) async fn with(change: impl FnOnce(ExternalIssuer) -> ExternalIssuer) -> Self {
+        Self::limited(RateLimits::off(), change).await
+    }
+
+    pub(super) async fn limited(
+        limits: RateLimits,
+        change: impl FnOnce(ExternalIssuer) -> ExternalIssuer,
+    ) -> Self {
         let (clock, backend) = (Ahead::default(), SqliteBackend::start().await);
         let server = AuthorizationServer::start(clock.clone()).await;
-        let builder = clients(gateway(&backend, &clock).await);
+        let builder = clients(gateway(&backend, &clock).await)
+            .rate_limits(limits)
+            .peer_address(|extensions| Some(extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip()));
         let bridge = builder.trust(change(provider(&server))).build().unwrap();
         let gateway = Gateway::over(bridge).await;
         know(&gateway.bridge, "alice").await;

@@ -33,9 +33,9 @@ pub(super) struct AuthorizationServer {
 }
 
 /// A key that signs.
-pub(super) struct Key {
+pub(crate) struct Key {
     pair: Ed25519KeyPair,
-    pub(super) id: String,
+    pub(crate) id: String,
 }
 
 /// How the server answers who asks for its keys.
@@ -128,11 +128,11 @@ impl Drop for AuthorizationServer {
 }
 
 impl Key {
-    pub(super) fn new(id: &str) -> Self {
+    pub(crate) fn new(id: &str) -> Self {
         Self { pair: Ed25519KeyPair::generate().unwrap(), id: id.to_owned() }
     }
 
-    pub(super) fn jwk(&self) -> Value {
+    pub(crate) fn jwk(&self) -> Value {
         let x = URL_SAFE_NO_PAD.encode(self.pair.public_key());
         json!({ "kty": "OKP", "crv": "Ed25519", "x": x, "kid": self.id, "use": "sig", "alg": "EdDSA" })
     }
@@ -149,7 +149,7 @@ impl Key {
         self.sign_under(&self.header(), claims)
     }
 
-    pub(super) fn sign_under(&self, header: &Value, claims: &impl ToString) -> String {
+    pub(crate) fn sign_under(&self, header: &Value, claims: &impl ToString) -> String {
         let [header, claims] =
             [header.to_string(), claims.to_string()].map(|part| URL_SAFE_NO_PAD.encode(part));
         let signed = format!("{header}.{claims}");

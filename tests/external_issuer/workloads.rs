@@ -9,6 +9,7 @@ use bridge_auth::caller::{Caller, CallerKind};
 use bridge_auth::external_issuer::{ExternalIssuer, ExternalSubject, IdentityAssertions, Workload};
 use bridge_auth::id::ClientId;
 use bridge_auth::issue::{AccessError, AccessRequest};
+use bridge_auth::rate_limit::RateLimits;
 use http::Method;
 use serde_json::{Value, json};
 
@@ -64,6 +65,12 @@ async fn a_workload_gets_access_as_a_client_by_its_own_token_as_often_as_it_asks
     assert_eq!(narrowed.json()["scope"], "chat");
     let wider = present(&world, &token, &[("scope", "chat admin")]).await;
     assert!(wider.is_oauth_error(400, "invalid_scope"), "{wider:?}");
+    let claimed = token_of(&world, &[("scope", json!("chat admin"))]);
+    assert_eq!(
+        present(&world, &claimed, &[]).await.json()["scope"],
+        "chat",
+        "a token never widens what the host gave"
+    );
     let spiffe = [("sub", json!("spiffe://example.org/ci")), ("jti", Value::Null), ("iat", Value::Null)];
     let spiffe = present(&world, &token_of(&world, &spiffe), &[]).await;
     assert_eq!(claims_of(&spiffe.text("access_token"))["sub"], "spiffe");
@@ -205,4 +212,22 @@ async fn a_workload_that_is_let_in_by_a_token_that_expired_is_refused() {
     assert_eq!(ask(&app, "/", &token, &[]).await.status, 200);
     world.clock.pass(Duration::from_secs(3600));
     assert_eq!(ask(&app, "/", &token, &[]).await.status, 401);
+}
+
+#[tokio::test]
+async fn whoever_proves_nothing_is_limited_and_a_client_that_proved_itself_guesses_nothing() {
+    let limits = RateLimits::default().per_address(100);
+    let both =
+        |issuer: ExternalIssuer| issuer.identity_assertions(IdentityAssertions::new()).workloads(workload);
+    let world = World::limited(limits, both).await;
+    let expired = world.assertion_with("exp", json!(world.claims()["iat"].as_u64().unwrap() - 1));
+    for attempt in 0..20 {
+        assert!(is_refused(&world.present(&expired).await), "{attempt}");
+    }
+    let mut answers = Vec::new();
+    for _ in 0..20 {
+        answers.push(present(&world, &expired, &[]).await);
+    }
+    let limited = answers.iter().position(|answer| answer.is_oauth_error(429, "slow_down"));
+    assert!(limited.is_some_and(|first| first < 6), "{limited:?}");
 }

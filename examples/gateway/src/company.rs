@@ -42,7 +42,7 @@ pub struct CompanyOptions {
     pub identity_provider_keys: Option<String>,
 
     /// A program that may act for people: its client id, a colon, and its secret of at least 32 characters; may be
-    /// repeated
+    /// repeated; better set by the variable, because other users of the machine can read the command line
     #[arg(
         long,
         env = "BRIDGE_AUTH_AGENT",
@@ -54,7 +54,7 @@ pub struct CompanyOptions {
 }
 
 /// A program that may act for people.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Agent {
     pub id: String,
     pub secret: String,

@@ -93,7 +93,7 @@ async fn every_block_of_the_readme_does_what_it_says_in_an_empty_environment() {
 fn assert_demo(printed: &str) {
     assert!(printed.starts_with('✓'), "{printed}");
     let last = printed.lines().last().unwrap();
-    assert!(last.starts_with("13 of 13 proved"), "{last}");
+    assert!(last.starts_with("25 of 25 proved"), "{last}");
 }
 
 /// Runs the lines of a walk in one shell. Each line answers as its comment says, and the last one is refused.

@@ -74,7 +74,7 @@ struct World<B> {
     gateway: Gateway,
     clock: Ahead,
     people: People,
-    db: B,
+    _db: B,
 }
 
 /// The identity provider, as one whose revocations are all taken.
@@ -102,7 +102,7 @@ impl<B: Backend> World<B> {
         let idp = AuthorizationServer::start(clock.clone()).await;
         let builder = builder(&db).await.clock(clock.clone()).trust(issuer(trusted(&idp, &people)));
         let gateway = serve(change(builder).build().unwrap()).await;
-        Self { idp, gateway, clock, people, db }
+        Self { idp, gateway, clock, people, _db: db }
     }
 
     fn now(&self) -> u64 {
