@@ -5,10 +5,11 @@ use crate::support::pages::fenced;
 use crate::support::postgres::free_port;
 use crate::support::process::{executable, run, shell};
 
-/// Runs the built example in the place of `cargo run`, and ends what was started when the commands end.
+/// Runs the built example in the place of `cargo run`, and ends what was started when the commands end. (`$(jobs -p)` is empty in
+/// dash: a command in `$(…)` has no jobs.)
 const PRELUDE: &str = r#"
 cargo() { while [ "$1" != -- ]; do shift; done; shift; exec "$GATEWAY" "$@"; }
-trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
+trap 'jobs -p > jobs; kill $(cat jobs) 2>/dev/null || true' EXIT
 "#;
 
 /// What the commands of a page print, and what the page says that they print.
