@@ -8,6 +8,9 @@ use std::time::Duration;
 /// Longer than any request may take, also on a busy machine, because the gateway has its own deadline.
 const PATIENCE: Duration = Duration::from_secs(15);
 
+/// What a revocation by an event of the identity provider is called.
+pub const EVENT: &str = "event";
+
 /// One person's sessions, with the requests and the answers. Times are from the checker's own clock, since its start.
 #[derive(Debug, Default)]
 pub struct History {

@@ -196,6 +196,7 @@ mod tests {
         // The check proves nothing if nobody was let in, refused or revoked.
         let seen = [report.let_in, report.refused, report.acknowledged, report.delays.len()];
         assert!(seen.iter().all(|count| *count > 20), "{}: {report}", plan.freshness);
+        assert!(report.events > 3 && report.exchanged > 10, "{}: {report}", plan.freshness);
         assert!(report.faults >= Fault::ALL.len());
     }
 

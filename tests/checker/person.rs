@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use super::history::{Call, History, Revocation, Span, Verdict};
+use super::history::{Call, EVENT, History, Revocation, Span, Verdict};
 use super::identity_provider::Event;
 use super::scene::{AGENT, ISSUER, Scene};
 
@@ -271,7 +271,7 @@ impl Person {
             Act::Event(event) => {
                 let request = scene.request(Method::POST, scene.any_gateway(), "/v1/auth/revocations/events");
                 let request = request.header(CONTENT_TYPE, "application/secevent+jwt");
-                ("event", None, None, request.body(scene.provider.says(event, name, ISSUER)))
+                (EVENT, None, None, request.body(scene.provider.says(event, name, ISSUER)))
             }
         };
         // A person who does not wait for a gateway on the old primary may reach a gateway on the new primary while both

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::history::{Delay, History, Promise, Span, Verdict, Violation};
+use super::history::{Delay, EVENT, History, Promise, Span, Verdict, Violation};
 
 /// The counts of the check.
 #[derive(Debug, Default)]
@@ -15,6 +15,10 @@ pub struct Report {
     /// How many of these were acknowledged while there were two primaries.
     pub beside: usize,
     pub unanswered: usize,
+    /// How many of the acknowledged ones were events of the identity provider.
+    pub events: usize,
+    /// How many sessions agents got in exchange for a token.
+    pub exchanged: usize,
     pub faults: usize,
     pub violations: Vec<Violation>,
     pub delays: Vec<Delay>,
@@ -35,6 +39,8 @@ impl Report {
         }
         let acknowledged = || history.revocations.iter().filter(|revocation| revocation.acknowledged);
         self.beside += acknowledged().filter(|revocation| revocation.span.overlaps(doubled)).count();
+        self.events += acknowledged().filter(|revocation| revocation.what == EVENT).count();
+        self.exchanged += history.parents.len();
         let acknowledged = acknowledged().count();
         self.acknowledged += acknowledged;
         self.unanswered += history.revocations.len() - acknowledged;
@@ -52,6 +58,8 @@ impl Report {
         self.acknowledged += part.acknowledged;
         self.beside += part.beside;
         self.unanswered += part.unanswered;
+        self.events += part.events;
+        self.exchanged += part.exchanged;
         self.delays.extend(part.delays);
         self.violations.extend(part.violations);
     }
@@ -71,8 +79,9 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             f,
-            "{} revocations were acknowledged, {} of them beside a second primary; {} were not acknowledged; {} faults",
-            self.acknowledged, self.beside, self.unanswered, self.faults
+            "{} revocations were acknowledged, {} of them beside a second primary, {} of them events of the identity \
+             provider; {} were not acknowledged; agents exchanged {} tokens; {} faults",
+            self.acknowledged, self.beside, self.events, self.unanswered, self.exchanged, self.faults
         )?;
         let spread = |f: &mut fmt::Formatter<'_>, what, of: fn(&Delay) -> Duration| {
             let mut delays: Vec<_> = self.delays.iter().map(of).collect();
