@@ -554,7 +554,15 @@ BEGIN
     CASE p_action
         WHEN 'session' THEN revoked := bridge_auth.revoke_session(p_key, p_id, p_user);
         WHEN 'user' THEN revoked := bridge_auth.revoke_user(p_user, false);
-        WHEN 'disable' THEN revoked := bridge_auth.revoke_user(p_user, true);
+        WHEN 'disable' THEN
+            revoked := bridge_auth.revoke_user(p_user, true);
+            IF revoked IS NULL THEN
+                -- Whoever is not known yet may be made known later, by something that was issued before.
+                INSERT INTO bridge_auth.users (id, scopes, disabled) VALUES (p_user, '', true) ON CONFLICT DO NOTHING;
+                IF NOT FOUND THEN
+                    revoked := bridge_auth.revoke_user(p_user, true);
+                END IF;
+            END IF;
         WHEN 'others' THEN revoked := bridge_auth.revoke_others(p_user, p_key, p_id);
         WHEN 'client' THEN revoked := bridge_auth.revoke_client(p_client);
     END CASE;

@@ -1,6 +1,9 @@
 //! Subject identifiers (RFC 9493, SSF 1.0 §3): whom a message is about.
 
-use serde::Deserialize;
+use std::fmt;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::external_issuer::ExternalSubject;
@@ -10,8 +13,8 @@ use crate::external_issuer::ExternalSubject;
 pub(super) struct MalformedSubject;
 
 /// A subject identifier by its format.
-#[derive(Deserialize)]
-#[serde(tag = "format", rename_all = "snake_case")]
+#[derive(serde::Deserialize)]
+#[serde(tag = "format", rename_all = "snake_case", remote = "Self")]
 enum Identifier {
     IssSub {
         iss: String,
@@ -46,6 +49,27 @@ enum Identifier {
     },
     #[serde(other)]
     Unknown,
+}
+
+/// An identifier is an object, on every level. A derived `Deserialize` would also take an array of the values in order.
+impl<'de> Deserialize<'de> for Identifier {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+
+        impl<'de> Visitor<'de> for Object {
+            type Value = Identifier;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a subject identifier")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Identifier, A::Error> {
+                Identifier::deserialize(MapAccessDeserializer::new(map))
+            }
+        }
+
+        deserializer.deserialize_map(Object)
+    }
 }
 
 /// The most identifiers that one subject may have.
@@ -276,6 +300,8 @@ mod tests {
             json!({ "format": "opaque", "id": "" }),
             json!({ "format": "opaque", "id": "x".repeat(256) }),
             json!({ "format": "aliases", "identifiers": [] }),
+            json!({ "format": "aliases", "identifiers": [["opaque", "a"]] }),
+            json!({ "format": "complex", "user": ["opaque", "a"] }),
             json!({ "format": "aliases", "identifiers": vec![iss_sub("7"); 17] }),
             json!({ "format": "aliases", "identifiers": [{ "format": "email" }] }),
             json!({ "format": "complex", "user": { "format": "email" } }),

@@ -55,14 +55,15 @@ pub struct SecurityEvent {
 pub enum EventAction {
     /// [`Store::revoke`](super::Store::revoke).
     Revoke(Revoke),
-    /// [`Store::disable_user`](super::Store::disable_user).
+    /// [`Store::disable_user`](super::Store::disable_user). An unknown user becomes known, disabled and without scopes: so nobody who is
+    /// made known later comes in.
     Disable(UserId),
 }
 
 /// What became of a security event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventOutcome {
-    /// It was done. So many sessions were revoked; `None`: what it names is unknown.
+    /// It was done. So many sessions were revoked; `None`: what it names was unknown.
     Done(Option<u64>),
     /// It was done before. Nothing was changed.
     DoneBefore,

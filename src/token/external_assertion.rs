@@ -165,6 +165,9 @@ impl ExternalVerifier {
     fn time_left(&self, kind: AssertionKind, claims: &Wire) -> Result<Duration, InvalidAssertion> {
         let now = self.clock.now();
         check_time(claims.exp, claims.nbf.max(claims.iat.unwrap_or(0)), now, self.leeway)?;
+        if claims.iat.is_some_and(|iat| iat > claims.exp) {
+            return Err(InvalidToken::from(InvalidClaims::IssuedAfterExpiry).into());
+        }
         let left = Duration::from_secs(claims.exp).saturating_sub(now);
         let life = claims.iat.map_or(left, |iat| Duration::from_secs(claims.exp.saturating_sub(iat)));
         let max_life = kind.max_life();

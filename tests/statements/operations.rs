@@ -266,6 +266,9 @@ impl Person<'_> {
             assert_eq!(ask!(self.apply_event(&event)).unwrap(), EventOutcome::DoneBefore);
         }
         assert!(ask!(self.enable_user(&user)).unwrap());
+        let stranger = EventAction::Disable(UserId::parse(format!("{user}-stranger")).unwrap());
+        let event = SecurityEvent::new(assertion().hash, MINUTE, stranger);
+        assert_eq!(ask!(self.apply_event(&event)).unwrap(), EventOutcome::Done(None));
     }
 
     fn exchange(&self, parent: &SessionId, session: NewSession) -> OpenSession {

@@ -23,6 +23,7 @@ super::promises![
     an_event_does_what_the_call_of_its_action_does,
     of_many_calls_with_one_event_one_does_it_and_the_others_answer_after_it,
     an_event_about_nobody_is_remembered_too,
+    whoever_is_disabled_before_they_are_known_stays_out,
     an_event_is_forgotten_after_its_life_and_swept,
     an_event_is_in_the_log_as_any_revocation,
     two_events_of_one_person_at_once_are_both_done,
@@ -102,6 +103,18 @@ async fn an_event_does_what_the_call_of_its_action_does(db: impl Backend) {
     sign_in(&*store, &bob).await;
 }
 
+async fn whoever_is_disabled_before_they_are_known_stays_out(db: impl Backend) {
+    let store = db.open().await;
+    let late = UserId::parse("late").unwrap();
+    let disable = event(EventAction::Disable(late.clone()));
+    assert_eq!(store.apply_event(&disable).await.unwrap(), EventOutcome::Done(None));
+    user(&*store, "late").await;
+    assert!(matches!(vouch(&*store, &late, new_session()).await, Err(OpenSessionError::UserDisabled)));
+    assert!(store.enable_user(&late).await.unwrap());
+    assert_eq!(store.apply_event(&disable).await.unwrap(), EventOutcome::DoneBefore);
+    sign_in(&*store, &late).await;
+}
+
 /// Whoever is answered may rely on it: each of the calls looks at once.
 async fn of_many_calls_with_one_event_one_does_it_and_the_others_answer_after_it(db: impl Backend) {
     let nodes = [db.open().await, db.open().await];
@@ -134,7 +147,6 @@ async fn an_event_about_nobody_is_remembered_too(db: impl Backend) {
     let nobody = UserId::parse("nobody").unwrap();
     let declared = declared("laptop");
     let about = [
-        EventAction::Disable(nobody.clone()),
         EventAction::Revoke(Revoke::User(nobody.clone())),
         EventAction::Revoke(Revoke::Session(declared.id.id().clone())),
     ];

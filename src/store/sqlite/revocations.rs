@@ -41,7 +41,14 @@ pub(super) fn apply(tx: &Transaction<'_>, event: &SecurityEvent) -> Result<Event
     }
     let revoked = match &event.action {
         EventAction::Revoke(target) => revoke(tx, target)?,
-        EventAction::Disable(user) => disable(tx, user)?,
+        EventAction::Disable(user) => match disable(tx, user)? {
+            None => {
+                // Whoever is not known yet may be made known later, by something that was issued before.
+                users::add_disabled(tx, user)?;
+                None
+            }
+            ended => ended,
+        },
     };
     Ok(EventOutcome::Done(revoked))
 }

@@ -68,6 +68,12 @@ pub(super) fn set_disabled(tx: &Transaction<'_>, user: &UserId, disabled: bool) 
     Ok(changed > 0)
 }
 
+/// Makes somebody known who is disabled from the beginning.
+pub(super) fn add_disabled(tx: &Transaction<'_>, user: &UserId) -> Result<(), StoreError> {
+    let sql = "INSERT INTO users (id, scopes, disabled) VALUES (?, '', TRUE)";
+    tx.execute(sql, [user.as_str()]).map(drop)
+}
+
 /// Remembers that all of the user is revoked now.
 pub(super) fn set_not_before(tx: &Transaction<'_>, user: &UserId) -> Result<(), StoreError> {
     tx.execute("UPDATE users SET not_before = ? WHERE id = ?", params![tx.now, user.as_str()]).map(drop)
