@@ -2,11 +2,16 @@
 
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr};
+use std::process;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock};
 
 use bridge_auth::audience::ProtectedResource;
-use bridge_auth::external_issuer::{ExternalIssuer, ExternalSessions, JwksError, JwksSource};
-use bridge_auth::issue::{AccessRequest, RegisteredClient};
+use bridge_auth::external_issuer::{
+    ExternalIssuer, ExternalSessions, ExternalSubject, GlobalTokenRevocation, IdentityAssertions, JwksError,
+    JwksSource, SecurityEvents,
+};
+use bridge_auth::issue::{AccessRequest, RegisteredClient, TokenExchange};
 use bridge_auth::pages::Pages;
 use bridge_auth::rate_limit::RateLimits;
 use bridge_auth::service::ForwardedHeader;
@@ -24,6 +29,9 @@ use crate::{Signer, answer_is_sound, request};
 
 /// The issuer of the gateway.
 pub const ISSUER: &str = "https://gateway.example";
+
+/// The secret of the client `agent`, which may act for people.
+pub const AGENT_SECRET: &str = "a-secret-that-only-the-agent-of-the-fuzzer-knows";
 
 /// The issuer that the gateway trusts beside itself.
 const TRUSTED: &str = "https://idp.example";
@@ -118,6 +126,12 @@ impl Gateway {
         }
     }
 
+    /// An id that no input had before.
+    pub fn next_id(&self) -> String {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        format!("{}-{}", process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
+    }
+
     /// What `future` comes to.
     pub fn wait<F: Future>(&self, future: F) -> F::Output {
         self.runtime.block_on(future)
@@ -154,7 +168,15 @@ async fn build(own: &Signer, trusted: &Signer, header: ForwardedHeader) -> Bridg
     let external = ExternalIssuer::new(TRUSTED, keys, ExternalSessions::None)
         .audience("https://gateway.example/api", "bridge")
         .allow_scopes(Scopes::parse("read").unwrap())
-        .insecure_accept_plain_jwts();
+        .insecure_accept_plain_jwts()
+        .people(|who: &ExternalSubject| UserId::parse(who.subject.as_deref()?).ok())
+        .identity_assertions(
+            IdentityAssertions::new().register_unknown_people(Scopes::parse("read").unwrap()),
+        )
+        .security_events(SecurityEvents::new(ISSUER))
+        .backchannel_logout("gateway")
+        .global_token_revocation(GlobalTokenRevocation::new(url("/global-token-revocation")))
+        .revocations_per_minute(1_000_000);
     let client = RegisteredClient::new("editor", "Editor")
         .redirect_uri("http://127.0.0.1/callback")
         .redirect_uri("https://editor.example/back");
@@ -163,6 +185,8 @@ async fn build(own: &Signer, trusted: &Signer, header: ForwardedHeader) -> Bridg
         .protected_resource(ProtectedResource::new(ISSUER))
         .pages(Pages::new("/login"))
         .client(client)
+        .client(RegisteredClient::new("agent", "Agent").secret(AGENT_SECRET).exchanges_tokens(true))
+        .token_exchange(TokenExchange::new())
         .client(RegisteredClient::new("sp_bridge", "Bridge").redirect_uri("http://127.0.0.1/callback"))
         .authorization_endpoint(url("/authorize"))
         .device_authorization_endpoint(url("/device_authorization"))

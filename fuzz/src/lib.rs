@@ -6,6 +6,6 @@ mod gateway;
 mod jwt;
 mod wire;
 
-pub use gateway::{Gateway, ISSUER, Live};
+pub use gateway::{AGENT_SECRET, Gateway, ISSUER, Live};
 pub use jwt::{Signer, bearer, halves};
 pub use wire::{answer_is_sound, request};
