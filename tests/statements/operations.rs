@@ -266,7 +266,7 @@ impl Person<'_> {
             assert_eq!(ask!(self.apply_event(&event)).unwrap(), EventOutcome::DoneBefore);
         }
         assert!(ask!(self.enable_user(&user)).unwrap());
-        let stranger = EventAction::Disable(UserId::parse(format!("{user}-stranger")).unwrap());
+        let stranger = EventAction::Disable(UserId::parse(SessionId::random().as_str()).unwrap());
         let event = SecurityEvent::new(assertion().hash, MINUTE, stranger);
         assert_eq!(ask!(self.apply_event(&event)).unwrap(), EventOutcome::Done(None));
     }
