@@ -172,7 +172,8 @@ impl ExternalIssuer {
     /// Accepts its tokens of workloads at the token endpoint (RFC 7523), such as service account tokens of Kubernetes and
     /// JWT-SVIDs of SPIFFE. Default: none.
     ///
-    /// The token is the proof of the workload: it needs no secret here. `aud` must be the issuer of this gateway alone.
+    /// The token is the proof of the workload: it needs no secret here. `aud` must be the issuer of this gateway alone, and `iss`
+    /// this issuer: SPIRE writes `iss` when its setting `jwt_issuer` is there.
     /// A workload may show its token again. It has one session for each token, which ends with the token at the latest. Once
     /// that session was revoked, the token opens none. A workload has at most 1024 live sessions; beyond that, those that
     /// were renewed least recently end. Only layers with [`admit_workloads`](crate::BridgeAuthLayer::admit_workloads) let

@@ -205,7 +205,7 @@ async fn when_the_keys_of_the_issuer_cannot_be_fetched_no_assertion_is_called_ba
 }
 
 #[tokio::test]
-async fn when_the_database_is_down_the_assertion_is_not_spent() {
+async fn when_the_database_is_down_no_assertion_is_called_bad() {
     let world = World::start().await;
     let assertion = world.sign(&world.claims());
     world.backend.break_down();

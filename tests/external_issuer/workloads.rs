@@ -124,6 +124,7 @@ async fn a_workload_token_that_is_not_for_this_gateway_or_not_of_a_known_workloa
     let world = world().await;
     let now = world.claims()["iat"].as_u64().unwrap();
     for (name, value) in [
+        ("iss", Value::Null),
         ("aud", json!(["https://kubernetes.default.svc"])),
         ("aud", json!([ISSUER, "https://kubernetes.default.svc"])),
         ("aud", Value::Null),

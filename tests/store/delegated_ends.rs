@@ -24,6 +24,7 @@ super::promises![
     all_others_end_with_their_chains_and_the_chain_of_the_one_that_stays_stays,
     a_delegated_session_alone_keeps_nothing,
     each_session_of_a_chain_is_in_the_log,
+    ending_a_full_device_writes_what_is_live_of_it_and_nothing_else,
     what_has_expired_in_a_chain_a_moment_ago_is_revoked_too,
     a_chain_is_swept_an_hour_after_it_expired,
     exchanging_against_any_revocation_leaves_none_live,
@@ -189,6 +190,27 @@ async fn each_session_of_a_chain_is_in_the_log(db: impl Backend) {
     assert_eq!(logged.len(), 8);
     let logged: HashSet<_> = logged.into_iter().collect();
     assert_eq!(logged, tree.all().into_iter().map(Revocation::Session).collect());
+}
+
+/// The work is bounded by what may be live: rows from before cost nothing.
+async fn ending_a_full_device_writes_what_is_live_of_it_and_nothing_else(db: impl Backend) {
+    let store = db.open().await;
+    let (alice, bob) = (user(&*store, "alice").await, user(&*store, "bob").await);
+    let (device, other) = (sign_in(&*store, &alice).await, sign_in(&*store, &bob).await);
+    hang(&*store, &bob, &other, "planner").await;
+    for _ in 0..3 {
+        for _ in 0..32 {
+            let child = hang(&*store, &alice, &device, "planner").await;
+            store.revoke(&Revoke::Session(child)).await.unwrap();
+        }
+    }
+    for _ in 0..32 {
+        hang(&*store, &alice, &device, "planner").await;
+    }
+    let here = store.revocations_since(&RevocationCursor::default(), 1000).await.unwrap().next;
+    assert_eq!(store.revoke(&Revoke::Session(device)).await.unwrap(), Some(33));
+    let logged = store.revocations_since(&here, 1000).await.unwrap().entries.unwrap();
+    assert_eq!(logged.len(), 33, "one entry for each session that ended");
 }
 
 async fn what_has_expired_in_a_chain_a_moment_ago_is_revoked_too(db: impl Backend) {
