@@ -391,16 +391,15 @@ BEGIN
 END
 $$;
 
--- Spends the assertion that a session of a person is opened with, if there is one. One from before the last revoke-all of the
--- person is as good as used.
+-- Spends the assertion that a session of a person is opened with, if there is one to spend. One from before the last revoke-all of
+-- the person is as good as used.
 CREATE FUNCTION bridge_auth.spend_with_session(
     p_holder bridge_auth.users, p_assertion bytea, p_life bigint, p_issued_at bigint
 ) RETURNS boolean
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    RETURN p_assertion IS NULL
-        OR (p_issued_at > extract(epoch FROM p_holder.not_before) * 1000000
-            AND bridge_auth.spend_assertion(p_assertion, p_life));
+    RETURN (p_issued_at IS NULL OR p_issued_at > extract(epoch FROM p_holder.not_before) * 1000000)
+        AND (p_assertion IS NULL OR bridge_auth.spend_assertion(p_assertion, p_life));
 END
 $$;
 
@@ -526,10 +525,28 @@ BEGIN
 END
 $$;
 
--- Does what an event of an external issuer says and remembers it for `p_life` microseconds, or neither. The outcome is `done`
+-- Makes somebody known whom nobody has made known before. `p_mark` stands for a revocation of all that they have: if one was not long
+-- ago, what was issued before it is worth nothing.
+CREATE FUNCTION bridge_auth.add_user(
+    p_user text, p_scopes text, p_hook_scopes text, p_label text, p_label_key text, p_mark bytea
+) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_custom_plan AS $$
+BEGIN
+    PERFORM bridge_auth.begin_write();
+    -- There is no row to lock: `apply_event` takes the same lock.
+    PERFORM pg_advisory_xact_lock(hashtextextended('bridge_auth.users ' || p_user, 0));
+    INSERT INTO bridge_auth.users (id, scopes, hook_scopes, label, label_key, not_before)
+    VALUES (p_user, p_scopes, p_hook_scopes, p_label, p_label_key, coalesce(
+        (SELECT expires_at - interval '10 minutes' FROM bridge_auth.used_assertions WHERE hash = p_mark), '-infinity'))
+    ON CONFLICT (id) DO NOTHING;
+END
+$$;
+
+-- Does what an event of an external issuer says and remembers it for `p_life` microseconds, or neither. `p_mark` is remembered for ten
+-- minutes when all of somebody is revoked who is not known. The outcome is `done`
 -- with how many sessions were revoked, or `done_before`.
 CREATE FUNCTION bridge_auth.apply_event(
-    p_event bytea, p_life bigint, p_action text, p_user text, p_key uuid, p_id text, p_client text,
+    p_event bytea, p_life bigint, p_action text, p_user text, p_key uuid, p_id text, p_client text, p_mark bytea,
     OUT outcome text, OUT revoked bigint
 )
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_custom_plan AS $$
@@ -553,7 +570,17 @@ BEGIN
     outcome := 'done';
     CASE p_action
         WHEN 'session' THEN revoked := bridge_auth.revoke_session(p_key, p_id, p_user);
-        WHEN 'user' THEN revoked := bridge_auth.revoke_user(p_user, false);
+        WHEN 'user' THEN
+            revoked := bridge_auth.revoke_user(p_user, false);
+            IF revoked IS NULL THEN
+                PERFORM pg_advisory_xact_lock(hashtextextended('bridge_auth.users ' || p_user, 0));
+                revoked := bridge_auth.revoke_user(p_user, false);
+            END IF;
+            IF revoked IS NULL THEN
+                INSERT INTO bridge_auth.used_assertions (hash, expires_at)
+                VALUES (p_mark, clock_timestamp() + interval '10 minutes')
+                ON CONFLICT (hash) DO UPDATE SET expires_at = excluded.expires_at;
+            END IF;
         WHEN 'disable' THEN
             revoked := bridge_auth.revoke_user(p_user, true);
             IF revoked IS NULL THEN

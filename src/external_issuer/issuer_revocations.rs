@@ -39,7 +39,8 @@ impl ExternalIssuer {
     /// How many revocations of this issuer are taken in a minute, and at once: 1 to 1 000 000. Default: 600.
     ///
     /// Beyond that the answer is 429 with `Retry-After`, and nothing is done. It counts events, requests and logout tokens
-    /// together, also repeated ones and those that do nothing here. Each gateway counts for itself.
+    /// together. Those that end nothing here have as much of their own, and repeated ones count for their address alone: so nobody who
+    /// has a copy can use up what the issuer may send. Each gateway counts for itself.
     pub const fn revocations_per_minute(mut self, revocations: u32) -> Self {
         self.revocations.per_minute = revocations;
         self

@@ -71,6 +71,8 @@ pub(crate) struct Revocations {
     pub(crate) logout_client: Option<Audience>,
     /// How many revocations of the issuer are taken.
     pub(crate) limit: OneLimit,
+    /// The same for messages that end nothing here. They must not use up what ends something: anybody may send a copy of one.
+    pub(crate) idle_limit: OneLimit,
 }
 
 /// How security events of one issuer are judged.
@@ -182,11 +184,13 @@ impl RevocationSettings {
     pub(super) fn check(self) -> Result<Revocations, BuildError> {
         let limit = Setting::new("the limit of revocations", "ExternalIssuer::revocations_per_minute");
         check_count(limit, self.per_minute, &(1..=1_000_000), "1 to 1 000 000")?;
+        let per_minute = NonZeroU32::new(self.per_minute).unwrap_or(NonZeroU32::MIN);
         Ok(Revocations {
             events: self.events.map(SecurityEvents::check).transpose()?.flatten(),
             global: self.global.map(GlobalTokenRevocation::check).transpose()?.flatten(),
             logout_client: self.logout_client,
-            limit: OneLimit::per_minute(NonZeroU32::new(self.per_minute).unwrap_or(NonZeroU32::MIN)),
+            limit: OneLimit::per_minute(per_minute),
+            idle_limit: OneLimit::per_minute(per_minute),
         })
     }
 }

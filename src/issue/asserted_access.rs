@@ -120,7 +120,7 @@ impl Issuer {
         let AssertedFor::Person { registered_with: Some(known), .. } = &asked.of else {
             return Ok(Err(OpenSessionError::UnknownUser));
         };
-        within_deadline(self.settings.deadlines.write, self.store.put_user(known)).await?;
+        within_deadline(self.settings.deadlines.write, self.store.add_user(known)).await?;
         audit!("user_registered", user_id = %user, client_id = %asked.client, issuer = %asked.issuer,
             subject = %asked.subject);
         Ok(self.open_asserted(asked, user).await)

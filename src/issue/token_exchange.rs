@@ -1,7 +1,7 @@
 //! Token exchange (RFC 8693): a client exchanges a person's token for one with less power, of a session that hangs on the
 //! old one's.
 
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use super::access::{Access, Delegation, Grant};
 use super::issuer::{Issuer, is_client};
@@ -140,6 +140,10 @@ impl Issuer {
         };
         let opened = within_deadline(self.settings.deadlines.write, self.store.open_session(open)).await?;
         self.keep_only_if_all(request.scopes.as_ref(), &opened).await?;
+        // Of an assertion, the token says when its person signed in, and the row when the session was opened.
+        let signed_in = UNIX_EPOCH.checked_add(Duration::from_secs(claims.authenticated_at()));
+        let authenticated_at = opened.authenticated_at.min(signed_in.unwrap_or(UNIX_EPOCH));
+        let opened = OpenedSession { authenticated_at, ..opened };
         let grant = Grant {
             subject: Subject::User(opened.user.clone()),
             client: request.client,

@@ -369,6 +369,11 @@ impl<C: Clock + Clone> Limits<C> {
             .map_err(|wait| RateLimited { by: "session", wait })
     }
 
+    /// A token of `person` is exchanged. Each new token has a session of its own: so the sessions of a person count together.
+    pub(crate) fn exchange_for(&self, person: &UserId) -> Result<(), RateLimited> {
+        self.sessions.spend(self.key((person, "exchange"))).map_err(|wait| RateLimited { by: "person", wait })
+    }
+
     /// Somebody at `address` tries a user code. An address has a limit for this alone: another site can make a browser try
     /// codes, and must not keep the programs of that address from their tokens.
     pub(crate) fn guess(&self, address: Option<IpAddr>) -> Result<(), RateLimited> {

@@ -22,6 +22,11 @@ impl OneLimit {
     pub(crate) fn spend(&self) -> Result<(), Duration> {
         self.0.spend(Self::KEY)
     }
+
+    /// Gives back an attempt that was taken.
+    pub(crate) fn give_back(&self) {
+        self.0.give_back(Self::KEY);
+    }
 }
 
 impl fmt::Debug for OneLimit {

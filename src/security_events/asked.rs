@@ -58,7 +58,8 @@ impl Asked<'_> {
         }
         let mut person = None;
         for who in self.who.iter().filter(|_| session.is_none()) {
-            person = self.trusted.person(who).await?;
+            // What a workload has is the business of its own issuer.
+            person = self.trusted.person(who).await?.filter(|person| !person.is_for_workload());
             if person.is_some() {
                 break;
             }
@@ -79,6 +80,12 @@ pub(super) async fn verified(
     })?;
     note(|known| known.issuer = Some(trusted.name().to_owned()));
     Ok(message)
+}
+
+/// Takes one of the messages of `trusted` that end nothing.
+pub(super) fn spend_idle(trusted: &TrustedIssuer) -> Result<(), Refused> {
+    let spent = trusted.revocations.idle_limit.spend();
+    spent.map_err(|wait| Refused::TooMany(trusted.name().to_owned(), wait))
 }
 
 /// Takes one of the revocations that `trusted` may send.

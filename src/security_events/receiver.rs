@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 
-use super::asked::{Asked, BACKCHANNEL_LOGOUT, GLOBAL_REVOCATION, SECURITY_EVENT, spend, verified};
+use super::asked::{
+    Asked, BACKCHANNEL_LOGOUT, GLOBAL_REVOCATION, SECURITY_EVENT, spend, spend_idle, verified,
+};
 use super::decision::{Effect, LOGOUT, effect_of};
 use super::refused::{Refused, RefusedMessage, malformed, no_access, refuse, refused_token};
 use super::{subject, verification};
@@ -107,7 +109,7 @@ impl Receiver {
         };
         let Some((effect, event)) = events.keys().filter_map(|name| effect_of(name)).max_by_key(|one| one.0)
         else {
-            spend(trusted)?;
+            spend_idle(trusted)?;
             if !verification::check(trusted, events, &who)? {
                 let events = quoted_list(events.keys().map(String::as_str));
                 audit!("security_event_ignored", issuer = trusted.name(), events);
@@ -234,6 +236,8 @@ impl Receiver {
         spend(trusted)?;
         let (issuer, protocol) = (trusted.name(), protocol.name);
         let Some(action) = asked.action().await.map_err(Refused::Unavailable)? else {
+            trusted.revocations.limit.give_back();
+            spend_idle(trusted)?;
             let subject = asked.who.iter().find_map(|who| who.subject.as_deref()).map(quoted);
             audit!("revocation_unmapped", issuer, protocol, caused_by = event, subject);
             return Ok(Outcome::Unmapped);
@@ -248,6 +252,8 @@ impl Receiver {
         let (user, session) = (user.map(tracing::field::display), session.map(tracing::field::display));
         match outcome {
             EventOutcome::DoneBefore => {
+                // Anybody may send a copy. The address has paid for it.
+                trusted.revocations.limit.give_back();
                 audit!(
                     "revocation_repeated",
                     issuer,

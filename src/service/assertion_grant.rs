@@ -236,8 +236,16 @@ fn asserted_access(
     asserted: &Asserted,
 ) -> AssertedAccess {
     let claims = &asserted.claims;
-    // A platform gives a workload one token for all its requests. So that is not spent.
-    let id = claims.id.as_deref().filter(|_| asserted.kind == AssertionKind::Person);
+    let issued_at = claims.issued_at.map(|at| UNIX_EPOCH + Duration::from_secs(at));
+    let assertion = match (asserted.kind, claims.id.as_deref()) {
+        (AssertionKind::Person, Some(id)) => Some(SpentAssertion::new(
+            AssertionHash::of_message("assertion", asserted.issuer(), id),
+            claims.remembered_for,
+            issued_at.unwrap_or(UNIX_EPOCH),
+        )),
+        // A platform gives a workload one token for all its requests. So that is not spent.
+        _ => issued_at.map(SpentAssertion::reusable),
+    };
     AssertedAccess {
         of,
         client,
@@ -245,11 +253,7 @@ fn asserted_access(
         subject: claims.subject.clone(),
         scopes: Scopes::default(),
         resource,
-        assertion: id.map(|id| SpentAssertion {
-            hash: AssertionHash::of_message("assertion", asserted.issuer(), id),
-            life: claims.remembered_for,
-            issued_at: UNIX_EPOCH + Duration::from_secs(claims.issued_at.unwrap_or(0)),
-        }),
+        assertion,
         authenticated_at: claims.authenticated_at,
         origin: Origin::unknown(),
     }

@@ -10,7 +10,7 @@ use super::answer::{Answer, EndpointError, EndpointFailure, whole_seconds};
 use super::endpoint::Endpoint;
 use super::session_origin;
 use super::state::ServiceState;
-use crate::id::{ClientId, SessionId, UserId};
+use crate::id::{ClientId, UserId};
 use crate::layer_verdict::LayerVerdict;
 use crate::rate_limit::{Limits, RateLimited, ShownToken};
 use crate::telemetry::{self, ReachedLimit, note, note_reason, quoted};
@@ -193,16 +193,15 @@ pub(super) async fn introspection(
     Ok(())
 }
 
-/// A token of `session` is exchanged: it is a call that writes for this session. It costs the address nothing: the token
-/// was good, and many may share the address.
+/// A token of `person` is exchanged. It costs the address nothing: the token was good, and many may share the address.
 pub(super) async fn exchange(
     state: &ServiceState,
     parts: &Parts,
-    session: &SessionId,
+    person: &UserId,
 ) -> Result<(), EndpointError> {
     let Some(limits) = state.limits.as_ref() else { return Ok(()) };
-    let called = held(limits, limits.call_of(session, false)).await;
-    called.map_err(|limited| refused(&limited, Some(session)))?;
+    let called = held(limits, limits.exchange_for(person)).await;
+    called.map_err(|limited| refused(&limited, Some(person)))?;
     limits.give_back(session_origin::address(state, parts));
     Ok(())
 }

@@ -55,7 +55,10 @@ pub(super) async fn global_token_revocation(
     let outcome = state.receiver.revoke_globally(&revoker, &identifier).await;
     match outcome.map_err(|refused| request_error(state, refused))? {
         Outcome::Done => Ok(no_content()),
-        Outcome::DoneBefore => Err(unauthorized(state, "The JWT was used before. Sign a new one.").into()),
+        // Whoever got no answer may send it again: it is no guess.
+        Outcome::DoneBefore => {
+            Err(unauthorized(state, "The JWT was used before. Sign a new one.").no_guess().into())
+        }
         Outcome::Unmapped | Outcome::Unknown | Outcome::Ignored => Err(UNKNOWN_USER.into()),
     }
 }

@@ -37,7 +37,7 @@ pub(super) async fn exchange(
     let shown = Shown::in_form(form)?;
     let (scopes, audiences) = (scope::asked(form)?, audiences(state, form)?);
     let subject = subject(state, shown.subject).await?;
-    rate_limited::exchange(state, parts, subject.session_id()).await?;
+    rate_limited::exchange(state, parts, subject.user_id()).await?;
     let actor = match shown.actor {
         Some(token) => Some(acting_party(state, token).await?),
         None => None,

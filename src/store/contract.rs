@@ -54,6 +54,16 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// [`StoreError`] when the store cannot answer.
     async fn put_user(&self, user: &KnownUser) -> Result<(), StoreError>;
 
+    /// Makes `user` known, unless they are known already: then nothing changes.
+    ///
+    /// When all of this person was revoked by an [event](Self::apply_event) less than ten minutes ago, an
+    /// [assertion](NewSession::assertion) from before opens nothing, as if the person had been known.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store cannot answer.
+    async fn add_user(&self, user: &KnownUser) -> Result<(), StoreError>;
+
     /// Stores a code for a known, enabled user, and returns when the code expires.
     ///
     /// A user has at most [`NewCode::max_open`] open codes. When there would be more, the oldest codes become invalid.

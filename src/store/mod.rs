@@ -61,6 +61,8 @@ pub use pool_status::PoolStatus;
 #[cfg(feature = "postgres")]
 pub use postgres::{PostgresStore, PostgresStoreBuilder};
 pub use refresh_rotation::{RefreshRefusal, RefreshSession, RefreshSessionError, RefreshStatus};
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub(crate) use revocation::revocation_mark;
 pub use revocation::{
     EventAction, EventOutcome, Revocation, RevocationCursor, RevocationPage, Revoke, SecurityEvent, Swept,
 };

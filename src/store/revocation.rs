@@ -69,6 +69,12 @@ pub enum EventOutcome {
     DoneBefore,
 }
 
+/// What is remembered when all of `user` is revoked by an event, and nobody is called so yet.
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub(crate) fn revocation_mark(user: &UserId) -> AssertionHash {
+    AssertionHash::of_message("all_of_a_person", user.as_str(), "")
+}
+
 impl SecurityEvent {
     /// The event does `action`, and is remembered for `life`.
     #[must_use]

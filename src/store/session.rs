@@ -41,12 +41,12 @@ pub struct NewSession {
     pub assertion: Option<SpentAssertion>,
 }
 
-/// An assertion that vouches for a person, and is spent with the session that it opens.
+/// An assertion that vouches for a person or a workload, and is spent with the session that it opens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SpentAssertion {
-    /// Its issuer and `jti`.
-    pub hash: AssertionHash,
+    /// Its issuer and `jti`. `None`: it may be used again, and only its age counts.
+    pub hash: Option<AssertionHash>,
     /// How long it must be remembered.
     pub life: Duration,
     /// When it was issued: its `iat`. After the last revoke-all of the person it is worth nothing, as a code is.
@@ -57,7 +57,13 @@ impl SpentAssertion {
     /// An assertion that was issued at `issued_at` and must be remembered for `life`.
     #[must_use]
     pub const fn new(hash: AssertionHash, life: Duration, issued_at: SystemTime) -> Self {
-        Self { hash, life, issued_at }
+        Self { hash: Some(hash), life, issued_at }
+    }
+
+    /// An assertion that was issued at `issued_at` and may be used again.
+    #[must_use]
+    pub const fn reusable(issued_at: SystemTime) -> Self {
+        Self { hash: None, life: Duration::ZERO, issued_at }
     }
 }
 

@@ -133,6 +133,9 @@ impl TryFrom<Wire> for Actor {
 impl fmt::Display for Actor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.sub)?;
+        if let Some(issuer) = &self.iss {
+            write!(f, "@{issuer}")?;
+        }
         match &self.earlier {
             Some(earlier) => write!(f, " < {earlier}"),
             None => Ok(()),

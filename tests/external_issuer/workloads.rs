@@ -131,7 +131,7 @@ async fn a_workload_token_that_is_not_for_this_gateway_or_not_of_a_known_workloa
         ("sub", json!("system:serviceaccount:prod:runner")),
         ("sub", json!("hooks")),
         ("exp", json!(now)),
-        ("exp", json!(now + 86_401)),
+        ("exp", json!(now + 86_400 + 60)),
         ("exp", Value::Null),
         ("nbf", json!(now + 60)),
         ("nonce", json!("n")),
@@ -163,7 +163,11 @@ async fn a_workload_has_one_session_for_each_token_and_none_once_that_is_revoked
     for token in [&first, &second] {
         assert!(is_refused(&present(&world, token, &[]).await));
     }
-    let new = token_of(&world, &[("jti", json!("new"))]);
+    // One that was issued before is worth nothing, also when nobody has shown it yet.
+    let unseen = token_of(&world, &[("jti", json!("unseen"))]);
+    assert!(is_refused(&present(&world, &unseen, &[]).await));
+    let later = world.claims()["iat"].as_u64().unwrap() + 2;
+    let new = token_of(&world, &[("jti", json!("new")), ("iat", json!(later))]);
     assert_eq!(present(&world, &new, &[]).await.status, 200, "the platform still vouches for it");
 }
 

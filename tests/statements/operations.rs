@@ -261,13 +261,18 @@ impl Person<'_> {
             EventAction::Revoke(Revoke::User(user.clone())),
             EventAction::Disable(user.clone()),
         ] {
-            let event = SecurityEvent::new(assertion().hash, MINUTE, action);
+            let event = SecurityEvent::new(assertion().hash.unwrap(), MINUTE, action);
             assert!(matches!(ask!(self.apply_event(&event)).unwrap(), EventOutcome::Done(Some(_))));
             assert_eq!(ask!(self.apply_event(&event)).unwrap(), EventOutcome::DoneBefore);
         }
         assert!(ask!(self.enable_user(&user)).unwrap());
+        let nobody = UserId::parse(SessionId::random().as_str()).unwrap();
+        let revoke = EventAction::Revoke(Revoke::User(nobody.clone()));
+        let event = SecurityEvent::new(assertion().hash.unwrap(), MINUTE, revoke);
+        assert_eq!(ask!(self.apply_event(&event)).unwrap(), EventOutcome::Done(None));
+        ask!(self.add_user(&KnownUser::new(nobody, scopes("read")))).unwrap();
         let stranger = EventAction::Disable(UserId::parse(SessionId::random().as_str()).unwrap());
-        let event = SecurityEvent::new(assertion().hash, MINUTE, stranger);
+        let event = SecurityEvent::new(assertion().hash.unwrap(), MINUTE, stranger);
         assert_eq!(ask!(self.apply_event(&event)).unwrap(), EventOutcome::Done(None));
     }
 

@@ -13,10 +13,10 @@ use futures_util::future::join_all;
 
 use super::delegated::{agent, exchange, hang};
 use super::given::{
-    HOUR, MINUTE, SECOND, changed, client_id, code, declared, new_session, redeem, sign_in, state, user,
-    vouch,
+    HOUR, MINUTE, SECOND, changed, client_id, code, declared, new_session, redeem, scopes, sign_in, state,
+    user, vouch,
 };
-use crate::support::{Backend, Listed as _};
+use crate::support::{Backend, Listed as _, known};
 
 super::promises![
     an_event_ends_everything_once_and_nothing_later,
@@ -24,6 +24,9 @@ super::promises![
     of_many_calls_with_one_event_one_does_it_and_the_others_answer_after_it,
     an_event_about_nobody_is_remembered_too,
     whoever_is_disabled_before_they_are_known_stays_out,
+    what_was_issued_before_somebody_unknown_was_revoked_opens_nothing,
+    a_person_who_is_known_is_not_added_again,
+    a_reusable_assertion_is_good_until_all_of_its_user_is_revoked,
     an_event_is_forgotten_after_its_life_and_swept,
     an_event_is_in_the_log_as_any_revocation,
     two_events_of_one_person_at_once_are_both_done,
@@ -113,6 +116,45 @@ async fn whoever_is_disabled_before_they_are_known_stays_out(db: impl Backend) {
     assert!(store.enable_user(&late).await.unwrap());
     assert_eq!(store.apply_event(&disable).await.unwrap(), EventOutcome::DoneBefore);
     sign_in(&*store, &late).await;
+}
+
+async fn what_was_issued_before_somebody_unknown_was_revoked_opens_nothing(db: impl Backend) {
+    let store = db.open().await;
+    let late = UserId::parse("late").unwrap();
+    let (before, revoke) =
+        (issued_at(SystemTime::now() - SECOND), EventAction::Revoke(Revoke::User(late.clone())));
+    assert_eq!(store.apply_event(&event(revoke)).await.unwrap(), EventOutcome::Done(None));
+    store.add_user(&known(&late, &scopes("read"))).await.unwrap();
+    assert!(is_used(&vouch(&*store, &late, asserted(before)).await));
+    vouch(&*store, &late, asserted(assertion())).await.unwrap();
+    // Somebody else is known from the beginning.
+    let other = UserId::parse("other").unwrap();
+    store.add_user(&known(&other, &scopes("read"))).await.unwrap();
+    vouch(&*store, &other, asserted(issued_at(SystemTime::now() - SECOND))).await.unwrap();
+}
+
+async fn a_person_who_is_known_is_not_added_again(db: impl Backend) {
+    let store = db.open().await;
+    let alice = user(&*store, "alice").await;
+    store.add_user(&known(&alice, &scopes("nothing"))).await.unwrap();
+    let opened = vouch(&*store, &alice, new_session()).await.unwrap();
+    assert!(!opened.scopes.is_empty() && opened.scopes != scopes("nothing"), "{:?}", opened.scopes);
+    assert!(store.disable_user(&alice).await.unwrap());
+    store.add_user(&known(&alice, &scopes("read"))).await.unwrap();
+    assert!(matches!(vouch(&*store, &alice, new_session()).await, Err(OpenSessionError::UserDisabled)));
+}
+
+async fn a_reusable_assertion_is_good_until_all_of_its_user_is_revoked(db: impl Backend) {
+    let store = db.open().await;
+    let robot = user(&*store, "robot").await;
+    let reusable = SpentAssertion::reusable(SystemTime::now() - SECOND);
+    for _ in 0..2 {
+        vouch(&*store, &robot, asserted(reusable)).await.unwrap();
+    }
+    assert!(store.disable_user(&robot).await.unwrap() && store.enable_user(&robot).await.unwrap());
+    assert!(is_used(&vouch(&*store, &robot, asserted(reusable)).await));
+    let newer = SpentAssertion::reusable(SystemTime::now() + SECOND);
+    vouch(&*store, &robot, asserted(newer)).await.unwrap();
 }
 
 /// Whoever is answered may rely on it: each of the calls looks at once.

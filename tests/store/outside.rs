@@ -48,8 +48,11 @@ fn what_is_asked_has_defaults_for_all_that_is_not_required() {
     let spent = SpentAssertion::new(AssertionHash::of(&client_id("idp"), "1"), MINUTE, at(7));
     let asserted = session.clone().assertion(spent).resource(Audience::parse("mcp").unwrap());
     assert_eq!((asserted.assertion, asserted.resource), (Some(spent), Audience::parse("mcp").ok()));
-    let event = SecurityEvent::new(spent.hash, HOUR, EventAction::Disable(alice()));
-    assert_eq!((event.event, event.life, event.action), (spent.hash, HOUR, EventAction::Disable(alice())));
+    let event = SecurityEvent::new(spent.hash.unwrap(), HOUR, EventAction::Disable(alice()));
+    assert_eq!(
+        (event.event, event.life, event.action),
+        (spent.hash.unwrap(), HOUR, EventAction::Disable(alice()))
+    );
     let redeem = RedeemCode::new(code.hash, session);
     assert_eq!((&redeem.challenge, &redeem.redirect_uri, &redeem.resource), (&None, &None, &None));
     assert_eq!(

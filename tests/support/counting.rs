@@ -210,6 +210,10 @@ impl Store for Counting {
         self.store.apply_event(event).await
     }
 
+    async fn add_user(&self, user: &KnownUser) -> Result<(), StoreError> {
+        self.store.add_user(user).await
+    }
+
     async fn enable_user(&self, user: &UserId) -> Result<bool, StoreError> {
         self.store.enable_user(user).await
     }

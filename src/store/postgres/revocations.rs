@@ -13,7 +13,7 @@ use super::sessions::shown_tick;
 use crate::id::{ClientId, SessionId, UserId};
 use crate::store::{
     EventAction, EventOutcome, Revocation, RevocationCursor, RevocationPage, Revoke, SecurityEvent,
-    StoreError, Swept,
+    StoreError, Swept, revocation_mark,
 };
 
 /// A revocation of a client may take this long: the client of all bridges may have millions of sessions, and all of
@@ -44,10 +44,12 @@ pub(super) async fn apply(db: &Connections, event: &SecurityEvent) -> Result<Eve
     let parts = EventParts::of(&event.action);
     let session = parts.session.map(|session| (session_key(session), session.as_str()));
     let (key, id) = session.unzip();
-    let sql = "SELECT outcome, revoked FROM bridge_auth.apply_event($1, $2, $3, $4, $5, $6, $7)";
+    let sql = "SELECT outcome, revoked FROM bridge_auth.apply_event($1, $2, $3, $4, $5, $6, $7, $8)";
     let (hash, life) = (event.event.as_bytes().as_slice(), micros(event.life));
     let (user, client) = (parts.user.map(UserId::as_str), parts.client.map(ClientId::as_str));
-    let params: [&(dyn ToSql + Sync); 7] = [&hash, &life, &parts.action, &user, &key, &id, &client];
+    let mark = parts.user.map(revocation_mark);
+    let mark = mark.as_ref().map(|mark| mark.as_bytes().as_slice());
+    let params: [&(dyn ToSql + Sync); 8] = [&hash, &life, &parts.action, &user, &key, &id, &client, &mark];
     let row = match client {
         Some(_) => db.query_one_within(ALL_OF_A_CLIENT, sql, &params).await?,
         None => db.query_one(sql, &params).await?,

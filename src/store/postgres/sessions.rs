@@ -64,7 +64,10 @@ impl<'a> SessionParams<'a> {
             refresh: session.refresh.as_ref().map(|hash| hash.as_bytes().as_slice()),
             resource: session.resource.as_ref().map(Audience::as_str),
             issuer: session.origin.issuer.as_deref(),
-            assertion: session.assertion.as_ref().map(|spent| spent.hash.as_bytes().as_slice()),
+            assertion: session
+                .assertion
+                .as_ref()
+                .and_then(|spent| Some(spent.hash.as_ref()?.as_bytes().as_slice())),
             assertion_life: session.assertion.map(|spent| micros(spent.life)),
             issued_at: session
                 .assertion

@@ -29,6 +29,11 @@ impl Store for PostgresStore {
         self.write_for(&person, |db| async move { users::put(&db, &user).await }).await
     }
 
+    async fn add_user(&self, user: &KnownUser) -> Result<(), StoreError> {
+        let (person, user) = (user.id.clone(), user.clone());
+        self.write_for(&person, |db| async move { users::add(&db, &user).await }).await
+    }
+
     async fn issue_code(&self, code: NewCode) -> Result<SystemTime, IssueCodeError> {
         let person = code.user.clone();
         let issued = self.write_for(&person, |db| async move { codes::issue(&db, &code).await });

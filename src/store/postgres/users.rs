@@ -6,7 +6,7 @@ use super::connections::Connections;
 use super::row::Columns;
 use crate::id::UserId;
 use crate::store::user_search::UserSearch;
-use crate::store::{KnownUser, StoreError, UserPage, UserQuery, UserRecord};
+use crate::store::{KnownUser, StoreError, UserPage, UserQuery, UserRecord, revocation_mark};
 
 /// Writes nothing when nothing changes, because hosts call it at every login.
 pub(super) async fn put(db: &Connections, user: &KnownUser) -> Result<(), StoreError> {
@@ -19,6 +19,24 @@ pub(super) async fn put(db: &Connections, user: &KnownUser) -> Result<(), StoreE
             &user.hook_scopes.as_ref().map(ToString::to_string),
             &label.as_ref().map(|label| &*label.text),
             &label.as_ref().map(|label| &*label.key),
+        ],
+    )
+    .await
+    .map(drop)
+}
+
+/// Makes somebody known whom nobody has made known before.
+pub(super) async fn add(db: &Connections, user: &KnownUser) -> Result<(), StoreError> {
+    let label = user.stored_label();
+    db.query(
+        "SELECT bridge_auth.add_user($1, $2, $3, $4, $5, $6)",
+        &[
+            &user.id.as_str(),
+            &user.scopes.to_string(),
+            &user.hook_scopes.as_ref().map(ToString::to_string),
+            &label.as_ref().map(|label| &*label.text),
+            &label.as_ref().map(|label| &*label.key),
+            &revocation_mark(&user.id).as_bytes().as_slice(),
         ],
     )
     .await

@@ -40,7 +40,13 @@ pub(super) fn apply(tx: &Transaction<'_>, event: &SecurityEvent) -> Result<Event
         return Ok(EventOutcome::DoneBefore);
     }
     let revoked = match &event.action {
-        EventAction::Revoke(target) => revoke(tx, target)?,
+        EventAction::Revoke(target) => {
+            let revoked = revoke(tx, target)?;
+            if let (Revoke::User(user), None) = (target, revoked) {
+                users::mark_revoked(tx, user)?;
+            }
+            revoked
+        }
         EventAction::Disable(user) => match disable(tx, user)? {
             None => {
                 // Whoever is not known yet may be made known later, by something that was issued before.

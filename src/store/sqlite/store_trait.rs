@@ -37,6 +37,11 @@ impl Store for SqliteStore {
         self.write_for(&user.id, move |tx| users::put(tx, &new)).await
     }
 
+    async fn add_user(&self, user: &KnownUser) -> Result<(), StoreError> {
+        let (person, user) = (user.id.clone(), user.clone());
+        self.write_for(&person, move |tx| users::add(tx, &user)).await
+    }
+
     async fn issue_code(&self, code: NewCode) -> Result<SystemTime, IssueCodeError> {
         let user = code.user.clone();
         self.write_for(&user, move |tx| codes::issue(tx, &code)).await.map(system_time)

@@ -5,7 +5,10 @@ use rusqlite::{Row, params};
 use super::transaction::{Transaction, optional_text, text};
 use crate::id::{Scopes, UserId};
 use crate::store::user_search::UserSearch;
-use crate::store::{KnownUser, StoreError, UserPage, UserQuery, UserRecord};
+use crate::store::{KnownUser, StoreError, UserPage, UserQuery, UserRecord, revocation_mark};
+
+/// How long a revocation of somebody who is not known is remembered: longer than any assertion is good.
+const MARK_MILLIS: i64 = 10 * 60 * 1000;
 
 /// What is known about a user.
 pub(super) struct User {
@@ -66,6 +69,34 @@ pub(super) fn set_disabled(tx: &Transaction<'_>, user: &UserId, disabled: bool) 
     let changed =
         tx.execute("UPDATE users SET disabled = ? WHERE id = ?", params![disabled, user.as_str()])?;
     Ok(changed > 0)
+}
+
+/// Makes somebody known whom nobody has made known before.
+pub(super) fn add(tx: &Transaction<'_>, user: &KnownUser) -> Result<(), StoreError> {
+    let sql = "INSERT INTO users (id, scopes, hook_scopes, label, label_key, not_before)
+               VALUES (?, ?, ?, ?, ?, coalesce((SELECT expires_at FROM used_assertions WHERE hash = ?) - ?, 0))
+               ON CONFLICT (id) DO NOTHING";
+    let hook_scopes = user.hook_scopes.as_ref().map(Scopes::to_string);
+    let (label, key) = user.stored_label().map(|label| (label.text, label.key)).unzip();
+    let (id, mark) = (user.id.as_str(), revocation_mark(&user.id));
+    let params = params![
+        id,
+        user.scopes.to_string(),
+        hook_scopes,
+        label,
+        key,
+        mark.as_bytes().as_slice(),
+        MARK_MILLIS
+    ];
+    tx.execute(sql, params).map(drop)
+}
+
+/// Remembers for ten minutes that all of somebody was revoked who is not known.
+pub(super) fn mark_revoked(tx: &Transaction<'_>, user: &UserId) -> Result<(), StoreError> {
+    let sql = "INSERT INTO used_assertions (hash, expires_at) VALUES (?, ?)
+               ON CONFLICT (hash) DO UPDATE SET expires_at = excluded.expires_at";
+    let mark = revocation_mark(user);
+    tx.execute(sql, params![mark.as_bytes().as_slice(), tx.now + MARK_MILLIS]).map(drop)
 }
 
 /// Makes somebody known who is disabled from the beginning.

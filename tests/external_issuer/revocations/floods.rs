@@ -49,6 +49,28 @@ async fn a_flood_of_valid_events_of_one_issuer_is_bounded_and_others_are_heard()
     assert!(record.text().contains(&format!("the limit issuer of '{}", loud.issuer())), "{}", record.text());
 }
 
+/// Anybody may have a copy of a message: a proxy, a log, another receiver.
+#[tokio::test]
+async fn copies_and_events_that_end_nothing_do_not_use_up_what_the_issuer_may_send() {
+    let db = SqliteBackend::start().await;
+    let world = World::with(db, |issuer| issuer.revocations_per_minute(3), |builder| builder).await;
+    let done = world.event(&format!("{CAEP}session-revoked"), &world.iss_sub("alice"));
+    let ignored = world.event("https://schemas.example/nothing", &world.iss_sub("alice"));
+    let [done, ignored] = [done, ignored].map(|claims| world.sign(EVENT_TYPE, &claims));
+    world.gateway.link("alice").await;
+    for _ in 0..10 {
+        assert!(is_taken(&push(&world.gateway, &done).await));
+    }
+    let mut statuses = Vec::new();
+    for _ in 0..10 {
+        statuses.push(push(&world.gateway, &ignored).await.status.as_u16());
+    }
+    assert!(statuses.contains(&202) && statuses.contains(&429), "these are bounded too: {statuses:?}");
+    let token = world.gateway.link("alice").await;
+    assert!(is_taken(&world.tell(&format!("{CAEP}session-revoked"), "alice").await));
+    assert!(!world.gateway.admits(&token).await);
+}
+
 #[tokio::test]
 async fn forged_messages_cost_their_sender_and_not_the_issuer() {
     let db = SqliteBackend::start().await;

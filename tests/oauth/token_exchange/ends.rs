@@ -159,16 +159,21 @@ async fn a_device_that_renews_or_expires_takes_its_delegated_tokens_along() {
 }
 
 #[tokio::test]
-async fn a_loop_of_exchanges_is_limited_for_the_session_and_not_for_its_address() {
+async fn a_loop_of_exchanges_is_limited_for_the_person_and_not_for_their_address() {
     let db = SqliteBackend::start().await;
     let limits = bridge_auth::rate_limit::RateLimits::default().calls_per_session(3);
     let builder = exchanging(&db).await.rate_limits(limits);
     let gateway = Gateway::over(builder.build().unwrap()).await;
     let (alice, bob) = (gateway.link("alice").await, gateway.link("bob").await);
     let planner: Hook = agent("planner");
-    let mut answers = Vec::new();
+    // Also when each exchange is of the newest token.
+    let (mut answers, mut newest) = (Vec::new(), alice);
     for _ in 0..4 {
-        answers.push(exchange(&gateway, &planner, &alice, &[]).await);
+        let answer = exchange(&gateway, &planner, &newest, &[]).await;
+        if answer.status == 200 {
+            newest = answer.text("access_token");
+        }
+        answers.push(answer);
     }
     let limited = answers.pop().unwrap();
     assert!(answers.iter().all(|answer| answer.status == 200), "{answers:?}");
