@@ -17,8 +17,8 @@ use crate::validate::{BuildError, Setting, check_count, check_endpoint};
 /// How an external issuer tells this gateway of its people with security event tokens (RFC 8417): OpenID Shared Signals
 /// Framework 1.0, CAEP 1.0 and RISC 1.0.
 ///
-/// Give it to [`ExternalIssuer::security_events`]. [`RevocationsService`](crate::service::RevocationsService) then takes its
-/// events at `POST /events` (RFC 8935).
+/// Give it to [`ExternalIssuer::security_events`](crate::external_issuer::ExternalIssuer::security_events).
+/// [`RevocationsService`](crate::service::RevocationsService) then takes its events at `POST /events` (RFC 8935).
 ///
 /// ```
 /// # use bridge_auth::external_issuer::{ExternalIssuer, ExternalSubject, SecurityEvents};
@@ -43,8 +43,8 @@ pub struct SecurityEvents {
 /// How an external issuer asks for the revocation of all that a person has (draft-parecki-oauth-global-token-revocation;
 /// Okta calls it Universal Logout).
 ///
-/// Give it to [`ExternalIssuer::global_token_revocation`]. [`RevocationsService`](crate::service::RevocationsService) then
-/// takes its requests at `POST /global-token-revocation`.
+/// Give it to [`ExternalIssuer::global_token_revocation`](crate::external_issuer::ExternalIssuer::global_token_revocation).
+/// [`RevocationsService`](crate::service::RevocationsService) then takes its requests at `POST /global-token-revocation`.
 #[derive(Debug, Clone)]
 #[must_use = "give it to ExternalIssuer::global_token_revocation"]
 pub struct GlobalTokenRevocation {

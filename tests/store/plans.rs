@@ -5,7 +5,7 @@ use tokio_postgres::Client;
 use crate::support::{Backend as _, PostgresBackend};
 
 /// All that one person does and what ends them; `LAPTOP` is their session's key.
-const OPERATIONS: [&str; 16] = [
+const OPERATIONS: [&str; 17] = [
     "SELECT bridge_auth.open_vouched(ROW(LAPTOP, 'laptop', true, 'sp_bridge', 'bridge', NULL, NULL, NULL, 86400000000, 64,
         true)::bridge_auth.new_session, 'alice', 'read')",
     "SELECT bridge_auth.provision('bridge:alice', 'alice', LAPTOP, 'laptop', '\\x01', 'hook:track', 60000000, 16, NULL)",
@@ -36,10 +36,12 @@ const OPERATIONS: [&str; 16] = [
     "SELECT bridge_auth.open_delegated(ROW(gen_random_uuid(), gen_random_uuid(), false, 'mine', 'bridge', NULL, NULL, NULL,
             86400000000, 32, false)::bridge_auth.new_session, 'alice', 'read', LAPTOP, 'laptop', NULL, 4, NULL, NULL, NULL,
             NULL, NULL), bridge_auth.revoke_client('mine')",
-    "SELECT bridge_auth.apply_event('\x04', 60000000, 'session', NULL, LAPTOP, 'laptop', NULL),
-        bridge_auth.apply_event('\x04', 60000000, 'session', NULL, LAPTOP, 'laptop', NULL)",
-    "SELECT bridge_auth.apply_event('\x05', 60000000, 'disable', 'alice', NULL, NULL, NULL)",
-    "SELECT bridge_auth.apply_event('\x06', 60000000, 'others', 'alice', LAPTOP, 'laptop', NULL)",
+    "SELECT bridge_auth.apply_event('\x04', 60000000, 'session', NULL, LAPTOP, 'laptop', NULL, NULL),
+        bridge_auth.apply_event('\x04', 60000000, 'session', NULL, LAPTOP, 'laptop', NULL, NULL)",
+    "SELECT bridge_auth.apply_event('\x05', 60000000, 'disable', 'alice', NULL, NULL, NULL, '\x15')",
+    "SELECT bridge_auth.apply_event('\x06', 60000000, 'others', 'alice', LAPTOP, 'laptop', NULL, '\x15')",
+    "SELECT bridge_auth.apply_event('\x07', 60000000, 'user', 'nobody', NULL, NULL, NULL, '\x16'),
+        bridge_auth.add_user('nobody', 'read', NULL, NULL, NULL, '\x16')",
     "SELECT bridge_auth.revoke_session(LAPTOP, 'laptop', NULL)",
     "SELECT bridge_auth.revoke_client('bridge:alice')",
     "SELECT bridge_auth.revoke_user('alice', false)",
