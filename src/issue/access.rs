@@ -363,6 +363,13 @@ impl From<OpenSessionError> for AccessError {
     }
 }
 
+/// The same session, whose person signed in `seconds` after 1970 at the latest: a token may say less than its row.
+pub(super) fn signed_in_at_the_latest(opened: OpenedSession, seconds: u64) -> OpenedSession {
+    let signed_in = UNIX_EPOCH.checked_add(Duration::from_secs(seconds));
+    let authenticated_at = signed_in.map_or(opened.authenticated_at, |at| at.min(opened.authenticated_at));
+    OpenedSession { authenticated_at, ..opened }
+}
+
 fn checked(asked: Option<Duration>, default: Duration, most: Duration) -> Result<Duration, AccessError> {
     let life = asked.unwrap_or(default);
     if life.subsec_nanos() == 0 && !life.is_zero() && life <= most {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::access::{Access, Grant};
+use super::access::{Access, Grant, signed_in_at_the_latest};
 use super::issuer::{Issuer, is_client};
 use crate::clock::Clock;
 use crate::id::{Audience, ClientId, Scopes, SessionId, UserId};
@@ -165,11 +165,12 @@ impl Issuer {
             audiences: self.audiences_of(asked.resource.as_ref()),
             token_life: self.settings.tokens.life,
         };
-        let signed_in = asked.authenticated_at.filter(|at| *at < now).map(Duration::from_secs);
-        let authenticated_at = signed_in
-            .and_then(|at| std::time::UNIX_EPOCH.checked_add(at))
-            .map_or(opened.authenticated_at, |at| at.min(opened.authenticated_at));
-        self.sign(OpenedSession { authenticated_at, ..opened }, grant)
+        let signed_in = asked.authenticated_at.filter(|at| *at < now);
+        let opened = match signed_in {
+            Some(at) => signed_in_at_the_latest(opened, at),
+            None => opened,
+        };
+        self.sign(opened, grant)
     }
 }
 

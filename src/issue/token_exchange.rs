@@ -1,9 +1,9 @@
 //! Token exchange (RFC 8693): a client exchanges a person's token for one with less power, of a session that hangs on the
 //! old one's.
 
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
-use super::access::{Access, Delegation, Grant};
+use super::access::{Access, Delegation, Grant, signed_in_at_the_latest};
 use super::issuer::{Issuer, is_client};
 use super::settings::TokenExchange;
 use crate::caller::{ActingParty, Caller};
@@ -141,9 +141,7 @@ impl Issuer {
         let opened = within_deadline(self.settings.deadlines.write, self.store.open_session(open)).await?;
         self.keep_only_if_all(request.scopes.as_ref(), &opened).await?;
         // Of an assertion, the token says when its person signed in, and the row when the session was opened.
-        let signed_in = UNIX_EPOCH.checked_add(Duration::from_secs(claims.authenticated_at()));
-        let authenticated_at = opened.authenticated_at.min(signed_in.unwrap_or(UNIX_EPOCH));
-        let opened = OpenedSession { authenticated_at, ..opened };
+        let opened = signed_in_at_the_latest(opened, claims.authenticated_at());
         let grant = Grant {
             subject: Subject::User(opened.user.clone()),
             client: request.client,

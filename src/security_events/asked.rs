@@ -6,6 +6,7 @@ use super::decision::{Effect, action};
 use super::refused::{Refused, refused_token};
 use crate::external_issuer::{ExternalSubject, TrustedIssuer, Unverified};
 use crate::id::AssertionHash;
+use crate::rate_limit::OneLimit;
 use crate::store::{EventAction, StoreError};
 use crate::telemetry::note;
 use crate::token::Message;
@@ -84,11 +85,14 @@ pub(super) async fn verified(
 
 /// Takes one of the messages of `trusted` that end nothing.
 pub(super) fn spend_idle(trusted: &TrustedIssuer) -> Result<(), Refused> {
-    let spent = trusted.revocations.idle_limit.spend();
-    spent.map_err(|wait| Refused::TooMany(trusted.name().to_owned(), wait))
+    spend_of(trusted, &trusted.revocations.idle_limit)
 }
 
 /// Takes one of the revocations that `trusted` may send.
 pub(super) fn spend(trusted: &TrustedIssuer) -> Result<(), Refused> {
-    trusted.revocations.limit.spend().map_err(|wait| Refused::TooMany(trusted.name().to_owned(), wait))
+    spend_of(trusted, &trusted.revocations.limit)
+}
+
+fn spend_of(trusted: &TrustedIssuer, limit: &OneLimit) -> Result<(), Refused> {
+    limit.spend().map_err(|wait| Refused::TooMany(trusted.name().to_owned(), wait))
 }

@@ -339,12 +339,7 @@ async fn a_session_that_is_being_exchanged_ends_with_the_client_at_the_top() {
         let store = Arc::clone(&store);
         async move { store.revoke(&Revoke::Client(client_id("sp_bridge"))).await }
     });
-    let waiting = "SELECT count(*) FROM pg_stat_activity
-        WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    let watch = db.client().await;
-    while watch.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0) == 0 {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
+    db.somebody_waits_for_a_lock().await;
     client.batch_execute("COMMIT").await.unwrap();
     assert_eq!(revoking.await.unwrap().unwrap(), Some(4));
     let late = SessionId::parse("late").unwrap();

@@ -295,12 +295,7 @@ async fn a_hook_that_is_being_opened_ends_with_its_devices_client() {
         let store = Arc::clone(&store);
         async move { store.revoke(&Revoke::Client(client_id("sp_bridge"))).await }
     });
-    let waiting = "SELECT count(*) FROM pg_stat_activity
-        WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    let watch = db.client().await;
-    while watch.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0) == 0 {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
+    db.somebody_waits_for_a_lock().await;
     client.batch_execute("COMMIT").await.unwrap();
     assert_eq!(revoking.await.unwrap().unwrap(), Some(2));
     assert_eq!(state(&*store, &session_id("hook")).await, Some(SessionState::Revoked));

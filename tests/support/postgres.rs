@@ -67,6 +67,16 @@ impl PostgresBackend {
         connect(&self.url()).await
     }
 
+    /// Returns as soon as somebody waits for a lock in the database.
+    pub async fn somebody_waits_for_a_lock(&self) {
+        let waiting = "SELECT count(*) FROM pg_stat_activity
+            WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        let watch = self.client().await;
+        while watch.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0) == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
     /// A connection to another database of the same server.
     pub async fn server(&self) -> Client {
         connect(&self.server).await
