@@ -355,7 +355,8 @@ BEGIN
         live := ARRAY(
             SELECT key FROM bridge_auth.sessions
             WHERE user_id = p_user AND parent IS NULL AND revoked_at IS NULL AND expires_at > p_at
-            ORDER BY renewed_at, key
+            -- An agent that sends an assertion for each call pushes out what was opened so, and no bridge.
+            ORDER BY p_issuer IS NOT NULL AND issuer IS NULL, renewed_at, key
         );
         IF cardinality(live) >= p_session.max_live THEN
             IF NOT p_session.end_oldest THEN

@@ -30,6 +30,7 @@ impl AuthState {
             Rejection::from(InvalidCredential::from(InvalidToken::from(InvalidClaims::Subject)))
         })?;
         let user = (!is_client).then(|| claims.user().clone());
-        Ok(ActingParty { actor, user, expires_at: claims.expires_at() })
+        let session = Some(claims.session().clone());
+        Ok(ActingParty { actor, user, session, expires_at: claims.expires_at() })
     }
 }

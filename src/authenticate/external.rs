@@ -93,14 +93,18 @@ pub(super) async fn acting_party(
     if !matches!(claims.actor(), Ok(None)) {
         return Err(NoActingParty::Delegated);
     }
-    if token.issuer.is_mapped() {
-        let verified = mapped(state, &token).await.map_err(|refusal| refusal.rejection)?;
-        state.live_caller(verified).await.map_err(|refusal| refusal.rejection)?;
-    }
+    let session = match token.issuer.is_mapped() {
+        true => {
+            let verified = mapped(state, &token).await.map_err(|refusal| refusal.rejection)?;
+            let caller = state.live_caller(verified).await.map_err(|refusal| refusal.rejection)?;
+            Some(caller.session_id().clone())
+        }
+        false => None,
+    };
     let actor = Actor::new(claims.subject(), Some(claims.issuer().to_owned()));
     let actor = actor
         .map_err(|_| Rejection::from(InvalidCredential::from(InvalidToken::from(InvalidClaims::Subject))))?;
-    Ok(ActingParty { actor, user: None, expires_at: claims.expires_at() })
+    Ok(ActingParty { actor, user: None, session, expires_at: claims.expires_at() })
 }
 
 /// The token, when everything in it is good but its audience.

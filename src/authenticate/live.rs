@@ -11,6 +11,7 @@ use crate::id::CallSource;
 use crate::rejection::{InvalidCredential, Refusal, Rejection};
 use crate::session::Row;
 use crate::store::{SessionState, SessionStatus, StoreErrorKind};
+use crate::telemetry::Known;
 use crate::token::{Claims, InvalidToken};
 
 impl AuthState {
@@ -25,15 +26,36 @@ impl AuthState {
 
     /// The caller of a verified token, when the store says that its session is live.
     pub(super) async fn live_caller(&self, verified: Arc<VerifiedToken>) -> Result<Caller, Refusal> {
-        match self.live_group(&verified).await {
-            Ok(group) => Ok(Caller::new(verified, group)),
-            Err(rejection) => Err(Refusal::new(rejection, verified.claims.known())),
+        let group = self.live_group(&verified).await;
+        let group = group.map_err(|rejection| Refusal::new(rejection, verified.claims.known()))?;
+        self.check_actors(&verified.claims).await?;
+        Ok(Caller::new(verified, group))
+    }
+
+    /// Checks that the sessions of the actors are live too. Each is asked for at every request.
+    ///
+    /// A session id is not another session's before the row of the first was swept, long after it expired. The token
+    /// expires before that.
+    async fn check_actors(&self, claims: &Claims) -> Result<(), Refusal> {
+        for session in claims.actor_sessions() {
+            let status = self.liveness.status(session.clone()).await;
+            let live = status.map_err(Rejection::Unavailable).and_then(|status| {
+                let status = status.ok_or(InvalidCredential::SessionUnknown)?;
+                Ok(check_state(status.state)?)
+            });
+            if let Err(rejection) = live {
+                let detail = format!("the session {session} of an actor: {rejection}");
+                return Err(Refusal::new(rejection, Known { detail: Some(detail), ..claims.known() }));
+            }
         }
+        Ok(())
     }
 
     /// The group of the caller of a verified token, when the store says that its session is live.
     async fn live_group(&self, verified: &VerifiedToken) -> Result<Arc<CallerGroup>, Rejection> {
-        let fence = self.liveness.fence(&verified.claims);
+        // A verdict is remembered of one session. So it is none of a token that depends on several.
+        let depends_on_one = verified.claims.actor_sessions().is_empty();
+        let fence = depends_on_one.then(|| self.liveness.fence(&verified.claims)).flatten();
         let seen = verified.group.get().and_then(|group| Some((verified.matched_row.mark()?, group)));
         let row = self.liveness.look_up(&verified.session, seen.map(|(row, _)| row)).await;
         let row = row.map_err(Rejection::Unavailable)?.ok_or(InvalidCredential::SessionUnknown)?;

@@ -10,7 +10,7 @@ use quick_cache::Weighter;
 use quick_cache::sync::{Cache, DefaultLifecycle};
 
 use crate::caller::VerifiedToken;
-use crate::id::{Audience, ClientId, Scope, Scopes};
+use crate::id::{Audience, ClientId, Scope, Scopes, SessionId};
 use crate::telemetry::{MEASURES, gauge_at};
 use crate::token::Claims;
 
@@ -96,6 +96,9 @@ impl TokenCache {
         for actor in [claims.actor(), claims.may_act()].into_iter().flatten() {
             unshared += actor.weight();
         }
+        if !claims.actor_sessions().is_empty() {
+            unshared += slice(claims.actor_sessions().iter().map(SessionId::as_str));
+        }
         unshared
     }
 
@@ -179,7 +182,7 @@ const fn block(bytes: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::{SessionId, UserId};
+    use crate::id::UserId;
     use crate::token::Subject;
 
     fn claims(number: u32) -> Claims {
@@ -196,6 +199,7 @@ mod tests {
             session: SessionId::parse(format!("sess_{number:032x}")).unwrap(),
             authenticated_at: 0,
             actor: None,
+            actor_sessions: Box::default(),
             may_act: None,
         }
     }

@@ -1,6 +1,6 @@
 //! Who acts, as an actor token says (RFC 8693 §2.1).
 
-use crate::id::UserId;
+use crate::id::{SessionId, UserId};
 use crate::rejection::Rejection;
 use crate::token::Actor;
 
@@ -10,6 +10,8 @@ pub(crate) struct ActingParty {
     pub(crate) actor: Actor,
     /// The person of this gateway, when the party is one.
     pub(crate) user: Option<UserId>,
+    /// The session of the token. `None`: an external issuer's token that is mapped to no session.
+    pub(crate) session: Option<SessionId>,
     /// The second from which the token is no longer good.
     pub(crate) expires_at: u64,
 }

@@ -53,7 +53,7 @@ impl TrustedIssuers {
     ///
     /// Dropping the future changes nothing.
     pub(crate) async fn assertion(&self, text: &str, audience: &str) -> Result<Asserted, AssertionRefusal> {
-        let issuer = self.named_by(text).filter(|issuer| issuer.assertions.are_accepted());
+        let issuer = self.asserting(text).filter(|issuer| issuer.assertions.are_accepted());
         let issuer = issuer.ok_or(AssertionRefusal::Untrusted)?;
         let refused =
             |reason: InvalidAssertion| AssertionRefusal::Invalid(self.detail(issuer, text, &reason));

@@ -38,6 +38,7 @@ pub struct ExternalIssuer {
     people: Option<Arc<dyn PeopleMapper>>,
     pub(super) revocations: RevocationSettings,
     assertions: Assertions,
+    trust_domain: Option<String>,
     timing: Timing,
     pub(super) invalid: FirstInvalid,
 }
@@ -76,6 +77,7 @@ impl ExternalIssuer {
             people: None,
             revocations: RevocationSettings::default(),
             assertions: Assertions::default(),
+            trust_domain: None,
             timing: Timing::default(),
             invalid: FirstInvalid::default(),
         }
@@ -173,7 +175,8 @@ impl ExternalIssuer {
     /// JWT-SVIDs of SPIFFE. Default: none.
     ///
     /// The token is the proof of the workload: it needs no secret here. `aud` must be the issuer of this gateway alone, and `iss`
-    /// this issuer: SPIRE writes `iss` when its setting `jwt_issuer` is there.
+    /// this issuer. A JWT-SVID without `iss` needs [`spiffe_trust_domain`](Self::spiffe_trust_domain).
+    ///
     /// A workload may show its token again. It has one session for each token, which ends with the token at the latest. Once
     /// that session was revoked, the token opens none. A workload has at most 1024 live sessions; beyond that, those that
     /// were renewed least recently end. Only layers with [`admit_workloads`](crate::BridgeAuthLayer::admit_workloads) let
@@ -184,6 +187,18 @@ impl ExternalIssuer {
     /// Give it an issuer that issues such tokens to nobody but workloads: their type does not say what they are.
     pub fn workloads(mut self, mapper: impl WorkloadMapper) -> Self {
         self.assertions.workloads = Some(Arc::new(mapper));
+        self
+    }
+
+    /// The SPIFFE trust domain of its [`workloads`](Self::workloads), such as `example.org`. Default: none.
+    ///
+    /// A JWT-SVID needs no `iss` (JWT-SVID §3), and SPIRE writes none unless its setting `jwt_issuer` is there. With this, one without
+    /// `iss` is this issuer's when its `sub` is in the trust domain, such as `spiffe://example.org/ci`. A token of a workload
+    /// outside the trust domain is refused, with `iss` or without it.
+    ///
+    /// The key set may be the trust bundle of the domain: `use` may be `jwt-svid` there. Keys of X.509-SVIDs are ignored.
+    pub fn spiffe_trust_domain(mut self, domain: impl Into<String>) -> Self {
+        self.trust_domain = Some(domain.into());
         self
     }
 
@@ -222,6 +237,10 @@ impl ExternalIssuer {
         &self.issuer
     }
 
+    pub(super) const fn trust_domain(&self) -> Option<&String> {
+        self.trust_domain.as_ref()
+    }
+
     pub(super) fn into_trusted(self, gateway: &Gateway<'_>) -> Result<TrustedIssuer, BuildError> {
         let clock = gateway.clock;
         check_issuer(&self.issuer)?;
@@ -233,6 +252,7 @@ impl ExternalIssuer {
         }
         check_scope_claims(&self.scope_claims)?;
         self.assertions.check(self.people.as_ref())?;
+        check_trust_domain(self.trust_domain.as_deref(), &self.assertions)?;
         let audiences = self.audiences;
         if let Some((_, unknown)) = audiences.iter().find(|(_, own)| !gateway.audiences.knows(own)) {
             return Err(BuildError::UnknownAudience(unknown.to_string()));
@@ -254,6 +274,7 @@ impl ExternalIssuer {
             Keys::new(issuer.clone(), self.source, self.algorithms.clone(), self.timing, clock.clone());
         let verifier = ExternalVerifier {
             issuer,
+            trust_domain: self.trust_domain,
             algorithms: self.algorithms,
             takes_plain_jwts: self.takes_plain_jwts,
             audiences,
@@ -281,6 +302,23 @@ impl ExternalIssuer {
             mapping_deadline,
         })
     }
+}
+
+/// The characters are those of SPIFFE ID §2.1.
+fn check_trust_domain(domain: Option<&str>, assertions: &Assertions) -> Result<(), BuildError> {
+    let Some(domain) = domain else { return Ok(()) };
+    if assertions.workloads.is_none() {
+        return Err(BuildError::NoWorkloads(domain.to_owned()));
+    }
+    let may_be = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b'_');
+    if (1..=255).contains(&domain.len()) && domain.bytes().all(may_be) {
+        return Ok(());
+    }
+    Err(BuildError::Text {
+        what: "ExternalIssuer::spiffe_trust_domain",
+        value: domain.to_owned(),
+        allowed: "a name of 1 to 255 lowercase letters, digits, dots, dashes and underscores, such as `example.org`",
+    })
 }
 
 fn check_scope_claims(claims: &ScopeClaims) -> Result<(), BuildError> {

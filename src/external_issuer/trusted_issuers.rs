@@ -8,7 +8,7 @@ use quick_cache::sync::Cache;
 use super::issuer::{ExternalIssuer, Gateway};
 use super::token::ExternalToken;
 use super::trusted_issuer::TrustedIssuer;
-use crate::token::unverified_issuer;
+use crate::token::{unverified_issuer, unverified_trust_domain};
 use crate::validate::BuildError;
 
 /// All external issuers that a bridge trusts.
@@ -39,6 +39,13 @@ impl TrustedIssuers {
                 return Err(BuildError::IssuerTwice(issuer.name().to_owned()));
             }
             names.push(issuer.name().to_owned());
+            // No issuer is named like a SPIFFE trust domain: an issuer is an https URL.
+            if let Some(domain) = issuer.trust_domain() {
+                if names.contains(domain) {
+                    return Err(BuildError::IssuerTwice(domain.clone()));
+                }
+                names.push(domain.clone());
+            }
             trusted.push(Arc::new(issuer.into_trusted(gateway)?));
         }
         let all = || Self { issuers: trusted, cache: Cache::with_weighter(4096, Self::CACHE_BYTES, Bytes) };
@@ -49,6 +56,14 @@ impl TrustedIssuers {
     pub(crate) fn named_by(&self, token: &str) -> Option<&Arc<TrustedIssuer>> {
         let issuer = unverified_issuer(token)?;
         self.issuers.iter().find(|trusted| *trusted.verifier.issuer == *issuer)
+    }
+
+    /// The same for an assertion: a JWT-SVID names its trust domain, and may have no `iss`.
+    pub(super) fn asserting(&self, assertion: &str) -> Option<&Arc<TrustedIssuer>> {
+        self.named_by(assertion).or_else(|| {
+            let domain = unverified_trust_domain(assertion)?;
+            self.issuers.iter().find(|trusted| trusted.verifier.trust_domain.as_ref() == Some(&domain))
+        })
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<TrustedIssuer>> {

@@ -106,6 +106,8 @@ pub enum AccessError {
 #[derive(Default)]
 pub(super) struct Delegation {
     pub(super) actor: Option<Box<Actor>>,
+    /// The sessions of those actors that showed a token of their own.
+    pub(super) actor_sessions: Box<[SessionId]>,
     pub(super) may_act: Option<Box<Actor>>,
     /// The second after which the token is not good, in whatever life it has.
     pub(super) ends_at: Option<u64>,
@@ -239,6 +241,7 @@ impl Issuer {
             session: opened.id,
             authenticated_at: since_epoch(opened.authenticated_at).as_secs().min(now),
             actor: delegation.actor,
+            actor_sessions: delegation.actor_sessions,
             may_act: delegation.may_act,
         };
         let token = self.keys.sign(&claims)?;

@@ -8,7 +8,7 @@ use super::issuer::{Issuer, is_client};
 use super::settings::TokenExchange;
 use crate::caller::{ActingParty, Caller};
 use crate::clock::Clock;
-use crate::id::{Audience, ClientId, Scopes, UserId};
+use crate::id::{Audience, ClientId, Scopes, SessionId, UserId};
 use crate::store::{
     NewSession, OpenSession, OpenSessionError, OpenedSession, Origin, Revoke, StoreError, within_deadline,
 };
@@ -59,6 +59,8 @@ pub(crate) enum Denied {
     MayAct,
     #[error("the chain of actors is as long as it may be")]
     TooDeep,
+    #[error("the names of the actors are so long that the new token would be longer than any may be")]
+    TooLong,
     #[error("the token of the subject or of the actor is about to expire")]
     Expired,
     #[error("the session of the token has ended, or its person is locked out")]
@@ -148,12 +150,22 @@ impl Issuer {
             audiences: &decided.audiences,
             token_life: decided.life,
         };
+        let shown = request.actor.and_then(|party| party.session);
         let delegation = Delegation {
             actor: decided.actor.clone(),
+            actor_sessions: claims.actor_sessions().iter().cloned().chain(shown).collect(),
             may_act: claims.may_act().cloned().map(Box::new),
             ends_at: Some(decided.ends_at),
         };
-        Ok((self.sign_delegated(opened, grant, delegation)?, decided.actor))
+        let opened_id = opened.id.clone();
+        match self.sign_delegated(opened, grant, delegation) {
+            Ok(access) => Ok((access, decided.actor)),
+            Err(KeyError::TokenTooLong) => {
+                self.end_again(opened_id).await?;
+                Err(Denied::TooLong.into())
+            }
+            Err(fault) => Err(fault.into()),
+        }
     }
 
     fn decide(
@@ -238,9 +250,14 @@ impl Issuer {
         if asked.is_none_or(|asked| opened.scopes.contains_all(asked)) {
             return Ok(());
         }
-        let end = Revoke::Session(opened.id.clone());
-        within_deadline(self.settings.deadlines.write, self.store.revoke(&end)).await?;
+        self.end_again(opened.id.clone()).await?;
         Err(TokenExchangeError::Scope)
+    }
+
+    /// Ends a session whose token nobody gets.
+    async fn end_again(&self, session: SessionId) -> Result<(), StoreError> {
+        let end = Revoke::Session(session);
+        within_deadline(self.settings.deadlines.write, self.store.revoke(&end)).await.map(drop)
     }
 }
 
@@ -253,6 +270,7 @@ impl TokenExchangeError {
                 Denied::AnotherClient => "another_client",
                 Denied::MayAct => "may_act",
                 Denied::TooDeep => "too_deep",
+                Denied::TooLong => "too_long",
                 Denied::Expired => "about_to_expire",
                 Denied::SessionEnded => "session_ended",
                 Denied::ReservedUser => "reserved_user",

@@ -45,6 +45,7 @@ pub(crate) struct DeviceRow<'a> {
     pub(crate) ends_at: SystemTime,
     pub(crate) is_this_one: bool,
     pub(crate) has_hooks: bool,
+    pub(crate) has_agents: bool,
 }
 
 impl DeviceRow<'_> {

@@ -100,6 +100,7 @@ fn row<'a>(chosen: &Chosen<'a>, scopes: &'a Scopes, is_this_one: bool) -> Device
         ends_at: ago(0),
         is_this_one,
         has_hooks: is_this_one,
+        has_agents: is_this_one,
     }
 }
 

@@ -45,7 +45,7 @@ pub(super) async fn exchange(
     let origin = session_origin::of(state, parts, None);
     let request = TokenExchangeRequest { client, subject, actor, scopes, audiences, origin };
     state.issuer.exchange_token(exchange, request).await.map_err(|error| match error {
-        TokenExchangeError::Denied(Denied::TooDeep) => TOO_DEEP,
+        TokenExchangeError::Denied(Denied::TooDeep | Denied::TooLong) => TOO_DEEP,
         TokenExchangeError::Denied(_) => INVALID_SUBJECT_TOKEN,
         TokenExchangeError::Scope => INVALID_SCOPE,
         TokenExchangeError::Target => INVALID_TARGET,
@@ -146,5 +146,5 @@ const UNKNOWN_TYPE: EndpointError = EndpointError::invalid_request(
     "Only access tokens are exchanged, for access tokens: urn:ietf:params:oauth:token-type:access_token.",
 );
 const TOO_DEEP: EndpointError = EndpointError::invalid_request(
-    "The chain of actors is as long as it may be. Exchange a token with fewer actors.",
+    "The chain of actors, or of their names, is as long as it may be. Exchange a token with fewer actors.",
 );

@@ -28,6 +28,8 @@ pub struct Claims {
     pub(crate) session: SessionId,
     pub(crate) authenticated_at: u64,
     pub(crate) actor: Option<Box<Actor>>,
+    /// The sessions of those actors that showed a token of their own. The token is good only while all of them are live.
+    pub(crate) actor_sessions: Box<[SessionId]>,
     pub(crate) may_act: Option<Box<Actor>>,
 }
 
@@ -175,6 +177,12 @@ impl Claims {
         self.actor.as_deref()
     }
 
+    /// The sessions of those actors that showed a token of their own at an exchange. While one of them is not live, the token
+    /// is refused.
+    pub(crate) fn actor_sessions(&self) -> &[SessionId] {
+        &self.actor_sessions
+    }
+
     /// The only party that may act for the person by an exchange of this token: `may_act` (RFC 8693 §4.4). `None`: the
     /// token does not say.
     #[must_use]
@@ -253,7 +261,7 @@ fn is_token_id(text: &str) -> bool {
     matches!(text.len(), 1..=128) && text.bytes().all(|b| b.is_ascii_graphic())
 }
 
-/// The JSON form. Every claim except `owner`, `act` and `may_act` is required. A fraction of a time never makes a token
+/// The JSON form. Every claim except `owner`, `act`, `act_sid` and `may_act` is required. A fraction of a time never makes a token
 /// good for longer. A repeated claim is an error. Claims with other names are ignored.
 #[derive(Serialize, Deserialize)]
 struct Wire {
@@ -277,6 +285,8 @@ struct Wire {
     owner: Option<UserId>,
     #[serde(default, deserialize_with = "never_null", skip_serializing_if = "Option::is_none")]
     act: Option<Box<Actor>>,
+    #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
+    act_sid: Box<[SessionId]>,
     #[serde(default, deserialize_with = "never_null", skip_serializing_if = "Option::is_none")]
     may_act: Option<Box<Actor>>,
 }
@@ -301,6 +311,7 @@ impl Wire {
             auth_time: claims.authenticated_at,
             owner,
             act: claims.actor.clone(),
+            act_sid: claims.actor_sessions.clone(),
             may_act: claims.may_act.clone(),
         }
     }
@@ -327,6 +338,7 @@ impl Wire {
             session: self.sid,
             authenticated_at: self.auth_time,
             actor: self.act,
+            actor_sessions: self.act_sid,
             may_act: self.may_act,
         })
     }

@@ -46,6 +46,8 @@ pub struct ExternalClaims {
 #[derive(Debug)]
 pub(crate) struct ExternalVerifier {
     pub(crate) issuer: Arc<str>,
+    /// The SPIFFE trust domain of its workloads, if it has one.
+    pub(crate) trust_domain: Option<String>,
     pub(crate) algorithms: Vec<Algorithm>,
     /// Whether `typ` may also be `JWT`.
     pub(crate) takes_plain_jwts: bool,
@@ -77,6 +79,29 @@ pub(crate) fn unverified_issuer(token: &str) -> Option<String> {
     }
     let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
     json_object::<Issuer>(&payload).map(|claims| claims.iss)
+}
+
+/// The SPIFFE trust domain that a token without `iss` names in `sub`, not verified. It may only be used to choose the keys for
+/// the verification.
+pub(crate) fn unverified_trust_domain(token: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Subject {
+        #[serde(default, deserialize_with = "never_null")]
+        iss: Option<IgnoredAny>,
+        sub: String,
+    }
+    if token.len() > MAX_BYTES {
+        return None;
+    }
+    let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
+    let claims: Subject = json_object(&payload)?;
+    trust_domain_of(&claims.sub).filter(|_| claims.iss.is_none()).map(ToOwned::to_owned)
+}
+
+/// The trust domain of a SPIFFE ID: `example.org` of `spiffe://example.org/ci` (SPIFFE ID §2).
+pub(super) fn trust_domain_of(id: &str) -> Option<&str> {
+    let (domain, path) = id.strip_prefix("spiffe://")?.split_once('/')?;
+    (!path.is_empty()).then_some(domain)
 }
 
 impl ExternalVerifier {
@@ -259,6 +284,7 @@ impl ExternalClaims {
             session,
             authenticated_at: self.authenticated_at.unwrap_or(self.issued_at),
             actor: self.actor()?,
+            actor_sessions: Box::default(),
             may_act: None,
         })
     }

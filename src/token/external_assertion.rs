@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::assertion::{ClientAssertion, OneAudience, is_assertion_id};
 use super::claims::check_time;
 use super::compact::json_object;
+use super::external::trust_domain_of;
 use super::optional_member::never_null;
 use super::{Claims, ExternalVerifier, InvalidClaims, InvalidToken, numeric_date};
 use crate::clock::Clock;
@@ -64,6 +65,8 @@ pub(crate) enum InvalidAssertion {
     Audience { sent: String, expected: String },
     #[error("it lives {0} s, at most {1} s are allowed")]
     TooLongLived(u64, u64),
+    #[error("sub is no SPIFFE ID in the trust domain {0}")]
+    TrustDomain(String),
     #[error("{0} is missing or malformed")]
     Missing(&'static str),
     #[error("it has the claim {0}, which is not supported here")]
@@ -73,7 +76,8 @@ pub(crate) enum InvalidAssertion {
 /// The claims of an assertion. `null` is not a missing claim, and a repeated claim is an error.
 #[derive(Deserialize)]
 struct Wire {
-    iss: String,
+    #[serde(default, deserialize_with = "never_null")]
+    iss: Option<String>,
     sub: String,
     aud: OneAudience,
     #[serde(deserialize_with = "numeric_date::down")]
@@ -149,9 +153,7 @@ impl ExternalVerifier {
         audience: &str,
     ) -> Result<ExternalAssertion, InvalidAssertion> {
         let claims: Wire = json_object(payload).ok_or(InvalidAssertion::Token(InvalidClaims::Json.into()))?;
-        if *claims.iss != *self.issuer {
-            return Err(InvalidToken::Issuer.into());
-        }
+        self.check_issuer(kind, &claims)?;
         claims.check_kind()?;
         if claims.aud.as_str() != audience {
             let (sent, expected) = (quoted(claims.aud.as_str()), quoted(audience));
@@ -159,6 +161,22 @@ impl ExternalVerifier {
         }
         let left = self.time_left(kind, &claims)?;
         claims.into_assertion(kind, left, left + self.leeway + ClientAssertion::CLOCK_RESERVE)
+    }
+
+    /// A JWT-SVID needs no `iss` (JWT-SVID §3). Its trust domain says whose keys may have signed it.
+    fn check_issuer(&self, kind: AssertionKind, claims: &Wire) -> Result<(), InvalidAssertion> {
+        let domain = self.trust_domain.as_deref().filter(|_| kind == AssertionKind::Workload);
+        match claims.iss.as_deref() {
+            Some(issuer) if *issuer == *self.issuer => {}
+            None if domain.is_some() => {}
+            _ => return Err(InvalidToken::Issuer.into()),
+        }
+        match domain {
+            Some(domain) if trust_domain_of(&claims.sub) != Some(domain) => {
+                Err(InvalidAssertion::TrustDomain(domain.to_owned()))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// How long the assertion is still good.

@@ -90,7 +90,8 @@ impl Jwk {
             Operation::Sign => "sign",
             Operation::Verify => "verify",
         };
-        let allows_use = self.usage.as_deref().is_none_or(|usage| usage == "sig");
+        // SPIFFE marks the keys of JWT-SVIDs by a word of its own (SPIFFE Trust Domain and Bundle §4.2.1).
+        let allows_use = self.usage.as_deref().is_none_or(|usage| matches!(usage, "sig" | "jwt-svid"));
         let allows_operation =
             self.key_ops.as_ref().is_none_or(|operations| operations.iter().any(|op| op == operation));
         if !allows_use || !allows_operation {

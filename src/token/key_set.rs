@@ -122,6 +122,7 @@ mod tests {
             json!("odd"),
             json!(null),
             with(ed.clone(), "use", "enc"),
+            with(ed.clone(), "use", "x509-svid"),
             with(ed.clone(), "key_ops", json!(["encrypt"])),
             with(ed.clone(), "alg", "ES256"),
             with(ed.clone(), "d", "AA"),

@@ -31,7 +31,9 @@ pub use claims::{Claims, Subject};
 pub(crate) use error::MAX_BYTES as MAX_TOKEN_BYTES;
 pub use error::{InvalidClaims, InvalidToken, KeyError};
 pub(crate) use explain::told;
-pub(crate) use external::{ExternalClaims, ExternalVerifier, ParsedToken, unverified_issuer};
+pub(crate) use external::{
+    ExternalClaims, ExternalVerifier, ParsedToken, unverified_issuer, unverified_trust_domain,
+};
 pub(crate) use external_assertion::{AssertionKind, ExternalAssertion, InvalidAssertion};
 pub use key_ring::KeyRing;
 pub(crate) use key_set::KeySet;

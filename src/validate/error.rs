@@ -91,6 +91,9 @@ pub enum BuildError {
     /// The people of an external issuer are not known, and something needs them.
     #[error("it is not known who the people of the issuer {0:?} are: set ExternalIssuer::people")]
     NoPeople(String),
+    /// A SPIFFE trust domain is of no use to an issuer without workloads.
+    #[error("the SPIFFE trust domain {0:?} is of no use without workloads: set ExternalIssuer::workloads")]
+    NoWorkloads(String),
     /// No TLS client could be made. It would fetch the keys of other issuers, or the documents of OAuth clients.
     #[error("no TLS client could be made to fetch the keys of other issuers or the documents of clients")]
     Tls(#[source] Box<dyn std::error::Error + Send + Sync>),

@@ -4,13 +4,16 @@
 use std::time::Duration;
 
 use bridge_auth::Scopes;
-use bridge_auth::external_issuer::{ExternalIssuer, ExternalSessions, ExternalSubject, HttpJwks, Workload};
+use bridge_auth::external_issuer::{
+    ExternalIssuer, ExternalSessions, ExternalSubject, HttpJwks, IdentityAssertions, Workload,
+};
 use bridge_auth::issue::{RegisteredClient, TokenExchange};
 use bridge_auth::token::Actor;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use serde_json::{Value, json};
 
+use super::provider::{assertion_claims, know, provider, sign};
 use super::server::{Answering, AuthorizationServer, Key};
 use super::sessions::Table;
 use super::{Ahead, HERE, partner};
@@ -111,9 +114,37 @@ async fn an_actor_that_is_mapped_to_a_session_acts_only_while_the_session_is_liv
     let (alice, bob) = (gateway.link("alice").await, access(&gateway.bridge, "bob", "chat").await);
     assert!(exchange(&gateway, &alice, &server.token()).await.is_oauth_error(400, "invalid_request"));
     table.map("them|7", &bob.session);
-    assert_eq!(exchange(&gateway, &alice, &server.token()).await.status, 200);
+    let acting = exchange(&gateway, &alice, &server.token()).await.text("access_token");
+    assert!(gateway.admits(&acting).await);
     gateway.bridge.admin().revoke_session(&bob.session).await.unwrap();
+    assert!(!gateway.admits(&acting).await, "what was exchanged before ends too");
+    assert!(gateway.admits(&alice).await);
     assert!(exchange(&gateway, &alice, &server.token()).await.is_oauth_error(400, "invalid_request"));
+}
+
+#[tokio::test]
+async fn an_exchange_makes_no_sign_in_younger_that_an_assertion_told_of() {
+    let db = SqliteBackend::start().await;
+    let server = AuthorizationServer::start(Ahead::default()).await;
+    let issuer = provider(&server).identity_assertions(IdentityAssertions::new());
+    let gateway = trusting(&db, issuer).await;
+    know(&gateway.bridge, "alice").await;
+    let mut claims_of_alice = assertion_claims(&server, "idp|alice");
+    let signed_in = claims_of_alice["iat"].as_u64().unwrap() - 7200;
+    claims_of_alice["client_id"] = json!("planner");
+    claims_of_alice["auth_time"] = json!(signed_in);
+    claims_of_alice.as_object_mut().unwrap().remove("resource");
+    let planner = Hook { id: "planner".to_owned(), secret: SECRET.to_owned() };
+    let assertion = sign(&server, &claims_of_alice);
+    let form = [("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"), ("assertion", &*assertion)];
+    let mut answer = planner.send(&gateway, "/token", &form).await;
+    for depth in 0..3 {
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let token = answer.text("access_token");
+        assert_eq!(claims(&token)["auth_time"], json!(signed_in), "{depth}");
+        let fields = [("grant_type", GRANT), ("subject_token", &*token), ("subject_token_type", ACCESS)];
+        answer = planner.send(&gateway, "/token", &fields).await;
+    }
 }
 
 #[tokio::test]
@@ -159,11 +190,13 @@ async fn a_workload_acts_by_its_own_token_and_is_no_person_to_act_for() {
     let answer = send(post(&gateway, "/token", &form)).await;
     assert_eq!(answer.status, 200, "{answer:?}");
     let runner = answer.text("access_token");
-    let said = claims(&exchange(&gateway, &alice, &runner).await.text("access_token"));
-    assert_eq!(said["act"], json!({ "sub": "runner" }));
+    let acting = exchange(&gateway, &alice, &runner).await.text("access_token");
+    assert_eq!(claims(&acting)["act"], json!({ "sub": "runner" }));
+    assert!(gateway.admits(&acting).await);
     let answer = exchange(&gateway, &runner, &alice).await;
     assert!(answer.is_oauth_error(400, "invalid_request"), "{answer:?}");
     let session = claims(&runner)["sid"].as_str().unwrap().parse().unwrap();
     gateway.bridge.admin().revoke_session(&session).await.unwrap();
     assert!(exchange(&gateway, &alice, &runner).await.is_oauth_error(400, "invalid_request"));
+    assert!(!gateway.admits(&acting).await && gateway.admits(&alice).await);
 }

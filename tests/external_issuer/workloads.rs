@@ -6,18 +6,21 @@ use axum::Router;
 use axum::routing::get;
 use bridge_auth::Scopes;
 use bridge_auth::caller::{Caller, CallerKind};
-use bridge_auth::external_issuer::{ExternalIssuer, ExternalSubject, IdentityAssertions, Workload};
+use bridge_auth::external_issuer::{
+    ExternalIssuer, ExternalSessions, ExternalSubject, HttpJwks, IdentityAssertions, Workload,
+};
 use bridge_auth::id::ClientId;
 use bridge_auth::issue::{AccessError, AccessRequest};
 use bridge_auth::rate_limit::RateLimits;
 use http::Method;
 use serde_json::{Value, json};
 
-use super::ask;
 use super::provider::{AGENT, GRANT, SECRET, World, claims_of, is_refused, with};
-use crate::support::ListedByAdmin;
+use super::server::AuthorizationServer;
+use super::{Ahead, ask, gateway};
 use crate::support::bridge::{ISSUER, user};
 use crate::support::gateway::{Answer, PREFIX, send};
+use crate::support::{Backend, ListedByAdmin, SqliteBackend};
 
 /// The workloads of the namespace `ci`, and one of SPIFFE.
 fn workload(who: &ExternalSubject) -> Option<Workload> {
@@ -74,6 +77,54 @@ async fn a_workload_gets_access_as_a_client_by_its_own_token_as_often_as_it_asks
     let spiffe = [("sub", json!("spiffe://example.org/ci")), ("jti", Value::Null), ("iat", Value::Null)];
     let spiffe = present(&world, &token_of(&world, &spiffe), &[]).await;
     assert_eq!(claims_of(&spiffe.text("access_token"))["sub"], "spiffe");
+}
+
+/// What SPIRE writes by default.
+#[tokio::test]
+async fn a_jwt_svid_without_an_issuer_is_its_trust_domains() {
+    let world = World::with(|issuer| issuer.workloads(workload).spiffe_trust_domain("example.org")).await;
+    let svid =
+        |id: &str| [("iss", Value::Null), ("jti", Value::Null), ("nbf", Value::Null), ("sub", json!(id))];
+    let ci = token_of(&world, &svid("spiffe://example.org/ci"));
+    for _ in 0..2 {
+        let answer = present(&world, &ci, &[]).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert_eq!(claims_of(&answer.text("access_token"))["sub"], "spiffe");
+    }
+    for id in ["spiffe://other.org/ci", "spiffe://example.org", "system:serviceaccount:ci:runner"] {
+        assert!(is_refused(&present(&world, &token_of(&world, &svid(id)), &[]).await), "{id}");
+    }
+    let federated = token_of(&world, &[("sub", json!("spiffe://other.org/ci"))]);
+    assert!(is_refused(&present(&world, &federated, &[]).await), "its key may not sign for another domain");
+    // Another key than the trust domain's.
+    let forged = super::server::Key::new(&world.server.key.id);
+    let claims = claims_of(&ci);
+    let header = with(world.server.key.header(), "typ", Value::Null);
+    assert!(is_refused(&present(&world, &forged.sign_under(&header, &claims), &[]).await));
+}
+
+#[tokio::test]
+async fn a_trust_domain_is_a_name_of_one_issuer_that_has_workloads() {
+    let server = AuthorizationServer::start(Ahead::default()).await;
+    let (backend, clock) = (SqliteBackend::start().await, Ahead::default());
+    let of = |name: &str, domain: &str| {
+        let source = HttpJwks::new(server.jwks_url()).unwrap();
+        ExternalIssuer::new(name, source, ExternalSessions::None).spiffe_trust_domain(domain)
+    };
+    let refused = async |issuers: Vec<ExternalIssuer>| {
+        let builder = gateway(&backend, &clock).await;
+        issuers.into_iter().fold(builder, bridge_auth::BridgeBuilder::trust).build().unwrap_err().to_string()
+    };
+    let of_ci = |name, domain| of(name, domain).workloads(workload);
+    let error = refused(vec![of("https://one.example", "example.org")]).await;
+    assert!(error.contains("ExternalIssuer::workloads"), "{error}");
+    for odd in ["", "Example.org", "spiffe://example.org", "example.org/ci", "exämple.org"] {
+        let error = refused(vec![of_ci("https://one.example", odd)]).await;
+        assert!(error.contains("spiffe_trust_domain"), "{error}");
+    }
+    let two = vec![of_ci("https://one.example", "example.org"), of_ci("https://two.example", "example.org")];
+    let error = refused(two).await;
+    assert!(error.contains("example.org"), "{error}");
 }
 
 #[tokio::test]

@@ -29,6 +29,7 @@ super::promises![
     another_clients_declared_id_is_refused,
     a_fresh_id_renews_nothing,
     beyond_the_limit_those_end_that_were_renewed_least_recently,
+    beyond_the_limit_an_assertion_pushes_out_what_assertions_opened_first,
     beyond_the_limit_a_session_is_refused,
     racing_sessions_stay_within_the_limit,
     hook_sessions_take_no_place,
@@ -176,6 +177,39 @@ async fn beyond_the_limit_those_end_that_were_renewed_least_recently(db: impl Ba
         assert_eq!(state(&*store, kept).await, Some(SessionState::Live));
     }
     assert!(!is_good(&*store, &alice, &secret).await);
+}
+
+/// An agent that sends an assertion for each call must not sign a person's bridges out.
+async fn beyond_the_limit_an_assertion_pushes_out_what_assertions_opened_first(db: impl Backend) {
+    let store = db.open().await;
+    let alice = user(&*store, "alice").await;
+    let limit = SessionLimit::new(4, WhenFull::Evict);
+    let limited = || new_session().limit(limit);
+    let asserted = || limited().origin(Origin::unknown().issuer("https://idp.example"));
+    let mut bridges = Vec::new();
+    for _ in 0..2 {
+        bridges.push(vouch(&*store, &alice, limited()).await.unwrap().id);
+        db.pass_time(SECOND).await;
+    }
+    let mut agents = Vec::new();
+    for _ in 0..5 {
+        agents.push(vouch(&*store, &alice, asserted()).await.unwrap());
+        db.pass_time(SECOND).await;
+    }
+    for (number, agent) in agents.iter().enumerate() {
+        let pushed_out: &[SessionId] =
+            if number < 2 { &[] } else { std::slice::from_ref(&agents[number - 2].id) };
+        assert_eq!(agent.evicted, pushed_out, "{number}");
+    }
+    // A bridge pushes out whatever was renewed least recently. So does an assertion where nothing else is.
+    assert_eq!(vouch(&*store, &alice, limited()).await.unwrap().evicted, bridges[..1]);
+    let bob = user(&*store, "bob").await;
+    let mut his = Vec::new();
+    for _ in 0..4 {
+        his.push(vouch(&*store, &bob, limited()).await.unwrap().id);
+        db.pass_time(SECOND).await;
+    }
+    assert_eq!(vouch(&*store, &bob, asserted()).await.unwrap().evicted, his[..1]);
 }
 
 async fn beyond_the_limit_a_session_is_refused(db: impl Backend) {

@@ -11,7 +11,7 @@ use crate::validate::{BuildError, Setting, check_count, check_life};
 ///
 /// [`BridgeBuilder::token_exchange`](crate::BridgeBuilder::token_exchange) takes it. The new token has a *delegated
 /// session*, which ends with the session of the old token. So once a person, a device or a client in the chain is revoked, every
-/// gateway refuses all that was exchanged from it.
+/// gateway refuses all that was exchanged from it. The same holds for the session of an actor token.
 ///
 /// A client may exchange the tokens that were issued to it. Of other tokens:
 ///

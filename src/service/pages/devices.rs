@@ -86,7 +86,7 @@ pub(in crate::service) fn row<'a>(
     program: &'a str,
     this_one: Option<&SessionId>,
 ) -> DeviceRow<'a> {
-    let Device { session, secret_since, key_since, hook_session, .. } = device;
+    let Device { session, secret_since, key_since, hook_session, delegated, .. } = device;
     DeviceRow {
         id: session.id.as_str(),
         name: session.origin.device_name.as_deref().unwrap_or_default(),
@@ -99,6 +99,7 @@ pub(in crate::service) fn row<'a>(
         ends_at: session.ends_at,
         is_this_one: this_one == Some(&session.id),
         has_hooks: secret_since.is_some() || key_since.is_some() || hook_session.is_some(),
+        has_agents: *delegated > 0,
     }
 }
 

@@ -12,6 +12,7 @@ fn theirs() -> ExternalVerifier {
     let audience = |name| Audience::parse(name).unwrap();
     ExternalVerifier {
         issuer: THEIRS.into(),
+        trust_domain: None,
         algorithms: ALGORITHMS.to_vec(),
         takes_plain_jwts: false,
         audiences: vec![(audience(HERE), audience("mcp")), (audience("api://here"), audience("bridge"))],

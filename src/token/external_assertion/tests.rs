@@ -14,6 +14,7 @@ const PERSON: &str = "oauth-id-jag+jwt";
 fn theirs() -> ExternalVerifier {
     ExternalVerifier {
         issuer: THEIRS.into(),
+        trust_domain: None,
         algorithms: ALGORITHMS.to_vec(),
         takes_plain_jwts: false,
         audiences: Vec::new(),
@@ -77,7 +78,9 @@ fn a_good_assertion_says_who_what_for_and_how_long() {
 
 #[test]
 fn m1_each_claim_that_is_missing_or_odd_is_refused() {
-    for name in ["iss", "sub", "aud", "exp"] {
+    let nobody = read(AssertionKind::Person, &without(identity(), "iss")).unwrap_err();
+    assert_eq!(nobody, InvalidToken::Issuer.into());
+    for name in ["sub", "aud", "exp"] {
         let refused = read(AssertionKind::Person, &without(identity(), name)).unwrap_err();
         assert_eq!(refused, JSON, "{name}");
     }
@@ -244,6 +247,42 @@ fn a_workload_token_needs_neither_jti_nor_iat_and_may_live_a_day() {
     assert_eq!(refused, InvalidAssertion::TooLongLived(day + LEEWAY + 1, day), "and without iat");
     let for_two = with(service_account(), "aud", json!([ISSUER, "https://kubernetes.default.svc"]));
     assert_eq!(read(&for_two).unwrap_err(), JSON, "it is for this gateway alone");
+}
+
+#[test]
+fn a_jwt_svid_needs_no_issuer_where_its_trust_domain_is_known() {
+    let domain = || ExternalVerifier { trust_domain: Some("example.org".to_owned()), ..theirs() };
+    let read = |verifier: ExternalVerifier, kind, claims: &Value| {
+        verifier.read_assertion(kind, claims.to_string().as_bytes(), ISSUER).map(|read| read.subject)
+    };
+    let svid = |id: &str| json!({ "sub": id, "aud": [ISSUER], "exp": NOW + 300, "iat": NOW });
+    let ci = "spiffe://example.org/ci";
+    assert_eq!(read(domain(), AssertionKind::Workload, &svid(ci)).as_deref(), Ok(ci));
+    assert_eq!(read(domain(), AssertionKind::Workload, &with(svid(ci), "iss", THEIRS)).as_deref(), Ok(ci));
+    let nobody = InvalidAssertion::from(InvalidToken::Issuer);
+    assert_eq!(read(theirs(), AssertionKind::Workload, &svid(ci)), Err(nobody.clone()));
+    let other = with(svid(ci), "iss", "https://other.example");
+    assert_eq!(read(domain(), AssertionKind::Workload, &other), Err(nobody.clone()));
+    assert_eq!(read(domain(), AssertionKind::Workload, &with(svid(ci), "iss", Value::Null)), Err(JSON));
+    assert_eq!(read(domain(), AssertionKind::Person, &without(identity(), "iss")), Err(nobody));
+    for outside in [
+        "spiffe://other.org/ci",
+        "spiffe://example.org.other.org/ci",
+        "spiffe://example.org",
+        "spiffe://example.org/",
+        "SPIFFE://example.org/ci",
+        "spiffe://EXAMPLE.org/ci",
+        "spiffe://user@example.org/ci",
+        "spiffe:///ci",
+        "system:serviceaccount:ci:runner",
+    ] {
+        for claims in [svid(outside), with(svid(outside), "iss", THEIRS)] {
+            let refused = InvalidAssertion::TrustDomain("example.org".to_owned());
+            assert_eq!(read(domain(), AssertionKind::Workload, &claims), Err(refused), "{claims}");
+        }
+    }
+    // People are of no trust domain.
+    assert_eq!(read(domain(), AssertionKind::Person, &identity()).as_deref(), Ok("u-1"));
 }
 
 #[test]

@@ -68,6 +68,18 @@ async fn m9_an_event_that_comes_again_is_done_once(db: impl Backend) {
 }
 
 #[tokio::test]
+async fn no_event_about_a_person_names_the_account_of_a_workload() {
+    let world = World::start(SqliteBackend::start().await).await;
+    let (admin, account) = (world.gateway.bridge.admin(), user("client:runner"));
+    let known = bridge_auth::SignedIn::new(account.clone(), bridge_auth::Scopes::default());
+    world.gateway.bridge.issuer().register_user(&known).await.unwrap();
+    for event in ["account-disabled", "account-purged"] {
+        world.tell(&format!("{RISC}{event}"), account.as_str()).await;
+        assert!(!admin.user(&account).await.unwrap().unwrap().disabled, "{event}");
+    }
+}
+
+#[tokio::test]
 async fn m9_an_event_that_nobody_knows_is_accepted_and_changes_nothing() {
     let record = Record::default();
     let _listening = record.listen();

@@ -1,10 +1,13 @@
 //! Chains of actors (RFC 8693 §4.1), and who may act (§4.4).
 
+use bridge_auth::issue::AccessRequest;
 use bridge_auth::token::Actor;
+use bridge_auth::{Scopes, SignedIn};
 use serde_json::json;
 
 use super::{ACCESS, agent, by_bridge, by_public, exchange, exchanged, for_party, gateway};
 use crate::oauth::given::{claims, hook, server};
+use crate::support::bridge::user;
 use crate::support::{Backend, SqliteBackend};
 
 crate::store::promises![
@@ -89,6 +92,41 @@ async fn m6_only_the_party_of_may_act_may_act(db: impl Backend) {
     assert!(exchange(&gateway, &agent("plain"), &token, &[]).await.is_oauth_error(400, "invalid_request"));
     let ours = Actor::new("plain", Some("https://gateway.example".to_owned())).unwrap();
     exchanged(&gateway, &agent("plain"), &for_party(&gateway, "alice", ours).await, &[]).await;
+}
+
+/// Four names of 255 characters, in a script that takes four bytes for each.
+#[tokio::test]
+async fn a_chain_of_names_that_no_token_has_room_for_is_refused_and_leaves_no_session() {
+    let db = SqliteBackend::start().await;
+    let gateway = gateway(&db).await;
+    let long = "𐐀".repeat(254);
+    let (person, scopes) =
+        (user(&format!("{long}s")), (0..19).map(|number| format!("{}{number}", "s".repeat(50))));
+    let scopes = Scopes::parse(scopes.collect::<Vec<_>>().join(" ")).unwrap();
+    let issuer = gateway.bridge.issuer();
+    issuer.register_user(&SignedIn::new(person.clone(), scopes.clone())).await.unwrap();
+    let access = issuer.open_access(AccessRequest::for_user(person.clone(), scopes)).await.unwrap();
+    let mut token = access.token.expose().to_owned();
+    let (mut refused, mut depth) = (None, 0);
+    for (number, client) in ["planner", "coder", "tester", "reader"].into_iter().enumerate() {
+        let actor = gateway.link(&format!("{long}{number}")).await;
+        let more = [("actor_token", &*actor), ("actor_token_type", ACCESS)];
+        let answer = exchange(&gateway, &agent(client), &token, &more).await;
+        if answer.status != 200 {
+            refused = Some(answer);
+            break;
+        }
+        (token, depth) = (answer.text("access_token"), depth + 1);
+    }
+    let refused = refused.expect("four such names are longer than a token may be");
+    assert!(refused.is_oauth_error(400, "invalid_request"), "{refused:?}");
+    assert!(refused.text("error_description").contains("names"), "{refused:?}");
+    let admitted = gateway.bridge.authenticator("bridge").unwrap();
+    let bearer = format!("Bearer {token}").parse().unwrap();
+    let headers = http::HeaderMap::from_iter([(http::header::AUTHORIZATION, bearer)]);
+    assert_eq!(admitted.authenticate(&headers).await.unwrap().actor().map_or(0, Actor::depth), depth);
+    let ended = gateway.bridge.admin().revoke_user(&person).await.unwrap();
+    assert_eq!(ended, Some(1 + depth as u64), "the session without a token has ended before");
 }
 
 #[tokio::test]

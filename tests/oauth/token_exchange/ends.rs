@@ -8,14 +8,15 @@ use bridge_auth::store::Revoke;
 use futures_util::future::join_all;
 use http::Method;
 
-use super::{agent, by_bridge, exchange, exchanged, exchanging, gateway};
-use crate::oauth::given::{Hook, claims};
+use super::{ACCESS, agent, by_bridge, exchange, exchanged, exchanging, gateway};
+use crate::oauth::given::{Hook, claims, server};
 use crate::support::bridge::user;
 use crate::support::gateway::{Gateway, PREFIX};
 use crate::support::{Backend, SqliteBackend};
 
 crate::store::promises![
     whoever_ends_ends_all_that_was_exchanged_from_it_at_the_next_request,
+    an_actor_who_leaves_takes_along_all_that_they_act_by_at_the_next_request,
     a_device_has_at_most_32_live_exchanged_tokens_and_a_revoked_one_makes_room,
     racers_never_open_more_than_the_limit,
 ];
@@ -85,6 +86,43 @@ async fn whoever_ends_ends_all_that_was_exchanged_from_it_at_the_next_request(db
         // A client that is revoked takes all below its tokens with it.
         gateway.bridge.admin().revoke_client(&"coder".parse().unwrap()).await.unwrap();
         assert_eq!(admitted(&gateway, &bystander).await, [true, true, false, false]);
+    }
+}
+
+/// Bob acts for Alice by a token of his own, and the coder acts for him. Then Bob goes, at another gateway.
+async fn an_actor_who_leaves_takes_along_all_that_they_act_by_at_the_next_request(db: impl Backend) {
+    let far = gateway(&db).await;
+    let admin = far.bridge.admin();
+    for freshness in [Freshness::Strict, Freshness::watched()] {
+        let gateway = Gateway::over(exchanging(&db).await.freshness(freshness).build().unwrap()).await;
+        let alice = gateway.link("alice").await;
+        let plain = exchanged(&gateway, &agent("planner"), &alice, &[]).await;
+        for end in 0..4 {
+            let bob = gateway.link("bob").await;
+            let acting = [("actor_token", &*bob), ("actor_token_type", ACCESS)];
+            let first = exchanged(&gateway, &agent("planner"), &alice, &acting).await;
+            let second = exchanged(&gateway, &agent("coder"), &first, &[]).await;
+            let tokens = [alice.clone(), plain.clone(), first.clone(), second.clone()];
+            // Also when it was let in before, so that a verdict might be remembered.
+            for _ in 0..2 {
+                assert_eq!(admitted(&gateway, &tokens).await, [true; 4]);
+            }
+            match end {
+                0 => admin.revoke_session(&session(&bob)).await.map(drop).unwrap(),
+                1 => admin.revoke_user(&user("bob")).await.map(drop).unwrap(),
+                2 => drop(gateway.call(Method::POST, &format!("{PREFIX}/logout"), &bob).await),
+                _ => admin.disable_user(&user("bob")).await.map(drop).unwrap(),
+            }
+            assert_eq!(admitted(&gateway, &tokens).await, [true, true, false, false], "{end} {freshness:?}");
+            for token in [&first, &second] {
+                let seen = server().send(&gateway, "/introspect", &[("token", token)]).await.json();
+                assert_eq!(seen, serde_json::json!({ "active": false }), "{end}");
+                let again = exchange(&gateway, &agent("tester"), token, &[]).await;
+                assert!(again.is_oauth_error(400, "invalid_request"), "{again:?}");
+                agent("planner").send(&gateway, "/revoke", &[("token", token)]).await;
+            }
+        }
+        admin.enable_user(&user("bob")).await.unwrap();
     }
 }
 
