@@ -180,7 +180,7 @@ impl Authenticator {
     /// [`token_end`](Self::token_end) waits for that.
     ///
     /// It costs one look-up in every half of `within`, and shares queries with other look-ups. With
-    /// [`Freshness::Watched`](crate::Freshness::Watched) it costs none.
+    /// [`Freshness::Watched`](crate::Freshness::Watched) it costs none, unless the token depends on the session of an actor.
     ///
     /// # Panics
     ///

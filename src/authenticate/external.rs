@@ -12,6 +12,7 @@ use crate::caller::{ActingParty, NoActingParty, VerifiedToken};
 use crate::clock::Moment;
 use crate::external_issuer::{ExternalCaller, ExternalToken, TrustedIssuer};
 use crate::header::Head;
+use crate::id::SessionId;
 use crate::rejection::{InvalidCredential, Refusal, Rejection};
 use crate::telemetry::Known;
 use crate::token::{Actor, InvalidClaims, InvalidToken};
@@ -93,18 +94,33 @@ pub(super) async fn acting_party(
     if !matches!(claims.actor(), Ok(None)) {
         return Err(NoActingParty::Delegated);
     }
-    let session = match token.issuer.is_mapped() {
+    let (session, expires_at) = match token.issuer.is_mapped() {
         true => {
-            let verified = mapped(state, &token).await.map_err(|refusal| refusal.rejection)?;
-            let caller = state.live_caller(verified).await.map_err(|refusal| refusal.rejection)?;
-            Some(caller.session_id().clone())
+            let (session, expires_at) = mapped_session(state, &token).await?;
+            (Some(session), expires_at.min(claims.expires_at()))
         }
-        false => None,
+        false => (None, claims.expires_at()),
     };
     let actor = Actor::new(claims.subject(), Some(claims.issuer().to_owned()));
     let actor = actor
         .map_err(|_| Rejection::from(InvalidCredential::from(InvalidToken::from(InvalidClaims::Subject))))?;
-    Ok(ActingParty { actor, user: None, session, expires_at: claims.expires_at() })
+    Ok(ActingParty { actor, user: None, session, expires_at })
+}
+
+/// The live session that a token is mapped to, and the second in which it expires. What an actor does by that session ends
+/// with it, long before the row is swept and its id may be another session's.
+async fn mapped_session(state: &AuthState, token: &ExternalToken) -> Result<(SessionId, u64), Rejection> {
+    let verified = mapped(state, token).await.map_err(|refusal| refusal.rejection)?;
+    let caller = state.live_caller(verified).await.map_err(|refusal| {
+        if matches!(refusal.rejection, Rejection::InvalidCredential(_)) {
+            token.mapped.store(None);
+        }
+        refusal.rejection
+    })?;
+    let session = caller.session_id().clone();
+    let status = state.liveness.status(session.clone()).await.map_err(Rejection::Unavailable)?;
+    let left = status.ok_or(InvalidCredential::SessionUnknown)?.expires_in;
+    Ok((session, state.verifier.now().saturating_add(left).as_secs()))
 }
 
 /// The token, when everything in it is good but its audience.

@@ -3,15 +3,16 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use futures_util::future::join_all;
+
 use super::pending::Token;
 use super::state::AuthState;
 use crate::caller::{Caller, CallerGroup, VerifiedToken};
 use crate::clock::Moment;
 use crate::id::CallSource;
 use crate::rejection::{InvalidCredential, Refusal, Rejection};
-use crate::session::Row;
-use crate::store::{SessionState, SessionStatus, StoreErrorKind};
-use crate::telemetry::Known;
+use crate::session::{MatchedRow, Row};
+use crate::store::{SessionKey, SessionState, SessionStatus, StoreErrorKind};
 use crate::token::{Claims, InvalidToken};
 
 impl AuthState {
@@ -26,35 +27,49 @@ impl AuthState {
 
     /// The caller of a verified token, when the store says that its session is live.
     pub(super) async fn live_caller(&self, verified: Arc<VerifiedToken>) -> Result<Caller, Refusal> {
-        let group = self.live_group(&verified).await;
-        let group = group.map_err(|rejection| Refusal::new(rejection, verified.claims.known()))?;
-        self.check_actors(&verified.claims).await?;
-        Ok(Caller::new(verified, group))
+        let live = match verified.actors.is_empty() {
+            true => self.live_group(&verified).await,
+            // Few tokens have actors with sessions: those of all others shall not pay for the size of this future.
+            false => Box::pin(self.live_with_actors(&verified)).await,
+        };
+        match live {
+            Ok(group) => Ok(Caller::new(verified, group)),
+            Err(rejection) => Err(Refusal::new(rejection, verified.claims.known())),
+        }
     }
 
-    /// Checks that the sessions of the actors are live too. Each is asked for at every request.
-    ///
-    /// A session id is not another session's before the row of the first was swept, long after it expired. The token
-    /// expires before that.
-    async fn check_actors(&self, claims: &Claims) -> Result<(), Refusal> {
-        for session in claims.actor_sessions() {
-            let status = self.liveness.status(session.clone()).await;
-            let live = status.map_err(Rejection::Unavailable).and_then(|status| {
-                let status = status.ok_or(InvalidCredential::SessionUnknown)?;
-                Ok(check_state(status.state)?)
-            });
-            if let Err(rejection) = live {
-                let detail = format!("the session {session} of an actor: {rejection}");
-                return Err(Refusal::new(rejection, Known { detail: Some(detail), ..claims.known() }));
+    /// The same for a token that depends on the sessions of its actors too. All are asked for at once: so they are in one
+    /// query, and wait for one deadline.
+    async fn live_with_actors(&self, verified: &VerifiedToken) -> Result<Arc<CallerGroup>, Rejection> {
+        let actors = verified.actors.iter().map(|(session, row)| self.actor_is_live(session, row));
+        let (group, actors) = tokio::join!(self.live_group(verified), join_all(actors));
+        let group = group?;
+        actors.into_iter().collect::<Result<(), _>>()?;
+        Ok(group)
+    }
+
+    /// Checks that the session of an actor is live. It is the actor's for as long as it has the row that was seen first.
+    async fn actor_is_live(&self, session: &SessionKey, matched: &MatchedRow) -> Result<(), Rejection> {
+        let seen = matched.mark();
+        let row = self.liveness.look_up(session, seen).await.map_err(Rejection::Unavailable)?;
+        let state = match row {
+            Some(Row::Seen { state, .. }) => state,
+            Some(Row::Unseen(status)) if seen.is_none() => {
+                matched.remember(status.row);
+                status.state
             }
+            _ => SessionState::Expired,
+        };
+        match state {
+            SessionState::Live => Ok(()),
+            SessionState::Revoked | SessionState::Expired => Err(InvalidCredential::ActorSessionEnded.into()),
         }
-        Ok(())
     }
 
     /// The group of the caller of a verified token, when the store says that its session is live.
     async fn live_group(&self, verified: &VerifiedToken) -> Result<Arc<CallerGroup>, Rejection> {
         // A verdict is remembered of one session. So it is none of a token that depends on several.
-        let depends_on_one = verified.claims.actor_sessions().is_empty();
+        let depends_on_one = verified.actors.is_empty();
         let fence = depends_on_one.then(|| self.liveness.fence(&verified.claims)).flatten();
         let seen = verified.group.get().and_then(|group| Some((verified.matched_row.mark()?, group)));
         let row = self.liveness.look_up(&verified.session, seen.map(|(row, _)| row)).await;

@@ -24,6 +24,8 @@ pub(crate) struct VerifiedToken {
     /// The session as look-ups name it, and the session row that matched the claims and the group.
     pub(crate) session: SessionKey,
     pub(crate) matched_row: MatchedRow,
+    /// The sessions of the actors, and the row that each had when it was first seen.
+    pub(crate) actors: Box<[(SessionKey, MatchedRow)]>,
     /// `x-user-id`, `x-session-id` and `x-client-id`. Every request gets them, so they are made once.
     pub(super) headers: [HeaderValue; 3],
 }
@@ -37,7 +39,12 @@ impl VerifiedToken {
         ];
         let (group, verdict, matched_row) = <(OnceLock<_>, CachedVerdict, MatchedRow)>::default();
         let (session, headers) = (SessionKey::of(claims.session().clone()), in_one_block(&headers));
-        Self { claims, generation, unshared, group, verdict, session, matched_row, headers }
+        let actors = claims
+            .actor_sessions()
+            .iter()
+            .map(|session| (SessionKey::of(session.clone()), MatchedRow::default()));
+        let actors = actors.collect();
+        Self { claims, generation, unshared, group, verdict, session, matched_row, actors, headers }
     }
 
     /// How many bytes the values of the headers take.

@@ -151,6 +151,7 @@ impl Issuer {
             token_life: decided.life,
         };
         let shown = request.actor.and_then(|party| party.session);
+        let shown = shown.filter(|session| !claims.actor_sessions().contains(session));
         let delegation = Delegation {
             actor: decided.actor.clone(),
             actor_sessions: claims.actor_sessions().iter().cloned().chain(shown).collect(),
@@ -270,7 +271,7 @@ impl TokenExchangeError {
                 Denied::AnotherClient => "another_client",
                 Denied::MayAct => "may_act",
                 Denied::TooDeep => "too_deep",
-                Denied::TooLong => "too_long",
+                Denied::TooLong => "actors_too_long",
                 Denied::Expired => "about_to_expire",
                 Denied::SessionEnded => "session_ended",
                 Denied::ReservedUser => "reserved_user",

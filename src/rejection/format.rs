@@ -144,6 +144,7 @@ mod tests {
             InvalidCredential::SessionUnknown,
             InvalidCredential::SessionRevoked,
             InvalidCredential::SessionExpired,
+            InvalidCredential::ActorSessionEnded,
             InvalidCredential::SessionOfAnother,
             InvalidCredential::SessionIdMismatch,
             InvalidCredential::Token(InvalidToken::Expired),

@@ -108,6 +108,9 @@ pub enum InvalidCredential {
     /// The session has expired.
     #[error("session expired")]
     SessionExpired,
+    /// The session is live, and that of an actor of the token is not.
+    #[error("the session of an actor has ended")]
+    ActorSessionEnded,
     /// The session belongs to a user or client other than those in the token.
     #[error("the session belongs to another user or client")]
     SessionOfAnother,
@@ -206,6 +209,7 @@ impl InvalidCredential {
             Self::SessionUnknown => "session_unknown",
             Self::SessionRevoked => "session_revoked",
             Self::SessionExpired => "session_expired",
+            Self::ActorSessionEnded => "actor_session_ended",
             Self::SessionOfAnother => "session_of_another",
             Self::SessionIdMismatch => "session_id_mismatch",
         }

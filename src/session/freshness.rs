@@ -11,6 +11,9 @@ use crate::validate::{BuildError, Setting};
 /// | [`Strict`](Self::Strict) | after the revoke call returns, every gateway answers 401 to that session | one look-up a request; concurrent look-ups share queries |
 /// | [`Watched`](Self::Watched) | every gateway does so at most `max_lag` after the call returned | no look-up for a session that was seen before; four readings of the log and up to four ticks (writes) in each `max_lag`, also while idle |
 ///
+/// A token with an actor that showed a token of its own ([`TokenExchange`](crate::issue::TokenExchange)) depends on the session of the
+/// actor too. Both sessions are looked up at each request, in either mode.
+///
 /// Neither mode lets a request in when it cannot keep its promise. Watched works as Strict while its watcher cannot
 /// prove how fresh it is. Strict answers 503 when the store does not answer, or cannot prove that it is still the
 /// primary.

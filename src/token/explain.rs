@@ -110,7 +110,7 @@ impl Judge<'_> {
         let (required, optional): (&[_], &[_]) = if self.is_own {
             (
                 &["iss", "sub", "aud", "exp", "iat", "nbf", "jti", "client_id", "scope", "sid", "auth_time"],
-                &["owner", "act", "may_act"],
+                &["owner", "act", "act_sid", "may_act"],
             )
         } else {
             (&["iss", "sub", "aud", "exp", "iat"], &["nbf", "jti", "client_id", "auth_time"])
@@ -138,6 +138,7 @@ impl Judge<'_> {
             "owner" => text.is_some_and(|text| UserId::parse(text).is_ok()),
             "client_id" if self.is_own => text.is_some_and(|text| ClientId::parse(text).is_ok()),
             "scope" if self.is_own => text.is_some_and(|text| crate::id::Scopes::parse(text).is_ok()),
+            "act_sid" => Vec::<SessionId>::deserialize(value).is_ok(),
             "act" | "may_act" => Actor::deserialize(value).is_ok(),
             _ if self.scope_claims.takes(name) == Some(true) => text.is_some() || is_list_of_texts(value),
             _ => text.is_some(),

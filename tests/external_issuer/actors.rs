@@ -7,7 +7,7 @@ use bridge_auth::Scopes;
 use bridge_auth::external_issuer::{
     ExternalIssuer, ExternalSessions, ExternalSubject, HttpJwks, IdentityAssertions, Workload,
 };
-use bridge_auth::issue::{RegisteredClient, TokenExchange};
+use bridge_auth::issue::{AccessRequest, RegisteredClient, TokenExchange};
 use bridge_auth::token::Actor;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
@@ -19,7 +19,7 @@ use super::sessions::Table;
 use super::{Ahead, HERE, partner};
 use crate::oauth::given::{Hook, claims, oauth_builder, post};
 use crate::oauth::token_exchange::{ACCESS, GRANT, JWT};
-use crate::support::bridge::{ISSUER, access};
+use crate::support::bridge::{ISSUER, access, user};
 use crate::support::gateway::{Answer, Gateway, send};
 use crate::support::{Backend, SqliteBackend};
 
@@ -120,6 +120,26 @@ async fn an_actor_that_is_mapped_to_a_session_acts_only_while_the_session_is_liv
     assert!(!gateway.admits(&acting).await, "what was exchanged before ends too");
     assert!(gateway.admits(&alice).await);
     assert!(exchange(&gateway, &alice, &server.token()).await.is_oauth_error(400, "invalid_request"));
+}
+
+#[tokio::test]
+async fn who_is_mapped_to_a_session_acts_no_longer_than_that_session_lives() {
+    let db = SqliteBackend::start().await;
+    let (server, table) = (AuthorizationServer::start(Ahead::default()).await, Table::default());
+    let source = HttpJwks::new(server.jwks_url()).unwrap();
+    let issuer = ExternalIssuer::new(server.issuer(), source, ExternalSessions::mapped(table.clone()))
+        .audience(HERE, "bridge")
+        .keys_deadline(Duration::from_secs(20));
+    let gateway = trusting(&db, issuer).await;
+    let alice = gateway.link("alice").await;
+    know(&gateway.bridge, "bob").await;
+    let short = AccessRequest::for_user(user("bob"), Scopes::default()).session_life(Duration::from_secs(60));
+    let bob = gateway.bridge.issuer().open_access(short).await.unwrap();
+    table.map("them|7", &bob.session);
+    let actor = server.token();
+    let said = claims(&exchange(&gateway, &alice, &actor).await.text("access_token"));
+    let life = said["exp"].as_u64().unwrap() - said["iat"].as_u64().unwrap();
+    assert!(life <= 60 && claims(&actor)["exp"].as_u64() > said["exp"].as_u64(), "{said}");
 }
 
 #[tokio::test]

@@ -99,17 +99,19 @@ async fn m6_only_the_party_of_may_act_may_act(db: impl Backend) {
 async fn a_chain_of_names_that_no_token_has_room_for_is_refused_and_leaves_no_session() {
     let db = SqliteBackend::start().await;
     let gateway = gateway(&db).await;
-    let long = "𐐀".repeat(254);
-    let (person, scopes) =
-        (user(&format!("{long}s")), (0..19).map(|number| format!("{}{number}", "s".repeat(50))));
+    let (long, scopes) = ("𐐀".repeat(254), (0..19).map(|number| format!("{}{number}", "s".repeat(50))));
     let scopes = Scopes::parse(scopes.collect::<Vec<_>>().join(" ")).unwrap();
     let issuer = gateway.bridge.issuer();
-    issuer.register_user(&SignedIn::new(person.clone(), scopes.clone())).await.unwrap();
-    let access = issuer.open_access(AccessRequest::for_user(person.clone(), scopes)).await.unwrap();
-    let mut token = access.token.expose().to_owned();
+    let open = async |name: &str, scopes: &Scopes| {
+        issuer.register_user(&SignedIn::new(user(name), scopes.clone())).await.unwrap();
+        let access = issuer.open_access(AccessRequest::for_user(user(name), scopes.clone())).await.unwrap();
+        access.token.expose().to_owned()
+    };
+    let person = user(&format!("{long}s"));
+    let mut token = open(person.as_str(), &scopes).await;
     let (mut refused, mut depth) = (None, 0);
     for (number, client) in ["planner", "coder", "tester", "reader"].into_iter().enumerate() {
-        let actor = gateway.link(&format!("{long}{number}")).await;
+        let actor = open(&format!("{long}{number}"), &Scopes::default()).await;
         let more = [("actor_token", &*actor), ("actor_token_type", ACCESS)];
         let answer = exchange(&gateway, &agent(client), &token, &more).await;
         if answer.status != 200 {

@@ -6,7 +6,8 @@ use bridge_auth::Freshness;
 use bridge_auth::issue::TokenExchange;
 use bridge_auth::store::Revoke;
 use futures_util::future::join_all;
-use http::Method;
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, Method};
 
 use super::{ACCESS, agent, by_bridge, exchange, exchanged, exchanging, gateway};
 use crate::oauth::given::{Hook, claims, server};
@@ -114,6 +115,12 @@ async fn an_actor_who_leaves_takes_along_all_that_they_act_by_at_the_next_reques
                 _ => admin.disable_user(&user("bob")).await.map(drop).unwrap(),
             }
             assert_eq!(admitted(&gateway, &tokens).await, [true, true, false, false], "{end} {freshness:?}");
+            for token in [&first, &second] {
+                let refused = gateway.bridge.authenticator("bridge").unwrap();
+                let bearer = format!("Bearer {token}").parse().unwrap();
+                let refused = refused.authenticate(&HeaderMap::from_iter([(AUTHORIZATION, bearer)])).await;
+                assert_eq!(refused.unwrap_err().reason(), "actor_session_ended", "{end} {freshness:?}");
+            }
             for token in [&first, &second] {
                 let seen = server().send(&gateway, "/introspect", &[("token", token)]).await.json();
                 assert_eq!(seen, serde_json::json!({ "active": false }), "{end}");
