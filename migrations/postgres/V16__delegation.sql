@@ -355,8 +355,8 @@ BEGIN
         live := ARRAY(
             SELECT key FROM bridge_auth.sessions
             WHERE user_id = p_user AND parent IS NULL AND revoked_at IS NULL AND expires_at > p_at
-            -- An agent that sends an assertion for each call pushes out what was opened so, and no bridge.
-            ORDER BY p_issuer IS NOT NULL AND issuer IS NULL, renewed_at, key
+            -- What assertions opened goes first: an agent that sends one for each call signs no bridge out.
+            ORDER BY issuer IS NULL, renewed_at, key
         );
         IF cardinality(live) >= p_session.max_live THEN
             IF NOT p_session.end_oldest THEN
@@ -385,7 +385,9 @@ BEGIN
     END IF;
     result := bridge_auth.opened_as(admitted, p_scopes, p_at, result.renewed);
     IF cardinality(evicted) > 0 THEN
-        result.evicted := ARRAY(SELECT id FROM bridge_auth.sessions WHERE key = ANY (evicted) ORDER BY renewed_at, key);
+        result.evicted := ARRAY(
+            SELECT id FROM bridge_auth.sessions WHERE key = ANY (evicted) ORDER BY issuer IS NULL, renewed_at, key
+        );
         PERFORM bridge_auth.end_and_log_sessions_of(p_user, evicted);
     END IF;
     RETURN result;

@@ -9,7 +9,9 @@ use super::trusted_issuers::TrustedIssuers;
 use super::workloads::Workload;
 use crate::id::{Scopes, UserId};
 use crate::store::{StoreErrorKind, log_fault, within_deadline};
-use crate::token::{AssertionKind, ExternalAssertion, InvalidAssertion, InvalidToken, ParsedToken};
+use crate::token::{
+    AssertionKind, ExternalAssertion, InvalidAssertion, InvalidToken, ParsedToken, unverified_trust_domain,
+};
 
 /// A verified assertion of an issuer. Whom it is about here is not known yet.
 #[derive(Debug)]
@@ -32,8 +34,9 @@ pub(crate) enum AssertedSubject {
 /// Why an assertion is not accepted.
 #[derive(Debug)]
 pub(crate) enum AssertionRefusal {
-    /// No issuer whose assertions are accepted has issued it.
-    Untrusted,
+    /// No issuer whose assertions are accepted has issued it. If it has no `iss`, it may name a SPIFFE trust domain, not
+    /// verified.
+    Untrusted { domain: Option<String> },
     /// It is not good. The text is for the log.
     Invalid(String),
     /// The keys of its issuer could not be fetched.
@@ -54,14 +57,19 @@ impl TrustedIssuers {
     /// Dropping the future changes nothing.
     pub(crate) async fn assertion(&self, text: &str, audience: &str) -> Result<Asserted, AssertionRefusal> {
         let issuer = self.asserting(text).filter(|issuer| issuer.assertions.are_accepted());
-        let issuer = issuer.ok_or(AssertionRefusal::Untrusted)?;
+        let issuer =
+            issuer.ok_or_else(|| AssertionRefusal::Untrusted { domain: unverified_trust_domain(text) })?;
         let refused =
             |reason: InvalidAssertion| AssertionRefusal::Invalid(self.detail(issuer, text, &reason));
         let (kind, parsed) = parse(issuer, text).map_err(|reason| refused(reason.into()))?;
         let found = issuer.keys.find(&parsed.key_id).await;
         let found = found.map_err(|_| AssertionRefusal::KeysUnavailable)?;
         let (key, _) = found.ok_or_else(|| refused(InvalidToken::UnknownKey.into()))?;
-        let payload = parsed.signed_by(&key).map_err(|reason| refused(reason.into()))?;
+        let payload = match kind {
+            AssertionKind::Person => parsed.signed_by(&key),
+            AssertionKind::Workload => parsed.signed_for_workload_by(&key),
+        };
+        let payload = payload.map_err(|reason| refused(reason.into()))?;
         let claims = issuer.verifier.read_assertion(kind, &payload, audience).map_err(refused)?;
         Ok(Asserted::new(issuer.clone(), kind, claims))
     }

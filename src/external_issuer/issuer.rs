@@ -18,7 +18,7 @@ use crate::event_stream::VerificationStates;
 use crate::id::{Audience, FirstInvalid, Scopes, TextOr};
 #[cfg(feature = "jwks-http")]
 use crate::token::KeyRing;
-use crate::token::{Algorithm, Claims, ExternalVerifier, ScopeClaims};
+use crate::token::{Algorithm, Claims, ExternalVerifier, ScopeClaims, is_trust_domain};
 use crate::validate::{BuildError, Setting, check_issuer};
 
 /// An external authorization server whose access tokens the guard accepts.
@@ -175,7 +175,8 @@ impl ExternalIssuer {
     /// JWT-SVIDs of SPIFFE. Default: none.
     ///
     /// The token is the proof of the workload: it needs no secret here. `aud` must be the issuer of this gateway alone, and `iss`
-    /// this issuer. A JWT-SVID without `iss` needs [`spiffe_trust_domain`](Self::spiffe_trust_domain).
+    /// this issuer. A workload whose `sub` is a SPIFFE ID needs [`spiffe_trust_domain`](Self::spiffe_trust_domain), with `iss`
+    /// or without it.
     ///
     /// A workload may show its token again. It has one session for each token, which ends with the token at the latest. Once
     /// that session was revoked, the token opens none. A workload has at most 1024 live sessions; beyond that, those that
@@ -192,11 +193,17 @@ impl ExternalIssuer {
 
     /// The SPIFFE trust domain of its [`workloads`](Self::workloads), such as `example.org`. Default: none.
     ///
-    /// A JWT-SVID needs no `iss` (JWT-SVID §3), and SPIRE writes none unless its setting `jwt_issuer` is there. With this, one without
-    /// `iss` is this issuer's when its `sub` is in the trust domain, such as `spiffe://example.org/ci`. A token of a workload
-    /// outside the trust domain is refused, with `iss` or without it.
+    /// A workload whose `sub` is a SPIFFE ID is let in only if the ID is in the trust domain of its issuer, such as
+    /// `spiffe://example.org/ci`. So no issuer signs for the workloads of another trust domain, and one without a trust
+    /// domain for none of SPIFFE. With a trust domain, the issuer has no other workloads.
     ///
-    /// The key set may be the trust bundle of the domain: `use` may be `jwt-svid` there. Keys of X.509-SVIDs are ignored.
+    /// A JWT-SVID needs no `iss` (JWT-SVID §3), and SPIRE writes none unless its setting `jwt_issuer` is there. One without
+    /// `iss` is the issuer's whose trust domain its `sub` names. When none of the tokens has `iss`, you choose the name of
+    /// the issuer in [`new`](Self::new): an https URL that no other issuer has, such as `https://example.org`. Sessions,
+    /// logs and [`ExternalSubject::issuer`](super::ExternalSubject::issuer) show it.
+    ///
+    /// The key set may be the trust bundle of the domain (SPIFFE Trust Domain and Bundle §4). Its keys of JWT-SVIDs (`use` is
+    /// `jwt-svid`) verify the tokens of workloads and nothing else. Keys of X.509-SVIDs are ignored.
     pub fn spiffe_trust_domain(mut self, domain: impl Into<String>) -> Self {
         self.trust_domain = Some(domain.into());
         self
@@ -270,8 +277,9 @@ impl ExternalIssuer {
         }
         let (people, revocations) = (self.people, self.revocations.check()?);
         let issuer: Arc<str> = self.issuer.into();
-        let keys =
-            Keys::new(issuer.clone(), self.source, self.algorithms.clone(), self.timing, clock.clone());
+        let has_jwt_svids = self.trust_domain.is_some();
+        let (algorithms, timing) = (self.algorithms.clone(), self.timing);
+        let keys = Keys::new(issuer.clone(), self.source, algorithms, has_jwt_svids, timing, clock.clone());
         let verifier = ExternalVerifier {
             issuer,
             trust_domain: self.trust_domain,
@@ -304,14 +312,12 @@ impl ExternalIssuer {
     }
 }
 
-/// The characters are those of SPIFFE ID §2.1.
 fn check_trust_domain(domain: Option<&str>, assertions: &Assertions) -> Result<(), BuildError> {
     let Some(domain) = domain else { return Ok(()) };
     if assertions.workloads.is_none() {
         return Err(BuildError::NoWorkloads(domain.to_owned()));
     }
-    let may_be = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b'_');
-    if (1..=255).contains(&domain.len()) && domain.bytes().all(may_be) {
+    if is_trust_domain(domain) {
         return Ok(());
     }
     Err(BuildError::Text {

@@ -32,6 +32,8 @@ struct Shared {
     issuer: Arc<str>,
     source: Arc<dyn JwksSource>,
     algorithms: Vec<Algorithm>,
+    /// Whether its set may have keys of JWT-SVIDs.
+    has_jwt_svids: bool,
     timing: Timing,
     clock: HostClock,
     fetched: ArcSwapOption<Fetched>,
@@ -76,6 +78,7 @@ impl Keys {
         issuer: Arc<str>,
         source: Arc<dyn JwksSource>,
         algorithms: Vec<Algorithm>,
+        has_jwt_svids: bool,
         timing: Timing,
         clock: HostClock,
     ) -> Self {
@@ -83,6 +86,7 @@ impl Keys {
             issuer,
             source,
             algorithms,
+            has_jwt_svids,
             timing,
             clock,
             fetched: ArcSwapOption::empty(),
@@ -223,7 +227,7 @@ impl Shared {
         if json.len() > JwksError::MAX_BYTES {
             return Err(JwksError::TooLarge);
         }
-        KeySet::from_json(json, &self.algorithms).ok_or(JwksError::Malformed)
+        KeySet::from_json(json, &self.algorithms, self.has_jwt_svids).ok_or(JwksError::Malformed)
     }
 
     fn take(&self, keys: KeySet, at: Duration) {

@@ -52,6 +52,9 @@
 //!   client. [`people`](ExternalIssuer::people) says who the person is here.
 //! - [`workloads`](ExternalIssuer::workloads): a platform says which program it is, and no person stands behind it.
 //!
+//! The exact `iss` of an assertion chooses the issuer here too. The token of a SPIFFE workload may have no `iss`: then the trust
+//! domain in its `sub` chooses the issuer ([`spiffe_trust_domain`](ExternalIssuer::spiffe_trust_domain)).
+//!
 //! ```
 //! # use bridge_auth::external_issuer::{ExternalIssuer, ExternalSubject, IdentityAssertions, JwksSource};
 //! # use bridge_auth::external_issuer::ExternalSessions;

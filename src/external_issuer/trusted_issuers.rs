@@ -33,18 +33,17 @@ impl TrustedIssuers {
         gateway: &Gateway<'_>,
     ) -> Result<Option<Self>, BuildError> {
         let mut names = vec![gateway.issuer.to_owned()];
-        let mut trusted = Vec::new();
+        let (mut domains, mut trusted) = (Vec::new(), Vec::new());
         for issuer in issuers {
             if names.iter().any(|name| name == issuer.name()) {
                 return Err(BuildError::IssuerTwice(issuer.name().to_owned()));
             }
             names.push(issuer.name().to_owned());
-            // No issuer is named like a SPIFFE trust domain: an issuer is an https URL.
             if let Some(domain) = issuer.trust_domain() {
-                if names.contains(domain) {
-                    return Err(BuildError::IssuerTwice(domain.clone()));
+                if domains.contains(domain) {
+                    return Err(BuildError::TrustDomainTwice(domain.clone()));
                 }
-                names.push(domain.clone());
+                domains.push(domain.clone());
             }
             trusted.push(Arc::new(issuer.into_trusted(gateway)?));
         }

@@ -125,9 +125,17 @@ async fn verified(
             note_reason("issuer_unavailable", "the keys of the issuer of the assertion cannot be fetched");
             return Err(EndpointError::later(state, "The assertion cannot be checked right now. Try again."));
         }
-        AssertionRefusal::Untrusted => {
+        AssertionRefusal::Untrusted { domain: None } => {
             let trusted = "no issuer whose assertions are trusted here has issued it";
             note_reason("assertion_untrusted", trusted);
+        }
+        AssertionRefusal::Untrusted { domain: Some(domain) } => {
+            let domain = quoted(&domain);
+            let unknown = format!(
+                "it has no iss, and its sub names, without proof, the SPIFFE trust domain {domain}. No issuer here has this \
+                 one: set ExternalIssuer::spiffe_trust_domain"
+            );
+            note_reason("assertion_untrusted", unknown);
         }
         AssertionRefusal::Invalid(detail) => {
             note_reason("invalid_assertion", format!("the assertion is not accepted: {detail}"));

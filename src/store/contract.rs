@@ -173,8 +173,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// [`OpenSessionError::SessionTaken`].
     ///
     /// A user has at most [`NewSession::limit`] live sessions; the sessions of hook clients do not count. When there
-    /// would be more, the sessions that were renewed least recently are revoked, with everything that belongs to them
-    /// ([`OpenedSession::evicted`]).
+    /// would be more, some are revoked, with everything that belongs to them ([`OpenedSession::evicted`]): sessions that an
+    /// assertion opened ([`Origin::issuer`](super::Origin::issuer)) first, each least recently renewed first.
     ///
     /// The session expires [`NewSession::life`] from now, or [`NewSession::max_life`] from now if that is sooner. Its
     /// absolute end is [`NewSession::max_life`] from now. With [`NewSession::refresh`] it gets its first refresh token.

@@ -195,7 +195,7 @@ impl SessionLimit {
 }
 
 impl Default for SessionLimit {
-    /// 64, and those that were renewed least recently are revoked.
+    /// 64, and [`WhenFull::Evict`].
     fn default() -> Self {
         Self::new(64, WhenFull::Evict)
     }

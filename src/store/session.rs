@@ -95,7 +95,7 @@ pub struct SessionLimit {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize), serde(rename_all = "lowercase"))]
 pub enum WhenFull {
-    /// The sessions that were renewed least recently are revoked.
+    /// Sessions are revoked: those that an assertion opened first, each least recently renewed first.
     Evict,
     /// The new session is refused.
     Refuse,

@@ -16,6 +16,7 @@ use super::claims::{check_time, one_or_many};
 use super::compact::{ACCESS_TOKEN_TYPES, Compact, json_object, json_object_with};
 use super::error::MAX_BYTES;
 use super::optional_member::never_null;
+use super::spiffe_id::trust_domain_of;
 use super::{
     Actor, Algorithm, Claims, InvalidClaims, InvalidToken, ScopeClaims, Subject, VerifyingKey, numeric_date,
 };
@@ -98,12 +99,6 @@ pub(crate) fn unverified_trust_domain(token: &str) -> Option<String> {
     trust_domain_of(&claims.sub).filter(|_| claims.iss.is_none()).map(ToOwned::to_owned)
 }
 
-/// The trust domain of a SPIFFE ID: `example.org` of `spiffe://example.org/ci` (SPIFFE ID §2).
-pub(super) fn trust_domain_of(id: &str) -> Option<&str> {
-    let (domain, path) = id.strip_prefix("spiffe://")?.split_once('/')?;
-    (!path.is_empty()).then_some(domain)
-}
-
 impl ExternalVerifier {
     /// Splits an access token into its parts.
     pub(crate) fn parse<'t>(&self, token: &'t str) -> Result<ParsedToken<'t>, InvalidToken> {
@@ -180,8 +175,16 @@ impl ExternalVerifier {
 }
 
 impl ParsedToken<'_> {
-    /// The payload, if `key` has signed the token.
+    /// The payload, if `key` has signed the token. A key of JWT-SVIDs signs nothing but the tokens of workloads.
     pub(crate) fn signed_by(self, key: &VerifyingKey) -> Result<Vec<u8>, InvalidToken> {
+        if key.is_for_jwt_svids() {
+            return Err(InvalidToken::UnknownKey);
+        }
+        self.signed_for_workload_by(key)
+    }
+
+    /// The payload, if `key` has signed the token of a workload.
+    pub(crate) fn signed_for_workload_by(self, key: &VerifyingKey) -> Result<Vec<u8>, InvalidToken> {
         if key.scheme() != self.scheme {
             return Err(InvalidToken::Algorithm);
         }

@@ -10,8 +10,8 @@ use serde_json::Value;
 use super::assertion::{ClientAssertion, OneAudience, is_assertion_id};
 use super::claims::check_time;
 use super::compact::json_object;
-use super::external::trust_domain_of;
 use super::optional_member::never_null;
+use super::spiffe_id::{has_its_scheme, trust_domain_of};
 use super::{Claims, ExternalVerifier, InvalidClaims, InvalidToken, numeric_date};
 use crate::clock::Clock;
 use crate::id::{ClientId, Scopes, UserId};
@@ -65,8 +65,12 @@ pub(crate) enum InvalidAssertion {
     Audience { sent: String, expected: String },
     #[error("it lives {0} s, at most {1} s are allowed")]
     TooLongLived(u64, u64),
-    #[error("sub is no SPIFFE ID in the trust domain {0}")]
-    TrustDomain(String),
+    #[error("sub is {sent}, expected a SPIFFE ID of a workload in the trust domain {expected}")]
+    TrustDomain { sent: String, expected: String },
+    #[error(
+        "sub is {0}, and the trust domain of its issuer is not known here: set ExternalIssuer::spiffe_trust_domain"
+    )]
+    NoTrustDomain(String),
     #[error("{0} is missing or malformed")]
     Missing(&'static str),
     #[error("it has the claim {0}, which is not supported here")]
@@ -163,9 +167,11 @@ impl ExternalVerifier {
         claims.into_assertion(kind, left, left + self.leeway + ClientAssertion::CLOCK_RESERVE)
     }
 
-    /// A JWT-SVID needs no `iss` (JWT-SVID §3). Its trust domain says whose keys may have signed it.
+    /// A JWT-SVID needs no `iss` (JWT-SVID §3). Its trust domain says whose keys may have signed it, with `iss` or without
+    /// it: a mapper knows a workload by its SPIFFE ID alone.
     fn check_issuer(&self, kind: AssertionKind, claims: &Wire) -> Result<(), InvalidAssertion> {
-        let domain = self.trust_domain.as_deref().filter(|_| kind == AssertionKind::Workload);
+        let is_workload = kind == AssertionKind::Workload;
+        let domain = self.trust_domain.as_deref().filter(|_| is_workload);
         match claims.iss.as_deref() {
             Some(issuer) if *issuer == *self.issuer => {}
             None if domain.is_some() => {}
@@ -173,7 +179,11 @@ impl ExternalVerifier {
         }
         match domain {
             Some(domain) if trust_domain_of(&claims.sub) != Some(domain) => {
-                Err(InvalidAssertion::TrustDomain(domain.to_owned()))
+                let (sent, expected) = (quoted(&claims.sub), quoted(domain));
+                Err(InvalidAssertion::TrustDomain { sent, expected })
+            }
+            None if is_workload && has_its_scheme(&claims.sub) => {
+                Err(InvalidAssertion::NoTrustDomain(quoted(&claims.sub)))
             }
             _ => Ok(()),
         }

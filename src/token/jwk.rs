@@ -70,6 +70,8 @@ pub(super) struct Jwk {
 pub(super) enum Operation {
     Sign,
     Verify,
+    /// Verifies JWT-SVIDs. SPIFFE has a word of its own for it in `use` (SPIFFE Trust Domain and Bundle §4.2.2).
+    VerifyJwtSvids,
 }
 
 impl PublicMembers {
@@ -86,12 +88,12 @@ impl Jwk {
 
     /// The one algorithm that the key is for. An RSA key must name it, because two algorithms are possible.
     pub(super) fn algorithm(&self, operation: Operation) -> Result<Algorithm, KeyError> {
-        let operation = match operation {
-            Operation::Sign => "sign",
-            Operation::Verify => "verify",
+        let (operation, usage) = match operation {
+            Operation::Sign => ("sign", "sig"),
+            Operation::Verify => ("verify", "sig"),
+            Operation::VerifyJwtSvids => ("verify", JWT_SVIDS),
         };
-        // SPIFFE marks the keys of JWT-SVIDs by a word of its own (SPIFFE Trust Domain and Bundle §4.2.1).
-        let allows_use = self.usage.as_deref().is_none_or(|usage| matches!(usage, "sig" | "jwt-svid"));
+        let allows_use = self.usage.as_deref().is_none_or(|named| named == usage);
         let allows_operation =
             self.key_ops.as_ref().is_none_or(|operations| operations.iter().any(|op| op == operation));
         if !allows_use || !allows_operation {
@@ -112,6 +114,11 @@ impl Jwk {
         if self.kty == "RSA" {
             self.alg.get_or_insert_with(|| algorithm.name().to_owned());
         }
+    }
+
+    /// Whether it says that it is for JWT-SVIDs alone.
+    pub(super) fn is_for_jwt_svids(&self) -> bool {
+        self.usage.as_deref() == Some(JWT_SVIDS)
     }
 
     pub(super) fn is_private(&self) -> bool {
@@ -178,6 +185,8 @@ impl Jwk {
         (x.len() == 32 && y.len() == 32).then(|| [&[4], x.as_slice(), y.as_slice()].concat())
     }
 }
+
+const JWT_SVIDS: &str = "jwt-svid";
 
 /// A base64url member. It is wiped when it is dropped.
 struct Octets(Zeroizing<Vec<u8>>);

@@ -27,15 +27,16 @@ impl KeySet {
     /// The most keys that a set may have.
     const MAX_KEYS: usize = 256;
 
-    /// The usable keys of a JWK set; `None` when the text is not a JWK set, or the set has too many keys.
-    pub(crate) fn from_json(json: &[u8], allowed: &[Algorithm]) -> Option<Self> {
+    /// The usable keys of a JWK set; `None` when the text is not a JWK set, or the set has too many keys. Keys of
+    /// JWT-SVIDs are used only if the issuer has any: `has_jwt_svids`.
+    pub(crate) fn from_json(json: &[u8], allowed: &[Algorithm], has_jwt_svids: bool) -> Option<Self> {
         let published = json_object::<Members>(json)?.keys;
         let count = published.len();
         if count > Self::MAX_KEYS {
             return None;
         }
         let mut usable: Vec<VerifyingKey> = Vec::new();
-        for key in published.into_iter().filter_map(|key| read(key, allowed)) {
+        for key in published.into_iter().filter_map(|key| read(key, allowed, has_jwt_svids)) {
             if !usable.iter().any(|other| other.is(&key)) {
                 usable.push(key);
             }
@@ -67,9 +68,9 @@ impl KeySet {
     }
 }
 
-fn read(key: Value, allowed: &[Algorithm]) -> Option<VerifyingKey> {
+fn read(key: Value, allowed: &[Algorithm], has_jwt_svids: bool) -> Option<VerifyingKey> {
     let jwk = Jwk::deserialize(key).ok()?;
-    VerifyingKey::from_published(jwk, allowed).ok()
+    VerifyingKey::from_published(jwk, allowed, has_jwt_svids).ok()
 }
 
 /// Whether a token that names one key could mean the other, or one key would be used with two algorithms.
@@ -102,8 +103,12 @@ mod tests {
     }
 
     fn ids(keys: &[Value]) -> Vec<String> {
+        ids_in(keys, false)
+    }
+
+    fn ids_in(keys: &[Value], has_jwt_svids: bool) -> Vec<String> {
         let set = json!({ "keys": keys, "more": 1 }).to_string();
-        let set = KeySet::from_json(set.as_bytes(), &ALGORITHMS).unwrap();
+        let set = KeySet::from_json(set.as_bytes(), &ALGORITHMS, has_jwt_svids).unwrap();
         assert_eq!(set.skipped() + set.len(), keys.len());
         set.keys.iter().map(|key| key.key_id().to_owned()).collect()
     }
@@ -123,6 +128,7 @@ mod tests {
             json!(null),
             with(ed.clone(), "use", "enc"),
             with(ed.clone(), "use", "x509-svid"),
+            with(ed.clone(), "use", "jwt-svid"),
             with(ed.clone(), "key_ops", json!(["encrypt"])),
             with(ed.clone(), "alg", "ES256"),
             with(ed.clone(), "d", "AA"),
@@ -158,10 +164,32 @@ mod tests {
     }
 
     #[test]
+    fn a_trust_bundle_has_keys_of_jwt_svids_and_of_whatever_else_is_signed() {
+        let ed = published(&keys()[0]);
+        let [svid, x509, sig] =
+            ["jwt-svid", "x509-svid", "sig"].map(|name| with(with(ed.clone(), "use", name), "kid", name));
+        let other = with(with(published(&keys()[1]), "use", "jwt-svid"), "kid", "other");
+        let all = [svid.clone(), x509, sig.clone(), other];
+        assert_eq!(ids_in(&all, true), ["jwt-svid", "sig", "other"]);
+        assert_eq!(ids_in(&all, false), ["sig"]);
+        assert_eq!(ids_in(&[with(svid.clone(), "key_ops", json!(["verify"]))], true), ["jwt-svid"]);
+        for odd in [("key_ops", json!(["encrypt"])), ("d", json!("AA")), ("alg", json!("ES256"))] {
+            assert!(ids_in(&[with(svid.clone(), odd.0, odd.1.clone())], true).is_empty(), "{odd:?}");
+        }
+        let for_both = [with(svid.clone(), "kid", "one"), with(sig.clone(), "kid", "one")];
+        assert!(ids_in(&for_both, true).is_empty(), "a key id is of one use");
+        let read = |jwk: &Value| {
+            let set = json!({ "keys": [with(jwk.clone(), "kid", "one")] }).to_string();
+            KeySet::from_json(set.as_bytes(), &ALGORITHMS, true).unwrap()
+        };
+        assert!(!read(&svid).keeps_all_of(&read(&sig)), "a key that changed its use is another one");
+    }
+
+    #[test]
     fn an_rsa_key_that_names_no_algorithm_is_for_the_first_that_is_allowed() {
         let set = json!({ "keys": [without(published(&keys()[2]), "alg")] }).to_string();
         let names = |allowed: &[Algorithm]| {
-            let set = KeySet::from_json(set.as_bytes(), allowed).unwrap();
+            let set = KeySet::from_json(set.as_bytes(), allowed, false).unwrap();
             set.keys.first().map(|key| key.scheme().name())
         };
         assert_eq!(names(&ALGORITHMS), Some("RS256"));
@@ -174,7 +202,7 @@ mod tests {
         for alg in ["EdDSA", "Ed25519"] {
             let set = json!({ "keys": [with(published(&keys()[0]), "alg", alg)] }).to_string();
             for allowed in [Algorithm::EdDsa, Algorithm::Ed25519] {
-                assert_eq!(KeySet::from_json(set.as_bytes(), &[allowed]).unwrap().len(), 1, "{alg}");
+                assert_eq!(KeySet::from_json(set.as_bytes(), &[allowed], false).unwrap().len(), 1, "{alg}");
             }
         }
     }
@@ -185,8 +213,8 @@ mod tests {
         for bad in
             ["", "null", "[]", "{}", "{\"keys\":{}}", "{\"keys\":null}", "<html>", "{\"keys\":[]} x", &many]
         {
-            assert!(KeySet::from_json(bad.as_bytes(), &ALGORITHMS).is_none(), "{bad}");
+            assert!(KeySet::from_json(bad.as_bytes(), &ALGORITHMS, false).is_none(), "{bad}");
         }
-        assert_eq!(KeySet::from_json(b"{\"keys\":[]}", &ALGORITHMS).unwrap().len(), 0);
+        assert_eq!(KeySet::from_json(b"{\"keys\":[]}", &ALGORITHMS, false).unwrap().len(), 0);
     }
 }

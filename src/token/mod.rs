@@ -19,6 +19,7 @@ mod numeric_date;
 mod optional_member;
 mod scope_claims;
 mod signing_key;
+mod spiffe_id;
 mod ticket;
 mod verify;
 mod verifying_key;
@@ -41,6 +42,7 @@ pub(crate) use message::{Events, Message, Times};
 pub(crate) use optional_member::never_null;
 pub(crate) use scope_claims::ScopeClaims;
 pub use signing_key::SigningKey;
+pub(crate) use spiffe_id::is_trust_domain;
 pub(crate) use ticket::Ticket;
 pub(crate) use verify::TokenVerifier;
 pub use verifying_key::VerifyingKey;
@@ -53,5 +55,5 @@ mod fixture;
 #[doc(hidden)]
 pub fn fuzz_key_set(json: &[u8]) {
     let every = [Algorithm::EdDsa, Algorithm::Es256, Algorithm::Rs256, Algorithm::Ps256];
-    let _ = KeySet::from_json(json, &every);
+    let _ = KeySet::from_json(json, &every, true);
 }

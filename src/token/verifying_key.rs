@@ -27,6 +27,8 @@ struct Inner {
     /// Identifies the key itself, whatever its id is.
     thumbprint: String,
     scheme: Scheme,
+    /// Whether it verifies JWT-SVIDs alone.
+    is_for_jwt_svids: bool,
     /// The scheme's name in the tokens that the key signs, and in the JWK set.
     algorithm: &'static str,
     decoding: DecodingKey,
@@ -71,8 +73,13 @@ impl VerifyingKey {
     }
 
     /// A key of another issuer's set, for one of the `allowed` algorithms. An RSA key that names no algorithm is for
-    /// RS256 if this is allowed, otherwise for PS256, and never for both.
-    pub(super) fn from_published(mut jwk: Jwk, allowed: &[Algorithm]) -> Result<Self, KeyError> {
+    /// RS256 if this is allowed, otherwise for PS256, and never for both. A key of JWT-SVIDs is one of the set only if
+    /// `has_jwt_svids`.
+    pub(super) fn from_published(
+        mut jwk: Jwk,
+        allowed: &[Algorithm],
+        has_jwt_svids: bool,
+    ) -> Result<Self, KeyError> {
         if jwk.is_private() {
             return Err(KeyError::Private);
         }
@@ -80,12 +87,14 @@ impl VerifyingKey {
         if let Some(rsa) = rsa {
             jwk.name_rsa_algorithm(rsa);
         }
-        let algorithm = jwk.algorithm(Operation::Verify)?;
+        let is_for_jwt_svids = has_jwt_svids && jwk.is_for_jwt_svids();
+        let operation = if is_for_jwt_svids { Operation::VerifyJwtSvids } else { Operation::Verify };
+        let algorithm = jwk.algorithm(operation)?;
         if !allowed.iter().any(|allowed| allowed.scheme() == algorithm.scheme()) {
             return Err(KeyError::JwkAlgorithm);
         }
         let key_id = jwk.kid.take().ok_or(KeyError::KeyId)?;
-        Self::new(algorithm, &jwk.public_key(algorithm)?, Some(key_id))
+        Self::read(algorithm, &jwk.public_key(algorithm)?, Some(key_id), is_for_jwt_svids)
     }
 
     /// The key's id. The header of a token names it in `kid`.
@@ -96,6 +105,15 @@ impl VerifyingKey {
 
     /// Reads a public key from SubjectPublicKeyInfo, or from the raw form of its kind.
     pub(super) fn new(algorithm: Algorithm, key: &[u8], key_id: Option<String>) -> Result<Self, KeyError> {
+        Self::read(algorithm, key, key_id, false)
+    }
+
+    fn read(
+        algorithm: Algorithm,
+        key: &[u8],
+        key_id: Option<String>,
+        is_for_jwt_svids: bool,
+    ) -> Result<Self, KeyError> {
         let (public, decoding) = read(algorithm, key).ok_or(KeyError::Unsuitable { algorithm })?;
         let thumbprint = public.thumbprint().to_base64url();
         let key_id = key_id.unwrap_or_else(|| thumbprint.clone());
@@ -106,6 +124,7 @@ impl VerifyingKey {
             key_id,
             thumbprint,
             scheme: algorithm.scheme(),
+            is_for_jwt_svids,
             algorithm: algorithm.name(),
             decoding,
             public: Some(public),
@@ -118,6 +137,7 @@ impl VerifyingKey {
             thumbprint: key_id.clone(),
             key_id,
             scheme: Scheme::Hs256,
+            is_for_jwt_svids: false,
             algorithm: Scheme::Hs256.name(),
             decoding: DecodingKey::from_secret(secret),
             public: None,
@@ -126,6 +146,11 @@ impl VerifyingKey {
 
     pub(super) fn scheme(&self) -> Scheme {
         self.0.scheme
+    }
+
+    /// Whether it verifies JWT-SVIDs alone.
+    pub(super) fn is_for_jwt_svids(&self) -> bool {
+        self.0.is_for_jwt_svids
     }
 
     /// The name in `alg` of the tokens that the key signs, and in the JWK set.
@@ -152,11 +177,12 @@ impl VerifyingKey {
         self.0.key_id == key_id || self.0.thumbprint == key_id
     }
 
-    /// Whether both are the same key with the same id and algorithm, under whichever of its names.
+    /// Whether both are the same key with the same id, algorithm and use. The algorithm may have another of its names.
     pub(super) fn is(&self, other: &Self) -> bool {
         self.key_id() == other.key_id()
             && self.0.thumbprint == other.0.thumbprint
             && self.scheme() == other.scheme()
+            && self.is_for_jwt_svids() == other.is_for_jwt_svids()
     }
 
     /// Whether a ring must not have both: they share an id, or they are the same key.

@@ -94,6 +94,11 @@ pub enum BuildError {
     /// A SPIFFE trust domain is of no use to an issuer without workloads.
     #[error("the SPIFFE trust domain {0:?} is of no use without workloads: set ExternalIssuer::workloads")]
     NoWorkloads(String),
+    /// A SPIFFE trust domain is that of two issuers. A SPIFFE ID must identify one.
+    #[error(
+        "the SPIFFE trust domain {0:?} has an issuer already: name it at one issuer (ExternalIssuer::spiffe_trust_domain)"
+    )]
+    TrustDomainTwice(String),
     /// No TLS client could be made. It would fetch the keys of other issuers, or the documents of OAuth clients.
     #[error("no TLS client could be made to fetch the keys of other issuers or the documents of clients")]
     Tls(#[source] Box<dyn std::error::Error + Send + Sync>),

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
-use bridge_auth::Scopes;
 use bridge_auth::caller::{Caller, CallerKind};
 use bridge_auth::external_issuer::{
     ExternalIssuer, ExternalSessions, ExternalSubject, HttpJwks, IdentityAssertions, Workload,
@@ -12,20 +11,22 @@ use bridge_auth::external_issuer::{
 use bridge_auth::id::ClientId;
 use bridge_auth::issue::{AccessError, AccessRequest};
 use bridge_auth::rate_limit::RateLimits;
+use bridge_auth::{BuildError, Scopes};
 use http::Method;
 use serde_json::{Value, json};
 
-use super::provider::{AGENT, GRANT, SECRET, World, claims_of, is_refused, with};
-use super::server::AuthorizationServer;
-use super::{Ahead, ask, gateway};
+use super::provider::{AGENT, GRANT, SECRET, TYPE, World, claims_of, clients, is_refused, provider, with};
+use super::server::{Answering, AuthorizationServer, Key};
+use super::{Ahead, HERE, ask, gateway};
 use crate::support::bridge::{ISSUER, user};
-use crate::support::gateway::{Answer, PREFIX, send};
+use crate::support::gateway::{Answer, Gateway, PREFIX, send};
+use crate::support::record::Record;
 use crate::support::{Backend, ListedByAdmin, SqliteBackend};
 
-/// The workloads of the namespace `ci`, and one of SPIFFE.
+/// The workloads of the namespace `ci`, and everything that has the scheme of SPIFFE.
 fn workload(who: &ExternalSubject) -> Option<Workload> {
     let name = match who.subject.as_deref()? {
-        "spiffe://example.org/ci" => "spiffe",
+        id if id.starts_with("spiffe:") => "spiffe",
         "hooks" => "bridge:alice",
         subject => subject.strip_prefix("system:serviceaccount:ci:")?,
     };
@@ -38,13 +39,23 @@ async fn world() -> World {
 
 /// What a pod of Kubernetes has in its projected volume.
 fn token_of(world: &World, claims: &[(&str, Value)]) -> String {
-    let now = world.claims()["iat"].as_u64().unwrap();
+    signed_by(&world.server.key, &world.server, claims)
+}
+
+/// The same, by a key that may be another server's.
+fn signed_by(key: &Key, server: &AuthorizationServer, claims: &[(&str, Value)]) -> String {
+    let now = server.claims()["iat"].as_u64().unwrap();
     let token = json!({
-        "iss": world.server.issuer(), "sub": "system:serviceaccount:ci:runner", "aud": [ISSUER], "exp": now + 3607,
+        "iss": server.issuer(), "sub": "system:serviceaccount:ci:runner", "aud": [ISSUER], "exp": now + 3607,
         "iat": now, "nbf": now, "jti": "7ee52be0", "kubernetes.io": { "namespace": "ci" },
     });
     let claims = claims.iter().fold(token, |all, (name, value)| with(all, name, value.clone()));
-    world.server.key.sign_under(&with(world.server.key.header(), "typ", Value::Null), &claims)
+    key.sign_under(&with(key.header(), "typ", Value::Null), &claims)
+}
+
+/// What SPIRE writes by default.
+fn svid(id: &str) -> [(&'static str, Value); 4] {
+    [("iss", Value::Null), ("jti", Value::Null), ("nbf", Value::Null), ("sub", json!(id))]
 }
 
 /// The workload presents its token, and shows nothing else.
@@ -74,33 +85,124 @@ async fn a_workload_gets_access_as_a_client_by_its_own_token_as_often_as_it_asks
         "chat",
         "a token never widens what the host gave"
     );
-    let spiffe = [("sub", json!("spiffe://example.org/ci")), ("jti", Value::Null), ("iat", Value::Null)];
-    let spiffe = present(&world, &token_of(&world, &spiffe), &[]).await;
-    assert_eq!(claims_of(&spiffe.text("access_token"))["sub"], "spiffe");
 }
 
-/// What SPIRE writes by default.
 #[tokio::test]
 async fn a_jwt_svid_without_an_issuer_is_its_trust_domains() {
+    let record = Record::default();
+    let _listening = record.listen();
     let world = World::with(|issuer| issuer.workloads(workload).spiffe_trust_domain("example.org")).await;
-    let svid =
-        |id: &str| [("iss", Value::Null), ("jti", Value::Null), ("nbf", Value::Null), ("sub", json!(id))];
     let ci = token_of(&world, &svid("spiffe://example.org/ci"));
     for _ in 0..2 {
         let answer = present(&world, &ci, &[]).await;
         assert_eq!(answer.status, 200, "{answer:?}");
         assert_eq!(claims_of(&answer.text("access_token"))["sub"], "spiffe");
     }
+    let with_issuer = |id: &str| token_of(&world, &[("sub", json!(id))]);
+    assert_eq!(present(&world, &with_issuer("spiffe://example.org/ci"), &[]).await.status, 200);
+    let outside = "expected a SPIFFE ID of a workload in the trust domain 'example.org'";
     for id in ["spiffe://other.org/ci", "spiffe://example.org", "system:serviceaccount:ci:runner"] {
-        assert!(is_refused(&present(&world, &token_of(&world, &svid(id)), &[]).await), "{id}");
+        assert!(is_refused(&present(&world, &with_issuer(id), &[]).await), "{id}");
+        assert!(record.text().contains(&format!("sub is '{id}', {outside}")), "{}", record.text());
     }
-    let federated = token_of(&world, &[("sub", json!("spiffe://other.org/ci"))]);
-    assert!(is_refused(&present(&world, &federated, &[]).await), "its key may not sign for another domain");
+    let unknown = "without proof, the SPIFFE trust domain 'other.org'";
+    let untrusted = "no issuer whose assertions are trusted here has issued it";
+    for (id, reason) in [
+        ("spiffe://other.org/ci", unknown),
+        ("spiffe://example.org", untrusted),
+        ("spiffe://example.org/../ci", untrusted),
+        ("system:serviceaccount:ci:runner", untrusted),
+    ] {
+        let before = record.text().matches(reason).count();
+        assert!(is_refused(&present(&world, &token_of(&world, &svid(id)), &[]).await), "{id}");
+        assert!(record.text().matches(reason).count() > before, "{id}: {}", record.text());
+    }
     // Another key than the trust domain's.
-    let forged = super::server::Key::new(&world.server.key.id);
-    let claims = claims_of(&ci);
-    let header = with(world.server.key.header(), "typ", Value::Null);
-    assert!(is_refused(&present(&world, &forged.sign_under(&header, &claims), &[]).await));
+    let forged = signed_by(&Key::new(&world.server.key.id), &world.server, &svid("spiffe://example.org/ci"));
+    assert!(is_refused(&present(&world, &forged, &[]).await));
+    assert!(record.text().contains("the signature does not match"), "{}", record.text());
+}
+
+#[tokio::test]
+async fn an_issuer_without_a_trust_domain_vouches_for_no_spiffe_workload() {
+    let record = Record::default();
+    let _listening = record.listen();
+    let world = world().await;
+    let ci = "spiffe://example.org/ci";
+    assert!(is_refused(&present(&world, &token_of(&world, &[("sub", json!(ci))]), &[]).await));
+    assert!(record.text().contains(&format!("sub is '{ci}'")), "{}", record.text());
+    assert!(is_refused(&present(&world, &token_of(&world, &svid(ci)), &[]).await));
+    assert!(record.text().contains("the SPIFFE trust domain 'example.org'"), "{}", record.text());
+    assert_eq!(record.text().matches("set ExternalIssuer::spiffe_trust_domain").count(), 2);
+    let long = format!("spiffe://{}/ci", "a".repeat(200));
+    assert!(is_refused(&present(&world, &token_of(&world, &svid(&long)), &[]).await));
+    assert!(!record.text().contains(&"a".repeat(65)), "what a stranger wrote is cut");
+}
+
+#[tokio::test]
+async fn no_issuer_signs_for_the_trust_domain_of_another_one() {
+    let record = Record::default();
+    let _listening = record.listen();
+    let (clock, backend) = (Ahead::default(), SqliteBackend::start().await);
+    let start = || AuthorizationServer::start(clock.clone());
+    let [a, b, none] = [start().await, start().await, start().await];
+    let of = |server: &AuthorizationServer| provider(server).workloads(workload);
+    let builder = clients(gateway(&backend, &clock).await)
+        .trust(of(&a).spiffe_trust_domain("a.org"))
+        .trust(of(&b).spiffe_trust_domain("b.org"))
+        .trust(of(&none));
+    let gateway = Gateway::over(builder.build().unwrap()).await;
+    let world = World { server: b, gateway, clock, backend };
+    let ci = "spiffe://b.org/ci";
+    let named = [("sub", json!(ci))];
+    for good in [token_of(&world, &svid(ci)), token_of(&world, &named)] {
+        assert_eq!(present(&world, &good, &[]).await.status, 200);
+    }
+    for (what, token, reason) in [
+        ("without iss", signed_by(&a.key, &a, &svid(ci)), "the signature does not match"),
+        ("with its own iss", signed_by(&a.key, &a, &named), "in the trust domain 'a.org'"),
+        ("with the iss of b", signed_by(&a.key, &world.server, &named), "the signature does not match"),
+        ("of none, without iss", signed_by(&none.key, &none, &svid(ci)), "the signature does not match"),
+        ("of none, with iss", signed_by(&none.key, &none, &named), "set ExternalIssuer::spiffe_trust_domain"),
+    ] {
+        let before = record.text().matches(reason).count();
+        assert!(is_refused(&present(&world, &token, &[]).await), "{what}");
+        assert!(record.text().matches(reason).count() > before, "{what}: {}", record.text());
+    }
+}
+
+/// What the bundle endpoint of SPIRE answers: keys of certificates without an id, and keys of JWT-SVIDs.
+#[tokio::test]
+async fn a_trust_bundle_verifies_workloads_and_nothing_else() {
+    let both = |issuer: ExternalIssuer| {
+        issuer.identity_assertions(IdentityAssertions::new()).workloads(workload).audience(HERE, "bridge")
+    };
+    let world = World::with(|issuer| both(issuer).spiffe_trust_domain("example.org")).await;
+    let app = Router::new()
+        .route("/", get(|| async {}))
+        .layer(world.gateway.bridge.layer("bridge").unwrap().admit_external());
+    let (server, other) = (&world.server, Key::new("second"));
+    let x509 = with(with(Key::new("").jwk(), "use", json!("x509-svid")), "kid", Value::Null);
+    let bundle = [x509, with(server.key.jwk(), "use", json!("jwt-svid")), other.jwk()];
+    server.answer(Answering::Keys(bundle.to_vec()));
+    let ci = svid("spiffe://example.org/ci");
+    let person = with(server.key.header(), "typ", json!(TYPE));
+    let person = server.key.sign_under(&person, &world.claims());
+    for key in [&server.key, &other] {
+        assert_eq!(present(&world, &signed_by(key, server, &ci), &[]).await.status, 200, "{}", key.id);
+    }
+    assert!(is_refused(&world.present(&person).await));
+    assert_eq!(ask(&app, "/", &server.key.sign(&server.claims()), &[]).await.status, 401);
+    let person = other.sign_under(&with(other.header(), "typ", json!(TYPE)), &world.claims());
+    assert_eq!(world.present(&person).await.status, 200);
+    assert_eq!(ask(&app, "/", &other.sign(&server.claims()), &[]).await.status, 200);
+    // An issuer without a trust domain has no such keys.
+    let without = World::with(both).await;
+    without.server.answer(Answering::Keys(vec![with(without.server.key.jwk(), "use", json!("jwt-svid"))]));
+    assert!(is_refused(&present(&without, &token_of(&without, &[]), &[]).await));
+    without.server.publish(&[&without.server.key]);
+    without.clock.pass(super::WINDOW);
+    assert_eq!(present(&without, &token_of(&without, &[]), &[]).await.status, 200);
 }
 
 #[tokio::test]
@@ -113,18 +215,18 @@ async fn a_trust_domain_is_a_name_of_one_issuer_that_has_workloads() {
     };
     let refused = async |issuers: Vec<ExternalIssuer>| {
         let builder = gateway(&backend, &clock).await;
-        issuers.into_iter().fold(builder, bridge_auth::BridgeBuilder::trust).build().unwrap_err().to_string()
+        issuers.into_iter().fold(builder, bridge_auth::BridgeBuilder::trust).build().unwrap_err()
     };
     let of_ci = |name, domain| of(name, domain).workloads(workload);
     let error = refused(vec![of("https://one.example", "example.org")]).await;
-    assert!(error.contains("ExternalIssuer::workloads"), "{error}");
+    assert!(matches!(error, BuildError::NoWorkloads(_)), "{error}");
     for odd in ["", "Example.org", "spiffe://example.org", "example.org/ci", "exämple.org"] {
         let error = refused(vec![of_ci("https://one.example", odd)]).await;
-        assert!(error.contains("spiffe_trust_domain"), "{error}");
+        assert!(error.to_string().contains("spiffe_trust_domain"), "{error}");
     }
     let two = vec![of_ci("https://one.example", "example.org"), of_ci("https://two.example", "example.org")];
     let error = refused(two).await;
-    assert!(error.contains("example.org"), "{error}");
+    assert!(matches!(&error, BuildError::TrustDomainTwice(domain) if domain == "example.org"), "{error}");
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use axum::Router;
+use bridge_auth::issue::TokenExchange;
 use bridge_auth::pages::Pages;
 use bridge_auth::service::Operator;
 use bridge_auth::{Bridge, BridgeBuilder, Freshness, Scopes, SignedIn};
@@ -13,8 +14,9 @@ use http_body_util::{BodyExt as _, Full};
 use tower::ServiceExt as _;
 use url::form_urlencoded;
 
-use crate::oauth::given::{FORM, claims};
-use crate::sign_in::given::{Fields, html};
+use crate::oauth::given::{FORM, claims, post};
+use crate::oauth::token_exchange::{ACCESS, GRANT};
+use crate::sign_in::given::{self, Fields, html, sign_in_builder};
 use crate::support::bridge::{ISSUER, builder, user};
 use crate::support::gateway::{Answer, Gateway, OPERATOR, send};
 use crate::support::record::Record;
@@ -24,6 +26,7 @@ crate::store::promises![
     an_operator_finds_a_person_and_ends_a_device,
     a_bridge_is_refused_as_soon_as_an_operator_ended_its_device,
     an_operator_disables_and_enables_a_person,
+    a_device_says_that_agents_act_through_it_while_they_do,
 ];
 
 /// An operator's browser opens the page.
@@ -102,6 +105,40 @@ async fn a_bridge_is_refused_as_soon_as_an_operator_ended_its_device(db: impl Ba
         assert_eq!(submit(&gateway, "/admin", &end).await.status, StatusCode::OK);
         assert!(!gateway.admits(&token).await, "{freshness:?}");
     }
+}
+
+/// Both on the page of the person and on that of operators.
+async fn a_device_says_that_agents_act_through_it_while_they_do(db: impl Backend) {
+    let builder = sign_in_builder(&db).await.token_exchange(TokenExchange::new());
+    let gateway = Gateway::over(builder.build().unwrap()).await;
+    let token = gateway.link("alice").await;
+    let (device, other) = (session(&token), session(&gateway.link("alice").await));
+    // Of each page: what it says of this device, and of the other one.
+    let shown = async || {
+        let pages =
+            [given::open(&gateway, "alice", "/devices").await, open(&gateway, "/admin?user=alice").await];
+        pages.map(|page| {
+            [&device, &other].map(|id| {
+                let devices: Vec<_> = html(&page).split("<details>").skip(1).collect();
+                let device = devices.iter().find(|shown| shown.contains(id)).expect("each is shown");
+                device.contains("Agents act through this device too. They are signed out with it.")
+            })
+        })
+    };
+    assert_eq!(shown().await, [[false, false]; 2]);
+    let exchange = [
+        ("grant_type", GRANT),
+        ("subject_token", &token),
+        ("subject_token_type", ACCESS),
+        ("client_id", "sp_bridge"),
+    ];
+    let exchanged = send(post(&gateway, "/token", &exchange)).await;
+    assert_eq!(exchanged.status, StatusCode::OK, "{exchanged:?}");
+    assert_eq!(shown().await, [[true, false]; 2]);
+    let agent = exchanged.text("access_token");
+    let end = [("token", &*agent), ("client_id", "sp_bridge")];
+    assert_eq!(send(post(&gateway, "/revoke", &end)).await.status, StatusCode::OK);
+    assert_eq!(shown().await, [[false, false]; 2]);
 }
 
 async fn an_operator_disables_and_enables_a_person(db: impl Backend) {

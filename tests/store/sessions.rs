@@ -29,7 +29,7 @@ super::promises![
     another_clients_declared_id_is_refused,
     a_fresh_id_renews_nothing,
     beyond_the_limit_those_end_that_were_renewed_least_recently,
-    beyond_the_limit_an_assertion_pushes_out_what_assertions_opened_first,
+    beyond_the_limit_what_assertions_opened_ends_first,
     beyond_the_limit_a_session_is_refused,
     racing_sessions_stay_within_the_limit,
     hook_sessions_take_no_place,
@@ -180,7 +180,7 @@ async fn beyond_the_limit_those_end_that_were_renewed_least_recently(db: impl Ba
 }
 
 /// An agent that sends an assertion for each call must not sign a person's bridges out.
-async fn beyond_the_limit_an_assertion_pushes_out_what_assertions_opened_first(db: impl Backend) {
+async fn beyond_the_limit_what_assertions_opened_ends_first(db: impl Backend) {
     let store = db.open().await;
     let alice = user(&*store, "alice").await;
     let limit = SessionLimit::new(4, WhenFull::Evict);
@@ -201,8 +201,13 @@ async fn beyond_the_limit_an_assertion_pushes_out_what_assertions_opened_first(d
             if number < 2 { &[] } else { std::slice::from_ref(&agents[number - 2].id) };
         assert_eq!(agent.evicted, pushed_out, "{number}");
     }
-    // A bridge pushes out whatever was renewed least recently. So does an assertion where nothing else is.
-    assert_eq!(vouch(&*store, &alice, limited()).await.unwrap().evicted, bridges[..1]);
+    // Whoever opens the new one, and also when a bridge was renewed least recently.
+    assert_eq!(vouch(&*store, &alice, limited()).await.unwrap().evicted, [agents[3].id.clone()]);
+    // Of several that end, those of assertions come first, each the least recently renewed first.
+    let smaller = limited().limit(SessionLimit::new(2, WhenFull::Evict));
+    let ended = vouch(&*store, &alice, smaller).await.unwrap().evicted;
+    assert_eq!(ended, [&agents[4].id, &bridges[0], &bridges[1]].map(Clone::clone));
+    // Where there is nothing else, an assertion ends a bridge.
     let bob = user(&*store, "bob").await;
     let mut his = Vec::new();
     for _ in 0..4 {

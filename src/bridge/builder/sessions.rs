@@ -94,7 +94,8 @@ impl BridgeBuilder {
 
     /// How many live sessions a person may have, and what happens when one more is opened.
     ///
-    /// Default: 64, and the sessions that were renewed least recently end.
+    /// Default: 64. Beyond that, sessions end: those that an assertion opened first, each least recently renewed first. So an
+    /// agent signs no bridge out as long as there is something else.
     ///
     /// Hook sessions are not counted here. A person has at most one for each of their
     /// [`max_devices`](Self::max_devices). So with the defaults a person has at most 80 live sessions.

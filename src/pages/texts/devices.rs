@@ -32,7 +32,7 @@ texts! {
         /// Programs that act for the person by what the device was let in for (RFC 8693).
         agents: "Agents";
         /// There are such programs.
-        has_agents: "Agents act in your name through this device. They are signed out with it.";
+        has_agents: "Agents act through this device too. They are signed out with it.";
         /// The button that signs a device out.
         end: "Sign out";
         /// Opens the button that signs all other devices out.

@@ -143,16 +143,16 @@ pub(super) fn status(tx: &Transaction<'_>, id: &SessionId) -> Result<Option<Sess
     Ok(statuses(tx, std::slice::from_ref(id))?.pop())
 }
 
-/// Revokes as many sessions of `user` as a new one needs to keep the limit; sessions of hook clients do not count. An
-/// agent that sends an assertion for each call pushes out what was opened so, and no bridge.
-/// Returns the revoked sessions, the least recently renewed first.
+/// Revokes as many sessions of `user` as a new one needs to keep the limit; sessions of hook clients do not count. What
+/// assertions opened goes first: an agent that sends one for each call signs no bridge out.
+/// Returns the revoked sessions in the order in which they went.
 fn make_room(tx: &Transaction<'_>, user: &UserId, new: &NewSession) -> Result<Vec<SessionId>, NotOpened> {
     let others = new.limit.max.saturating_sub(1);
     let mut beyond = tx.rows(
         "SELECT id FROM sessions
          WHERE user_id = ? AND parent IS NULL AND revoked_at IS NULL AND expires_at > ?
-         ORDER BY (? AND issuer IS NOT NULL), renewed_at DESC, rowid DESC LIMIT -1 OFFSET ?",
-        params![user.as_str(), tx.now, new.origin.issuer.is_some(), others],
+         ORDER BY issuer IS NOT NULL, renewed_at DESC, rowid DESC LIMIT -1 OFFSET ?",
+        params![user.as_str(), tx.now, others],
         |row| text(row, "id", SessionId::parse),
     )?;
     if !beyond.is_empty() && new.limit.when_full == WhenFull::Refuse {

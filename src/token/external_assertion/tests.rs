@@ -231,14 +231,9 @@ fn a_workload_token_needs_neither_jti_nor_iat_and_may_live_a_day() {
     let read = |claims: &Value| read(AssertionKind::Workload, claims);
     let kubernetes = read(&service_account()).unwrap();
     assert_eq!((kubernetes.subject.as_str(), kubernetes.client), ("system:serviceaccount:ci:runner", None));
-    // What SPIFFE requires, and no more (JWT-SVID §3).
-    let spiffe =
-        json!({ "iss": THEIRS, "sub": "spiffe://example.org/ci", "aud": [ISSUER], "exp": NOW + 300 });
-    let spiffe = read(&spiffe).unwrap();
-    assert_eq!(
-        (spiffe.subject.as_str(), spiffe.id, spiffe.issued_at),
-        ("spiffe://example.org/ci", None, None)
-    );
+    let least = json!({ "iss": THEIRS, "sub": "runner", "aud": [ISSUER], "exp": NOW + 300 });
+    let least = read(&least).unwrap();
+    assert_eq!((least.subject.as_str(), least.id, least.issued_at), ("runner", None, None));
     let day = 24 * 3600;
     assert!(read(&with(service_account(), "exp", NOW + day)).is_ok());
     let refused = read(&with(service_account(), "exp", NOW + day + 1)).unwrap_err();
@@ -259,6 +254,9 @@ fn a_jwt_svid_needs_no_issuer_where_its_trust_domain_is_known() {
     let ci = "spiffe://example.org/ci";
     assert_eq!(read(domain(), AssertionKind::Workload, &svid(ci)).as_deref(), Ok(ci));
     assert_eq!(read(domain(), AssertionKind::Workload, &with(svid(ci), "iss", THEIRS)).as_deref(), Ok(ci));
+    // What SPIFFE requires, and no more (JWT-SVID §3).
+    let least = json!({ "sub": ci, "aud": [ISSUER], "exp": NOW + 300 });
+    assert_eq!(read(domain(), AssertionKind::Workload, &least).as_deref(), Ok(ci));
     let nobody = InvalidAssertion::from(InvalidToken::Issuer);
     assert_eq!(read(theirs(), AssertionKind::Workload, &svid(ci)), Err(nobody.clone()));
     let other = with(svid(ci), "iss", "https://other.example");
@@ -268,6 +266,9 @@ fn a_jwt_svid_needs_no_issuer_where_its_trust_domain_is_known() {
     for outside in [
         "spiffe://other.org/ci",
         "spiffe://example.org.other.org/ci",
+        "spiffe://org/ci",
+        "spiffe://example.org/a/../../other.org/ci",
+        "spiffe://example.org/ci?a=b",
         "spiffe://example.org",
         "spiffe://example.org/",
         "SPIFFE://example.org/ci",
@@ -277,12 +278,27 @@ fn a_jwt_svid_needs_no_issuer_where_its_trust_domain_is_known() {
         "system:serviceaccount:ci:runner",
     ] {
         for claims in [svid(outside), with(svid(outside), "iss", THEIRS)] {
-            let refused = InvalidAssertion::TrustDomain("example.org".to_owned());
-            assert_eq!(read(domain(), AssertionKind::Workload, &claims), Err(refused), "{claims}");
+            let refused = read(domain(), AssertionKind::Workload, &claims).unwrap_err().to_string();
+            let reason = "expected a SPIFFE ID of a workload in the trust domain 'example.org'";
+            assert_eq!(refused, format!("sub is '{outside}', {reason}"));
         }
     }
     // People are of no trust domain.
     assert_eq!(read(domain(), AssertionKind::Person, &identity()).as_deref(), Ok("u-1"));
+}
+
+#[test]
+fn an_issuer_without_a_trust_domain_has_no_workload_of_spiffe() {
+    let runner = |id: &str| with(service_account(), "sub", id);
+    for id in ["spiffe://example.org/ci", "SPIFFE://example.org/ci", "spiffe://example.org", "spiffe:ci"] {
+        let refused = read(AssertionKind::Workload, &runner(id)).unwrap_err();
+        assert_eq!(refused, InvalidAssertion::NoTrustDomain(format!("'{id}'")));
+        assert!(refused.to_string().ends_with("set ExternalIssuer::spiffe_trust_domain"), "{refused}");
+    }
+    for id in ["system:serviceaccount:ci:runner", "spiffe", "https://example.org/spiffe://x"] {
+        assert_eq!(read(AssertionKind::Workload, &runner(id)).unwrap().subject, id);
+    }
+    assert_eq!(identity_with("sub", "spiffe://example.org/ci").unwrap().subject, "spiffe://example.org/ci");
 }
 
 #[test]

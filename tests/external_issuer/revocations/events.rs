@@ -74,7 +74,8 @@ async fn no_event_about_a_person_names_the_account_of_a_workload() {
     let known = bridge_auth::SignedIn::new(account.clone(), bridge_auth::Scopes::default());
     world.gateway.bridge.issuer().register_user(&known).await.unwrap();
     for event in ["account-disabled", "account-purged"] {
-        world.tell(&format!("{RISC}{event}"), account.as_str()).await;
+        let answer = world.tell(&format!("{RISC}{event}"), account.as_str()).await;
+        assert!(is_taken(&answer), "{event}: {answer:?}");
         assert!(!admin.user(&account).await.unwrap().unwrap().disabled, "{event}");
     }
 }
