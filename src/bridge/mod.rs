@@ -265,9 +265,11 @@ impl Bridge {
         &self.state.settings
     }
 
-    /// The event stream that the gateway asks `issuer` for. `None`: [`SecurityEvents::stream`] named none.
+    /// The event stream that the gateway asks `issuer` for. `None`: [`SecurityEvents::stream`] or
+    /// [`SecurityEvents::of_stream`] named none.
     ///
     /// [`SecurityEvents::stream`]: crate::external_issuer::SecurityEvents::stream
+    /// [`SecurityEvents::of_stream`]: crate::external_issuer::SecurityEvents::of_stream
     #[cfg(feature = "jwks-http")]
     #[cfg_attr(docsrs, doc(cfg(feature = "jwks-http")))]
     #[must_use]

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::announced::StreamStatus;
 use super::error::EventStreamError;
 use super::stream::Stream;
 
@@ -23,18 +24,9 @@ pub struct StreamHealth {
     /// When the last verification event with an expected `state` came to this gateway, as the time since the Unix epoch.
     /// `None`: none came. With several gateways it may have come to another one.
     pub verified_at: Option<Duration>,
-    /// Why the transmitter could not be asked last. `None`: it could.
+    /// Why events may not come: the transmitter could not be asked last, it has not enabled the stream, or the stream is
+    /// about nobody (`default_subjects` is `NONE`, SSF 1.0 §7.1.1). `None`: nothing is known to be wrong.
     pub fault: Option<String>,
-}
-
-/// The status of a stream, as its transmitter says (SSF 1.0 §8.1.2).
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct StreamStatus {
-    /// `enabled`, `paused` or `disabled`.
-    pub status: String,
-    /// Why, if the transmitter says so.
-    pub reason: Option<String>,
 }
 
 impl FollowedStream {
@@ -48,11 +40,12 @@ impl FollowedStream {
     #[must_use]
     pub fn health(&self) -> StreamHealth {
         let standing = self.0.standing().clone();
+        let unheard = || self.0.unheard(standing.current.as_deref()?);
         StreamHealth {
+            fault: standing.fault.clone().or_else(unheard),
             stream_id: standing.current.map(|current| current.id.clone()),
             answered_ago: standing.answered_at.map(|at| at.elapsed()),
             verified_at: self.0.states.expected_at(),
-            fault: standing.fault,
         }
     }
 

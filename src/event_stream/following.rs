@@ -122,7 +122,8 @@ async fn poll(
     }
 }
 
-/// Does what the SETs say, one after the other.
+/// Does what the SETs say, one after the other. One that cannot be done now holds back none of those behind it: there are
+/// two limits, and what ends something must not wait for what ends nothing.
 async fn take(stream: &Stream, sets: BTreeMap<String, String>) -> Outcome {
     let mut outcome = Outcome::default();
     for (id, set) in sets {
@@ -134,12 +135,14 @@ async fn take(stream: &Stream, sets: BTreeMap<String, String>) -> Outcome {
             Received::NotNow { retry_after } => {
                 let asked = outcome.not_now.flatten().max(retry_after);
                 outcome.not_now = Some(asked);
-                // There were too many. One that fails by itself does not keep back those behind it.
-                if retry_after.is_some() {
-                    break;
-                }
             }
         }
+    }
+    if let Some(wait) = outcome.not_now.flatten() {
+        tracing::warn!(
+            issuer = %stream.issuer(), wait_seconds = wait.as_secs(),
+            "an issuer has sent too many revocations: some of its polled security events are done later"
+        );
     }
     outcome
 }
@@ -163,7 +166,9 @@ fn tell(stream: &Stream, fault: &EventStreamError, wait: Duration) {
     let told = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
     stream.standing().fault = Some(told);
     if fault.is_gone() {
-        stream.standing().current = None;
+        let mut standing = stream.standing();
+        let lost = standing.current.take();
+        standing.created.take_if(|created| lost.is_some_and(|lost| lost.id == *created));
     }
     let error: &dyn std::error::Error = fault;
     tracing::warn!(

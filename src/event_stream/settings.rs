@@ -33,7 +33,7 @@ use crate::validate::{BuildError, Setting, check_endpoint};
 /// # }
 /// ```
 #[derive(Clone)]
-#[must_use = "give it to SecurityEvents::stream"]
+#[must_use = "give it to SecurityEvents::stream or SecurityEvents::of_stream"]
 pub struct EventStream {
     pub(super) token: Arc<dyn TransmitterToken>,
     pub(super) delivery: Delivery,
@@ -141,6 +141,8 @@ impl EventStream {
     }
 
     /// The one stream to use, which exists already. Default: none, so the gateway uses a stream of its own, and creates it when there is none.
+    ///
+    /// Whoever named it has seen to its subjects: the health of the stream does not say that it may be about nobody.
     pub fn stream_id(mut self, id: impl Into<String>) -> Self {
         self.stream_id = Some(id.into());
         self

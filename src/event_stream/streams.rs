@@ -6,8 +6,7 @@ use super::followed::FollowedStream;
 use super::following::follow;
 use super::receive::ReceiveSets;
 use super::settings::EventStream;
-use super::stream::Stream;
-use super::verification::VerificationStates;
+use super::stream::{Stream, StreamNames};
 use crate::background_task::Background;
 use crate::validate::BuildError;
 
@@ -16,7 +15,7 @@ use crate::validate::BuildError;
 pub(crate) struct EventStreams(Vec<(Arc<Stream>, Background)>);
 
 impl EventStreams {
-    /// Adds the stream of `issuer` whose events are for `audience`. `receiver` gets them.
+    /// Adds the stream of `issuer`. `receiver` gets its events.
     ///
     /// # Errors
     ///
@@ -24,12 +23,11 @@ impl EventStreams {
     pub(crate) fn add(
         &mut self,
         issuer: Arc<str>,
-        audience: &str,
+        names: StreamNames,
         settings: EventStream,
-        states: Arc<VerificationStates>,
         receiver: Arc<dyn ReceiveSets>,
     ) -> Result<(), BuildError> {
-        let stream = Stream::new(issuer, audience, settings, states, receiver)?;
+        let stream = Stream::new(issuer, names, settings, receiver)?;
         self.0.push((Arc::new(stream), Background::default()));
         Ok(())
     }

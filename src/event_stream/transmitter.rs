@@ -37,6 +37,8 @@ pub(super) struct Endpoints {
     pub(super) status: Option<Url>,
     pub(super) verification: Option<Url>,
     pub(super) delivery_methods: Option<Vec<String>>,
+    /// New streams are about nobody until subjects are added.
+    pub(super) has_no_default_subjects: bool,
 }
 
 impl Transmitter {
@@ -65,6 +67,7 @@ impl Transmitter {
             status: endpoint(found.status_endpoint)?,
             verification: endpoint(found.verification_endpoint)?,
             delivery_methods: found.delivery_methods_supported,
+            has_no_default_subjects: found.default_subjects.is_some_and(|which| which == "NONE"),
         })
     }
 

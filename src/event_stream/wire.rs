@@ -17,6 +17,8 @@ pub(super) struct TransmitterConfiguration {
     pub(super) configuration_endpoint: Option<String>,
     pub(super) status_endpoint: Option<String>,
     pub(super) verification_endpoint: Option<String>,
+    /// Whom new streams are about: `ALL` or `NONE`.
+    pub(super) default_subjects: Option<String>,
 }
 
 /// A stream, as the transmitter keeps it (SSF 1.0 §8.1.1).
@@ -119,6 +121,19 @@ pub(super) struct SetError {
 pub(super) struct PollAnswer {
     #[serde(default)]
     pub(super) sets: BTreeMap<String, String>,
+}
+
+/// Reads `json` as each answer. A stream that is read where a list may stand is the same as the one that is read alone.
+#[cfg(fuzzing)]
+pub(super) fn fuzz(json: &[u8]) {
+    let _ = serde_json::from_slice::<TransmitterConfiguration>(json);
+    let _ = serde_json::from_slice::<Status>(json);
+    let _ = serde_json::from_slice::<PollAnswer>(json);
+    let alone = serde_json::from_slice::<StreamConfiguration>(json);
+    if let Ok(Streams::One(one)) = serde_json::from_slice(json) {
+        let alone = alone.expect("it is a stream");
+        assert_eq!((&alone.stream_id, alone.aud.as_slice()), (&one.stream_id, one.aud.as_slice()));
+    }
 }
 
 #[cfg(test)]

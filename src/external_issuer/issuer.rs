@@ -301,6 +301,8 @@ impl ExternalIssuer {
                 gateway.keys.clone(),
                 clock.clone(),
             )),
+            #[cfg(feature = "jwks-http")]
+            announced: Arc::default(),
             verifier,
             keys,
             sessions,

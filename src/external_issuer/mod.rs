@@ -144,6 +144,9 @@ pub(crate) use trusted_issuer::{TrustedIssuer, Unverified};
 pub(crate) use trusted_issuers::TrustedIssuers;
 pub use workloads::{Workload, WorkloadMapper};
 
+#[cfg(all(fuzzing, feature = "jwks-http"))]
+#[doc(hidden)]
+pub use crate::event_stream::fuzz_answers;
 #[cfg(feature = "jwks-http")]
 pub use crate::event_stream::{
     EventStream, EventStreamError, FollowedStream, StreamHealth, StreamStatus, TransmitterToken,

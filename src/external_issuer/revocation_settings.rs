@@ -78,7 +78,8 @@ pub(crate) struct Revocations {
 /// How security events of one issuer are judged.
 #[derive(Debug)]
 pub(crate) struct TrustedEvents {
-    pub(crate) audience: Audience,
+    /// `None`: the issuer assigns it with the stream.
+    pub(crate) audience: Option<Audience>,
     authorization: Option<HeaderDigest>,
     pub(crate) max_age: Duration,
     /// The stream that the gateway asks for.
@@ -116,6 +117,22 @@ impl SecurityEvents {
             stream: None,
             invalid,
         }
+    }
+
+    /// Takes the events whose `aud` is that of `stream`. The issuer assigns it: the gateway reads it in the issuer's answer
+    /// about the stream (SSF 1.0 §8.1.1). Until then no event is taken, and the issuer sends them again.
+    ///
+    /// Use it for an issuer whose `aud` cannot be known before, such as Keycloak (`<client_id>/<stream_id>`). The issuer must
+    /// give each receiver an `aud` of its own. If several receivers have the same one, use [`new`](Self::new) with another
+    /// name: any of them could send its events on to this gateway, and what they say would be done here.
+    ///
+    /// The gateway uses any stream that the issuer shows for its access token. So another deployment needs a client of its own at the
+    /// issuer, or [`EventStream::stream_id`].
+    #[cfg(feature = "jwks-http")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "jwks-http")))]
+    pub fn of_stream(stream: EventStream) -> Self {
+        let invalid = FirstInvalid::default();
+        Self { audience: None, authorization: None, max_age: Self::MAX_AGE, stream: Some(stream), invalid }
     }
 
     const MAX_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -186,7 +203,7 @@ impl RevocationSettings {
         check_count(limit, self.per_minute, &(1..=1_000_000), "1 to 1 000 000")?;
         let per_minute = NonZeroU32::new(self.per_minute).unwrap_or(NonZeroU32::MIN);
         Ok(Revocations {
-            events: self.events.map(SecurityEvents::check).transpose()?.flatten(),
+            events: self.events.map(SecurityEvents::check).transpose()?,
             global: self.global.map(GlobalTokenRevocation::check).transpose()?.flatten(),
             logout_client: self.logout_client,
             limit: OneLimit::per_minute(per_minute),
@@ -196,20 +213,20 @@ impl RevocationSettings {
 }
 
 impl SecurityEvents {
-    fn check(self) -> Result<Option<TrustedEvents>, BuildError> {
+    fn check(self) -> Result<TrustedEvents, BuildError> {
         self.invalid.check()?;
         let Self { audience, authorization, max_age, .. } = self;
         if !(Duration::from_secs(60)..=Duration::from_secs(30 * 24 * 3600)).contains(&max_age) {
             let setting = Setting::new("the age of security events", "SecurityEvents::max_age");
             return Err(setting.duration_out_of_range(max_age, "60 seconds to 30 days"));
         }
-        Ok(audience.map(|audience| TrustedEvents {
+        Ok(TrustedEvents {
             audience,
             authorization,
             max_age,
             #[cfg(feature = "jwks-http")]
             stream: self.stream,
-        }))
+        })
     }
 }
 

@@ -6,11 +6,11 @@ use std::time::Duration;
 use super::identity_assertions::Assertions;
 use super::jwks_fetch::{Keys, KeysUnavailable};
 use super::people::{ExternalSubject, PeopleMapper};
-use super::revocation_settings::Revocations;
+use super::revocation_settings::{Revocations, TrustedEvents};
 use super::session_mapping::ExternalSessions;
 use crate::clock::Clock;
 #[cfg(feature = "jwks-http")]
-use crate::event_stream::VerificationStates;
+use crate::event_stream::{Announced, VerificationStates};
 use crate::id::{SessionId, UserId};
 use crate::rejection::Rejection;
 use crate::store::{StoreError, StoreErrorKind, log_fault, within_deadline};
@@ -29,6 +29,9 @@ pub(crate) struct TrustedIssuer {
     /// The states that gateways send to it to have a stream verified.
     #[cfg(feature = "jwks-http")]
     pub(crate) verification: Arc<VerificationStates>,
+    /// What it says about its stream.
+    #[cfg(feature = "jwks-http")]
+    pub(crate) announced: Arc<Announced>,
 }
 
 /// Why what an issuer is said to have signed is not verified.
@@ -90,6 +93,18 @@ impl TrustedIssuer {
             return stream.is_some_and(|stream| self.verification.is_expected(stream, state));
         }
         true
+    }
+
+    /// Whether its event `message` is for this gateway, which takes `events`. `None`: it is not known yet, because the issuer
+    /// assigns the audience with the stream, and the stream is not set up.
+    pub(crate) fn is_for_gateway(&self, message: &Message, events: &TrustedEvents) -> Option<bool> {
+        match &events.audience {
+            Some(audience) => Some(message.is_for(audience.as_str())),
+            #[cfg(feature = "jwks-http")]
+            None => self.announced.is_audience(|audience| message.is_for(audience)),
+            #[cfg(not(feature = "jwks-http"))]
+            None => Some(false),
+        }
     }
 
     /// By which times its messages are judged, which are good until `max_age` after they were issued.

@@ -7,6 +7,8 @@ use crate::store::{EventAction, Revoke};
 pub(super) const LOGOUT: &str = "http://schemas.openid.net/event/backchannel-logout";
 /// The event with which a transmitter shows that its stream works (SSF 1.0 §8.1.4).
 pub(super) const VERIFICATION: &str = "https://schemas.openid.net/secevent/ssf/event-type/verification";
+/// The event with which a transmitter says that it has paused, disabled or enabled a stream (SSF 1.0 §8.1.5).
+pub(super) const STREAM_UPDATED: &str = "https://schemas.openid.net/secevent/ssf/event-type/stream-updated";
 
 /// What is done to the person. Of several events of one message, the one that does most counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -10,6 +10,7 @@ mod decision;
 mod polled;
 mod receiver;
 mod refused;
+mod stream_updated;
 mod subject;
 mod verification;
 

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use super::receiver::{Delivery, Receiver};
 use super::refused::Refused;
-use crate::event_stream::{EventStreams, ReceiveSets, Received};
+use crate::event_stream::{EventStreams, ReceiveSets, Received, StreamNames};
 use crate::external_issuer::TrustedIssuers;
 use crate::store::log_fault;
 use crate::telemetry::quoted;
@@ -30,13 +30,12 @@ pub(crate) fn event_streams(
         let Some(settings) = &events.stream else { continue };
         let name: Arc<str> = issuer.name().into();
         let polled = Polled { issuer: name.clone(), receiver: receiver.clone() };
-        streams.add(
-            name,
-            events.audience.as_str(),
-            settings.clone(),
-            issuer.verification.clone(),
-            Arc::new(polled),
-        )?;
+        let names = StreamNames {
+            audience: events.audience.as_ref().map(|audience| audience.as_str().to_owned()),
+            announced: issuer.announced.clone(),
+            states: issuer.verification.clone(),
+        };
+        streams.add(name, names, settings.clone(), Arc::new(polled))?;
     }
     Ok(streams)
 }
@@ -69,13 +68,7 @@ impl ReceiveSets for Polled {
                 );
                 Received::NotNow { retry_after: None }
             }
-            Refused::TooMany(issuer, wait) => {
-                tracing::warn!(
-                    issuer = %quoted(&issuer), wait_seconds = wait.as_secs(),
-                    "an issuer has sent too many revocations: its polled security events are done later"
-                );
-                Received::NotNow { retry_after: Some(wait) }
-            }
+            Refused::TooMany(_, wait) => Received::NotNow { retry_after: Some(wait) },
         }
     }
 }

@@ -10,8 +10,8 @@ use super::asked::{
     Asked, BACKCHANNEL_LOGOUT, GLOBAL_REVOCATION, SECURITY_EVENT, spend, spend_idle, verified,
 };
 use super::decision::{Effect, LOGOUT, effect_of};
-use super::refused::{Refused, RefusedMessage, malformed, no_access, refuse, refused_token};
-use super::{subject, verification};
+use super::refused::{Refused, RefusedMessage, malformed, no_access, no_audience_yet, refuse, refused_token};
+use super::{stream_updated, subject, verification};
 use crate::external_issuer::{ExternalSubject, TrustedEvents, TrustedIssuer, TrustedIssuers};
 use crate::issue::Admin;
 use crate::store::{EventAction, EventOutcome, Revoke, SecurityEvent};
@@ -92,8 +92,10 @@ impl Receiver {
         let taken = trusted.revocations.events.as_ref().ok_or_else(|| no_access(trusted))?;
         check_sender(trusted, taken, delivery)?;
         let message = verified(trusted, text, SECURITY_EVENT).await?;
-        if !message.is_for(taken.audience.as_str()) {
-            return Err(refuse(RefusedMessage::Audience, "aud does not name this gateway"));
+        match trusted.is_for_gateway(&message, taken) {
+            Some(true) => {}
+            Some(false) => return Err(refuse(RefusedMessage::Audience, "aud does not name this gateway")),
+            None => return Err(no_audience_yet()),
         }
         let life = message.check(trusted.times(taken.max_age)).map_err(refused_token)?;
         let Message { events: Some(events), .. } = &message else {
@@ -110,7 +112,8 @@ impl Receiver {
         let Some((effect, event)) = events.keys().filter_map(|name| effect_of(name)).max_by_key(|one| one.0)
         else {
             spend_idle(trusted)?;
-            if !verification::check(trusted, events, &who)? {
+            if !verification::check(trusted, events, &who)? && !stream_updated::check(trusted, events, &who)?
+            {
                 let events = quoted_list(events.keys().map(String::as_str));
                 audit!("security_event_ignored", issuer = trusted.name(), events);
             }

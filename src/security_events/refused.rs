@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::external_issuer::TrustedIssuer;
-use crate::store::StoreError;
+use crate::store::{StoreError, StoreErrorKind};
 use crate::telemetry::quoted;
 use crate::token::InvalidToken;
 
@@ -81,4 +81,10 @@ pub(super) fn refuse(what: RefusedMessage, detail: &str) -> Refused {
 pub(super) fn no_access(trusted: &TrustedIssuer) -> Refused {
     let detail = format!("the issuer {} may not send this: nothing of it is taken", quoted(trusted.name()));
     Refused::Message(RefusedMessage::Access, detail)
+}
+
+/// The audience is that of a stream which is not set up: the event must come again.
+pub(super) fn no_audience_yet() -> Refused {
+    let why = "the audience of security events is not known yet, because the event stream is not set up";
+    Refused::Unavailable(StoreError::new(StoreErrorKind::Unavailable, why))
 }

@@ -1,10 +1,12 @@
 //! Event streams of an external issuer: a transmitter written from the standards with `jose` (`tests/stock/transmitter.mjs`),
 //! and gateways that ask it for its events.
 
+mod audience;
 mod delivery;
 mod faults;
 mod refusals;
 mod setup;
+mod silence;
 mod transmitter;
 
 use std::net::Ipv4Addr;
@@ -37,10 +39,18 @@ fn polled() -> EventStream {
 }
 
 fn trusted(transmitter: &Transmitter, people: impl PeopleMapper, stream: EventStream) -> ExternalIssuer {
+    trusted_with(transmitter, people, SecurityEvents::new(AUDIENCE).stream(stream))
+}
+
+fn trusted_with(
+    transmitter: &Transmitter,
+    people: impl PeopleMapper,
+    events: SecurityEvents,
+) -> ExternalIssuer {
     let keys = HttpJwks::new(transmitter.jwks_url()).unwrap();
     ExternalIssuer::new(&transmitter.issuer, keys, ExternalSessions::None)
         .people(people)
-        .security_events(SecurityEvents::new(AUDIENCE).stream(stream))
+        .security_events(events)
 }
 
 /// A gateway that follows a stream of `transmitter`.

@@ -87,7 +87,7 @@ async fn a_transmitter_with_one_stream_for_each_receiver_says_which_stands_in_th
 }
 
 #[tokio::test]
-async fn a_stream_for_another_audience_is_a_fault_that_names_it() {
+async fn a_stream_for_another_audience_is_a_fault_that_names_it_and_is_not_left_behind() {
     let (backend, transmitter) = (SqliteBackend::start().await, Transmitter::start().await);
     transmitter.given(json!({ "foreignAudience": true })).await;
     let gateway = gateway(&backend, &transmitter, polled()).await;
@@ -96,6 +96,33 @@ async fn a_stream_for_another_audience_is_a_fault_that_names_it() {
     let fault = stream.health().fault.unwrap();
     assert!(fault.contains("https://another.example") && fault.contains("SecurityEvents::new"), "{fault}");
     assert!(matches!(stream.status().await, Err(EventStreamError::NotSetUp)));
+    until("it was tried again", async || transmitter.log().await["created"].as_u64() > Some(2)).await;
+    // One may have been created that is not deleted yet.
+    until("each was deleted", async || {
+        let log = transmitter.log().await;
+        assert!(log["streams"].as_array().unwrap().len() <= 1, "{log}");
+        log["created"] == log["deleted"] && log["streams"] == json!([])
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_stream_that_could_not_be_deleted_is_deleted_before_another_is_created() {
+    let (backend, transmitter) = (SqliteBackend::start().await, Transmitter::start().await);
+    let fine = json!(null);
+    let busy = json!({ "status": 503 });
+    // The streams are listed and one is created. Then it cannot be deleted at first.
+    transmitter.given(json!({ "foreignAudience": true, "faults": [fine, fine, busy] })).await;
+    let gateway = gateway(&backend, &transmitter, polled()).await;
+    let stream = stream_of(&gateway.bridge, &transmitter);
+    until("there is a fault", async || stream.health().fault.is_some()).await;
+    assert!(stream.health().fault.unwrap().contains("503"));
+    until("it was tried again", async || {
+        let log = transmitter.log().await;
+        assert!(log["streams"].as_array().unwrap().len() <= 1, "{log}");
+        log["created"].as_u64() > Some(1)
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -57,6 +57,11 @@ impl Transmitter {
         self.control("forget", &json!({})).await;
     }
 
+    /// Says that its stream has `status` now, because of `reason`.
+    pub async fn updates(&self, status: &str, reason: &str) -> Value {
+        self.control("update", &json!({ "status": status, "reason": reason })).await
+    }
+
     /// Says `event` of `person`. The `jti`, and the answer when the event is pushed.
     pub async fn says(&self, event: &str, person: &str) -> Value {
         self.says_with(event, person, &json!({})).await

@@ -12,6 +12,7 @@ const { AUDIENCE, RECEIVER_TOKEN } = process.env;
 const PUSH = 'urn:ietf:rfc:8935';
 const POLL = 'urn:ietf:rfc:8936';
 const VERIFICATION = 'https://schemas.openid.net/secevent/ssf/event-type/verification';
+const STREAM_UPDATED = 'https://schemas.openid.net/secevent/ssf/event-type/stream-updated';
 const EVENTS = [
     ...['session-revoked', 'credential-change', 'token-claims-change', 'device-compliance-change'].map(
         (type) => `https://schemas.openid.net/secevent/caep/event-type/${type}`,
@@ -28,7 +29,7 @@ const jwk = { ...(await exportJWK(publicKey)), kid: 'events-1', use: 'sig', alg:
 /** Each has `config`, `status`, `waiting` (SETs by jti) and `wake`. */
 const streams = new Map();
 const log = { polls: 0, empty: 0, acknowledged: [], refused: {}, verifications: [], created: 0, deleted: 0, unauthorized: 0 };
-const given = { faults: [], wrongState: false, isDeaf: false, lies: false, holdFor: 30_000, multiple: true, foreignAudience: false };
+const given = { faults: [], wrongState: false, isDeaf: false, lies: false, holdFor: 30_000, multiple: true, foreignAudience: false, assignsAudience: false, defaultSubjects: 'ALL' };
 
 class Refusal extends Error {
     constructor(status, headers = {}) {
@@ -89,6 +90,12 @@ function streamOf(url) {
     return stream;
 }
 
+/** The transmitter supplies it (§8.1.1). */
+function audienceOf(id) {
+    if (given.foreignAudience) return 'https://another.example';
+    return given.assignsAudience ? `a-receiver/${id}` : [AUDIENCE];
+}
+
 async function configuration(request, url) {
     if (request.method === 'POST') {
         const wish = await json(request);
@@ -104,7 +111,7 @@ async function configuration(request, url) {
         const config = {
             stream_id: id,
             iss: issuer,
-            aud: given.foreignAudience ? 'https://another.example' : [AUDIENCE],
+            aud: audienceOf(id),
             delivery: { method: delivery.method, endpoint_url: delivery.endpoint_url ?? `${issuer}/ssf/poll/${id}` },
             events_supported: EVENTS,
             events_requested: asked,
@@ -181,7 +188,17 @@ async function emit(request) {
     return [200, await deliver(stream, await signed(stream, events, subject, overrides))];
 }
 
+/** §8.1.5: the transmitter says that it has another status, and then has it. */
+async function update(request) {
+    const { status, reason } = JSON.parse(await body(request));
+    const [stream] = streams.values();
+    const id = stream.config.stream_id;
+    stream.status = { stream_id: id, status, reason };
+    return [200, await deliver(stream, await signed(stream, { [STREAM_UPDATED]: { status, reason } }, { format: 'opaque', id }))];
+}
+
 async function control(request, action) {
+    if (action === 'update') return update(request);
     if (action === 'emit') return emit(request);
     if (action === 'log') return [200, { ...log, streams: [...streams.values()].map((s) => s.config) }];
     if (action === 'forget') {
@@ -210,7 +227,7 @@ async function answer(request) {
             status_endpoint: `${issuer}/ssf/status`,
             verification_endpoint: `${issuer}/ssf/verify`,
             authorization_schemes: [{ spec_urn: 'urn:ietf:rfc:6749' }],
-            default_subjects: 'ALL',
+            default_subjects: given.defaultSubjects,
         }];
     }
     if (place !== 'ssf') throw new Refusal(404);
