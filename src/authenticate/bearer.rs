@@ -164,6 +164,14 @@ mod tests {
         assert!(!seen("/access_token") && !seen("/?q=access_token") && !seen("/"));
     }
 
+    #[test]
+    fn a_bare_token_has_three_parts_and_no_scheme() {
+        assert!(is_bare_token(b"a.b.c"));
+        for other in ["Bearer a.b.c", "a.b", "a.b.c.d", "abc", ""] {
+            assert!(!is_bare_token(other.as_bytes()), "{other}");
+        }
+    }
+
     proptest! {
         #[test]
         fn finding_never_panics(values in proptest::collection::vec(any::<Vec<u8>>(), 0..3)) {

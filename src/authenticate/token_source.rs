@@ -286,6 +286,72 @@ mod tests {
         assert_eq!(found(&place, &["bearer, a, bearer, b"]), Err(REPEATED));
     }
 
+    #[test]
+    fn a_token_of_the_greatest_length_is_found() {
+        let longest = "a".repeat(MAX_TOKEN_BYTES);
+        assert_eq!(found(&TokenSource::header("x-api-key").unwrap(), &[&longest]), is(&longest));
+    }
+
+    fn sources(places: &[TokenSource]) -> TokenSources {
+        let mut sources = TokenSources::default();
+        places.iter().for_each(|place| sources.add(place.clone()));
+        sources
+    }
+
+    #[test]
+    fn each_place_counts_once_and_authorization_is_none_of_them() {
+        let key = TokenSource::header("x-api-key").unwrap();
+        let none = sources(&[TokenSource::Header(AUTHORIZATION)]);
+        assert!(none.is_empty() && none.vary().is_none() && !none.has_protocols());
+        let one = sources(&[key.clone(), key.clone()]);
+        assert_eq!(one.vary().unwrap(), "x-api-key");
+        assert!(!one.is_empty() && !one.has_protocols());
+        let two = sources(&[key, TokenSource::WebSocketProtocol]);
+        assert_eq!(two.vary().unwrap(), "x-api-key, sec-websocket-protocol");
+        assert!(two.has_protocols());
+    }
+
+    /// The token that these sources find in a request, the one outside `Authorization`, and whether they see any.
+    fn found_by(
+        sources: &TokenSources,
+        lines: &[(HeaderName, &str)],
+    ) -> (Result<String, Rejection>, Option<String>, bool) {
+        let text = |token: &[u8]| String::from_utf8(token.to_vec()).unwrap();
+        let lines = lines.iter().map(|(name, value)| (name.clone(), HeaderValue::from_str(value).unwrap()));
+        let (headers, mut head) = (lines.collect::<HeaderMap>(), Head::default());
+        sources.read(&headers, &mut head);
+        let origins = Origins::new(&"https://gateway.example".parse().unwrap(), &[]);
+        let token = sources.find(&head, &origins).map(text);
+        (token, sources.token(&head).as_deref().map(text), sources.sees_token(&head))
+    }
+
+    #[test]
+    fn a_request_has_its_token_in_one_place() {
+        let places = sources(&[TokenSource::header("x-api-key").unwrap(), TokenSource::WebSocketProtocol]);
+        let (key, own) = (HeaderName::from_static("x-api-key"), (AUTHORIZATION, "Bearer a.b.c"));
+        let token = || "a.b.c".to_owned();
+        assert_eq!(found_by(&places, &[]), (Err(Rejection::NoCredential), None, false));
+        assert_eq!(found_by(&places, std::slice::from_ref(&own)), (Ok(token()), None, false));
+        let in_key = (key, "a.b.c");
+        assert_eq!(found_by(&places, std::slice::from_ref(&in_key)), (Ok(token()), Some(token()), true));
+        let two = Err(Rejection::InvalidRequest(MalformedCredential::TwoCredentials));
+        assert_eq!(found_by(&places, &[own, in_key]), (two, Some(token()), true));
+    }
+
+    #[test]
+    fn only_a_cookie_must_come_from_a_trusted_page() {
+        let cookie = [TokenSource::Cookie("token".to_owned()), TokenSource::Header(COOKIE)];
+        let key = TokenSource::header("x-api-key").unwrap();
+        assert!(cookie.iter().all(TokenSource::is_ambient));
+        assert!(!key.is_ambient() && !TokenSource::WebSocketProtocol.is_ambient());
+        let (cookie, key) = (sources(&cookie[..1]), sources(&[key]));
+        let from = |page, name, value| [(http::header::ORIGIN, page), (name, value)];
+        let (ours, theirs) = ("https://gateway.example", "https://evil.example");
+        assert!(found_by(&cookie, &from(ours, COOKIE, "token=a.b.c")).0.is_ok());
+        assert_eq!(found_by(&cookie, &from(theirs, COOKIE, "token=a.b.c")).0, Err(Rejection::CrossSite));
+        assert!(found_by(&key, &from(theirs, HeaderName::from_static("x-api-key"), "a.b.c")).0.is_ok());
+    }
+
     proptest! {
         #[test]
         fn finding_never_panics(lines in proptest::collection::vec("[ -~]{0,40}", 0..3)) {

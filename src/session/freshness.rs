@@ -98,3 +98,18 @@ impl FreshnessSettings {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proof_may_be_a_minute_old_at_most() {
+        let check =
+            |max_proof_age| FreshnessSettings { max_proof_age, ..FreshnessSettings::default() }.check();
+        let minute = Duration::from_secs(60);
+        assert!(check(None).is_ok() && check(Some(minute)).is_ok());
+        assert!(check(Some(minute + Duration::from_nanos(1))).is_err());
+        assert!(check(Some(2 * minute)).is_err());
+    }
+}

@@ -79,3 +79,24 @@ impl Figures {
         StoreErrorKind::ALL.into_iter().zip(counts).filter(|(_, count)| *count > 0).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_figures_show_the_last_look_up_and_count_failures_by_cause() {
+        let figures = Figures::default();
+        assert_eq!((figures.look_up_time(), figures.batch_size()), (None, 0));
+        assert!(figures.by_cause().is_empty());
+        figures.looked_up(3, Duration::from_millis(2));
+        assert_eq!((figures.look_up_time(), figures.batch_size()), (Some(Duration::from_millis(2)), 3));
+        let (full, late) = (StoreErrorKind::Full, StoreErrorKind::TimedOut);
+        [full, late, full].into_iter().for_each(|cause| figures.unavailable(cause));
+        let counted = figures.by_cause();
+        assert!(
+            counted.len() == 2 && counted.contains(&(full, 2)) && counted.contains(&(late, 1)),
+            "{counted:?}"
+        );
+    }
+}

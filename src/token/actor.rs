@@ -224,6 +224,15 @@ mod tests {
         assert_eq!(theirs("a").said_by(US), theirs("a"));
     }
 
+    #[test]
+    fn a_chain_weighs_as_much_as_its_actors_and_their_texts() {
+        let one = actor("a").weight();
+        assert!((size_of::<Actor>()..256).contains(&one), "{one}");
+        assert_eq!(actor("abc").weight(), one + 2);
+        assert_eq!(Actor::new("a", Some(US.to_owned())).unwrap().weight(), one + US.len());
+        assert_eq!(chain(&["a", "b"]).unwrap().weight(), 2 * one);
+    }
+
     proptest! {
         #[test]
         fn what_is_read_is_written_again_and_is_never_too_deep(text in any::<String>(), depth in 1..9_usize) {
