@@ -5,6 +5,7 @@ use bridge_auth::external_issuer::{ExternalIssuer, ExternalSubject};
 use serde_json::{Value, json};
 
 use super::{CAEP, RISC, World, id, is_event_error, is_taken};
+use crate::support::bridge::builder;
 use crate::support::{Backend, SqliteBackend};
 
 const LOGIN: &str = "https://login.example";
@@ -139,12 +140,11 @@ async fn another_issuer_that_no_message_could_name_is_refused_when_the_bridge_is
     let db = SqliteBackend::start().await;
     let (clock, people) = (super::super::Ahead::default(), super::People::default());
     let idp = super::super::server::AuthorizationServer::start(clock).await;
-    let builder = crate::support::bridge::builder(&db).await;
     for issuers in
         [vec![String::new()], vec!["a\nb".to_owned()], vec!["x".repeat(256)], vec![LOGIN.to_owned(); 17]]
     {
         let issuer = super::trusted(&idp, &people).speaks_for(issuers.clone());
-        let refused = builder.clone().trust(issuer).build().unwrap_err();
+        let refused = builder(&db).await.trust(issuer).build().unwrap_err();
         assert!(refused.to_string().contains("ExternalIssuer::speaks_for"), "{issuers:?}: {refused}");
     }
 }
