@@ -2,7 +2,7 @@
 
 use super::issuer::ExternalIssuer;
 #[cfg(doc)]
-use super::people::PeopleMapper;
+use super::people::{ExternalSubject, PeopleMapper};
 use super::revocation_settings::{GlobalTokenRevocation, SecurityEvents};
 use crate::id::{Audience, TextOr};
 
@@ -36,10 +36,33 @@ impl ExternalIssuer {
         self
     }
 
+    /// The other issuers whose people it names in its events and requests: each exactly the `iss` of an identifier `iss_sub`. Default:
+    /// none, so it speaks for its own people alone. 16 at most.
+    ///
+    /// An identity provider may sign its events under another name than its ID tokens. Then name the `iss` of the ID tokens here.
+    /// [`people`](Self::people) sees such a person as that issuer's ([`ExternalSubject::issuer`]), and must look there, because two
+    /// issuers may call different people alike. It counts for [`security_events`](Self::security_events) and
+    /// [`global_token_revocation`](Self::global_token_revocation), and not for identity assertions.
+    ///
+    /// ```
+    /// # use bridge_auth::external_issuer::{ExternalIssuer, ExternalSubject};
+    /// # use bridge_auth::UserId;
+    /// # fn with(events: ExternalIssuer) -> ExternalIssuer {
+    /// events.speaks_for(["https://login.example"]).people(|who: &ExternalSubject| match who.issuer.as_str() {
+    ///     "https://login.example" => UserId::parse(who.subject.as_deref()?).ok(),
+    ///     _ => None,
+    /// })
+    /// # }
+    /// ```
+    pub fn speaks_for<I: Into<String>>(mut self, issuers: impl IntoIterator<Item = I>) -> Self {
+        self.revocations.speaks_for = issuers.into_iter().map(Into::into).collect();
+        self
+    }
+
     /// How many revocations of this issuer are taken in a minute, and at once: 1 to 1 000 000. Default: 600.
     ///
     /// Beyond that the answer is 429 with `Retry-After`, and nothing is done. It counts events, requests and logout tokens
-    /// together. Those that end nothing here have as much of their own, and repeated ones count for their address alone: so nobody who
+    /// together. Those that end nothing here, or are about people who were never here, have as much of their own, and repeated ones count for their address alone: so nobody who
     /// has a copy can use up what the issuer may send. Each gateway counts for itself.
     pub const fn revocations_per_minute(mut self, revocations: u32) -> Self {
         self.revocations.per_minute = revocations;

@@ -13,9 +13,10 @@ use crate::store::StoreError;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ExternalSubject {
-    /// The issuer that said it, and that signed: `iss` of the assertion or event.
+    /// The issuer whose names these are. It is the one that signed: `iss` of the assertion or event. Only when a revocation
+    /// names the person by `iss_sub` with an `iss` that [`speaks_for`](super::ExternalIssuer::speaks_for) allows, it is that `iss`.
     pub issuer: String,
-    /// The person, as `issuer` names them: `sub`, or the identifier `iss_sub` when its `iss` is `issuer`.
+    /// The person, as `issuer` names them: `sub`, or the `sub` of the identifier `iss_sub`.
     pub subject: Option<String>,
     /// The e-mail address, only when the issuer says that it is verified: by `email_verified: true`, or by the identifier
     /// `email` (RFC 9493 §3.2.2), which stands for an account that the issuer manages.

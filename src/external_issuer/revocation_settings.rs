@@ -59,6 +59,7 @@ pub(super) struct RevocationSettings {
     pub(super) events: Option<SecurityEvents>,
     pub(super) global: Option<GlobalTokenRevocation>,
     pub(super) logout_client: Option<Audience>,
+    pub(super) speaks_for: Vec<String>,
     pub(super) per_minute: u32,
 }
 
@@ -69,6 +70,8 @@ pub(crate) struct Revocations {
     pub(crate) global: Option<TrustedRevocation>,
     /// The client id of this gateway at the issuer: the `aud` of its logout tokens.
     pub(crate) logout_client: Option<Audience>,
+    /// The other issuers whose people it names in its revocations.
+    pub(crate) speaks_for: Vec<String>,
     /// How many revocations of the issuer are taken.
     pub(crate) limit: OneLimit,
     /// The same for messages that end nothing here. They must not use up what ends something: anybody may send a copy of one.
@@ -187,7 +190,7 @@ impl GlobalTokenRevocation {
 
 impl Default for RevocationSettings {
     fn default() -> Self {
-        Self { events: None, global: None, logout_client: None, per_minute: 600 }
+        Self { events: None, global: None, logout_client: None, speaks_for: Vec::new(), per_minute: 600 }
     }
 }
 
@@ -201,14 +204,33 @@ impl RevocationSettings {
     pub(super) fn check(self) -> Result<Revocations, BuildError> {
         let limit = Setting::new("the limit of revocations", "ExternalIssuer::revocations_per_minute");
         check_count(limit, self.per_minute, &(1..=1_000_000), "1 to 1 000 000")?;
+        check_issuers(&self.speaks_for)?;
         let per_minute = NonZeroU32::new(self.per_minute).unwrap_or(NonZeroU32::MIN);
         Ok(Revocations {
             events: self.events.map(SecurityEvents::check).transpose()?,
             global: self.global.map(GlobalTokenRevocation::check).transpose()?.flatten(),
             logout_client: self.logout_client,
+            speaks_for: self.speaks_for,
             limit: OneLimit::per_minute(per_minute),
             idle_limit: OneLimit::per_minute(per_minute),
         })
+    }
+}
+
+/// Any text will do that a message may have as `iss`: some are no URL.
+fn check_issuers(issuers: &[String]) -> Result<(), BuildError> {
+    if issuers.len() > 16 {
+        let setting = Setting::new("the number of other issuers", "ExternalIssuer::speaks_for");
+        return Err(setting.out_of_range(issuers.len(), "at most 16"));
+    }
+    let may_be = |issuer: &String| (1..=255).contains(&issuer.len()) && !issuer.chars().any(char::is_control);
+    match issuers.iter().find(|issuer| !may_be(issuer)) {
+        None => Ok(()),
+        Some(issuer) => Err(BuildError::Text {
+            what: "ExternalIssuer::speaks_for",
+            value: issuer.clone(),
+            allowed: "an issuer of 1 to 255 bytes without control characters, exactly as its `iss` says it",
+        }),
     }
 }
 

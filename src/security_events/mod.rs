@@ -6,6 +6,7 @@
 
 mod asked;
 mod decision;
+mod event_subject;
 #[cfg(feature = "jwks-http")]
 mod polled;
 mod receiver;

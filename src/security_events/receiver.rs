@@ -11,10 +11,11 @@ use super::asked::{
 };
 use super::decision::{Effect, LOGOUT, effect_of};
 use super::refused::{Refused, RefusedMessage, malformed, no_access, no_audience_yet, refuse, refused_token};
-use super::{stream_updated, subject, verification};
+use super::subject::Subject;
+use super::{event_subject, stream_updated, verification};
 use crate::external_issuer::{ExternalSubject, TrustedEvents, TrustedIssuer, TrustedIssuers};
 use crate::issue::Admin;
-use crate::store::{EventAction, EventOutcome, Revoke, SecurityEvent};
+use crate::store::{EventAction, EventOutcome, Revoke, SecurityEvent, StoreError};
 use crate::telemetry::{audit, quoted, quoted_list};
 use crate::token::{InvalidToken, Message, unverified_issuer};
 
@@ -104,14 +105,11 @@ impl Receiver {
         if message.has_nonce || events.is_empty() || !events.values().all(|event| is_object(event)) {
             return Err(malformed("events is empty or no event, or there is a nonce"));
         }
-        let who = match &message.subject_id {
-            Some(identifier) => subject::read(identifier, trusted.name())
-                .map_err(|_| malformed("sub_id is not a subject identifier (RFC 9493)"))?,
-            None => Vec::new(),
-        };
+        let sub_id = message.subject_id.as_deref().map(read_sub_id).transpose()?;
         let Some((effect, event)) = events.keys().filter_map(|name| effect_of(name)).max_by_key(|one| one.0)
         else {
             spend_idle(trusted)?;
+            let who = sub_id.map(|subject| names(subject, trusted)).unwrap_or_default();
             if !verification::check(trusted, events, &who)? && !stream_updated::check(trusted, events, &who)?
             {
                 let events = quoted_list(events.keys().map(String::as_str));
@@ -120,9 +118,10 @@ impl Receiver {
             return Ok(Outcome::Ignored);
         };
         // SSF 1.0 §4.1.2: a subject in two places could be two people.
-        if message.subject.is_some() || message.subject_id.is_none() {
-            return Err(malformed("the subject is not in sub_id, or is in sub too"));
+        if message.subject.is_some() {
+            return Err(malformed("the subject is in sub"));
         }
+        let who = names(event_subject::subject_of(sub_id, events)?, trusted);
         let asked =
             Asked { trusted, protocol: SECURITY_EVENT, message: &message, life, effect, event, who: &who };
         self.apply(&asked).await
@@ -207,8 +206,7 @@ impl Receiver {
         identifier: &RawValue,
     ) -> Result<Outcome, Refused> {
         let Revoker { trusted, message, life } = revoker;
-        let who = subject::read(identifier, trusted.name())
-            .map_err(|_| malformed("sub_id is not a subject identifier (RFC 9493)"))?;
+        let who = names(read_sub_id(identifier)?, trusted);
         let (protocol, effect, event) = (GLOBAL_REVOCATION, Effect::EndAll, "global-token-revocation");
         let asked = Asked { trusted, protocol, message, life: *life, effect, event, who: &who };
         let outcome = self.apply(&asked).await?;
@@ -233,6 +231,17 @@ impl Receiver {
         })
     }
 
+    /// Whether `action` is about somebody who was ever here.
+    async fn was_here(&self, action: &EventAction) -> Result<bool, StoreError> {
+        Ok(match action {
+            EventAction::Revoke(Revoke::User(user)) | EventAction::Disable(user) => {
+                self.admin.user(user).await?.is_some()
+            }
+            EventAction::Revoke(Revoke::Session(session)) => self.admin.owner_of(session).await?.is_some(),
+            EventAction::Revoke(_) => true,
+        })
+    }
+
     /// Does what was asked, and tells of it.
     async fn apply(&self, asked: &Asked<'_>) -> Result<Outcome, Refused> {
         let Asked { trusted, event, protocol, .. } = asked;
@@ -245,45 +254,77 @@ impl Receiver {
             audit!("revocation_unmapped", issuer, protocol, caused_by = event, subject);
             return Ok(Outcome::Unmapped);
         };
+        // Until it is done nobody knows of which limit it is. Of what is beyond the idle one only those are done who were here.
+        let idle = spend_idle(trusted);
+        let is_idle = idle.is_ok();
+        if !is_idle && !self.was_here(&action).await.map_err(Refused::Unavailable)? {
+            trusted.revocations.limit.give_back();
+            return idle.map(|()| Outcome::Unknown);
+        }
         let event_to_apply = SecurityEvent::new(asked.hash(), asked.life, action);
-        let outcome = self.admin.apply_event(&event_to_apply).await.map_err(Refused::Unavailable)?;
-        let (user, session) = match &event_to_apply.action {
-            EventAction::Revoke(Revoke::User(user)) | EventAction::Disable(user) => (Some(user), None),
-            EventAction::Revoke(Revoke::Session(session)) => (None, Some(session)),
-            EventAction::Revoke(_) => (None, None),
-        };
-        let (user, session) = (user.map(tracing::field::display), session.map(tracing::field::display));
-        match outcome {
-            EventOutcome::DoneBefore => {
-                // Anybody may send a copy. The address has paid for it.
-                trusted.revocations.limit.give_back();
-                audit!(
-                    "revocation_repeated",
-                    issuer,
-                    protocol,
-                    caused_by = event,
-                    user_id = user,
-                    session_id = session
-                );
-                Ok(Outcome::DoneBefore)
-            }
-            EventOutcome::Done(sessions) => {
-                let disabled = asked.effect == Effect::Disable;
-                audit!(
-                    "revocation_received",
-                    issuer,
-                    protocol,
-                    caused_by = event,
-                    user_id = user,
-                    session_id = session,
-                    disabled,
-                    found = sessions.is_some(),
-                    sessions
-                );
-                Ok(if sessions.is_some() { Outcome::Done } else { Outcome::Unknown })
-            }
+        let outcome = self.admin.apply_event(&event_to_apply).await;
+        match &outcome {
+            // A flood about strangers must not use up what the issuer may say of people who are here.
+            Ok(EventOutcome::Done(None)) if is_idle => trusted.revocations.limit.give_back(),
+            _ if is_idle => trusted.revocations.idle_limit.give_back(),
+            _ => {}
+        }
+        let outcome = outcome.map_err(Refused::Unavailable)?;
+        if outcome == EventOutcome::DoneBefore {
+            // Anybody may send a copy. The address has paid for it.
+            trusted.revocations.limit.give_back();
+        }
+        Ok(tell(asked, &event_to_apply.action, outcome))
+    }
+}
+
+/// Tells the auditor what became of `action`.
+fn tell(asked: &Asked<'_>, action: &EventAction, outcome: EventOutcome) -> Outcome {
+    let Asked { trusted, event, protocol, .. } = asked;
+    let (issuer, protocol) = (trusted.name(), protocol.name);
+    let (user, session) = match action {
+        EventAction::Revoke(Revoke::User(user)) | EventAction::Disable(user) => (Some(user), None),
+        EventAction::Revoke(Revoke::Session(session)) => (None, Some(session)),
+        EventAction::Revoke(_) => (None, None),
+    };
+    let (user, session) = (user.map(tracing::field::display), session.map(tracing::field::display));
+    match outcome {
+        EventOutcome::DoneBefore => {
+            audit!(
+                "revocation_repeated",
+                issuer,
+                protocol,
+                caused_by = event,
+                user_id = user,
+                session_id = session
+            );
+            Outcome::DoneBefore
+        }
+        EventOutcome::Done(sessions) => {
+            let disabled = asked.effect == Effect::Disable;
+            audit!(
+                "revocation_received",
+                issuer,
+                protocol,
+                caused_by = event,
+                user_id = user,
+                session_id = session,
+                disabled,
+                found = sessions.is_some(),
+                sessions
+            );
+            if sessions.is_some() { Outcome::Done } else { Outcome::Unknown }
         }
     }
+}
+
+fn read_sub_id(identifier: &RawValue) -> Result<Subject, Refused> {
+    Subject::read(identifier).map_err(|_| malformed("sub_id is not a subject identifier (RFC 9493)"))
+}
+
+/// Whom `subject` names, when `trusted` says it.
+fn names(subject: Subject, trusted: &TrustedIssuer) -> Vec<ExternalSubject> {
+    subject.names(trusted.name(), &trusted.revocations.speaks_for)
 }
 
 /// An issuer that may ask for global revocations, and the JWT that proves it.

@@ -12,8 +12,16 @@ use crate::external_issuer::ExternalSubject;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct MalformedSubject;
 
+/// Whom a message is about. Two that are equal name the same.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Subject {
+    user: Option<Identifier>,
+    session: Option<Identifier>,
+    tenant: Option<Identifier>,
+}
+
 /// A subject identifier by its format.
-#[derive(serde::Deserialize)]
+#[derive(Debug, PartialEq, Eq, serde::Deserialize)]
 #[serde(tag = "format", rename_all = "snake_case", remote = "Self")]
 enum Identifier {
     IssSub {
@@ -75,21 +83,31 @@ impl<'de> Deserialize<'de> for Identifier {
 /// The most identifiers that one subject may have.
 const MOST_ALIASES: usize = 16;
 
-/// Whom `json` names, as `issuer` says it. All that are returned are one person. None: no mapper could know them.
-pub(super) fn read(json: &RawValue, issuer: &str) -> Result<Vec<ExternalSubject>, MalformedSubject> {
-    let identifier: Identifier = serde_json::from_str(json.get()).map_err(|_| MalformedSubject)?;
-    identifier.check(Nesting::Top)?;
-    let mut who = Names::of(issuer);
-    match identifier {
-        Identifier::Complex { user, session, tenant } => {
-            // Of a complex subject all members must hold: so they describe each of the names of its user.
-            who.common.session = session.and_then(|session| session.text());
-            who.common.tenant = tenant.and_then(|tenant| tenant.text());
-            user.into_iter().for_each(|user| who.add(*user));
-        }
-        simple => who.add(simple),
+impl Subject {
+    /// Reads the subject identifier `json`.
+    pub(super) fn read(json: &RawValue) -> Result<Self, MalformedSubject> {
+        let identifier: Identifier = serde_json::from_str(json.get()).map_err(|_| MalformedSubject)?;
+        identifier.check(Nesting::Top)?;
+        Ok(match identifier {
+            Identifier::Complex { user, session, tenant } => Self {
+                user: user.map(|user| *user),
+                session: session.map(|session| *session),
+                tenant: tenant.map(|tenant| *tenant),
+            },
+            simple => Self { user: Some(simple), session: None, tenant: None },
+        })
     }
-    Ok(who.into_subjects())
+
+    /// Whom it names, as `issuer` says it, which speaks for the people of the issuers `others` too. All that are returned are one
+    /// person. None: no mapper could know them.
+    pub(super) fn names(self, issuer: &str, others: &[String]) -> Vec<ExternalSubject> {
+        let mut who = Names::of(issuer, others);
+        // Of a complex subject all members must hold: so they describe each of the names of its user.
+        who.common.session = self.session.and_then(Identifier::text);
+        who.common.tenant = self.tenant.and_then(Identifier::text);
+        self.user.into_iter().for_each(|user| who.add(user));
+        who.into_subjects()
+    }
 }
 
 /// Where an identifier stands.
@@ -137,23 +155,29 @@ impl Identifier {
 }
 
 /// The names of one person.
-struct Names {
+struct Names<'a> {
     common: ExternalSubject,
+    /// The issuers besides that of the message whose people it may name.
+    others: &'a [String],
     subjects: Vec<String>,
     emails: Vec<String>,
     opaque: Vec<String>,
+    /// The names that other issuers have, each with its issuer.
+    of_others: Vec<(String, String)>,
 }
 
-impl Names {
-    fn of(issuer: &str) -> Self {
+impl<'a> Names<'a> {
+    fn of(issuer: &str, others: &'a [String]) -> Self {
         let common = ExternalSubject { issuer: issuer.to_owned(), ..ExternalSubject::default() };
-        Self { common, subjects: Vec::new(), emails: Vec::new(), opaque: Vec::new() }
+        let (subjects, emails, opaque, of_others) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { common, others, subjects, emails, opaque, of_others }
     }
 
     fn add(&mut self, identifier: Identifier) {
         match identifier {
-            // An issuer speaks for its own people alone.
             Identifier::IssSub { iss, sub } if iss == self.common.issuer => self.subjects.push(sub),
+            // An issuer speaks for its own people alone, unless the host says more.
+            Identifier::IssSub { iss, sub } if self.others.contains(&iss) => self.of_others.push((iss, sub)),
             Identifier::Email { email } => self.emails.push(email),
             Identifier::Opaque { id } => self.opaque.push(id),
             Identifier::Aliases { identifiers } => {
@@ -163,10 +187,11 @@ impl Names {
         }
     }
 
-    /// One subject with the first name of each kind, and more for the names that are left.
+    /// One subject with the first name of each kind, and more for the names that are left. The names of another issuer stand
+    /// alone: a mapper must not take them for those of this one.
     fn into_subjects(self) -> Vec<ExternalSubject> {
         let most = self.subjects.len().max(self.emails.len()).max(self.opaque.len());
-        let has_only_session = most == 0 && self.common.session.is_some();
+        let has_only_session = most == 0 && self.of_others.is_empty() && self.common.session.is_some();
         let (mut subjects, mut emails, mut opaque) =
             (self.subjects.into_iter(), self.emails.into_iter(), self.opaque.into_iter());
         let next = |_| ExternalSubject {
@@ -175,7 +200,14 @@ impl Names {
             opaque: opaque.next(),
             ..self.common.clone()
         };
-        (0..most.max(usize::from(has_only_session))).map(next).collect()
+        let mut all: Vec<_> = (0..most.max(usize::from(has_only_session))).map(next).collect();
+        let of_others = self.of_others.into_iter();
+        all.extend(of_others.map(|(issuer, subject)| ExternalSubject {
+            issuer,
+            subject: Some(subject),
+            ..self.common.clone()
+        }));
+        all
     }
 }
 
@@ -200,8 +232,13 @@ mod tests {
 
     const ISSUER: &str = "https://idp.example";
 
+    fn named(json: &str, others: &[String]) -> Result<Vec<ExternalSubject>, MalformedSubject> {
+        let subject = Subject::read(&RawValue::from_string(json.to_owned()).unwrap())?;
+        Ok(subject.names(ISSUER, others))
+    }
+
     fn subjects(identifier: &Value) -> Result<Vec<ExternalSubject>, MalformedSubject> {
-        read(&RawValue::from_string(identifier.to_string()).unwrap(), ISSUER)
+        named(&identifier.to_string(), &[])
     }
 
     fn one(identifier: &Value) -> ExternalSubject {
@@ -263,6 +300,27 @@ mod tests {
     }
 
     #[test]
+    fn a_name_that_another_issuer_has_is_told_as_that_issuers() {
+        let other = |iss: &str| json!({ "format": "iss_sub", "iss": iss, "sub": "7" });
+        let email = json!({ "format": "email", "email": "a@b.example" });
+        let all = [other("https://login.example"), other("https://third.example"), email, iss_sub("8")];
+        let session = json!({ "format": "opaque", "id": "s1" });
+        let user = json!({ "format": "aliases", "identifiers": all });
+        let json = json!({ "format": "complex", "user": user, "session": session }).to_string();
+        let names = |others: &[&str]| {
+            let others: Vec<_> = others.iter().map(|&other| other.to_owned()).collect();
+            let found = named(&json, &others).unwrap();
+            assert!(found.iter().all(|who| who.session.as_deref() == Some("s1")));
+            found.into_iter().map(|who| (who.issuer, who.subject.unwrap(), who.email)).collect::<Vec<_>>()
+        };
+        let own = (ISSUER.to_owned(), "8".to_owned(), Some("a@b.example".to_owned()));
+        let login = ("https://login.example".to_owned(), "7".to_owned(), None);
+        assert_eq!(names(&[]), [own.clone()]);
+        assert_eq!(names(&["https://login.example/", "https://LOGIN.example"]), [own.clone()]);
+        assert_eq!(names(&["https://login.example"]), [own, login]);
+    }
+
+    #[test]
     fn m11_what_no_mapper_could_know_is_nobody() {
         for identifier in [
             json!({ "format": "iss_sub", "iss": "https://other.example", "sub": "7" }),
@@ -315,8 +373,7 @@ mod tests {
             r#"{"format":"opaque","format":"email","id":"a","email":"a@b"}"#,
             r#"{"format":"opaque","id":"a","\u0069d":"b"}"#,
         ] {
-            let raw = RawValue::from_string(repeated.to_owned()).unwrap();
-            assert_eq!(read(&raw, ISSUER), Err(MalformedSubject), "{repeated}");
+            assert_eq!(named(repeated, &[]), Err(MalformedSubject), "{repeated}");
         }
     }
 

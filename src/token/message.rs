@@ -67,7 +67,7 @@ struct Wire {
     sid: Option<String>,
     #[serde(default, deserialize_with = "never_null")]
     sub_id: Option<Box<RawValue>>,
-    #[serde(default, deserialize_with = "members")]
+    #[serde(default, deserialize_with = "some_members")]
     events: Option<Events>,
     nonce: Option<IgnoredAny>,
     #[serde(default)]
@@ -140,8 +140,14 @@ fn is_text(text: &str) -> bool {
     matches!(text.len(), 1..=255) && !text.chars().any(char::is_control)
 }
 
+fn some_members<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Events>, D::Error> {
+    members(deserializer).map(Some)
+}
+
 /// The members of a JSON object, each once.
-fn members<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Events>, D::Error> {
+pub(crate) fn members<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<String, Box<RawValue>>, D::Error> {
     struct Members;
 
     impl<'de> Visitor<'de> for Members {
@@ -162,7 +168,7 @@ fn members<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Events>,
         }
     }
 
-    deserializer.deserialize_map(Members).map(Some)
+    deserializer.deserialize_map(Members)
 }
 
 #[cfg(test)]

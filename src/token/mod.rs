@@ -38,7 +38,7 @@ pub(crate) use external::{
 pub(crate) use external_assertion::{AssertionKind, ExternalAssertion, InvalidAssertion};
 pub use key_ring::KeyRing;
 pub(crate) use key_set::KeySet;
-pub(crate) use message::{Events, Message, Times};
+pub(crate) use message::{Events, Message, Times, members};
 pub(crate) use optional_member::never_null;
 pub(crate) use scope_claims::ScopeClaims;
 pub use signing_key::SigningKey;

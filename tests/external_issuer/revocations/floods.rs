@@ -4,8 +4,10 @@ use bridge_auth::rate_limit::RateLimits;
 use serde_json::json;
 
 use super::super::server::{AuthorizationServer, Key};
-use super::{CAEP, EVENT_TYPE, World, id, is_event_error, is_taken, log_out, push, revoke, serve, trusted};
-use crate::support::bridge::{ISSUER, builder};
+use super::{
+    CAEP, EVENT_TYPE, RISC, World, id, is_event_error, is_taken, log_out, push, revoke, serve, trusted,
+};
+use crate::support::bridge::{ISSUER, builder, user};
 use crate::support::record::Record;
 use crate::support::{Backend, SqliteBackend};
 
@@ -20,6 +22,10 @@ async fn a_flood_of_valid_events_of_one_issuer_is_bounded_and_others_are_heard()
     let trust = |idp: &AuthorizationServer| trusted(idp, &people).revocations_per_minute(20);
     let builder = builder(&db).await.clock(clock.clone()).trust(trust(&loud)).trust(trust(&quiet));
     let gateway = serve(builder.build().unwrap()).await;
+    let mut tokens = Vec::new();
+    for number in 0..40 {
+        tokens.push(gateway.link(&format!("person-{number}")).await);
+    }
     let token = gateway.link("alice").await;
     let event = |idp: &AuthorizationServer, person: &str| {
         let claims = json!({
@@ -30,8 +36,9 @@ async fn a_flood_of_valid_events_of_one_issuer_is_bounded_and_others_are_heard()
         idp.key.sign_under(&json!({ "alg": "EdDSA", "kid": "first", "typ": EVENT_TYPE }), &claims)
     };
     let mut refused = 0;
-    for number in 0..40 {
-        let answer = push(&gateway, &event(&loud, &format!("nobody-{number}"))).await;
+    for (number, token) in tokens.iter().enumerate() {
+        let answer = push(&gateway, &event(&loud, &format!("person-{number}"))).await;
+        assert_eq!(gateway.admits(token).await, answer.status == 429, "{answer:?}");
         if answer.status == 429 {
             assert!(answer.header("retry-after").parse::<u64>().unwrap() >= 1, "{answer:?}");
             assert_eq!(answer.text("err"), "slow_down");
@@ -69,6 +76,35 @@ async fn copies_and_events_that_end_nothing_do_not_use_up_what_the_issuer_may_se
     let token = world.gateway.link("alice").await;
     assert!(is_taken(&world.tell(&format!("{CAEP}session-revoked"), "alice").await));
     assert!(!world.gateway.admits(&token).await);
+}
+
+#[tokio::test]
+async fn a_flood_about_strangers_starves_nobody_who_is_here_and_is_bounded() {
+    let db = SqliteBackend::start().await;
+    let world = World::with(db, |issuer| issuer.revocations_per_minute(10), |builder| builder).await;
+    let (alice, bob) = (world.gateway.link("alice").await, world.gateway.link("bob").await);
+    let (mut taken, mut refused) = (Vec::new(), Vec::new());
+    for number in 0..40 {
+        let event = ["session-revoked", "credential-change"].map(|event| format!("{CAEP}{event}"));
+        let event = [&event[0], &event[1], &format!("{RISC}account-disabled")][number % 3].clone();
+        let stranger = format!("stranger-{number}");
+        match world.tell(&event, &stranger).await.status.as_u16() {
+            202 => taken.push(stranger),
+            429 => refused.push(stranger),
+            other => panic!("{stranger}: {other}"),
+        }
+    }
+    assert!((10..=15).contains(&taken.len()), "{taken:?}");
+    let admin = world.gateway.bridge.admin();
+    for stranger in refused {
+        assert!(admin.user(&user(&stranger)).await.unwrap().is_none(), "what is refused leaves no row");
+    }
+    assert!(is_taken(&world.tell(&format!("{RISC}account-disabled"), "alice").await));
+    assert!(!world.gateway.admits(&alice).await);
+    let body = json!({ "sub_id": world.iss_sub("bob") });
+    let answer = revoke(&world.gateway, &world.sign(super::GLOBAL_TYPE, &world.caller()), &body).await;
+    assert_eq!(answer.status, 204, "{answer:?}");
+    assert!(!world.gateway.admits(&bob).await);
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ mod global;
 mod hostile;
 mod logout;
 mod nodes;
+mod subjects;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
