@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use axum::{Router, extract::ConnectInfo, http::request::Parts, routing::get};
+use axum::{Router, extract, extract::ConnectInfo, http::request::Parts, routing::get};
 use bridge_auth::store::SqliteStore;
 use bridge_auth::token::{Algorithm, KeyRing};
 use bridge_auth::{Bridge, Caller, SignInLayer, SignedIn, scopes};
@@ -26,9 +26,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .session_refresh_tokens(true)
         .trusted_proxies(["127.0.0.1/32"])
         .peer_address(|extensions| Some(extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip()))
+        .route_template(|extensions| Some(extensions.get::<extract::MatchedPath>()?.as_str()))
         .build()?;
     bridge.maintain(Duration::from_secs(600));
-
     let guarded = Router::new().route("/v1/whoami", get(whoami)).layer(bridge.layer("bridge")?);
     let endpoints = Router::new()
         .nest_service("/v1/auth/bridge", bridge.service())

@@ -165,6 +165,73 @@ fn stated() -> BTreeMap<String, [u32; 2]> {
     stated
 }
 
+/// Only the owner knows the address. Nothing is built or installed before the check says so.
+#[test]
+fn the_release_check_fails_without_the_address_and_says_what_else_is_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let check = |manifest: &str, changelog: &str, guide: &str| {
+        let inside = |file: &str| folder.path().join(file);
+        for path in [".ci", "docs", "examples", "src"] {
+            std::fs::create_dir_all(inside(path)).unwrap();
+        }
+        for script in [".ci/release", ".ci/tools"] {
+            std::fs::copy(at(script), inside(script)).unwrap();
+        }
+        let pages = "https://git.example/b/security/advisories/new";
+        for (file, text) in [
+            ("Cargo.toml", manifest),
+            ("CHANGELOG.md", changelog),
+            ("docs/guide.md", guide),
+            ("README.md", ""),
+            ("CONTRIBUTING.md", ""),
+            ("SECURITY.md", pages),
+        ] {
+            std::fs::write(inside(file), text).unwrap();
+        }
+        // Its own git knows no tag and no change.
+        std::fs::write(inside("git"), "#!/bin/sh\n").unwrap();
+        let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(inside("git"), executable).unwrap();
+        let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap());
+        let mut command = Command::new(inside(".ci/release"));
+        let output = command.args(["--only", "manifest"]).env("PATH", path).output().unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(output.stdout.is_empty(), "{told}");
+        assert_eq!(output.status.success(), told.is_empty(), "{told}");
+        told
+    };
+    let (without, with) =
+        ("version = \"0.1.0\"\n", "version = \"0.1.0\"\nrepository = \"https://git.example/b\"\n");
+    let dated = "## [0.1.0] - 2027-01-31\n\n- All.\n";
+    assert_eq!(check(with, dated, ""), "");
+    assert_eq!(check(with, &format!("## Unreleased\n\n{dated}"), ""), "");
+    for (manifest, changelog, guide, words) in [
+        (without, dated, "", "Cargo.toml has no `repository`: only the owner knows the address"),
+        (with, "## [0.1.0] - unreleased\n", "", "CHANGELOG.md has no date for 0.1.0"),
+        (with, "", "", "CHANGELOG.md has no section for 0.1.0"),
+        (
+            with,
+            &format!("## Unreleased\n\n### Added\n\n- More.\n\n{dated}"),
+            "",
+            "CHANGELOG.md has lines under \"Unreleased\", above 0.1.0, which is not released yet",
+        ),
+        (
+            with,
+            dated,
+            "Until the first release, write `path`.",
+            "these lines say what ends with the first release",
+        ),
+    ] {
+        let told = check(manifest, changelog, guide);
+        assert!(told.contains(words), "{words}: {told}");
+    }
+    // This very tree.
+    let own = Command::new(at(".ci/release")).args(["--only", "manifest"]).output().unwrap();
+    let told = String::from_utf8(own.stderr).unwrap();
+    let has_address = read("Cargo.toml").lines().any(|line| line.starts_with("repository = "));
+    assert!(has_address || told.contains("Cargo.toml has no `repository`"), "{told}");
+}
+
 /// A person without root learns it before the first failure, and all at once.
 #[test]
 fn the_test_script_says_all_that_is_missing_and_installs_nothing() {

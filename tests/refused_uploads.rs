@@ -1,6 +1,7 @@
 //! A client that is refused hears so, however much it sends (N11), and holds nothing for long.
 
-use std::io::{Read, Write};
+use std::future::ready;
+use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -8,6 +9,8 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::routing::post;
 use bridge_auth::drain::DrainLimits;
+use bridge_auth::host_login::{FoundOperator, OperatorLayer};
+use bridge_auth::{SignInLayer, SignedIn};
 use bytes::Bytes;
 use http::{Method, Request, StatusCode};
 use http_body_util::Full;
@@ -43,12 +46,33 @@ async fn gateway_with(limits: DrainLimits) -> (SqliteBackend, Gateway, String) {
     (db, Gateway::with_routes(bridge, routes).await, token)
 }
 
+/// The layers that ask the host's own login. `/operators` and `/later` know nobody, `/team` knows no operator, and
+/// behind `/signed-in` and `/down` the login fails.
+async fn gateway_with_logins() -> (SqliteBackend, Gateway) {
+    let upload = || post(|body: Bytes| async move { body.len().to_string() });
+    let fault = || ready(Err::<FoundOperator, _>(io::Error::other("no database")));
+    let routes = Router::new()
+        .route("/operators", upload().layer(OperatorLayer::new(|_| None)))
+        .route("/team", upload().layer(OperatorLayer::new(|_| FoundOperator::NotAnOperator)))
+        .route("/later", upload().layer(OperatorLayer::from_async(|_| ready(Ok::<_, io::Error>(None)))))
+        .route("/down", upload().layer(OperatorLayer::from_async(move |_| fault())))
+        .route(
+            "/signed-in",
+            upload().layer(SignInLayer::from_async(|_| {
+                ready(Err::<Option<SignedIn>, _>(io::Error::other("no database")))
+            })),
+        );
+    let db = SqliteBackend::start().await;
+    let gateway = Gateway::with_routes(builder(&db).await.build().unwrap(), routes).await;
+    (db, gateway)
+}
+
 fn head(path: &str, lines: &str) -> String {
     format!("POST {path} HTTP/1.1\r\nhost: gateway\r\n{lines}\r\n")
 }
 
 /// The status that a client sees that writes its whole request before it reads.
-fn status_after_writing(address: SocketAddr, head: &str, length: usize) -> std::io::Result<String> {
+fn status_after_writing(address: SocketAddr, head: &str, length: usize) -> io::Result<String> {
     let mut stream = std::net::TcpStream::connect(address)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
@@ -67,7 +91,7 @@ fn status_after_writing(address: SocketAddr, head: &str, length: usize) -> std::
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn attack_n11_a_client_that_sends_all_before_it_reads_hears_the_refusal() {
-    let (_db, gateway) = gateway().await;
+    let (_db, gateway) = gateway_with_logins().await;
     let bad = "authorization: Bearer bad.bad.bad\r\n";
     let json = "content-type: application/json\r\n";
     for (path, lines, expected, lengths) in [
@@ -80,6 +104,11 @@ async fn attack_n11_a_client_that_sends_all_before_it_reads_hears_the_refusal() 
         (format!("{PREFIX}/logout"), bad, "401", &[5_000_000]),
         (format!("{PREFIX}/nowhere"), json, "404", &[5_000_000]),
         ("/admin/sessions/a".to_owned(), json, "401", &[5_000_000]),
+        ("/operators".to_owned(), json, "401", &[200_000, 5_000_000]),
+        ("/later".to_owned(), json, "401", &[5_000_000]),
+        ("/team".to_owned(), json, "403", &[5_000_000]),
+        ("/down".to_owned(), json, "503", &[5_000_000]),
+        ("/signed-in".to_owned(), json, "503", &[200_000, 5_000_000]),
     ] {
         for length in lengths {
             for _ in 0..3 {
@@ -177,7 +206,7 @@ fn written_until_closed(address: SocketAddr, head: &str, chunk: &[u8]) -> usize 
             Ok(length @ 1..) => written += length,
             Ok(0) => return written,
             Err(error) => {
-                let is_closed = [std::io::ErrorKind::BrokenPipe, std::io::ErrorKind::ConnectionReset];
+                let is_closed = [io::ErrorKind::BrokenPipe, io::ErrorKind::ConnectionReset];
                 assert!(is_closed.contains(&error.kind()), "{error}");
                 return written;
             }

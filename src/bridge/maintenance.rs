@@ -81,3 +81,34 @@ async fn tidy(admin: Admin) {
         }
     }
 }
+
+#[cfg(all(test, feature = "sqlite"))]
+mod tests {
+    use std::net::IpAddr;
+
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::store::SqliteStore;
+    use crate::token::{Algorithm, KeyRing, SigningKey};
+
+    #[tokio::test]
+    async fn rate_limits_that_have_rested_are_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(folder.path().join("bridges.db")).await.unwrap();
+        let keys = KeyRing::new(SigningKey::generate(Algorithm::EdDsa).unwrap()).unwrap();
+        let bridge = Bridge::builder("https://gateway.example", keys, store).build().unwrap();
+        let limits = bridge.state.limits.as_ref().unwrap();
+        for number in 0..100_u32 {
+            limits.attempt(Some(IpAddr::from(number.to_be_bytes()))).unwrap();
+        }
+        assert_eq!(limits.addresses(), 100);
+        bridge.maintain(Duration::from_secs(1));
+        let forgotten = async {
+            while limits.addresses() > 0 {
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        timeout(Duration::from_secs(20), forgotten).await.expect("they are forgotten");
+    }
+}

@@ -66,6 +66,10 @@ macro_rules! required_scopes {
 ///
 /// A caller that lacks one of the scopes is refused with 403 `insufficient_scope`. `Option<Granted<R>>` refuses it too.
 /// `None` means: the request is anonymous, or its token is an external issuer's and has no session here.
+///
+/// The layer drains the body of a request that it refuses, and an extractor can't: axum has dropped the body by then. A client
+/// that sends a large upload before it reads may find its connection closed, and not hear this 403. For such routes call
+/// [`BridgeAuthLayer::require_scopes`](crate::BridgeAuthLayer::require_scopes) too.
 pub struct Granted<R> {
     caller: Caller,
     required: PhantomData<fn() -> R>,

@@ -4,15 +4,14 @@ use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
 use http::{Request, Response};
+use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::judge::Verdict;
 use crate::drain::AnswerBody;
 use crate::layer::ResponseBody;
-use crate::telemetry::RefusedRequest;
 
 type Asking = Pin<Box<dyn Future<Output = Verdict> + Send>>;
 
@@ -36,7 +35,7 @@ pin_project! {
     enum State<S, F, B> {
         Asking { asking: Asking, waiting: Option<(S, Request<B>)> },
         Admitted { #[pin] future: F },
-        Refused { refusal: Option<Response<Bytes>> },
+        Refused { refusal: Option<Response<AnswerBody>> },
     }
 }
 
@@ -48,7 +47,7 @@ where
         Self { state: State::Admitted { future } }
     }
 
-    pub(super) const fn refused(refusal: Response<Bytes>) -> Self {
+    pub(super) const fn refused(refusal: Response<AnswerBody>) -> Self {
         Self { state: State::Refused { refusal: Some(refusal) } }
     }
 
@@ -60,6 +59,7 @@ where
 impl<S, B, ResBody> Future for IdentifyFuture<S, B>
 where
     S: Service<Request<B>, Response = Response<ResBody>>,
+    B: Body + Send + 'static,
 {
     type Output = Result<Response<ResponseBody<ResBody>>, S::Error>;
 
@@ -76,16 +76,13 @@ where
                             State::Admitted { future: service.call(request) }
                         }
                         Verdict::Refused(refused) => {
-                            let told = RefusedRequest::of(&request);
-                            State::Refused { refusal: Some(refused.answer(told, request.headers())) }
+                            State::Refused { refusal: Some(refused.answer(request)) }
                         }
                     }
                 }
                 StateProjection::Refused { refusal } => {
                     let refusal = refusal.take().expect("not polled after it was ready");
-                    return Poll::Ready(Ok(
-                        refusal.map(|bytes| ResponseBody::refusal(AnswerBody::whole(bytes)))
-                    ));
+                    return Poll::Ready(Ok(refusal.map(ResponseBody::refusal)));
                 }
                 StateProjection::Admitted { future } => {
                     let response = ready!(future.poll(cx))?;

@@ -1,6 +1,7 @@
 //! Faults of the host's login.
 
 use std::error::Error;
+use std::fmt;
 
 use crate::telemetry::{Budget, shown_path};
 
@@ -12,9 +13,9 @@ pub type LoginFault = Box<dyn Error + Send + Sync>;
 pub(super) struct FaultLog(Budget);
 
 impl FaultLog {
-    pub(super) fn tell(&self, fault: &LoginFault, path: &str) {
+    pub(super) fn tell(&self, fault: &LoginFault, path: &str, trace_id: &dyn fmt::Display) {
         let Some(left_out) = self.0.spend(false) else { return };
         let (error, path): (&dyn Error, _) = (&**fault, shown_path(path));
-        tracing::error!(error, path, left_out, "the host's login failed, so the answer is 503");
+        tracing::error!(error, path, %trace_id, left_out, "the host's login failed, so the answer is 503");
     }
 }

@@ -8,7 +8,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use tower_layer::Layer;
 
-use super::answers::{Problem, Refused};
+use super::answers::{Fault, Problem, Refused};
 use super::judge::{Find, Identity, Judge, Verdict, later, now};
 use super::login_fault::{FaultLog, LoginFault};
 use super::service::Identify;
@@ -26,8 +26,9 @@ use crate::telemetry::RequestLog;
 /// | [`FoundOperator::NotAnOperator`] | 403 `not_an_operator` |
 /// | an error ([`from_async`](Self::from_async)) | 503 `temporarily_unavailable`, with `Retry-After: 1` |
 ///
-/// These answers are problem documents (RFC 9457) with the trace id of the request. A refusal is logged. An `Operator`
-/// that an outer middleware has inserted is removed.
+/// These answers are problem documents (RFC 9457) with the trace id of the request, and the log has a line with it. Up to
+/// 32 MiB of the body of a refused request are read and thrown away, so a client that sends all before it reads hears
+/// the answer. An `Operator` that an outer middleware has inserted is removed.
 ///
 /// Compare a secret in constant time, and give each operator a name of their own: the audit log has the name.
 ///
@@ -37,11 +38,14 @@ use crate::telemetry::RequestLog;
 /// use bridge_auth::service::Operator;
 ///
 /// fn operators(bridge: &Bridge) -> axum::Router {
-///     axum::Router::new().nest_service("/admin", bridge.admin_service()).layer(OperatorLayer::new(|parts| {
+///     let operators = OperatorLayer::new(|parts| {
 ///         // What your own guard, outside of this layer, has found out.
 ///         let team_member: &String = parts.extensions.get()?;
 ///         Some(Operator::new(team_member))
-///     }))
+///     });
+///     // A line about a refusal then has the route and the address, as the bridge finds them.
+///     let operators = bridge.log_refusals_of(operators);
+///     axum::Router::new().nest_service("/admin", bridge.admin_service()).layer(operators)
 /// }
 /// ```
 #[derive(Clone)]
@@ -113,12 +117,12 @@ impl OperatorLayer {
         let layer = Arc::new(self.clone());
         Arc::new(move |parts| {
             parts.extensions.remove::<Operator>();
-            let (asked, path) = (layer.clone(), parts.uri.path().to_owned());
-            (layer.find)(parts).map(move |found| asked.verdict(found, &path))
+            let asked = layer.clone();
+            (layer.find)(parts).map(move |found| asked.verdict(found))
         })
     }
 
-    fn verdict(&self, found: Result<FoundOperator, LoginFault>, path: &str) -> Verdict {
+    fn verdict(&self, found: Result<FoundOperator, LoginFault>) -> Verdict {
         match found {
             Ok(FoundOperator::Operator(operator)) => Verdict::GoesOn(Identity::Operator(operator)),
             Ok(FoundOperator::Nobody) => Verdict::Refused(self.unauthenticated()),
@@ -132,8 +136,8 @@ impl OperatorLayer {
                 ))
             }
             Err(fault) => {
-                self.faults.tell(&fault, path);
-                Verdict::Refused(Refused::unavailable())
+                let log = self.faults.clone();
+                Verdict::Refused(Refused::Fault(Fault { fault, log, answer: None }))
             }
         }
     }
@@ -156,7 +160,7 @@ impl OperatorLayer {
         detail: &'static str,
         headers: HeaderMap,
     ) -> Refused {
-        Refused::Problem(Problem { status, code, detail, headers, log: Some(self.log.clone()) })
+        Refused::Problem(Problem { status, code, detail, headers, log: self.log.clone() })
     }
 }
 

@@ -4,12 +4,12 @@ use std::fmt;
 use std::task::{Context, Poll};
 
 use http::{Request, Response};
+use http_body::Body;
 use tower_service::Service;
 
 use super::future::IdentifyFuture;
 use super::judge::{Judge, Said, Verdict};
 use crate::layer::{ResponseBody, take_ready};
-use crate::telemetry::RefusedRequest;
 
 /// A service behind [`SignInLayer`](super::SignInLayer) or [`OperatorLayer`](super::OperatorLayer).
 ///
@@ -29,6 +29,7 @@ impl<S> Identify<S> {
 impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for Identify<S>
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
+    ReqBody: Body + Send + 'static,
 {
     type Response = Response<ResponseBody<ResBody>>;
     type Error = S::Error;
@@ -46,10 +47,9 @@ where
                 IdentifyFuture::admitted(self.inner.call(Request::from_parts(parts, body)))
             }
             Said::Now(Verdict::Refused(refused)) => {
-                let refusal = refused.answer(RefusedRequest::of_parts(&parts), &parts.headers);
                 // This frees what the ready instance has reserved.
                 drop(take_ready(&mut self.inner));
-                IdentifyFuture::refused(refusal)
+                IdentifyFuture::refused(refused.answer(Request::from_parts(parts, body)))
             }
             Said::Later(asking) => {
                 IdentifyFuture::asking(asking, take_ready(&mut self.inner), Request::from_parts(parts, body))

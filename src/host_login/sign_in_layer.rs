@@ -8,13 +8,13 @@ use http::Response;
 use http::request::Parts;
 use tower_layer::Layer;
 
-use super::answers::Refused;
+use super::answers::{Fault, Refused};
 use super::judge::{Find, Identity, Judge, Verdict, later, now};
 use super::login_fault::{FaultLog, LoginFault};
 use super::service::Identify;
 use crate::issue::SignedIn;
 
-type OnFault = Arc<dyn Fn(&LoginFault) -> Refused + Send + Sync>;
+type OnFault = Arc<dyn Fn(&LoginFault) -> Response<Bytes> + Send + Sync>;
 
 /// Tells the endpoints behind it who is signed in, as the host's own login knows it.
 ///
@@ -40,7 +40,8 @@ type OnFault = Arc<dyn Fn(&LoginFault) -> Refused + Send + Sync>;
 #[must_use = "a layer does nothing until a service is wrapped in it"]
 pub struct SignInLayer {
     find: Find<Option<SignedIn>>,
-    on_fault: OnFault,
+    /// `None`: the default.
+    on_fault: Option<OnFault>,
     faults: Arc<FaultLog>,
 }
 
@@ -87,30 +88,31 @@ impl SignInLayer {
 
     /// What the answer is when the login fails. Default: 503 as `application/problem+json`, with `Retry-After: 1`.
     ///
-    /// Write a page here when people see it. The status should be 503: the person may be signed in.
+    /// Write a page here when people see it. The status should be 503: the person may be signed in. The header
+    /// `x-trace-id` is added: the line in the log has the same id.
     pub fn on_fault(
         mut self,
         answer: impl Fn(&LoginFault) -> Response<Bytes> + Send + Sync + 'static,
     ) -> Self {
-        self.on_fault = Arc::new(move |fault| Refused::Whole(Box::new(answer(fault))));
+        self.on_fault = Some(Arc::new(answer));
         self
     }
 
     fn of(find: Find<Option<SignedIn>>) -> Self {
-        Self { find, on_fault: Arc::new(|_| Refused::unavailable()), faults: Arc::default() }
+        Self { find, on_fault: None, faults: Arc::default() }
     }
 
     fn judge(&self) -> Judge {
         let Self { find, on_fault, faults } = self.clone();
         Arc::new(move |parts| {
             parts.extensions.remove::<SignedIn>();
-            let (on_fault, faults, path) = (on_fault.clone(), faults.clone(), parts.uri.path().to_owned());
+            let (on_fault, log) = (on_fault.clone(), faults.clone());
             find(parts).map(move |found| match found {
                 Ok(Some(person)) => Verdict::GoesOn(Identity::Person(Box::new(person))),
                 Ok(None) => Verdict::GoesOn(Identity::Nobody),
                 Err(fault) => {
-                    faults.tell(&fault, &path);
-                    Verdict::Refused(on_fault(&fault))
+                    let answer = on_fault.map(|answer| Box::new(answer(&fault)));
+                    Verdict::Refused(Refused::Fault(Fault { fault, log, answer }))
                 }
             })
         })

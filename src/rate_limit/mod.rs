@@ -403,6 +403,12 @@ impl<C: Clock + Clone> Limits<C> {
         self.failures.retain(|_, failed| Duration::from(now.duration_since(*failed)) < Self::MEMORY);
     }
 
+    /// How many addresses are remembered.
+    #[cfg(test)]
+    pub(crate) fn addresses(&self) -> usize {
+        self.addresses.keys()
+    }
+
     /// Holds back the refusal of a known caller: so a caller in a loop leaves the machine to others.
     pub(crate) async fn hold(&self, limited: &RateLimited) {
         if let Ok(_place) = self.holds.try_acquire() {

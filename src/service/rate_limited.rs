@@ -234,6 +234,9 @@ impl RefreshAttempt<'_> {
     /// address pays for no failed attempt.
     pub(super) fn refused(self, error: EndpointError, was_issued: bool) -> EndpointError {
         let is_repeated = self.0.is_some_and(|(limits, token)| limits.refresh_refused(token));
+        if is_repeated {
+            note_charge("refresh_token");
+        }
         if was_issued || is_repeated { error.no_guess() } else { error }
     }
 }

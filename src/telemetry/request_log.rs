@@ -63,6 +63,10 @@ impl<'r> RefusedRequest<'r> {
             extensions: &parts.extensions,
         }
     }
+
+    pub(crate) fn path(self) -> &'r str {
+        self.uri.path()
+    }
 }
 
 impl RequestLog {

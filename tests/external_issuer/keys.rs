@@ -275,6 +275,17 @@ async fn a_set_that_is_too_large_is_refused_whether_it_says_so_or_not() {
 }
 
 #[tokio::test]
+async fn maintenance_fetches_keys_before_the_first_request_and_keeps_them_fresh() {
+    let brief = Duration::from_millis(10);
+    let world = World::with(|issuer| issuer.refresh_every(brief).refresh_at_most_every(brief)).await;
+    world.bridge.maintain(Duration::from_secs(1));
+    until(async || world.server.fetches() > 2).await;
+    let fetches = world.server.fetches();
+    assert_eq!(world.status(&world.server.token()).await, 200);
+    until(async || world.server.fetches() > fetches).await;
+}
+
+#[tokio::test]
 async fn nothing_is_fetched_before_the_first_such_token_and_after_the_bridge_is_gone() {
     let brief = Duration::from_millis(10);
     let world = World::with(|issuer| issuer.refresh_every(brief).refresh_at_most_every(brief)).await;

@@ -6,6 +6,7 @@ use axum::extract::ConnectInfo;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bridge_auth::rate_limit::RateLimits;
+use bridge_auth::service::ForwardedHeader;
 use bridge_auth::{BridgeBuilder, BuildError};
 use http::Method;
 use http::header::{AUTHORIZATION, COOKIE};
@@ -14,6 +15,7 @@ use serde_json::json;
 use super::given::{Hook, basic, hook, oauth_builder, post};
 use crate::support::bridge::ISSUER;
 use crate::support::gateway::{Answer, Gateway, PREFIX, send};
+use crate::support::record::Record;
 use crate::support::{Backend, SqliteBackend};
 
 const GRANT: (&str, &str) = ("grant_type", "client_credentials");
@@ -228,6 +230,52 @@ async fn attack_a78_nobody_passes_for_another_source() {
         refused += u32::from(is_too_many(&ask(&gateway, &format!("198.51.100.{n}"), &id, WRONG).await));
     }
     assert!(refused >= 20, "what a stranger forwards counts for nothing: {refused}");
+}
+
+/// The proxy writes `Forwarded`, and passes on the `X-Forwarded-For` of a client as it came.
+async fn forwarded(element: &str, forged: &str, request: reqwest::RequestBuilder) -> Answer {
+    send(request.header("forwarded", element).header("x-forwarded-for", forged)).await
+}
+
+#[tokio::test]
+async fn attack_a78_where_proxies_write_forwarded_the_address_in_it_alone_is_locked_out() {
+    let db = SqliteBackend::start().await;
+    let gateway = behind_proxy(&db, |builder| builder.forwarded_header(ForwardedHeader::Forwarded)).await;
+    let Hook { id, secret } = hook(&gateway, "alice").await;
+    let record = Record::default();
+    let _listening = record.listen();
+    let ask = async |element: &str, forged: &str, secret: &str| {
+        let request = post(&gateway, "/token", &[GRANT]);
+        let request = request.header(AUTHORIZATION, basic(format!("{id}:{secret}")));
+        forwarded(element, forged, request).await
+    };
+    let attacker = "for=203.0.113.9, for=192.0.2.1;proto=https";
+    for number in 0..60 {
+        let answer = ask(attacker, &format!("198.51.100.{number}"), WRONG).await;
+        assert!(answer.status == 401 || is_too_many(&answer), "{answer:?}");
+    }
+    for forged in ["192.0.2.2", "127.0.0.1", "203.0.113.9"] {
+        assert!(is_too_many(&ask(attacker, forged, &secret).await), "{forged}");
+    }
+    for other in
+        ["for=192.0.2.2", "for=203.0.113.9", "For=\"[2001:db8::7]:4711\"", "for=192.0.2.1, for=192.0.2.3"]
+    {
+        assert_eq!(ask(other, "192.0.2.1", &secret).await.status, 200, "{other}");
+    }
+    let lines = record.text();
+    let lines: Vec<_> = lines.lines().filter(|line| line.contains("\"request refused\"")).collect();
+    assert!(lines.len() >= 60, "{}", lines.len());
+    assert!(lines.iter().all(|line| line.contains("\"address\":\"192.0.2.1\"")), "{}", lines[0]);
+}
+
+#[tokio::test]
+async fn where_proxies_write_forwarded_a_session_shows_the_address_in_it() {
+    let db = SqliteBackend::start().await;
+    let gateway = behind_proxy(&db, |builder| builder.forwarded_header(ForwardedHeader::Forwarded)).await;
+    let exchange = gateway.post("/session", &json!({ "code": gateway.code("alice").await }));
+    let linked = forwarded("for=192.0.2.1", "198.51.100.1", exchange).await;
+    let listed = gateway.call(Method::GET, &format!("{PREFIX}/sessions"), &linked.text("token")).await;
+    assert_eq!(listed.json()["sessions"][0]["origin"]["address"], "192.0.2.1", "{listed:?}");
 }
 
 #[tokio::test]

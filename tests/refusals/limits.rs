@@ -1,12 +1,13 @@
 //! What is charged to a rate limit, and what a limit refuses.
 
 use bridge_auth::rate_limit::RateLimits;
+use futures_util::future::join_all;
 use http::Method;
 use http::header::{AUTHORIZATION, COOKIE};
 use serde_json::json;
 
-use super::{line_of, told};
-use crate::oauth::given::{basic, hook, post};
+use super::{line_of, lines, told};
+use crate::oauth::given::{basic, hook, oauth_builder, post};
 use crate::sign_in::given::sign_in_builder;
 use crate::support::gateway::{Gateway, PREFIX, send};
 use crate::support::record::Record;
@@ -85,4 +86,42 @@ async fn a_wrong_user_code_is_charged_and_has_a_line() {
         (&json!("address, user_codes"), &json!("127.0.0.1"))
     );
     assert!(!record.text().contains("BCDF"), "a code is a secret while it waits");
+}
+
+#[tokio::test]
+async fn a_flood_hides_no_refusal_that_is_charged_and_the_rest_is_counted() {
+    let db = SqliteBackend::start().await;
+    let limits = RateLimits::default().per_address(100_000);
+    let builder = told(oauth_builder(&db).await).refresh_tokens(true).rate_limits(limits);
+    let gateway = Gateway::over(builder.build().unwrap()).await;
+    let id = hook(&gateway, "alice").await.id;
+    let record = Record::default();
+    let _listening = record.listen();
+    let flood = |many| join_all((0..many).map(|_| gateway.call(Method::GET, "/v1/echo", "no.good.token")));
+    // Far more than the lines that a flood may write.
+    for _ in 0..30 {
+        flood(100).await;
+    }
+    let told_of = lines(&record).len();
+    assert!((1000..3000).contains(&told_of), "{told_of}");
+    let refresh =
+        [("grant_type", "refresh_token"), ("client_id", "sp_bridge"), ("refresh_token", "no token")];
+    let mut charged = Vec::new();
+    for round in 0..5 {
+        flood(100).await;
+        let secret = post(&gateway, "/token", &[("grant_type", "client_credentials")]);
+        let secret = send(secret.header(AUTHORIZATION, basic(format!("{id}:{WRONG}")))).await;
+        charged.push((secret, "address, client"));
+        let code = send(gateway.post("/session", &json!({ "code": "0".repeat(64) }))).await;
+        charged.push((code, "address"));
+        // The first time it is a guess. Then the token itself has a limit.
+        let refreshed = send(post(&gateway, "/token", &refresh)).await;
+        charged.push((refreshed, if round == 0 { "address" } else { "refresh_token" }));
+    }
+    for (answer, limit) in &charged {
+        assert_eq!(line_of(&record, answer)["charged"], *limit, "{answer:?}");
+    }
+    let lines = lines(&record);
+    let left_out: u64 = lines.iter().filter_map(|line| line["left_out"].as_u64()).sum();
+    assert_eq!(lines.len() as u64 + left_out, 3000 + 5 * (100 + 3), "each refusal has a line or is counted");
 }

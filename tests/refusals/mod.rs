@@ -3,6 +3,7 @@
 mod clients;
 mod guard;
 mod limits;
+mod logins;
 mod spans;
 
 use std::net::SocketAddr;

@@ -16,7 +16,7 @@ use std::io::{self, Write as _};
 use std::net::SocketAddr;
 
 use anyhow::Result;
-use axum::extract::ConnectInfo;
+use axum::extract::{ConnectInfo, MatchedPath};
 use bridge_auth::Bridge;
 use bridge_auth::store::SqliteStore;
 use bridge_auth::token::{Algorithm, KeyRing, SigningKey};
@@ -35,6 +35,7 @@ async fn main() -> Result<()> {
     let keys = KeyRing::new(SigningKey::generate(Algorithm::EdDsa)?)?;
     let bridge = Bridge::builder(issuer.as_str(), keys, store)
         .peer_address(|extensions| Some(extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip()))
+        .route_template(|extensions| Some(extensions.get::<MatchedPath>()?.as_str()))
         .build()?;
 
     writeln!(io::stdout(), "listening on {issuer}")?;

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use axum::extract::ConnectInfo;
+use axum::extract::{ConnectInfo, MatchedPath};
 use axum::{Router, middleware};
 use bridge_auth::audience::ProtectedResource;
 use bridge_auth::issue::RegisteredClient;
@@ -87,8 +87,9 @@ impl Server {
             .client(RegisteredClient::new(CLIENT, "An MCP client").redirect_uri("http://127.0.0.1/callback"))
             .session_refresh_tokens(true)
             .protected_resource(ProtectedResource::new(&resource).scopes("hook:track").name("The tools"))
-            // Recorded with each new session.
-            .peer_address(|extensions| Some(extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip()));
+            // Recorded with each new session, and with what is refused.
+            .peer_address(|extensions| Some(extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip()))
+            .route_template(|extensions| Some(extensions.get::<MatchedPath>()?.as_str()));
         Ok(Self { bridge: more(bridge).build()?, issuer: issuer.parse()?, resource })
     }
 

@@ -17,7 +17,7 @@ use std::io::{self, Write as _};
 use std::net::SocketAddr;
 
 use anyhow::Result;
-use axum::extract::ConnectInfo;
+use axum::extract::{ConnectInfo, MatchedPath};
 use bridge_auth::store::SqliteStore;
 use bridge_auth::token::{Algorithm, KeyRing, SigningKey};
 use bridge_auth::{Bridge, Scopes, SignedIn, UserId};
@@ -34,6 +34,7 @@ async fn main() -> Result<()> {
     let keys = KeyRing::new(SigningKey::generate(Algorithm::EdDsa)?)?;
     let bridge = Bridge::builder(format!("http://{address}"), keys, store)
         .peer_address(|extensions| Some(extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip()))
+        .route_template(|extensions| Some(extensions.get::<MatchedPath>()?.as_str()))
         .build()?;
 
     // A real gateway issues codes at `POST /v1/auth/bridge/code`, to people who signed in at its own login.
