@@ -1,6 +1,6 @@
 //! The history of one person's sessions, and what must never be in it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::iter;
 use std::time::Duration;
@@ -11,6 +11,9 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// What a revocation by an event of the identity provider is called.
 pub const EVENT: &str = "event";
 
+/// What a revocation by a logout token of the identity provider is called.
+pub const LOGOUT: &str = "logout token";
+
 /// One person's sessions, with the requests and the answers. Times are from the checker's own clock, since its start.
 #[derive(Debug, Default)]
 pub struct History {
@@ -18,6 +21,10 @@ pub struct History {
     pub openings: Vec<Span>,
     /// Sessions that hang on another one, by its index here: an agent got them in exchange for a token of the other one.
     pub parents: HashMap<usize, usize>,
+    /// The sessions of the tokens that actors showed for these sessions.
+    pub actors: HashMap<usize, usize>,
+    /// The sessions of a colleague, who acts for the person.
+    pub colleagues: HashSet<usize>,
     pub calls: Vec<Call>,
     pub revocations: Vec<Revocation>,
     /// Answers that no gateway may give, to other requests.
@@ -64,8 +71,9 @@ pub enum Verdict {
 #[derive(Debug, Clone)]
 pub struct Revocation {
     pub what: &'static str,
-    /// This session, and all that hang on it. `None`: all sessions of the person.
+    /// This session, and all that hang on it. `None`: all sessions of the person, or of the colleague.
     pub session: Option<usize>,
+    pub of_colleague: bool,
     pub span: Span,
     /// If it was not acknowledged, the revocation may have happened, may happen later, or may never happen.
     pub acknowledged: bool,
@@ -152,9 +160,7 @@ impl History {
                 violation("let in although revoked", Some((end.clone(), late)))
             }
             Verdict::Refused => {
-                let may_be_revoked = self.revocations.iter().any(|revocation| {
-                    revocation.span.sent < call.span.answered && self.may_end(revocation, call.session)
-                });
+                let may_be_revoked = self.may_be_ended(call.session, call.span.answered);
                 let excused = may_be_revoked || self.may_be_unknown(call, promise, doubled);
                 (!excused).then(|| violation("refused, although nobody revoked it", None))?
             }
@@ -163,10 +169,20 @@ impl History {
         }
     }
 
-    /// Whether the session was opened on a new primary a short time ago. Then an old primary does not know it.
+    /// Whether the session may have been revoked by an answer at this time.
+    pub fn may_be_ended(&self, session: usize, answered: Duration) -> bool {
+        let mut revocations = self.revocations.iter();
+        revocations.any(|revocation| revocation.span.sent < answered && self.may_end(revocation, session))
+    }
+
+    /// Whether the session, or one of whoever acts by it, was opened on a new primary a short time ago. Then an old
+    /// primary does not know it.
     fn may_be_unknown(&self, call: &Call, promise: &Promise, doubled: &[Span]) -> bool {
-        let opening = &self.openings[call.session];
-        opening.overlaps(doubled) && call.span.sent < opening.answered + promise.longest()
+        let is_young = |session: usize| {
+            let opening = &self.openings[session];
+            opening.overlaps(doubled) && call.span.sent < opening.answered + promise.longest()
+        };
+        is_young(call.session) || self.actors_of(call.session).any(is_young)
     }
 
     /// The first acknowledgement that the session is revoked.
@@ -176,22 +192,43 @@ impl History {
     }
 
     fn surely_ends(&self, revocation: &Revocation, session: usize) -> bool {
+        let ends = |session| self.surely_ends_itself(revocation, session);
+        ends(session) || self.actors_of(session).any(ends)
+    }
+
+    fn surely_ends_itself(&self, revocation: &Revocation, session: usize) -> bool {
         let was_open = self.openings[session].answered < revocation.span.sent;
         revocation.acknowledged
             && match revocation.session {
                 Some(named) if named == session => true,
                 Some(named) => was_open && self.hangs_on(session, named),
-                None => was_open,
+                None => was_open && self.is_of_the_same(revocation, session),
             }
     }
 
     fn may_end(&self, revocation: &Revocation, session: usize) -> bool {
+        let may_end = |session| self.may_end_itself(revocation, session);
+        may_end(session) || self.actors_of(session).any(may_end)
+    }
+
+    fn may_end_itself(&self, revocation: &Revocation, session: usize) -> bool {
         let may_be_open = !revocation.acknowledged || self.openings[session].sent < revocation.span.answered;
         match revocation.session {
             Some(named) if named == session => true,
             Some(named) => may_be_open && self.hangs_on(session, named),
-            None => may_be_open,
+            None => may_be_open && self.is_of_the_same(revocation, session),
         }
+    }
+
+    fn is_of_the_same(&self, revocation: &Revocation, session: usize) -> bool {
+        revocation.of_colleague == self.colleagues.contains(&session)
+    }
+
+    /// The sessions of those who act by this one: they showed a token for it, or for one that it hangs on.
+    fn actors_of(&self, session: usize) -> impl Iterator<Item = usize> {
+        iter::once(session)
+            .chain(self.above(session))
+            .filter_map(|session| self.actors.get(&session).copied())
     }
 
     /// Whether the session hangs on `other`, over any number of links.

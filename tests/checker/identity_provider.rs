@@ -46,19 +46,38 @@ impl IdentityProvider {
         Self { issuer, key, serving }
     }
 
+    /// A logout token (OpenID Connect Back-Channel Logout 1.0) for `client` about `person`.
+    pub fn logs_out(&self, person: &str, client: &str) -> String {
+        self.sign("logout+jwt", |now| {
+            json!({
+                "iss": self.issuer, "aud": client, "iat": now, "exp": now + 120, "jti": id(), "sub": person,
+                "events": { "http://schemas.openid.net/event/backchannel-logout": {} },
+            })
+        })
+    }
+
     /// A security event token (RFC 8417) for `gateway` about `person`.
     pub fn says(&self, event: Event, person: &str, gateway: &str) -> String {
+        self.sign("secevent+jwt", |now| {
+            json!({
+                "iss": self.issuer, "aud": gateway, "iat": now, "jti": id(),
+                "sub_id": { "format": "iss_sub", "iss": self.issuer, "sub": person },
+                "events": { event.kind(): Value::Object(Default::default()) },
+            })
+        })
+    }
+
+    fn sign(&self, typ: &str, claims: impl FnOnce(u64) -> Value) -> String {
         let mut header = Header::new(Algorithm::EdDSA);
-        header.typ = Some("secevent+jwt".to_owned());
+        header.typ = Some(typ.to_owned());
         header.kid = Some(KEY_ID.to_owned());
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let claims = json!({
-            "iss": self.issuer, "aud": gateway, "iat": now, "jti": format!("{:032x}", rand::random::<u128>()),
-            "sub_id": { "format": "iss_sub", "iss": self.issuer, "sub": person },
-            "events": { event.kind(): Value::Object(Default::default()) },
-        });
-        jsonwebtoken::encode(&header, &claims, &self.key).unwrap()
+        jsonwebtoken::encode(&header, &claims(now), &self.key).unwrap()
     }
+}
+
+fn id() -> String {
+    format!("{:032x}", rand::random::<u128>())
 }
 
 impl Drop for IdentityProvider {

@@ -1,6 +1,7 @@
 //! Checks what [`Freshness`](bridge_auth::Freshness) promises. Several gateways run on a PostgreSQL with a synchronous
 //! standby. People call and revoke, and faults happen. Every answer is compared with the promise.
 
+mod calling;
 mod faults;
 mod history;
 mod identity_provider;
@@ -196,7 +197,11 @@ mod tests {
         // The check proves nothing if nobody was let in, refused or revoked.
         let seen = [report.let_in, report.refused, report.acknowledged, report.delays.len()];
         assert!(seen.iter().all(|count| *count > 20), "{}: {report}", plan.freshness);
-        assert!(report.events > 3 && report.exchanged > 10, "{}: {report}", plan.freshness);
+        assert!(
+            report.events > 3 && report.logouts > 0 && report.exchanged > 10 && report.acted > 0,
+            "{}: {report}",
+            plan.freshness
+        );
         assert!(report.faults >= Fault::ALL.len());
     }
 

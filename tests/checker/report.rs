@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::history::{Delay, EVENT, History, Promise, Span, Verdict, Violation};
+use super::history::{Delay, EVENT, History, LOGOUT, Promise, Span, Verdict, Violation};
 
 /// The counts of the check.
 #[derive(Debug, Default)]
@@ -17,8 +17,12 @@ pub struct Report {
     pub unanswered: usize,
     /// How many of the acknowledged ones were events of the identity provider.
     pub events: usize,
+    /// How many of the acknowledged ones were logout tokens of the identity provider.
+    pub logouts: usize,
     /// How many sessions agents got in exchange for a token.
     pub exchanged: usize,
+    /// For how many of them a colleague showed a token of their own.
+    pub acted: usize,
     pub faults: usize,
     pub violations: Vec<Violation>,
     pub delays: Vec<Delay>,
@@ -40,7 +44,9 @@ impl Report {
         let acknowledged = || history.revocations.iter().filter(|revocation| revocation.acknowledged);
         self.beside += acknowledged().filter(|revocation| revocation.span.overlaps(doubled)).count();
         self.events += acknowledged().filter(|revocation| revocation.what == EVENT).count();
+        self.logouts += acknowledged().filter(|revocation| revocation.what == LOGOUT).count();
         self.exchanged += history.parents.len();
+        self.acted += history.actors.len();
         let acknowledged = acknowledged().count();
         self.acknowledged += acknowledged;
         self.unanswered += history.revocations.len() - acknowledged;
@@ -59,7 +65,9 @@ impl Report {
         self.beside += part.beside;
         self.unanswered += part.unanswered;
         self.events += part.events;
+        self.logouts += part.logouts;
         self.exchanged += part.exchanged;
+        self.acted += part.acted;
         self.delays.extend(part.delays);
         self.violations.extend(part.violations);
     }
@@ -80,8 +88,16 @@ impl fmt::Display for Report {
         writeln!(
             f,
             "{} revocations were acknowledged, {} of them beside a second primary, {} of them events of the identity \
-             provider; {} were not acknowledged; agents exchanged {} tokens; {} faults",
-            self.acknowledged, self.beside, self.events, self.unanswered, self.exchanged, self.faults
+             provider and {} logout tokens; {} were not acknowledged; agents exchanged {} tokens, {} of them with one \
+             of a colleague; {} faults",
+            self.acknowledged,
+            self.beside,
+            self.events,
+            self.logouts,
+            self.unanswered,
+            self.exchanged,
+            self.acted,
+            self.faults
         )?;
         let spread = |f: &mut fmt::Formatter<'_>, what, of: fn(&Delay) -> Duration| {
             let mut delays: Vec<_> = self.delays.iter().map(of).collect();

@@ -12,6 +12,8 @@ use super::identity_provider::IdentityProvider;
 pub const OPERATOR: &str = "the-operators-own-secret";
 /// The name of the gateways.
 pub const ISSUER: &str = "http://127.0.0.1:1";
+/// The client id of the gateways at the identity provider.
+pub const CLIENT: &str = "gateway";
 /// The program that acts for people, and its secret.
 pub const AGENT: (&str, &str) = ("agent", "the-secret-of-an-agent-that-acts-for-people");
 

@@ -1,7 +1,7 @@
 //! A real store whose look-ups are counted, and whose answers can be withheld.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
@@ -19,6 +19,7 @@ pub struct Counting {
     most_ids: AtomicUsize,
     log_is_broken: AtomicBool,
     look_ups_are_broken: AtomicBool,
+    broken_session: Mutex<Option<SessionId>>,
     look_ups_panic: AtomicBool,
     look_ups_hang: AtomicBool,
     ticks_are_broken: AtomicBool,
@@ -37,6 +38,7 @@ impl Counting {
             most_ids: AtomicUsize::new(0),
             log_is_broken: AtomicBool::new(false),
             look_ups_are_broken: AtomicBool::new(false),
+            broken_session: Mutex::default(),
             look_ups_panic: AtomicBool::new(false),
             look_ups_hang: AtomicBool::new(false),
             ticks_are_broken: AtomicBool::new(false),
@@ -105,6 +107,16 @@ impl Counting {
         self.look_ups_are_broken.store(true, Ordering::SeqCst);
     }
 
+    /// Breaks the look-ups that ask for this session.
+    pub fn break_look_ups_of(&self, session: SessionId) {
+        *self.broken_session.lock().unwrap() = Some(session);
+    }
+
+    fn check_session(&self, is_asked: impl Fn(&SessionId) -> bool) -> Result<(), StoreError> {
+        let broken = self.broken_session.lock().unwrap();
+        if broken.as_ref().is_some_and(is_asked) { Err(StoreError::timed_out()) } else { Ok(()) }
+    }
+
     pub fn break_ticks(&self) {
         self.ticks_are_broken.store(true, Ordering::SeqCst);
     }
@@ -125,6 +137,7 @@ impl Counting {
         self.look_ups_panic.store(false, Ordering::SeqCst);
         self.log_is_broken.store(false, Ordering::SeqCst);
         self.look_ups_are_broken.store(false, Ordering::SeqCst);
+        *self.broken_session.lock().unwrap() = None;
     }
 }
 
@@ -136,12 +149,14 @@ fn check(broken: &AtomicBool) -> Result<(), StoreError> {
 impl Store for Counting {
     async fn session_statuses(&self, ids: &[SessionId]) -> Result<SessionStatuses, StoreError> {
         self.count(ids.len()).await?;
+        self.check_session(|broken| ids.contains(broken))?;
         self.full_queries.fetch_add(1, Ordering::SeqCst);
         self.store.session_statuses(ids).await
     }
 
     async fn row_states(&self, sessions: &[SessionKey]) -> Result<RowStates, StoreError> {
         self.count(sessions.len()).await?;
+        self.check_session(|broken| sessions.contains(&SessionKey::of(broken.clone())))?;
         self.store.row_states(sessions).await
     }
 

@@ -12,7 +12,7 @@ fn call(session: usize, sent: u64, verdict: Verdict) -> Call {
 }
 
 fn revocation(session: Option<usize>, sent: u64, acknowledged: bool) -> Revocation {
-    Revocation { what: "test", session, span: span(sent, sent + 10), acknowledged }
+    Revocation { what: "test", of_colleague: false, session, span: span(sent, sent + 10), acknowledged }
 }
 
 /// Sessions opened from 0 to 10 ms and from 500 to 510 ms.
@@ -124,6 +124,37 @@ fn over_several_links_too() {
     };
     assert!(breaks(&at(Verdict::LetIn), Duration::ZERO));
     assert!(!breaks(&at(Verdict::Refused), Duration::ZERO));
+}
+
+/// Session 2 is a colleague's. Session 1 was exchanged from session 0 by them, and session 3 from session 1.
+fn acted(revocation: Revocation, session: usize, verdict: Verdict) -> History {
+    History {
+        openings: vec![span(0, 10), span(40, 50), span(20, 30), span(60, 70)],
+        parents: [(1, 0), (3, 1)].into(),
+        actors: [(1, 2)].into(),
+        colleagues: [2].into(),
+        calls: vec![call(session, 200, verdict)],
+        revocations: vec![revocation],
+        ..History::default()
+    }
+}
+
+#[test]
+fn whoever_acts_by_a_token_of_their_own_takes_along_what_they_act_by() {
+    let of_colleague = Revocation { of_colleague: true, ..revocation(None, 100, true) };
+    for end in [revocation(Some(2), 100, true), of_colleague] {
+        for (session, is_ended) in [(0, false), (1, true), (2, true), (3, true)] {
+            let breaks_if = |verdict| breaks(&acted(end.clone(), session, verdict), Duration::ZERO);
+            assert_eq!(breaks_if(Verdict::LetIn), is_ended, "{session}");
+            assert_eq!(breaks_if(Verdict::Refused), !is_ended, "{session}");
+        }
+    }
+    // The colleague goes on without the person.
+    for end in [revocation(Some(0), 100, true), revocation(None, 100, true)] {
+        assert!(!breaks(&acted(end.clone(), 2, Verdict::LetIn), Duration::ZERO));
+        assert!(breaks(&acted(end.clone(), 2, Verdict::Refused), Duration::ZERO));
+        assert!(breaks(&acted(end, 3, Verdict::LetIn), Duration::ZERO));
+    }
 }
 
 #[test]

@@ -1,11 +1,14 @@
 //! Token exchange over HTTP: RFC 8693, CHECKLIST 1.M rows M5 to M7, A73 and A128.
 
+mod actors;
 mod chain;
 mod clients;
 mod ends;
 mod log;
 mod narrower;
+mod offboarding;
 mod parameters;
+mod sequences;
 
 use bridge_auth::issue::{AccessRequest, RegisteredClient, TokenExchange};
 use bridge_auth::token::Actor;
@@ -23,12 +26,15 @@ const SECRET: &str = "c2VjcmV0IG9mIGFuIGFnZW50LCAzMiByYW5kb20gYnl0ZXM";
 
 /// A builder with token exchange on, and the clients of the tests.
 async fn exchanging(db: &impl Backend) -> BridgeBuilder {
+    exchangeable(oauth_builder(db).await)
+}
+
+fn exchangeable(builder: BridgeBuilder) -> BridgeBuilder {
     let named = |id: &str| RegisteredClient::new(id, id);
     let agents = ["planner", "coder", "tester", "reader", "fifth"];
-    let builder = oauth_builder(db).await.token_exchange(TokenExchange::new());
-    let builder = agents
-        .into_iter()
-        .fold(builder, |builder, id| builder.client(named(id).secret(SECRET).exchanges_tokens(true)));
+    let builder = agents.into_iter().fold(builder.token_exchange(TokenExchange::new()), |builder, id| {
+        builder.client(named(id).secret(SECRET).exchanges_tokens(true))
+    });
     builder
         .client(named("mimic").secret(SECRET).exchanges_tokens(true).impersonates(true))
         .client(named("plain").secret(SECRET))
