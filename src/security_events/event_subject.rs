@@ -62,7 +62,7 @@ fn read(json: &RawValue) -> Result<Subject, MalformedSubject> {
         }
     };
     found.insert("format".to_owned(), to_raw_value(&format).map_err(|_| MalformedSubject)?);
-    Subject::read(&*to_raw_value(&found).map_err(|_| MalformedSubject)?)
+    Subject::read(&to_raw_value(&found).map_err(|_| MalformedSubject)?)
 }
 
 #[cfg(test)]
@@ -75,7 +75,7 @@ mod tests {
     const REVOKED: &str = "https://schemas.openid.net/secevent/caep/event-type/session-revoked";
     const CHANGED: &str = "https://schemas.openid.net/secevent/caep/event-type/credential-change";
 
-    fn raw(json: impl ToString) -> Box<RawValue> {
+    fn raw(json: &impl ToString) -> Box<RawValue> {
         RawValue::from_string(json.to_string()).unwrap()
     }
 
@@ -141,7 +141,7 @@ mod tests {
             assert_eq!(alone(&subject), None, "{subject}");
         }
         let twice = |text: &str| {
-            let events = [(REVOKED.to_owned(), raw(text))].into_iter().collect();
+            let events = [(REVOKED.to_owned(), raw(&text))].into_iter().collect();
             subject_of(None, &events).is_err()
         };
         let one = iss_sub("7");

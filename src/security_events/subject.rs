@@ -315,8 +315,8 @@ mod tests {
         };
         let own = (ISSUER.to_owned(), "8".to_owned(), Some("a@b.example".to_owned()));
         let login = ("https://login.example".to_owned(), "7".to_owned(), None);
-        assert_eq!(names(&[]), [own.clone()]);
-        assert_eq!(names(&["https://login.example/", "https://LOGIN.example"]), [own.clone()]);
+        assert_eq!(names(&[]), std::slice::from_ref(&own));
+        assert_eq!(names(&["https://login.example/", "https://LOGIN.example"]), std::slice::from_ref(&own));
         assert_eq!(names(&["https://login.example"]), [own, login]);
     }
 
