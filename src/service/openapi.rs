@@ -14,6 +14,13 @@ use crate::issue::IssueSettings;
 /// Kept by hand. `tests/openapi.rs` compares it with the endpoints.
 const DOCUMENT: &str = include_str!("openapi.json");
 
+const EVENTS: &str = "/events";
+const GLOBAL_REVOCATION: &str = "/global-token-revocation";
+const BACKCHANNEL_LOGOUT: &str = "/backchannel-logout";
+
+/// Where a host mounts what external issuers call, if no URL of an endpoint says otherwise.
+const REVOCATIONS: &str = "/v1/auth/revocations";
+
 pub(super) fn answer(state: &ServiceState, parts: &Parts) -> Answer {
     let gateway = Documented {
         settings: &state.settings,
@@ -25,6 +32,7 @@ pub(super) fn answer(state: &ServiceState, parts: &Parts) -> Answer {
             state.receiver.revocation_endpoint().is_some(),
             state.receiver.takes_logout_tokens(),
         ],
+        revocations_at: &revocations_at(state),
     };
     well_known::public(parts, &document(&gateway))
 }
@@ -38,6 +46,15 @@ struct Documented<'a> {
     keeps_events: bool,
     /// Which of the endpoints for external issuers are on, in the order of the document.
     revocations: [bool; 3],
+    /// The path that they are mounted at.
+    revocations_at: &'a str,
+}
+
+/// The host names the URL of one of these endpoints: the others are beside it.
+fn revocations_at(state: &ServiceState) -> String {
+    let url = state.receiver.revocation_endpoint().and_then(|url| Url::parse(url).ok());
+    let path = url.as_ref().and_then(|url| url.path().strip_suffix(GLOBAL_REVOCATION));
+    path.unwrap_or(REVOCATIONS).to_owned()
 }
 
 /// The document with the paths of the endpoints that are on.
@@ -67,6 +84,7 @@ fn real_paths(gateway: &Documented<'_>, path: &str) -> std::vec::IntoIter<String
         }
         _ if is_off(gateway, path) => Vec::new(),
         _ if path.starts_with("/.well-known/") || is_of_operators(path) => vec![path.to_owned()],
+        EVENTS | GLOBAL_REVOCATION | BACKCHANNEL_LOGOUT => vec![format!("{}{path}", gateway.revocations_at)],
         _ => vec![format!("{}{path}", gateway.prefix)],
     };
     paths.into_iter()
@@ -91,9 +109,9 @@ fn is_off(gateway: &Documented<'_>, path: &str) -> bool {
         "/authorize" => !gateway.has_pages || endpoints.authorization.is_none(),
         "/devices" | "/admin" => !gateway.has_pages,
         "/admin/users/{user}/events" => !gateway.keeps_events,
-        "/events" => !gateway.revocations[0],
-        "/global-token-revocation" => !gateway.revocations[1],
-        "/backchannel-logout" => !gateway.revocations[2],
+        EVENTS => !gateway.revocations[0],
+        GLOBAL_REVOCATION => !gateway.revocations[1],
+        BACKCHANNEL_LOGOUT => !gateway.revocations[2],
         _ => false,
     }
 }
@@ -193,7 +211,8 @@ mod tests {
         let mut settings = IssueSettings::new("https://gateway.example/tenant".to_owned());
         let of = |settings: &IssueSettings, prefix: &str, is_on: bool| {
             let revocations = [is_on, false, is_on];
-            document(&Documented { settings, prefix, has_pages: is_on, keeps_events: is_on, revocations })
+            let (has_pages, keeps_events, revocations_at) = (is_on, is_on, REVOCATIONS);
+            document(&Documented { settings, prefix, has_pages, keeps_events, revocations, revocations_at })
         };
         let paths =
             |document: Value| document["paths"].as_object().unwrap().keys().cloned().collect::<Vec<_>>();
@@ -212,8 +231,8 @@ mod tests {
             "/code",
             "/token",
             "/devices",
-            "/events",
-            "/backchannel-logout",
+            "/v1/auth/revocations/events",
+            "/v1/auth/revocations/backchannel-logout",
             "/admin",
             "/admin/users/{user}/events",
             "/.well-known/oauth-authorization-server/tenant",

@@ -17,12 +17,13 @@ use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 
 use super::book::Book;
-use super::bridge_operation;
 use crate::external_issuer::server::Key;
 use crate::oauth::given::FORM;
 use crate::support::bridge::ISSUER;
-use crate::support::gateway::{Gateway, PREFIX};
+use crate::support::gateway::Gateway;
 
+/// Where the guide mounts them.
+const REVOCATIONS: &str = "/v1/auth/revocations";
 const IDP: &str = "https://idp.example";
 const EVENT: &str = "application/secevent+jwt";
 const LOGOUT: &str = "http://schemas.openid.net/event/backchannel-logout";
@@ -53,13 +54,15 @@ pub(super) fn issuer() -> ExternalIssuer {
 
 /// The endpoints, where the document has them.
 pub(super) fn routes(bridge: &Bridge) -> Router {
-    PATHS.into_iter().fold(Router::new(), |router, path| {
-        router.route_service(&format!("{PREFIX}{path}"), bridge.revocations_service())
-    })
+    Router::new().nest_service(REVOCATIONS, bridge.revocations_service())
+}
+
+fn operation(path: &str) -> String {
+    format!("post {REVOCATIONS}{path}")
 }
 
 fn endpoint() -> String {
-    format!("{ISSUER}{PREFIX}/global-token-revocation")
+    format!("{ISSUER}{REVOCATIONS}/global-token-revocation")
 }
 
 fn sign(typ: &str, audience: &str, more: &Value) -> String {
@@ -76,7 +79,7 @@ fn alice() -> Value {
 }
 
 fn request(gateway: &Gateway, path: &str) -> RequestBuilder {
-    gateway.request(Method::POST, &format!("{PREFIX}{path}"))
+    gateway.request(Method::POST, &format!("{REVOCATIONS}{path}"))
 }
 
 /// A good request to each endpoint.
@@ -109,22 +112,22 @@ fn forged(gateway: &Gateway) -> RequestBuilder {
 pub(super) async fn answers(gateway: &Gateway, book: &mut Book) {
     gateway.link("alice").await;
     for (path, status) in PATHS.into_iter().zip([202, 204, 200]) {
-        book.call(&bridge_operation("post", path), status, good(gateway, path)).await;
+        book.call(&operation(path), status, good(gateway, path)).await;
     }
-    let refused = book.call(&bridge_operation("post", "/events"), 400, forged(gateway)).await;
+    let refused = book.call(&operation("/events"), 400, forged(gateway)).await;
     assert_eq!(refused.text("err"), "invalid_key");
-    let global = bridge_operation("post", "/global-token-revocation");
+    let global = operation("/global-token-revocation");
     book.call(&global, 400, caller(gateway).json(&json!({ "sub_id": 7 }))).await;
     book.call(&global, 401, request(gateway, "/global-token-revocation").json(&json!({}))).await;
     let nobody = json!({ "sub_id": { "format": "opaque", "id": "x" } });
     book.call(&global, 404, caller(gateway).json(&nobody)).await;
     let logout = request(gateway, "/backchannel-logout").form(&[("logout_token", "x")]);
-    book.call(&bridge_operation("post", "/backchannel-logout"), 400, logout).await;
+    book.call(&operation("/backchannel-logout"), 400, logout).await;
 }
 
 pub(super) async fn bodies(gateway: &Gateway, book: &mut Book) {
     for (path, media_type) in PATHS.into_iter().zip([EVENT, "application/json", FORM]) {
-        let name = bridge_operation("post", path);
+        let name = operation(path);
         let ask = || {
             if path == "/global-token-revocation" { caller(gateway) } else { request(gateway, path) }
         };
@@ -135,14 +138,14 @@ pub(super) async fn bodies(gateway: &Gateway, book: &mut Book) {
 
 pub(super) async fn too_many(gateway: &Gateway, book: &mut Book) {
     const SOURCE: &str = "198.51.100.7";
-    book.call_from(SOURCE, &bridge_operation("post", "/events"), 400, forged(gateway)).await;
+    book.call_from(SOURCE, &operation("/events"), 400, forged(gateway)).await;
     for path in PATHS {
-        book.call_from(SOURCE, &bridge_operation("post", path), 429, good(gateway, path)).await;
+        book.call_from(SOURCE, &operation(path), 429, good(gateway, path)).await;
     }
 }
 
 pub(super) async fn store_down(gateway: &Gateway, book: &mut Book) {
     for path in PATHS {
-        book.call(&bridge_operation("post", path), 503, good(gateway, path)).await;
+        book.call(&operation(path), 503, good(gateway, path)).await;
     }
 }

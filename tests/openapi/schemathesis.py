@@ -48,3 +48,8 @@ class SignedIn:
 
     def set(self, case, data, context):
         case.headers = {**(case.headers or {}), **data}
+
+
+@schemathesis.serializer("application/secevent+jwt")
+def security_event(context, value):
+    return str(value).encode()
