@@ -7,12 +7,12 @@ use futures_util::future::join_all;
 
 use super::pending::Token;
 use super::state::AuthState;
-use crate::caller::{Caller, CallerGroup, VerifiedToken};
+use crate::caller::{ActorSession, Caller, CallerGroup, VerifiedToken};
 use crate::clock::Moment;
 use crate::id::CallSource;
 use crate::rejection::{InvalidCredential, Refusal, Rejection};
-use crate::session::{MatchedRow, Row};
-use crate::store::{SessionKey, SessionState, SessionStatus, StoreErrorKind};
+use crate::session::Row;
+use crate::store::{SessionState, SessionStatus, StoreErrorKind};
 use crate::token::{Claims, InvalidToken};
 
 impl AuthState {
@@ -38,32 +38,32 @@ impl AuthState {
         }
     }
 
-    /// The same for a token that depends on the sessions of its actors too. All are asked for at once: so they are in one
-    /// query, and wait for one deadline.
+    /// The same for a token that depends on the sessions of its actors too. All are asked for at once: so they share queries, and
+    /// wait for one deadline.
     async fn live_with_actors(&self, verified: &VerifiedToken) -> Result<Arc<CallerGroup>, Rejection> {
-        let actors = verified.actors.iter().map(|(session, row)| self.actor_is_live(session, row));
+        let actors = verified.actors.iter().map(|actor| self.actor_is_live(actor));
         let (group, actors) = tokio::join!(self.live_group(verified), join_all(actors));
         let group = group?;
         actors.into_iter().collect::<Result<(), _>>()?;
         Ok(group)
     }
 
-    /// Checks that the session of an actor is live. It is the actor's for as long as it has the row that was seen first.
-    async fn actor_is_live(&self, session: &SessionKey, matched: &MatchedRow) -> Result<(), Rejection> {
-        let seen = matched.mark();
-        let row = self.liveness.look_up(session, seen).await.map_err(Rejection::Unavailable)?;
-        let state = match row {
-            Some(Row::Seen { state, .. }) => state,
-            Some(Row::Unseen(status)) if seen.is_none() => {
-                matched.remember(status.row);
-                status.state
+    /// Checks that the session of an actor is live, and is still that of whoever had it when it was first seen.
+    async fn actor_is_live(&self, actor: &ActorSession) -> Result<(), Rejection> {
+        let row = self.liveness.look_up(&actor.session, actor.matched_row.mark()).await;
+        let is_live = match row.map_err(Rejection::Unavailable)? {
+            Some(Row::Seen { state, .. }) => state == SessionState::Live,
+            Some(Row::Unseen(SessionStatus { user, client, row, state, .. })) => {
+                let holder = (user, client);
+                let is_holder = *actor.holder.get_or_init(|| holder.clone()) == holder;
+                if is_holder {
+                    actor.matched_row.remember(row);
+                }
+                is_holder && state == SessionState::Live
             }
-            _ => SessionState::Expired,
+            None => false,
         };
-        match state {
-            SessionState::Live => Ok(()),
-            SessionState::Revoked | SessionState::Expired => Err(InvalidCredential::ActorSessionEnded.into()),
-        }
+        if is_live { Ok(()) } else { Err(InvalidCredential::ActorSessionEnded.into()) }
     }
 
     /// The group of the caller of a verified token, when the store says that its session is live.

@@ -7,7 +7,7 @@ mod verified_token;
 pub use crate::token::claims::CallerKind;
 pub(crate) use acting_party::{ActingParty, NoActingParty};
 pub(crate) use group::{Authority, CallerGroup};
-pub(crate) use verified_token::VerifiedToken;
+pub(crate) use verified_token::{ActorSession, VerifiedToken};
 
 use std::fmt;
 use std::sync::Arc;

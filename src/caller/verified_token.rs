@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::HeaderValue;
 
 use super::group::CallerGroup;
+use crate::id::{ClientId, SessionId, UserId};
 use crate::session::{CachedVerdict, MatchedRow};
 use crate::store::SessionKey;
 use crate::token::Claims;
@@ -24,10 +25,30 @@ pub(crate) struct VerifiedToken {
     /// The session as look-ups name it, and the session row that matched the claims and the group.
     pub(crate) session: SessionKey,
     pub(crate) matched_row: MatchedRow,
-    /// The sessions of the actors, and the row that each had when it was first seen.
-    pub(crate) actors: Box<[(SessionKey, MatchedRow)]>,
+    /// The sessions of the actors.
+    pub(crate) actors: Box<[ActorSession]>,
     /// `x-user-id`, `x-session-id` and `x-client-id`. Every request gets them, so they are made once.
     pub(super) headers: [HeaderValue; 3],
+}
+
+/// The session of an actor of a token.
+#[derive(Debug)]
+pub(crate) struct ActorSession {
+    pub(crate) session: SessionKey,
+    /// Whose it was when it was first seen. An id may be another's once the row was swept.
+    pub(crate) holder: OnceLock<(UserId, ClientId)>,
+    /// The row that was that holder's.
+    pub(crate) matched_row: MatchedRow,
+}
+
+impl ActorSession {
+    fn of(session: &SessionId) -> Self {
+        Self {
+            session: SessionKey::of(session.clone()),
+            holder: OnceLock::new(),
+            matched_row: MatchedRow::default(),
+        }
+    }
 }
 
 impl VerifiedToken {
@@ -39,11 +60,7 @@ impl VerifiedToken {
         ];
         let (group, verdict, matched_row) = <(OnceLock<_>, CachedVerdict, MatchedRow)>::default();
         let (session, headers) = (SessionKey::of(claims.session().clone()), in_one_block(&headers));
-        let actors = claims
-            .actor_sessions()
-            .iter()
-            .map(|session| (SessionKey::of(session.clone()), MatchedRow::default()));
-        let actors = actors.collect();
+        let actors = claims.actor_sessions().iter().map(ActorSession::of).collect();
         Self { claims, generation, unshared, group, verdict, session, matched_row, actors, headers }
     }
 

@@ -12,6 +12,7 @@ use super::settings::Delivery;
 use super::stream::{Current, Stream};
 use super::transmitter::Endpoints;
 use super::wire::{NewDelivery, NewStream, StreamConfiguration};
+use crate::id::Audience;
 use crate::telemetry::{quoted, quoted_list};
 
 /// After so long, the streams are seen that other gateways create at the same moment.
@@ -41,8 +42,15 @@ impl Stream {
     }
 
     async fn create(&self, at: &Endpoints) -> Result<StreamConfiguration, EventStreamError> {
-        // One that was created before, and was not found since.
-        self.delete_created(at, None).await?;
+        // One that was created before may be there and not be listed. It may have events that nobody has taken yet.
+        let created = self.standing().created.clone();
+        if let Some(id) = created {
+            match self.transmitter.stream(at, &id).await {
+                Ok(stream) if self.fit(&stream, at).is_ok() => return Ok(stream),
+                Err(error) if !error.is_gone() => return Err(error),
+                _ => self.delete_created(at, None).await?,
+            }
+        }
         let method = self.settings.delivery.method();
         let (endpoint_url, authorization_header) = match &self.settings.delivery {
             Delivery::Poll => (None, None),
@@ -109,7 +117,8 @@ impl Stream {
         let theirs = stream.aud.as_slice();
         match &self.audience {
             Some(ours) => theirs.contains(ours),
-            None => !theirs.is_empty() && !theirs.iter().any(String::is_empty),
+            // As many as an event may have, and none that an event cannot have.
+            None => (1..=16).contains(&theirs.len()) && theirs.iter().all(|one| Audience::parse(one).is_ok()),
         }
     }
 

@@ -15,8 +15,10 @@ use super::transmitter::Transmitter;
 use super::wire::{Poll, PollAnswer, SetError};
 use crate::telemetry;
 
-/// How many SETs a poll asks for.
+/// How many SETs a poll asks for, beside those that could not be done at the last one: they come first again.
 const MAX_EVENTS: u32 = 32;
+/// How many it asks for at most.
+const MOST_EVENTS: u32 = 256;
 /// An answer without SETs that took so long was held by the transmitter.
 const HELD: Duration = Duration::from_secs(1);
 /// How often a pushed stream, and a polled one that has no faults, is set up anew: so it is found again when the transmitter has lost it.
@@ -29,6 +31,8 @@ struct Outcome {
     errors: BTreeMap<String, SetError>,
     /// Some SETs could not be done. How long the receiver asks to wait.
     not_now: Option<Option<Duration>>,
+    /// How many these are.
+    waiting: u32,
 }
 
 /// Sets the stream up and reads it, until it is deleted. Each fault makes it begin anew, after a while.
@@ -68,15 +72,17 @@ async fn read(stream: &Stream, current: &Current, backoff: &mut Backoff) -> Resu
 
 async fn poll_on(stream: &Stream, url: &Url, backoff: &mut Backoff) -> Result<(), EventStreamError> {
     let (start, mut outcome, mut last) = (Instant::now(), Outcome::default(), BTreeSet::new());
+    let mut waiting = 0;
     loop {
         let began = Instant::now();
-        let answer = poll(stream, url, &outcome, false).await?;
+        let answer = poll(stream, url, &outcome, MAX_EVENTS.saturating_add(waiting).min(MOST_EVENTS)).await?;
         backoff.reset();
         let was_held = answer.sets.is_empty() && began.elapsed() >= HELD;
         // The poll told the transmitter of these.
         let told = std::mem::take(&mut last);
         let brings_news = answer.sets.keys().any(|id| !told.contains(id));
         outcome = take(stream, answer.sets).await;
+        waiting = outcome.waiting;
         last.extend(outcome.ack.iter().chain(outcome.errors.keys()).cloned());
         // Whatever the transmitter sends, it is not polled in a loop: the next poll follows at once only when the last one
         // was held or has brought an event that was taken.
@@ -84,7 +90,7 @@ async fn poll_on(stream: &Stream, url: &Url, backoff: &mut Backoff) -> Result<()
         if !was_held && !has_taken {
             let asked = outcome.not_now.flatten().unwrap_or_default();
             if !outcome.is_empty() {
-                poll(stream, url, &outcome, true).await?;
+                poll(stream, url, &outcome, 0).await?;
             }
             outcome = Outcome::default();
             sleep(jittered(stream.settings.poll_every).max(asked)).await;
@@ -95,16 +101,16 @@ async fn poll_on(stream: &Stream, url: &Url, backoff: &mut Backoff) -> Result<()
     }
 }
 
-/// Polls once. With `only_tells` it asks for nothing (RFC 8936 §2.4.2).
+/// Polls once, for at most so many SETs. For none at all it only tells what became of the last ones (RFC 8936 §2.4.2).
 async fn poll(
     stream: &Stream,
     url: &Url,
     outcome: &Outcome,
-    only_tells: bool,
+    max_events: u32,
 ) -> Result<PollAnswer, EventStreamError> {
     let poll = Poll {
-        max_events: if only_tells { 0 } else { MAX_EVENTS },
-        return_immediately: only_tells,
+        max_events,
+        return_immediately: max_events == 0,
         ack: &outcome.ack,
         set_errs: &outcome.errors,
     };
@@ -135,6 +141,7 @@ async fn take(stream: &Stream, sets: BTreeMap<String, String>) -> Outcome {
             Received::NotNow { retry_after } => {
                 let asked = outcome.not_now.flatten().max(retry_after);
                 outcome.not_now = Some(asked);
+                outcome.waiting += 1;
             }
         }
     }

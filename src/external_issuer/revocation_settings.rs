@@ -76,6 +76,8 @@ pub(crate) struct Revocations {
     pub(crate) limit: OneLimit,
     /// The same for messages that end nothing here. They must not use up what ends something: anybody may send a copy of one.
     pub(crate) idle_limit: OneLimit,
+    /// The same for revocations of people who are not here. Copies of them take nothing of it.
+    pub(crate) stranger_limit: OneLimit,
 }
 
 /// How security events of one issuer are judged.
@@ -213,6 +215,7 @@ impl RevocationSettings {
             speaks_for: self.speaks_for,
             limit: OneLimit::per_minute(per_minute),
             idle_limit: OneLimit::per_minute(per_minute),
+            stranger_limit: OneLimit::per_minute(per_minute),
         })
     }
 }

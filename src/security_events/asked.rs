@@ -88,9 +88,34 @@ pub(super) fn spend_idle(trusted: &TrustedIssuer) -> Result<(), Refused> {
     spend_of(trusted, &trusted.revocations.idle_limit)
 }
 
+/// An attempt that was taken of a limit. It is given back, also when the request is dropped, unless it is [kept](Self::keep).
+pub(super) struct Spent<'l>(Option<&'l OneLimit>);
+
+impl Spent<'_> {
+    /// The attempt counts.
+    pub(super) fn keep(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Spent<'_> {
+    fn drop(&mut self) {
+        if let Some(limit) = self.0 {
+            limit.give_back();
+        }
+    }
+}
+
 /// Takes one of the revocations that `trusted` may send.
-pub(super) fn spend(trusted: &TrustedIssuer) -> Result<(), Refused> {
-    spend_of(trusted, &trusted.revocations.limit)
+pub(super) fn spend(trusted: &TrustedIssuer) -> Result<Spent<'_>, Refused> {
+    let limit = &trusted.revocations.limit;
+    spend_of(trusted, limit).map(|()| Spent(Some(limit)))
+}
+
+/// Takes one of those about people who are not here.
+pub(super) fn spend_on_stranger(trusted: &TrustedIssuer) -> Result<Spent<'_>, Refused> {
+    let limit = &trusted.revocations.stranger_limit;
+    spend_of(trusted, limit).map(|()| Spent(Some(limit)))
 }
 
 fn spend_of(trusted: &TrustedIssuer, limit: &OneLimit) -> Result<(), Refused> {

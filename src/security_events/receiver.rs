@@ -7,7 +7,8 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 
 use super::asked::{
-    Asked, BACKCHANNEL_LOGOUT, GLOBAL_REVOCATION, SECURITY_EVENT, spend, spend_idle, verified,
+    Asked, BACKCHANNEL_LOGOUT, GLOBAL_REVOCATION, SECURITY_EVENT, spend, spend_idle, spend_on_stranger,
+    verified,
 };
 use super::decision::{Effect, LOGOUT, effect_of};
 use super::refused::{Refused, RefusedMessage, malformed, no_access, no_audience_yet, refuse, refused_token};
@@ -95,6 +96,10 @@ impl Receiver {
         let message = verified(trusted, text, SECURITY_EVENT).await?;
         match trusted.is_for_gateway(&message, taken) {
             Some(true) => {}
+            // Another gateway may have set the stream up anew. A sender that is told 400 does not come again (RFC 8935 §2.4).
+            Some(false) if taken.audience.is_none() && matches!(delivery, Delivery::Push(_)) => {
+                return Err(no_audience_yet());
+            }
             Some(false) => return Err(refuse(RefusedMessage::Audience, "aud does not name this gateway")),
             None => return Err(no_audience_yet()),
         }
@@ -245,35 +250,30 @@ impl Receiver {
     /// Does what was asked, and tells of it.
     async fn apply(&self, asked: &Asked<'_>) -> Result<Outcome, Refused> {
         let Asked { trusted, event, protocol, .. } = asked;
-        spend(trusted)?;
+        let spent = spend(trusted)?;
         let (issuer, protocol) = (trusted.name(), protocol.name);
         let Some(action) = asked.action().await.map_err(Refused::Unavailable)? else {
-            trusted.revocations.limit.give_back();
             spend_idle(trusted)?;
             let subject = asked.who.iter().find_map(|who| who.subject.as_deref()).map(quoted);
             audit!("revocation_unmapped", issuer, protocol, caused_by = event, subject);
             return Ok(Outcome::Unmapped);
         };
-        // Until it is done nobody knows of which limit it is. Of what is beyond the idle one only those are done who were here.
-        let idle = spend_idle(trusted);
-        let is_idle = idle.is_ok();
-        if !is_idle && !self.was_here(&action).await.map_err(Refused::Unavailable)? {
-            trusted.revocations.limit.give_back();
-            return idle.map(|()| Outcome::Unknown);
-        }
+        // Until it is done nobody knows of which limit it is. Beyond the one for strangers, only those are done who were here.
+        let on_stranger = match spend_on_stranger(trusted) {
+            Ok(spent) => Some(spent),
+            Err(_) if self.was_here(&action).await.map_err(Refused::Unavailable)? => None,
+            Err(too_many) => return Err(too_many),
+        };
         let event_to_apply = SecurityEvent::new(asked.hash(), asked.life, action);
         let outcome = self.admin.apply_event(&event_to_apply).await;
-        match &outcome {
+        match (&outcome, on_stranger) {
+            // Anybody may send a copy. The address has paid for it.
+            (Ok(EventOutcome::DoneBefore), _) => {}
             // A flood about strangers must not use up what the issuer may say of people who are here.
-            Ok(EventOutcome::Done(None)) if is_idle => trusted.revocations.limit.give_back(),
-            _ if is_idle => trusted.revocations.idle_limit.give_back(),
-            _ => {}
+            (Ok(EventOutcome::Done(None | Some(0))), Some(on_stranger)) => on_stranger.keep(),
+            _ => spent.keep(),
         }
         let outcome = outcome.map_err(Refused::Unavailable)?;
-        if outcome == EventOutcome::DoneBefore {
-            // Anybody may send a copy. The address has paid for it.
-            trusted.revocations.limit.give_back();
-        }
         Ok(tell(asked, &event_to_apply.action, outcome))
     }
 }

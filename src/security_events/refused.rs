@@ -85,6 +85,6 @@ pub(super) fn no_access(trusted: &TrustedIssuer) -> Refused {
 
 /// The audience is that of a stream which is not set up: the event must come again.
 pub(super) fn no_audience_yet() -> Refused {
-    let why = "the audience of security events is not known yet, because the event stream is not set up";
+    let why = "the event is for no audience of the stream as it is known here: the stream may be set up anew";
     Refused::Unavailable(StoreError::new(StoreErrorKind::Unavailable, why))
 }
