@@ -62,8 +62,9 @@ impl ExternalIssuer {
     /// How many revocations of this issuer are taken in a minute, and at once: 1 to 1 000 000. Default: 600.
     ///
     /// Beyond that the answer is 429 with `Retry-After`, and nothing is done. It counts events, requests and logout tokens
-    /// together. Those that end nothing here, or are about people who were never here, have as much of their own, and repeated ones count for their address alone: so nobody who
-    /// has a copy can use up what the issuer may send. Each gateway counts for itself.
+    /// together. Messages by which nothing is to be done here have as much of their own, and so have revocations of people who
+    /// were never here. Repeated ones count for their address alone. So nobody who has a copy can use up what the issuer may
+    /// revoke. Each gateway counts for itself.
     pub const fn revocations_per_minute(mut self, revocations: u32) -> Self {
         self.revocations.per_minute = revocations;
         self

@@ -270,7 +270,7 @@ impl Receiver {
             // Anybody may send a copy. The address has paid for it.
             (Ok(EventOutcome::DoneBefore), _) => {}
             // A flood about strangers must not use up what the issuer may say of people who are here.
-            (Ok(EventOutcome::Done(None | Some(0))), Some(on_stranger)) => on_stranger.keep(),
+            (Ok(EventOutcome::Done(None)), Some(on_stranger)) => on_stranger.keep(),
             _ => spent.keep(),
         }
         let outcome = outcome.map_err(Refused::Unavailable)?;
