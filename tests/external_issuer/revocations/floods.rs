@@ -76,6 +76,10 @@ async fn copies_and_events_that_end_nothing_do_not_use_up_what_the_issuer_may_se
     let token = world.gateway.link("alice").await;
     assert!(is_taken(&world.tell(&format!("{CAEP}session-revoked"), "alice").await));
     assert!(!world.gateway.admits(&token).await);
+    // Nor do they keep out of the store who must not come in later.
+    assert!(is_taken(&world.tell(&format!("{RISC}account-disabled"), "newcomer").await));
+    let newcomer = world.gateway.bridge.admin().user(&user("newcomer")).await.unwrap();
+    assert!(newcomer.is_some_and(|newcomer| newcomer.disabled));
 }
 
 #[tokio::test]
