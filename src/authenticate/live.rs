@@ -27,7 +27,7 @@ impl AuthState {
 
     /// The caller of a verified token, when the store says that its session is live.
     pub(super) async fn live_caller(&self, verified: Arc<VerifiedToken>) -> Result<Caller, Refusal> {
-        let live = match verified.actors.is_empty() {
+        let live = match verified.actors().is_empty() {
             true => self.live_group(&verified).await,
             // Few tokens have actors with sessions: those of all others shall not pay for the size of this future.
             false => Box::pin(self.live_with_actors(&verified)).await,
@@ -41,7 +41,7 @@ impl AuthState {
     /// The same for a token that depends on the sessions of its actors too. All are asked for at once: so they share queries, and
     /// wait for one deadline.
     async fn live_with_actors(&self, verified: &VerifiedToken) -> Result<Arc<CallerGroup>, Rejection> {
-        let actors = verified.actors.iter().map(|actor| self.actor_is_live(actor));
+        let actors = verified.actors().iter().map(|actor| self.actor_is_live(actor));
         let (group, actors) = tokio::join!(self.live_group(verified), join_all(actors));
         let group = group?;
         actors.into_iter().collect::<Result<(), _>>()?;
@@ -69,7 +69,7 @@ impl AuthState {
     /// The group of the caller of a verified token, when the store says that its session is live.
     async fn live_group(&self, verified: &VerifiedToken) -> Result<Arc<CallerGroup>, Rejection> {
         // A verdict is remembered of one session. So it is none of a token that depends on several.
-        let depends_on_one = verified.actors.is_empty();
+        let depends_on_one = verified.actors().is_empty();
         let fence = depends_on_one.then(|| self.liveness.fence(&verified.claims)).flatten();
         let seen = verified.group.get().and_then(|group| Some((verified.matched_row.mark()?, group)));
         let row = self.liveness.look_up(&verified.session, seen.map(|(row, _)| row)).await;

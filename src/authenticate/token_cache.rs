@@ -199,7 +199,7 @@ mod tests {
             session: SessionId::parse(format!("sess_{number:032x}")).unwrap(),
             authenticated_at: 0,
             actor: None,
-            actor_sessions: Box::default(),
+            actor_sessions: None,
             may_act: None,
         }
     }

@@ -107,7 +107,7 @@ pub enum AccessError {
 pub(super) struct Delegation {
     pub(super) actor: Option<Box<Actor>>,
     /// The sessions of those actors that showed a token of their own.
-    pub(super) actor_sessions: Box<[SessionId]>,
+    pub(super) actor_sessions: Vec<SessionId>,
     pub(super) may_act: Option<Box<Actor>>,
     /// The second after which the token is not good, in whatever life it has.
     pub(super) ends_at: Option<u64>,
@@ -241,7 +241,7 @@ impl Issuer {
             session: opened.id,
             authenticated_at: since_epoch(opened.authenticated_at).as_secs().min(now),
             actor: delegation.actor,
-            actor_sessions: delegation.actor_sessions,
+            actor_sessions: Some(delegation.actor_sessions).filter(|all| !all.is_empty()).map(Box::new),
             may_act: delegation.may_act,
         };
         let token = self.keys.sign(&claims)?;

@@ -28,8 +28,10 @@ pub struct Claims {
     pub(crate) session: SessionId,
     pub(crate) authenticated_at: u64,
     pub(crate) actor: Option<Box<Actor>>,
-    /// The sessions of those actors that showed a token of their own. The token is good only while all of them are live.
-    pub(crate) actor_sessions: Box<[SessionId]>,
+    /// The sessions of those actors that showed a token of their own. The token is good only while all of them are live. Most
+    /// tokens have none, and pay for one pointer.
+    #[allow(clippy::box_collection, reason = "one pointer, and not three")]
+    pub(crate) actor_sessions: Option<Box<Vec<SessionId>>>,
     pub(crate) may_act: Option<Box<Actor>>,
 }
 
@@ -180,7 +182,7 @@ impl Claims {
     /// The sessions of those actors that showed a token of their own at an exchange. While one of them is not live, the token
     /// is refused.
     pub(crate) fn actor_sessions(&self) -> &[SessionId] {
-        &self.actor_sessions
+        self.actor_sessions.as_deref().map_or(&[], Vec::as_slice)
     }
 
     /// The only party that may act for the person by an exchange of this token: `may_act` (RFC 8693 §4.4). `None`: the
@@ -285,8 +287,8 @@ struct Wire {
     owner: Option<UserId>,
     #[serde(default, deserialize_with = "never_null", skip_serializing_if = "Option::is_none")]
     act: Option<Box<Actor>>,
-    #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
-    act_sid: Box<[SessionId]>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    act_sid: Vec<SessionId>,
     #[serde(default, deserialize_with = "never_null", skip_serializing_if = "Option::is_none")]
     may_act: Option<Box<Actor>>,
 }
@@ -311,7 +313,7 @@ impl Wire {
             auth_time: claims.authenticated_at,
             owner,
             act: claims.actor.clone(),
-            act_sid: claims.actor_sessions.clone(),
+            act_sid: claims.actor_sessions().to_vec(),
             may_act: claims.may_act.clone(),
         }
     }
@@ -338,7 +340,7 @@ impl Wire {
             session: self.sid,
             authenticated_at: self.auth_time,
             actor: self.act,
-            actor_sessions: self.act_sid,
+            actor_sessions: Some(self.act_sid).filter(|sessions| !sessions.is_empty()).map(Box::new),
             may_act: self.may_act,
         })
     }

@@ -287,7 +287,7 @@ impl ExternalClaims {
             session,
             authenticated_at: self.authenticated_at.unwrap_or(self.issued_at),
             actor: self.actor()?,
-            actor_sessions: Box::default(),
+            actor_sessions: None,
             may_act: None,
         })
     }

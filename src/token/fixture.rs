@@ -180,7 +180,7 @@ pub(super) fn claims() -> Claims {
         session: SessionId::random(),
         authenticated_at: NOW - 60,
         actor: None,
-        actor_sessions: Box::default(),
+        actor_sessions: None,
         may_act: None,
     }
 }
