@@ -33,7 +33,7 @@ pub(crate) struct AuthState {
 
 impl AuthState {
     /// How many bytes the token cache may take: more than a hundred thousand tokens of usual size.
-    const TOKEN_CACHE_BYTES: u64 = 88 << 20;
+    const TOKEN_CACHE_BYTES: u64 = 90 << 20;
     /// More than enough: a host has a handful of call sources.
     const GROUPS: usize = 64;
 
