@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::decision::VERIFICATION;
-use super::refused::{Refused, RefusedMessage, refuse};
+use super::refused::{Refused, RefusedMessage, malformed, refuse};
 use crate::external_issuer::{ExternalSubject, TrustedIssuer};
 use crate::telemetry::audit;
 use crate::token::Events;
@@ -20,7 +20,7 @@ pub(super) fn check(
     }
     let Some(event) = events.get(VERIFICATION) else { return Ok(false) };
     let event: Event = serde_json::from_str(event.get())
-        .map_err(|_| refuse(RefusedMessage::Request, "the verification event has a state that is no text"))?;
+        .map_err(|_| malformed("the verification event has a state that is no text"))?;
     let stream = who.first().and_then(|who| who.opaque.as_deref());
     if !trusted.expects(stream, event.state.as_deref()) {
         return Err(refuse(RefusedMessage::State, "no gateway has sent this state for this stream"));

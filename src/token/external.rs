@@ -75,11 +75,7 @@ pub(crate) fn unverified_issuer(token: &str) -> Option<String> {
     struct Issuer {
         iss: String,
     }
-    if token.len() > MAX_BYTES {
-        return None;
-    }
-    let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
-    json_object::<Issuer>(&payload).map(|claims| claims.iss)
+    unverified::<Issuer>(token).map(|claims| claims.iss)
 }
 
 /// The SPIFFE trust domain that a token without `iss` names in `sub`, not verified. It may only be used to choose the keys for
@@ -91,12 +87,17 @@ pub(crate) fn unverified_trust_domain(token: &str) -> Option<String> {
         iss: Option<IgnoredAny>,
         sub: String,
     }
+    let claims: Subject = unverified(token)?;
+    trust_domain_of(&claims.sub).filter(|_| claims.iss.is_none()).map(ToOwned::to_owned)
+}
+
+/// Some claims of `token`, not verified.
+fn unverified<T: DeserializeOwned>(token: &str) -> Option<T> {
     if token.len() > MAX_BYTES {
         return None;
     }
     let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
-    let claims: Subject = json_object(&payload)?;
-    trust_domain_of(&claims.sub).filter(|_| claims.iss.is_none()).map(ToOwned::to_owned)
+    json_object(&payload)
 }
 
 impl ExternalVerifier {

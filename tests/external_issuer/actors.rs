@@ -31,6 +31,14 @@ async fn trusting(db: &impl Backend, issuer: ExternalIssuer) -> Gateway {
     Gateway::over(builder.build().unwrap()).await
 }
 
+/// The server, whose parties have the sessions that `table` names.
+fn mapped_by(server: &AuthorizationServer, table: &Table) -> ExternalIssuer {
+    let source = HttpJwks::new(server.jwks_url()).unwrap();
+    ExternalIssuer::new(server.issuer(), source, ExternalSessions::mapped(table.clone()))
+        .audience(HERE, "bridge")
+        .keys_deadline(Duration::from_secs(20))
+}
+
 /// The planner exchanges `subject` for `actor`.
 async fn exchange(gateway: &Gateway, subject: &str, actor: &str) -> Answer {
     let planner = Hook { id: "planner".to_owned(), secret: SECRET.to_owned() };
@@ -106,11 +114,7 @@ async fn an_actor_whose_issuer_cannot_be_reached_may_be_good() {
 async fn an_actor_that_is_mapped_to_a_session_acts_only_while_the_session_is_live() {
     let db = SqliteBackend::start().await;
     let (server, table) = (AuthorizationServer::start(Ahead::default()).await, Table::default());
-    let source = HttpJwks::new(server.jwks_url()).unwrap();
-    let issuer = ExternalIssuer::new(server.issuer(), source, ExternalSessions::mapped(table.clone()))
-        .audience(HERE, "bridge")
-        .keys_deadline(Duration::from_secs(20));
-    let gateway = trusting(&db, issuer).await;
+    let gateway = trusting(&db, mapped_by(&server, &table)).await;
     let (alice, bob) = (gateway.link("alice").await, access(&gateway.bridge, "bob", "chat").await);
     assert!(exchange(&gateway, &alice, &server.token()).await.is_oauth_error(400, "invalid_request"));
     table.map("them|7", &bob.session);
@@ -126,11 +130,7 @@ async fn an_actor_that_is_mapped_to_a_session_acts_only_while_the_session_is_liv
 async fn who_is_mapped_to_a_session_acts_no_longer_than_that_session_lives() {
     let db = SqliteBackend::start().await;
     let (server, table) = (AuthorizationServer::start(Ahead::default()).await, Table::default());
-    let source = HttpJwks::new(server.jwks_url()).unwrap();
-    let issuer = ExternalIssuer::new(server.issuer(), source, ExternalSessions::mapped(table.clone()))
-        .audience(HERE, "bridge")
-        .keys_deadline(Duration::from_secs(20));
-    let gateway = trusting(&db, issuer).await;
+    let gateway = trusting(&db, mapped_by(&server, &table)).await;
     let alice = gateway.link("alice").await;
     know(&gateway.bridge, "bob").await;
     let short = AccessRequest::for_user(user("bob"), Scopes::default()).session_life(Duration::from_secs(60));
@@ -171,11 +171,7 @@ async fn an_exchange_makes_no_sign_in_younger_that_an_assertion_told_of() {
 async fn a_caller_that_is_mapped_to_a_session_shows_who_acts_and_never_hides_it() {
     let db = SqliteBackend::start().await;
     let (server, table) = (AuthorizationServer::start(Ahead::default()).await, Table::default());
-    let source = HttpJwks::new(server.jwks_url()).unwrap();
-    let issuer = ExternalIssuer::new(server.issuer(), source, ExternalSessions::mapped(table.clone()))
-        .audience(HERE, "bridge")
-        .keys_deadline(Duration::from_secs(20));
-    let gateway = trusting(&db, issuer).await;
+    let gateway = trusting(&db, mapped_by(&server, &table)).await;
     table.map("them|7", &access(&gateway.bridge, "alice", "chat").await.session);
     let actor = async |act: Value| {
         let bearer = format!("Bearer {}", server.token_with(&json!({ "act": act }))).parse().unwrap();
